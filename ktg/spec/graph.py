@@ -1,0 +1,182 @@
+"""The knowledge-transfer graph as plain frozen data: what is trained on what, from which weights, and how.
+
+Every field carries its own rule (bounds and one sentence of documentation) as metadata. The parser, the JSON
+Schema and the reference documentation all read these same rules, so none of them can drift.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+GateName = Literal["through", "cutoff", "linear", "correct", "inverse"]
+LossName = Literal["ce", "kl", "js"]
+OptimizerName = Literal["sgd", "adamw", "adam"]
+ScheduleName = Literal["constant", "step", "cosine"]
+AugmentName = Literal["none", "basic"]
+SamplerName = Literal["random", "tpe"]
+SchedulerName = Literal["asha", "none"]
+Scalar = str | int | float | bool
+
+LABEL = "label"
+ANY = "any"
+GATES: tuple[str, ...] = get_args(GateName)
+
+
+def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
+    """Return a dataclass field with its documentation and bounds (`above`, `at_least`, `below`, `at_most`)."""
+    metadata = {"doc": doc, "bounds": bounds}
+    if default is ...:
+        return field(metadata=metadata)
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The labelled images: where they are, how they are split, and how a batch is made of them."""
+
+    name: str | None = rule("A data set known by name, for example digits or cifar100.", None)
+    path: str | None = rule("A folder with one folder per class (or train/ val/ test/ of them), or an .npz.", None)
+    size: int | None = rule(
+        "Side in pixels of the square images kept in the cache; default: their own size if all share one, else 224.",
+        None,
+        at_least=4,
+        at_most=2048,
+    )
+    val_fraction: float = rule(
+        "Share of the training images held out to choose by, when the data has no val split.",
+        0.2,
+        above=0,
+        below=1,
+    )
+    test_fraction: float = rule(
+        "Share of all images kept for the final test, when the data has no test split.", 0.2, above=0, below=1
+    )
+    per_class: int | None = rule(
+        "Few-shot: keep this many training images of each class; default: all.", None, at_least=1
+    )
+    batch_size: int = rule("Images per training step.", 64, at_least=1)
+    augment: AugmentName = rule(
+        "basic: flip and padded crop below 64 pixels, random resized crop and flip above.", "basic"
+    )
+    split_seed: int = rule("Seed of the stratified split; one data set, one split for every trial.", 0, at_least=0)
+    corrupt: Literal["error", "skip"] = rule("What to do with files that are not readable images.", "error")
+    cache: Literal["auto", "always", "never"] = rule(
+        "Keep decoded images in a memory-mapped cache; auto: unless they would not fit on the disk.", "auto"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How every node is trained; a node may override the optimizer, learning rate, decay and schedule."""
+
+    epochs: int = rule("Passes over the training split.", 50, at_least=1)
+    optimizer: OptimizerName = rule("SGD with momentum, AdamW or Adam.", "sgd")
+    lr: float = rule("Peak learning rate.", 0.1, above=0)
+    momentum: float = rule("Momentum of SGD (beta1 of AdamW and Adam).", 0.9, at_least=0, below=1)
+    nesterov: bool = rule("Nesterov momentum for SGD.", True)
+    weight_decay: float = rule("Weight decay (L2 for SGD and Adam, decoupled for AdamW).", 5e-4, at_least=0)
+    decay_norm_and_bias: bool = rule("Whether weight decay also acts on norm layers and biases.", True)
+    schedule: ScheduleName = rule("Learning rate over training, after the warm-up.", "cosine")
+    milestones: tuple[int, ...] = rule("Epochs at which schedule `step` multiplies the rate by step_factor.", ())
+    step_factor: float = rule("Factor of schedule `step` at every milestone.", 0.1, above=0, at_most=1)
+    warmup_epochs: float = rule("Epochs over which the rate rises linearly from 0.", 0.0, at_least=0)
+    label_smoothing: float = rule("Label smoothing of the edges from `label`.", 0.0, at_least=0, below=1)
+    clip_norm: float | None = rule("Largest gradient norm of one node; default: no clipping.", None, above=0)
+    ema_decay: float | None = rule(
+        "Decay per step of an exponential moving average of the weights, which is then evaluated.",
+        None,
+        above=0,
+        below=1,
+    )
+    aggregate: Literal["sum", "mean"] = rule(
+        "Node losses: the sum of all open edges, or the label edge plus the mean of the open node edges.", "sum"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = rule(
+        "Arithmetic of the forward passes; auto: bfloat16 on a GPU that has it, else float32.", "auto"
+    )
+    compile: bool = rule("Compile the networks with torch.compile (pays off for long runs).", False)
+    seed: int = rule("Seed of initial weights, batch order and augmentation.", 0, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """A named file of pretrained weights, with what its network expects of its input."""
+
+    path: str = rule("A .safetensors or .pth state dict; never unpickled as code.")
+    mean: tuple[float, ...] | None = rule("Mean per channel of the input in [0, 1]; default: the model's own.", None)
+    std: tuple[float, ...] | None = rule("Standard deviation per channel; default: the model's own.", None, above=0)
+    origin: str | None = rule("Where the weights come from, and their licence.", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One network. The first node of a graph is the target; the others exist to make it better."""
+
+    model: str = rule("A timm or torchvision classification model, or a CIFAR network such as resnet32.")
+    source: str = rule("Initial weights: none, imagenet, a name from `sources`, or the path of a file.", "none")
+    input_size: int | None = rule(
+        "Side in pixels at which this node sees the images; default: data size, or what the model demands.",
+        None,
+        at_least=4,
+        at_most=2048,
+    )
+    model_args: Mapping[str, Scalar] = rule("Further arguments of the model's constructor.", {})
+    frozen_epochs: int = rule("Epochs at the start in which only the new head learns.", 0, at_least=0)
+    optimizer: OptimizerName | None = rule("This node's optimizer; default: as in `train`.", None)
+    lr: float | None = rule("This node's peak learning rate; default: as in `train`.", None, above=0)
+    weight_decay: float | None = rule("This node's weight decay; default: as in `train`.", None, at_least=0)
+    schedule: ScheduleName | None = rule("This node's schedule; default: as in `train`.", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """A loss that flows from the knowledge of a source node (or the label) into the weights of a target node."""
+
+    loss: LossName = rule("ce on edges from `label`; kl or js between nodes.")
+    gate: GateName = rule("Weight of each sample over training.", "through")
+    weight: float = rule("Factor of this edge's loss.", 1.0, above=0)
+    temperature: float = rule("Softmax temperature T of both sides; the loss is multiplied by T^2.", 1.0, above=0)
+    over: Literal["batch", "kept"] = rule(
+        "What gate `correct` divides by: the batch, or the samples it lets through.", "batch"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How a search space is searched."""
+
+    trials: int = rule("Different graphs to train, the baselines not counted.", 100, at_least=1)
+    sampler: SamplerName = rule("How the next graph is chosen: at random, or by Optuna's TPE.", "tpe")
+    scheduler: SchedulerName = rule("asha stops poor trials early.", "asha")
+    grace_epochs: int = rule("Epochs every trial gets before ASHA may stop it.", 1, at_least=1)
+    reduction_factor: float = rule("ASHA keeps one in this many at every rung.", 2, above=1)
+    gpus_per_trial: float | None = rule(
+        "Share of a GPU for one trial; default: 1 where there is a GPU.", None, at_least=0
+    )
+    cpus_per_trial: float = rule("CPU cores for one trial, and its number of threads.", 1, above=0)
+    concurrent: int | None = rule("Most trials at once; default: what the resources carry.", None, at_least=1)
+    baselines: bool = rule("Train alone, distillation and mutual learning first, under the full budget.", True)
+    seed: int = rule("Seed of the sampler.", 0, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A knowledge-transfer graph that can be trained: Minami et al., ACCV 2020.
+
+    `nodes` is ordered and its first entry is the target. `edges` maps (source, target) to the edge; the source
+    may be `label`. A missing edge is a cut one.
+    """
+
+    data: Data
+    train: Train = field(default_factory=Train)
+    nodes: Mapping[str, Node]
+    edges: Mapping[tuple[str, str], Edge]
+    sources: Mapping[str, SourceFile] = field(default_factory=dict)
+    provenance: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def target(self) -> str:
+        """The name of the node that is scored and deployed."""
+        return next(iter(self.nodes))

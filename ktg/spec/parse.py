@@ -1,0 +1,168 @@
+"""From plain data (what YAML or JSON gives) to a `Graph`, and back without loss.
+
+>>> graph = parse({"data": {"name": "digits"}, "nodes": {"n0": {"model": "resnet8"}},
+...                "edges": {"label -> n0": {}}})
+>>> dump(graph)["edges"]
+{'label -> n0': {'loss': 'ce'}}
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ktg.errors import SpecError, did_you_mean, show
+from ktg.spec.fields import join, known_keys, mapping, read, write
+from ktg.spec.graph import ANY, LABEL, Data, Edge, Graph, Node, SourceFile, Train
+
+FORMAT_VERSION = 1
+SECTIONS = ("version", "data", "train", "sources", "nodes", "edges", "provenance")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
+_BUILTIN_SOURCES = ("none",)
+
+
+def parse(raw: Mapping[str, Any]) -> Graph:
+    """Return the graph that `raw` describes.
+
+    Raises SpecError for anything the format does not allow, with the dotted path of the place.
+    """
+    raw = normalise(raw)
+    data = read(Data, raw["data"], "data")
+    if (data.name is None) == (data.path is None):
+        raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
+    graph = Graph(
+        data=data,
+        train=read(Train, raw.get("train", {}), "train"),
+        nodes={name: read(Node, node, f"nodes.{name}") for name, node in raw["nodes"].items()},
+        edges={split_edge(key): _edge(key, edge) for key, edge in raw["edges"].items()},
+        sources=_sources(raw.get("sources", {})),
+        provenance=dict(mapping(raw.get("provenance", {}), "provenance")),
+    )
+    _across_fields(graph)
+    return graph
+
+
+def dump(graph: Graph) -> dict[str, Any]:
+    """Return the graph as plain data; `parse(dump(graph)) == graph`. Fields that have their default are left out."""
+    plain: dict[str, Any] = {"version": FORMAT_VERSION, "data": write(graph.data), "train": write(graph.train)}
+    if graph.sources:
+        plain["sources"] = {name: write(source) for name, source in graph.sources.items()}
+    plain["nodes"] = {name: write(node) for name, node in graph.nodes.items()}
+    plain["edges"] = {edge_key(*pair): write(edge) for pair, edge in graph.edges.items()}
+    if graph.provenance:
+        plain["provenance"] = dict(graph.provenance)
+    return plain
+
+
+def normalise(raw: Mapping[str, Any], extra_sections: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return `raw` with checked sections and names, and every `any` edge written out for the nodes it stands for.
+
+    Values inside nodes, edges and sections are left as they are, so that a search space may keep holes there.
+    """
+    raw = mapping(raw, "")
+    known_keys(raw, dict.fromkeys(SECTIONS + extra_sections), "")
+    _version(raw.get("version", FORMAT_VERSION))
+    for section in ("data", "nodes", "edges"):
+        if section not in raw:
+            raise SpecError(section, "this section is missing")
+    plain = {key: value for key, value in raw.items() if key != "version"}
+    nodes = mapping(raw["nodes"], "nodes")
+    if not nodes:
+        raise SpecError("nodes", "at least one node is needed; the first is the target")
+    for name in nodes:
+        _node_name(name)
+    plain["nodes"] = dict(nodes)
+    plain["edges"] = _expand(mapping(raw["edges"], "edges"), list(nodes))
+    return plain
+
+
+def edge_key(source: str, target: str) -> str:
+    """Return the name of an edge as files write it: `source -> target`."""
+    return f"{source} -> {target}"
+
+
+def split_edge(key: str) -> tuple[str, str]:
+    """Return (source, target) of an edge written `source -> target`."""
+    match = _ARROW.fullmatch(key)
+    if match is None:
+        raise SpecError(f"edges.{key}", "an edge is written `source -> target`, for example `label -> n0`")
+    return match.group(1), match.group(2)
+
+
+def edge_path(source: str, target: str) -> str:
+    """Return the dotted path of an edge, which MLflow, Optuna and Ray accept as a name."""
+    return f"edges.{source}.{target}"
+
+
+def _expand(raw: Mapping[str, Any], nodes: list[str]) -> dict[str, Any]:
+    """Write out `any`: the line that names more nodes wins, then the later line."""
+    ranked: dict[tuple[str, str], tuple[int, Any]] = {}
+    for key, value in raw.items():
+        source, target = split_edge(key)
+        _endpoints(key, source, target, nodes)
+        exactness = (source != ANY) + (target != ANY)
+        for s in nodes if source == ANY else [source]:
+            for t in nodes if target == ANY else [target]:
+                if s != t and ranked.get((s, t), (-1,))[0] <= exactness:
+                    ranked[s, t] = (exactness, value)
+    order = [(s, t) for t in nodes for s in [LABEL, *nodes] if (s, t) in ranked]
+    return {edge_key(*pair): ranked[pair][1] for pair in order}
+
+
+def _endpoints(key: str, source: str, target: str, nodes: list[str]) -> None:
+    path = f"edges.{key}"
+    if target == LABEL:
+        raise SpecError(path, "an edge cannot end at `label`: nothing teaches the labels; allowed: label -> node")
+    for name in (source, target):
+        if name not in (LABEL, ANY, *nodes):
+            raise SpecError(path, f"there is no node {name!r}; nodes: {', '.join(nodes)}.{did_you_mean(name, nodes)}")
+    if source == target and source != ANY:
+        raise SpecError(path, f"an edge from {source!r} to itself; a node cannot teach itself")
+
+
+def _node_name(name: str) -> None:
+    path = f"nodes.{name}"
+    if name in (LABEL, ANY):
+        raise SpecError(path, f"{name!r} is a reserved word; name the node otherwise, for example n1")
+    if not _NAME.fullmatch(name):
+        raise SpecError(path, "a node's name has letters, digits, _ and - only, and starts with a letter")
+
+
+def _edge(key: str, raw: object) -> Edge:
+    source, target = split_edge(key)
+    path = edge_path(source, target)
+    raw = dict(mapping({} if raw is None else raw, path))
+    raw.setdefault("loss", "ce" if source == LABEL else "kl")
+    edge = read(Edge, raw, path)
+    if (edge.loss == "ce") != (source == LABEL):
+        allowed = "ce" if source == LABEL else "kl, js"
+        kind = "an edge from `label`" if source == LABEL else "an edge between nodes"
+        raise SpecError(join(path, "loss"), f"{edge.loss!r} does not fit {kind}; allowed: {allowed}")
+    return edge
+
+
+def _sources(raw: object) -> dict[str, SourceFile]:
+    sources = {}
+    for name, source in mapping(raw, "sources").items():
+        if name in _BUILTIN_SOURCES or not _NAME.fullmatch(name):
+            raise SpecError(f"sources.{name}", f"{name!r} cannot name a source; use letters, digits, _ and -")
+        sources[name] = read(SourceFile, source, f"sources.{name}")
+    return sources
+
+
+def _version(value: object) -> None:
+    if value != FORMAT_VERSION:
+        raise SpecError("version", f"{show(value)} is not a format this ktg reads; allowed: {FORMAT_VERSION}")
+
+
+def _across_fields(graph: Graph) -> None:
+    """Check what no field can know alone."""
+    train = graph.train
+    if any(b <= a for a, b in zip(train.milestones, train.milestones[1:], strict=False)):
+        raise SpecError("train.milestones", f"must rise from one to the next, got {list(train.milestones)}")
+    if train.warmup_epochs > train.epochs:
+        raise SpecError("train.warmup_epochs", f"{train.warmup_epochs:g} is more than train.epochs ({train.epochs})")
+    for name, node in graph.nodes.items():
+        if node.frozen_epochs > train.epochs:
+            place = f"nodes.{name}.frozen_epochs"
+            raise SpecError(place, f"{node.frozen_epochs} is more than train.epochs ({train.epochs})")
