@@ -1,0 +1,32 @@
+"""Trains one graph. Knows nothing of searching or tracking."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ktg.data import Dataset, open_data
+from ktg.engine.knowledge import node_losses
+from ktg.engine.meter import Epoch
+from ktg.engine.training import Training
+from ktg.spec import Graph
+
+__all__ = ["Epoch", "Training", "node_losses", "train"]
+
+
+def train(
+    graph: Graph,
+    dataset: Dataset | None = None,
+    *,
+    device: torch.device | str | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> Iterator[Epoch]:
+    """Train a graph and yield what every epoch was like.
+
+    dataset: what `ktg.data.open_data(graph.data)` returns, and opened by it when not given.
+    state: a `Training.state_dict()` to go on from.
+    """
+    training = Training(graph, dataset or open_data(graph.data), device=device)
+    if state is not None:
+        training.load_state_dict(state)
+    yield from training

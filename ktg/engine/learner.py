@@ -1,0 +1,138 @@
+"""A node that learns: its network with its own optimizer, schedule, frozen phase and averaged weights."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from ktg.models.network import Network
+from ktg.schedule import Schedule
+from ktg.spec import Node, Train
+from ktg.spec.graph import OptimizerName
+
+Groups = list[dict[str, Any]]
+
+
+def sgd(groups: Groups, lr: float, train: Train) -> torch.optim.Optimizer:
+    """Return SGD with (Nesterov) momentum."""
+    nesterov = train.nesterov and train.momentum > 0
+    return torch.optim.SGD(groups, lr=lr, momentum=train.momentum, nesterov=nesterov, fused=True)
+
+
+def adamw(groups: Groups, lr: float, train: Train) -> torch.optim.Optimizer:
+    """Return AdamW (Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019)."""
+    return torch.optim.AdamW(groups, lr=lr, betas=(train.momentum, 0.999), fused=True)
+
+
+def adam(groups: Groups, lr: float, train: Train) -> torch.optim.Optimizer:
+    """Return Adam (Kingma & Ba, ICLR 2015)."""
+    return torch.optim.Adam(groups, lr=lr, betas=(train.momentum, 0.999), fused=True)
+
+
+OPTIMIZERS: Mapping[OptimizerName, Callable[[Groups, float, Train], torch.optim.Optimizer]] = {
+    "sgd": sgd,
+    "adamw": adamw,
+    "adam": adam,
+}
+
+
+def parameter_groups(network: nn.Module, weight_decay: float, decay_norm_and_bias: bool) -> Groups:
+    """Return the optimizer's groups; norm layers' parameters and biases are those with fewer than two dimensions."""
+    decayed, free = [], []
+    for parameter in network.parameters():
+        (decayed if decay_norm_and_bias or parameter.ndim > 1 else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+class Learner:
+    """Trains one network by the losses it is given.
+
+    The frozen phase (the first `node.frozen_epochs` epochs) keeps the backbone's weights and batch-norm statistics as
+    they are: no gradients, no optimizer state, evaluation mode. The schedule runs over all of training, both phases.
+    """
+
+    def __init__(self, network: Network, node: Node, train: Train) -> None:
+        self.network = network
+        self.frozen_epochs = node.frozen_epochs
+        self.clip_norm = train.clip_norm
+        self.peak_lr = node.lr or train.lr
+        self.schedule = Schedule(
+            node.schedule or train.schedule,
+            warmup=train.warmup_epochs / train.epochs,
+            milestones=[epoch / train.epochs for epoch in train.milestones],
+            step_factor=train.step_factor,
+        )
+        weight_decay = train.weight_decay if node.weight_decay is None else node.weight_decay
+        groups = parameter_groups(network, weight_decay, train.decay_norm_and_bias)
+        self.optimizer = OPTIMIZERS[node.optimizer or train.optimizer](groups, self.peak_lr, train)
+        self.average = Average(network, train.ema_decay) if train.ema_decay else None
+        self.forward: Callable[[Tensor], Tensor] = torch.compile(network) if train.compile else network
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def evaluated(self) -> Network:
+        """The network that counts: the averaged one where there is one."""
+        return self.average.network if self.average else self.network
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Put the network into the mode of this epoch (counted from 0)."""
+        frozen = epoch < self.frozen_epochs
+        self.network.train()
+        for name, parameter in self.network.body.named_parameters():
+            parameter.requires_grad_(not frozen or name in self.network.head)
+        if frozen:
+            keep_backbone_still(self.network)
+
+    def step(self, where: float) -> None:
+        """Update the weights from their gradients, at the learning rate of `where` in [0, 1)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.peak_lr * self.schedule(where)
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update(self.network)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that training changes."""
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return state | ({"average": self.average.network.state_dict()} if self.average else {})
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.network.load_state_dict(state["average"])
+
+
+class Average:
+    """An exponential moving average of a network's weights; batch-norm statistics are copied, not averaged."""
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self._mix = get_ema_multi_avg_fn(decay)
+
+    def update(self, network: Network) -> None:
+        """Move the average towards the network's present weights."""
+        with torch.no_grad():
+            self._mix(list(self.network.parameters()), list(network.parameters()), 0)
+            for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+                mine.copy_(theirs)
+
+
+def keep_backbone_still(network: Network) -> None:
+    """Put every module that holds no parameter of the head into evaluation mode, so its statistics do not drift."""
+    heads = {name.rpartition(".")[0] for name in network.head}
+    for name, module in network.body.named_modules():
+        holds_head = any(head == name or head.startswith(f"{name}.") or not name for head in heads)
+        module.training = holds_head

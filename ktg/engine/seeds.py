@@ -1,0 +1,33 @@
+"""Seeds that are derived, never drawn: the same parts always give the same stream, in whatever order they are asked."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive_seed(*parts: str | int) -> int:
+    """Return a seed in [0, 2**63) that depends on all parts and on nothing else."""
+    digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators inside the block (dropout reads them) and give them back untouched after it."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def epoch_rows(images: int, batch_size: int, seed: int, epoch: int) -> torch.Tensor:
+    """Return the rows of every batch of an epoch, int64 (steps, batch_size), in an order of the epoch's own.
+
+    The images that do not fill a last batch wait for the next epoch's order, so every step has equal weight and
+    batch norm never sees a tiny batch.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
+    steps = images // batch_size
+    return torch.randperm(images, generator=generator)[: steps * batch_size].view(steps, batch_size)

@@ -1,0 +1,71 @@
+"""Teachers: networks that nothing in the graph teaches, and that must know the task before it starts.
+
+A teacher's weights are those of a solo run: the same model and source trained alone on the same data with the same
+schedule. It is made once, kept under a name that depends on everything that went into it, and shared by every trial.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+
+from ktg.canonical import key, solo
+from ktg.data import Dataset
+from ktg.data.places import cache_folder
+from ktg.models.network import Network
+from ktg.models.source import content_hash
+from ktg.spec import Graph
+
+
+def solo_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:
+    """Return the content hash of a solo run: graph, data, initial weights and split."""
+    alone = solo(graph, node)
+    weights = content_hash(graph.nodes[node], graph.sources)
+    return hashlib.sha256(f"{key(alone)} {dataset.fingerprint} {weights} {final}".encode()).hexdigest()
+
+
+def solo_weights(
+    graph: Graph,
+    node: str,
+    network: Network,
+    dataset: Dataset,
+    device: torch.device,
+    *,
+    final: bool = False,
+    cache: Path | None = None,
+) -> None:
+    """Load the weights of the node's solo run into `network`, training it first where no one has.
+
+    Other processes that want the same teacher wait for the one that trains it.
+    """
+    folder = (cache or cache_folder()) / "solo"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{solo_key(graph, node, dataset, final=final)}.safetensors"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            _write(train_alone(graph, node, dataset, device, final=final), path)
+    network.body.load_state_dict(load_file(path, device=str(device)))
+
+
+def train_alone(
+    graph: Graph, node: str, dataset: Dataset, device: torch.device, *, final: bool
+) -> dict[str, torch.Tensor]:
+    """Return the weights of the node after training alone."""
+    from ktg.engine.training import Training  # a solo run is a training, and a training may need solo runs
+
+    training = Training(solo(graph, node), dataset, device=device, final=final)
+    for _ in training:
+        pass
+    return training.target.body.state_dict()
+
+
+def _write(state: dict[str, torch.Tensor], path: Path) -> None:
+    """Write under another name first: a process killed half-way leaves no file that looks whole."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary)
+    Path(temporary).replace(path)

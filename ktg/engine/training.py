@@ -1,0 +1,248 @@
+"""The one training loop: pretraining, transfer, distillation, mutual learning and searched graphs are all graphs."""
+
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ktg.canonical import check_taught, key, teachers, with_names
+from ktg.data import Batches, Dataset, Images, merge
+from ktg.data.augment import AUGMENTS
+from ktg.engine.evaluate import Score, Split, evaluate
+from ktg.engine.knowledge import Batch, Pair, edge_losses, sum_per_node
+from ktg.engine.learner import Learner
+from ktg.engine.meter import EdgeFigures, Epoch, Meter, NodeFigures, first_bad
+from ktg.engine.seeds import derive_seed, epoch_rows, seeded
+from ktg.engine.solo import solo_weights
+from ktg.errors import SpecError, TrainingError, WeightsError
+from ktg.models.network import Network, build
+from ktg.spec import LABEL, Graph, edge_key, edge_path
+
+
+class Training:
+    """A graph being trained. Iterate over it for one `Epoch` after the other; save and load its state between them.
+
+    The graph is trained in its canonical form, so that a renamed copy of it, or one with dead nodes, gives the very
+    same numbers; whatever is reported has the names of the graph given. Only live nodes are built, and only open edges
+    computed.
+
+    final: train on the training and validation splits together and validate nothing; few-shot data (`per_class`)
+    stays what it is, and its validation split unused.
+    cache: folder in which solo-trained teachers are kept and shared.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        dataset: Dataset,
+        *,
+        device: torch.device | str | None = None,
+        final: bool = False,
+        cache: Path | None = None,
+    ) -> None:
+        check_taught(graph)
+        self.key = key(graph)
+        self.graph, names = with_names(graph)
+        self.names = {canonical: original for original, canonical in names.items()}
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.dataset, self.final = dataset, final
+        self.epoch = 0
+        images = merge(dataset) if final and graph.data.per_class is None else dataset.train
+        check_batch(graph, len(images))
+        self._images, self._batches = images, Batches(images, self.device)
+        self._val = None if final else self._split(dataset.val)
+        self._precision = forward_precision(graph, self.device)
+        self._build(cache)
+
+    def _build(self, cache: Path | None) -> None:
+        """Build every live node; give teachers the weights of their solo run."""
+        self.learners: dict[str, Learner] = {}
+        self.teachers: dict[str, Network] = {}
+        taught_by_nobody = teachers(self.graph)
+        for name, node in self.graph.nodes.items():
+            network = self._network(name)
+            if name in taught_by_nobody:
+                solo_weights(self.graph, name, network, self.dataset, self.device, final=self.final, cache=cache)
+                self.teachers[name] = network.eval().requires_grad_(False)
+            else:
+                self.learners[name] = Learner(network, node, self.graph.train)
+
+    def _network(self, name: str) -> Network:
+        data, train = self.dataset, self.graph.train
+        network = build(
+            self.graph.nodes[name],
+            self.graph.sources,
+            classes=len(data.classes),
+            image_size=data.train.shape[0],
+            mean=data.mean,
+            std=data.std,
+            seed=derive_seed(train.seed, "weights", name),
+            where=f"nodes.{self.names[name]}",
+        ).to(self.device)
+        if self._precision != torch.float32 and self.device.type == "cuda":
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    def __iter__(self) -> Iterator[Epoch]:
+        return self
+
+    def __next__(self) -> Epoch:
+        """Train one epoch and return what it was like; raise TrainingError for a loss that is not finite."""
+        if self.epoch >= self.graph.train.epochs:
+            raise StopIteration
+        started = time.perf_counter()
+        rows = epoch_rows(len(self._images), self.graph.data.batch_size, self.graph.train.seed, self.epoch)
+        with seeded(derive_seed(self.graph.train.seed, "dropout", self.epoch), self.device):
+            figures = self._train(rows)
+        trained_s = time.perf_counter() - started
+        scores = self._validate()
+        self.epoch += 1
+        return self._report(figures, scores, rows.numel() / trained_s, time.perf_counter() - started)
+
+    def _train(self, rows: Tensor) -> list[dict[str, float]]:
+        """Run the steps of one epoch without ever waiting for the device, then read the figures back."""
+        for learner in self.learners.values():
+            learner.begin_epoch(self.epoch)
+        generator = torch.Generator(self.device)
+        generator.manual_seed(derive_seed(self.graph.train.seed, "augment", self.epoch))
+        steps, total = len(rows), len(rows) * self.graph.train.epochs
+        meter = Meter(steps, self._columns(), self.device)
+        for index, (pixels, labels) in enumerate(self._batches(rows)):
+            done = self.epoch * steps + index
+            images = AUGMENTS[self.graph.data.augment](pixels, generator)
+            values = self.step(images, labels, progress=done / max(total - 1, 1), where=done / total)
+            meter.add(index, values)
+        figures = meter.read()
+        self._check_finite(figures)
+        return figures
+
+    def step(self, images: Tensor, labels: Tensor, *, progress: float, where: float) -> list[Tensor]:
+        """Train every learner on one batch: images (B, C, H, W) in [0, 1], labels int64 (B,).
+
+        Returns scalars on the device: every open edge's loss, then its openness, then every node's accuracy.
+        """
+        batch = Batch(self._logits(images), labels)
+        edges = edge_losses(self.graph, batch, progress)
+        torch.autograd.backward(list(sum_per_node(self.graph, edges).values()))
+        for learner in self.learners.values():
+            learner.step(where)
+        accuracies = [batch.right(name).float().mean() for name in self.graph.nodes]
+        return [edge.value for edge in edges.values()] + [edge.openness for edge in edges.values()] + accuracies
+
+    def _logits(self, images: Tensor) -> dict[str, Tensor]:
+        half = self._precision != torch.float32
+        logits = {}
+        with torch.autocast(self.device.type, dtype=self._precision, enabled=half):
+            for name in self.graph.nodes:
+                if name in self.learners:
+                    logits[name] = self.learners[name].forward(images)
+                else:
+                    with torch.no_grad():
+                        logits[name] = self.teachers[name](images)
+        return logits
+
+    def _validate(self) -> dict[str, Score]:
+        return evaluate(self.networks, self._val, self._precision) if self._val else {}
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        """The networks that count, by canonical name; the first is the target."""
+        return {
+            name: self.learners[name].evaluated if name in self.learners else self.teachers[name]
+            for name in self.graph.nodes
+        }
+
+    @property
+    def target(self) -> Network:
+        """The network that is scored and deployed."""
+        return self.networks[self.graph.target]
+
+    def test(self, images: Images) -> Score:
+        """Return the target's score on a split that training has never seen."""
+        return evaluate({"target": self.target}, self._split(images), self._precision)["target"]
+
+    def _split(self, images: Images) -> Split:
+        return Split(images, self.device, batch_size=2 * self.graph.data.batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on: with it, an interrupted run equals an uninterrupted one bit for bit."""
+        learners = {name: learner.state_dict() for name, learner in self.learners.items()}
+        return {"key": self.key, "epoch": self.epoch, "learners": learners}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same graph; raise WeightsError for one of another graph."""
+        if state.get("key") != self.key:
+            raise WeightsError("this checkpoint belongs to another graph; start again or give its own graph")
+        for name, learner in self.learners.items():
+            learner.load_state_dict(state["learners"][name])
+        self.epoch = state["epoch"]
+
+    def _columns(self) -> list[str]:
+        pairs = [edge_path(*pair) for pair in self._pairs()]
+        return [f"{p}.loss" for p in pairs] + [f"{p}.openness" for p in pairs] + list(self.graph.nodes)
+
+    def _pairs(self) -> list[Pair]:
+        return list(self.graph.edges)  # canonical: every edge is open
+
+    def _name(self, name: str) -> str:
+        return LABEL if name == LABEL else self.names[name]
+
+    def _check_finite(self, figures: list[dict[str, float]]) -> None:
+        bad = first_bad(figures)
+        if bad is None:
+            return
+        step, column = bad
+        pairs = {f"{edge_path(s, t)}.loss": edge_key(self._name(s), self._name(t)) for s, t in self._pairs()}
+        rates = ", ".join(f"{self._name(name)} {learner.lr:.3g}" for name, learner in self.learners.items())
+        raise TrainingError(
+            f"the loss of edge {pairs.get(column, column)} became {figures[step][column]} in epoch {self.epoch + 1}, "
+            f"step {step + 1} of {len(figures)} (learning rates: {rates}); try a lower train.lr or set train.clip_norm"
+        )
+
+    def _report(
+        self, figures: list[dict[str, float]], scores: Mapping[str, Score], images_per_s: float, seconds: float
+    ) -> Epoch:
+        mean = {column: sum(row[column] for row in figures) / len(figures) for column in figures[0]}
+        nodes = {}
+        for name in self.graph.nodes:
+            score = scores.get(name)
+            nodes[self._name(name)] = NodeFigures(
+                train_accuracy=mean[name],
+                val_accuracy=score.accuracy if score else None,
+                val_loss=score.loss if score else None,
+                lr=self.learners[name].lr if name in self.learners else None,
+            )
+        edges = {
+            (self._name(s), self._name(t)): EdgeFigures(
+                mean[f"{edge_path(s, t)}.loss"], mean[f"{edge_path(s, t)}.openness"]
+            )
+            for s, t in self._pairs()
+        }
+        target = self._name(self.graph.target)
+        return Epoch(self.epoch, target, nodes, edges, seconds, images_per_s, peak_memory_bytes(self.device))
+
+
+def forward_precision(graph: Graph, device: torch.device) -> torch.dtype:
+    """Return the type of the forward passes: bfloat16 where asked for, or by default on a GPU that computes in it."""
+    asked = graph.train.precision
+    if asked == "auto":
+        asked = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return torch.bfloat16 if asked == "bfloat16" else torch.float32
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Return the most memory used so far: the GPU's for a GPU, else this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def check_batch(graph: Graph, images: int) -> None:
+    """Raise SpecError if a batch is larger than the training split of so many images."""
+    if graph.data.batch_size > images:
+        problem = f"{graph.data.batch_size} is more than the {images} images of the training split"
+        raise SpecError("data.batch_size", f"{problem}; allowed: 1 to {images}")
