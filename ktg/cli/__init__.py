@@ -1,0 +1,51 @@
+"""The command line: parses, calls, prints. Nothing heavy is imported before a command needs it."""
+
+import sys
+
+import click
+
+from ktg import __version__
+from ktg.cli.check import check
+from ktg.cli.export import export
+from ktg.cli.graph import graph
+from ktg.cli.search import search
+from ktg.cli.train import train
+from ktg.cli.ui import ui
+from ktg.errors import KtgError, UserError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ktg")
+def commands() -> None:
+    """Find, train and export the best knowledge-transfer graph for your images.
+
+    \b
+    Example:
+      ktg search search_spaces/quickstart.yaml
+      ktg export quickstart -o best.yaml
+      ktg train best.yaml --seeds 3
+    """
+
+
+for _command in (search, export, train, check, graph, ui):
+    commands.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; exit with 0, with 2 on a user's mistake, with 1 on a failure."""
+    try:
+        commands(standalone_mode=False)
+    except UserError as error:
+        stop(str(error), 2)
+    except KtgError as error:
+        stop(str(error), 1)
+    except click.ClickException as error:
+        stop(error.format_message(), 2)
+    except (KeyboardInterrupt, click.Abort):
+        stop("interrupted", 130)
+
+
+def stop(message: str, code: int) -> None:
+    """Print one sentence and exit."""
+    click.echo(f"ktg: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,46 @@
+"""`ktg graph show`."""
+
+from pathlib import Path
+
+import click
+
+from ktg.cli.load import checked_graph
+from ktg.cli.options import as_json, check_writable, print_json
+
+
+@click.group()
+def graph() -> None:
+    """Look at a graph."""
+
+
+@graph.command(epilog="Example: ktg graph show best.yaml -o best.svg")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw the graph into this SVG file.")
+@as_json
+def show(file: Path, output: Path | None, as_json: bool) -> None:
+    """Print what FILE trains: live nodes, teachers, open edges; draw it with -o."""
+    loaded = checked_graph(file)
+    if output:
+        check_writable(output)
+
+    from ktg.canonical import key, live, open_edges, teachers
+    from ktg.spec import edge_key
+    from ktg.spec.fields import write
+
+    roles = {name: "teacher" if name in teachers(loaded) else "auxiliary" for name in live(loaded)}
+    roles = {name: "target" if name == loaded.target else roles.get(name, "not live") for name in loaded.nodes}
+    edges = {edge_key(*pair): write(edge) for pair, edge in open_edges(loaded).items()}
+    if output:
+        from ktg.drawing import draw
+
+        output.write_text(draw(loaded, file.stem), encoding="utf-8")
+    if as_json:
+        nodes = {name: {"role": roles[name], **write(node)} for name, node in loaded.nodes.items()}
+        print_json({"key": key(loaded), "nodes": nodes, "open_edges": edges, "drawing": output and str(output)})
+        return
+    for name, node in loaded.nodes.items():
+        click.echo(f"{name:<8} {roles[name]:<10} {node.model}, from {node.source}")
+    for name, edge in edges.items():
+        click.echo(f"{name:<19} " + ", ".join(f"{field} {value}" for field, value in edge.items()))
+    if output:
+        click.echo(f"drawn in {output}")

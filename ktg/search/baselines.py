@@ -1,0 +1,56 @@
+"""What a user would have done by hand: the graphs that every search trains first and reports beside its best.
+
+They use the space's defaults for models, sources and schedules, and differ in their edges alone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from ktg.space import SearchSpace
+from ktg.spec import LABEL, Edge, Graph
+
+Edges = dict[tuple[str, str], Edge]
+
+
+def alone(graph: Graph) -> Edges:
+    """Return the edges of independent training: the label teaches the target, and nothing else happens."""
+    return {(LABEL, graph.target): _label_edge(graph, graph.target)}
+
+
+def distillation(graph: Graph) -> Edges:
+    """Return the edges of distillation (Hinton et al., 2015): a teacher trained before, and the label."""
+    teacher = list(graph.nodes)[1]
+    return alone(graph) | {(teacher, graph.target): _node_edge(graph, teacher, graph.target)}
+
+
+def mutual_learning(graph: Graph) -> Edges:
+    """Return the edges of deep mutual learning (Zhang et al., CVPR 2018): everyone teaches everyone."""
+    labels = {(LABEL, node): _label_edge(graph, node) for node in graph.nodes}
+    return labels | {(s, t): _node_edge(graph, s, t) for t in graph.nodes for s in graph.nodes if s != t}
+
+
+BASELINES: Mapping[str, Callable[[Graph], Edges]] = {
+    "alone": alone,
+    "distillation": distillation,
+    "mutual learning": mutual_learning,
+}
+
+
+def baselines(space: SearchSpace) -> dict[str, Graph]:
+    """Return the baselines that the space has nodes for: all three from two nodes on, else `alone`."""
+    graph = space.bind(space.default())
+    names = list(BASELINES) if len(graph.nodes) > 1 else ["alone"]
+    cut = {pair: dataclasses.replace(edge, gate="cutoff") for pair, edge in graph.edges.items()}
+    return {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
+
+
+def _label_edge(graph: Graph, target: str) -> Edge:
+    return _through(graph.edges.get((LABEL, target), Edge(loss="ce")))
+
+
+def _node_edge(graph: Graph, source: str, target: str) -> Edge:
+    return _through(graph.edges.get((source, target), Edge(loss="kl")))
+
+
+def _through(edge: Edge) -> Edge:
+    return dataclasses.replace(edge, gate="through")

@@ -1,0 +1,86 @@
+"""Writes a search into a tracker: a parent run for the search, a child run for every trial."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+
+from ktg.drawing import draw
+from ktg.tracking import Tracker
+
+from ktg.files import dumps
+from ktg.search.ledger import Entry, Ledger
+from ktg.search.outcome import Result
+from ktg.search.sampler import label
+from ktg.spec import dump
+
+PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy")
+
+
+class Journal:
+    """An observer of trials that passes on to a tracker what it sees."""
+
+    def __init__(self, tracker: Tracker, ledger: Ledger, name: str, tags: Mapping[str, str]) -> None:
+        self.tracker, self.ledger = tracker, ledger
+        search = ledger.space.search
+        settings = {f"search.{key}": value for key, value in vars(search).items() if value is not None}
+        self.parent = tracker.start(name, params=settings, tags={"kind": "search", **environment(), **tags})
+        tracker.artifact(self.parent, "space.yaml", dumps(ledger.space.dump()))
+        self._runs: dict[int, str] = {}
+        self._duplicates = 0
+
+    def started(self, entry: Entry) -> None:
+        """Open a child run with the graph and the values that made it."""
+        search, holes = self.ledger.space.search, self.ledger.space.holes
+        tags = {"kind": "trial", "key": entry.key, "sampler": search.sampler, "seed": str(entry.graph.train.seed)}
+        if entry.baseline:
+            tags["baseline"] = entry.baseline
+        params = {path: label(holes[path], value) for path, value in (entry.values or {}).items()}
+        run = self.tracker.start(entry.name, parent=self.parent, params=params, tags=tags)
+        self.tracker.artifact(run, "graph.yaml", dumps(dump(entry.graph)))
+        self._runs[entry.number] = run
+        self._write_duplicates()
+
+    def reported(self, entry: Entry) -> None:
+        """Log an epoch of a trial."""
+        self.tracker.log(self._runs[entry.number], entry.metrics, entry.epoch)
+
+    def closed(self, entry: Entry) -> None:
+        """Close a child run; the parent shows the best so far."""
+        run = self._runs[entry.number]
+        if entry.state == "finished":
+            self.tracker.artifact(run, "graph.svg", draw(entry.graph, entry.name))
+        tags = {"epoch": str(entry.epoch)} | ({"reason": entry.reason} if entry.reason else {})
+        self.tracker.end(run, entry.state, tags)
+        if self.ledger.best is not None:
+            done = sum(e.state not in ("running",) for e in self.ledger.entries)
+            self.tracker.log(self.parent, {"best_val_accuracy": self.ledger.best.accuracy}, done)
+
+    def end(self, result: Result) -> None:
+        """Close the parent run with the result."""
+        for entry in self.ledger.in_state("running"):
+            self.tracker.end(self._runs[entry.number], "interrupted")
+        self._write_duplicates()
+        best = self.ledger.best
+        tags = {"stopped": str(result.stopped), "duplicates": str(result.duplicates), "failed": str(result.failed)}
+        if best is not None:
+            self.tracker.artifact(self.parent, "best.yaml", dumps(dump(best.graph)))
+            self.tracker.artifact(self.parent, "best.svg", draw(best.graph, "best graph"))
+            tags |= {"best_trial": best.name}
+        self.tracker.log(self.parent, {"epochs": result.epochs, "epochs_saved": result.epochs_saved}, 0)
+        state = "interrupted" if result.interrupted else "finished" if best else "failed"
+        self.tracker.end(self.parent, state, tags)
+
+    def _write_duplicates(self) -> None:
+        """Give every proposal that was answered from the ledger a run of its own, already over."""
+        holes = self.ledger.space.holes
+        for duplicate in self.ledger.duplicates[self._duplicates :]:
+            params = {path: label(holes[path], value) for path, value in duplicate.values.items()}
+            tags = {"kind": "duplicate", "duplicate_of": duplicate.of.name}
+            self.tracker.end(self.tracker.start("duplicate", parent=self.parent, params=params, tags=tags), "duplicate")
+        self._duplicates = len(self.ledger.duplicates)
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
+    versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
+    return {**versions, "python": platform.python_version(), "machine": platform.platform()}

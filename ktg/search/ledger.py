@@ -1,0 +1,137 @@
+"""The book of a search: which graphs were proposed, what became of them, and which one is best.
+
+Knows neither Ray nor the clock of any process, so a whole search can be replayed in a test. It trains nothing twice: a
+graph whose canonical form is already in the book is answered from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ktg.canonical import check_taught, key
+from ktg.errors import SpecError
+from ktg.search.baselines import baselines
+from ktg.search.sampler import Outcome, Sampler, Values
+from ktg.space import SearchSpace
+from ktg.spec import Graph
+
+MOST_REPEATS = 500  # so many known or untaught graphs in a row, and the space counts as exhausted
+UNTAUGHT = Outcome("failed", 0.0, 0)
+
+
+@dataclass
+class Entry:
+    """One trained graph, or one being trained."""
+
+    number: int
+    graph: Graph
+    key: str
+    baseline: str | None = None
+    values: Values | None = None
+    asked: int | None = None
+    state: str = "running"
+    reason: str | None = None
+    epoch: int = 0
+    accuracy: float = 0.0
+    loss: float = float("inf")
+    train_s: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The trial's name."""
+        return f"trial-{self.number:04d}" + (f" ({self.baseline})" if self.baseline else "")
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the sampler is told."""
+        return Outcome(self.state, 0.0 if self.state == "failed" else self.accuracy, self.epoch)
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A proposal that was not trained, because the same graph already was (or is being)."""
+
+    values: Values
+    of: Entry
+
+
+class Ledger:
+    """Proposes graphs and keeps their results."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.sampler = Sampler(space.holes, space.search)
+        self.entries: list[Entry] = []
+        self.duplicates: list[Duplicate] = []
+        self.untaught = 0
+        self.exhausted = False
+        self._by_key: dict[str, Entry] = {}
+        self._waiting: dict[str, list[int]] = {}
+        self._baselines = iter(baselines(space).items() if space.search.baselines else ())
+
+    def propose(self) -> Entry | None:
+        """Return the next graph to train, or None when there is nothing new to try."""
+        for name, graph in self._baselines:
+            if key(graph) not in self._by_key:
+                return self._enter(graph, key(graph), baseline=name, values=self.space.locate(graph))
+        if sum(entry.baseline is None for entry in self.entries) >= self.space.search.trials:
+            return None
+        for asked, values, graph in self._asked():
+            known = self._by_key.get(key(graph))
+            if known is None:
+                return self._enter(graph, key(graph), values=values, asked=asked)
+            self.duplicates.append(Duplicate(values, known))
+            if known.state == "running":
+                self._waiting.setdefault(known.key, []).append(asked)
+            else:
+                self.sampler.tell(asked, known.outcome)
+        self.exhausted = True
+        return None
+
+    def report(self, entry: Entry, epoch: int, metrics: dict[str, float], seconds: float) -> None:
+        """Take down one epoch of a trial."""
+        entry.epoch, entry.metrics = epoch, metrics
+        entry.accuracy, entry.loss = metrics["val_accuracy"], metrics["val_loss"]
+        entry.train_s += seconds
+
+    def close(self, entry: Entry, reason: str | None = None) -> None:
+        """Take down the end of a trial: finished at the last epoch, stopped before it, or failed for a reason."""
+        complete = entry.epoch >= entry.graph.train.epochs
+        entry.state = "failed" if reason else "finished" if complete else "stopped"
+        entry.reason = reason
+        if entry.asked is not None:
+            self.sampler.tell(entry.asked, entry.outcome)
+        elif entry.values is not None and entry.state == "finished":
+            self.sampler.add(entry.values, entry.outcome)
+        for asked in self._waiting.pop(entry.key, []):
+            self.sampler.tell(asked, entry.outcome)
+
+    @property
+    def best(self) -> Entry | None:
+        """The most accurate finished trial on the validation split; of equals, that of lower loss."""
+        finished = self.in_state("finished")
+        return max(finished, key=lambda entry: (entry.accuracy, -entry.loss), default=None)
+
+    def in_state(self, state: str) -> list[Entry]:
+        """Return the trials in one state."""
+        return [entry for entry in self.entries if entry.state == state]
+
+    def _asked(self) -> Iterator[tuple[int, Values, Graph]]:
+        """Yield points of the space whose target is taught, until too many in a row led nowhere."""
+        for _ in range(MOST_REPEATS):
+            asked, values = self.sampler.ask()
+            try:
+                graph = self.space.bind(values)
+                check_taught(graph)
+            except SpecError:  # fields that contradict each other, or a target that nothing teaches
+                self.untaught += 1
+                self.sampler.tell(asked, UNTAUGHT)
+                continue
+            yield asked, values, graph
+
+    def _enter(self, graph: Graph, graph_key: str, **known: Any) -> Entry:
+        entry = Entry(len(self.entries) + 1, graph, graph_key, **known)
+        self.entries.append(entry)
+        self._by_key[graph_key] = entry
+        return entry

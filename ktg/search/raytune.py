@@ -1,0 +1,118 @@
+"""Ray Tune's side of a search: adapters that pass everything on to the ledger and an observer."""
+
+import json
+import math
+from typing import Any, Protocol
+
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from ktg.search.ledger import Entry, Ledger
+from ktg.spec import Search, dump
+
+METRIC = "val_accuracy"
+
+
+class Observer(Protocol):
+    """Is told of everything that happens to trials, in the driver; must return at once."""
+
+    def started(self, entry: Entry) -> None:
+        """A trial was proposed and waits for a worker."""
+
+    def reported(self, entry: Entry) -> None:
+        """A trial finished an epoch."""
+
+    def closed(self, entry: Entry) -> None:
+        """A trial ended; its state says how."""
+
+
+class Proposals(Searcher):  # type: ignore[misc]
+    """Gives Ray the graphs that the ledger proposes."""
+
+    def __init__(self, ledger: Ledger, observer: Observer, *, cpus: float, gpus: float) -> None:
+        super().__init__(metric=METRIC, mode="max")
+        self.ledger, self.observer = ledger, observer
+        self.resources = {"cpus": cpus, "gpus": gpus}
+        self.entries: dict[str, Entry] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the configuration of the next trial."""
+        entry = self.ledger.propose()
+        if entry is None:
+            return str(Searcher.FINISHED)
+        self.entries[trial_id] = entry
+        self.observer.started(entry)
+        graph = json.dumps(dump(entry.graph))
+        return {"graph": graph, "baseline": entry.baseline or "", **self.resources}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take down an epoch."""
+        entry = self.entries[trial_id]
+        if "failed" not in result:
+            self.ledger.report(entry, result["epoch"], result["metrics"], result["time_this_iter_s"])
+            self.observer.reported(entry)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Take down the last epoch and the end."""
+        entry = self.entries[trial_id]
+        if result is not None and result.get("epoch", 0) > entry.epoch:
+            self.on_trial_result(trial_id, result)
+        reason = (result or {}).get("failed")
+        if error and reason is None:
+            reason = "the worker died (out of memory, or killed)"
+        self.ledger.close(entry, reason)
+        self.observer.closed(entry)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the search's record is the tracking store, not Ray's snapshot."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: see `save`."""
+
+
+class Asha(ASHAScheduler):  # type: ignore[misc]
+    """ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020), sparing the baselines.
+
+    Baselines run to the end, as what the winner is compared with, but count in every rung they pass.
+    """
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Return whether a trial goes on after this epoch."""
+        if "failed" in result:
+            return str(TrialScheduler.STOP)
+        decision = super().on_trial_result(tune_controller, trial, result)
+        spared = trial.config["baseline"] and not result["done"]
+        return str(TrialScheduler.CONTINUE if spared else decision)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Count a last result in its rung, unless it is that of a failure."""
+        if "failed" not in result:
+            super().on_trial_complete(tune_controller, trial, result)
+
+
+def scheduler(search: Search, epochs: int) -> TrialScheduler:
+    """Return the scheduler a search asks for; a grace period as long as the training switches ASHA off."""
+    if search.scheduler == "none" or search.grace_epochs >= epochs:
+        return FIFOScheduler()
+    return Asha(
+        time_attr="epoch",
+        metric=METRIC,
+        mode="max",
+        max_t=epochs,
+        grace_period=search.grace_epochs,
+        reduction_factor=search.reduction_factor,
+    )
+
+
+def slots(search: Search, *, cpus: float, gpus: float, total: dict[str, float]) -> int:
+    """Return how many trials of `cpus` and `gpus` each run at once on the `total` resources."""
+    by_cpu = math.floor(total.get("CPU", 1) / cpus) if cpus else math.inf
+    by_gpu = gpu_slots(total.get("GPU", 0), gpus)
+    return max(1, int(min(by_cpu, by_gpu, search.concurrent or math.inf)))
+
+
+def gpu_slots(total: float, gpus: float) -> float:
+    """Return how many trials of `gpus` each fit; a fraction never spans two GPUs."""
+    if not gpus:
+        return math.inf
+    return math.floor(1 / gpus + 1e-9) * total if gpus <= 1 else math.floor(total / gpus)
