@@ -39,13 +39,20 @@ OPTIMIZERS: Mapping[OptimizerName, Callable[[Groups, float, Train], torch.optim.
 }
 
 
-def parameter_groups(network: nn.Module, weight_decay: float, decay_norm_and_bias: bool) -> Groups:
-    """Return the optimizer's groups; norm layers' parameters and biases are those with fewer than two dimensions."""
-    decayed, free = [], []
-    for parameter in network.parameters():
-        (decayed if decay_norm_and_bias or parameter.ndim > 1 else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+def parameter_groups(network: Network, weight_decay: float, decay_norm_and_bias: bool) -> Groups:
+    """Return the optimizer's groups: the head's and the backbone's parameters, each with and without weight decay.
+
+    Norm layers' parameters and biases are those with fewer than two dimensions. Head and backbone are apart because
+    torch's fused SGD fails on a group of which only some parameters have had gradients, as after a frozen phase.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.body.named_parameters():
+        decays = decay_norm_and_bias or parameter.ndim > 1
+        groups.setdefault((name in network.head, decays), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay if decays else 0.0}
+        for (_, decays), parameters in groups.items()
+    ]
 
 
 class Learner:
