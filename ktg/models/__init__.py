@@ -1,0 +1,1 @@
+"""Networks by name and their initial weights. Import from the modules: `names` needs no torch, the others do."""

@@ -1,0 +1,195 @@
+"""The weights that timm and torchvision publish for an architecture: where they are, and how to get them.
+
+They come from the cache of the Hugging Face hub or of `torch.hub` when they are there. Else the host is asked for a
+connection, briefly, so that a machine without network says so in a second or two instead of after many retries.
+"""
+
+import contextlib
+import socket
+import threading
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor
+
+from ktg.errors import WeightsError
+from ktg.models.architecture import constructor_args, timm_cfg
+from ktg.models.names import locate
+from ktg.models.weights import read_state
+from ktg.spec import Node
+
+# The hub serves older repositories under other names than timm's configuration has them: safetensors come first.
+_SAFE_NAMES = {
+    "pytorch_model.bin": "model.safetensors",
+    "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published weights of a model: a file in a repository of the Hugging Face hub, or one with an address.
+
+    `files` are the names to try in turn; `repository` is `owner/name[@revision]`, or empty when `url` is given.
+    """
+
+    model: str
+    repository: str
+    files: tuple[str, ...]
+    url: str
+
+    @property
+    def name(self) -> str:
+        """A name for the weights that is the same on every machine."""
+        return self.repository + "/" + self.files[-1] if self.repository else self.url
+
+    @property
+    def missing(self) -> str:
+        """How to say that the file could not be had, and what the user can do."""
+        where = f"{self.files[0]} from {_hub_endpoint()}/{self.repository}" if self.repository else self.url
+        return (
+            f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be downloaded now; get "
+            f"the file {where} and name it under `sources:`, for example `mine: {{path: {self.files[0]}}}`, then "
+            f"write `source: mine` for the node"
+        )
+
+
+def published(model: str, where: str = "source") -> Published:
+    """Return where the weights of `model` are.
+
+    Raises WeightsError, which begins with `where`, when its library publishes none.
+    """
+    library, name = locate(model) or ("", "")
+    if library == "timm":
+        cfg = timm_cfg(name)
+        if cfg.hf_hub_id:
+            wanted = cfg.hf_hub_filename or "pytorch_model.bin"
+            safe = _SAFE_NAMES.get(wanted)
+            return Published(model, cfg.hf_hub_id, (safe, wanted) if safe else (wanted,), "")
+        url = cfg.url
+    else:
+        url = _torchvision_url(name) if library == "torchvision" else ""
+    if not url:
+        raise WeightsError(f"{where}: no ImageNet weights are published for {model!r}; allowed: none, or a file")
+    return Published(model, "", (urlsplit(url).path.rpartition("/")[2],), url)
+
+
+def cached(weights: Published) -> Path | None:
+    """Return the file of the weights when it is on this machine."""
+    if not weights.repository:
+        file = Path(torch.hub.get_dir(), "checkpoints", weights.files[0])
+        return file if file.is_file() else None
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, _, revision = weights.repository.partition("@")
+    for name in weights.files:
+        found = try_to_load_from_cache(repository, name, revision=revision or None)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def check_available(weights: Published, where: str) -> None:
+    """Raise WeightsError, which begins with `where`, unless the file is cached or its host answers."""
+    if cached(weights) is None and not _online(weights):
+        raise WeightsError(f"{where}: {weights.missing}")
+
+
+def fetch(weights: Published, where: str) -> Path:
+    """Return the file of the weights, downloaded into its library's cache when it is not there yet.
+
+    Raises WeightsError, which begins with `where`, when that fails.
+    """
+    file = cached(weights)
+    if file is not None:
+        return file
+    check_available(weights, where)
+    try:
+        return _download_from_hub(weights) if weights.repository else _download(weights)
+    except Exception as error:  # network, disk and hub errors share no base class
+        raise WeightsError(f"{where}: {weights.missing} ({type(error).__name__})") from error
+
+
+def published_state(node: Node, size: int, where: str) -> dict[str, Tensor]:
+    """Return the published weights of the node's model, built for `size` pixels, under the names of its library.
+
+    timm converts many files while it loads them (names, position embeddings), so its own strict loader reads them.
+    """
+    weights = published(node.model, where)
+    file = fetch(weights, where)
+    library, name = locate(node.model) or ("", "")
+    if library == "torchvision":
+        return read_state(file)
+    import timm
+
+    overlay = {"file": str(file), "custom_load": file.suffix == ".npz"}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            args = constructor_args(node, size)
+            donor = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **args)
+    except Exception as error:  # a damaged file, or arguments with which the published weights do not go
+        problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(f"{where}: {file} does not load into {node.model!r} ({problem})") from error
+    return dict(donor.state_dict())
+
+
+def reachable(url: str, timeout_s: float = 1.5) -> bool:
+    """Return whether the host of `url`, or the proxy set for it, accepts a connection within `timeout_s` seconds."""
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    address = (parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
+    answered = threading.Event()
+
+    def knock() -> None:
+        with contextlib.suppress(OSError), socket.create_connection(address, timeout=timeout_s):
+            answered.set()
+
+    # In a thread of its own, because looking up a host name has no timeout and can take many seconds.
+    thread = threading.Thread(target=knock, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return answered.is_set()
+
+
+def _online(weights: Published) -> bool:
+    if not weights.repository:
+        return reachable(weights.url)
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE and reachable(_hub_endpoint())
+
+
+def _hub_endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def _download_from_hub(weights: Published) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    repository, _, revision = weights.repository.partition("@")
+    for name in weights.files[:-1]:
+        with contextlib.suppress(EntryNotFoundError):
+            return Path(hf_hub_download(repository, name, revision=revision or None))
+    return Path(hf_hub_download(repository, weights.files[-1], revision=revision or None))
+
+
+def _download(weights: Published) -> Path:
+    file = Path(torch.hub.get_dir(), "checkpoints", weights.files[0])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    digest = torch.hub.HASH_REGEX.search(file.name)
+    torch.hub.download_url_to_file(weights.url, str(file), digest.group(1) if digest else None, progress=False)
+    return file
+
+
+def _torchvision_url(name: str) -> str:
+    from torchvision.models import get_model_weights
+
+    best = getattr(get_model_weights(name), "DEFAULT", None)
+    return str(best.url) if best else ""

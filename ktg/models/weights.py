@@ -1,0 +1,111 @@
+"""Reading weights from files and putting them into a network: strict about the backbone, lenient about the head."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ktg.errors import WeightsError
+from ktg.models.names import WEIGHT_SUFFIXES
+from ktg.models.renames import translate
+
+_WRAPPERS = ("state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "body.")  # DataParallel, torch.compile and ktg's own `Network`
+_LISTED = 5
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors, .pth, .pt or .bin file by name, on the CPU.
+
+    A checkpoint that wraps them as {"state_dict": ...} or {"model": ...}, or that names them all `module.X`, is
+    unwrapped. Code in a pickle is never run: a file that holds more than tensors is refused.
+    Raises WeightsError, which names the file.
+    """
+    if path.suffix not in WEIGHT_SUFFIXES:
+        raise WeightsError(f"{path}: is not a weights file; allowed: {', '.join(WEIGHT_SUFFIXES)}")
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file")
+    if not path.stat().st_size:
+        raise WeightsError(f"{path}: is empty; was its download cut off?")
+    return _unprefixed(_tensors(_unwrapped(_open(path)), path))
+
+
+def fit(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str) -> dict[str, Tensor]:
+    """Return what of `state` goes into `body`, under the names of `body`; only shapes are compared.
+
+    The head is part of it when all of its tensors are there in the right shape, that is when the number of classes
+    is the same; else it is left out whole. Raises WeightsError, which begins with `where` and lists the keys,
+    when a tensor of the backbone is missing, unknown to the network or of another shape.
+    """
+    wanted = body.state_dict()
+    state = translate(state, wanted)
+    kept = all(name in state and state[name].shape == wanted[name].shape for name in head)
+    used = {name: tensor for name, tensor in state.items() if kept or name not in head}
+    # A counter that older PyTorch did not save, and that only matters to batch norms without momentum.
+    missing = [name for name in wanted if name not in head | used.keys() and not name.endswith("num_batches_tracked")]
+    unknown = [name for name in used if name not in wanted]
+    misshaped = [
+        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
+        for name, tensor in used.items()
+        if name in wanted and tensor.shape != wanted[name].shape
+    ]
+    kinds = {"missing": missing, "unexpected": unknown, "of another shape": misshaped}
+    found = [f"{len(keys)} {kind} ({_cut(keys)})" for kind, keys in kinds.items() if keys]
+    if found:
+        raise WeightsError(f"{where}: these weights belong to another network; backbone keys: {'; '.join(found)}")
+    return used
+
+
+def load(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str) -> bool:
+    """Copy `state` into `body` as `fit` allows, and return whether the head came with it (else it stays as it is)."""
+    used = fit(body, state, head, where)
+    body.load_state_dict({**body.state_dict(), **used})
+    return head <= used.keys()
+
+
+def _open(path: Path) -> object:
+    try:
+        if path.suffix == ".safetensors":
+            import safetensors.torch
+
+            return safetensors.torch.load_file(path, device="cpu")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes the readers fail in every way there is
+        if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
+            problem = "holds more than tensors, and its code was not run; save only the state_dict of the network"
+        else:
+            problem = f"cannot be read as a {path.suffix} file of weights; it is damaged or of another format"
+        raise WeightsError(f"{path}: {problem}") from error
+
+
+def _unwrapped(content: object) -> object:
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    return content
+
+
+def _tensors(content: object, path: Path) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"{path}: holds no state dict (a mapping from names to tensors)")
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
+            raise WeightsError(f"{path}: {name!r} is not a dense tensor, so this is not a state dict")
+        if tensor.is_quantized:
+            raise WeightsError(f"{path}: {name!r} is quantized; give the weights as floating point numbers")
+    return dict(content)
+
+
+def _unprefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def _cut(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
