@@ -1,0 +1,95 @@
+"""Feeds batches of images to a device: from a tensor that lies there whole, or read ahead by worker processes."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from ktg.data.images import Images
+from ktg.data.pictures import Rows
+
+_READ_AT_ONCE = 1024
+
+
+class Batches:
+    """Calls to this give the batches of one pass: images (B, C, H, W) uint8 and labels (B,) int64 on `device`.
+
+    A split of at most `resident_bytes` is kept on the device: a batch is then one gather there, without any
+    synchronisation with the host. A larger one is read batch by batch, by `workers` processes (0: this one), through
+    pinned memory where the device is a GPU.
+    """
+
+    def __init__(self, images: Images, device: torch.device, *, resident_bytes: int = 2**31, workers: int = 0) -> None:
+        self._device = device
+        self._labels = torch.from_numpy(images.labels).to(device)
+        self._resident = _on_device(images, device) if images.nbytes <= resident_bytes else None
+        self._plan = _Plan()
+        self._loader = DataLoader(
+            _Reader(images),
+            batch_size=None,
+            sampler=self._plan,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda" and self._resident is None,
+        )
+
+    def __call__(self, rows: Tensor | Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield a batch for each row of `rows` (steps, B), or for each tensor of row numbers (B,) in a sequence.
+
+        The row numbers are moved to the device once, for the whole pass.
+        """
+        steps = list(rows.unbind() if isinstance(rows, Tensor) else rows)
+        if not steps:
+            return
+        here = torch.split(torch.cat(steps).to(self._device, non_blocking=True), [len(step) for step in steps])
+        for chosen, images in zip(here, self._pixels(steps, here), strict=True):
+            yield images, self._labels[chosen]
+
+    def _pixels(self, steps: list[Tensor], here: Sequence[Tensor]) -> Iterator[Tensor]:
+        if self._resident is not None:
+            for chosen in here:
+                yield self._resident[chosen]
+            return
+        self._plan.steps = [step.cpu().numpy() for step in steps]
+        for images in self._loader:
+            yield images.to(self._device, non_blocking=True)
+
+
+class _Plan(Sampler[Rows]):
+    """The row numbers of the batches of the coming pass; replaced for each, so that the workers live on."""
+
+    def __init__(self) -> None:
+        self.steps: list[Rows] = []
+
+    def __iter__(self) -> Iterator[Rows]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class _Reader(TorchDataset[Tensor]):
+    """Images as the loader's workers see them: an item is a whole batch."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    def __getitem__(self, rows: Rows) -> Tensor:
+        return _planes(self._images, rows)
+
+
+def _planes(images: Images, rows: Rows) -> Tensor:
+    """Return these images as (B, C, H, W), contiguous."""
+    return torch.from_numpy(images.read(rows)).permute(0, 3, 1, 2).contiguous()
+
+
+def _on_device(images: Images, device: torch.device) -> Tensor:
+    height, width, channels = images.shape
+    resident = torch.empty((len(images), channels, height, width), dtype=torch.uint8, device=device)
+    for start in range(0, len(images), _READ_AT_ONCE):
+        rows = np.arange(start, min(start + _READ_AT_ONCE, len(images)))
+        resident[start : start + len(rows)] = _planes(images, rows)
+    return resident

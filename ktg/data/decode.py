@@ -1,0 +1,144 @@
+"""From the bytes of an image file to a square of uint8 pixels.
+
+One function makes the pixels for the cache and for decoding on the fly, so both hold the same bytes.
+"""
+
+import functools
+import io
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+# The limit at which Pillow itself warns of a decompression bomb: a small file that unpacks to gigabytes.
+MAX_PIXELS = 89_478_485
+
+# Formats that Pillow lists but that run other programs (EPS: Ghostscript), hold no picture of their own or are
+# only recognised, never decoded.
+_NOT_PICTURES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MCIDAS", "MPEG", "WMF", "XVTHUMB"})
+
+# Photographs that Pillow cannot open. They are listed so that a folder of them is reported and not passed over.
+_UNOPENED = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".svg"})
+
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The form that all images of a data set are brought to: a square of `side` pixels, 1 or 3 channels."""
+
+    side: int
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.side, self.side, self.channels
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its image before any pixel is decoded: its sides (shorter first) and whether it is grey.
+
+    The sides are sorted, so that a photograph and the same one turned by its EXIF orientation agree.
+    """
+
+    sides: tuple[int, int]
+    grey: bool
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """Return the names of the formats that are opened, whatever a file is called."""
+    Image.init()
+    return tuple(sorted(set(Image.OPEN) - _NOT_PICTURES))
+
+
+@functools.cache
+def extensions() -> frozenset[str]:
+    """Return the file extensions, in lower case with the dot, that count as images in a folder."""
+    opened = set(formats())
+    return _UNOPENED | {end for end, kind in Image.registered_extensions().items() if kind in opened}
+
+
+def read_header(file: BinaryIO) -> Header:
+    """Return the header of an open file. Raises whatever Pillow raises for a file that is no image."""
+    with Image.open(file, formats=formats()) as image:
+        _guard(image)
+        low, high = sorted(image.size)
+        return Header((low, high), image.mode in _GREY_MODES)
+
+
+def decode(content: bytes, geometry: Geometry) -> Pixels:
+    """Return the (H, W, C) pixels of the first frame: turned upright, on white where transparent, 8 bits, square.
+
+    Raises whatever Pillow raises for a broken file, and ValueError for one that it opens but that is too large or
+    has no agreed range of values.
+    """
+    with Image.open(io.BytesIO(content), formats=formats()) as image:
+        _guard(image)
+        # JPEG can be decoded at 1/2, 1/4 or 1/8; twice the final side is kept for a sharp resize.
+        image.draft(None, (2 * geometry.side, 2 * geometry.side))
+        image.load()
+        return fit(_plain(_upright(image)), geometry)
+
+
+def fit(image: Image.Image, geometry: Geometry) -> Pixels:
+    """Return the centre square of `image`, resized by antialiased bicubic filtering if its side differs.
+
+    Cutting first and resizing then equals the shorter side resized and the centre cut, without its rounding.
+    """
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side)).convert("L" if geometry.channels == 1 else "RGB")
+    if side != geometry.side:
+        image = image.resize((geometry.side, geometry.side), Image.Resampling.BICUBIC)
+    return np.asarray(image, dtype=np.uint8).reshape(geometry.shape)
+
+
+def _guard(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} that are opened")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn the image as its EXIF orientation says; broken EXIF beside a sound image is passed over."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the image with 8 bits per channel and no transparency."""
+    if image.mode == "F":
+        raise ValueError("32-bit floating-point pixels, which have no agreed range; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        return _from_16_bits(np.asarray(image))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    # CMYK, YCbCr, LAB and the like go through RGB, also on the way to grey.
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _from_16_bits(values: npt.NDArray[np.generic]) -> Image.Image:
+    wide = values.astype(np.int64)
+    if wide.min() < 0 or wide.max() > 65535:
+        raise ValueError("32-bit pixels beyond the range of 16 bits; save it with 8 or 16 bits")
+    return Image.fromarray(((wide + 128) // 257).astype(np.uint8))

@@ -1,0 +1,104 @@
+"""A split: labelled images that are read when asked for, from the cache or by decoding on the fly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ktg.data.decode import Geometry, Pixels
+from ktg.data.pictures import Pictures, Rows
+
+
+class Store(Protocol):
+    """Where pixels come from. Picklable, so that workers can be spawned with it."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The form that all images share."""
+        ...
+
+    def read(self, rows: Rows) -> Pixels:
+        """Return the (B, H, W, C) pixels of these rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Pixels in an .npy file (N, H, W, C), mapped into memory by each process that reads them."""
+
+    path: Path
+    geometry: Geometry
+
+    def read(self, rows: Rows) -> Pixels:
+        """Return a copy of these rows."""
+        if "_pixels" not in self.__dict__:
+            self.__dict__["_pixels"] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return np.array(self.__dict__["_pixels"][rows], subok=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the map, which pickle would copy whole."""
+        return {"path": self.path, "geometry": self.geometry}
+
+
+@dataclass(frozen=True)
+class OnTheFly:
+    """Pixels decoded each time they are read: the same bytes that the cache would hold."""
+
+    pictures: Pictures
+    geometry: Geometry
+
+    def read(self, rows: Rows) -> Pixels:
+        """Return these rows, decoded now."""
+        batch = np.empty((len(rows), *self.geometry.shape), np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            batch[place] = self.pictures.open(row, self.geometry)[1]
+        return batch
+
+
+class Images:
+    """One split: N images with labels, of which `read` returns any rows as uint8 pixels."""
+
+    def __init__(self, store: Store, rows: Rows, labels: Rows) -> None:
+        self._store = store
+        self._rows = rows
+        self.labels: npt.NDArray[np.int64] = labels
+        self.shape: tuple[int, int, int] = store.geometry.shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, rows: Rows | Sequence[int]) -> Pixels:
+        """Return the pixels (B, H, W, C), uint8, of these rows of the split, in their order."""
+        return self._store.read(self._rows[np.asarray(rows, dtype=np.int64)])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all pixels of the split take in memory."""
+        return len(self) * int(np.prod(self.shape))
+
+
+def join(first: Images, second: Images) -> Images:
+    """Return the images of both as one split, those of `first` before those of `second`. They share one shape."""
+    both = len(first) + len(second)
+    return Images(_Joined(first, second), np.arange(both), np.concatenate([first.labels, second.labels]))
+
+
+@dataclass(frozen=True)
+class _Joined:
+    first: Images
+    second: Images
+
+    @property
+    def geometry(self) -> Geometry:
+        side, _, channels = self.first.shape
+        return Geometry(side, channels)
+
+    def read(self, rows: Rows) -> Pixels:
+        batch = np.empty((len(rows), *self.first.shape), np.uint8)
+        late = rows >= len(self.first)
+        batch[~late] = self.first.read(rows[~late])
+        batch[late] = self.second.read(rows[late] - len(self.first))
+        return batch

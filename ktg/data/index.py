@@ -1,0 +1,116 @@
+"""What is known of decoded images without reading their pixels, and the pass over all images that finds it out."""
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import UnidentifiedImageError
+
+from ktg.data.decode import Geometry, Pixels
+from ktg.data.parallel import in_order
+from ktg.data.pictures import Pictures, Rows
+from ktg.errors import DataError
+
+Progress = Callable[[int, int], None]
+Sums = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Index:
+    """The form of N images, and of each its content hash and the sums that mean and deviation are made of.
+
+    `digests` (N, 32) are SHA-256 of the images as found; `sums` (N, 2, C) the sum and the sum of squares of each
+    channel, in exact integers; `faults` maps the rows that could not be decoded to the reason.
+    """
+
+    geometry: Geometry
+    digests: Pixels
+    sums: Sums
+    faults: dict[int, str]
+
+    @property
+    def sound(self) -> Rows:
+        """The rows that could be decoded, in order."""
+        return np.setdiff1d(np.arange(len(self.digests)), np.array(sorted(self.faults), dtype=np.int64))
+
+    def moments(self, rows: Rows) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and standard deviation per channel over these images, of values in [0, 1].
+
+        The deviation is at least one grey level (1/255), so that one may divide by it.
+        """
+        pixels = len(rows) * self.geometry.side**2
+        first, second = self.sums[rows].sum(axis=0).astype(np.float64) / pixels
+        deviation = np.sqrt(np.maximum(second - first**2, 1.0))
+        return tuple((first / 255).tolist()), tuple((deviation / 255).tolist())
+
+    def save(self, path: Path) -> None:
+        """Write the index as an .npz of plain arrays."""
+        np.savez(
+            path,
+            form=np.array([self.geometry.side, self.geometry.channels]),
+            digests=self.digests,
+            sums=self.sums,
+            fault_rows=np.array(list(self.faults), dtype=np.int64),
+            fault_reasons=np.array(list(self.faults.values()), dtype=np.str_),
+        )
+
+
+def load_index(path: Path) -> Index:
+    """Return the index in a file that `Index.save` wrote. Raises DataError for any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            side, channels = file["form"].tolist()
+            faults = dict(zip(file["fault_rows"].tolist(), file["fault_reasons"].tolist(), strict=True))
+            return Index(Geometry(side, channels), file["digests"], file["sums"], faults)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.parent} is a broken cache of images ({error}); delete that folder") from error
+
+
+def decode_all(
+    pictures: Pictures, geometry: Geometry, write: Callable[[bytes], object], progress: Progress | None = None
+) -> Index:
+    """Decode every picture on all cores, hand its pixels to `write` in order, and return the index.
+
+    A picture that cannot be decoded is written as zeros and noted in `faults`. `progress` is told (done, all).
+    """
+    count = len(pictures)
+    digests = np.zeros((count, 32), np.uint8)
+    sums = np.zeros((count, 2, geometry.channels), np.uint64)
+    faults: dict[int, str] = {}
+    blank = bytes(int(np.prod(geometry.shape)))
+    for row, found in enumerate(in_order(lambda row: _decode_one(pictures, row, geometry), range(count))):
+        if isinstance(found, str):
+            faults[row] = found
+            write(blank)
+        else:
+            digest, pixels, sums[row] = found
+            digests[row] = np.frombuffer(digest, np.uint8)
+            write(pixels.tobytes())
+        if progress is not None:
+            progress(row + 1, count)
+    return Index(geometry, digests, sums, faults)
+
+
+def _decode_one(pictures: Pictures, row: int, geometry: Geometry) -> tuple[bytes, Pixels, Sums] | str:
+    """Return hash, pixels and sums of one picture, or why it cannot be decoded.
+
+    Pillow raises errors of many kinds for broken files (OSError, SyntaxError, struct.error, ...), hence the breadth.
+    """
+    try:
+        digest, pixels = pictures.open(row, geometry)
+    except UnidentifiedImageError:
+        return "not an image of a known format"
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return digest, pixels, _sums(pixels)
+
+
+def _sums(pixels: Pixels) -> Sums:
+    """Return sum and sum of squares (2, C), by counting each of the 256 values: exact, and fast in numpy."""
+    planes = pixels.reshape(-1, pixels.shape[-1]).T
+    counts = np.stack([np.bincount(plane, minlength=256) for plane in planes], axis=1)
+    values = np.arange(256)
+    return np.stack([values, values**2]).astype(np.uint64) @ counts.astype(np.uint64)

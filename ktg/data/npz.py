@@ -1,0 +1,153 @@
+"""Data sets in one .npz file of uint8 images and labels, read without pickle and without loading unasked splits."""
+
+import functools
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ktg.data.decode import Pixels
+from ktg.data.pictures import Array, Rows
+from ktg.data.source import Part, Source, as_labels, listed
+from ktg.errors import DataError
+
+# (images, labels) of train, val and test; of those without splits, the name of train.
+_WITH_SPLITS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))
+_WITHOUT = (("x", "y"), ("images", "labels"))
+_EXPECTED = (
+    "x_train, y_train (and x_val, y_val, x_test, y_test), or train_images, train_labels (and so on), "
+    "or x, y, or images, labels"
+)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One array of the file, of which only the header has been read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def read_npz(path: Path, title: str) -> Source:
+    """Return the data set in an .npz; images stay in the file until they are decoded, those of test until asked for.
+
+    Raises DataError for missing keys, wrong shapes or types, and labels that do not fit.
+    """
+    members = _members(path, title)
+    keys = _keys(members, title)
+    for images, labels in keys.values():
+        _check_images(members[images], images, title)
+        _check_labels(members[labels], labels, members[images], images, title)
+    y = _load(path, keys["train"][1])
+    classes, values = _classes(path, members, y, title)
+
+    # Labels of the test split are checked now, not after a search of hours; its images stay untouched.
+    parts = {split: _part(path, members, pair, values, title) for split, pair in keys.items()}
+    test = parts.get("test")
+    return Source(title, classes, parts["train"], parts.get("val"), None if test is None else lambda: test)
+
+
+def _part(
+    path: Path, members: Mapping[str, _Member], keys: tuple[str, str], values: npt.NDArray[Any], title: str
+) -> Part:
+    images, labels = keys
+    # The file's size and time stand for its content: reading it again at every start would cost seconds.
+    stat = path.stat()
+    key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {images}"
+    pictures = Array.whole(key, members[images].shape, functools.partial(_load, path, images))
+    return Part(pictures, _index(_load(path, labels), values, labels, title))
+
+
+def _members(path: Path, title: str) -> dict[str, _Member]:
+    """Return the arrays in the file by name, from their headers alone."""
+    members = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.namelist():
+                with archive.open(entry) as file:
+                    version = np.lib.format.read_magic(file)
+                    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                    shape, _, dtype = readers[version](file)
+                members[entry.removesuffix(".npy")] = _Member(shape, dtype)
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{title}: not an .npz file of plain arrays ({error})") from error
+    for name, member in members.items():
+        if member.dtype.hasobject:
+            raise DataError(f"{title}: {name} holds Python objects, which are never unpickled; save plain arrays")
+    return members
+
+
+def _keys(members: Mapping[str, _Member], title: str) -> dict[str, tuple[str, str]]:
+    """Return the names of images and labels by split."""
+    for images, labels in _WITH_SPLITS:
+        names = {split: (images.format(split), labels.format(split)) for split in ("train", "val", "test")}
+        present = {split: pair for split, pair in names.items() if pair[0] in members or pair[1] in members}
+        if "train" in present:
+            return _complete(present, members, title)
+    for pair in _WITHOUT:
+        if pair[0] in members or pair[1] in members:
+            return _complete({"train": pair}, members, title)
+    raise DataError(f"{title}: holds {listed(list(members)) or 'nothing'}; expected {_EXPECTED}")
+
+
+def _complete(
+    keys: dict[str, tuple[str, str]], members: Mapping[str, _Member], title: str
+) -> dict[str, tuple[str, str]]:
+    for pair in keys.values():
+        for name in pair:
+            if name not in members:
+                raise DataError(f"{title}: lacks {name}; it holds {listed(list(members))}; expected {_EXPECTED}")
+    return keys
+
+
+def _check_images(member: _Member, name: str, title: str) -> None:
+    shape = member.shape
+    if member.dtype != np.uint8:
+        raise DataError(f"{title}: {name} is of type {member.dtype}; images must be uint8, 0 to 255")
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)) or 0 in shape:
+        hint = " (the channels come last)" if len(shape) == 4 and shape[1] in (1, 3) else ""
+        raise DataError(f"{title}: {name} has shape {shape}; allowed: (N, H, W) or (N, H, W, C) with C 1 or 3{hint}")
+
+
+def _check_labels(member: _Member, name: str, images: _Member, images_name: str, title: str) -> None:
+    if member.dtype.kind not in "iuU":
+        raise DataError(f"{title}: {name} is of type {member.dtype}; labels must be whole numbers or text")
+    if len(member.shape) not in (1, 2) or member.shape[1:] not in ((), (1,)):
+        raise DataError(f"{title}: {name} has shape {member.shape}; allowed: (N,), one label per image")
+    if member.shape[0] != images.shape[0]:
+        raise DataError(f"{title}: {name} has {member.shape[0]} labels for the {images.shape[0]} of {images_name}")
+
+
+def _classes(
+    path: Path, members: Mapping[str, _Member], y: npt.NDArray[Any], title: str
+) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
+    """Return the names of the classes and the label value of each."""
+    if "classes" not in members:
+        values = np.unique(y)
+        return tuple(str(value) for value in values), values
+    names = tuple(str(name) for name in _load(path, "classes").reshape(-1))
+    if len(set(names)) < len(names):
+        raise DataError(f"{title}: classes names a class twice: {listed(names)}")
+    return names, np.array(names) if y.dtype.kind == "U" else np.arange(len(names))
+
+
+def _index(y: npt.NDArray[Any], values: npt.NDArray[Any], name: str, title: str) -> Rows:
+    """Return the labels as indices into `values`."""
+    y = y.reshape(-1)
+    order = np.argsort(values)
+    unknown = np.unique(y[~np.isin(y, values)])
+    if len(unknown):
+        raise DataError(
+            f"{title}: {name} has labels that are no class of the training images: {listed([str(v) for v in unknown])}"
+        )
+    return as_labels(order[np.searchsorted(values[order], y)])
+
+
+def _load(path: Path, key: str) -> Pixels:
+    with np.load(path, allow_pickle=False) as file:
+        array: Pixels = file[key]
+        return array

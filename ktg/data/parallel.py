@@ -1,0 +1,37 @@
+"""One function over many items on all cores this process may use, with results in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_CHUNK = 8
+
+
+def cores() -> int:
+    """Return how many cores this process may run on, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """Yield `function(item)` for every item, in the order of the items.
+
+    Threads suffice for images, because Pillow lets go of the interpreter while it decodes and resizes. Only a few
+    chunks are under way at once, so that a slow reader of the results does not fill the memory.
+    """
+    with ThreadPoolExecutor(cores()) as pool:
+        waiting: deque[Future[list[R]]] = deque()
+        for start in range(0, len(items), _CHUNK):
+            waiting.append(pool.submit(_each, function, items[start : start + _CHUNK]))
+            if len(waiting) > 2 * cores():
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [function(item) for item in items]

@@ -1,0 +1,150 @@
+"""Images as they are found, not yet decoded: files on the disk, or rows of an array."""
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ktg.data.decode import Geometry, Header, Pixels, decode, fit, read_header
+
+Rows = npt.NDArray[np.int64]
+
+_LOADING = threading.Lock()
+
+
+class Pictures(Protocol):
+    """An ordered collection of images that can be opened one by one, from several threads at once."""
+
+    def __len__(self) -> int: ...
+
+    def identity(self) -> str:
+        """Return a hash that changes when any image changes, made without reading them all where possible."""
+        ...
+
+    def take(self, rows: Rows) -> Self:
+        """Return the collection of these rows."""
+        ...
+
+    def name(self, row: int) -> str:
+        """Return how to call one image in a message."""
+        ...
+
+    def header(self, row: int) -> Header:
+        """Return sides and greyness without decoding. Raises for a broken image."""
+        ...
+
+    def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
+        """Return the SHA-256 of the image as found, and its pixels as `geometry` wants them. Raises if broken."""
+        ...
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files, named relative to `root`."""
+
+    root: Path
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def identity(self) -> str:
+        """Return a hash of the folder, and of the names, sizes in bytes and times of change of its files.
+
+        A stat of each file costs microseconds where reading it would cost milliseconds at every start of every
+        worker. A copy elsewhere is merely decoded again; without the folder, archives that set all times alike
+        could give two data sets one hash. A file rewritten with its old size and its old time goes unnoticed.
+        """
+        digest = hashlib.sha256(f"{self.root.resolve()}\n".encode("utf-8", "surrogateescape"))
+        for name in self.names:
+            stat = (self.root / name).stat()
+            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def take(self, rows: Rows) -> "Files":
+        """Return the files of these rows."""
+        return Files(self.root, tuple(self.names[row] for row in rows))
+
+    def name(self, row: int) -> str:
+        """Return the file's name relative to the folder of the data set."""
+        return self.names[row]
+
+    def header(self, row: int) -> Header:
+        """Return what the file says of its image."""
+        with (self.root / self.names[row]).open("rb") as file:
+            return read_header(file)
+
+    def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
+        """Return the hash of the file and its pixels."""
+        content = (self.root / self.names[row]).read_bytes()
+        return hashlib.sha256(content).digest(), decode(content, geometry)
+
+
+@dataclass(frozen=True)
+class Array:
+    """Rows of a uint8 array (N, H, W) or (N, H, W, C), which is loaded when a row is first asked for.
+
+    `key` stands for the content of the whole array; `load` must be picklable for workers that are spawned.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    load: Callable[[], Pixels]
+    rows: Rows
+
+    @classmethod
+    def whole(cls, key: str, shape: Sequence[int], load: Callable[[], Pixels]) -> Self:
+        """Return all rows of an array of this shape."""
+        return cls(key, tuple(shape), load, np.arange(shape[0]))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the loaded array: each process loads its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_loaded"}
+
+    def identity(self) -> str:
+        """Return a hash of the key and the rows."""
+        return hashlib.sha256(self.key.encode() + self.rows.tobytes()).hexdigest()
+
+    def take(self, rows: Rows) -> "Array":
+        """Return these rows."""
+        return Array(self.key, self.shape, self.load, self.rows[rows])
+
+    def name(self, row: int) -> str:
+        """Return the number of the image in the array it comes from."""
+        return f"image {self.rows[row]}"
+
+    def header(self, row: int) -> Header:
+        """Return the sides and greyness that all rows share."""
+        low, high = sorted(self.shape[1:3])
+        return Header((low, high), len(self.shape) == 3 or self.shape[3] == 1)
+
+    def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
+        """Return the hash of the row and its pixels."""
+        pixels = np.ascontiguousarray(self._images()[self.rows[row]])
+        flat = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+        return hashlib.sha256(pixels.tobytes()).digest(), fit(Image.fromarray(flat), geometry)
+
+    def _images(self) -> Pixels:
+        # Under a lock, lest every decoding thread load the array for itself.
+        with _LOADING:
+            if "_loaded" not in self.__dict__:
+                self.__dict__["_loaded"] = self.load()
+        loaded: Pixels = self.__dict__["_loaded"]
+        return loaded
+
+
+def in_memory(images: Pixels) -> Array:
+    """Return the rows of an array that is at hand, known by a hash of its bytes."""
+    images = np.ascontiguousarray(images)
+    key = hashlib.sha256(f"{images.shape}".encode() + images.tobytes()).hexdigest()
+    return Array.whole(key, images.shape, functools.partial(np.asarray, images))

@@ -1,0 +1,155 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ktg.data import decode as module
+from ktg.data.decode import Geometry, Header, decode, extensions, fit, formats, read_header
+
+RANDOM = np.random.default_rng(0)
+NOISE = RANDOM.integers(0, 256, (10, 10, 3), dtype=np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_an_image_of_the_asked_form_keeps_every_byte():
+    for kind in ("PNG", "BMP", "TIFF", "PPM", "TGA"):
+        content = encoded(Image.fromarray(NOISE), kind)
+        np.testing.assert_array_equal(decode(content, Geometry(10, 3)), NOISE, err_msg=kind)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_turns_the_image_upright(orientation: int):
+    upright = Image.fromarray(NOISE)
+    undo = {None: None, **module._UPRIGHT}.get(orientation)
+    inverse = {
+        Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
+        Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
+    }
+    stored = upright if undo is None else upright.transpose(inverse.get(undo, undo))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(stored, exif=exif)
+    np.testing.assert_array_equal(decode(content, Geometry(10, 3)), NOISE)
+
+
+def test_orientation_agrees_with_pillow_on_jpeg():
+    from PIL import ImageOps
+
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        content = encoded(Image.fromarray(NOISE), "JPEG", exif=exif, quality=95)
+        reference = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+        np.testing.assert_array_equal(decode(content, Geometry(10, 3)), reference)
+
+
+def test_transparent_pixels_become_white_whatever_colour_hides_beneath():
+    hidden = np.zeros((10, 10, 4), np.uint8)
+    hidden[:, 5:] = (10, 20, 30, 255)
+    pixels = decode(encoded(Image.fromarray(hidden)), Geometry(10, 3))
+    assert (pixels[:, :5] == 255).all()
+    assert (pixels[:, 5:] == (10, 20, 30)).all()
+    grey = Image.fromarray(hidden[..., 3]).convert("LA")
+    grey.putalpha(0)
+    assert (decode(encoded(grey), Geometry(10, 1)) == 255).all()
+
+
+def test_palette_with_a_transparent_colour_is_put_on_white():
+    image = Image.fromarray(np.arange(100, dtype=np.uint8).reshape(10, 10) % 2, "P")
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    content = encoded(image, "GIF", transparency=0)
+    pixels = decode(content, Geometry(10, 3))
+    assert {tuple(pixel) for pixel in pixels.reshape(-1, 3).tolist()} == {(255, 255, 255), (0, 0, 255)}
+
+
+def test_cmyk_becomes_rgb():
+    image = Image.new("CMYK", (10, 10), (0, 255, 255, 0))
+    pixels = decode(encoded(image, "TIFF"), Geometry(10, 3))
+    np.testing.assert_array_equal(pixels[0, 0], (255, 0, 0))
+
+
+def test_16_bits_are_scaled_to_8_and_not_cut_off():
+    wide = np.linspace(0, 65535, 100).astype(np.uint16).reshape(10, 10)
+    for kind in ("PNG", "TIFF", "PPM"):
+        pixels = decode(encoded(Image.fromarray(wide), kind), Geometry(10, 1))[..., 0]
+        np.testing.assert_array_equal(pixels, np.round(wide / 257).astype(np.uint8), err_msg=kind)
+
+
+def test_bilevel_images_are_black_and_white():
+    pixels = decode(encoded(Image.fromarray(NOISE[..., 0] > 128)), Geometry(10, 1))
+    np.testing.assert_array_equal(pixels[..., 0], np.where(NOISE[..., 0] > 128, 255, 0))
+
+
+def test_values_without_a_range_are_refused():
+    for values in (np.zeros((10, 10), np.float32), np.full((10, 10), 70_000, np.int32)):
+        with pytest.raises(ValueError, match="save it with 8 or 16 bits"):
+            decode(encoded(Image.fromarray(values), "TIFF"), Geometry(10, 1))
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (10, 10), colour) for colour in ("red", "blue")]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert (decode(content, Geometry(10, 3)) == (255, 0, 0)).all()
+
+
+def test_decompression_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "MAX_PIXELS", 99)
+    content = encoded(Image.fromarray(NOISE))
+    for call in (lambda: decode(content, Geometry(10, 3)), lambda: read_header(io.BytesIO(content))):
+        with pytest.raises(ValueError, match="10 x 10 pixels, more than the 99"):
+            call()
+
+
+def test_broken_exif_beside_a_sound_image_is_passed_over():
+    content = encoded(Image.fromarray(NOISE), exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
+    np.testing.assert_array_equal(decode(content, Geometry(10, 3)), NOISE)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(4, 32), st.sampled_from([1, 3]))
+def test_every_size_becomes_the_square_and_a_flat_image_stays_flat(width: int, height: int, side: int, channels: int):
+    pixels = fit(Image.new("RGB", (width, height), (77, 77, 77)), Geometry(side, channels))
+    assert pixels.shape == (side, side, channels)
+    assert pixels.dtype == np.uint8
+    assert (pixels == 77).all()
+
+
+def test_fit_is_the_centre_of_the_image_resized_by_its_shorter_side(shared: Path):
+    path = next((shared / "data/cats_dogs/cat").glob("*.jpg"))
+    image = Image.open(path)
+    scale = 96 / min(image.size)
+    whole = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    left, top = (whole.width - 96) // 2, (whole.height - 96) // 2
+    reference = np.asarray(whole.crop((left, top, left + 96, top + 96)), dtype=float)
+    ours = fit(image, Geometry(96, 3)).astype(float)
+    assert np.abs(ours - reference).mean() < 6  # half a pixel apart at most
+    assert np.corrcoef(ours.ravel(), reference.ravel())[0, 1] > 0.98
+
+
+def test_a_large_jpeg_decoded_at_a_fraction_looks_as_if_decoded_whole(shared: Path):
+    small = Image.open(next((shared / "data/flowers/rose").glob("*.jpg"))).convert("RGB")
+    large = small.resize((small.width * 8, small.height * 8), Image.Resampling.BICUBIC)
+    content = encoded(large, "JPEG", quality=95)
+    whole = fit(Image.open(io.BytesIO(content)), Geometry(64, 3)).astype(float)
+    assert np.abs(decode(content, Geometry(64, 3)) - whole).mean() < 2
+
+
+def test_headers_tell_sides_and_greyness():
+    assert read_header(io.BytesIO(encoded(Image.new("L", (12, 7))))) == Header((7, 12), True)
+    assert read_header(io.BytesIO(encoded(Image.new("RGB", (7, 12))))) == Header((7, 12), False)
+
+
+def test_no_format_that_runs_other_programs_and_the_usual_endings():
+    assert not {"EPS", "WMF"} & set(formats())
+    assert {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".ppm", ".gif", ".heic"} <= extensions()
+    assert not {".eps", ".pdf", ".mpg", ".txt", ".h5"} & extensions()
+    with pytest.raises(OSError, match="cannot identify"):
+        decode(encoded(Image.fromarray(NOISE), "EPS"), Geometry(10, 3))

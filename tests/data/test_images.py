@@ -1,0 +1,56 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ktg.data.decode import Geometry
+from ktg.data.images import Images, Mapped, OnTheFly, join
+from ktg.data.pictures import in_memory
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
+LABELS = np.arange(10)
+
+
+@pytest.fixture(params=["mapped", "on the fly"])
+def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
+    rows = np.array([7, 2, 5])
+    if request.param == "mapped":
+        np.save(tmp_path / "pixels.npy", PIXELS)
+        return Images(Mapped(tmp_path / "pixels.npy", Geometry(4, 3)), rows, LABELS[rows])
+    return Images(OnTheFly(in_memory(PIXELS), Geometry(4, 3)), rows, LABELS[rows])
+
+
+def test_rows_are_those_of_the_split_in_the_order_asked_for(images: Images):
+    assert len(images) == 3
+    assert images.shape == (4, 4, 3)
+    assert images.nbytes == 3 * 48
+    assert images.labels.tolist() == [7, 2, 5]
+    for rows in ([2, 0, 0], np.array([2, 0, 0], dtype=np.int32)):
+        read = images.read(rows)
+        np.testing.assert_array_equal(read, PIXELS[[5, 7, 7]])
+        assert type(read) is np.ndarray
+        assert read.flags.writeable
+    assert images.read([]).shape == (0, 4, 4, 3)
+
+
+def test_a_row_that_is_not_there(images: Images):
+    with pytest.raises(IndexError):
+        images.read([3])
+
+
+def test_pickled_after_reading_it_reads_the_same_and_a_map_is_not_copied(images: Images):
+    before = images.read([0, 1])
+    pickled = pickle.dumps(images)
+    np.testing.assert_array_equal(pickle.loads(pickled).read([0, 1]), before)
+    if isinstance(images._store, Mapped):
+        assert len(pickled) < 1000
+
+
+def test_join_reads_across_both(images: Images):
+    both = join(images, images)
+    assert len(both) == 6
+    assert both.labels.tolist() == [7, 2, 5, 7, 2, 5]
+    np.testing.assert_array_equal(both.read([5, 0, 3, 1]), PIXELS[[5, 7, 7, 2]])
+    np.testing.assert_array_equal(join(both, images).read([8]), PIXELS[[5]])
+    assert both.nbytes == 2 * images.nbytes

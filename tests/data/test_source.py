@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from ktg.data.pictures import in_memory
+from ktg.data.source import Part, Source, check_classes, check_present, listed
+from ktg.errors import DataError
+
+
+def source(labels: list[int], classes: str = "ab", val: list[int] | None = None, test: bool = False) -> Source:
+    def part(of: list[int]) -> Part:
+        return Part(in_memory(np.zeros((len(of), 4, 4), np.uint8)), np.array(of))
+
+    held = part(val) if val is not None else None
+    return Source("data.path: x", tuple(classes), part(labels), held, (lambda: part(labels)) if test else None)
+
+
+def test_a_class_needs_an_image_for_each_split_that_is_made_of_it():
+    check_classes(source([0, 0, 0, 1, 1, 1]))
+    check_classes(source([0, 1], val=[0, 1], test=True))
+    with pytest.raises(DataError, match=r"at least 3 images in the train split.*too few: b \(2\)"):
+        check_classes(source([0, 0, 0, 1, 1]))
+    with pytest.raises(DataError, match=r"at least 2 images in the train split.*a \(1\), b \(1\)"):
+        check_classes(source([0, 1], test=True))
+    with pytest.raises(DataError, match=r"at least 1 image in the val split; too few: b \(0\)"):
+        check_classes(source([0, 1], val=[0, 0], test=True))
+
+
+def test_one_class_is_not_enough():
+    with pytest.raises(DataError, match="classes found: a; at least two"):
+        check_classes(source([0, 0, 0], classes="a"))
+    with pytest.raises(DataError, match="classes found: none"):
+        check_classes(source([], classes=""))
+
+
+def test_check_present_names_the_split():
+    with pytest.raises(DataError, match=r"data.path: x: .*in the test split; too few: a \(0\)"):
+        check_present(source([0, 1]), np.array([1]), "test")
+
+
+def test_listed_counts_what_it_leaves_out():
+    assert listed(["a", "b"]) == "a, b"
+    assert listed(["a", "b", "c", "d"], most=2) == "a, b and 2 more"

@@ -1,0 +1,48 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktg.data.split import TEST, VAL, few_shot, hold_out, per_class
+
+LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(lambda drawn: np.array(drawn + drawn + drawn))
+SEEDS = st.integers(0, 2**32)
+
+
+@given(LABELS, st.floats(0.01, 0.99), SEEDS)
+def test_every_class_is_on_both_sides_in_about_the_share_asked_for(labels, fraction, seed):
+    held = hold_out(labels, fraction, seed, VAL)
+    for label in np.unique(labels):
+        count, size = held[labels == label].sum(), (labels == label).sum()
+        assert 1 <= count < size
+        assert abs(count - fraction * size) <= 1
+
+
+@given(LABELS, SEEDS)
+def test_the_seed_alone_decides(labels, seed):
+    np.testing.assert_array_equal(hold_out(labels, 0.4, seed, VAL), hold_out(labels, 0.4, seed, VAL))
+
+
+def test_seeds_and_streams_differ():
+    labels = np.repeat([0, 1], 50)
+    drawn = [hold_out(labels, 0.5, seed, stream).tobytes() for seed in (0, 1, 2) for stream in (TEST, VAL)]
+    assert len(set(drawn)) == 6
+
+
+def test_held_out_places_are_uniform():
+    labels = np.zeros(20, dtype=np.int64)
+    often = sum(hold_out(labels, 0.25, seed, VAL).astype(int) for seed in range(800))
+    # binomial(800, 1/4): mean 200, deviation 12.2
+    assert np.abs(often - 200).max() < 5 * 12.3
+
+
+@given(LABELS, st.integers(1, 10), SEEDS)
+def test_few_shot_keeps_so_many_of_each_or_all_and_is_nested(labels, most, seed):
+    rows = few_shot(labels, most, seed)
+    assert (np.diff(rows) > 0).all()
+    assert per_class(labels[rows], 6) == tuple(min(most, count) for count in per_class(labels, 6))
+    assert set(rows) <= set(few_shot(labels, most + 1, seed))
+
+
+def test_other_classes_do_not_move_a_class():
+    few = few_shot(np.array([0] * 10), 3, seed=5)
+    np.testing.assert_array_equal(few, few_shot(np.array([0] * 10 + [1] * 7), 3, seed=5)[:3])
