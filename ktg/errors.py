@@ -17,12 +17,20 @@ class UserError(KtgError):
 
 
 class SpecError(UserError):
-    """A graph or search space that says something it may not; `path` is the dotted place in the file."""
+    """A graph or search space that says something it may not.
 
-    def __init__(self, path: str, problem: str) -> None:
+    `path` is the dotted place in the data; `file` names the file (and line, for a mistake in the YAML itself) where
+    it is known. All three are the exception's arguments, so that it survives pickling between processes.
+    """
+
+    def __init__(self, path: str, problem: str, file: str = "") -> None:
+        super().__init__(path, problem, file)
         self.path = path
         self.problem = problem
-        super().__init__(f"{path}: {problem}" if path else problem)
+        self.file = file
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.path, self.problem) if part)
 
 
 class DataError(UserError):
@@ -44,8 +52,9 @@ def show(value: object) -> str:
 
 def did_you_mean(got: object, allowed: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" when one of `allowed` is close to `got`, else an empty string."""
-    close = difflib.get_close_matches(str(got).lower(), list(allowed), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    by_lower = {word.lower(): word for word in allowed}
+    close = difflib.get_close_matches(str(got).lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def not_one_of(path: str, got: object, what: str, allowed: Iterable[str], most: int = 12) -> SpecError:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ktg.errors import SpecError, did_you_mean, not_one_of, show
+from ktg.spec.graph import Scalar
 
 T = TypeVar("T")
 _OPERATORS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
@@ -29,11 +30,12 @@ def read(kind: type[T], raw: object, path: str) -> T:
     raw = mapping(raw, path)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     known_keys(raw, fields, path)
+    hints = type_hints(kind)  # type: ignore[arg-type]
     values = {}
     for name, spec in fields.items():
         place = join(path, name)
         if name in raw:
-            values[name] = _value(type_hints(kind)[name], raw[name], place, spec.metadata.get("bounds", {}))
+            values[name] = _value(hints[name], raw[name], place, spec.metadata.get("bounds", {}))
         elif _required(spec):
             raise SpecError(place, f"is missing; {spec.metadata['doc'][0].lower()}{spec.metadata['doc'][1:]}")
     return kind(**values)
@@ -47,6 +49,11 @@ def write(record: object) -> dict[str, Any]:
         if _required(spec) or value != _default(spec):
             plain[spec.name] = _plain(value)
     return plain
+
+
+def scalars(raw: object, path: str) -> dict[str, Scalar]:
+    """Return a mapping of single values as it is, or raise."""
+    return {key: _union(get_args(Scalar), value, join(path, key), {}) for key, value in mapping(raw, path).items()}
 
 
 def join(path: str, key: str) -> str:
@@ -96,25 +103,30 @@ def _union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[str, 
     kinds = [hint for hint in hints if hint is not type(None)]
     if len(kinds) == 1:
         return _value(kinds[0], raw, path, bounds)
-    if isinstance(raw, str | int | float | bool):
-        return raw
+    if isinstance(raw, str | int | float):
+        return _finite(raw, path)
     raise SpecError(path, f"expected a single value, got {show(raw)}")
 
 
 def _scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
-        raw = float(raw)
+        raw = float(raw) if abs(raw) < 2**1023 else math.inf
     if not isinstance(raw, kind) or (isinstance(raw, bool) and kind is not bool):
         wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
         raise SpecError(path, f"expected {wanted}, got {show(raw)}")
-    if isinstance(raw, float) and not math.isfinite(raw):
-        raise SpecError(path, f"expected a finite number, got {raw}")
+    _finite(raw, path)
     for name, bound in bounds.items():
         words, holds = _OPERATORS[name]
         if not holds(raw, bound):  # type: ignore[arg-type]
             raise SpecError(path, f"must be {words} {bound:g}, got {show(raw)}")
-    if isinstance(raw, str) and not raw:
-        raise SpecError(path, "must not be empty")
+    if isinstance(raw, str) and (not raw or "\0" in raw):
+        raise SpecError(path, "must not be empty" if not raw else f"must not hold a NUL character, got {show(raw)}")
+    return raw
+
+
+def _finite(raw: Any, path: str) -> Any:
+    if isinstance(raw, float) and not math.isfinite(raw):
+        raise SpecError(path, f"expected a finite number, got {raw}")
     return raw
 
 

@@ -79,7 +79,9 @@ class Train:
     weight_decay: float = rule("Weight decay (L2 for SGD and Adam, decoupled for AdamW).", 5e-4, at_least=0)
     decay_norm_and_bias: bool = rule("Whether weight decay also acts on norm layers and biases.", True)
     schedule: ScheduleName = rule("Learning rate over training, after the warm-up.", "cosine")
-    milestones: tuple[int, ...] = rule("Epochs at which schedule `step` multiplies the rate by step_factor.", ())
+    milestones: tuple[int, ...] = rule(
+        "Epochs at which schedule `step` multiplies the rate by step_factor.", (), at_least=1
+    )
     step_factor: float = rule("Factor of schedule `step` at every milestone.", 0.1, above=0, at_most=1)
     warmup_epochs: float = rule("Epochs over which the rate rises linearly from 0.", 0.0, at_least=0)
     label_smoothing: float = rule("Label smoothing of the edges from `label`.", 0.0, at_least=0, below=1)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ktg.errors import SpecError, did_you_mean, show
-from ktg.spec.fields import join, known_keys, mapping, read, write
+from ktg.spec.fields import join, known_keys, mapping, read, scalars, write
 from ktg.spec.graph import ANY, LABEL, Data, Edge, Graph, Node, SourceFile, Train
 
 FORMAT_VERSION = 1
@@ -36,7 +36,7 @@ def parse(raw: Mapping[str, Any]) -> Graph:
         nodes={name: read(Node, node, f"nodes.{name}") for name, node in raw["nodes"].items()},
         edges={split_edge(key): _edge(key, edge) for key, edge in raw["edges"].items()},
         sources=_sources(raw.get("sources", {})),
-        provenance=dict(mapping(raw.get("provenance", {}), "provenance")),
+        provenance=scalars(raw.get("provenance", {}), "provenance"),
     )
     _across_fields(graph)
     return graph

@@ -1,0 +1,189 @@
+"""JSON Schemas of graphs and search spaces, for editors that complete and check YAML while it is typed.
+
+`python -m ktg.schema > search_spaces/ktg.schema.json` writes the one for the files in that folder. Everything in it
+comes from the dataclasses of `ktg.spec`: types, bounds, defaults and one sentence per field. What needs a look at
+two places at once, such as an edge to a node that does not exist, only `parse` knows.
+"""
+
+import dataclasses
+import json
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from ktg.spec import Data, Edge, Node, Search, SourceFile, Train
+from ktg.spec.fields import type_hints
+from ktg.spec.parse import FORMAT_VERSION
+
+Schema = dict[str, Any]
+
+_NAME = "[A-Za-z_][A-Za-z0-9_-]*"
+_TO_NODE = rf"\s*->\s*(?!label\s*$){_NAME}\s*$"
+_LABEL_EDGE = rf"^\s*label{_TO_NODE}"
+_NODE_EDGE = rf"^\s*(?!label\s*->){_NAME}{_TO_NODE}"
+_PRIMITIVES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_BOUNDS = {"above": "exclusiveMinimum", "at_least": "minimum", "below": "exclusiveMaximum", "at_most": "maximum"}
+_LOSSES: dict[str, Schema] = {"LabelEdge": {"enum": ["ce"]}, "NodeEdge": {"not": {"enum": ["ce"]}}}
+_SCALARS: Schema = {"type": ["string", "number", "boolean"]}
+_RECORDS: dict[str, type] = {
+    "Data": Data,
+    "Train": Train,
+    "SourceFile": SourceFile,
+    "Node": Node,
+    "LabelEdge": Edge,
+    "NodeEdge": Edge,
+}
+
+
+def json_schema(kind: Literal["graph", "space"]) -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a graph, or of a space, where any value may also be a hole."""
+    space = kind == "space"
+    sections: Schema = {
+        "version": {"const": FORMAT_VERSION},
+        "data": _entry("Data", space),
+        "train": _entry("Train", space),
+        "sources": {"type": "object", "patternProperties": {f"^{_NAME}$": _entry("SourceFile", space)}},
+        "nodes": {"type": "object", "minProperties": 1, "patternProperties": {f"^{_NAME}$": _entry("Node", space)}},
+        "edges": {
+            "type": "object",
+            "patternProperties": {
+                _LABEL_EDGE: _entry("LabelEdge", space),
+                _NODE_EDGE: _entry("NodeEdge", space),
+            },
+        },
+        "provenance": {"type": "object", "additionalProperties": _SCALARS},
+    }
+    for section in ("sources", "nodes", "edges"):
+        sections[section]["additionalProperties"] = False
+    sections["nodes"]["propertyNames"] = {"not": {"enum": ["label", "any"]}}
+    sections["sources"]["propertyNames"] = {"not": {"enum": ["none"]}}
+    if space:
+        sections["name"] = {"type": "string", "minLength": 1, "description": "Name of the search."}
+        sections["search"] = {"$ref": "#/$defs/Search"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"ktg {kind}",
+        "type": "object",
+        "properties": sections,
+        "required": ["data", "nodes", "edges"],
+        "additionalProperties": False,
+        "$defs": _definitions(space),
+    }
+
+
+def _definitions(space: bool) -> Schema:
+    """Return the records by name; a space has each twice, with holes and (as an option of a hole) without."""
+    definitions = {name: _record(name, kind, holes=False) for name, kind in _RECORDS.items()}
+    if space:
+        definitions |= {f"{name}WithHoles": _record(name, kind, holes=True) for name, kind in _RECORDS.items()}
+        definitions["Search"] = _record("Search", Search, holes=False)
+    return definitions
+
+
+def _entry(name: str, space: bool) -> Schema:
+    """Return the schema of a whole section, node or edge; an edge may be left empty."""
+    plain: Schema = {"$ref": f"#/$defs/{name}"}
+    if not space:
+        return plain
+    return {"anyOf": [{"$ref": f"#/$defs/{name}WithHoles"}, _choice(plain)]}
+
+
+def _record(name: str, kind: type, holes: bool) -> Schema:
+    hints = type_hints(kind)
+    properties = {field.name: _field(field, hints[field.name], holes) for field in dataclasses.fields(kind)}
+    if name in _LOSSES:
+        properties["loss"] = {"allOf": [properties["loss"], _loss(name, holes)]}
+    required = [] if name in _LOSSES else [field.name for field in dataclasses.fields(kind) if _has_no_default(field)]
+    schema: Schema = {
+        "description": (kind.__doc__ or "").partition("\n")[0],
+        "type": ["object", "null"] if name in _LOSSES else "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+    if name == "Data":
+        given = [{"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in ("name", "path")]
+        schema["anyOf" if holes else "oneOf"] = given
+    return schema
+
+
+def _loss(name: str, holes: bool) -> Schema:
+    plain = _LOSSES[name]
+    return {"anyOf": [{"allOf": [{"type": "string"}, plain]}, _choice(plain)]} if holes else plain
+
+
+def _field(field: dataclasses.Field[Any], hint: Any, holes: bool) -> Schema:
+    value = _value(hint, field.metadata["bounds"])
+    if holes:
+        entries = {"anyOf": [_SCALARS, _choice(_SCALARS), *_ranges("number")]}
+        own = {**value, "additionalProperties": entries} if "additionalProperties" in value else value
+        value = {"anyOf": [own, _choice(value), *_ranges(value.get("type", ""))]}
+    schema: Schema = {"description": field.metadata["doc"], **value}
+    if not _has_no_default(field):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        schema["default"] = list(default) if isinstance(default, tuple) else default
+    return schema
+
+
+def _value(hint: Any, bounds: Mapping[str, float]) -> Schema:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return {"type": "string", "enum": list(get_args(hint))}
+    if origin in (Union, types.UnionType):
+        inner = _value(next(kind for kind in get_args(hint) if kind is not type(None)), bounds)
+        if "anyOf" in inner:
+            return {"anyOf": [*inner["anyOf"], {"type": "null"}]}
+        enum = {"enum": [*inner["enum"], None]} if "enum" in inner else {}
+        return {**inner, "type": [inner["type"], "null"], **enum}
+    if origin is tuple:
+        item = _value(get_args(hint)[0], bounds)
+        return {"anyOf": [{"type": "array", "items": item}, item]}
+    if origin is not None and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": _SCALARS}
+    text: Schema = {"minLength": 1} if hint is str else {}
+    return {"type": _PRIMITIVES[hint], **text, **{_BOUNDS[name]: bound for name, bound in bounds.items()}}
+
+
+def _choice(option: Schema) -> Schema:
+    options = {"type": "array", "minItems": 1, "uniqueItems": True, "items": option}
+    return {
+        "description": "A hole: one of these options.",
+        "type": "object",
+        "properties": {"choice": options},
+        "required": ["choice"],
+        "additionalProperties": False,
+    }
+
+
+def _ranges(kind: str | list[str]) -> list[Schema]:
+    """Return the holes between two numbers that a value of this JSON type may be."""
+    words = {"integer": ("int",), "number": ("log", "uniform", "int")}
+    return [_range(word) for word in words.get(kind if isinstance(kind, str) else kind[0], ())]
+
+
+def _range(word: str) -> Schema:
+    number: Schema = {"type": "integer" if word == "int" else "number"}
+    if word == "log":
+        number["exclusiveMinimum"] = 0
+    return {
+        "description": "A hole: a number from lo to hi.",
+        "type": "object",
+        "properties": {word: {"type": "array", "minItems": 2, "maxItems": 2, "items": number}},
+        "required": [word],
+        "additionalProperties": False,
+    }
+
+
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def main() -> None:
+    """Print the schema named on the command line, `space` by default."""
+    kind: Literal["graph", "space"] = "graph" if sys.argv[1:] == ["graph"] else "space"
+    sys.stdout.write(json.dumps(json_schema(kind), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Hypothesis strategies shared by test files: graphs, and disguises of a graph that train the same target."""
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from ktg.spec import GATES, LABEL, Data, Edge, Graph, Node, SourceFile, Train
+
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True).filter(lambda name: name not in (LABEL, "any"))
+positive = st.floats(1e-6, 100)
+texts = st.text(min_size=1).filter(lambda text: "\0" not in text)
+scalars = texts | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+
+datas = st.builds(
+    Data,
+    name=st.sampled_from(["digits", "cifar100"]),
+    size=st.none() | st.integers(4, 64),
+    val_fraction=st.floats(0.05, 0.5),
+    augment=st.sampled_from(["none", "basic"]),
+)
+trains = st.builds(
+    Train,
+    epochs=st.integers(10, 200),
+    lr=positive,
+    nesterov=st.booleans(),
+    milestones=st.sets(st.integers(1, 100), max_size=3).map(lambda epochs: tuple(sorted(epochs))),
+    clip_norm=st.none() | positive,
+    aggregate=st.sampled_from(["sum", "mean"]),
+)
+sources = st.builds(
+    SourceFile,
+    path=texts,
+    mean=st.none() | st.tuples(positive, positive, positive),
+    origin=st.none() | texts,
+)
+
+
+def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
+    """Nodes with any field set, and sources among `none`, `imagenet` and the given names."""
+    return st.builds(
+        Node,
+        model=st.sampled_from(["resnet8", "resnet20", "resnet18"]),
+        source=st.sampled_from(["none", "imagenet", *source_names]),
+        model_args=st.dictionaries(texts, scalars, max_size=2),
+        frozen_epochs=st.integers(0, 5),
+        optimizer=st.none() | st.sampled_from(["sgd", "adamw"]),
+        lr=st.none() | positive,
+    )
+
+
+def edges(source: str, gates: tuple[str, ...] = GATES) -> st.SearchStrategy[Edge]:
+    """Edges that may start at `source`."""
+    return st.builds(
+        Edge,
+        loss=st.just("ce") if source == LABEL else st.sampled_from(["kl", "js"]),
+        gate=st.sampled_from(gates),
+        weight=st.sampled_from([1.0, 0.5]),
+        temperature=st.sampled_from([1.0, 4.0]),
+        over=st.sampled_from(["batch", "kept"]),
+    )
+
+
+@st.composite
+def graphs(draw: st.DrawFn, max_nodes: int = 4) -> Graph:
+    """Any valid graph, taught or not, in which every field may be set."""
+    files = draw(st.dictionaries(names.filter(lambda name: name != "none"), sources, max_size=2))
+    order = draw(st.lists(names, min_size=1, max_size=max_nodes, unique=True))
+    pairs = [(s, t) for t in order for s in (LABEL, *order) if s != t]
+    chosen = draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
+    return Graph(
+        data=draw(datas),
+        train=draw(trains),
+        nodes={name: draw(nodes(tuple(files))) for name in order},
+        edges={pair: draw(edges(pair[0])) for pair in chosen},
+        sources=files,
+        provenance=draw(st.dictionaries(texts, scalars, max_size=2)),
+    )
+
+
+@st.composite
+def small_graphs(draw: st.DrawFn, max_nodes: int = 4) -> Graph:
+    """Graphs from so few words that two of them often train the same target."""
+    order = [f"n{i}" for i in range(draw(st.integers(1, max_nodes)))]
+    pairs = [(s, t) for t in order for s in (LABEL, *order) if s != t]
+    gates = draw(st.lists(st.sampled_from(["cutoff", "through", "correct"]), min_size=len(pairs), max_size=len(pairs)))
+    kept = zip(pairs, gates, strict=True)
+    return Graph(
+        data=Data(name="digits"),
+        nodes={name: Node(model=draw(st.sampled_from(["resnet8", "resnet20"]))) for name in order},
+        edges={pair: Edge(loss="ce" if pair[0] == LABEL else "kl", gate=gate) for pair, gate in kept},
+    )
+
+
+@st.composite
+def disguises(draw: st.DrawFn, graph: Graph) -> Graph:
+    """The graph with auxiliary nodes renamed and in another order, and with cut edges and dead nodes added."""
+    target, *others = graph.nodes
+    count = len(others) + draw(st.integers(0, 2))
+    fresh = draw(st.lists(names, min_size=count + 1, max_size=count + 1, unique=True))
+    rename = dict(zip([target, *others], fresh, strict=False)) | {LABEL: LABEL}
+    dead = fresh[len(graph.nodes) :]
+    bodies = {rename[name]: node for name, node in graph.nodes.items()} | {name: draw(nodes()) for name in dead}
+    order = [fresh[0], *draw(st.permutations(fresh[1:]))]
+    links = {(rename[s], rename[t]): edge for (s, t), edge in graph.edges.items()}
+    for name in dead:
+        links |= {(s, name): draw(edges(s)) for s in (LABEL, *fresh) if s != name and draw(st.booleans())}
+    for t in fresh:
+        for s in (LABEL, *fresh):
+            if s != t and (s, t) not in links and draw(st.booleans()):
+                links[s, t] = draw(edges(s, ("cutoff",)))
+    shuffled = dict(draw(st.permutations(list(links.items()))))
+    return replace(
+        graph, nodes={name: bodies[name] for name in order}, edges=shuffled, provenance=draw(st.just({"run": "abc"}))
+    )

@@ -1,0 +1,274 @@
+import itertools
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from strategies import disguises, graphs, small_graphs
+
+from ktg.canonical import (
+    canonical,
+    canonical_order,
+    check_taught,
+    key,
+    live,
+    open_edges,
+    solo,
+    teachers,
+    with_names,
+)
+from ktg.errors import SpecError
+from ktg.spec import LABEL, Data, Edge, Graph, Node, SourceFile, dump, parse
+
+CUT, THROUGH, LINEAR, CORRECT = "", "t", "l", "c"
+
+
+def graph_of(edges, nodes=("n0", "n1", "n2"), **sections):
+    """A graph of equal nodes from {"n1 -> n0": gate}."""
+    raw = {
+        "data": {"name": "digits"},
+        "nodes": {name: {"model": "resnet8"} for name in nodes},
+        "edges": {name: {"gate": gate} for name, gate in edges.items()},
+    }
+    return parse(raw | sections)
+
+
+def test_live_nodes_reach_the_target_along_open_edges():
+    graph = graph_of({"n2 -> n1": "linear", "n1 -> n0": "through", "n0 -> n3": "through"}, ("n0", "n1", "n2", "n3"))
+    assert live(graph) == ("n0", "n1", "n2")
+    assert teachers(graph) == ("n2",)
+    cut = graph_of({"n2 -> n1": "linear", "n1 -> n0": "cutoff", "label -> n0": "through"})
+    assert live(cut) == ("n0",)
+    assert teachers(cut) == ()
+    assert list(open_edges(cut)) == [(LABEL, "n0"), ("n2", "n1")]
+
+
+def test_a_label_edge_makes_a_node_no_teacher():
+    graph = graph_of({"n1 -> n0": "through", "n2 -> n0": "through", "label -> n2": "linear", "label -> n1": "cutoff"})
+    assert teachers(graph) == ("n1",)
+
+
+@pytest.mark.parametrize("edges", [{}, {"label -> n0": "cutoff", "n1 -> n0": "cutoff", "label -> n1": "through"}])
+def test_an_untaught_target_is_refused(edges):
+    with pytest.raises(SpecError, match="edges: nothing teaches the target 'n0'"):
+        check_taught(graph_of(edges))
+
+
+@pytest.mark.parametrize("edge", ["label -> n0", "n1 -> n0"])
+def test_one_open_edge_teaches_the_target(edge):
+    check_taught(graph_of({edge: "linear"}))
+
+
+@given(st.data(), graphs())
+def test_disguises_have_the_same_key(data, graph):
+    assert key(data.draw(disguises(graph))) == key(graph)
+
+
+@given(graphs())
+def test_canonical_form_is_a_graph_of_its_own_form(graph):
+    form, names = with_names(graph)
+    assert canonical(form) == form
+    assert list(form.nodes) == list(canonical(form).nodes) == [f"n{i}" for i in range(len(form.nodes))]
+    assert parse(dump(form)) == form
+    assert tuple(names) and set(names) == set(live(graph))
+    assert names[graph.target] == form.target == "n0"
+    assert {names[name] for name in teachers(graph)} == set(teachers(form))
+    assert all(form.nodes[names[name]] == graph.nodes[name] for name in names)
+    assert not form.provenance
+    assert "cutoff" not in {edge.gate for edge in form.edges.values()}
+
+
+def trained(graph):
+    """What a small graph trains, written down naively: models of live nodes, and open edges among them."""
+    gates = {pair: edge.gate for pair, edge in graph.edges.items() if edge.gate != "cutoff"}
+    gates = {(s, t): "through" if s == LABEL else gate for (s, t), gate in gates.items()}
+    alive = {graph.target}
+    for _ in graph.nodes:
+        alive |= {s for s, t in gates if t in alive and s != LABEL}
+    models = {name: graph.nodes[name].model for name in alive}
+    return models, {pair: gate for pair, gate in gates.items() if pair[1] in alive}
+
+
+def same_training(a, b):
+    """Whether some renaming of auxiliary nodes turns one graph into the other: every permutation is tried."""
+    (models_a, gates_a), (models_b, gates_b) = trained(a), trained(b)
+    if len(models_a) != len(models_b):
+        return False
+    others_a, others_b = sorted(set(models_a) - {a.target}), sorted(set(models_b) - {b.target})
+    for order in itertools.permutations(others_b):
+        rename = dict(zip(others_a, order, strict=True)) | {a.target: b.target, LABEL: LABEL}
+        if {rename[n]: model for n, model in models_a.items()} == models_b and {
+            (rename[s], rename[t]): gate for (s, t), gate in gates_a.items()
+        } == gates_b:
+            return True
+    return False
+
+
+@given(small_graphs(3), small_graphs(3))
+def test_keys_are_equal_exactly_when_trainings_are(a, b):
+    assert (key(a) == key(b)) == same_training(a, b)
+
+
+@given(st.data(), small_graphs())
+def test_one_changed_gate_is_seen_exactly_when_it_matters(data, graph):
+    assume(graph.edges)
+    pair = data.draw(st.sampled_from(sorted(graph.edges)))
+    gate = data.draw(st.sampled_from(["cutoff", "through", "correct"]))
+    other = replace(graph, edges={**graph.edges, pair: replace(graph.edges[pair], gate=gate)})
+    disguise = data.draw(disguises(other))
+    assert (key(graph) == key(disguise)) == same_training(graph, other)
+
+
+SEEN = {
+    "a node's field": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], frozen_epochs=1)}),
+    "the target's field": lambda g: replace(g, nodes={**g.nodes, "n0": replace(g.nodes["n0"], lr=0.3)}),
+    "model arguments": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], model_args={"a": 1})}),
+    "temperature between nodes": lambda g: changed_edge(g, ("n1", "n0"), temperature=2.0),
+    "loss": lambda g: changed_edge(g, ("n1", "n0"), loss="js"),
+    "weight": lambda g: changed_edge(g, (LABEL, "n0"), weight=2.0),
+    "over at gate correct": lambda g: changed_edge(g, ("n1", "n0"), gate="correct", over="kept"),
+    "aggregate of two teachers": lambda g: replace(g, train=replace(g.train, aggregate="mean")),
+    "seed": lambda g: replace(g, train=replace(g.train, seed=1)),
+    "data": lambda g: replace(g, data=Data(name="cifar100")),
+    "file of a source": lambda g: replace(g, sources={"s": SourceFile(path="/b")}),
+    "the target": lambda g: replace(g, nodes={name: g.nodes[name] for name in ("n1", "n0", "n2")}),
+}
+UNSEEN = {
+    "temperature of cross-entropy": lambda g: changed_edge(g, (LABEL, "n0"), temperature=2.0),
+    "correct from the label": lambda g: changed_edge(g, (LABEL, "n0"), gate="correct", over="kept"),
+    "over at other gates": lambda g: changed_edge(g, ("n1", "n0"), over="kept"),
+    "provenance": lambda g: replace(g, provenance={"run": "abc"}),
+    "unused sources": lambda g: replace(g, sources={**g.sources, "t": SourceFile(path="/b")}),
+    "origin of a source": lambda g: replace(g, sources={"s": SourceFile(path="/a", origin="the web")}),
+}
+
+
+def changed_edge(graph, pair, **fields):
+    return replace(graph, edges={**graph.edges, pair: replace(graph.edges[pair], **fields)})
+
+
+@pytest.mark.parametrize("what", SEEN | UNSEEN)
+def test_fields_count_where_they_do_something(what):
+    edges = {"label -> n0": "through", "n1 -> n0": "through", "n2 -> n0": "linear", "label -> n1": "through"}
+    graph = graph_of(edges, sources={"s": {"path": "/a"}})
+    graph = replace(graph, nodes={**graph.nodes, "n0": replace(graph.nodes["n0"], source="s")})
+    assert (key((SEEN | UNSEEN)[what](graph)) == key(graph)) == (what in UNSEEN)
+
+
+def test_aggregate_of_one_teacher_does_nothing():
+    one = graph_of({"label -> n0": "through", "n1 -> n0": "through", "n0 -> n1": "through", "n2 -> n0": "cutoff"})
+    assert key(replace(one, train=replace(one.train, aggregate="mean"))) == key(one)
+
+
+def test_key_is_stable_between_versions_and_processes():
+    graph = graph_of({"label -> n0": "through"}, ("n0",))
+    assert key(graph) == "45de8c4d031b168fca050e5d11400a2047145aea25f7153b39de82b0678c0517"
+
+
+@given(graphs())
+def test_solo_trains_the_node_from_the_labels(graph):
+    for name, node in graph.nodes.items():
+        alone = solo(graph, name)
+        assert dict(alone.nodes) == {"n0": node}
+        assert dict(alone.edges) == {(LABEL, "n0"): Edge(loss="ce")}
+        assert alone.data == graph.data
+        assert replace(alone.train, aggregate=graph.train.aggregate) == graph.train
+        assert set(alone.sources) == {node.source} & set(graph.sources)
+        check_taught(alone)
+        assert parse(dump(alone)) == alone
+
+
+def three_nodes(label_gates):
+    """Yield every graph of 3 equal nodes whose target is taught, as (label edges, edges i -> j) of its live part."""
+    for a, b, c, d, e, f in itertools.product((CUT, THROUGH, LINEAR, CORRECT), repeat=6):
+        matrix = ((CUT, a, b), (c, CUT, d), (e, f, CUT))
+        alive = [0]
+        alive += [1] if c or (d and e) else []
+        alive += [2] if e or (f and c) else []
+        edges = [[matrix[i][j] for j in alive] for i in alive]
+        for labels in itertools.product(label_gates, repeat=3):
+            if labels[0] or c or e:
+                yield [labels[i] for i in alive], edges
+
+
+def classes(label_gates):
+    """Count the graphs of 3 nodes, and the different forms that `canonical_order` gives them."""
+    raw, forms = 0, set()
+    for colours, edges in three_nodes(label_gates):
+        raw += 1
+        order = canonical_order(colours, edges)
+        forms.add((tuple(colours[i] for i in order), tuple(edges[i][j] for i in order for j in order)))
+    return raw, len(forms)
+
+
+def classes_by_array(label_gates):
+    """The same counts without `canonical_order`: all graphs as one array, the smaller of the two ways to order them."""
+    gates = np.arange(4)
+    axes = [np.arange(label_gates)] * 3 + [gates] * 6
+    l0, l1, l2, e01, e02, e10, e12, e20, e21 = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    valid = (l0 > 0) | (e10 > 0) | (e20 > 0)
+    live1 = (e10 > 0) | ((e12 > 0) & (e20 > 0))
+    live2 = (e20 > 0) | ((e21 > 0) & (e10 > 0))
+
+    def code(live_a, live_b, la, lb, e0a, e0b, ea0, eab, eb0, eba):
+        parts = [live_a, live_b, l0, la * live_a, lb * live_b, e0a * live_a, e0b * live_b, ea0, eb0]
+        parts += [eab * live_a * live_b, eba * live_a * live_b]
+        return sum(part.astype(np.int64) * 4**i for i, part in enumerate(parts))
+
+    one = code(live1, live2, l1, l2, e01, e02, e10, e12, e20, e21)
+    two = code(live2, live1, l2, l1, e02, e01, e20, e21, e10, e12)
+    return int(valid.sum()), len(np.unique(np.minimum(one, two)[valid]))
+
+
+@pytest.mark.parametrize(
+    ("label_gates", "raw", "different"),
+    [
+        ((CUT, THROUGH, LINEAR, CORRECT), 258_048, 111_171),
+        ((CUT, THROUGH, LINEAR), 108_288, 46_982),
+    ],
+)
+def test_count_of_three_node_graphs(label_gates, raw, different):
+    assert classes(label_gates) == classes_by_array(len(label_gates)) == (raw, different)
+
+
+@given(st.data(), st.integers(1, 5))
+def test_order_does_not_depend_on_numbering(data, count):
+    pick = st.sampled_from(["", "a"])
+    colours = [data.draw(pick) for _ in range(count)]
+    edges = [[data.draw(pick) if i != j else "" for j in range(count)] for i in range(count)]
+    order = [0, *data.draw(st.permutations(range(1, count)))]
+    moved = [colours[i] for i in order], [[edges[i][j] for j in order] for i in order]
+
+    def form(colours, edges):
+        best = canonical_order(colours, edges)
+        assert sorted(best) == list(range(count)) and best[0] == 0
+        return [colours[i] for i in best], [[edges[i][j] for j in best] for i in best]
+
+    assert form(colours, edges) == form(*moved)
+
+
+def ring(count):
+    return {f"n{i} -> n{i % count + 1}": "through" for i in range(1, count + 1)}
+
+
+HARD = {
+    "all alike": {f"n{s} -> n{t}": "through" for s in range(9) for t in range(9) if s != t},
+    "a ring": ring(8) | {f"n{i} -> n0": "through" for i in range(1, 9)},
+    "two rings": ring(4)
+    | {f"n{i} -> n{(i - 4) % 4 + 5}": "through" for i in range(5, 9)}
+    | {f"n{i} -> n0": "linear" for i in range(1, 9)},
+    "seven in a line": {f"n{i} -> n{i - 1}": "correct" for i in range(1, 7)},
+}
+
+
+@pytest.mark.parametrize("what", HARD)
+def test_large_graphs_with_symmetries_take_milliseconds(what):
+    graph = graph_of(HARD[what], [f"n{i}" for i in range(9)])
+    shuffled = replace(graph, nodes={f"n{i}": Node(model="resnet8") for i in (0, 5, 2, 8, 1, 7, 4, 3, 6)})
+    start = time.process_time()
+    first = key(graph)
+    assert time.process_time() - start < 0.2
+    assert first == key(shuffled)
+    assert key(Graph(data=graph.data, nodes=graph.nodes, edges=dict(list(graph.edges.items())[:-1]))) != first

@@ -1,0 +1,68 @@
+import pickle
+
+import pytest
+
+from ktg.errors import (
+    DataError,
+    KtgError,
+    SpecError,
+    TrainingError,
+    UserError,
+    WeightsError,
+    did_you_mean,
+    not_one_of,
+    show,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (SpecError("train.lr", "must be greater than 0"), "train.lr: must be greater than 0"),
+        (SpecError("", "is empty"), "is empty"),
+        (SpecError("train.lr", "is wrong", "a.yaml"), "a.yaml: train.lr: is wrong"),
+        (SpecError("", "is empty", "a.yaml"), "a.yaml: is empty"),
+    ],
+)
+def test_message_names_file_place_and_problem(error, text):
+    assert str(error) == text
+
+
+def test_spec_error_survives_a_process_border():
+    error = pickle.loads(pickle.dumps(SpecError("train.lr", "is wrong", "a.yaml")))
+    assert (error.path, error.problem, error.file) == ("train.lr", "is wrong", "a.yaml")
+    assert str(error) == "a.yaml: train.lr: is wrong"
+
+
+def test_only_user_errors_are_the_users():
+    assert all(issubclass(kind, UserError) for kind in (SpecError, DataError, WeightsError))
+    assert issubclass(TrainingError, KtgError)
+    assert not issubclass(TrainingError, UserError)
+
+
+def test_show_cuts_what_is_long():
+    assert show("a") == "'a'"
+    assert len(show("x" * 1000)) <= 60
+    assert len(show(list(range(1000)))) < 60
+
+
+@pytest.mark.parametrize(
+    ("got", "words", "answer"),
+    [
+        ("throgh", ["through", "cutoff"], " Did you mean 'through'?"),
+        ("RESNET18", ["resnet18"], " Did you mean 'resnet18'?"),
+        ("n1", ["N1"], " Did you mean 'N1'?"),
+        ("zebra", ["through", "cutoff"], ""),
+        (3, ["through"], ""),
+        ("x", [], ""),
+    ],
+)
+def test_did_you_mean(got, words, answer):
+    assert did_you_mean(got, words) == answer
+
+
+def test_not_one_of_lists_a_dozen_and_counts_the_rest():
+    text = str(not_one_of("nodes.n0.model", "b7", "a model", [f"a{i}" for i in range(30)]))
+    assert text.startswith("nodes.n0.model: 'b7' is not a model; allowed: a0, a1,")
+    assert "a11, ... (30 in all)." in text
+    assert "a12" not in text

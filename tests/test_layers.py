@@ -1,0 +1,75 @@
+"""The rooms of ktg and who may import whom: a module imports only from lines below its own, or its own room."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ktg"
+LAYERS = (
+    ("cli",),
+    ("report", "export", "confirm"),
+    ("search",),
+    ("affinity", "engine"),
+    ("data", "models", "sources"),
+    ("gates", "losses", "schedule"),
+    ("space", "drawing"),
+    ("canonical", "schema", "tracking", "files"),
+    ("spec",),
+    ("errors",),
+)
+HEIGHT = {room: -line for line, rooms in enumerate(LAYERS) for room in rooms}
+ONLY_IN = {"ray": "search", "optuna": "search", "mlflow": "tracking", "yaml": "files"}
+HEAVY = ("torch", "timm", "torchvision", "sklearn", "ray", "mlflow", "optuna")
+LIGHT = ("cli", "space", "files", "canonical", "schema", "spec", "errors", "models/names")
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path):
+    """Return the dotted names that a file imports anywhere, those inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    room = room_of(path)
+    assert room in HEIGHT, f"ktg.{room} has no layer yet: give it one above"
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "ktg" and parts[1] in HEIGHT and parts[1] != room:
+            assert HEIGHT[parts[1]] < HEIGHT[room], f"ktg.{room} must not import {name}"
+        owner = ONLY_IN.get(parts[0])
+        assert owner in (None, room), f"only ktg.{owner} may import {parts[0]}"
+        if HEIGHT[room] <= HEIGHT["space"]:
+            assert parts[0] not in ("torch", "timm", "torchvision"), f"ktg.{room} must not import {name}"
+
+
+def test_the_package_itself_imports_nothing():
+    assert not imports(PACKAGE / "__init__.py")
+
+
+def existing(modules):
+    return [m for m in modules if (PACKAGE / f"{m}.py").exists() or (PACKAGE / m / "__init__.py").exists()]
+
+
+@pytest.mark.parametrize("module", existing(LIGHT))
+def test_light_modules_load_nothing_heavy_and_say_nothing(module):
+    name = "ktg." + module.replace("/", ".")
+    code = f"import sys, {name}; sys.exit(', '.join(m for m in {HEAVY} if m in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
