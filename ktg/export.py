@@ -59,9 +59,9 @@ def provenance_of(experiment: Experiment, search: RunRecord, trial: RunRecord) -
     versions = {f"version_{name}": search.tags[f"version.{name}"] for name in ("torch", "timm", "ray", "optuna")}
     return {
         "experiment": experiment.name,
-        "search_run": search.run_id,
+        "search_run": search.id,
         "trial": trial.name,
-        "trial_run": trial.run_id,
+        "trial_run": trial.id,
         "val_accuracy": trial.metrics["val_accuracy"],
         "val_loss": trial.metrics["val_loss"],
         "data_fingerprint": search.tags["data.fingerprint"],

@@ -17,7 +17,7 @@ from ktg.errors import KtgError, UserError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="ktg")
 def commands() -> None:
-    """Find, train and export the best knowledge-transfer graph for your images.
+    r"""Find, train and export the best knowledge-transfer graph for your images.
 
     \b
     Example:

@@ -11,7 +11,7 @@ from ktg.cli.options import as_json, percent, print_json, tracking_uri
 from ktg.errors import KtgError
 
 if TYPE_CHECKING:
-    from ktg.search import Result
+    from ktg.search.outcome import Result
 
 
 @click.command(epilog="Example: ktg search search_spaces/quickstart.yaml --trials 50")
@@ -35,13 +35,14 @@ def search(
 ) -> None:
     """Search SPACE for the best graph, on this machine or on a Ray cluster."""
     loaded = checked_space(space)
-    given = {key: value for key, value in {"trials": trials, "seed": seed}.items() if value is not None}
-    loaded = dataclasses.replace(loaded, search=dataclasses.replace(loaded.search, **given))
+    plan = loaded.search
+    plan = dataclasses.replace(plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed)
+    loaded = dataclasses.replace(loaded, search=plan)
     experiment = experiment_name(loaded, space, name)
 
     from rich.console import Console
 
-    from ktg.search import search as run
+    from ktg.search.run import search as run
     from ktg.tracking import MlflowTracker, check_uri
 
     check_uri(tracking_uri)

@@ -25,7 +25,7 @@ class Split:
         self.device = device
         self.size = len(images)
         self._batches = Batches(images, device)
-        self._rows = list(torch.arange(len(images)).split(batch_size))
+        self._rows = list(torch.split(torch.arange(len(images)), batch_size))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, C, H, W) in [0, 1] and labels (B,)."""

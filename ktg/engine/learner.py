@@ -127,7 +127,7 @@ class Average:
 
     def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
-        self._mix = get_ema_multi_avg_fn(decay)
+        self._mix = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def update(self, network: Network) -> None:
         """Move the average towards the network's present weights."""

@@ -53,7 +53,7 @@ class Training:
         self.epoch = 0
         images = merge(dataset) if final and graph.data.per_class is None else dataset.train
         check_batch(graph, len(images))
-        self._images, self._batches = images, Batches(images, self.device)
+        self._images, self._batches = images, Batches(images, self.device, workers=torch.get_num_threads())
         self._val = None if final else self._split(dataset.val)
         self._precision = forward_precision(graph, self.device)
         self._build(cache)
@@ -84,7 +84,7 @@ class Training:
             where=f"nodes.{self.names[name]}",
         ).to(self.device)
         if self._precision != torch.float32 and self.device.type == "cuda":
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = network.to(memory_format=torch.channels_last)
         return network
 
     def __iter__(self) -> Iterator[Epoch]:

@@ -5,13 +5,13 @@ import platform
 from collections.abc import Mapping
 
 from ktg.drawing import draw
-from ktg.tracking import Tracker
-
 from ktg.files import dumps
 from ktg.search.ledger import Entry, Ledger
 from ktg.search.outcome import Result
 from ktg.search.sampler import label
 from ktg.spec import dump
+from ktg.spec.fields import write
+from ktg.tracking import RunState, Tracker
 
 PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy")
 
@@ -24,7 +24,7 @@ class Journal:
         search = ledger.space.search
         settings = {f"search.{key}": value for key, value in vars(search).items() if value is not None}
         self.parent = tracker.start(name, params=settings, tags={"kind": "search", **environment(), **tags})
-        tracker.artifact(self.parent, "space.yaml", dumps(ledger.space.dump()))
+        tracker.artifact(self.parent, "space.yaml", dumps({**ledger.space.template, "search": write(search)}))
         self._runs: dict[int, str] = {}
         self._duplicates = 0
 
@@ -50,7 +50,8 @@ class Journal:
         if entry.state == "finished":
             self.tracker.artifact(run, "graph.svg", draw(entry.graph, entry.name))
         tags = {"epoch": str(entry.epoch)} | ({"reason": entry.reason} if entry.reason else {})
-        self.tracker.end(run, entry.state, tags)
+        if entry.state != "running":
+            self.tracker.end(run, entry.state, tags)
         if self.ledger.best is not None:
             done = sum(e.state not in ("running",) for e in self.ledger.entries)
             self.tracker.log(self.parent, {"best_val_accuracy": self.ledger.best.accuracy}, done)
@@ -67,7 +68,7 @@ class Journal:
             self.tracker.artifact(self.parent, "best.svg", draw(best.graph, "best graph"))
             tags |= {"best_trial": best.name}
         self.tracker.log(self.parent, {"epochs": result.epochs, "epochs_saved": result.epochs_saved}, 0)
-        state = "interrupted" if result.interrupted else "finished" if best else "failed"
+        state: RunState = "interrupted" if result.interrupted else "finished" if best else "failed"
         self.tracker.end(self.parent, state, tags)
 
     def _write_duplicates(self) -> None:

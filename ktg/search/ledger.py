@@ -6,7 +6,7 @@ graph whose canonical form is already in the book is answered from it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ktg.canonical import check_taught, key
 from ktg.errors import SpecError
@@ -16,6 +16,7 @@ from ktg.space import SearchSpace
 from ktg.spec import Graph
 
 MOST_REPEATS = 500  # so many known or untaught graphs in a row, and the space counts as exhausted
+EntryState = Literal["running", "finished", "stopped", "failed"]
 UNTAUGHT = Outcome("failed", 0.0, 0)
 
 
@@ -29,7 +30,7 @@ class Entry:
     baseline: str | None = None
     values: Values | None = None
     asked: int | None = None
-    state: str = "running"
+    state: EntryState = "running"
     reason: str | None = None
     epoch: int = 0
     accuracy: float = 0.0

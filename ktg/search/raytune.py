@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any, Protocol
 
+from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -17,13 +18,13 @@ class Observer(Protocol):
     """Is told of everything that happens to trials, in the driver; must return at once."""
 
     def started(self, entry: Entry) -> None:
-        """A trial was proposed and waits for a worker."""
+        """Hear of a trial that was proposed and waits for a worker."""
 
     def reported(self, entry: Entry) -> None:
-        """A trial finished an epoch."""
+        """Hear of a trial that finished an epoch."""
 
     def closed(self, entry: Entry) -> None:
-        """A trial ended; its state says how."""
+        """Hear of a trial that ended; its state says how."""
 
 
 class Proposals(Searcher):  # type: ignore[misc]
@@ -49,17 +50,22 @@ class Proposals(Searcher):  # type: ignore[misc]
         """Take down an epoch."""
         entry = self.entries[trial_id]
         if "failed" not in result:
-            self.ledger.report(entry, result["epoch"], result["metrics"], result["time_this_iter_s"])
+            metrics = json.loads(result["metrics"])  # text, or Ray would flatten it into its own result
+            self.ledger.report(entry, result["epoch"], metrics, result["time_this_iter_s"])
             self.observer.reported(entry)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take down the last epoch and the end."""
+        if error:
+            return  # `Deaths` closes the trial: it knows why
+        entry, last = self.entries[trial_id], result or {}
+        if last.get("epoch", 0) > entry.epoch:
+            self.on_trial_result(trial_id, last)
+        self.close(trial_id, last.get("failed"))
+
+    def close(self, trial_id: str, reason: str | None) -> None:
+        """Take down the end of a trial."""
         entry = self.entries[trial_id]
-        if result is not None and result.get("epoch", 0) > entry.epoch:
-            self.on_trial_result(trial_id, result)
-        reason = (result or {}).get("failed")
-        if error and reason is None:
-            reason = "the worker died (out of memory, or killed)"
         self.ledger.close(entry, reason)
         self.observer.closed(entry)
 
@@ -68,6 +74,18 @@ class Proposals(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Read nothing: see `save`."""
+
+
+class Deaths(tune.Callback):  # type: ignore[misc]
+    """Closes trials whose worker died, with the reason that Ray has on record."""
+
+    def __init__(self, proposals: Proposals) -> None:
+        self.proposals = proposals
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Take down a death."""
+        lines = str(trial.get_pickled_error() or "").strip().splitlines()
+        self.proposals.close(trial.trial_id, f"the worker died: {lines[-1].strip() if lines else 'killed'}")
 
 
 class Asha(ASHAScheduler):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from ktg.search.journal import Journal
 from ktg.search.ledger import Entry, Ledger
 from ktg.search.outcome import Result, result_of
 from ktg.search.progress import Progress
-from ktg.search.raytune import Observer, Proposals, scheduler, slots
+from ktg.search.raytune import Deaths, Observer, Proposals, scheduler, slots
 from ktg.space import SearchSpace
 from ktg.spec import Graph
 from ktg.tracking import Tracker
@@ -123,6 +123,7 @@ def _tune(proposals: Proposals, trials: int, at_once: int, storage: Path) -> Non
         Worker,
         name=f"search-{time.time_ns()}",
         search_alg=proposals,
+        callbacks=[Deaths(proposals)],
         scheduler=scheduler(settings.search, epochs),
         num_samples=trials,
         max_concurrent_trials=at_once,

@@ -56,13 +56,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             return failed(f"{type(error).__name__}: {error}")
         metrics = epoch.metrics()
         done = epoch.number >= self._training().graph.train.epochs
-        return {"val_accuracy": metrics["val_accuracy"], "epoch": epoch.number, "metrics": metrics, "done": done}
+        accuracy = metrics["val_accuracy"]
+        return {"val_accuracy": accuracy, "epoch": epoch.number, "metrics": json.dumps(metrics), "done": done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state of training."""
         write_checkpoint(self._training().state_dict(), Path(checkpoint_dir, CHECKPOINT))
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from what `save_checkpoint` wrote."""
         self._training().load_state_dict(read_checkpoint(Path(checkpoint_dir, CHECKPOINT)))
 
@@ -87,4 +88,4 @@ def opened(data: Data) -> Dataset:
 
 def failed(reason: str) -> dict[str, Any]:
     """Return the last result of a trial that cannot go on."""
-    return {"val_accuracy": 0.0, "epoch": 0, "metrics": {}, "failed": reason, "done": True}
+    return {"val_accuracy": 0.0, "epoch": 0, "failed": reason, "done": True}

@@ -1,0 +1,103 @@
+"""`ktg check`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ktg.cli.load import checked_graph, checked_space
+from ktg.cli.options import as_json, print_json
+from ktg.files import load
+from ktg.space import SearchSpace, is_space
+from ktg.spec import Data, Graph
+
+
+@click.command(epilog="Example: ktg check search_spaces/quickstart.yaml")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of search spaces instead, for an editor.")
+@as_json
+def check(file: Path | None, schema: bool, as_json: bool) -> None:
+    """Check a space, a graph, a folder or an .npz of images, and say what it would cost."""
+    if schema:
+        from ktg.schema import json_schema
+
+        click.echo(json.dumps(json_schema("space"), indent=2))
+        return
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.")
+    found = describe(file)
+    if as_json:
+        print_json(found)
+        return
+    for what, value in found.items():
+        click.echo(f"{what:<12} {value if not isinstance(value, dict) else ''}".rstrip())
+        for key, count in (value if isinstance(value, dict) else {}).items():
+            click.echo(f"  {key:<10} {count}")
+
+
+def describe(file: Path) -> dict[str, Any]:
+    """Return what a file or folder is, in plain data; raise UserError for anything wrong with it."""
+    if file.is_dir() or file.suffix == ".npz":
+        return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
+    if is_space(load(file)):
+        space = checked_space(file)
+        graph = space.bind(space.default())
+        return {"kind": "search space"} | describe_space(space, graph) | describe_data(graph.data)
+    graph = checked_graph(file)
+    return {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
+
+
+def describe_graph(graph: Graph) -> dict[str, Any]:
+    """Return what a graph trains."""
+    from ktg.canonical import live, open_edges, teachers
+
+    dead = [name for name in graph.nodes if name not in live(graph)]
+    return {
+        "target": f"{graph.target} ({graph.nodes[graph.target].model})",
+        "nodes": ", ".join(live(graph)),
+        "teachers": ", ".join(teachers(graph)) or "none",
+        "not live": ", ".join(dead) or "none",
+        "open edges": len(open_edges(graph)),
+        "cost": f"{len(live(graph))} networks x {graph.train.epochs} epochs for each seed",
+    }
+
+
+def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
+    """Return how large a space is and what its search would cost."""
+    size, search, epochs = space.size(), space.search, graph.train.epochs
+    full = (3 if len(graph.nodes) > 1 else 1) * epochs if search.baselines else 0
+    expected = round(search.trials * expected_epochs(space, epochs)) + full
+    return {
+        "holes": len(space.holes),
+        "graphs": f"{size:,}" if size is not None else "a continuum",
+        "trials": search.trials,
+        "cost": f"about {expected} epochs of up to {len(graph.nodes)} networks, "
+        f"{search.trials * epochs + full} if none were stopped early",
+    }
+
+
+def expected_epochs(space: SearchSpace, epochs: int) -> float:
+    """Return the epochs a trial gets on average if at every rung one in `reduction_factor` goes on."""
+    search = space.search
+    if search.scheduler == "none":
+        return float(epochs)
+    spent, rung, share = 0.0, 0.0, 1.0
+    following = float(search.grace_epochs)
+    while following < epochs:
+        spent += share * (following - rung)
+        rung, following, share = following, following * search.reduction_factor, share / search.reduction_factor
+    return spent + share * (epochs - rung)
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """Return the number of images in each class and split, without decoding any."""
+    from ktg.data import summary
+
+    found = summary(data)
+    if found is None:
+        return {"data": f"{data.name}, not on this machine yet: it is downloaded at the first training"}
+    counts = {split: f"{sum(images)} images" for split, images in found.counts.items()}
+    fewest = {split: min(images) for split, images in found.counts.items()}
+    per_class = {split: f"{counts[split]}, at least {fewest[split]} in each class" for split in counts}
+    return {"classes": len(found.classes), "data": per_class}
