@@ -1,0 +1,28 @@
+"""Records of searches and trials: a four-method protocol, kept in memory or in MLflow. Importing it is light.
+
+The rest of ktg sees `Tracker`; only the modules of this package import mlflow, and only when a store is opened.
+"""
+
+from ktg.tracking.background import MlflowTracker, deliver
+from ktg.tracking.memory import MemoryRun, MemoryTracker
+from ktg.tracking.protocol import RunState, Tracker
+from ktg.tracking.reading import Experiment, RunRecord, find_experiment
+from ktg.tracking.store import DEFAULT_URI, check_uri, redact
+from ktg.tracking.ui import serve_ui, ui_command
+
+__all__ = [
+    "DEFAULT_URI",
+    "Experiment",
+    "MemoryRun",
+    "MemoryTracker",
+    "MlflowTracker",
+    "RunRecord",
+    "RunState",
+    "Tracker",
+    "check_uri",
+    "deliver",
+    "find_experiment",
+    "redact",
+    "serve_ui",
+    "ui_command",
+]

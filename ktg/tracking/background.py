@@ -1,0 +1,211 @@
+"""The MLflow tracker: calls only put records in a queue, and one thread of its own writes them."""
+
+import atexit
+import contextlib
+import itertools
+import logging
+import tempfile
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from ktg.errors import UserError
+from ktg.spec.graph import Scalar
+from ktg.tracking.protocol import NOTHING, RunState
+from ktg.tracking.records import Artifact, End, Log, Record, Start, load, save
+from ktg.tracking.store import DEFAULT_URI, check_uri, redact, why
+from ktg.tracking.writer import Writer
+
+_logger = logging.getLogger(__name__)
+_RECORDS_PER_BATCH = 1000
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 60.0
+
+
+class MlflowTracker:
+    """A `Tracker` on an MLflow store. Use it as a context manager, or call `close`.
+
+    While the store is away, slow, locked or full, records wait in memory and are tried again at growing intervals;
+    `warn` hears of it once. What `close` cannot deliver is written to a file in `undelivered_folder`, for `deliver`.
+    Raises UserError at once for a URI that cannot be one; whether the store answers shows only in the thread.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        uri: str = DEFAULT_URI,
+        *,
+        warn: Callable[[str], None] = _logger.warning,
+        undelivered_folder: Path | None = None,
+    ) -> None:
+        self._writer = Writer(experiment, check_uri(uri))
+        self._warn = warn
+        self._folder = undelivered_folder or Path.cwd()
+        self._running: dict[str, None] = {}
+        self._refused: list[Record] = []
+        self._warned: set[str] = set()
+        # Everything below is guarded by this condition, which is notified at every change.
+        self._changed = threading.Condition()
+        self._queue: deque[Record] = deque()
+        self._accepted = self._settled = 0
+        self._hurry = False
+        self._deadline: float | None = None
+        self._thread = threading.Thread(target=self._work, name="ktg-tracking", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def start(
+        self,
+        name: str,
+        *,
+        parent: str | None = None,
+        params: Mapping[str, Scalar] = NOTHING,
+        tags: Mapping[str, str] = NOTHING,
+        run: str | None = None,
+    ) -> str:
+        """Begin a run, or go on with `run` of an earlier process, and return its id (ours, kept as tag `ktg.run`)."""
+        resumed = run is not None
+        run = run or uuid.uuid4().hex
+        self._put(Start(run=run, name=name, parent=parent, params=dict(params), tags=dict(tags), resumed=resumed))
+        return run
+
+    def log(self, run: str, metrics: Mapping[str, float], step: int) -> None:
+        """Record metric values at a step."""
+        self._put(Log(run=run, metrics={name: float(value) for name, value in metrics.items()}, step=step))
+
+    def artifact(self, run: str, name: str, content: str | bytes | Path) -> None:
+        """Store a file under `name`. A `Path` is read when it is sent: leave the file until `close`."""
+        self._put(Artifact(run=run, name=name, content=content.encode() if isinstance(content, str) else content))
+
+    def end(self, run: str, state: RunState, tags: Mapping[str, str] = NOTHING) -> None:
+        """End a run."""
+        self._put(End(run=run, state=state, tags=dict(tags)))
+
+    def flush(self, timeout_s: float = 60.0) -> bool:
+        """Wait until all that was recorded so far is in the store; return whether it is."""
+        with self._changed:
+            target = self._accepted
+            self._hurry = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._settled >= target, timeout_s) and not self._refused
+
+    def close(self, timeout_s: float = 10.0) -> Path | None:
+        """End what still runs as interrupted, deliver what waits, and stop.
+
+        Returns the file of records that the store did not take within `timeout_s`, or None when all are delivered.
+        """
+        with self._changed:
+            if self._deadline is not None:
+                return None
+            for run in reversed(self._running):
+                self._append(End(run=run, state="interrupted", tags={}))
+            self._deadline = time.monotonic() + timeout_s
+            self._changed.notify_all()
+        atexit.unregister(self.close)
+        try:
+            self._thread.join(timeout_s)
+        finally:  # also after a second Ctrl-C: what is left must not be lost
+            with self._changed:
+                left = [*self._refused, *self._queue]
+            kept = self._keep(left) if left else None
+        return kept
+
+    def __enter__(self) -> "MlflowTracker":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _put(self, record: Record) -> None:
+        with self._changed:
+            if self._deadline is not None:
+                raise RuntimeError("this tracker is closed")
+            if isinstance(record, Start):
+                self._running[record.run] = None
+            elif isinstance(record, End):
+                self._running.pop(record.run, None)
+            self._append(record)
+            self._changed.notify_all()
+
+    def _append(self, record: Record) -> None:
+        self._queue.append(record)
+        self._accepted += 1
+
+    def _work(self) -> None:
+        """Write batches until closed and empty, or until the deadline of `close`."""
+        delay_s = _FIRST_DELAY_S
+        while batch := self._next_batch():
+            try:
+                refused = self._writer.write(batch)
+            except Exception as error:  # whatever a store raises, the thread must live on
+                self._warn_once("away", f"{self._reason(error)}; training goes on, and records are kept and sent later")
+                if not self._pause(delay_s):
+                    return
+                delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+            else:
+                delay_s = _FIRST_DELAY_S
+                self._settle(batch, refused)
+
+    def _next_batch(self) -> list[Record]:
+        """Wait for records; return none only when closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._deadline is not None)
+            return list(itertools.islice(self._queue, _RECORDS_PER_BATCH))
+
+    def _settle(self, batch: list[Record], refused: list[tuple[Record, Exception]]) -> None:
+        if refused:
+            self._warn_once("refused", f"{self._reason(refused[0][1])}; such records are kept")
+        with self._changed:
+            for _ in batch:
+                self._queue.popleft()
+            self._refused += [record for record, _ in refused]
+            self._settled += len(batch)
+            self._changed.notify_all()
+
+    def _pause(self, delay_s: float) -> bool:
+        """Wait before the next attempt, less when someone waits for it; return whether there shall be one."""
+        with self._changed:
+            if self._deadline is None:
+                self._changed.wait_for(lambda: self._hurry or self._deadline is not None, delay_s)
+                self._hurry = False
+                return True
+            self._changed.wait(_FIRST_DELAY_S)
+            return time.monotonic() < self._deadline
+
+    def _reason(self, error: Exception) -> str:
+        return f"MLflow at {redact(self._writer.uri)} does not take records ({why(error, self._writer.uri)})"
+
+    def _warn_once(self, about: str, message: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            self._warn(message)
+
+    def _keep(self, records: list[Record]) -> Path | None:
+        """Write records to a file; where the folder cannot be written (a full disk), to the temporary one."""
+        name = f"mlflow-undelivered-{uuid.uuid4().hex[:8]}.jsonl"
+        for path in (self._folder / name, Path(tempfile.gettempdir(), name)):
+            with contextlib.suppress(OSError):
+                save(path, self._writer.experiment, records)
+                self._warn(f"{len(records)} records could not be delivered to MLflow; they are in {path}")
+                return path
+        self._warn(f"{len(records)} records could not be delivered to MLflow nor written to {self._folder}: lost")
+        return None
+
+
+def deliver(path: Path, uri: str = DEFAULT_URI) -> int:
+    """Send the records in a file that `MlflowTracker.close` left; return how many the store took.
+
+    Sending a file twice does no harm. Raises UserError when the file or the store cannot be used.
+    """
+    experiment, records = load(path)
+    writer = Writer(experiment, check_uri(uri), look_before_create=True)
+    try:
+        refused = writer.write(records)
+    except Exception as error:
+        raise UserError(f"MLflow at {redact(uri)} does not take records: {why(error, uri)}") from error
+    for record, reason in refused[:1]:
+        _logger.warning("MLflow refused %s of run %s: %s", type(record).__name__, record.run, why(reason, uri))
+    return len(records) - len(refused)

@@ -1,0 +1,43 @@
+"""What a search needs of a tracker: four methods."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+from ktg.spec.graph import Scalar
+
+RunState = Literal["finished", "stopped", "duplicate", "failed", "interrupted"]
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Tracker(Protocol):
+    """Takes the records of runs. No method waits for a store, and none raises because a store is away."""
+
+    def start(
+        self,
+        name: str,
+        *,
+        parent: str | None = None,
+        params: Mapping[str, Scalar] = NOTHING,
+        tags: Mapping[str, str] = NOTHING,
+        run: str | None = None,
+    ) -> str:
+        """Begin a run and return its id.
+
+        Give `run`, the id that an earlier process got here, to go on with that run. Its children that were left
+        running then count as interrupted until they are started again in the same way.
+        """
+        ...
+
+    def log(self, run: str, metrics: Mapping[str, float], step: int) -> None:
+        """Record metric values at a step. NaN and infinities are allowed and come back as such."""
+        ...
+
+    def artifact(self, run: str, name: str, content: str | bytes | Path) -> None:
+        """Store a file under `name` (with / for folders). A `Path` is read when it is sent: leave the file there."""
+        ...
+
+    def end(self, run: str, state: RunState, tags: Mapping[str, str] = NOTHING) -> None:
+        """End a run; the state is also kept as the tag `state`."""
+        ...

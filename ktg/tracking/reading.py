@@ -1,0 +1,147 @@
+"""Reads searches and their trials back from an MLflow store."""
+
+import math
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ktg.errors import UserError, did_you_mean
+from ktg.tracking.store import DEFAULT_URI, check_uri, open_client, redact, sqlite_file, why
+from ktg.tracking.writer import PARENT_TAG, RUN_TAG
+
+_PAGE = 1000
+_PREVIEW = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A search or a trial as the store has it; `metrics` are the values of the last step, `params` are text.
+
+    `id` is MLflow's, `run` the id that `Tracker.start` returned (empty for runs of others). Times are seconds since
+    1970; `end_s` is None while the run goes on. `status` is MLflow's word: RUNNING, FINISHED, FAILED or KILLED.
+    """
+
+    id: str
+    run: str
+    name: str
+    status: str
+    start_s: float
+    end_s: float | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+    @property
+    def state(self) -> str:
+        """The state given to `Tracker.end`; "running" before that."""
+        return "running" if self.status == "RUNNING" else self.tags.get("state", self.status.lower())
+
+
+class Experiment:
+    """One experiment of a store. Get it from `find_experiment`."""
+
+    def __init__(self, client: Any, uri: str, experiment_id: str, name: str) -> None:
+        self.name = name
+        self.id = experiment_id
+        self.uri = uri
+        self._client = client
+
+    def searches(self) -> list[RunRecord]:
+        """Return the runs that have no parent, the newest first."""
+        return self._runs(f"tags.`{PARENT_TAG}` IS NULL", "DESC")
+
+    def trials(self, search: RunRecord) -> list[RunRecord]:
+        """Return the children of a search in the order in which they started."""
+        return self._runs(f"tags.`{PARENT_TAG}` = '{search.id}'", "ASC")
+
+    def history(self, run: RunRecord, metric: str) -> list[tuple[int, float]]:
+        """Return (step, value) of every value of a metric by step; empty when there is none."""
+        with _answers(self.uri):
+            values = self._client.get_metric_history(run.id, metric)
+        return sorted((value.step, _value(value.value)) for value in values)
+
+    def read_artifact(self, run: RunRecord, name: str) -> str:
+        """Return the text of a run's artifact, or raise a UserError when it has none of that name."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return Path(self._client.download_artifacts(run.id, name, folder)).read_text(encoding="utf-8")
+            except Exception as error:
+                reason = why(error, self.uri)
+                raise UserError(f"run {run.name!r} of {self.name!r}: cannot read {name!r}: {reason}") from error
+
+    def _runs(self, query: str, order: str) -> list[RunRecord]:
+        runs: list[RunRecord] = []
+        token: str | None = None
+        with _answers(self.uri):
+            while True:
+                page = self._client.search_runs(
+                    [self.id],
+                    query,
+                    max_results=_PAGE,
+                    order_by=[f"attributes.start_time {order}"],
+                    page_token=token,
+                )
+                runs += map(_record, page)
+                token = page.token
+                if not token:
+                    return runs
+
+
+def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
+    """Return the experiment of that name. Never creates one, nor a store.
+
+    Raises UserError when there is no such store or experiment, with the nearest name that exists.
+    """
+    uri = check_uri(uri)
+    file = sqlite_file(uri)
+    if file is not None and not file.is_file():
+        raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")
+    client = open_client(uri)
+    with _answers(uri):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage == "deleted":
+            # "Default" is there in every MLflow store, and never holds a search.
+            others = [other.name for other in client.search_experiments() if other.name != "Default"]
+            raise _no_such(name, others, uri)
+    return Experiment(client, uri, str(experiment.experiment_id), name)
+
+
+def _no_such(name: str, others: list[str], uri: str) -> UserError:
+    listed = ", ".join(others[:_PREVIEW]) + (f", ... ({len(others)} in all)" if len(others) > _PREVIEW else "")
+    allowed = f"it has: {listed}" if others else "it has none yet"
+    return UserError(f"no experiment {name!r} in {redact(uri)}; {allowed}.{did_you_mean(name, others)}")
+
+
+@contextmanager
+def _answers(uri: str) -> Iterator[None]:
+    """Turn whatever a store raises into one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"cannot read from MLflow at {redact(uri)}: {why(error, uri)}") from error
+
+
+def _record(run: Any) -> RunRecord:
+    info, data = run.info, run.data
+    return RunRecord(
+        id=info.run_id,
+        run=data.tags.get(RUN_TAG, ""),
+        name=info.run_name or "",
+        status=info.status,
+        start_s=info.start_time / 1000,
+        end_s=None if info.status == "RUNNING" or info.end_time is None else info.end_time / 1000,
+        params=data.params,
+        tags=data.tags,
+        metrics={name: _value(value) for name, value in data.metrics.items()},
+    )
+
+
+def _value(stored: float) -> float:
+    """Databases hold no infinity: MLflow stores the largest float in its place."""
+    return math.copysign(math.inf, stored) if abs(stored) >= sys.float_info.max else stored

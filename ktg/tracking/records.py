@@ -1,0 +1,100 @@
+"""The calls of a tracker as data, so that they can wait in a queue or in a file until a store takes them."""
+
+import base64
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+from typing import Any
+
+from ktg.errors import UserError, show
+from ktg.spec.graph import Scalar
+from ktg.tracking.protocol import RunState
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970, as MLflow counts it."""
+    return int(time() * 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What all records share: the run (our id, not the store's) and when the call was made."""
+
+    run: str
+    time_ms: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Record):
+    """A run begins, or goes on (`resumed`) after its process had died."""
+
+    name: str
+    parent: str | None
+    params: Mapping[str, Scalar]
+    tags: Mapping[str, str]
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log(Record):
+    """Metric values at one step."""
+
+    metrics: Mapping[str, float]
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(Record):
+    """A file: its content, or where it lies."""
+
+    name: str
+    content: bytes | Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class End(Record):
+    """A run is over."""
+
+    state: RunState
+    tags: Mapping[str, str]
+
+
+_KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (Start, Log, Artifact, End)}
+
+
+def save(path: Path, experiment: str, records: Iterable[Record]) -> None:
+    """Write records as JSON lines; the first line names the experiment."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps({"experiment": experiment}) + "\n")
+        file.writelines(json.dumps(_plain(record)) + "\n" for record in records)
+
+
+def load(path: Path) -> tuple[str, list[Record]]:
+    """Return the experiment and the records that `save` wrote, or raise a UserError."""
+    try:
+        head, *lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return head["experiment"], [_record(line) for line in lines]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a file of undelivered tracking records ({show(str(error))})") from error
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    plain = {"record": type(record).__name__, **dataclasses.asdict(record)}
+    if isinstance(record, Artifact):
+        content = record.content
+        plain["is_path"] = isinstance(content, Path)
+        plain["content"] = str(content.absolute()) if isinstance(content, Path) else base64.b64encode(content).decode()
+    return plain
+
+
+def _record(plain: dict[str, Any]) -> Record:
+    kind = _KINDS[plain.pop("record")]
+    if kind is Artifact:
+        text = plain["content"]
+        plain["content"] = Path(text) if plain.pop("is_path") else base64.b64decode(text)
+    return kind(**plain)

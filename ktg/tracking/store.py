@@ -1,0 +1,92 @@
+"""Which MLflow stores can be used, and how one is opened: quietly, without telemetry, and giving up soon."""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ktg.errors import UserError, did_you_mean
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+_ALLOWED = "allowed: sqlite:///FILE, postgresql://, mysql://, mssql://, http(s)://, databricks"
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # MLflow's own retries would block one call for minutes (7 of them, with back-off) before it reports anything.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_LOUD = {"mlflow": logging.CRITICAL, "alembic": logging.WARNING, "urllib3.connectionpool": logging.ERROR}
+
+
+def check_uri(uri: str) -> str:
+    """Return the URI of a store, a path in it made absolute, or raise a UserError. Opens and creates nothing."""
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    if scheme == "file" or ("://" not in uri and scheme != "databricks"):
+        raise UserError(f"tracking URI {redact(uri)!r}: MLflow no longer keeps runs in plain folders; {_ALLOWED}")
+    if scheme not in _SCHEMES:
+        guess = did_you_mean(scheme, _SCHEMES)
+        raise UserError(f"tracking URI {redact(uri)!r}: MLflow has no store of this kind; {_ALLOWED}.{guess}")
+    file = sqlite_file(uri)
+    if file is None:
+        return uri
+    if not file.parent.is_dir():
+        raise UserError(f"tracking URI {uri!r}: there is no folder {file.parent}; create it first")
+    query = uri.partition("?")[2]
+    return f"{uri.partition(':')[0]}:///{file}" + (f"?{query}" if query else "")
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the absolute path of an SQLite store, or None when the store is another kind."""
+    scheme, _, rest = uri.partition("://")
+    if scheme.partition("+")[0] != "sqlite":
+        return None
+    name = rest.partition("?")[0].removeprefix("/")
+    if not name or name == ":memory:":
+        raise UserError(f"tracking URI {uri!r}: an SQLite store needs a file, for example {DEFAULT_URI}")
+    return Path(name).absolute()
+
+
+def redact(uri: str) -> str:
+    """Return the URI with a password, if it has one, replaced by ***: what messages and logs may show."""
+    head, at, tail = uri.rpartition("@")
+    scheme, slashes, login = head.partition("://")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{slashes}{user}:***@{tail}" if at and colon else uri
+
+
+def why(error: BaseException, uri: str) -> str:
+    """Return the first line of an error, cut to a sensible length and without the password of `uri`."""
+    text = str(error).replace(uri, redact(uri))
+    password = _password(uri)
+    for secret in {password, unquote(password)} - {""}:
+        text = text.replace(secret, "***")
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
+def open_client(uri: str) -> Any:
+    """Return an `MlflowClient` for a checked URI.
+
+    Loads mlflow (seconds), sets what it reads from the environment unless the user has set it, and turns its
+    logging down, because the errors that it logs are also raised. Deprecations between it and its own libraries
+    are nothing a user can mend. The store is first touched by the first call.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(mlflow|sqlalchemy|alembic)\b")
+    from mlflow.tracking import MlflowClient
+
+    for name, level in _LOUD.items():
+        logging.getLogger(name).setLevel(level)
+    return MlflowClient(uri)
+
+
+def _password(uri: str) -> str:
+    try:
+        return urlsplit(uri).password or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,208 @@
+"""Writes records into an MLflow store, in batches. Writing the same records twice changes nothing."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ktg.errors import KtgError, show
+from ktg.tracking.protocol import RunState
+from ktg.tracking.records import Artifact, End, Log, Record, Start
+from ktg.tracking.store import open_client, sqlite_file
+
+RUN_TAG = "ktg.run"
+PARENT_TAG = "mlflow.parentRunId"
+STATUS: dict[RunState, str] = {
+    "finished": "FINISHED",
+    "duplicate": "FINISHED",
+    "stopped": "KILLED",
+    "interrupted": "KILLED",
+    "failed": "FAILED",
+}
+_METRICS_PER_BATCH = 1000
+_PARAMS_OR_TAGS_PER_BATCH = 100
+_PARAM_CHARACTERS, _TAG_CHARACTERS, _NAME_CHARACTERS = 6000, 8000, 250
+_NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")
+_REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"}
+
+
+class RefusedError(KtgError):
+    """A record that no attempt could write: of a run that the store does not have, or with an impossible name."""
+
+
+class Writer:
+    """Knows one experiment of one store, and which of the store's runs belongs to which of our ids.
+
+    MLflow gives ids only when a run is created, so ours are kept in the tag `ktg.run` and looked up there.
+    Not safe to share between threads. Opens the store at the first record, and creates what is missing.
+    """
+
+    def __init__(self, experiment: str, uri: str, look_before_create: bool = False) -> None:
+        self.experiment = experiment
+        self.uri = uri
+        self._look = look_before_create
+        self._opened: tuple[Any, str] | None = None
+        self._ids: dict[str, str] = {}
+
+    def write(self, records: Sequence[Record]) -> list[tuple[Record, Exception]]:
+        """Write records in order; return those that the store refuses for what they are, each with its reason.
+
+        Raises whatever the store raises when it is away, locked or full; then write the same records again.
+        """
+        refused: list[tuple[Record, Exception]] = []
+        try:
+            self._client  # noqa: B018  an unreachable store is no record's fault
+            for group in _grouped(records):
+                try:
+                    self._write(group)
+                except Exception as error:
+                    if not _is_refusal(error):
+                        raise
+                    refused += [(record, error) for record in group]
+        except Exception:
+            self._look = True  # a run may have been created although the answer was lost
+            raise
+        self._look = False
+        return refused
+
+    def _write(self, group: list[Record]) -> None:
+        """Write one record, or several `Log` of one run at once."""
+        match group[0]:
+            case Start() as start:
+                self._start(start)
+            case Artifact() as artifact:
+                self._artifact(artifact)
+            case End() as end:
+                run = self._id(end.run)
+                self._batch(run, tags={**end.tags, "state": end.state})
+                self._client.set_terminated(run, STATUS[end.state], end.time_ms)
+            case _:
+                self._metrics([record for record in group if isinstance(record, Log)])
+
+    def _start(self, record: Start) -> None:
+        run = self._ids.get(record.run)
+        if run is None and (self._look or record.resumed):
+            run = self._find(record.run)
+        if run is None:
+            tags = {RUN_TAG: record.run}
+            if record.parent is not None:
+                tags[PARENT_TAG] = self._id(record.parent)
+            created = self._client.create_run(self._experiment_id, record.time_ms, tags, record.name or None)
+            run = created.info.run_id
+        elif record.resumed:
+            self._reopen(run, record.time_ms)
+        self._ids[record.run] = run
+        self._batch(run, params=record.params, tags=record.tags)
+
+    def _reopen(self, run: str, time_ms: int) -> None:
+        """Set a run running again, and end its children that a dead process left running."""
+        self._client.update_run(run, "RUNNING")
+        query = f"tags.`{PARENT_TAG}` = '{run}' and attributes.status = 'RUNNING'"
+        while orphans := self._client.search_runs([self._experiment_id], query, max_results=1000):
+            for orphan in orphans:
+                self._batch(orphan.info.run_id, tags={"state": "interrupted"})
+                self._client.set_terminated(orphan.info.run_id, STATUS["interrupted"], time_ms)
+
+    def _metrics(self, records: list[Log]) -> None:
+        from mlflow.entities import Metric
+
+        run = self._id(records[0].run)
+        metrics = [
+            Metric(_name(name), value, record.time_ms, record.step)
+            for record in records
+            for name, value in record.metrics.items()
+        ]
+        for i in range(0, len(metrics), _METRICS_PER_BATCH):
+            self._client.log_batch(run, metrics=metrics[i : i + _METRICS_PER_BATCH])
+
+    def _batch(self, run: str, params: Mapping[str, object] = {}, tags: Mapping[str, str] = {}) -> None:
+        from mlflow.entities import Param, RunTag
+
+        pairs = [Param(_name(name), str(value)[:_PARAM_CHARACTERS]) for name, value in params.items()]
+        labels = [RunTag(_name(name), str(value)[:_TAG_CHARACTERS]) for name, value in tags.items()]
+        size = _PARAMS_OR_TAGS_PER_BATCH
+        for i in range(0, max(len(pairs), len(labels)), size):
+            self._client.log_batch(run, params=pairs[i : i + size], tags=labels[i : i + size])
+
+    def _artifact(self, record: Artifact) -> None:
+        """MLflow uploads files under their own name, so the content is first laid out under the name it shall have."""
+        name = PurePosixPath(record.name)
+        if name.is_absolute() or ".." in name.parts or not name.name:
+            raise RefusedError(f"an artifact's name is a relative path without `..`, got {show(record.name)}")
+        folder = None if name.parent == PurePosixPath() else str(name.parent)
+        with tempfile.TemporaryDirectory() as temporary:
+            file = Path(temporary, name.name)
+            if isinstance(record.content, Path):
+                shutil.copyfile(record.content, file)
+            else:
+                file.write_bytes(record.content)
+            self._client.log_artifact(self._id(record.run), str(file), folder)
+
+    def _id(self, run: str) -> str:
+        """Return MLflow's id for ours."""
+        if run not in self._ids:
+            found = self._find(run)
+            if found is None:
+                raise RefusedError(f"the experiment {self.experiment!r} has no run {run}")
+            self._ids[run] = found
+        return self._ids[run]
+
+    def _find(self, run: str) -> str | None:
+        found = self._client.search_runs([self._experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1)
+        return found[0].info.run_id if found else None
+
+    @property
+    def _client(self) -> Any:
+        return self._open()[0]
+
+    @property
+    def _experiment_id(self) -> str:
+        return self._open()[1]
+
+    def _open(self) -> tuple[Any, str]:
+        if self._opened is None:
+            client = open_client(self.uri)
+            self._opened = (client, _experiment_id(client, self.experiment, self.uri))
+        return self._opened
+
+
+def _experiment_id(client: Any, name: str, uri: str) -> str:
+    """Return the id of the experiment; it is created, or taken back from MLflow's bin, if need be."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        # MLflow would put the files of an SQLite store into the working directory, wherever the store is.
+        file = sqlite_file(uri)
+        folder = re.sub(r"[^\w\-.]", "_", name)
+        return str(client.create_experiment(name, (file.parent / "mlruns" / folder).as_uri() if file else None))
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def _grouped(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Gather the metrics of each run, as far as no other record of the same run lies between them."""
+    groups: list[list[Record]] = []
+    logs: dict[str, list[Record]] = {}
+    for record in records:
+        if isinstance(record, Log) and record.run in logs:
+            logs[record.run].append(record)
+            continue
+        groups.append([record])
+        logs.pop(record.run, None)
+        if isinstance(record, Log):
+            logs[record.run] = groups[-1]
+    yield from groups
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the fault is in the record, so that sending it again would not help."""
+    if isinstance(error, RefusedError | FileNotFoundError | IsADirectoryError | TypeError | UnicodeError):
+        return True
+    return getattr(error, "error_code", None) in _REFUSALS
+
+
+def _name(text: str) -> str:
+    """Return `text` with what MLflow refuses in names replaced."""
+    return _NOT_IN_A_NAME.sub("_", text)[:_NAME_CHARACTERS]

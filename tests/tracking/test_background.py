@@ -1,0 +1,184 @@
+import logging
+import math
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ktg.errors import UserError
+from ktg.tracking import MlflowTracker, deliver, find_experiment, ui_command
+
+AWAY = "http://me:s3cret@127.0.0.1:9"
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_many_threads_lose_nothing(uri):
+    def train(number: int) -> None:
+        run = tracker.start(f"t{number}", parent=parent, params={"number": number})
+        for step in range(20):
+            tracker.log(run, {"acc": number + step / 100, "loss": math.nan}, step)
+        tracker.artifact(run, "graph.yaml", f"number: {number}")
+        tracker.end(run, "finished", {"rung": "3"})
+
+    warnings: list[str] = []
+    with MlflowTracker("space", uri, warn=warnings.append) as tracker:
+        parent = tracker.start("search", tags={"sampler": "tpe"})
+        threads = [threading.Thread(target=train, args=[i]) for i in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert tracker.flush(), warnings
+    assert not warnings
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    trials = experiment.trials(search)
+    assert sorted(trial.params["number"] for trial in trials) == sorted(str(i) for i in range(12))
+    for trial in trials:
+        number = int(trial.params["number"])
+        assert experiment.history(trial, "acc") == [(s, number + s / 100) for s in range(20)]
+        assert experiment.read_artifact(trial, "graph.yaml") == f"number: {number}"
+        assert (trial.state, trial.tags["rung"]) == ("finished", "3")
+
+
+def test_no_run_stays_running_after_close(uri):
+    with MlflowTracker("space", uri) as tracker:
+        parent = tracker.start("search")
+        tracker.start("left alone", parent=parent)
+        tracker.end(tracker.start("done", parent=parent), "finished")
+    assert tracker.close() is None
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    assert {t.name: t.state for t in experiment.trials(search)} == {"left alone": "interrupted", "done": "finished"}
+    assert (search.state, search.status) == ("interrupted", "KILLED")
+    with pytest.raises(RuntimeError, match="closed"):
+        tracker.start("late")
+
+
+def test_a_store_that_is_away_costs_one_warning_and_no_record(uri, tmp_path, capfd):
+    warnings: list[str] = []
+    tracker = MlflowTracker("space", AWAY, warn=warnings.append, undelivered_folder=tmp_path)
+    began = time.perf_counter()
+    parent = tracker.start("search")
+    trial = tracker.start("trial", parent=parent)
+    for step in range(100):
+        tracker.log(trial, {"acc": step / 100}, step)
+    tracker.artifact(trial, "graph.yaml", "nodes: {}")
+    tracker.end(trial, "stopped")
+    assert time.perf_counter() - began < 1, "calls must not wait for the store"
+    assert not tracker.flush(1.5)
+    path = tracker.close(1.0)
+    assert path is not None
+    assert len(warnings) == 2
+    assert "kept and sent later" in warnings[0]
+    assert str(path) in warnings[1]
+    assert "s3cret" not in "".join(warnings) + "".join(capfd.readouterr()) + path.read_text()
+
+    assert deliver(path, uri) == deliver(path, uri) == 105
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    (delivered,) = experiment.trials(search)
+    assert (search.state, delivered.state, delivered.metrics) == ("interrupted", "stopped", {"acc": 0.99})
+    assert len(experiment.history(delivered, "acc")) == 100
+    with pytest.raises(UserError, match=r"me:\*\*\*@127.0.0.1:9 does not take records"):
+        deliver(path, AWAY)
+
+
+def test_records_are_sent_once_the_server_is_up(uri, tmp_path):
+    with MlflowTracker("other", uri) as first:  # makes the store
+        first.start("search")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    warnings: list[str] = []
+    with MlflowTracker("space", f"http://127.0.0.1:{port}", warn=warnings.append) as tracker:
+        run = tracker.start("search", params={"edges.n1.n0.gate": "linear"})
+        tracker.log(run, {"nan": math.nan, "inf": math.inf, "acc": 0.5}, 0)
+        assert not tracker.flush(1.0)
+        command, environment = ui_command(uri, port)
+        server = subprocess.Popen(
+            command, env=environment, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
+        )
+        try:
+            tracker.artifact(run, "graph.yaml", "nodes: {}")
+            tracker.end(run, "finished")
+            while not tracker.flush(0.5):
+                assert server.poll() is None
+            experiment = find_experiment("space", f"http://127.0.0.1:{port}")
+            (search,) = experiment.searches()
+            text = experiment.read_artifact(search, "graph.yaml")
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+    assert (search.state, search.params, text) == ("finished", {"edges.n1.n0.gate": "linear"}, "nodes: {}")
+    assert search.metrics == pytest.approx({"nan": math.nan, "inf": math.inf, "acc": 0.5}, nan_ok=True)
+    assert len(warnings) == 1
+
+
+def test_a_locked_store_only_delays(uri, tmp_path):
+    warnings: list[str] = []
+    with MlflowTracker("space", uri, warn=warnings.append) as tracker:
+        run = tracker.start("search")
+        assert tracker.flush()
+        lock = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        tracker.log(run, {"acc": 0.5}, 0)
+        assert not tracker.flush(1.0)
+        lock.execute("ROLLBACK")
+        lock.close()
+        assert tracker.flush(30.0)
+    experiment = find_experiment("space", uri)
+    assert experiment.history(experiment.searches()[0], "acc") == [(0, 0.5)]
+
+
+def test_what_the_store_refuses_is_kept_and_told_once(uri, tmp_path):
+    warnings: list[str] = []
+    tracker = MlflowTracker("space", uri, warn=warnings.append, undelivered_folder=tmp_path)
+    run = tracker.start("search")
+    for _ in range(3):
+        tracker.artifact(run, "weights", tmp_path / "gone.bin")
+    assert not tracker.flush()
+    tracker.end(run, "finished")
+    path = tracker.close()
+    assert path is not None
+    assert len(path.read_text().splitlines()) == 4
+    assert len(warnings) == 2
+    assert "such records are kept" in warnings[0]
+
+
+def test_an_impossible_store_is_said_at_once():
+    with pytest.raises(UserError, match="tracking URI"):
+        MlflowTracker("space", "mlruns")
+
+
+def test_a_forgotten_close_is_made_up_for_and_the_terminal_stays_quiet(uri, tmp_path):
+    code = f"from ktg.tracking import *; t = MlflowTracker('space', {uri!r}); t.start('search'); t.flush()"
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert [search.state for search in find_experiment("space", uri).searches()] == ["interrupted"]
+
+
+def test_the_default_warning_goes_to_the_log(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        tracker = MlflowTracker("space", AWAY, undelivered_folder=tmp_path)
+        tracker.start("search")
+        tracker.close(0.1)
+    assert "could not be delivered" in caplog.records[-1].message

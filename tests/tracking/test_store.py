@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import pytest
+
+from ktg.errors import UserError
+from ktg.tracking.store import check_uri, redact, sqlite_file, why
+
+
+def test_a_relative_path_is_fixed_to_the_folder_of_the_moment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert check_uri("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert check_uri("sqlite:///a.db?timeout=1") == f"sqlite:///{tmp_path}/a.db?timeout=1"
+    assert sqlite_file("sqlite:////data/a.db").as_posix() == "/data/a.db"
+    assert sqlite_file("https://mlflow.example.org") is None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("./mlruns", "no longer keeps runs in plain folders"),
+        ("file:///tmp/mlruns", "no longer keeps runs in plain folders"),
+        ("sqlit:///mlflow.db", "Did you mean 'sqlite'"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:///:memory:", "needs a file"),
+        ("sqlite:////nonexistent/mlflow.db", "there is no folder /nonexistent"),
+    ],
+)
+def test_what_cannot_be_a_store_is_said_at_once(uri, says):
+    with pytest.raises(UserError, match=says):
+        check_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:s3cret@host:5000/x", "https://me:***@host:5000/x"),
+        ("postgresql+psycopg://me:s3c@ret@db/mlflow", "postgresql+psycopg://me:***@db/mlflow"),
+        ("https://host:5000", "https://host:5000"),
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+    ],
+)
+def test_a_password_is_never_shown(uri, shown):
+    assert redact(uri) == shown
+
+
+def test_an_error_is_shown_without_the_password():
+    uri = "https://me:s3%40cret@host"
+    shown = why(OSError(f"no route to {uri} for me / s3@cret / s3%40cret\nTraceback ..."), uri)
+    assert shown == "no route to https://me:***@host for me / *** / ***"
+
+
+def test_importing_the_package_loads_no_mlflow():
+    code = "import sys, ktg.tracking; sys.exit('mlflow' in sys.modules or 'sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
