@@ -1,0 +1,72 @@
+"""The sampler: labels are lossless, and what is told changes what is asked."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktg.search.sampler import Outcome, Sampler, label, option
+from ktg.space import Choice, Int, Log, Uniform
+from ktg.spec import Search
+
+HOLES = {
+    "train.lr": Log(low=0.01, high=1.0),
+    "train.weight_decay": Uniform(low=0.0, high=0.1),
+    "train.epochs": Int(low=1, high=9),
+    "train.milestones": Choice(options=([1, 2], [3])),
+    "edges.n1.n0.gate": Choice(options=("through", "cutoff")),
+}
+options = st.lists(st.sampled_from([1, "a", 2.5, [1, 2], {"gate": "linear"}, None]), min_size=1, max_size=4)
+
+
+@given(options)
+def test_labels_lead_back_to_their_options(values):
+    hole = Choice(options=tuple(values))
+    for value in values:
+        assert option(hole, label(hole, value)) == value
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_every_value_asked_for_lies_in_its_hole(sampler):
+    source = Sampler(HOLES, Search(sampler=sampler))
+    for _ in range(20):
+        number, values = source.ask()
+        assert values.keys() == HOLES.keys()
+        assert all(HOLES[path].contains(value) for path, value in values.items())
+        source.tell(number, Outcome("finished", values["train.lr"], 9))
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_seed_decides_what_is_asked(sampler):
+    def asked(seed: int) -> list[dict]:
+        source = Sampler(HOLES, Search(sampler=sampler, seed=seed))
+        return [source.ask()[1] for _ in range(5)]
+
+    assert asked(1) == asked(1)
+    assert asked(1) != asked(2)
+
+
+GATE = {"gate": Choice(options=("good", "bad"))}
+
+
+def share_of_good(source: Sampler, bad: Outcome, asks: int) -> float:
+    good = 0
+    for _ in range(asks):
+        number, values = source.ask()
+        good += values["gate"] == "good"
+        source.tell(number, Outcome("finished", 0.9, 9) if values["gate"] == "good" else bad)
+    return good / asks
+
+
+@pytest.mark.parametrize("bad", [Outcome("finished", 0.1, 9), Outcome("stopped", 0.1, 1), Outcome("failed", 0.0, 0)])
+def test_tpe_goes_where_it_was_told_good_things_whatever_the_state_of_the_bad(bad):
+    source = Sampler(GATE, Search(sampler="tpe"))
+    share_of_good(source, bad, asks=30)
+    assert share_of_good(source, bad, asks=40) > 0.7
+
+
+def test_results_from_outside_count_too():
+    source = Sampler(GATE, Search(sampler="tpe"))
+    for _ in range(15):
+        source.add({"gate": "good"}, Outcome("finished", 0.9, 9))
+        source.add({"gate": "bad"}, Outcome("finished", 0.1, 9))
+    assert share_of_good(source, Outcome("finished", 0.1, 9), asks=40) > 0.7
