@@ -30,7 +30,8 @@ class Split:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, C, H, W) in [0, 1] and labels (B,)."""
         for pixels, labels in self._batches(self._rows):
-            yield AUGMENTS["none"](pixels, torch.Generator(self.device)), labels
+            images = AUGMENTS["none"](pixels, torch.Generator(self.device))
+            yield images.contiguous(memory_format=torch.channels_last), labels
 
 
 @torch.inference_mode()
