@@ -109,7 +109,8 @@ def _existing(name: str, path: str, base: Path | None) -> Path:
     if file.is_dir():
         raise SpecError(path, f"{name} is a folder; give the weights file in it")
     if not file.is_file():
-        raise SpecError(path, f"there is no file {name} in {(base or Path()).absolute()}")
+        where = "" if Path(name).is_absolute() else f" in {(base or Path()).absolute()}"
+        raise SpecError(path, f"there is no file {name}{where}")
     if file.suffix not in WEIGHT_SUFFIXES:
         raise SpecError(path, f"{name} is not a weights file; allowed: {', '.join(WEIGHT_SUFFIXES)}")
     return file

@@ -85,6 +85,24 @@ def build(
         torch.default_generator.manual_seed(seed)
         body = create(node, classes=classes, size=plan.size)
     state = initial_state(node, source, plan.size, where)
-    if state is not None:
-        load(body, state, plan.head, f"{where}: {source.file or source.name} for {node.model}")
+    if state is not None and not load(
+        body, state, plan.head, f"{where}: {source.file or source.name} for {node.model}"
+    ):
+        begin_quietly(body, plan.head, seed)
     return Network(body, size=plan.size, mean=source.mean or mean, std=source.std or std, head=plan.head)
+
+
+def begin_quietly(body: nn.Module, head: frozenset[str], seed: int) -> None:
+    """Draw the weights of a new head on a pretrained backbone from N(0, 0.01^2), with biases of 0.
+
+    A library's own initialisation is meant for training from nothing and for a thousand classes. timm's for the
+    EfficientNet family grows as classes get fewer: with two of them the first loss is above 10 where log 2 is meant,
+    and its gradients destroy the backbone in the first steps.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in body.named_parameters():
+            if name in head and parameter.ndim > 1:
+                parameter.normal_(std=0.01, generator=generator)
+            elif name in head:
+                parameter.zero_()

@@ -1,5 +1,6 @@
 """Reading weights from files and putting them into a network: strict about the backbone, lenient about the head."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def _open(path: Path) -> object:
             import safetensors.torch
 
             return safetensors.torch.load_file(path, device="cpu")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about unusual pickles; what matters is raised
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the readers fail in every way there is
         if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
             problem = "holds more than tensors, and its code was not run; save only the state_dict of the network"

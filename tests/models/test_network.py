@@ -146,6 +146,18 @@ def test_a_new_head_depends_on_the_seed_and_the_backbone_does_not(shared: Path):
     assert not torch.equal(first.body.linear.weight, second.body.linear.weight)
 
 
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_a_new_head_begins_undecided_however_few_the_classes(shared: Path, classes):
+    """timm's own initialisation of this head has a first loss of 10 and more for two classes."""
+    sources = {"file": SourceFile(path=str(shared / "weights/mobilenetv2_035.imagenet.pth"), mean=(0.5,), std=(0.5,))}
+    node = Node(model="mobilenetv2_035", source="file", model_args={"pad_type": "same"})
+    network = build(node, sources, classes=classes, image_size=96, mean=[0.5], std=[0.5], seed=0)
+    images = torch.rand(16, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        loss = nn.functional.cross_entropy(network.train()(images), torch.arange(16) % classes)
+    assert loss.item() == pytest.approx(np.log(classes), abs=0.5)
+
+
 def test_real_imagenet_weights_know_cats_from_dogs(shared: Path):
     """ImageNet's classes 151 to 268 are dogs, 281 to 285 cats: proves padding, normalisation and order of classes."""
     sources = {"real": SourceFile(path="weights/mobilenetv2_100.imagenet.pth", mean=(0.5,), std=(0.5,))}
