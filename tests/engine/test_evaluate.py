@@ -1,0 +1,33 @@
+"""Scores against sums by hand, whatever the size of the batches."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ktg.data import open_data
+from ktg.engine.evaluate import Split, evaluate
+from ktg.spec import Data
+
+
+class Brightest(nn.Module):
+    """Classifies by the mean of each channel."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        means = images.mean(dim=(2, 3))
+        return torch.cat([means, torch.full_like(means[:, :1], 0.3)], dim=1) * 10
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_accuracy_and_loss_are_means_over_all_images(tiny: Path, batch_size: int):
+    val = open_data(Data(path=str(tiny))).val
+    split = Split(val, torch.device("cpu"), batch_size)
+    network = Brightest().train()
+    score = evaluate({"a": network, "b": network}, split, torch.float32)["b"]
+    images = torch.from_numpy(val.read(range(len(val)))).permute(0, 3, 1, 2) / 255
+    labels = torch.from_numpy(val.labels)
+    logits = network(images)
+    assert score.accuracy == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+    assert score.loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert not network.training
