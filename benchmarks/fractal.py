@@ -1,0 +1,133 @@
+"""How fast FractalDB is drawn, on one core, and whether it is the official FractalDB.
+
+Draws 256 x 256 pixels of 100,000 points as 3x3 patches and counts pictures per second, of wall time and of processor
+time (which differ where the machine is shared): ten sets of masks per walk, one per walk (every picture a new walk),
+and pictures whose walk is still in memory. Beside them the same picture by `tests/plain_fractal.py`, a plain loop over
+points with Pillow for the patches, in the same rounds, so that the ratios hold on a machine whose speed drifts.
+
+    python benchmarks/fractal.py                    # a minute
+    python benchmarks/fractal.py --search           # the search for all 1,000 categories as well; another minute
+    python benchmarks/fractal.py --search --write   # the same, and make ktg's categories.npz anew from it
+"""
+
+import argparse
+import itertools
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import measure
+import numpy as np
+
+from ktg.sources.folder import write_folder
+from ktg.sources.fractal import FractalDB, catalogue, categories, render, search, settings_of
+from ktg.sources.stream import Stream
+
+TESTS = Path(__file__).parents[1] / "tests"
+SIZE, POINTS, SCALE, SEED = 256, 100_000, 0.4, 0
+WALKS, MASKS, FLIPS = 20, 10, 4
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--search", action="store_true", help="find all 1,000 categories")
+    parser.add_argument("--write", action="store_true", help="keep what was found as the categories of ktg")
+    args = parser.parse_args()
+    result: dict[str, Any] = speeds(args.rounds) | {"memory": memory()}
+    if args.search:
+        result["search"] = whole_search(args.write)
+    config = {"size": SIZE, "points": POINTS, "scale": SCALE, "seed": SEED, "patch": True, "rounds": args.rounds}
+    measure.write("fractal", config, result)
+
+
+def steps(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
+    """Return what is timed: the number of pictures and what draws them."""
+    sys.path.append(str(TESTS))
+    import plain_fractal
+
+    systems = categories(WALKS)
+    forgetful = FractalDB(systems, SCALE, SIZE, POINTS, seed=SEED, memory_bytes=0)
+    variants = np.random.default_rng(SEED).integers(0, 25, WALKS)
+    first = np.arange(WALKS) * forgetful.instances + variants * MASKS * FLIPS
+    ten = (first[:, None] + FLIPS * np.arange(MASKS)).ravel()
+
+    def ten_per_walk() -> None:
+        Stream(FractalDB(systems, SCALE, SIZE, POINTS, seed=SEED)).read(ten)
+
+    known = Stream(FractalDB(systems, SCALE, SIZE, POINTS, seed=SEED))
+    known.read(ten)
+    written = FractalDB(systems[:1], SCALE, SIZE, POINTS, masks=1, seed=SEED)
+    numbered = itertools.count()
+    one = {"scale": SCALE, "row": 2, "size": SIZE, "points": POINTS, "patch": True, "seed": SEED}
+    return {
+        "plain program": (1, lambda: plain_fractal.render(systems[0], SIZE, POINTS, SEED)),
+        "render, with the masks of Python's random": (1, lambda: render(systems[0], **one)),
+        "one per walk": (WALKS, lambda: Stream(forgetful).read(first)),
+        "ten per walk": (len(ten), ten_per_walk),
+        "walk in memory": (len(ten), lambda: known.read(ten)),
+        "written as PNG files, four flips per walk": (
+            written.instances,
+            lambda: write_folder(written, folder / str(next(numbered)), settings_of(written)),
+        ),
+    }
+
+
+def speeds(rounds: int) -> dict[str, Any]:
+    """Return pictures per second of every step, and how many times those of the plain program they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        timed = steps(Path(folder))
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
+        for number in range(rounds + 1):
+            for name, (pictures, step) in timed.items():
+                wall, processor = time.perf_counter(), time.process_time()
+                step()
+                taken = (time.perf_counter() - wall) / pictures, (time.process_time() - processor) / pictures
+                if number:  # the first round compiles
+                    seconds[name].append(taken)
+    plain = seconds["plain program"]
+    return {
+        name: {
+            "per wall second": measure.spread([1 / wall for wall, _ in taken]),
+            "per processor second": measure.spread([1 / processor for _, processor in taken]),
+            "times the plain program": measure.spread(
+                [one[0] / ours[0] for one, ours in zip(plain, taken, strict=True)]
+            ),
+        }
+        for name, taken in seconds.items()
+    }
+
+
+def memory() -> dict[str, int]:
+    """Return by how many bytes this process grows while it draws 1,500 pictures of random walks."""
+    limit = 2**25
+    stream = Stream(FractalDB(categories(100), SCALE, SIZE, POINTS, seed=SEED, memory_bytes=limit))
+    rows = np.random.default_rng(SEED).integers(0, len(stream), (100, 15))
+    stream.read(rows[0])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for batch in rows:
+        stream.read(batch)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"limit_bytes": limit, "grown_bytes": 1024 * grown}
+
+
+def whole_search(write: bool) -> dict[str, Any]:
+    """Find the 1,000 categories; return how long it took and whether they are those that come with ktg."""
+    generator, started = np.random.RandomState(catalogue.SEARCH_SEED), time.perf_counter()
+    found = list(itertools.islice(search(generator), 1000))
+    taken = time.perf_counter() - started
+    if write:
+        catalogue.save(Path(catalogue.__file__).with_name("categories.npz"), found, generator)
+    known = categories(1000)
+    same = [np.array_equal(ours, theirs) for ours, theirs in zip(found, known, strict=True)]
+    following = np.array_equal(next(search(generator)), categories(1001)[1000])
+    return {"found": len(found), "equal to ktg's, bit by bit": sum(same), "goes on alike": following, "wall_s": taken}
+
+
+if __name__ == "__main__":
+    main()
