@@ -3,7 +3,8 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,12 +64,15 @@ def confirm(
     *,
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
+    decoding: Callable[[int, int], None] | None = None,
 ) -> Confirmed:
     """Train `graph` with `seeds` seeds, from its own seed on, and score the targets on the test split.
 
-    The training and validation splits are one training split here: the choice that validation served is made.
+    The training and validation splits are one training split here: the choice that validation served is made. The
+    test split is opened before training, so that a file in it that cannot be read is found now and not hours later,
+    and scored once, after it. `decoding` is told (done, all) while images are decoded for the first time.
     """
-    dataset = open_data(graph.data)
+    dataset, test = open_data(graph.data, progress=decoding), open_test(graph.data, progress=decoding)
     first = graph.train.seed
     graphs = [
         dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=seed))
@@ -78,26 +82,37 @@ def confirm(
     parent = tracker.start("train", params={"seeds": seeds}, tags={"kind": "train"})
     tracker.artifact(parent, "graph.yaml", dumps(dump(graph)))
     tracker.artifact(parent, "graph.svg", draw(graph))
-    times = [_train(training, seed + first, tracker, parent, on_epoch) for seed, training in enumerate(trainings)]
-    test = open_test(graph.data)
-    scores = [training.test(test) for training in trainings]
-    runs = [
-        SeedRun(first + i, score.accuracy, score.loss, train_s)
-        for i, (score, train_s) in enumerate(zip(scores, times, strict=True))
-    ]
-    confirmed = Confirmed(tuple(runs))
-    tracker.log(parent, {"test_accuracy": confirmed.mean, "test_accuracy_std": confirmed.std or 0.0}, 0)
-    tracker.end(parent, "finished")
+    with _ending(tracker, parent):
+        times = [_train(training, tracker, parent, on_epoch) for training in trainings]
+        scores = [training.test(test) for training in trainings]
+        runs = [
+            SeedRun(first + i, score.accuracy, score.loss, train_s)
+            for i, (score, train_s) in enumerate(zip(scores, times, strict=True))
+        ]
+        confirmed = Confirmed(tuple(runs))
+        tracker.log(parent, {"test_accuracy": confirmed.mean, "test_accuracy_std": confirmed.std or 0.0}, 0)
     return confirmed
 
 
-def _train(training: Training, seed: int, tracker: Tracker, parent: str, on_epoch: OnEpoch | None) -> float:
+def _train(training: Training, tracker: Tracker, parent: str, on_epoch: OnEpoch | None) -> float:
     """Train to the end and return the seconds it took."""
     started = time.perf_counter()
+    seed = training.graph.train.seed
     run = tracker.start(f"seed {seed}", parent=parent, params={"seed": seed}, tags={"kind": "train"})
-    for epoch in training:
-        tracker.log(run, epoch.metrics(), epoch.number)
-        if on_epoch is not None:
-            on_epoch(seed, epoch, training.graph.train.epochs)
-    tracker.end(run, "finished")
+    with _ending(tracker, run):
+        for epoch in training:
+            tracker.log(run, epoch.metrics(), epoch.number)
+            if on_epoch is not None:
+                on_epoch(seed, epoch, training.graph.train.epochs)
     return time.perf_counter() - started
+
+
+@contextmanager
+def _ending(tracker: Tracker, run: str) -> Iterator[None]:
+    """End a run: finished, or failed with the reason. An interrupted one is ended by the tracker's own close."""
+    try:
+        yield
+    except Exception as error:
+        tracker.end(run, "failed", {"reason": str(error)})
+        raise
+    tracker.end(run, "finished")

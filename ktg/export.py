@@ -12,6 +12,8 @@ from ktg.spec import parse
 from ktg.spec.graph import Scalar
 from ktg.tracking import Experiment, RunRecord, find_experiment
 
+SUFFIXES = (".yaml", ".yml")
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -25,9 +27,11 @@ class Exported:
 def export_best(experiment: str, uri: str, output: Path) -> Exported:
     """Write the graph of the best finished trial of an experiment's last search to `output`, and a drawing beside it.
 
-    The graph is copied from the trial's own record. Raises UserError when there is no such experiment, no search in
-    it, or no finished trial.
+    The graph is copied from the trial's own record. Raises UserError for an output that is not named as YAML, and when
+    there is no such experiment, no search in it, or no finished trial.
     """
+    if output.suffix not in SUFFIXES:
+        raise UserError(f"{output}: a graph is a YAML file; give a name that ends in {' or '.join(SUFFIXES)}")
     found = find_experiment(experiment, uri)
     search, best = best_trial(found)
     plain = loads(found.read_artifact(best, "graph.yaml"), f"graph.yaml of {best.name}")
@@ -42,7 +46,7 @@ def export_best(experiment: str, uri: str, output: Path) -> Exported:
 
 def best_trial(experiment: Experiment) -> tuple[RunRecord, RunRecord]:
     """Return the last search that has a finished trial, and its most accurate one (of equals, that of lower loss)."""
-    searches = experiment.searches()
+    searches = [run for run in experiment.searches() if run.tags.get("kind") == "search"]
     if not searches:
         raise UserError(
             f"experiment {experiment.name!r} holds no search; run `ktg search SPACE --name {experiment.name}`"

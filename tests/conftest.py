@@ -1,11 +1,15 @@
 """What several test files share."""
 
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from command import graph_file, ktg
 from hypothesis import settings
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -14,6 +18,19 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # The same examples in every run, and no time limits: a test that fails on a slow machine says nothing.
 settings.register_profile("ktg", deadline=None, derandomize=True)
 settings.load_profile("ktg")
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A finished search: the folder with its store, what `--json` printed, and what was shown beside it."""
+
+    folder: Path
+    result: dict[str, Any]
+    shown: str
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder}/mlflow.db"
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +61,20 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KTG_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def searched(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """A real search with `ktg search` on Ray, into an SQLite store: baselines, stopped, failed and duplicate trials."""
+    folder = tmp_path_factory.mktemp("searched")
+    gates = {"choice": ["through", "cutoff", "linear"]}
+    graph_file(
+        folder / "space.yaml",
+        tiny,
+        train={"epochs": 4, "lr": {"choice": [0.05, 1e-5, 1e30]}},
+        edges={"label -> n0": {}, "label -> n1": {"gate": gates}, "any -> any": {"gate": gates}},
+        search={"trials": 8, "sampler": "random", "grace_epochs": 1, "reduction_factor": 2},
+    )
+    done = ktg("search", "space.yaml", "--name", "a search", "--json", folder=folder)
+    assert done.code == 0, done.err
+    return Searched(folder, json.loads(done.out), done.err)

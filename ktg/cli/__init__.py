@@ -9,25 +9,31 @@ from ktg.cli.check import check
 from ktg.cli.export import export
 from ktg.cli.graph import graph
 from ktg.cli.search import search
+from ktg.cli.source import source
 from ktg.cli.train import train
 from ktg.cli.ui import ui
 from ktg.errors import KtgError, UserError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="ktg")
-def commands() -> None:
-    r"""Find, train and export the best knowledge-transfer graph for your images.
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Find, train and export the best knowledge-transfer graph for your images.
 
     \b
     Example:
       ktg search search_spaces/quickstart.yaml
       ktg export quickstart -o best.yaml
       ktg train best.yaml --seeds 3
-    """
+    """  # noqa: D301  (a raw string would hide the \b, with which click keeps the lines apart)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
-for _command in (search, export, train, check, graph, ui):
+for _command in (search, export, train, check, graph, source, ui):
     commands.add_command(_command)
 
 

@@ -1,6 +1,8 @@
 """`ktg check`."""
 
+import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import click
 
 from ktg.cli.load import checked_graph, checked_space
 from ktg.cli.options import as_json, print_json
-from ktg.files import load
+from ktg.files import load, naming
+from ktg.models.names import locate_file
 from ktg.space import SearchSpace, is_space
 from ktg.spec import Data, Graph
 
@@ -41,11 +44,64 @@ def describe(file: Path) -> dict[str, Any]:
     if file.is_dir() or file.suffix == ".npz":
         return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
     if is_space(load(file)):
+        from ktg.search.feasible import one_by_one
+
         space = checked_space(file)
         graph = space.bind(space.default())
-        return {"kind": "search space"} | describe_space(space, graph) | describe_data(graph.data)
-    graph = checked_graph(file)
-    return {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
+        found = {"kind": "search space"} | describe_space(space, graph) | describe_data(graph.data)
+        graphs = one_by_one(space)
+    else:
+        graph = checked_graph(file)
+        found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
+        graphs = iter([graph])
+    with naming(file):
+        check_needs(graphs, final="graphs" not in found)
+    return found
+
+
+def check_needs(graphs: Iterable[Graph], *, final: bool) -> None:
+    """Raise UserError for a batch that is too large, and for a weights file that is not for its model.
+
+    final: the graphs are to be trained by `ktg train`, on the training and validation splits together.
+    torch is imported only if there is such a file, to read it.
+    """
+    from ktg.data import check_batch
+    from ktg.search.feasible import image_spec
+
+    counts = functools.cache(training_images)
+    seen: set[object] = set()
+    for graph in graphs:
+        found = counts(image_spec(graph.data), final)
+        if found is not None:
+            check_batch(graph.data, found[1])
+        for name, node in graph.nodes.items():
+            file = locate_file(node.source, graph.sources, f"nodes.{name}.source")
+            network = (file, node.model, tuple(node.model_args.items()), node.input_size)
+            if file is not None and network not in seen:
+                seen.add(network)
+                check_file(graph, name, classes=found[0] if found else 2)
+
+
+def training_images(data: Data, final: bool) -> tuple[int, int] | None:
+    """Return the number of classes and of images to train on; None where the data set is not on this machine yet."""
+    from ktg.data import summary
+
+    found = summary(data)
+    if found is None:
+        return None
+    merged = final and data.per_class is None
+    return len(found.classes), sum(found.counts["train"]) + (sum(found.counts["val"]) if merged else 0)
+
+
+def check_file(graph: Graph, name: str, *, classes: int) -> None:
+    """Raise WeightsError unless a node's file of weights can be read and fits its model."""
+    from ktg.models.architecture import usual_size
+    from ktg.models.source import check_weights
+
+    node = graph.nodes[name]
+    # The images' own size is known only once they are opened; of no model does it change the shapes of the weights.
+    side = graph.data.size or usual_size(node.model)
+    check_weights(node, graph.sources, classes=classes, image_size=side, where=f"nodes.{name}")
 
 
 def describe_graph(graph: Graph) -> dict[str, Any]:

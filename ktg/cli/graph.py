@@ -8,7 +8,7 @@ from ktg.cli.load import checked_graph
 from ktg.cli.options import as_json, check_writable, print_json
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def graph() -> None:
     """Look at a graph."""
 

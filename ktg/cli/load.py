@@ -26,10 +26,15 @@ def checked_graph(path: Path) -> Graph:
 
 def checked_space(path: Path) -> SearchSpace:
     """Return the search space in a file; raise SpecError for a graph without holes, or any option that is wrong."""
-    raw = load(path)
+    from ktg.search.feasible import check_data_holes, one_by_one
+
     space = load_space(path, check_names)
-    if not is_space(raw) or not space.holes:
+    if not space.holes:
         raise SpecError("", "has no holes to search; give a graph to `ktg train`", str(path))
+    with naming(path):
+        check_data_holes(space)
+        for graph in one_by_one(space):
+            check_names(graph)
     return space
 
 
@@ -48,7 +53,7 @@ def check_names(graph: Graph) -> None:
 
 def experiment_name(space: SearchSpace, path: Path, given: str | None) -> str:
     """Return the experiment's name: as given, else the space's own, else the file's."""
-    name = given or space.name or path.stem
+    name = next(name for name in (given, space.name, path.stem) if name is not None)
     if not name.strip() or "/" in name:
         raise UserError(f"--name: {name!r} cannot name an experiment; it must not be empty or contain a slash")
     return name

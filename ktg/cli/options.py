@@ -2,12 +2,17 @@
 
 import json
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktg.errors import UserError
+from ktg.errors import UserError, did_you_mean, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 tracking_uri = click.option(
@@ -30,13 +35,43 @@ def check_writable(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file")
     if not folder.is_dir():
-        raise UserError(f"{path}: the folder {folder} does not exist")
+        raise UserError(f"{path}: there is no folder {folder}; create it first")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UserError(f"{path}: is there and may not be written")
     probe = folder / f".ktg-{os.getpid()}"
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise UserError(f"{path}: cannot write into {folder}: {error.strerror}") from None
+
+
+def check_store(uri: str) -> None:
+    """Raise UserError unless `uri` names a store of MLflow, and one that can be written where it is a file."""
+    from ktg.tracking.store import check_uri, sqlite_file
+
+    file = sqlite_file(check_uri(uri))
+    if file is not None:
+        check_writable(file)
+
+
+def check_device(device: str | None) -> None:
+    """Raise UserError for a device that ktg does not train on, or that this machine has not."""
+    if device is None or device == "cpu":
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        guess = did_you_mean(device, ("cpu", "cuda"))
+        raise UserError(f"--device: {show(device)} is not a device; allowed: cpu, cuda, cuda:1 and so on.{guess}")
+    import torch
+
+    count = torch.cuda.device_count()
+    if int(device.partition(":")[2] or 0) >= count:
+        raise UserError(f"--device: {device} is not on this machine; torch sees {count} GPUs here")
+
+
+def warner(console: "Console") -> Callable[[str], None]:
+    """Return a function that prints a warning without harm to what is drawn on the console."""
+    return lambda message: console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def percent(share: float) -> str:

@@ -1,16 +1,21 @@
 """`ktg search`."""
 
 import dataclasses
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ktg.cli.decoding import Decoding
 from ktg.cli.load import checked_space, experiment_name
-from ktg.cli.options import as_json, percent, print_json, tracking_uri
+from ktg.cli.options import as_json, check_store, check_writable, percent, print_json, tracking_uri, warner
 from ktg.errors import KtgError
+from ktg.files import naming
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ktg.search.outcome import Result
 
 
@@ -39,38 +44,30 @@ def search(
     plan = dataclasses.replace(plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed)
     loaded = dataclasses.replace(loaded, search=plan)
     experiment = experiment_name(loaded, space, name)
+    check_store(tracking_uri)
+    if storage is not None:
+        check_writable(storage / "search")
 
     from rich.console import Console
 
     from ktg.search.run import search as run
-    from ktg.tracking import MlflowTracker, check_uri
+    from ktg.tracking import MlflowTracker
 
-    check_uri(tracking_uri)
     console = Console(stderr=as_json)
-    console.print(headline(loaded, experiment), highlight=False)
-    tracker = MlflowTracker(experiment, tracking_uri)
-    try:
-        result = run(loaded, experiment, tracker, console=console, address=address, storage=storage)
-    finally:
-        tracker.close()
+    tracker = MlflowTracker(experiment, tracking_uri, warn=warner(console))
+    with naming(space), tracker, Decoding(console) as decoding:
+        result = run(loaded, experiment, tracker, console=console, address=address, storage=storage, decoding=decoding)
     if as_json:
         print_json(result.to_json())
     else:
         print_result(result, console)
-    if result.best is None and not result.interrupted:
+    if result.interrupted:
+        raise KeyboardInterrupt
+    if result.best is None:
         raise KtgError(f"no trial finished; the most common reason: {result.commonest_failure or 'none was given'}")
 
 
-def headline(space: Any, experiment: str) -> str:
-    """Return what is about to be done."""
-    size = space.size()
-    graphs = "a continuum of graphs" if size is None else f"{size:,} graphs"
-    search = space.search
-    kind = f"{search.trials} trials, sampler {search.sampler}, scheduler {search.scheduler}"
-    return f"[bold]{experiment}[/]: {len(space.holes)} holes, {graphs}; {kind}"
-
-
-def print_result(result: "Result", console: Any) -> None:
+def print_result(result: "Result", console: "Console") -> None:
     """Print the best graph beside the baselines, what was spent and saved, and what to do next."""
     from rich.table import Table
 
@@ -81,7 +78,9 @@ def print_result(result: "Result", console: Any) -> None:
         table.add_column(column, justify="left" if column in ("", "trial") else "right")
     for row in result.rows:
         style = "bold" if row.what == "best graph" else None
-        cells = (row.what, percent(row.accuracy), f"{row.loss:.4f}", duration(row.train_s), row.trial)
+        trial, _, baseline = row.trial.partition(" ")
+        what = f"{row.what} {baseline}".rstrip() if row.what == "best graph" else row.what
+        cells = (what, percent(row.accuracy), f"{row.loss:.4f}", duration(row.train_s), trial)
         table.add_row(*cells, style=style)
     console.print(table)
     saved = f"{result.epochs_saved} epochs saved by stopping early and by {result.duplicates} duplicates not trained"
@@ -92,4 +91,5 @@ def print_result(result: "Result", console: Any) -> None:
     if result.interrupted:
         console.print("Interrupted; what was found so far is kept.", style="yellow")
     if result.best is not None:
-        console.print(f"\nNext:\n  ktg export {result.name} -o best.yaml", highlight=False)
+        command = shlex.join(["ktg", "export", result.name, "-o", "best.yaml"])
+        console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)

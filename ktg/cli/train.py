@@ -1,12 +1,20 @@
 """`ktg train`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ktg.cli.decoding import Decoding
 from ktg.cli.load import checked_graph
-from ktg.cli.options import as_json, percent, print_json, tracking_uri
+from ktg.cli.options import as_json, check_device, check_store, percent, print_json, tracking_uri, warner
+from ktg.files import naming
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ktg.confirm import OnEpoch
+    from ktg.engine import Epoch
 
 
 @click.command(epilog="Example: ktg train best.yaml --seeds 3")
@@ -23,19 +31,18 @@ def train(graph: Path, seeds: int, device: str | None, tracking_uri: str, as_jso
     This is the only command that reads the test split.
     """
     loaded = checked_graph(graph)
+    check_store(tracking_uri)
+    check_device(device)
 
     from rich.console import Console
 
     from ktg.confirm import confirm
-    from ktg.tracking import MlflowTracker, check_uri
+    from ktg.tracking import MlflowTracker
 
-    check_uri(tracking_uri)
     console = Console(stderr=as_json)
-    tracker = MlflowTracker(graph.stem, tracking_uri)
-    try:
-        confirmed = confirm(loaded, seeds, tracker, device=device, on_epoch=printer(console))
-    finally:
-        tracker.close()
+    tracker = MlflowTracker(graph.stem, tracking_uri, warn=warner(console))
+    with naming(graph), tracker, Decoding(console) as decoding:
+        confirmed = confirm(loaded, seeds, tracker, device=device, on_epoch=printer(console), decoding=decoding)
     if as_json:
         print_json(confirmed.to_json())
         return
@@ -44,10 +51,10 @@ def train(graph: Path, seeds: int, device: str | None, tracking_uri: str, as_jso
     click.echo(f"test accuracy {confirmed.summary()}")
 
 
-def printer(console: Any) -> Any:
+def printer(console: "Console") -> "OnEpoch":
     """Return a function that prints an epoch."""
 
-    def show(seed: int, epoch: Any, epochs: int) -> None:
+    def show(seed: int, epoch: "Epoch", epochs: int) -> None:
         accuracy = percent(epoch.nodes[epoch.target].train_accuracy)
         console.print(
             f"seed {seed}, epoch {epoch.number}/{epochs}: training accuracy {accuracy}, "

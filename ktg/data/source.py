@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from ktg.data.pictures import Pictures, Rows
 from ktg.data.split import per_class
-from ktg.errors import DataError
+from ktg.errors import DataError, SpecError
+from ktg.spec import Data
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ def check_present(source: Source, labels: Rows, split: str, needed: int = 1) -> 
             f"{source.title}: every class needs at least {needed} {images} in the {split} split{why}; "
             f"too few: {listed(few)}"
         )
+
+
+def check_batch(spec: Data, images: int) -> None:
+    """Raise SpecError if a batch is larger than the training split of so many images."""
+    if spec.batch_size > images:
+        problem = f"{spec.batch_size} is more than the {images} images of the training split"
+        raise SpecError("data.batch_size", f"{problem}; allowed: 1 to {images}")
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ktg.canonical import check_taught, key, teachers, with_names
-from ktg.data import Batches, Dataset, Images, merge
+from ktg.data import Batches, Dataset, Images, check_batch, merge
 from ktg.data.augment import AUGMENTS
 from ktg.engine.evaluate import Score, Split, evaluate
 from ktg.engine.knowledge import Batch, Pair, edge_losses, sum_per_node
@@ -18,7 +18,7 @@ from ktg.engine.learner import Learner
 from ktg.engine.meter import EdgeFigures, Epoch, Meter, NodeFigures, first_bad
 from ktg.engine.seeds import derive_seed, epoch_rows, seeded
 from ktg.engine.solo import solo_weights
-from ktg.errors import SpecError, TrainingError, WeightsError
+from ktg.errors import TrainingError, WeightsError
 from ktg.models.network import Network, build
 from ktg.spec import LABEL, Graph, edge_key, edge_path
 
@@ -52,7 +52,7 @@ class Training:
         self.dataset, self.final = dataset, final
         self.epoch = 0
         images = merge(dataset) if final and graph.data.per_class is None else dataset.train
-        check_batch(graph, len(images))
+        check_batch(graph.data, len(images))
         self._images, self._batches = images, Batches(images, self.device, workers=torch.get_num_threads())
         self._val = None if final else self._split(dataset.val)
         self._precision = forward_precision(graph, self.device)
@@ -238,10 +238,3 @@ def peak_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def check_batch(graph: Graph, images: int) -> None:
-    """Raise SpecError if a batch is larger than the training split of so many images."""
-    if graph.data.batch_size > images:
-        problem = f"{graph.data.batch_size} is more than the {images} images of the training split"
-        raise SpecError("data.batch_size", f"{problem}; allowed: 1 to {images}")

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ktg.errors import KtgError
+from ktg.errors import KtgError, UserError, show
 
 # Read by Ray when it is imported, by its workers when they start, and by Tune when a run begins.
 QUIET = {
@@ -20,20 +22,27 @@ QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 STARTS = 3
+ANSWER_S = 5.0
 
 
 @contextmanager
 def cluster(address: str | None = None, *, cpus: int | None = None, gpus: int | None = None) -> Iterator[Any]:
     """Start Ray (or join the cluster at `address`), yield the `ray` module, and leave nothing running.
 
+    A Ray that this process has started before is used as it is, and left running.
     cpus, gpus: what a local Ray believes this machine has; default: what it finds.
     """
+    if address is not None:
+        check_address(address)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import ray
 
     for name in ("ray", "ray.tune", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield ray
+        return
     local = {} if address else {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
     _start(ray, address=address, log_to_driver=False, logging_level=logging.CRITICAL, **local)
     try:
@@ -42,9 +51,25 @@ def cluster(address: str | None = None, *, cpus: int | None = None, gpus: int | 
         ray.shutdown()
 
 
+def check_address(address: str) -> None:
+    """Raise UserError for what is no address, or one where nothing answers: Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    found = re.fullmatch(r"(?:ray://)?([^\s:/]+):(\d{1,5})", address)
+    if found is None:
+        raise UserError(f"--address: {show(address)} is no address; allowed: auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((found[1], int(found[2])), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"--address: nothing answers at {address} ({error}); start Ray with `ray start --head`"
+        ) from None
+
+
 def _start(ray: Any, **settings: Any) -> None:
     """Start Ray, again if need be: it gives up after 30 s, which a loaded machine may take."""
-    for attempt in range(1, STARTS + 1):
+    starts = 1 if settings["address"] else STARTS
+    for attempt in range(1, starts + 1):
         try:
             ray.init(**settings)
             return
@@ -53,5 +78,5 @@ def _start(ray: Any, **settings: Any) -> None:
             raise KtgError(f"there is no Ray cluster at {where}: start one with `ray start --head`") from error
         except Exception as error:
             ray.shutdown()
-            if attempt == STARTS:
-                raise KtgError(f"Ray did not start in {STARTS} attempts: {error}") from error
+            if attempt == starts:
+                raise KtgError(f"Ray did not start: {error}") from error

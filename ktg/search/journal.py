@@ -47,8 +47,7 @@ class Journal:
     def closed(self, entry: Entry) -> None:
         """Close a child run; the parent shows the best so far."""
         run = self._runs[entry.number]
-        if entry.state == "finished":
-            self.tracker.artifact(run, "graph.svg", draw(entry.graph, entry.name))
+        self.tracker.artifact(run, "graph.svg", draw(entry.graph, entry.name))
         tags = {"epoch": str(entry.epoch)} | ({"reason": entry.reason} if entry.reason else {})
         if entry.state != "running":
             self.tracker.end(run, entry.state, tags)

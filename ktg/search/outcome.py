@@ -49,7 +49,6 @@ def result_of(ledger: Ledger, name: str, wall_s: float, interrupted: bool) -> Re
     baselines = [entry for entry in ledger.entries if entry.baseline and entry.state == "finished"]
     rows = [row("best graph", best)] if best else []
     failures = [entry.reason or "" for entry in ledger.in_state("failed")]
-    budget = ledger.entries[0].graph.train.epochs if ledger.entries else 0
     stopped = ledger.in_state("stopped")
     return Result(
         name=name,
@@ -60,7 +59,8 @@ def result_of(ledger: Ledger, name: str, wall_s: float, interrupted: bool) -> Re
         failed=len(failures),
         duplicates=len(ledger.duplicates),
         epochs=sum(entry.epoch for entry in ledger.entries),
-        epochs_saved=sum(budget - entry.epoch for entry in stopped) + budget * len(ledger.duplicates),
+        epochs_saved=sum(entry.graph.train.epochs - entry.epoch for entry in stopped)
+        + sum(duplicate.of.graph.train.epochs for duplicate in ledger.duplicates),
         wall_s=wall_s,
         interrupted=interrupted,
         exhausted=ledger.exhausted,

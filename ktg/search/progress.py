@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ktg.search.ledger import Entry, Ledger
+from ktg.space import SearchSpace
 
 PLAIN_EVERY_S = 10.0
 
@@ -84,7 +85,9 @@ class Progress:
     def closed(self, entry: Entry) -> None:
         """See a trial end."""
         if entry.state == "failed":
-            self.console.print(f"{entry.name} failed: {entry.reason}", style="yellow", markup=False, highlight=False)
+            self.console.print(
+                f"{entry.name} failed: {entry.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
         self._refresh()
 
     def _refresh(self) -> None:
@@ -92,6 +95,14 @@ class Progress:
             self._printed = self._clock()
             line = f"{self.counts()} | best: {self.best()} | {self.time()}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def headline(space: SearchSpace, name: str) -> Text:
+    """Return what is about to be done."""
+    size, search = space.size(), space.search
+    graphs = "a continuum of graphs" if size is None else f"{size:,} graphs"
+    kind = f"{search.trials} trials, sampler {search.sampler}, scheduler {search.scheduler}"
+    return Text.assemble((name, "bold"), f": {len(space.holes)} holes, {graphs}; {kind}")
 
 
 def duration(seconds: float) -> str:

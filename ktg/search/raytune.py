@@ -2,12 +2,14 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from ktg.errors import SpecError
 from ktg.search.ledger import Entry, Ledger
 from ktg.spec import Search, dump
 
@@ -122,9 +124,21 @@ def scheduler(search: Search, epochs: int) -> TrialScheduler:
     )
 
 
-def slots(search: Search, *, cpus: float, gpus: float, total: dict[str, float]) -> int:
+def check_resources(search: Search, *, cpus: float, gpus: float, total: Mapping[str, float]) -> None:
+    """Raise SpecError for a trial that would wait for ever: it asks for more than the `total` resources hold."""
+    if gpus > 1 and not float(gpus).is_integer():
+        raise SpecError("search.gpus_per_trial", f"above 1 it must be a whole number of GPUs, got {gpus:g}")
+    for field, wanted, have in (
+        ("cpus_per_trial", cpus, total.get("CPU", 0)),
+        ("gpus_per_trial", gpus, total.get("GPU", 0)),
+    ):
+        if wanted > have:
+            raise SpecError(f"search.{field}", f"{wanted:g} is more than there are here; allowed: at most {have:g}")
+
+
+def slots(search: Search, *, cpus: float, gpus: float, total: Mapping[str, float]) -> int:
     """Return how many trials of `cpus` and `gpus` each run at once on the `total` resources."""
-    by_cpu = math.floor(total.get("CPU", 1) / cpus) if cpus else math.inf
+    by_cpu = math.floor(total.get("CPU", 1) / cpus + 1e-9)
     by_gpu = gpu_slots(total.get("GPU", 0), gpus)
     return max(1, int(min(by_cpu, by_gpu, search.concurrent or math.inf)))
 

@@ -7,6 +7,7 @@ images, memory-mapped) stays open.
 
 import functools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ktg.data import Dataset, open_data
 from ktg.engine import Training
 from ktg.engine.checkpoint import read_checkpoint, write_checkpoint
 from ktg.errors import KtgError
+from ktg.search.feasible import image_spec
 from ktg.spec import Data, parse
 
 CHECKPOINT = "training.pt"
@@ -56,8 +58,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             return failed(f"{type(error).__name__}: {error}")
         metrics = epoch.metrics()
         done = epoch.number >= self._training().graph.train.epochs
-        accuracy = metrics["val_accuracy"]
-        return {"val_accuracy": accuracy, "epoch": epoch.number, "metrics": json.dumps(metrics), "done": done}
+        if not math.isfinite(metrics["val_loss"]):
+            return failed(f"the validation loss became {metrics['val_loss']} in epoch {epoch.number}")
+        return {
+            "val_accuracy": metrics["val_accuracy"],
+            "epoch": epoch.number,
+            "metrics": json.dumps(metrics),
+            "done": done,
+        }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state of training."""
@@ -76,13 +84,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if self.training is None:
             graph = parse(json.loads(self.config["graph"]))
             device = "cuda" if self.config["gpus"] else "cpu"
-            self.training = Training(graph, opened(graph.data), device=device)
+            self.training = Training(graph, opened(image_spec(graph.data)), device=device)
         return self.training
 
 
 @functools.lru_cache(maxsize=2)
 def opened(data: Data) -> Dataset:
-    """Return the data set of a graph; the trials of a search share one, so it is opened once per worker."""
+    """Return the data set of a graph; most trials of a search share one, so it is opened once per worker."""
     return open_data(data)
 
 

@@ -21,6 +21,8 @@ STATUS: dict[RunState, str] = {
     "interrupted": "KILLED",
     "failed": "FAILED",
 }
+# MLflow's pages for model training, not those for language models, which are its default.
+_EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _METRICS_PER_BATCH = 1000
 _PARAMS_OR_TAGS_PER_BATCH = 100
 _PARAM_CHARACTERS, _TAG_CHARACTERS, _NAME_CHARACTERS = 6000, 8000, 250
@@ -175,7 +177,8 @@ def _experiment_id(client: Any, name: str, uri: str) -> str:
         # MLflow would put the files of an SQLite store into the working directory, wherever the store is.
         file = sqlite_file(uri)
         folder = re.sub(r"[^\w\-.]", "_", name)
-        return str(client.create_experiment(name, (file.parent / "mlruns" / folder).as_uri() if file else None))
+        place = (file.parent / "mlruns" / folder).as_uri() if file else None
+        return str(client.create_experiment(name, place, tags=_EXPERIMENT_KIND))
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)

@@ -1,0 +1,31 @@
+"""`ktg graph show`: roles, open edges, and the drawing."""
+
+import json
+import xml.etree.ElementTree as ET
+
+from command import ktg
+
+from ktg.canonical import key
+from ktg.files import load_graph
+
+
+def test_roles_and_open_edges_are_printed(room):
+    (room / "graph.yaml").write_text(
+        (room / "graph.yaml").read_text().replace("edges:", "  n2: {model: resnet14}\n  n3: {model: resnet8}\nedges:")
+        .replace("label -> any: {}", "label -> n0: {}\n  label -> n1: {}\n  n2 -> n0: {gate: through}")
+    )  # fmt: skip
+    done = ktg("graph", "show", "graph.yaml", "--json", folder=room)
+    shown = json.loads(done.out)
+    roles = {name: node["role"] for name, node in shown["nodes"].items()}
+    assert roles == {"n0": "target", "n1": "auxiliary", "n2": "teacher", "n3": "not live"}
+    assert set(shown["open_edges"]) == {"label -> n0", "label -> n1", "n1 -> n0", "n2 -> n0"}
+    assert shown["key"] == key(load_graph(room / "graph.yaml"))
+    text = ktg("graph", "show", "graph.yaml", folder=room).out
+    for word in (*roles.values(), *shown["open_edges"], "resnet14"):
+        assert word in text
+
+
+def test_the_drawing_is_written_where_asked(room):
+    done = ktg("graph", "show", "graph.yaml", "-o", "drawn.svg", "--json", folder=room)
+    assert json.loads(done.out)["drawing"] == "drawn.svg"
+    assert ET.parse(room / "drawn.svg").getroot().tag.endswith("svg")

@@ -1,0 +1,36 @@
+"""Ray, started quietly and not left behind."""
+
+import os
+
+import pytest
+
+from ktg.errors import UserError
+from ktg.search.cluster import QUIET, cluster
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "nothing answers at 127.0.0.1:1 ("),
+        ("ray://127.0.0.1:1", "nothing answers at ray://127.0.0.1:1"),
+        ("127.0.0.1:99999", "nothing answers at 127.0.0.1:99999"),
+        ("nonsense", "'nonsense' is no address; allowed: auto, HOST:PORT or ray://HOST:PORT"),
+        ("", "'' is no address"),
+    ],
+)
+def test_an_address_where_there_is_no_ray(address, said):
+    with pytest.raises(UserError) as raised, cluster(address):
+        pass
+    assert said in str(raised.value)
+
+
+def test_ray_is_quiet_serves_no_pages_and_is_gone_afterwards(capfd):
+    with cluster(cpus=1, gpus=8) as ray:
+        assert {name: os.environ[name] for name in QUIET} == QUIET
+        assert ray.cluster_resources()["CPU"] == 1
+        assert ray.cluster_resources()["GPU"] == 8  # believed, as told
+        with cluster() as same:  # what runs already is used, and left to whom it belongs
+            assert same is ray
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+    assert capfd.readouterr() == ("", "")

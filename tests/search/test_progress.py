@@ -1,0 +1,156 @@
+"""What the terminal shows of a search, with a clock that the test turns."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ktg.search.ledger import Ledger
+from ktg.search.progress import PLAIN_EVERY_S, Progress, duration, headline
+from ktg.space import SearchSpace, parse_space
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return parse_space(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": 4, "lr": {"log": [0.01, 0.1]}},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+            "edges": {"label -> any": {}, "n1 -> n0": {"gate": {"choice": ["through", "linear"]}}},
+            "search": {"trials": 5, "sampler": "random"},
+        }
+    )
+
+
+class Show:
+    """A search that is played by hand, and what is seen of it."""
+
+    def __init__(self, space: SearchSpace, *, terminal: bool, slots: int = 2) -> None:
+        self.clock, self.screen, self.ledger = Clock(), io.StringIO(), Ledger(space)
+        console = Console(file=self.screen, force_terminal=terminal, width=80, color_system=None)
+        self.progress = Progress(self.ledger, console, total=8, slots=slots, clock=self.clock)
+        self.page = Console(file=io.StringIO(), width=80)
+
+    def start(self):
+        entry = self.ledger.propose()
+        self.progress.started(entry)
+        return entry
+
+    def report(self, entry, epoch: int, accuracy: float, seconds: float = 10.0) -> None:
+        self.ledger.report(entry, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, seconds)
+        self.progress.reported(entry)
+
+    def close(self, entry, reason: str | None = None) -> None:
+        self.ledger.close(entry, reason)
+        self.progress.closed(entry)
+
+    def block(self) -> list[str]:
+        self.page.file.truncate(0)
+        self.page.file.seek(0)
+        self.page.print(self.progress)
+        return [line.rstrip() for line in self.page.file.getvalue().splitlines()]
+
+
+def test_the_block_at_every_stage(space):
+    show = Show(space, terminal=False)
+    assert show.block() == [
+        "trials  0/8 done: 0 running, 0 finished, 0 stopped, 0 failed",
+        "best    none finished yet",
+        "time    0 s spent",
+    ]
+    first, second = show.start(), show.start()
+    show.clock.now += 75
+    for epoch in range(1, 5):
+        show.report(first, epoch, 0.9123)
+    show.close(first)
+    assert show.block() == [
+        "trials  1/8 done: 1 running, 1 finished, 0 stopped, 0 failed",
+        "best    91.23 % validation accuracy, trial-0001 (alone)",
+        "time    1 min 15 s spent, about 2 min 20 s left",  # 7 more of 40 s, 2 at once
+    ]
+    show.report(second, 1, 0.5)
+    show.close(second)
+    show.close(show.start(), "out of memory")
+    assert show.block()[0] == "trials  3/8 done: 0 running, 1 finished, 1 stopped, 1 failed"
+
+
+def test_what_is_running_shortens_what_is_left(space):
+    show = Show(space, terminal=False, slots=1)
+    first, second = show.start(), show.start()
+    for epoch in range(1, 5):
+        show.report(first, epoch, 0.5)
+    show.close(first)
+    assert show.progress.seconds_left() == 7 * 40
+    show.report(second, 1, 0.5)
+    assert show.progress.seconds_left() == 7 * 40 - 10
+
+
+def test_no_line_of_the_block_is_wider_than_80_columns(space):
+    show = Show(space, terminal=False)
+    for _ in range(2):
+        entry = show.start()
+        for epoch in range(1, 5):
+            show.report(entry, epoch, 1.0, seconds=36_000)
+        show.close(entry)
+    while (entry := show.ledger.propose()) is not None and len(show.ledger.entries) < 6:
+        show.close(entry, "broken")
+    show.clock.now += 400_000
+    assert len(show.block()) == 3
+    assert max(map(len, show.block())) <= 80
+
+
+def test_off_a_terminal_a_line_comes_now_and_then(space):
+    show = Show(space, terminal=False)
+    with show.progress:
+        entry = show.start()
+        assert show.screen.getvalue() == ""
+        show.clock.now += PLAIN_EVERY_S - 1
+        show.report(entry, 1, 0.5)
+        assert show.screen.getvalue() == ""
+        show.clock.now += 1
+        show.report(entry, 2, 0.5)
+        show.report(entry, 3, 0.5)
+    line = "0/8 done: 1 running, 0 finished, 0 stopped, 0 failed | best: none finished yet | 10 s spent\n"
+    assert show.screen.getvalue() == line
+
+
+def test_on_a_terminal_the_block_is_alive_and_then_gone(space):
+    show = Show(space, terminal=True)
+    with show.progress:
+        entry = show.start()
+        show.report(entry, 1, 0.5)
+        show.progress._live.refresh()
+        assert "1 running" in show.screen.getvalue()
+    assert show.screen.getvalue().endswith("\x1b[2K")
+
+
+def test_a_failure_is_told_at_once_with_its_reason_as_it_is(space):
+    show = Show(space, terminal=False)
+    show.close(show.start(), "[nan] in epoch 1, and a reason that is much longer than the eighty columns of the screen")
+    assert show.screen.getvalue() == (
+        "trial-0001 (alone) failed: [nan] in epoch 1, and a reason that is much longer than the eighty columns "
+        "of the screen\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
+)
+def test_durations_as_a_person_says_them(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_the_headline_says_what_is_about_to_be_done(space):
+    assert str(headline(space, "mine")) == (
+        "mine: 2 holes, a continuum of graphs; 5 trials, sampler random, scheduler asha"
+    )

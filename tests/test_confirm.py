@@ -1,0 +1,99 @@
+"""The last word on a graph: several seeds, all but the test split to train on, and that split scored once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from command import graph_file
+
+from ktg import confirm as module
+from ktg.confirm import Confirmed, SeedRun, confirm
+from ktg.data import open_data, open_test
+from ktg.engine import Training
+from ktg.errors import SpecError, TrainingError
+from ktg.files import load_graph
+from ktg.spec import Graph
+from ktg.tracking import MemoryTracker
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def graph(tiny: Path, tmp_path: Path) -> Graph:
+    return load_graph(graph_file(tmp_path / "graph.yaml", tiny, train={"seed": 3}))
+
+
+def test_each_seed_is_the_training_of_its_own_on_all_but_the_test_split(graph):
+    told = []
+    confirmed = confirm(graph, 2, MemoryTracker(), device="cpu", on_epoch=lambda *seen: told.append(seen))
+    assert [run.seed for run in confirmed.runs] == [3, 4]
+    alone = Training(graph, open_data(graph.data), device="cpu", final=True)
+    for _ in alone:
+        pass
+    score = alone.test(open_test(graph.data))
+    assert (confirmed.runs[0].accuracy, confirmed.runs[0].loss) == (score.accuracy, score.loss)
+    assert confirmed.runs[0].loss != confirmed.runs[1].loss
+    assert [(seed, epoch.number, epochs) for seed, epoch, epochs in told] == [
+        (3, 1, 2),
+        (3, 2, 2),
+        (4, 1, 2),
+        (4, 2, 2),
+    ]
+
+
+def test_the_test_split_is_opened_once_however_many_seeds(graph, monkeypatch):
+    opened = []
+    monkeypatch.setattr(module, "open_test", lambda *args, **kw: opened.append(args) or open_test(*args, **kw))
+    confirm(graph, 2, MemoryTracker(), device="cpu")
+    assert len(opened) == 1
+
+
+def test_what_is_recorded(graph):
+    tracker = MemoryTracker()
+    confirmed = confirm(graph, 2, tracker, device="cpu")
+    parent, *children = tracker.runs.values()
+    assert parent.artifacts.keys() == {"graph.yaml", "graph.svg"}
+    assert parent.history("test_accuracy") == [(0, confirmed.mean)]
+    assert parent.history("test_accuracy_std") == [(0, confirmed.std)]
+    assert [child.params["seed"] for child in children] == [3, 4]
+    for child in children:
+        assert [step for step, _ in child.history("nodes.n0.train_accuracy")] == [1, 2]
+    assert {run.state for run in tracker.runs.values()} == {"finished"}
+    assert {run.tags["kind"] for run in tracker.runs.values()} == {"train"}
+
+
+def test_a_training_that_diverges_is_recorded_as_failed(tiny, tmp_path):
+    graph = load_graph(graph_file(tmp_path / "graph.yaml", tiny, train={"lr": 1e30}))
+    tracker = MemoryTracker()
+    with pytest.raises(TrainingError, match="became"):
+        confirm(graph, 1, tracker, device="cpu")
+    assert {run.state for run in tracker.runs.values()} == {"failed"}
+    assert all("became" in run.tags["reason"] for run in tracker.runs.values())
+
+
+def test_a_mistake_is_found_before_anything_is_recorded(tiny, tmp_path):
+    graph = load_graph(graph_file(tmp_path / "graph.yaml", tiny, data={"batch_size": 1000}))
+    tracker = MemoryTracker()
+    with pytest.raises(SpecError, match=r"^data\.batch_size"):
+        confirm(graph, 1, tracker, device="cpu")
+    assert not tracker.runs
+
+
+def test_mean_and_deviation_between_seeds():
+    confirmed = Confirmed(tuple(SeedRun(seed, accuracy, 0.1, 1.0) for seed, accuracy in enumerate((0.5, 0.6, 0.7))))
+    assert confirmed.mean == pytest.approx(0.6)
+    assert confirmed.std == pytest.approx(0.1)  # n - 1
+    assert confirmed.summary() == "60.00 +- 10.00 % (n = 3)"
+    assert confirmed.to_json()["test_accuracy"]["n"] == 3
+
+
+def test_one_seed_has_no_deviation():
+    confirmed = Confirmed((SeedRun(0, 0.5, 0.1, 1.0),))
+    assert confirmed.std is None
+    assert confirmed.summary() == "50.00 % (n = 1)"
