@@ -5,9 +5,6 @@ connection, briefly, so that a machine without network says so in a second or tw
 """
 
 import contextlib
-import socket
-import threading
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +16,7 @@ from ktg.errors import WeightsError
 from ktg.models.architecture import constructor_args, timm_cfg
 from ktg.models.names import locate
 from ktg.models.weights import read_state
+from ktg.online import reachable
 from ktg.spec import Node
 
 # The hub serves older repositories under other names than timm's configuration has them: safetensors come first.
@@ -133,26 +131,6 @@ def published_state(node: Node, size: int, where: str) -> dict[str, Tensor]:
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{where}: {file} does not load into {node.model!r} ({problem})") from error
     return dict(donor.state_dict())
-
-
-def reachable(url: str, timeout_s: float = 1.5) -> bool:
-    """Return whether the host of `url`, or the proxy set for it, accepts a connection within `timeout_s` seconds."""
-    parts = urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    address = (parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
-    answered = threading.Event()
-
-    def knock() -> None:
-        with contextlib.suppress(OSError), socket.create_connection(address, timeout=timeout_s):
-            answered.set()
-
-    # In a thread of its own, because looking up a host name has no timeout and can take many seconds.
-    thread = threading.Thread(target=knock, daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    return answered.is_set()
 
 
 def _online(weights: Published) -> bool:
