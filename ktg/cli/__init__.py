@@ -5,6 +5,7 @@ import sys
 import click
 
 from ktg import __version__
+from ktg.cli.affinity import affinity
 from ktg.cli.check import check
 from ktg.cli.export import export
 from ktg.cli.graph import graph
@@ -33,7 +34,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (search, export, train, check, graph, source, ui):
+for _command in (search, export, train, check, graph, affinity, source, ui):
     commands.add_command(_command)
 
 

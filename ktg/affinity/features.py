@@ -1,0 +1,80 @@
+"""One pass of a network over images: last feature maps, and what its head predicts."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ktg.affinity.layers import Layer, last_map
+from ktg.data import Batches, Images
+from ktg.data.augment import to_float
+from ktg.models.network import Network
+
+MEMORY_BYTES = 2**30
+_BATCH_BYTES = 2**25
+_BATCH = (4, 256)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Maps (N, C, H, W) float32 on the CPU, from `layer`, and the softmax (N, S) of the head, in `seconds`."""
+
+    layer: Layer
+    maps: Tensor
+    probs: Tensor
+    seconds: float
+
+
+def extract(
+    network: Network, images: Images, rows: Tensor, device: torch.device, progress: Progress | None = None
+) -> Features:
+    """Return the features of these rows (N,) of a split, in their order: one pass, without augmentation.
+
+    The network normalises and resizes as its weights demand. Maps beyond 1 GiB are kept in a temporary file that the
+    system deletes with the last reference to them. `progress` is told (done, all) images.
+    """
+    network = network.to(device)
+    layer = last_map(network)
+    maps = _room(len(rows), *layer.shape)
+    probs: list[Tensor] = []
+    taken: list[Tensor] = []
+
+    def keep(_module: object, _inputs: object, output: Tensor) -> None:
+        # At once, because the next layer may work in place; a module that is called again overwrites.
+        taken[:] = [layer.maps(output).to("cpu", torch.float32, copy=True)]
+
+    training, start, done = network.training, time.perf_counter(), 0
+    hook = network.body.get_submodule(layer.name).register_forward_hook(keep)
+    try:
+        network.eval()
+        with torch.inference_mode():
+            for batch, _ in Batches(images, device)(torch.split(rows, _batch(network.size))):
+                probs.append(network(to_float(batch)).softmax(dim=1).to("cpu", torch.float32))
+                maps[done : done + len(batch)] = taken[0]
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(rows))
+    finally:
+        hook.remove()
+        network.train(training)
+    return Features(layer, maps, torch.cat(probs), time.perf_counter() - start)
+
+
+def _batch(size: int) -> int:
+    """Return how many images of `size` pixels a batch holds, so that the activations stay small."""
+    least, most = _BATCH
+    return min(max(_BATCH_BYTES // (12 * size * size), least), most)
+
+
+def _room(*shape: int) -> Tensor:
+    """Return uninitialised room for maps, in memory or in a file that is deleted when it is no longer used."""
+    if 4 * int(np.prod(shape)) <= MEMORY_BYTES:
+        return torch.empty(shape)
+    with tempfile.TemporaryFile() as file:  # the map holds it open
+        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))

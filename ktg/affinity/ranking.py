@@ -1,0 +1,181 @@
+"""Candidates scored on a data set, once: what was measured is kept by the content that it depends on."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from ktg.affinity.candidate import Candidate, network
+from ktg.affinity.features import extract
+from ktg.affinity.sample import Sample
+from ktg.affinity.scores import SCORES, NotApplicable, measure
+from ktg.data import Dataset
+from ktg.data.pictures import Rows
+from ktg.data.places import cache_folder
+from ktg.models.source import content_hash
+from ktg.spec import SourceFile
+from ktg.spec.affinity import ScoreName
+
+FORMAT = 1
+SAMPLE = 2000
+# What a network's own numbers say without fine-tuning: any score should do better than these.
+BASELINES = ("parameters", "knn", "linear_probe")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Measured:
+    """What one candidate's features say: scores, and for those without a value the reason.
+
+    `parameters` counts the backbone's; `forward_s` and `score_s` are seconds, of the passes that were made for it;
+    `dimensions` are (C, H, W) of `layer`.
+    """
+
+    layer: str
+    dimensions: tuple[int, ...]
+    parameters: int
+    images: int
+    forward_s: float
+    scores: dict[str, float] = field(default_factory=dict)
+    not_applicable: dict[str, str] = field(default_factory=dict)
+    score_s: dict[str, float] = field(default_factory=dict)
+
+    def value(self, name: str) -> float | None:
+        """Return a score or the number of parameters; None where it has no value."""
+        return float(self.parameters) if name == "parameters" else self.scores.get(name)
+
+
+def sample_rows(labels: Rows, most: int, seed: int = 0) -> Rows:
+    """Return at most `most` rows, in order, with every class in its share (at least one image of each).
+
+    The rows of a smaller sample with the same seed are among those of a larger one, up to rounding.
+    """
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    chosen = []
+    for label in np.unique(labels).tolist():
+        own = np.flatnonzero(labels == label)
+        share = max(int(most * len(own) / len(labels)), 1)
+        chosen.append(np.random.default_rng((seed, label)).permutation(own)[:share])
+    return np.sort(np.concatenate(chosen))
+
+
+def measured(
+    candidate: Candidate,
+    data: Dataset,
+    names: Sequence[ScoreName] = get_args(ScoreName),
+    *,
+    sources: Mapping[str, SourceFile] | None = None,
+    base: Path | None = None,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Return a candidate's scores on a sample of the training split, from the cache as far as they are there.
+
+    Raises UserError where the candidate cannot be measured at all: its weights do not fit, or it has no map.
+    """
+    sources, rows = sources or {}, sample_rows(data.train.labels, sample, seed)
+    file = cache_folder() / "affinity" / f"{_key(candidate, sources, base, data, rows, seed)}.json"
+    known = _load(file)
+    missing = [name for name in names if known is None or name not in {**known.scores, **known.not_applicable}]
+    if known is None or missing:
+        fresh = _measure(candidate, data, missing, sources, base, rows, seed, device or torch.device("cpu"), progress)
+        known = fresh if known is None else _joined(known, fresh)
+        _save(file, known)
+    return known
+
+
+def _measure(
+    candidate: Candidate,
+    data: Dataset,
+    names: Sequence[ScoreName],
+    sources: Mapping[str, SourceFile],
+    base: Path | None,
+    rows: Rows,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> Measured:
+    net, has_head = network(candidate, sources, data, base=base, seed=seed)
+    found = extract(net, data.train, torch.from_numpy(rows), device, progress)
+    sample = Sample.of(found.maps, data.train.labels[rows], source_probs=found.probs if has_head else None)
+    result = Measured(
+        layer=found.layer.name,
+        dimensions=found.layer.shape,
+        parameters=sum(parameter.numel() for _, parameter in net.backbone_parameters()),
+        images=len(rows),
+        forward_s=found.seconds,
+    )
+    for name in names:
+        start = time.perf_counter()
+        try:
+            result.scores[name] = measure(name, sample)
+        except NotApplicable as reason:
+            result.not_applicable[name] = str(reason).removeprefix(f"{name}: ")
+        result.score_s[name] = time.perf_counter() - start
+    return result
+
+
+def _key(
+    candidate: Candidate, sources: Mapping[str, SourceFile], base: Path | None, data: Dataset, rows: Rows, seed: int
+) -> str:
+    """Return the name of everything that the scores depend on."""
+    weights = content_hash(candidate.node, sources, base)
+    named = sources.get(candidate.node.source)
+    what = {
+        "format": FORMAT,
+        "node": [candidate.node.model, candidate.node.input_size, dict(candidate.node.model_args)],
+        "weights": weights if weights != "none" else [weights, seed],
+        "statistics": [named.mean, named.std] if named else None,
+        "data": data.fingerprint,
+        "rows": hashlib.sha256(rows.tobytes()).hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _load(file: Path) -> Measured | None:
+    """Return what was kept; None where nothing was, or where it cannot be read and must be measured again."""
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return Measured(**content | {"dimensions": tuple(content["dimensions"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _save(file: Path, result: Measured) -> None:
+    """Keep a result whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
+    partial.replace(file)
+
+
+def _joined(known: Measured, fresh: Measured) -> Measured:
+    return dataclasses.replace(
+        known,
+        scores=known.scores | fresh.scores,
+        not_applicable=known.not_applicable | fresh.not_applicable,
+        score_s=known.score_s | fresh.score_s,
+    )
+
+
+def ordered(found: Mapping[str, Measured], name: ScoreName) -> list[str]:
+    """Return the candidates, the best by a score first; those without a value come last."""
+    sign = -1.0 if SCORES[name].better == "larger" else 1.0
+
+    def place(candidate: str) -> tuple[bool, float]:
+        value = found[candidate].value(name)
+        return value is None, 0.0 if value is None else sign * value
+
+    return sorted(found, key=place)

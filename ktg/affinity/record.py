@@ -1,0 +1,55 @@
+"""A ranking in the tracking store: one run for the data set, one below it for each candidate."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ktg.affinity.ranking import BASELINES, Measured
+from ktg.tracking import Tracker
+
+EXPERIMENT = "affinity"
+
+
+def table(found: Mapping[str, Measured], failed: Mapping[str, str]) -> dict[str, Any]:
+    """Return a ranking as plain data, candidates in the order of `found`."""
+    candidates = {
+        name: {
+            "scores": one.scores,
+            "not_applicable": one.not_applicable,
+            "parameters": one.parameters,
+            "images": one.images,
+            "layer": one.layer,
+            "dimensions": list(one.dimensions),
+            "forward_s": round(one.forward_s, 3),
+            "score_s": round(sum(one.score_s.values()), 3),
+        }
+        for name, one in found.items()
+    }
+    return {"candidates": candidates, "not_measured": dict(failed)}
+
+
+@contextmanager
+def recorded(tracker: Tracker, data: str, score: str) -> Iterator[str]:
+    """Begin the run of a ranking, give its id, and end it: as failed where an error comes through."""
+    run = tracker.start(data, params={"data": data, "score": score}, tags={"kind": "affinity"})
+    try:
+        yield run
+    except BaseException:
+        tracker.end(run, "failed")
+        raise
+    tracker.end(run, "finished")
+
+
+def record(tracker: Tracker, run: str, found: Mapping[str, Measured], failed: Mapping[str, str], chart: bytes) -> None:
+    """Log a ranking: the table and the chart in its run, the figures of each candidate in a run below it."""
+    tracker.artifact(run, "ranking.json", json.dumps(table(found, failed), indent=2))
+    tracker.artifact(run, "ranking.svg", chart)
+    for place, (name, one) in enumerate(found.items(), 1):
+        model, _, source = name.partition("@")
+        child = tracker.start(name, parent=run, params={"model": model, "source": source, "layer": one.layer})
+        known = one.scores | {name: value for name in BASELINES if (value := one.value(name)) is not None}
+        tracker.log(child, known | {"place": float(place), "forward_s": one.forward_s}, step=0)
+        tracker.end(child, "finished")
+    for name, reason in failed.items():
+        tracker.end(tracker.start(name, parent=run, tags={"reason": reason}), "failed")
