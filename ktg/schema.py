@@ -131,7 +131,8 @@ def _value(hint: Any, bounds: Mapping[str, float]) -> Schema:
     if origin is Literal:
         return {"type": "string", "enum": list(get_args(hint))}
     if origin in (Union, types.UnionType):
-        inner = _value(next(kind for kind in get_args(hint) if kind is not type(None)), bounds)
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+        inner = _value(float if float in kinds else kinds[0], bounds)  # JSON's numbers include the whole ones
         if "anyOf" in inner:
             return {"anyOf": [*inner["anyOf"], {"type": "null"}]}
         enum = {"enum": [*inner["enum"], None]} if "enum" in inner else {}

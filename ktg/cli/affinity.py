@@ -310,7 +310,7 @@ def print_correlations(read: "Table", found: dict[str, "Figures"], baselines: li
     what = f"{len(read.accuracy)} rows" if groups == 1 else f"means over {groups} groups, {len(read.accuracy)} rows"
     shown = Grid(title=f"Correlation with {read.accuracy_name}: {what}", title_justify="left", box=SIMPLE_HEAD)
     shown.add_column("score", no_wrap=True, min_width=12)
-    for column in ("Spearman", "95 %", "weighted tau", "Kendall", "Pearson", "regret"):
+    for column in ("Spearman", "95 %", "weighted\ntau", "Kendall", "Pearson", "regret"):
         shown.add_column(column, justify="right", no_wrap=True)
     against = []
     for name in sorted(found, key=lambda name: -oriented(name, found[name])):

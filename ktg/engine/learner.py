@@ -1,7 +1,7 @@
-"""A node that learns: its network with its own optimizer, schedule, frozen phase and averaged weights."""
+"""A node that learns: its network with its own optimizer, schedule, frozen part and averaged weights."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ktg.models.network import Network
+from ktg.models.stages import set_modes, unfrozen
 from ktg.schedule import Schedule
 from ktg.spec import Node, Train
 from ktg.spec.graph import OptimizerName
@@ -39,27 +40,37 @@ OPTIMIZERS: Mapping[OptimizerName, Callable[[Groups, float, Train], torch.optim.
 }
 
 
-def parameter_groups(network: Network, weight_decay: float, decay_norm_and_bias: bool) -> Groups:
-    """Return the optimizer's groups: the head's and the backbone's parameters, each with and without weight decay.
+def parameter_groups(
+    network: Network, learning: Set[str], *, weight_decay: float, decay_norm_and_bias: bool, backbone_lr_scale: float
+) -> Groups:
+    """Return the optimizer's groups of the parameters named in `learning`: head and backbone, with and without decay.
 
     Norm layers' parameters and biases are those with fewer than two dimensions. Head and backbone are apart because
-    torch's fused SGD fails on a group of which only some parameters have had gradients, as after a frozen phase.
+    of `lr_scale`, the factor of the group's learning rate, and because torch's fused SGD fails on a group of which
+    only some parameters have had gradients, as after a frozen phase; so what never learns is in no group at all.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.body.named_parameters():
-        decays = decay_norm_and_bias or parameter.ndim > 1
-        groups.setdefault((name in network.head, decays), []).append(parameter)
+        if name in learning:
+            decays = decay_norm_and_bias or parameter.ndim > 1
+            groups.setdefault((name in network.head, decays), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": weight_decay if decays else 0.0}
-        for (_, decays), parameters in groups.items()
+        {
+            "params": parameters,
+            "weight_decay": weight_decay if decays else 0.0,
+            "lr_scale": 1.0 if in_head else backbone_lr_scale,
+        }
+        for (in_head, decays), parameters in groups.items()
     ]
 
 
 class Learner:
     """Trains one network by the losses it is given.
 
-    The frozen phase (the first `node.frozen_epochs` epochs) keeps the backbone's weights and batch-norm statistics as
-    they are: no gradients, no optimizer state, evaluation mode. The schedule runs over all of training, both phases.
+    What is frozen keeps its weights and batch-norm statistics: no gradients, no optimizer state, evaluation mode. In
+    the frozen phase (the first `node.frozen_epochs` epochs) that is the backbone; afterwards what lies before
+    `node.unfreeze_from`. At the switch the head keeps its optimizer state and the backbone begins with none. The
+    schedule runs over all of training, both phases; the backbone's rate is `node.backbone_lr_scale` of it.
     """
 
     def __init__(self, network: Network, node: Node, train: Train) -> None:
@@ -74,15 +85,22 @@ class Learner:
             step_factor=train.step_factor,
         )
         weight_decay = train.weight_decay if node.weight_decay is None else node.weight_decay
-        groups = parameter_groups(network, weight_decay, train.decay_norm_and_bias)
+        self.unfrozen = unfrozen(network.body, network.head, node.unfreeze_from)
+        groups = parameter_groups(
+            network,
+            self.unfrozen,
+            weight_decay=weight_decay,
+            decay_norm_and_bias=train.decay_norm_and_bias,
+            backbone_lr_scale=node.backbone_lr_scale,
+        )
         self.optimizer = OPTIMIZERS[node.optimizer or train.optimizer](groups, self.peak_lr, train)
         self.average = Average(network, train.ema_decay) if train.ema_decay else None
         self.forward: Callable[[Tensor], Tensor] = torch.compile(network) if train.compile else network
 
     @property
     def lr(self) -> float:
-        """The learning rate of the last step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """The head's learning rate in the last step; nothing learns at a higher one."""
+        return float(max(group["lr"] for group in self.optimizer.param_groups))
 
     @property
     def evaluated(self) -> Network:
@@ -91,17 +109,16 @@ class Learner:
 
     def begin_epoch(self, epoch: int) -> None:
         """Put the network into the mode of this epoch (counted from 0)."""
-        frozen = epoch < self.frozen_epochs
+        learning = self.network.head if epoch < self.frozen_epochs else self.unfrozen
         self.network.train()
         for name, parameter in self.network.body.named_parameters():
-            parameter.requires_grad_(not frozen or name in self.network.head)
-        if frozen:
-            keep_backbone_still(self.network)
+            parameter.requires_grad_(name in learning)
+        set_modes(self.network.body, learning)
 
     def step(self, where: float) -> None:
         """Update the weights from their gradients, at the learning rate of `where` in [0, 1)."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.peak_lr * self.schedule(where)
+            group["lr"] = self.peak_lr * self.schedule(where) * group["lr_scale"]
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self.optimizer.step()
@@ -135,11 +152,3 @@ class Average:
             self._mix(list(self.network.parameters()), list(network.parameters()), 0)
             for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
                 mine.copy_(theirs)
-
-
-def keep_backbone_still(network: Network) -> None:
-    """Put every module that holds no parameter of the head into evaluation mode, so its statistics do not drift."""
-    heads = {name.rpartition(".")[0] for name in network.head}
-    for name, module in network.body.named_modules():
-        holds_head = any(head == name or head.startswith(f"{name}.") or not name for head in heads)
-        module.training = holds_head

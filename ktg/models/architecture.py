@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ktg.errors import SpecError
 from ktg.models.cifar import CIFAR_MODELS
 from ktg.models.names import check_model, locate
+from ktg.models.stages import unfrozen
 from ktg.spec import Node
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -55,14 +56,16 @@ def sketch(node: Node, *, classes: int, image_size: int, where: str = "node") ->
     """Return the sketch of a node's network for images of `image_size` pixels, after one forward pass of shapes.
 
     Raises SpecError, at the dotted place `where` of the node, for an unknown model, for arguments its constructor
-    does not take, and for a network that cannot take images of that size.
+    does not take, for a network that cannot take images of that size, and for a stage to unfreeze that it does not have.
     """
     check_model(node.model, f"{where}.model")
     try:
         size = _input_size(node, image_size)
-        return _sketch(node.model, tuple(constructor_args(node, size).items()), classes, size)
+        sketched = _sketch(node.model, tuple(constructor_args(node, size).items()), classes, size)
+        unfrozen(sketched.body, sketched.head, node.unfreeze_from)
     except SpecError as error:  # the functions below name the field; only here is it known of which node
         raise SpecError(f"{where}.{error.path}", error.problem) from error.__cause__
+    return sketched
 
 
 def create(node: Node, *, classes: int, size: int) -> nn.Module:

@@ -97,12 +97,14 @@ def _value(hint: Any, raw: object, path: str, bounds: Mapping[str, float]) -> An
 
 
 def _union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[str, float]) -> Any:
-    """Read an optional value, or a scalar of any kind."""
+    """Read an optional value, a number that may or may not be whole, or a scalar of any kind."""
     if raw is None and type(None) in hints:
         return None
     kinds = [hint for hint in hints if hint is not type(None)]
     if len(kinds) == 1:
         return _value(kinds[0], raw, path, bounds)
+    if set(kinds) == {int, float}:
+        return _scalar(int if type(raw) is int else float, raw, path, bounds)
     if isinstance(raw, str | int | float):
         return _finite(raw, path)
     raise SpecError(path, f"expected a single value, got {show(raw)}")

@@ -126,6 +126,15 @@ class Node:
     )
     model_args: Mapping[str, Scalar] = rule("Further arguments of the model's constructor.", {})
     frozen_epochs: int = rule("Epochs at the start in which only the new head learns.", 0, at_least=0)
+    unfreeze_from: int | float | None = rule(
+        "What learns after the frozen epochs: the stages from this one to the output, counted from 0, the stem; or, as "
+        "a fraction, all but that share of the layers; the rest stays frozen for good. Default: everything.",
+        None,
+        at_least=0,
+    )
+    backbone_lr_scale: float = rule(
+        "Factor of the learning rate of everything but the head, for fine-tuning.", 1.0, above=0, at_most=1
+    )
     optimizer: OptimizerName | None = rule("This node's optimizer; default: as in `train`.", None)
     lr: float | None = rule("This node's peak learning rate; default: as in `train`.", None, above=0)
     weight_decay: float | None = rule("This node's weight decay; default: as in `train`.", None, at_least=0)
