@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ktg.errors import SpecError
-from ktg.spec import LABEL, Edge, Graph, dump
+from ktg.spec import LABEL, Edge, Graph, Node, dump
 from ktg.spec.fields import write
 
 Matrix = Sequence[Sequence[str]]
@@ -59,7 +59,8 @@ def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     """Return the canonical graph, and the name there of each live node of `graph`."""
     alive = live(graph)
     edges = {pair: _effective(edge, pair) for pair, edge in open_edges(graph).items() if pair[1] in alive}
-    colours = [_text([write(graph.nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
+    nodes = {name: _effective_node(graph.nodes[name]) for name in alive}
+    colours = [_text([write(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
     labels = [[_edge_text(edges.get((source, target))) for target in alive] for source in alive]
     order = [alive[i] for i in canonical_order(colours, labels)]
     names = {name: f"n{i}" for i, name in enumerate(order)}
@@ -68,7 +69,7 @@ def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     form = Graph(
         data=graph.data,
         train=replace(graph.train, aggregate=_effective_aggregate(graph, pairs)),
-        nodes={names[name]: graph.nodes[name] for name in order},
+        nodes={names[name]: nodes[name] for name in order},
         edges={(names.get(source, LABEL), names[target]): edges[source, target] for source, target in pairs},
         sources={name: replace(file, origin=None) for name, file in sorted(graph.sources.items()) if name in used},
     )
@@ -158,6 +159,11 @@ def _effective(edge: Edge, pair: tuple[str, str]) -> Edge:
     if pair[0] == LABEL:  # the label is always right, and cross-entropy knows no temperature
         edge = replace(edge, temperature=1.0, gate="through" if edge.gate == "correct" else edge.gate)
     return edge if edge.gate == "correct" else replace(edge, over="batch")
+
+
+def _effective_node(node: Node) -> Node:
+    """Return the node with one way to say that everything is unfrozen: from stage 0 is all of it."""
+    return replace(node, unfreeze_from=node.unfreeze_from or None)
 
 
 def _effective_aggregate(graph: Graph, pairs: Sequence[tuple[str, str]]) -> Any:

@@ -56,7 +56,7 @@ def sketch(node: Node, *, classes: int, image_size: int, where: str = "node") ->
     """Return the sketch of a node's network for images of `image_size` pixels, after one forward pass of shapes.
 
     Raises SpecError, at the dotted place `where` of the node, for an unknown model, for arguments its constructor
-    does not take, for a network that cannot take images of that size, and for a stage to unfreeze that it does not have.
+    does not take, for a network that cannot take images of that size, and for a stage that it does not have.
     """
     check_model(node.model, f"{where}.model")
     try:
