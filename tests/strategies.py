@@ -43,7 +43,7 @@ def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
         source=st.sampled_from(["none", "imagenet", *source_names]),
         model_args=st.dictionaries(texts, scalars, max_size=2),
         frozen_epochs=st.integers(0, 5),
-        unfreeze_from=st.none() | st.integers(0, 3) | st.floats(0.1, 0.9),
+        unfreeze_from=st.none() | st.integers(1, 3) | st.floats(0.1, 0.9),
         backbone_lr_scale=st.sampled_from([1.0, 0.1]),
         optimizer=st.none() | st.sampled_from(["sgd", "adamw"]),
         lr=st.none() | positive,

@@ -123,6 +123,7 @@ def test_one_changed_gate_is_seen_exactly_when_it_matters(data, graph):
 
 SEEN = {
     "a node's field": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], frozen_epochs=1)}),
+    "what is unfrozen": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], unfreeze_from=1)}),
     "the target's field": lambda g: replace(g, nodes={**g.nodes, "n0": replace(g.nodes["n0"], lr=0.3)}),
     "model arguments": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], model_args={"a": 1})}),
     "temperature between nodes": lambda g: changed_edge(g, ("n1", "n0"), temperature=2.0),
@@ -139,6 +140,7 @@ UNSEEN = {
     "temperature of cross-entropy": lambda g: changed_edge(g, (LABEL, "n0"), temperature=2.0),
     "correct from the label": lambda g: changed_edge(g, (LABEL, "n0"), gate="correct", over="kept"),
     "over at other gates": lambda g: changed_edge(g, ("n1", "n0"), over="kept"),
+    "everything unfrozen": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], unfreeze_from=0)}),
     "provenance": lambda g: replace(g, provenance={"run": "abc"}),
     "unused sources": lambda g: replace(g, sources={**g.sources, "t": SourceFile(path="/b")}),
     "origin of a source": lambda g: replace(g, sources={"s": SourceFile(path="/a", origin="the web")}),

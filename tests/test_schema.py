@@ -25,7 +25,7 @@ sources:
   mine: {path: a.pth, mean: [0.5, 0.5, 0.5], origin: my own}
 nodes:
   n0: {model: resnet32, source: none, model_args: {width: 2}}
-  n1: {model: wide_resnet28_2, source: imagenet, frozen_epochs: 5}
+  n1: {model: wide_resnet28_2, source: imagenet, frozen_epochs: 5, unfreeze_from: 0.65, backbone_lr_scale: 0.1}
 edges:
   label -> n0: {loss: ce, gate: through}
   label -> any: {gate: linear}
@@ -44,6 +44,7 @@ nodes:
     model: {choice: [resnet32, resnet110, wide_resnet28_2]}
     source: {choice: [none, a]}
     lr: {choice: [null, 0.1]}
+    unfreeze_from: {choice: [null, 3, 0.5]}
     model_args: {width: {int: [1, 4]}}
   n2: *free
   n3: {choice: [{model: resnet8}, {model: resnet20, frozen_epochs: 2}]}
@@ -66,6 +67,9 @@ MISTAKES = {
     "out of bounds": lambda raw: raw["train"].update(lr=0),
     "above its bound": lambda raw: raw["train"].update(momentum=1),
     "half an epoch": lambda raw: raw["train"].update(epochs=1.5),
+    "text for a stage": lambda raw: raw["nodes"]["n0"].update(unfreeze_from="3"),
+    "true for a stage": lambda raw: raw["nodes"]["n0"].update(unfreeze_from=True),
+    "a stage before the first": lambda raw: raw["nodes"]["n0"].update(unfreeze_from=-1),
     "an unknown gate": lambda raw: raw["edges"].update({"label -> n0": {"gate": "open"}}),
     "an edge to the label": lambda raw: raw["edges"].update({"n0 -> label": {}}),
     "no edge": lambda raw: raw["edges"].update({"n0": {}}),

@@ -9,6 +9,7 @@ from ktg.errors import SpecError
 from ktg.space import SearchSpace
 from ktg.spec import Data, Graph
 
+TOGETHER = ("model", "source", "unfreeze_from")  # fields of a node that must suit each other
 FREE = ("batch_size", "augment", "size", "per_class")
 
 
@@ -30,7 +31,7 @@ def check(space: SearchSpace, progress: Callable[[int, int], None] | None = None
         classes, side = len(opened[spec].classes), opened[spec].train.shape[0]
         check_batch(graph.data, len(opened[spec].train))
         for name, node in graph.nodes.items():
-            network = (node.model, tuple(node.model_args.items()), node.input_size, side)
+            network = (node.model, tuple(node.model_args.items()), node.input_size, side, node.unfreeze_from)
             weights = (node.source, graph.sources.get(node.source))
             if (network, weights) not in seen:
                 seen.add((network, weights))
@@ -48,13 +49,13 @@ def check_data_holes(space: SearchSpace) -> None:
 
 
 def one_by_one(space: SearchSpace) -> Iterator[Graph]:
-    """Yield the default graph with each option of each hole in turn, and each pair of model and source of a node."""
+    """Yield the default graph with each option of each hole in turn, and all of a node's models, sources and stages."""
     default = space.default()
     for path, hole in space.holes.items():
         for value in hole.options_to_check():
             yield space.bind(default | {path: value})
     for node in space.template["nodes"]:
-        fields = [f"nodes.{node}.{key}" for key in ("model", "source") if f"nodes.{node}.{key}" in space.holes]
+        fields = [f"nodes.{node}.{key}" for key in TOGETHER if f"nodes.{node}.{key}" in space.holes]
         for values in itertools.product(*(space.holes[path].options_to_check() for path in fields)):
             yield space.bind(default | dict(zip(fields, values, strict=True)))
 

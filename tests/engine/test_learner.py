@@ -1,15 +1,30 @@
 """Optimizers, groups and averages against torch's own."""
 
+import copy
+import csv
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
-from ktg.engine.learner import OPTIMIZERS, Average, Learner, keep_backbone_still, parameter_groups
+from ktg.data import open_data
+from ktg.engine import Training
+from ktg.engine.learner import OPTIMIZERS, Average, Learner, parameter_groups
+from ktg.models.architecture import sketch
 from ktg.models.network import Network, build
-from ktg.spec import Node, Train
+from ktg.models.stages import stages
+from ktg.spec import Node, Train, parse
 from ktg.spec.graph import OptimizerName
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -66,15 +81,29 @@ def test_a_node_overrides_what_train_says(network):
     assert {group["weight_decay"] for group in learner.optimizer.param_groups} == {0.0}
 
 
+def grouped(network: Network, learning: set[str] | None = None, **fields) -> list[dict]:
+    everything = {name for name, _ in network.body.named_parameters()}
+    given = {"weight_decay": 0.1, "decay_norm_and_bias": True, "backbone_lr_scale": 1.0} | fields
+    return parameter_groups(network, everything if learning is None else learning, **given)
+
+
 def test_decay_can_spare_norms_and_biases(network):
-    groups = parameter_groups(network, 0.1, decay_norm_and_bias=False)
+    groups = grouped(network, decay_norm_and_bias=False)
     decayed = [p for group in groups if group["weight_decay"] for p in group["params"]]
     spared = [p for group in groups if not group["weight_decay"] for p in group["params"]]
     assert all(p.ndim > 1 for p in decayed)
     assert all(p.ndim == 1 for p in spared)
     assert len(decayed) + len(spared) == len(list(network.parameters()))
-    everything = parameter_groups(network, 0.1, decay_norm_and_bias=True)
-    assert {group["weight_decay"] for group in everything} == {0.1}
+    assert {group["weight_decay"] for group in grouped(network)} == {0.1}
+
+
+def test_the_backbone_alone_has_the_scaled_rate_and_what_never_learns_is_in_no_group(network):
+    learning = stages(network.body)[2] | network.head
+    groups = grouped(network, learning, backbone_lr_scale=0.1)
+    by_scale = {group["lr_scale"]: {id(p) for p in group["params"]} for group in groups}
+    assert by_scale[1.0] == {id(p) for _, p in network.head_parameters()}
+    assert by_scale[0.1] == {id(p) for name, p in network.backbone_parameters() if name in learning}
+    assert len(groups) == 2
 
 
 def test_the_average_follows_the_weights_and_copies_the_statistics(network):
@@ -89,8 +118,126 @@ def test_the_average_follows_the_weights_and_copies_the_statistics(network):
     assert not average.network.body.conv1.weight.requires_grad
 
 
-def test_a_still_backbone_leaves_only_the_head_and_what_holds_it_in_training_mode(network):
-    network.train()
-    keep_backbone_still(network)
-    training = {name for name, module in network.body.named_modules() if module.training}
-    assert training == {"", "linear"}
+def learning_names(learner: Learner) -> set[str]:
+    return {name for name, parameter in learner.network.body.named_parameters() if parameter.requires_grad}
+
+
+def test_the_frozen_phase_leaves_only_the_head_and_what_holds_it_in_training_mode(network):
+    learner = Learner(network, Node(model="resnet8", frozen_epochs=1), Train())
+    learner.begin_epoch(0)
+    assert {name for name, module in network.body.named_modules() if module.training} == {"", "linear"}
+    assert learning_names(learner) == network.head
+    learner.begin_epoch(1)
+    assert all(module.training for module in network.modules())
+    assert learning_names(learner) == {name for name, _ in network.body.named_parameters()}
+
+
+@pytest.mark.parametrize("frozen_epochs", [0, 1])
+def test_stages_before_the_one_to_unfreeze_from_stay_still_for_good(network, frozen_epochs):
+    learner = Learner(network, Node(model="resnet8", frozen_epochs=frozen_epochs, unfreeze_from=2), Train())
+    parts = stages(network.body)
+    for epoch in (0, 1, 2):
+        learner.begin_epoch(epoch)
+        frozen_phase = epoch < frozen_epochs
+        assert learning_names(learner) == (network.head if frozen_phase else frozenset().union(*parts[2:]))
+        norms = {name for name, m in network.body.named_modules() if isinstance(m, nn.BatchNorm2d) and m.training}
+        assert {name.partition(".")[0] for name in norms} == (set() if frozen_phase else {"layer2", "layer3"})
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_backbone_learns_at_its_share_of_the_scheduled_rate(schedule):
+    """One step of plain SGD from the same weights and gradients: the backbone's is a tenth, the head's the same."""
+    steps = []
+    for scale in (1.0, 0.1):
+        network = build(Node(model="resnet8"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0)
+        before = {name: p.detach().clone() for name, p in network.body.named_parameters()}
+        train = Train(lr=0.5, momentum=0, weight_decay=0, schedule=schedule)
+        learner = Learner(network, Node(model="resnet8", backbone_lr_scale=scale), train)
+        give_gradients(network)
+        learner.step(where=0.5)
+        steps.append({name: before[name] - p.detach() for name, p in network.body.named_parameters()})
+    assert learner.lr == pytest.approx(0.5 if schedule == "constant" else 0.25)  # the head's
+    for name, whole in steps[0].items():
+        share = 1.0 if name in network.head else 0.1
+        torch.testing.assert_close(steps[1][name], whole * share, rtol=1e-3, atol=1e-6)
+
+
+def transferred(tiny: Path, **fields) -> Training:
+    """A training of one resnet8 for four epochs, the first two with a frozen backbone."""
+    optimizer = fields.pop("optimizer", "sgd")
+    graph = {
+        "data": {"path": str(tiny), "batch_size": 32},
+        "train": {"epochs": 4, "lr": 0.02, "optimizer": optimizer},
+        "nodes": {"n0": {"model": "resnet8", "frozen_epochs": 2, **fields}},
+        "edges": {"label -> n0": {}},
+    }
+    graph = parse(graph)
+    return Training(graph, open_data(graph.data), device="cpu")
+
+
+def body_state(training: Training) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in training.target.body.state_dict().items()}
+
+
+def differing(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name in one if not torch.equal(one[name], other[name])}
+
+
+@pytest.mark.parametrize(("unfreeze_from", "still"), [(3, ("conv1", "bn1", "layer1", "layer2")), (0.1, ("conv1",))])
+def test_training_changes_nothing_of_what_is_frozen_and_all_of_the_rest(tiny, unfreeze_from, still):
+    training = transferred(tiny, unfreeze_from=unfreeze_from)
+    (learner,) = training.learners.values()
+    before = body_state(training)
+    for _ in training:
+        pass
+    changed = differing(before, body_state(training))
+    assert changed == {name for name in before if name.partition(".")[0] not in still}
+    unfrozen = {id(p) for name, p in learner.network.body.named_parameters() if name in changed}
+    assert {id(p) for p in learner.optimizer.state} == unfrozen
+
+
+def test_at_the_switch_the_backbone_begins_without_optimizer_state_and_the_head_keeps_its_own(tiny):
+    training = transferred(tiny, optimizer="adamw")
+    (learner,) = training.learners.values()
+    list(zip(range(3), training, strict=False))
+    per_epoch = len(training.dataset.train) // 32
+    steps = {name: int(learner.optimizer.state[p]["step"]) for name, p in learner.network.body.named_parameters()}
+    head = learner.network.head
+    assert steps == {name: 3 * per_epoch if name in head else per_epoch for name in steps}
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 2, 3])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_run_interrupted_around_the_switch_equals_an_uninterrupted_one(tiny, interrupted_after, optimizer):
+    fields = {"optimizer": optimizer, "unfreeze_from": 2, "backbone_lr_scale": 0.1}
+    whole, half, resumed = (transferred(tiny, **fields) for _ in range(3))
+    losses = [epoch.edges["label", "n0"].loss for epoch in whole]
+    for _ in range(interrupted_after):
+        next(half)
+    resumed.load_state_dict(copy.deepcopy(half.state_dict()))
+    assert [epoch.edges["label", "n0"].loss for epoch in resumed] == losses[interrupted_after:]
+    assert not differing(body_state(resumed), body_state(whole))
+
+
+@pytest.mark.parametrize(
+    ("row", "model"),
+    [
+        ("resnet50", "timm/resnet50"),
+        ("resnet50", "torchvision/resnet50"),
+        ("densenet201", "timm/densenet201"),
+        ("densenet201", "torchvision/densenet201"),
+        ("vit_b_16", "vit_base_patch16_224"),
+        ("vit_b_16", "torchvision/vit_b_16"),
+    ],
+)
+def test_parameters_in_all_and_trainable_under_transfer_are_the_published_ones(shared, row, model):
+    lines = (shared / "tables/stl10_regimes.csv").read_text(encoding="utf-8").splitlines()
+    table = {line["model"]: line for line in csv.DictReader(lines[1:])}  # the first line is a comment
+    node = Node(model=model, frozen_epochs=1)
+    plan = sketch(node, classes=10, image_size=224)
+    network = Network(copy.deepcopy(plan.body), size=plan.size, mean=[0], std=[1], head=plan.head)
+    learner = Learner(network, node, Train())
+    for epoch, column in enumerate(("trainable_params_transfer", "total_params")):
+        learner.begin_epoch(epoch)
+        trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        assert trainable == int(table[row][column])

@@ -41,6 +41,13 @@ from ktg.spec.fields import read, scalars, type_hints, write
         (Node, {"model": "a\0b"}, "x.model: must not hold a NUL character"),
         (Node, {"model": "a", "model_args": {"b": [1]}}, "x.model_args.b: expected a single value, got [1]"),
         (Node, {"model": "a", "model_args": {"b": math.inf}}, "x.model_args.b: expected a finite number, got inf"),
+        (Node, {"model": "a", "unfreeze_from": "3"}, "x.unfreeze_from: expected a number, got '3'"),
+        (Node, {"model": "a", "unfreeze_from": True}, "x.unfreeze_from: expected a number, got True"),
+        (Node, {"model": "a", "unfreeze_from": [3]}, "x.unfreeze_from: expected a number, got [3]"),
+        (Node, {"model": "a", "unfreeze_from": -1}, "x.unfreeze_from: must be at least 0, got -1"),
+        (Node, {"model": "a", "unfreeze_from": math.inf}, "x.unfreeze_from: expected a finite number, got inf"),
+        (Node, {"model": "a", "backbone_lr_scale": 0}, "x.backbone_lr_scale: must be greater than 0, got 0.0"),
+        (Node, {"model": "a", "backbone_lr_scale": 2}, "x.backbone_lr_scale: must be at most 1, got 2.0"),
         (SourceFile, {"path": "a", "std": [0.5, 0]}, "x.std[1]: must be greater than 0, got 0.0"),
     ],
 )
@@ -55,6 +62,12 @@ def test_numbers_become_what_the_field_is():
     assert type(train.lr) is float
     assert train.milestones == (5,)
     assert read(Node, {"model": "a", "lr": None}, "n").lr is None
+
+
+@pytest.mark.parametrize("value", [3, 0, 0.65, 1.0, None])
+def test_a_number_that_may_be_whole_stays_what_it_is(value):
+    read_back = read(Node, {"model": "a", "unfreeze_from": value}, "n").unfreeze_from
+    assert (read_back, type(read_back)) == (value, type(value))
 
 
 @pytest.mark.parametrize("kind", [Data, Train, SourceFile, Node, Edge, Search])
