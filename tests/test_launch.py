@@ -1,0 +1,173 @@
+"""The launch files: that they are valid, and that every `ktg` command written anywhere is one that exists."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+import yaml
+from test_packaging import CONSTRAINTS
+
+from ktg.cli import commands
+
+ROOT = Path(__file__).parents[1]
+LAUNCH = ROOT / "launch"
+SCRIPTS = [*sorted(LAUNCH.glob("*.sh")), LAUNCH / "slurm.sbatch", ROOT / ".ci/run"]
+FILES = sorted(path for path in LAUNCH.iterdir() if path.is_file())
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMAND = re.compile(r"(?:^|[\s'\"`/(])ktg (?P<rest>[a-z].*)")
+BLOCK = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NAME = {path: str(path.relative_to(ROOT)) for path in (*SCRIPTS, *FILES, *DOCUMENTS)}
+
+
+def test_scripts_are_headed_by_what_where_how_long_and_an_example():
+    for path in FILES:
+        head = [line for line in path.read_text(encoding="utf-8").splitlines()[:20] if line.startswith("#")]
+        for word in ("What:", "Where:", "How long:", "Example:"):
+            assert any(line.startswith(f"# {word}") for line in head), f"{path.name} has no {word}"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=NAME.get)
+def test_scripts_parse_and_stop_at_the_first_error(path):
+    text = path.read_text(encoding="utf-8")
+    subprocess.run(["bash", "-n", str(path)], check=True)
+    assert "\nset -euo pipefail\n" in text
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", str(path)], check=True)
+
+
+@pytest.mark.parametrize("path", [*FILES, ROOT / "constraints.txt"], ids=lambda path: path.name)
+def test_no_file_names_a_host_of_packages(path):
+    assert not re.search(r"https?://|index-url [^|]*\.", path.read_text(encoding="utf-8"))
+
+
+def written(text):
+    """Yield the `ktg` command lines in a text, continued lines joined, as lists of words."""
+    for line in re.sub(r"\s*\\\n\s*#?\s*", " ", text).splitlines():
+        for match in COMMAND.finditer(line):
+            rest = re.split(r"['`]|\s{2,}|\s[#|&]|;|\)", match["rest"].replace('"', ""))[0]
+            if rest.split()[0] in commands.commands or rest.split()[0].startswith("-"):
+                yield shlex.split(rest)
+
+
+def known_options(command):
+    return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def check_words(words):
+    """Assert that the words after `ktg` are a command with options that it has, and enough values for its arguments."""
+    command, words = commands, list(words)
+    while isinstance(command, click.Group):
+        if words[0].startswith("-"):
+            assert words[0] in {*known_options(command), "-h", "--help"}, words
+            return
+        assert words[0] in command.commands, f"there is no command {words}"
+        command = command.commands[words.pop(0)]
+    for word in words:
+        if word.startswith("-"):
+            assert word.partition("=")[0] in {*known_options(command), "-h", "--help"}, f"{command.name} has no {word}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_commands_in_launch_files_exist(path):
+    for words in written(path.read_text(encoding="utf-8")):
+        check_words(words)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAME.get)
+def test_commands_in_documents_exist(path):
+    for block in BLOCK.findall(path.read_text(encoding="utf-8")):
+        for words in written(block):
+            check_words(words)
+        for script in re.findall(r"(?:bash|sbatch|ray up|kubectl apply -f) (launch/\S+)", block):
+            assert (ROOT / script).is_file(), f"{path.name} names {script}"
+
+
+def test_a_wrong_command_is_found():
+    (good,) = written("srun -- ktg search space.yaml --address auto \\\n    --storage /shared")
+    assert good == ["search", "space.yaml", "--address", "auto", "--storage", "/shared"]
+    check_words(good)
+    for wrong in ("ktg search space.yaml --adress auto", "# ktg graph draw best.yaml"):
+        ((*words,),) = written(wrong)
+        with pytest.raises(AssertionError):
+            check_words(words)
+
+
+CLUSTERS = ("slurm.sbatch", "kuberay-job.yaml", "ray-cluster.yaml")
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_cluster_files_search_with_shared_storage(name):
+    searches = [words for words in written((LAUNCH / name).read_text(encoding="utf-8")) if words[0] == "search"]
+    assert any({"--address", "auto", "--storage", "--tracking-uri"} <= set(words) for words in searches)
+
+
+def ray_version():
+    (ray,) = [pin for pin in CONSTRAINTS if pin.name == "ray"]
+    (version,) = ray.specifier
+    return version.version
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "kuberay-job.yaml", "ray-cluster.yaml"])
+def test_cluster_files_use_the_ray_of_the_constraints(name):
+    text = (LAUNCH / name).read_text(encoding="utf-8")
+    named = re.findall(r"rayproject/ray:([\d.]+)|rayVersion: \"([\d.]+)\"", text)
+    assert {"".join(version) for version in named} == {ray_version()}
+
+
+def test_the_cluster_of_vms_fits_rays_own_schema():
+    ray = Path(subprocess.check_output([sys.executable, "-c", "import ray; print(ray.__path__[0])"], text=True).strip())
+    schema = json.loads((ray / "autoscaler/ray-schema.json").read_text(encoding="utf-8"))
+    config = yaml.safe_load((LAUNCH / "ray-cluster.yaml").read_text(encoding="utf-8"))
+    jsonschema.validate(config, schema)
+    assert config["head_node_type"] in config["available_node_types"]
+    assert sum(kind.get("min_workers", 0) for kind in config["available_node_types"].values()) <= config["max_workers"]
+
+
+def test_the_job_on_kubernetes_mounts_what_it_names():
+    job = yaml.safe_load((LAUNCH / "kuberay-job.yaml").read_text(encoding="utf-8"))
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for container in pod["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+FAKE = """#!/bin/bash
+printf '%s\\n' "$(basename "$0")" "$@" >> "$CALLS"
+echo "$PWD" "$KTG_CACHE" "$RAY_AUTH_MODE" "${#RAY_AUTH_TOKEN}" > "$CALLS.environment"
+"""
+
+
+def test_the_slurm_job_starts_ray_on_all_nodes_and_searches_from_the_shared_folder(tmp_path):
+    """`srun` is replaced by a script that writes down how it was called."""
+    for tool in (tmp_path / "bin/srun", tmp_path / ".venv/bin/activate"):
+        tool.parent.mkdir(parents=True)
+        tool.write_text(FAKE if tool.name == "srun" else "", encoding="utf-8")
+        tool.chmod(0o755)
+    (tmp_path / "a space.yaml").touch()
+    path = f"{tmp_path}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    slurm = {"SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "8", "SHARED": "sha red"}
+    calls = {"CALLS": str(tmp_path / "calls"), "PATH": path, "HOME": str(tmp_path)}
+    command = ["bash", str(LAUNCH / "slurm.sbatch"), "a space.yaml", "--trials", "5"]
+    subprocess.run(command, cwd=tmp_path, env=slurm | calls, check=True)
+
+    shared = tmp_path / "sha red"
+    words = (tmp_path / "calls").read_text().splitlines()
+    start, searching = words[: words.index("--")], words[words.index("--") + 1 :]
+    assert start[:4] == ["srun", "--kill-on-bad-exit=1", "ray", "symmetric-run"]
+    assert start[start.index("--min-nodes") + 1] == "2" and start[start.index("--num-cpus") + 1] == "8"
+    assert searching[:3] == ["ktg", "search", f"{tmp_path}/a space.yaml"]
+    assert searching[-2:] == ["--trials", "5"]
+    assert f"sqlite:///{shared}/mlflow.db" in searching and f"{shared}/ray" in searching
+    assert (tmp_path / "calls.environment").read_text().split(str(shared))[2].split()[1:] == ["token", "64"]
+    check_words(searching[1:])
