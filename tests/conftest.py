@@ -78,3 +78,14 @@ def searched(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
     done = ktg("search", "space.yaml", "--name", "a search", "--json", folder=folder)
     assert done.code == 0, done.err
     return Searched(folder, json.loads(done.out), done.err)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Train on one thread: results are equal on every machine, and small networks faster."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 from command import graph_file
 
 from ktg import confirm as module
@@ -15,13 +14,7 @@ from ktg.files import load_graph
 from ktg.spec import Graph
 from ktg.tracking import MemoryTracker
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

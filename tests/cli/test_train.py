@@ -4,18 +4,11 @@ import json
 import re
 
 import pytest
-import torch
 from command import graph_file, ktg
 
 from ktg.tracking import find_experiment
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_seeds_are_trained_and_their_mean_is_printed(room):

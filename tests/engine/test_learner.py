@@ -18,13 +18,7 @@ from ktg.models.stages import stages
 from ktg.spec import Node, Train, parse
 from ktg.spec.graph import OptimizerName
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -5,19 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
 from ktg.engine import train
 from ktg.search.worker import Worker, opened
 from ktg.spec import Graph, dump, parse
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make(tiny: Path, model: str = "resnet8", **train_settings) -> Graph:
