@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
+from ktg import __version__
 from ktg.canonical import key, solo
 from ktg.data import Dataset
 from ktg.data.places import cache_folder
@@ -22,10 +23,10 @@ from ktg.spec import Graph
 
 
 def solo_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:
-    """Return the content hash of a solo run: graph, data, initial weights and split."""
+    """Return the content hash of a solo run: graph, data, initial weights, split, and the version that trains it."""
     alone = solo(graph, node)
     weights = content_hash(graph.nodes[node], graph.sources)
-    return hashlib.sha256(f"{key(alone)} {dataset.fingerprint} {weights} {final}".encode()).hexdigest()
+    return hashlib.sha256(f"{__version__} {key(alone)} {dataset.fingerprint} {weights} {final}".encode()).hexdigest()
 
 
 def solo_weights(
