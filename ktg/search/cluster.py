@@ -3,7 +3,9 @@
 import logging
 import os
 import re
+import shlex
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,12 +45,20 @@ def cluster(address: str | None = None, *, cpus: int | None = None, gpus: int | 
     if ray.is_initialized():
         yield ray
         return
-    local = {} if address else {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
+    local = {} if address else local_settings(sys.executable, cpus, gpus)
     _start(ray, address=address, log_to_driver=False, logging_level=logging.CRITICAL, **local)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def local_settings(python: str, cpus: int | None, gpus: int | None) -> dict[str, Any]:
+    """Return what `ray.init` is told for this machine; `python` is the interpreter that workers are to run."""
+    settings: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
+    if shlex.quote(python) != python:  # Ray writes the path into a shell command as it is: spaces would end it
+        settings["runtime_env"] = {"py_executable": shlex.quote(python)}
+    return settings
 
 
 def check_address(address: str) -> None:

@@ -17,7 +17,7 @@ from ktg.errors import UserError
 from ktg.spec.graph import Scalar
 from ktg.tracking.protocol import NOTHING, RunState
 from ktg.tracking.records import Artifact, End, Log, Record, Start, load, save
-from ktg.tracking.store import DEFAULT_URI, check_uri, redact, why
+from ktg.tracking.store import DEFAULT_URI, check_uri, load_mlflow, redact, why
 from ktg.tracking.writer import Writer
 
 _logger = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class MlflowTracker:
         self._accepted = self._settled = 0
         self._hurry = False
         self._deadline: float | None = None
+        load_mlflow()  # here, not in the thread: Ray Tune imports it too, and two threads would meet half-way
         self._thread = threading.Thread(target=self._work, name="ktg-tracking", daemon=True)
         self._thread.start()
         atexit.register(self.close)

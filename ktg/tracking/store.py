@@ -68,12 +68,11 @@ def why(error: BaseException, uri: str) -> str:
     return lines[0][:200]
 
 
-def open_client(uri: str) -> Any:
-    """Return an `MlflowClient` for a checked URI.
+def load_mlflow() -> Any:
+    """Import mlflow (seconds) and return its client class.
 
-    Loads mlflow (seconds), sets what it reads from the environment unless the user has set it, and turns its
-    logging down, because the errors that it logs are also raised. Deprecations between it and its own libraries
-    are nothing a user can mend. The store is first touched by the first call.
+    Sets what it reads from the environment unless the user has set it, and turns its logging down, because the errors
+    that it logs are also raised. Deprecations between it and its own libraries are nothing a user can mend.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -82,7 +81,12 @@ def open_client(uri: str) -> Any:
 
     for name, level in _LOUD.items():
         logging.getLogger(name).setLevel(level)
-    return MlflowClient(uri)
+    return MlflowClient
+
+
+def open_client(uri: str) -> Any:
+    """Return an `MlflowClient` for a checked URI. The store is first touched by its first call."""
+    return load_mlflow()(uri)
 
 
 def _password(uri: str) -> str:
