@@ -93,7 +93,11 @@ def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     These are `data.path`, the `path` of every source, and a node's `source` where it is a file and not a name: it
     starts with `.`, `/` or `~`, or ends like a file of weights. The options of a hole are treated alike.
     """
-    return _change_paths(raw, lambda path: str(base / (Path.home() / path[2:] if path.startswith("~/") else path)))
+
+    def lengthen(path: str) -> str:
+        return os.path.normpath(base / (Path.home() / path[2:] if path.startswith("~/") else path))
+
+    return _change_paths(raw, lengthen)
 
 
 def relative_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
