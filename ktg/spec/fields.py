@@ -115,7 +115,8 @@ def _scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> 
         raw = float(raw) if abs(raw) < 2**1023 else math.inf
     if not isinstance(raw, kind) or (isinstance(raw, bool) and kind is not bool):
         wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
-        raise SpecError(path, f"expected {wanted}, got {show(raw)}")
+        hint = "; to search over several values, write {choice: [...]}" if isinstance(raw, list) else ""
+        raise SpecError(path, f"expected {wanted}, got {show(raw)}{hint}")
     _finite(raw, path)
     for name, bound in bounds.items():
         words, holds = _OPERATORS[name]

@@ -107,3 +107,8 @@ def test_scalars_refuses_structure():
 def test_type_hints_are_resolved():
     assert type_hints(Train)["lr"] is float
     assert typing.get_origin(type_hints(Edge)["over"]) is typing.Literal
+
+
+def test_a_list_where_one_value_belongs_is_shown_how_to_become_a_hole():
+    with pytest.raises(SpecError, match=r"train.lr: expected a number, got \[0.1, 0.2\]; .* write {choice: \[...\]}"):
+        read(Train, {"lr": [0.1, 0.2]}, "train")
