@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from ktg.atomic import replacing
 from ktg.errors import SpecError, did_you_mean, show
 from ktg.spec import Graph, parse
 
@@ -116,15 +117,10 @@ def relative_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 def save(path: Path, plain: Mapping[str, Any]) -> None:
     """Write `plain` as YAML such that `load(path) == plain`; a reader sees the old file or the new one, never half."""
     text = dumps(plain)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def dumps(plain: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ LAYERS = (
     ("space", "drawing"),
     ("canonical", "schema", "tracking", "files"),
     ("spec",),
-    ("errors", "online"),
+    ("errors", "online", "atomic"),
 )
 HEIGHT = {room: -line for line, rooms in enumerate(LAYERS) for room in rooms}
 ONLY_IN = {"ray": "search", "optuna": "search", "mlflow": "tracking", "yaml": "files"}

@@ -121,8 +121,10 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
 
 def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
     """Return how large a space is and what its search would cost."""
+    from ktg.search.baselines import baselines
+
     size, search, epochs = space.size(), space.search, graph.train.epochs
-    full = (3 if len(graph.nodes) > 1 else 1) * epochs if search.baselines else 0
+    full = len(baselines(space)) * epochs if search.baselines else 0
     expected = round(search.trials * expected_epochs(space, epochs)) + full
     return {
         "holes": len(space.holes),

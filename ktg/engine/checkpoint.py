@@ -1,20 +1,19 @@
 """Checkpoints of a training: tensors and plain values only, read without running any code."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ktg.atomic import replacing
 from ktg.errors import WeightsError
 
 
 def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     """Write a `Training.state_dict()`; whoever reads sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    torch.save(dict(state), temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        torch.save(dict(state), temporary)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

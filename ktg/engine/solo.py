@@ -5,8 +5,6 @@ schedule. It is made once, kept under a name that depends on everything that wen
 """
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -14,6 +12,7 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from ktg import __version__
+from ktg.atomic import replacing
 from ktg.canonical import key, solo
 from ktg.data import Dataset
 from ktg.data.places import cache_folder
@@ -65,8 +64,5 @@ def train_alone(
 
 
 def _write(state: dict[str, torch.Tensor], path: Path) -> None:
-    """Write under another name first: a process killed half-way leaves no file that looks whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary)
-    Path(temporary).replace(path)
+    with replacing(path) as temporary:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary)

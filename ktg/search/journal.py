@@ -3,12 +3,13 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from typing import Any
 
 from ktg.drawing import draw
 from ktg.files import dumps
 from ktg.search.ledger import Entry, Ledger
 from ktg.search.outcome import Result
-from ktg.search.sampler import label
+from ktg.search.sampler import Values, label
 from ktg.spec import dump
 from ktg.spec.fields import write
 from ktg.tracking import RunState, Tracker
@@ -30,12 +31,11 @@ class Journal:
 
     def started(self, entry: Entry) -> None:
         """Open a child run with the graph and the values that made it."""
-        search, holes = self.ledger.space.search, self.ledger.space.holes
+        search = self.ledger.space.search
         tags = {"kind": "trial", "key": entry.key, "sampler": search.sampler, "seed": str(entry.graph.train.seed)}
         if entry.baseline:
             tags["baseline"] = entry.baseline
-        params = {path: label(holes[path], value) for path, value in (entry.values or {}).items()}
-        run = self.tracker.start(entry.name, parent=self.parent, params=params, tags=tags)
+        run = self.tracker.start(entry.name, parent=self.parent, params=self._params(entry.values or {}), tags=tags)
         self.tracker.artifact(run, "graph.yaml", dumps(dump(entry.graph)))
         self._runs[entry.number] = run
         self._write_duplicates()
@@ -52,7 +52,7 @@ class Journal:
         if entry.state != "running":
             self.tracker.end(run, entry.state, tags)
         if self.ledger.best is not None:
-            done = sum(e.state not in ("running",) for e in self.ledger.entries)
+            done = sum(e.state != "running" for e in self.ledger.entries)
             self.tracker.log(self.parent, {"best_val_accuracy": self.ledger.best.accuracy}, done)
 
     def end(self, result: Result) -> None:
@@ -70,11 +70,13 @@ class Journal:
         state: RunState = "interrupted" if result.interrupted else "finished" if best else "failed"
         self.tracker.end(self.parent, state, tags)
 
+    def _params(self, values: Values) -> dict[str, Any]:
+        return {path: label(self.ledger.space.holes[path], value) for path, value in values.items()}
+
     def _write_duplicates(self) -> None:
         """Give every proposal that was answered from the ledger a run of its own, already over."""
-        holes = self.ledger.space.holes
         for duplicate in self.ledger.duplicates[self._duplicates :]:
-            params = {path: label(holes[path], value) for path, value in duplicate.values.items()}
+            params = self._params(duplicate.values)
             tags = {"kind": "duplicate", "duplicate_of": duplicate.of.name}
             self.tracker.end(self.tracker.start("duplicate", parent=self.parent, params=params, tags=tags), "duplicate")
         self._duplicates = len(self.ledger.duplicates)

@@ -58,7 +58,7 @@ class Duplicate:
 
 
 class Ledger:
-    """Proposes graphs and keeps their results."""
+    """Proposes graphs and keeps their results. `planned` is the most it will propose, the baselines included."""
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
@@ -69,19 +69,23 @@ class Ledger:
         self.exhausted = False
         self._by_key: dict[str, Entry] = {}
         self._waiting: dict[str, list[int]] = {}
-        self._baselines = iter(baselines(space).items() if space.search.baselines else ())
+        first = baselines(space) if space.search.baselines else {}
+        self.planned = space.search.trials + len(first)
+        self._baselines = iter(first.items())
 
     def propose(self) -> Entry | None:
         """Return the next graph to train, or None when there is nothing new to try."""
         for name, graph in self._baselines:
-            if key(graph) not in self._by_key:
-                return self._enter(graph, key(graph), baseline=name, values=self.space.locate(graph))
+            graph_key = key(graph)
+            if graph_key not in self._by_key:
+                return self._enter(graph, graph_key, baseline=name, values=self.space.locate(graph))
         if sum(entry.baseline is None for entry in self.entries) >= self.space.search.trials:
             return None
         for asked, values, graph in self._asked():
-            known = self._by_key.get(key(graph))
+            graph_key = key(graph)
+            known = self._by_key.get(graph_key)
             if known is None:
-                return self._enter(graph, key(graph), values=values, asked=asked)
+                return self._enter(graph, graph_key, values=values, asked=asked)
             self.duplicates.append(Duplicate(values, known))
             if known.state == "running":
                 self._waiting.setdefault(known.key, []).append(asked)

@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import Console
 
 from ktg.data.places import cache_folder
-from ktg.search.baselines import baselines
 from ktg.search.cluster import check_address, cluster
 from ktg.search.feasible import check, one_by_one
 from ktg.search.journal import Journal
@@ -80,17 +79,16 @@ def search(
             check_resources(space.search, cpus=cpus, gpus=gpus, total=total)
         at_once = slots(space.search, cpus=cpus, gpus=gpus, total=total)
         journal = Journal(tracker, ledger, name, {"data.fingerprint": dataset.fingerprint})
-        trials = space.search.trials + (len(baselines(space)) if space.search.baselines else 0)
-        with Progress(ledger, console, total=trials, slots=at_once) as progress:
+        with Progress(ledger, console, total=ledger.planned, slots=at_once) as progress:
             proposals = Proposals(ledger, Observers(journal, progress), cpus=cpus, gpus=gpus)
-            _tune(proposals, trials, at_once, storage or cache_folder() / "ray")
+            _tune(proposals, at_once, storage or cache_folder() / "ray")
     interrupted = bool(ledger.in_state("running"))
     result = result_of(ledger, name, time.monotonic() - started, interrupted)
     journal.end(result)
     return result
 
 
-def _tune(proposals: Proposals, trials: int, at_once: int, storage: Path) -> None:
+def _tune(proposals: Proposals, at_once: int, storage: Path) -> None:
     """Let Ray Tune drive the trials."""
     from ray import tune
 
@@ -107,7 +105,7 @@ def _tune(proposals: Proposals, trials: int, at_once: int, storage: Path) -> Non
             search_alg=proposals,
             callbacks=[Deaths(proposals)],
             scheduler=scheduler(space.search, epochs),
-            num_samples=trials,
+            num_samples=proposals.ledger.planned,
             max_concurrent_trials=at_once,
             resources_per_trial=resources,
             storage_path=str(storage.resolve()),

@@ -58,8 +58,8 @@ class Sampler:
     def add(self, values: Values, outcome: Outcome) -> None:
         """Say what became of a point that the sampler did not choose itself, such as a baseline."""
         params = {path: label(self._holes[path], value) for path, value in values.items()}
-        accuracy = outcome.accuracy
-        self._study.add_trial(create_trial(params=params, distributions=self._distributions, value=accuracy))
+        told = create_trial(params=params, distributions=self._distributions, value=outcome.accuracy)
+        self._study.add_trial(told)
 
 
 def optuna_sampler(search: Search) -> optuna.samplers.BaseSampler:
