@@ -39,7 +39,7 @@ def main() -> None:
 def measured(path: Path, slots: int) -> dict[str, Any]:
     """Run the search and return where its time went."""
     started = time.perf_counter()
-    from ktg.search.run import search
+    from ktg.searching.run import search
     from ktg.space import load_space
     from ktg.tracking import MlflowTracker, find_experiment
 

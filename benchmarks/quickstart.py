@@ -20,8 +20,8 @@ import numpy as np
 
 from ktg.confirm import confirm
 from ktg.files import load_graph
-from ktg.search.baselines import baselines
-from ktg.search.run import search
+from ktg.searching.baselines import baselines
+from ktg.searching.run import search
 from ktg.space import SearchSpace, load_space
 from ktg.spec import Graph, dump
 from ktg.tracking import MemoryTracker, MlflowTracker

@@ -11,7 +11,7 @@ from typing import Any
 
 import measure
 
-from ktg.export import best_trial
+from ktg.exporting.best import best_trial
 from ktg.files import loads
 from ktg.tracking import DEFAULT_URI, RunRecord, find_experiment
 

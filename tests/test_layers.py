@@ -10,20 +10,21 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ktg"
 LAYERS = (
     ("cli",),
-    ("report", "export", "confirm"),
-    ("search",),
+    ("reporting", "exporting", "confirm", "pretraining"),
+    ("searching",),
     ("affinity", "engine"),
-    ("data", "models", "sources"),
+    ("sources",),
+    ("data", "models"),
     ("gates", "losses", "schedule"),
-    ("space", "drawing"),
+    ("space", "drawing", "zoo"),
     ("canonical", "schema", "tracking", "files"),
     ("spec",),
     ("errors", "online", "atomic"),
 )
 HEIGHT = {room: -line for line, rooms in enumerate(LAYERS) for room in rooms}
-ONLY_IN = {"ray": "search", "optuna": "search", "mlflow": "tracking", "yaml": "files"}
+ONLY_IN = {"ray": "searching", "optuna": "searching", "mlflow": "tracking", "yaml": "files"}
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "ray", "mlflow", "optuna")
-LIGHT = ("cli", "space", "files", "canonical", "schema", "spec", "errors", "models/names")
+LIGHT = ("cli", "space", "files", "canonical", "schema", "spec", "errors", "models/names", "zoo")
 
 
 def room_of(path):

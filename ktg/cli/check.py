@@ -44,7 +44,7 @@ def describe(file: Path) -> dict[str, Any]:
     if file.is_dir() or file.suffix == ".npz":
         return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
     if is_space(load(file)):
-        from ktg.search.feasible import one_by_one
+        from ktg.searching.feasible import one_by_one
 
         space = checked_space(file)
         graph = space.bind(space.default())
@@ -66,7 +66,7 @@ def check_needs(graphs: Iterable[Graph], *, final: bool) -> None:
     torch is imported only if there is such a file, to read it.
     """
     from ktg.data import check_batch
-    from ktg.search.feasible import image_spec
+    from ktg.searching.feasible import image_spec
 
     counts = functools.cache(training_images)
     seen: set[object] = set()
@@ -121,7 +121,7 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
 
 def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
     """Return how large a space is and what its search would cost."""
-    from ktg.search.baselines import baselines
+    from ktg.searching.baselines import baselines
 
     size, search, epochs = space.size(), space.search, graph.train.epochs
     full = len(baselines(space)) * epochs if search.baselines else 0

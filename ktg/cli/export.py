@@ -16,7 +16,7 @@ def export(experiment: str, output: Path, tracking_uri: str, as_json: bool) -> N
     """Write the best graph of EXPERIMENT's last search as YAML, and its drawing beside it as SVG."""
     check_writable(output)
 
-    from ktg.export import export_best
+    from ktg.exporting.best import export_best
 
     exported = export_best(experiment, tracking_uri, output)
     if as_json:

@@ -26,7 +26,7 @@ def checked_graph(path: Path) -> Graph:
 
 def checked_space(path: Path) -> SearchSpace:
     """Return the search space in a file; raise SpecError for a graph without holes, or any option that is wrong."""
-    from ktg.search.feasible import check_data_holes, one_by_one
+    from ktg.searching.feasible import check_data_holes, one_by_one
 
     space = load_space(path, check_names)
     if not space.holes:

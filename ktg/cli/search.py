@@ -16,7 +16,7 @@ from ktg.files import naming
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ktg.search.outcome import Result
+    from ktg.searching.outcome import Result
 
 
 @click.command(epilog="Example: ktg search search_spaces/quickstart.yaml --trials 50")
@@ -50,7 +50,7 @@ def search(
 
     from rich.console import Console
 
-    from ktg.search.run import search as run
+    from ktg.searching.run import search as run
     from ktg.tracking import MlflowTracker
 
     console = Console(stderr=as_json)
@@ -71,7 +71,7 @@ def print_result(result: "Result", console: "Console") -> None:
     """Print the best graph beside the baselines, what was spent and saved, and what to do next."""
     from rich.table import Table
 
-    from ktg.search.progress import duration
+    from ktg.searching.progress import duration
 
     table = Table(title="Validation split, same budget for all", title_justify="left")
     for column in ("", "accuracy", "loss", "training time", "trial"):

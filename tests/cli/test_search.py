@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ktg.cli.search import print_result
-from ktg.search.outcome import Result, Row
+from ktg.searching.outcome import Result, Row
 
 ROWS = (
     Row("best graph", "trial-0002 (distillation)", 0.9, 0.25, 75.0),

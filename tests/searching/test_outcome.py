@@ -2,8 +2,8 @@
 
 import json
 
-from ktg.search.ledger import Ledger
-from ktg.search.outcome import result_of
+from ktg.searching.ledger import Ledger
+from ktg.searching.outcome import result_of
 from ktg.space import parse_space
 from ktg.spec import parse
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ktg.errors import SpecError, WeightsError
-from ktg.search.feasible import check, check_data_holes, image_spec, one_by_one
+from ktg.searching.feasible import check, check_data_holes, image_spec, one_by_one
 from ktg.space import SearchSpace, parse_space
 from ktg.spec import Data
 

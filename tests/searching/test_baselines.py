@@ -3,7 +3,7 @@
 import pytest
 
 from ktg.canonical import live, open_edges, teachers
-from ktg.search.baselines import baselines
+from ktg.searching.baselines import baselines
 from ktg.space import parse_space
 
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from ktg.canonical import check_taught, key
 from ktg.errors import SpecError
-from ktg.search.baselines import baselines
-from ktg.search.sampler import Outcome, Sampler, Values
+from ktg.searching.baselines import baselines
+from ktg.searching.sampler import Outcome, Sampler, Values
 from ktg.space import SearchSpace
 from ktg.spec import Graph
 

@@ -7,8 +7,8 @@ import pytest
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ktg.errors import SpecError
-from ktg.search.ledger import Ledger
-from ktg.search.raytune import Asha, Deaths, Proposals, check_resources, gpu_slots, scheduler, slots
+from ktg.searching.ledger import Ledger
+from ktg.searching.raytune import Asha, Deaths, Proposals, check_resources, gpu_slots, scheduler, slots
 from ktg.space import parse_space
 from ktg.spec import Search
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.search.sampler import Outcome, Sampler, label, option
+from ktg.searching.sampler import Outcome, Sampler, label, option
 from ktg.space import Choice, Int, Log, Uniform
 from ktg.spec import Search
 

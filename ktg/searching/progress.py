@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ktg.search.ledger import Entry, Ledger
+from ktg.searching.ledger import Entry, Ledger
 from ktg.space import SearchSpace
 
 PLAIN_EVERY_S = 10.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.search.ledger import Entry, Ledger
+from ktg.searching.ledger import Entry, Ledger
 from ktg.spec import Graph, dump
 
 

@@ -10,7 +10,7 @@ from command import graph_file
 from ktg.canonical import key
 from ktg.engine import train
 from ktg.errors import UserError
-from ktg.export import export_best
+from ktg.exporting.best import export_best
 from ktg.files import load, load_graph
 from ktg.spec import parse
 from ktg.tracking import MlflowTracker

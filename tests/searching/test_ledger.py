@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktg.canonical import key
-from ktg.search.ledger import Ledger
+from ktg.searching.ledger import Ledger
 from ktg.space import parse_space
 
 # Two equal nodes, gates open or cut: with n1 -> n0 cut only label -> n0 is left to train n0; with it open, each of the

@@ -19,8 +19,8 @@ from PIL import Image
 from ktg.canonical import key
 from ktg.errors import DataError, SpecError
 from ktg.files import loads
-from ktg.search.cluster import cluster
-from ktg.search.run import search
+from ktg.searching.cluster import cluster
+from ktg.searching.run import search
 from ktg.space import load_space, parse_space
 from ktg.spec import parse
 from ktg.tracking import MemoryTracker, find_experiment

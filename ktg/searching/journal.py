@@ -7,9 +7,9 @@ from typing import Any
 
 from ktg.drawing import draw
 from ktg.files import dumps
-from ktg.search.ledger import Entry, Ledger
-from ktg.search.outcome import Result
-from ktg.search.sampler import Values, label
+from ktg.searching.ledger import Entry, Ledger
+from ktg.searching.outcome import Result
+from ktg.searching.sampler import Values, label
 from ktg.spec import dump
 from ktg.spec.fields import write
 from ktg.tracking import RunState, Tracker

@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from ktg.data.places import cache_folder
-from ktg.search.cluster import check_address, cluster
-from ktg.search.feasible import check, one_by_one
-from ktg.search.journal import Journal
-from ktg.search.ledger import Entry, Ledger
-from ktg.search.outcome import Result, result_of
-from ktg.search.progress import Progress, headline
-from ktg.search.raytune import Deaths, Observer, Proposals, check_resources, scheduler, slots
+from ktg.searching.cluster import check_address, cluster
+from ktg.searching.feasible import check, one_by_one
+from ktg.searching.journal import Journal
+from ktg.searching.ledger import Entry, Ledger
+from ktg.searching.outcome import Result, result_of
+from ktg.searching.progress import Progress, headline
+from ktg.searching.raytune import Deaths, Observer, Proposals, check_resources, scheduler, slots
 from ktg.space import SearchSpace
 from ktg.tracking import Tracker
 
@@ -92,7 +92,7 @@ def _tune(proposals: Proposals, at_once: int, storage: Path) -> None:
     """Let Ray Tune drive the trials."""
     from ray import tune
 
-    from ktg.search.worker import Worker
+    from ktg.searching.worker import Worker
 
     space = proposals.ledger.space
     epochs = max(graph.train.epochs for graph in one_by_one(space))

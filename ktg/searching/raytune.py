@@ -10,7 +10,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from ktg.errors import SpecError
-from ktg.search.ledger import Entry, Ledger
+from ktg.searching.ledger import Entry, Ledger
 from ktg.spec import Search, dump
 
 METRIC = "val_accuracy"

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ktg.errors import UserError
-from ktg.search.cluster import QUIET, cluster, local_settings
+from ktg.searching.cluster import QUIET, cluster, local_settings
 
 
 @pytest.mark.parametrize(

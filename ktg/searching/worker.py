@@ -18,7 +18,7 @@ from ktg.data import Dataset, open_data
 from ktg.engine import Training
 from ktg.engine.checkpoint import read_checkpoint, write_checkpoint
 from ktg.errors import KtgError
-from ktg.search.feasible import image_spec
+from ktg.searching.feasible import image_spec
 from ktg.spec import Data, parse
 
 CHECKPOINT = "training.pt"

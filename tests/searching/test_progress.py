@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from ktg.search.ledger import Ledger
-from ktg.search.progress import PLAIN_EVERY_S, Progress, duration, headline
+from ktg.searching.ledger import Ledger
+from ktg.searching.progress import PLAIN_EVERY_S, Progress, duration, headline
 from ktg.space import SearchSpace, parse_space
 
 

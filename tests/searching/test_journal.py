@@ -4,9 +4,9 @@ import pytest
 
 from ktg.canonical import key
 from ktg.files import loads
-from ktg.search.journal import Journal, environment
-from ktg.search.ledger import Ledger
-from ktg.search.outcome import result_of
+from ktg.searching.journal import Journal, environment
+from ktg.searching.ledger import Ledger
+from ktg.searching.outcome import result_of
 from ktg.space import parse_space
 from ktg.spec import parse
 from ktg.tracking import MemoryRun, MemoryTracker

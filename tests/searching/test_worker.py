@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ktg.engine import train
-from ktg.search.worker import Worker, opened
+from ktg.searching.worker import Worker, opened
 from ktg.spec import Graph, dump, parse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
