@@ -1,3 +1,53 @@
 """AutoML for image classification on small data: search, train and export knowledge-transfer graphs."""
 
 __version__ = "0.1.0"
+
+# A plain name, which type checkers and editors take for the one of `typing`: `import ktg` is to load nothing at all.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ktg.api import (
+        check,
+        compare,
+        draw,
+        export,
+        load,
+        predict,
+        pretrain,
+        report,
+        search,
+        serve,
+        status,
+        stop,
+        train,
+        ui,
+    )
+
+__all__ = [
+    "check",
+    "compare",
+    "draw",
+    "export",
+    "load",
+    "predict",
+    "pretrain",
+    "report",
+    "search",
+    "serve",
+    "status",
+    "stop",
+    "train",
+    "ui",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import `ktg.api`, whose functions are the commands, when one is first asked for (PEP 562)."""
+    if name in __all__:
+        from ktg import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'ktg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ktg.errors import SpecError
-from ktg.spec import LABEL, Edge, Graph, Node, dump
+from ktg.spec import IMAGENET, LABEL, Edge, Graph, Node, SourceFile, dump
 from ktg.spec.fields import write
 
 Matrix = Sequence[Sequence[str]]
@@ -47,7 +47,12 @@ def check_taught(graph: Graph) -> None:
 
 def key(graph: Graph) -> str:
     """Return a SHA-256 (64 hex digits) that two graphs share exactly when their canonical forms are equal."""
-    return hashlib.sha256(_text(dump(canonical(graph))).encode()).hexdigest()
+    return form_key(canonical(graph))
+
+
+def form_key(form: Graph) -> str:
+    """Return the key of a graph that is in its canonical form already."""
+    return hashlib.sha256(_text(dump(form)).encode()).hexdigest()
 
 
 def canonical(graph: Graph) -> Graph:
@@ -59,19 +64,21 @@ def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     """Return the canonical graph, and the name there of each live node of `graph`."""
     alive = live(graph)
     edges = {pair: _effective(edge, pair) for pair, edge in open_edges(graph).items() if pair[1] in alive}
-    nodes = {name: _effective_node(graph.nodes[name]) for name in alive}
+    nodes = {name: _effective_node(graph, graph.nodes[name]) for name in alive}
     colours = [_text([write(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
     labels = [[_edge_text(edges.get((source, target))) for target in alive] for source in alive]
     order = [alive[i] for i in canonical_order(colours, labels)]
     names = {name: f"n{i}" for i, name in enumerate(order)}
     pairs = [(source, target) for target in order for source in (LABEL, *order) if (source, target) in edges]
     used = {graph.nodes[name].source for name in order}
+    published = {graph.nodes[name].model for name in order if graph.nodes[name].source == IMAGENET}
     form = Graph(
         data=graph.data,
         train=replace(graph.train, aggregate=_effective_aggregate(graph, pairs)),
         nodes={names[name]: nodes[name] for name in order},
         edges={(names.get(source, LABEL), names[target]): edges[source, target] for source, target in pairs},
-        sources={name: replace(file, origin=None) for name, file in sorted(graph.sources.items()) if name in used},
+        sources={name: _file(file) for name, file in sorted(graph.sources.items()) if name in used},
+        weights={name: _file(file) for name, file in sorted(graph.weights.items()) if name in published},
     )
     return form, names
 
@@ -161,9 +168,21 @@ def _effective(edge: Edge, pair: tuple[str, str]) -> Edge:
     return edge if edge.gate == "correct" else replace(edge, over="batch")
 
 
-def _effective_node(node: Node) -> Node:
-    """Return the node with one way to say that everything is unfrozen: from stage 0 is all of it."""
+def _effective_node(graph: Graph, node: Node) -> Node:
+    """Return the node with every field that does nothing there at its default, and one way to unfreeze everything."""
+    if node.frozen_epochs >= graph.train.epochs:
+        node = replace(node, unfreeze_every=None, layer_decay=1.0)
+    default = "basic" if graph.data.augment == "cutmix_or_mixup" else graph.data.augment
+    if node.augment == default:
+        node = replace(node, augment=None)
+    if (node.augment or default) == "none" or not (node.frozen_epochs or node.unfreeze_from):
+        node = replace(node, frozen_views=None)
     return replace(node, unfreeze_from=node.unfreeze_from or None)
+
+
+def _file(file: SourceFile) -> SourceFile:
+    """Return a file of weights without what is only said about it."""
+    return replace(file, origin=None, accuracy=None, labels=None)
 
 
 def _effective_aggregate(graph: Graph, pairs: Sequence[tuple[str, str]]) -> Any:

@@ -3,38 +3,46 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ktg.data import open_data, open_test
+from ktg.canonical import solo
 from ktg.drawing import draw
 from ktg.engine import Epoch, Training
+from ktg.engine.classical import HeadName, head_accuracy
 from ktg.files import dumps
+from ktg.sources.opening import open_data, open_test
 from ktg.spec import Graph, dump
-from ktg.tracking import Tracker
+from ktg.tracking import Tracker, ending
 
 OnEpoch = Callable[[int, Epoch, int], None]
 
 
 @dataclass(frozen=True)
 class SeedRun:
-    """One training: the target's accuracy in [0, 1] and cross-entropy in nats on the test split."""
+    """One training: the target's accuracy in [0, 1] and cross-entropy in nats on the test split.
+
+    Classical heads have no cross-entropy: not all of them give probabilities.
+    """
 
     seed: int
     accuracy: float
-    loss: float
+    loss: float | None
     train_s: float
 
 
 @dataclass(frozen=True)
 class Confirmed:
-    """The test results of a graph over its seeds."""
+    """The test results of a graph over its seeds; `first` is the training of the first, whose weights may be kept.
+
+    The first and not the best: to choose by the test split would spoil what is measured on it.
+    """
 
     runs: tuple[SeedRun, ...]
+    first: Training | None = None
 
     @property
     def mean(self) -> float:
@@ -74,24 +82,61 @@ def confirm(
     """
     dataset, test = open_data(graph.data, progress=decoding), open_test(graph.data, progress=decoding)
     first = graph.train.seed
-    graphs = [
-        dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=seed))
-        for seed in range(first, first + seeds)
-    ]
-    trainings = [Training(each, dataset, device=device, final=True) for each in graphs]
+    trainings = [Training(each, dataset, device=device, final=True) for each in _seeded(graph, seeds)]
     parent = tracker.start("train", params={"seeds": seeds}, tags={"kind": "train"})
     tracker.artifact(parent, "graph.yaml", dumps(dump(graph)))
     tracker.artifact(parent, "graph.svg", draw(graph))
-    with _ending(tracker, parent):
+    with ending(tracker, parent):
         times = [_train(training, tracker, parent, on_epoch) for training in trainings]
         scores = [training.test(test) for training in trainings]
         runs = [
             SeedRun(first + i, score.accuracy, score.loss, train_s)
             for i, (score, train_s) in enumerate(zip(scores, times, strict=True))
         ]
+        confirmed = Confirmed(tuple(runs), trainings[0])
+        tracker.log(parent, {"test_accuracy": confirmed.mean, "test_accuracy_std": confirmed.std or 0.0}, 0)
+    return confirmed
+
+
+def confirm_head(
+    graph: Graph,
+    head: HeadName,
+    seeds: int,
+    tracker: Tracker,
+    *,
+    device: torch.device | str | None = None,
+    decoding: Callable[[int, int], None] | None = None,
+) -> Confirmed:
+    """Fit a classical head to what the target's backbone makes of the images before any training, as `confirm` does.
+
+    Nothing is trained but the head, and nothing augmented; of the graph, only the data and the target's model, source
+    and input count.
+    """
+    dataset, test = open_data(graph.data, progress=decoding), open_test(graph.data, progress=decoding)
+    parent = tracker.start("head", params={"seeds": seeds, "head": head}, tags={"kind": "head"})
+    tracker.artifact(parent, "graph.yaml", dumps(dump(graph)))
+    with ending(tracker, parent):
+        runs = []
+        for each in _seeded(graph, seeds):
+            training = Training(solo(each, graph.target), dataset, device=device, final=True)
+            started = time.perf_counter()
+            train, unseen = (
+                (training.features(images), torch.from_numpy(images.labels)) for images in (training.images, test)
+            )
+            accuracy = head_accuracy(head, train, unseen, each.train.seed)
+            runs.append(SeedRun(each.train.seed, accuracy, None, time.perf_counter() - started))
         confirmed = Confirmed(tuple(runs))
         tracker.log(parent, {"test_accuracy": confirmed.mean, "test_accuracy_std": confirmed.std or 0.0}, 0)
     return confirmed
+
+
+def _seeded(graph: Graph, seeds: int) -> list[Graph]:
+    """Return the graph with as many seeds, from its own on."""
+    first = graph.train.seed
+    return [
+        dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=seed))
+        for seed in range(first, first + seeds)
+    ]
 
 
 def _train(training: Training, tracker: Tracker, parent: str, on_epoch: OnEpoch | None) -> float:
@@ -99,20 +144,9 @@ def _train(training: Training, tracker: Tracker, parent: str, on_epoch: OnEpoch 
     started = time.perf_counter()
     seed = training.graph.train.seed
     run = tracker.start(f"seed {seed}", parent=parent, params={"seed": seed}, tags={"kind": "train"})
-    with _ending(tracker, run):
+    with ending(tracker, run):
         for epoch in training:
             tracker.log(run, epoch.metrics(), epoch.number)
             if on_epoch is not None:
                 on_epoch(seed, epoch, training.graph.train.epochs)
     return time.perf_counter() - started
-
-
-@contextmanager
-def _ending(tracker: Tracker, run: str) -> Iterator[None]:
-    """End a run: finished, or failed with the reason. An interrupted one is ended by the tracker's own close."""
-    try:
-        yield
-    except Exception as error:
-        tracker.end(run, "failed", {"reason": str(error)})
-        raise
-    tracker.end(run, "finished")

@@ -41,6 +41,10 @@ class WeightsError(UserError):
     """Pretrained weights that are missing, unreadable, or belong to another architecture."""
 
 
+class MissingSourceError(SpecError, WeightsError):
+    """A source that has no weights for a node's model, or none that can be had now. Another source may have some."""
+
+
 class TrainingError(KtgError):
     """Training that cannot go on (a loss that is not finite); the command line exits with 1."""
 

@@ -9,14 +9,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ktg.atomic import replacing
-from ktg.errors import SpecError, did_you_mean, show
+from ktg.errors import SpecError, WeightsError, did_you_mean, show
 from ktg.spec import Graph, parse
 
 LARGEST_BYTES = 1_000_000
@@ -25,6 +25,7 @@ DEEPEST = 50
 _FLOW_WIDTH = 110
 _SUFFIXES = (".yaml", ".yml")
 _WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+_HOLE_WORDS = ("choice", "affinity", "among")  # what may stand between a key and the paths under it
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -80,19 +81,22 @@ def load_graph(path: Path) -> Graph:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the file's name in front of any SpecError raised inside; its dotted `path` stays as it is."""
+def naming(path: Path | str) -> Iterator[None]:
+    """Put a file's name or address before any SpecError or WeightsError raised inside; its `path` stays as it is."""
     try:
         yield
     except SpecError as error:
-        raise SpecError(error.path, error.problem, error.file or str(path)) from error
+        raise type(error)(error.path, error.problem, error.file or str(path)) from error
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a graph or space in which relative paths start at `base`, the folder of its file.
 
-    These are `data.path`, the `path` of every source, and a node's `source` where it is a file and not a name: it
-    starts with `.`, `/` or `~`, or ends like a file of weights. The options of a hole are treated alike.
+    These are `data.path`, the `path` and `labels` of every source, the files in `weights`, and a node's `source` where
+    it is a file and not a name: it starts with `.`, `/` or `~`, or ends like a file of weights. The options of a hole
+    are treated alike.
     """
 
     def lengthen(path: str) -> str:
@@ -102,14 +106,17 @@ def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def relative_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Return a graph or space for a file in the folder `base`: absolute paths inside it start with `./` there.
+    """Return a graph or space for a file in the folder `base`: absolute paths become relative to it, as `./` or `../`.
 
-    `absolute_paths` with the same `base` restores them; a folder that holds the file and its data can be moved.
+    `absolute_paths` with the same `base` restores them; a folder that holds the file and its data can be moved. A path
+    that shares nothing with `base` but the root of the file system stays absolute.
     """
 
     def shorten(path: str) -> str:
-        inside = Path(path).is_absolute() and Path(path).is_relative_to(base)
-        return f"./{Path(path).relative_to(base)}" if inside else path
+        if not Path(path).is_absolute() or os.path.commonpath([path, base]) == Path(path).anchor:
+            return path
+        relative = os.path.relpath(path, base)
+        return relative if relative.startswith("../") else f"./{relative}"
 
     return _change_paths(raw, shorten)
 
@@ -136,20 +143,27 @@ def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[
     def change_source(source: str) -> str:
         return source if source in names or not _is_file_name(source) else change(source)
 
-    changes = {"data": ("path", change), "sources": ("path", change), "nodes": ("source", change_source)}
-    return {
+    changes = {
+        "data": (("path",), change),
+        "sources": (("path", "labels"), change),
+        "nodes": (("source",), change_source),
+    }
+    changed = {
         section: _mapped(value, "", *changes[section]) if section in changes else value
         for section, value in raw.items()
     }
+    if isinstance(files := raw.get("weights"), Mapping):  # by model, each a path or a mapping that has one
+        changed["weights"] = {model: _mapped(file, "path", ("path", "labels"), change) for model, file in files.items()}
+    return changed
 
 
-def _mapped(value: Any, key: str, wanted: str, change: Callable[[str], str]) -> Any:
-    """Return `value` with every text under the key `wanted` changed, also where it is an option of a hole."""
+def _mapped(value: Any, key: str, wanted: Collection[str], change: Callable[[str], str]) -> Any:
+    """Return `value` with every text under the keys `wanted` changed, also where it is an option of a hole."""
     if isinstance(value, Mapping):
-        return {k: _mapped(v, key if k == "choice" else k, wanted, change) for k, v in value.items()}
+        return {k: _mapped(v, key if k in _HOLE_WORDS else k, wanted, change) for k, v in value.items()}
     if isinstance(value, list):
         return [_mapped(item, key, wanted, change) for item in value]
-    return change(value) if isinstance(value, str) and value and key == wanted else value
+    return change(value) if isinstance(value, str) and value and key in wanted else value
 
 
 def _is_file_name(source: str) -> bool:

@@ -25,13 +25,13 @@ def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def ce(log_q: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy (B,) of log-probabilities (B, C) with integer labels (B,).
+    """Return the cross-entropy (B,) of log-probabilities (B, C) with labels, int64 (B,) or probabilities (B, C).
 
     `smoothing` mixes the label with the uniform distribution (Szegedy et al., "Rethinking the Inception Architecture
     for Computer Vision", CVPR 2016).
     """
-    hard = -log_q.gather(1, labels[:, None]).squeeze(1)
-    return hard if smoothing == 0.0 else (1 - smoothing) * hard - smoothing * log_q.mean(dim=1)
+    plain = -log_q.gather(1, labels[:, None]).squeeze(1) if labels.ndim == 1 else -(labels * log_q).sum(dim=1)
+    return plain if smoothing == 0.0 else (1 - smoothing) * plain - smoothing * log_q.mean(dim=1)
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ktg.spec import Data, Edge, Node, Search, SourceFile, Train
+from ktg.spec.affinity import DEFAULT_SCORE, KEEP, NEED_MORE, ScoreName
 from ktg.spec.fields import type_hints
 from ktg.spec.parse import FORMAT_VERSION
 
@@ -44,6 +45,11 @@ def json_schema(kind: Literal["graph", "space"]) -> Schema:
         "data": _entry("Data", space),
         "train": _entry("Train", space),
         "sources": {"type": "object", "patternProperties": {f"^{_NAME}$": _entry("SourceFile", space)}},
+        "weights": {
+            "type": "object",
+            "description": "Files that stand for `source: imagenet`, by model: a path, or a mapping as in `sources`.",
+            "additionalProperties": {"anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/SourceFile"}]},
+        },
         "nodes": {"type": "object", "minProperties": 1, "patternProperties": {f"^{_NAME}$": _entry("Node", space)}},
         "edges": {
             "type": "object",
@@ -94,6 +100,8 @@ def _record(name: str, kind: type, holes: bool) -> Schema:
     properties = {field.name: _field(field, hints[field.name], holes) for field in dataclasses.fields(kind)}
     if name in _LOSSES:
         properties["loss"] = {"allOf": [properties["loss"], _loss(name, holes)]}
+    if name == "Node" and holes:
+        properties["source"]["anyOf"].append(_affinity())
     required = [] if name in _LOSSES else [field.name for field in dataclasses.fields(kind) if _has_no_default(field)]
     schema: Schema = {
         "description": (kind.__doc__ or "").partition("\n")[0],
@@ -117,7 +125,7 @@ def _field(field: dataclasses.Field[Any], hint: Any, holes: bool) -> Schema:
     value = _value(hint, field.metadata["bounds"])
     if holes:
         entries = {"anyOf": [_SCALARS, _choice(_SCALARS), *_ranges("number")]}
-        own = {**value, "additionalProperties": entries} if "additionalProperties" in value else value
+        own = {**value, "additionalProperties": entries} if value.get("additionalProperties") else value
         value = {"anyOf": [own, _choice(value), *_ranges(value.get("type", ""))]}
     schema: Schema = {"description": field.metadata["doc"], **value}
     if not _has_no_default(field):
@@ -140,6 +148,8 @@ def _value(hint: Any, bounds: Mapping[str, float]) -> Schema:
     if origin is tuple:
         item = _value(get_args(hint)[0], bounds)
         return {"anyOf": [{"type": "array", "items": item}, item]}
+    if dataclasses.is_dataclass(hint):
+        return _record(hint.__name__, hint, holes=False)  # type: ignore[union-attr,arg-type]
     if origin is not None and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": _SCALARS}
     text: Schema = {"minLength": 1} if hint is str else {}
@@ -153,6 +163,35 @@ def _choice(option: Schema) -> Schema:
         "type": "object",
         "properties": {"choice": options},
         "required": ["choice"],
+        "additionalProperties": False,
+    }
+
+
+def _affinity() -> Schema:
+    scores = [name for name in get_args(ScoreName) if name not in NEED_MORE]
+    among = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string", "minLength": 1}}
+    properties = {
+        "among": {"description": "The sources to choose from; zoo/* stands for all of the zoo.", **among},
+        "keep": {"description": "How many are kept: the best.", "type": "integer", "minimum": 1, "default": KEEP},
+        "score": {"description": "The score that says which.", "enum": scores, "default": DEFAULT_SCORE},
+        "prior": {
+            "description": "Keep all, and draw the better ones more often, instead of `keep`.",
+            "type": "boolean",
+            "default": False,
+        },
+    }
+    return {
+        "description": "A hole: one of the sources that suit the data best, measured before the search.",
+        "type": "object",
+        "properties": {
+            "affinity": {
+                "type": "object",
+                "properties": properties,
+                "required": ["among"],
+                "additionalProperties": False,
+            }
+        },
+        "required": ["affinity"],
         "additionalProperties": False,
     }
 

@@ -38,4 +38,4 @@ if [[ $(command -v ktg) != "$PWD/.venv/bin/ktg" || $caller != "$PWD" ]]; then
     printf '\nTo use ktg in this shell, type first:\n  cd %q && source .venv/bin/activate\n' "$PWD"
 fi
 echo
-.venv/bin/ktg export quickstart -o best.yaml
+.venv/bin/ktg export quickstart -o best.yaml --force

@@ -57,9 +57,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests' caches out of the user's."""
+    """Keep the tests' caches and zoo out of the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KTG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("KTG_ZOO", str(tmp_path_factory.mktemp("zoo")))
         yield
 
 
@@ -89,3 +90,72 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained graph and its target's model file, as `ktg export --weights` writes it."""
+
+    file: Path
+    graph: Any
+    training: Any
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 20 small photographs of two classes for training, and 8 for each other split, of several forms."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("photos")
+    for split, count in (("train", 20), ("val", 8), ("test", 8)):
+        for number in range(count):
+            name, bright = (("night", 60), ("noon", 150))[number % 2]
+            pixels = random.integers(bright, bright + 80, (20 + number, 28, 3)).astype(np.uint8)
+            file = root / split / name / f"{number}.{('png', 'jpg', 'webp')[number % 3]}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Two small networks that teach each other, trained on `photos`, seen at another size than they are kept at."""
+    import torch
+
+    from ktg.exporting.trained import retrain, write_weights
+    from ktg.files import load_graph
+
+    folder = tmp_path_factory.mktemp("trained")
+    file = graph_file(
+        folder / "graph.yaml",
+        photos,
+        data={"size": 16, "batch_size": 8},
+        nodes={"n0": {"model": "resnet8", "input_size": 12}, "n1": {"model": "resnet14"}},
+    )
+    graph = load_graph(file)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    training, accuracies = retrain(graph, device="cpu")
+    torch.set_num_threads(threads)
+    write_weights(folder / "model.safetensors", graph, training, accuracies, all_nodes=True)
+    return Trained(folder / "model.safetensors", graph, training)
+
+
+@pytest.fixture(scope="session")
+def everything(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The folder with all forms of the trained model, and what `deliver` says of them."""
+    from types import SimpleNamespace
+
+    from ktg.exporting.deliver import deliver
+    from ktg.exporting.formats import Formats
+
+    folder = tmp_path_factory.mktemp("forms")
+    formats = Formats(
+        onnx=folder / "model.onnx",
+        torch_export=folder / "model.pt2",
+        int8=folder / "small.onnx",
+        card=folder / "README.md",
+    )
+    delivered = deliver(str(trained.file), "", output=folder / "graph.yaml", formats=formats)
+    return SimpleNamespace(folder=folder, delivered=delivered)

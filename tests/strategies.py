@@ -4,20 +4,30 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from ktg.spec import GATES, LABEL, Data, Edge, Graph, Node, SourceFile, Train
+from ktg.spec import FORMULAS, GATES, LABEL, Data, Edge, Formula, Graph, Node, SourceFile, Train
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True).filter(lambda name: name not in (LABEL, "any"))
 positive = st.floats(1e-6, 100)
 texts = st.text(min_size=1).filter(lambda text: "\0" not in text)
 scalars = texts | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
 
-datas = st.builds(
+formulas = st.builds(
+    Formula,
+    classes=st.integers(2, 1000),
+    instances=st.none() | st.integers(1, 1000),
+    scale=st.none() | st.sampled_from([0.1, 0.4]),
+    patch=st.none() | st.booleans(),
+)
+_found = st.builds(
     Data,
     name=st.sampled_from(["digits", "cifar100"]),
     size=st.none() | st.integers(4, 64),
     val_fraction=st.floats(0.05, 0.5),
+    only=st.none() | st.lists(texts, min_size=2, max_size=3).map(tuple),
     augment=st.sampled_from(["none", "basic"]),
 )
+_drawn = st.builds(Data, name=st.sampled_from(FORMULAS), formula=st.none() | formulas)
+datas = _found | _drawn
 trains = st.builds(
     Train,
     epochs=st.integers(10, 200),
@@ -42,9 +52,12 @@ def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
         model=st.sampled_from(["resnet8", "resnet20", "resnet18"]),
         source=st.sampled_from(["none", "imagenet", *source_names]),
         model_args=st.dictionaries(texts, scalars, max_size=2),
+        augment=st.none() | st.sampled_from(["randaugment", "pspnet"]),
         frozen_epochs=st.integers(0, 5),
         unfreeze_from=st.none() | st.integers(1, 3) | st.floats(0.1, 0.9),
+        unfreeze_every=st.none() | st.integers(1, 3),
         backbone_lr_scale=st.sampled_from([1.0, 0.1]),
+        layer_decay=st.sampled_from([1.0, 0.75]),
         optimizer=st.none() | st.sampled_from(["sgd", "adamw"]),
         lr=st.none() | positive,
     )
@@ -75,6 +88,7 @@ def graphs(draw: st.DrawFn, max_nodes: int = 4) -> Graph:
         nodes={name: draw(nodes(tuple(files))) for name in order},
         edges={pair: draw(edges(pair[0])) for pair in chosen},
         sources=files,
+        weights=draw(st.dictionaries(st.sampled_from(["resnet20", "resnet18"]), sources)),
         provenance=draw(st.dictionaries(texts, scalars, max_size=2)),
     )
 

@@ -124,6 +124,9 @@ def test_one_changed_gate_is_seen_exactly_when_it_matters(data, graph):
 SEEN = {
     "a node's field": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], frozen_epochs=1)}),
     "what is unfrozen": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], unfreeze_from=1)}),
+    "a node's views": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], augment="none")}),
+    "what thaws when": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], unfreeze_every=1)}),
+    "layer decay": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], layer_decay=0.5)}),
     "the target's field": lambda g: replace(g, nodes={**g.nodes, "n0": replace(g.nodes["n0"], lr=0.3)}),
     "model arguments": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], model_args={"a": 1})}),
     "temperature between nodes": lambda g: changed_edge(g, ("n1", "n0"), temperature=2.0),
@@ -140,6 +143,7 @@ UNSEEN = {
     "temperature of cross-entropy": lambda g: changed_edge(g, (LABEL, "n0"), temperature=2.0),
     "correct from the label": lambda g: changed_edge(g, (LABEL, "n0"), gate="correct", over="kept"),
     "over at other gates": lambda g: changed_edge(g, ("n1", "n0"), over="kept"),
+    "the views of the data": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], augment="basic")}),
     "everything unfrozen": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], unfreeze_from=0)}),
     "provenance": lambda g: replace(g, provenance={"run": "abc"}),
     "unused sources": lambda g: replace(g, sources={**g.sources, "t": SourceFile(path="/b")}),
@@ -157,6 +161,48 @@ def test_fields_count_where_they_do_something(what):
     graph = graph_of(edges, sources={"s": {"path": "/a"}})
     graph = replace(graph, nodes={**graph.nodes, "n0": replace(graph.nodes["n0"], source="s")})
     assert (key((SEEN | UNSEEN)[what](graph)) == key(graph)) == (what in UNSEEN)
+
+
+def test_a_file_that_stands_for_imagenet_counts_where_a_live_node_starts_from_it():
+    graph = graph_of({"label -> n0": "through"}, ("n0",))
+
+    def form(source, model="resnet8", **file):
+        node = replace(graph.nodes["n0"], source=source)
+        return key(replace(graph, nodes={"n0": node}, weights={model: SourceFile(**{"path": "a.pth", **file})}))
+
+    plain = key(replace(graph, nodes={"n0": replace(graph.nodes["n0"], source="imagenet")}))
+    assert form("none") == key(graph)
+    assert form("imagenet", "resnet20") == plain
+    assert len({plain, form("imagenet"), form("imagenet", path="b.pth"), form("imagenet", mean=(0.5,))}) == 4
+    assert form("imagenet", origin="a friend") == form("imagenet")
+
+
+def test_how_a_backbone_thaws_does_nothing_where_it_never_does():
+    graph = graph_of({"label -> n0": "through"}, ("n0",), train={"epochs": 3})
+    frozen = replace(graph.nodes["n0"], frozen_epochs=3)
+    keys = {
+        key(replace(graph, nodes={"n0": replace(frozen, **fields)}))
+        for fields in ({}, {"unfreeze_every": 1}, {"layer_decay": 0.5})
+    }
+    assert len(keys) == 1
+
+
+def test_fixed_views_count_only_while_something_is_frozen_and_augmented():
+    graph = graph_of({"label -> n0": "through"}, ("n0",))
+
+    def same(augment, **fields):
+        data, node = Data(name="digits", augment=augment), replace(graph.nodes["n0"], **fields)
+        one = replace(graph, data=data, nodes={"n0": node})
+        return key(one) == key(replace(one, nodes={"n0": replace(node, frozen_views=2)}))
+
+    assert same("basic") and same("none", frozen_epochs=2)
+    assert not same("basic", frozen_epochs=2) and not same("basic", unfreeze_from=4)
+
+
+def test_what_is_mixed_are_basic_views():
+    graph = graph_of({"label -> n0": "through"}, ("n0",), data={"name": "digits", "augment": "cutmix_or_mixup"})
+    basic, none = (replace(graph, nodes={"n0": Node(model="resnet8", augment=view)}) for view in ("basic", "none"))
+    assert key(basic) == key(graph) != key(none)
 
 
 def test_aggregate_of_one_teacher_does_nothing():

@@ -1,16 +1,20 @@
 """The last word on a graph: several seeds, all but the test split to train on, and that split scored once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from command import graph_file
 
 from ktg import confirm as module
-from ktg.confirm import Confirmed, SeedRun, confirm
-from ktg.data import open_data, open_test
+from ktg.confirm import Confirmed, SeedRun, confirm, confirm_head
+from ktg.data import Images, open_data, open_test
+from ktg.data.augment import to_float
 from ktg.engine import Training
 from ktg.errors import SpecError, TrainingError
 from ktg.files import load_graph
+from ktg.models.head import split_forward
 from ktg.spec import Graph
 from ktg.tracking import MemoryTracker
 
@@ -90,3 +94,24 @@ def test_one_seed_has_no_deviation():
     confirmed = Confirmed((SeedRun(0, 0.5, 0.1, 1.0),))
     assert confirmed.std is None
     assert confirmed.summary() == "50.00 % (n = 1)"
+
+
+def test_a_classical_head_sees_the_targets_untrained_features_and_the_final_splits(graph):
+    confirmed = confirm_head(graph, "logistic", 2, MemoryTracker(), device="cpu")
+    assert [(run.seed, run.loss) for run in confirmed.runs] == [(3, None), (4, None)]
+    dataset, test = open_data(graph.data), open_test(graph.data)
+    training = Training(graph, dataset, device="cpu", final=True)
+    assert len(training.images) == len(dataset.train) + len(dataset.val)
+    (features,), _ = split_forward(training.target.eval(), to_float(batch(test)))
+    torch.testing.assert_close(training.features(test), features)
+    assert confirmed.runs[0].accuracy > 0.7  # even of random features
+
+
+def test_a_network_without_a_head_of_its_own_gives_no_features(graph):
+    node = replace(graph.nodes["n0"], model="deit_tiny_distilled_patch16_224", input_size=32)
+    with pytest.raises(SpecError, match=r"nodes.n0.model: deit_tiny_distilled_patch16_224 has no head of its own"):
+        confirm_head(replace(graph, nodes={"n0": node}), "svm", 1, MemoryTracker(), device="cpu")
+
+
+def batch(images: Images) -> torch.Tensor:
+    return torch.from_numpy(images.read(range(len(images)))).permute(0, 3, 1, 2)

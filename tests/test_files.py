@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs
 
-from ktg.errors import SpecError
+from ktg.errors import MissingSourceError, SpecError, WeightsError
 from ktg.files import LARGEST_BYTES, absolute_paths, dumps, load, load_graph, loads, naming, relative_paths, save
 from ktg.spec import dump, parse
 
@@ -229,6 +229,14 @@ def test_naming_keeps_an_inner_file():
     assert str(caught.value) == "inner.yaml:3: is empty"
 
 
+def test_naming_puts_the_file_before_errors_of_weights_too():
+    with pytest.raises(WeightsError, match=r"^outer\.yaml: a\.pth: is empty$"), naming(Path("outer.yaml")):
+        raise WeightsError("a.pth: is empty")
+    with pytest.raises(MissingSourceError) as caught, naming(Path("outer.yaml")):
+        raise MissingSourceError("nodes.n0.source", "nobody has it")
+    assert str(caught.value) == "outer.yaml: nodes.n0.source: nobody has it"
+
+
 def test_load_graph_reads_from_any_folder(tmp_path, monkeypatch):
     (tmp_path / "g.yaml").write_text(GRAPH.replace("name: cifar100", "path: images"))
     monkeypatch.chdir(tmp_path)
@@ -239,6 +247,7 @@ def test_relative_paths_start_at_the_file():
     raw = {
         "data": {"path": {"choice": ["images", "/data/images", "~/images"]}},
         "sources": {"mine": {"path": "weights/a.pth"}, "v1.pth": {"path": "b.pth"}},
+        "weights": {"resnet18": "r.pth", "timm/vit": {"path": "v.pth", "origin": "me"}, "none": None},
         "nodes": {
             "n0": {"model": "path.pth", "source": "mine"},
             "n1": {"choice": [{"model": "a", "source": "c.safetensors"}, {"model": "a", "source": "imagenet"}]},
@@ -249,6 +258,7 @@ def test_relative_paths_start_at_the_file():
     assert absolute_paths(raw, Path("/base")) == {
         "data": {"path": {"choice": ["/base/images", "/data/images", str(Path.home() / "images")]}},
         "sources": {"mine": {"path": "/base/weights/a.pth"}, "v1.pth": {"path": "/base/b.pth"}},
+        "weights": {"resnet18": "/base/r.pth", "timm/vit": {"path": "/base/v.pth", "origin": "me"}, "none": None},
         "nodes": {
             "n0": {"model": "path.pth", "source": "mine"},
             "n1": {"choice": [{"model": "a", "source": "/base/c.safetensors"}, {"model": "a", "source": "imagenet"}]},

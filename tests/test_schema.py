@@ -23,6 +23,7 @@ data:  {name: cifar100, val_fraction: 0.2, batch_size: 64, augment: basic}
 train: {epochs: 200, optimizer: sgd, lr: 0.1, seed: 0, milestones: [60, 120]}
 sources:
   mine: {path: a.pth, mean: [0.5, 0.5, 0.5], origin: my own}
+weights: {resnet18: r.pth, timm/resnet34: {path: s.safetensors, mean: 0.5}}
 nodes:
   n0: {model: resnet32, source: none, model_args: {width: 2}}
   n1: {model: wide_resnet28_2, source: imagenet, frozen_epochs: 5, unfreeze_from: 0.65, backbone_lr_scale: 0.1}
@@ -78,6 +79,7 @@ MISTAKES = {
     "no data": lambda raw: raw.update(data={}),
     "an unknown version": lambda raw: raw.update(version=2),
     "a source without a file": lambda raw: raw.update(sources={"a": {}}),
+    "weights without a file": lambda raw: raw.update(weights={"resnet18": {"mean": 0.5}}),
     "an empty choice": lambda raw: raw["train"].update(lr={"choice": []}),
     "a hole with a bad option": lambda raw: raw["train"].update(lr={"choice": [0.1, "a"]}),
     "an unknown hole": lambda raw: raw["train"].update(lr={"range": [0.1, 0.2]}),

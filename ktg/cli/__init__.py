@@ -6,13 +6,23 @@ import click
 
 from ktg import __version__
 from ktg.cli.affinity import affinity
+from ktg.cli.build import build
 from ktg.cli.check import check
+from ktg.cli.compare import compare
+from ktg.cli.data import data
 from ktg.cli.export import export
 from ktg.cli.graph import graph
+from ktg.cli.predict import predict
+from ktg.cli.pretrain import pretrain
+from ktg.cli.report import report
 from ktg.cli.search import search
+from ktg.cli.serve import serve
 from ktg.cli.source import source
+from ktg.cli.status import status
+from ktg.cli.status import stop as stop_search
 from ktg.cli.train import train
 from ktg.cli.ui import ui
+from ktg.cli.zoo import zoo
 from ktg.errors import KtgError, UserError
 
 
@@ -34,8 +44,27 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (search, export, train, check, graph, affinity, source, ui):
+for _command in (
+    search,
+    status,
+    stop_search,
+    export,
+    report,
+    compare,
+    train,
+    predict,
+    serve,
+    check,
+    data,
+    graph,
+    affinity,
+    source,
+    zoo,
+    ui,
+):
     commands.add_command(_command)
+source.add_command(pretrain)
+zoo.add_command(build)
 
 
 def main() -> None:

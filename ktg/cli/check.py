@@ -2,25 +2,29 @@
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ktg.cli.load import checked_graph, checked_space
-from ktg.cli.options import as_json, print_json
+from ktg.cli.options import as_json, imagenet_files, missing_sources, print_json
 from ktg.files import load, naming
-from ktg.models.names import locate_file
 from ktg.space import SearchSpace, is_space
 from ktg.spec import Data, Graph
+
+if TYPE_CHECKING:
+    from ktg.searching.supply import Missing
 
 
 @click.command(epilog="Example: ktg check search_spaces/quickstart.yaml")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of search spaces instead, for an editor.")
+@imagenet_files("--weights", "--imagenet")
+@missing_sources
 @as_json
-def check(file: Path | None, schema: bool, as_json: bool) -> None:
+def check(file: Path | None, schema: bool, imagenet: dict[str, str], missing_sources: "Missing", as_json: bool) -> None:
     """Check a space, a graph, a folder or an .npz of images, and say what it would cost."""
     if schema:
         from ktg.schema import json_schema
@@ -29,7 +33,7 @@ def check(file: Path | None, schema: bool, as_json: bool) -> None:
         return
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
-    found = describe(file)
+    found = describe(file, imagenet, missing_sources)
     if as_json:
         print_json(found)
         return
@@ -39,69 +43,40 @@ def check(file: Path | None, schema: bool, as_json: bool) -> None:
             click.echo(f"  {key:<10} {count}")
 
 
-def describe(file: Path) -> dict[str, Any]:
+def describe(file: Path, imagenet: Mapping[str, str], missing_sources: "Missing" = "stop") -> dict[str, Any]:
     """Return what a file or folder is, in plain data; raise UserError for anything wrong with it."""
     if file.is_dir() or file.suffix == ".npz":
         return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
     if is_space(load(file)):
-        from ktg.searching.feasible import one_by_one
-
-        space = checked_space(file)
-        graph = space.bind(space.default())
-        found = {"kind": "search space"} | describe_space(space, graph) | describe_data(graph.data)
-        graphs = one_by_one(space)
-    else:
-        graph = checked_graph(file)
-        found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
-        graphs = iter([graph])
+        return {"kind": "search space"} | check_space(file, imagenet, missing_sources)
+    graph = checked_graph(file, imagenet)
+    found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
     with naming(file):
-        check_needs(graphs, final="graphs" not in found)
+        check_weights(graph)
     return found
 
 
-def check_needs(graphs: Iterable[Graph], *, final: bool) -> None:
-    """Raise UserError for a batch that is too large, and for a weights file that is not for its model.
+def check_space(file: Path, imagenet: Mapping[str, str], missing_sources: "Missing") -> dict[str, Any]:
+    """Return what a search space is, and what a search would do without for want of weights."""
+    from ktg.searching.supply import supplied
 
-    final: the graphs are to be trained by `ktg train`, on the training and validation splits together.
-    torch is imported only if there is such a file, to read it.
+    space = checked_space(file, imagenet)
+    with naming(file):
+        found = supplied(space, missing_sources)
+    graph = found.space.bind(found.space.default())
+    described = describe_space(found.space, graph) | describe_data(graph.data)
+    return described | ({"without": found.changes} if found.changes else {})
+
+
+def check_weights(graph: Graph) -> None:
+    """Raise UserError for a batch that is too large, and for weights that `ktg train` could not have.
+
+    torch is imported only if a node has weights.
     """
-    from ktg.data import check_batch
-    from ktg.searching.feasible import image_spec
+    from ktg.searching.feasible import check_graphs, counted
 
-    counts = functools.cache(training_images)
-    seen: set[object] = set()
-    for graph in graphs:
-        found = counts(image_spec(graph.data), final)
-        if found is not None:
-            check_batch(graph.data, found[1])
-        for name, node in graph.nodes.items():
-            file = locate_file(node.source, graph.sources, f"nodes.{name}.source")
-            network = (file, node.model, tuple(node.model_args.items()), node.input_size)
-            if file is not None and network not in seen:
-                seen.add(network)
-                check_file(graph, name, classes=found[0] if found else 2)
-
-
-def training_images(data: Data, final: bool) -> tuple[int, int] | None:
-    """Return the number of classes and of images to train on; None where the data set is not on this machine yet."""
-    from ktg.data import summary
-
-    found = summary(data)
-    if found is None:
-        return None
-    merged = final and data.per_class is None
-    return len(found.classes), sum(found.counts["train"]) + (sum(found.counts["val"]) if merged else 0)
-
-
-def check_file(graph: Graph, name: str, *, classes: int) -> None:
-    """Raise WeightsError unless a node's file of weights can be read and fits its model."""
-    from ktg.models.architecture import usual_size
-    from ktg.models.source import check_weights
-
-    node = graph.nodes[name]
-    # The images' own size is known only once they are opened; of no model does it change the shapes of the weights.
-    side = graph.data.size or usual_size(node.model)
-    check_weights(node, graph.sources, classes=classes, image_size=side, where=f"nodes.{name}")
+    for fault in check_graphs([graph], functools.partial(counted, final=True)).values():
+        raise fault
 
 
 def describe_graph(graph: Graph) -> dict[str, Any]:
@@ -128,11 +103,20 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
     expected = round(search.trials * expected_epochs(space, epochs)) + full
     return {
         "holes": len(space.holes),
+        **describe_affinity(space),
         "graphs": f"{size:,}" if size is not None else "a continuum",
         "trials": search.trials,
         "cost": f"about {expected} epochs of up to {len(graph.nodes)} networks, "
         f"{search.trials * epochs + full} if none were stopped early",
     }
+
+
+def describe_affinity(space: SearchSpace) -> dict[str, Any]:
+    """Return how many candidates would be measured before the first trial; nothing if there is no affinity hole."""
+    from ktg.space.among import candidates
+
+    found = {name: f"{len(pairs)} candidates" for name, pairs in candidates(space).items()}
+    return {"affinity": {"before": "the first trial, by one pass over training images each", **found}} if found else {}
 
 
 def expected_epochs(space: SearchSpace, epochs: int) -> float:
@@ -150,7 +134,7 @@ def expected_epochs(space: SearchSpace, epochs: int) -> float:
 
 def describe_data(data: Data) -> dict[str, Any]:
     """Return the number of images in each class and split, without decoding any."""
-    from ktg.data import summary
+    from ktg.sources.opening import summary
 
     found = summary(data)
     if found is None:

@@ -1,16 +1,25 @@
 """Loads a graph or a search space for a command, with every name in it checked."""
 
+import dataclasses
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from ktg.errors import SpecError, UserError
+from ktg.errors import SpecError, UserError, did_you_mean
 from ktg.files import load, load_graph, naming
-from ktg.models.names import check_model, check_source
+from ktg.models.names import check_model, check_source, check_stand_ins, zoo_sources
 from ktg.space import SearchSpace, is_space, load_space
-from ktg.spec import Graph
+from ktg.spec import Data, Graph, SourceFile
+from ktg.spec.parse import read_weights
+
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def checked_graph(path: Path) -> Graph:
-    """Return the graph in a file; raise SpecError for a search space, an unknown name, or an untaught target."""
+def checked_graph(path: Path, imagenet: Mapping[str, str] = NONE) -> Graph:
+    """Return the graph in a file; raise SpecError for a search space, an unknown name, or an untaught target.
+
+    imagenet: by model, files that stand for `source: imagenet`, besides those in the file's `weights`.
+    """
     from ktg.canonical import check_taught
 
     if is_space(load(path)):
@@ -19,23 +28,41 @@ def checked_graph(path: Path) -> Graph:
         )
     graph = load_graph(path)
     with naming(path):
+        check_files(graph.weights, imagenet, graph.imagenet_models)
+        graph = dataclasses.replace(graph, weights={**graph.weights, **read_weights(imagenet)})
         check_names(graph)
+        for name, node in graph.nodes.items():
+            check_source(node.source, graph.sources_for(node.model), f"nodes.{name}.source", model=node.model)
         check_taught(graph)
     return graph
 
 
-def checked_space(path: Path) -> SearchSpace:
-    """Return the search space in a file; raise SpecError for a graph without holes, or any option that is wrong."""
+def checked_space(path: Path, imagenet: Mapping[str, str] = NONE) -> SearchSpace:
+    """Return the search space in a file; raise SpecError for a graph without holes, or any option that is wrong.
+
+    Whether a source has weights for each model is not asked here. imagenet: see `checked_graph`.
+    """
     from ktg.searching.feasible import check_data_holes, one_by_one
 
-    space = load_space(path, check_names)
+    space = load_space(path, check_names, zoo_sources)
     if not space.holes:
         raise SpecError("", "has no holes to search; give a graph to `ktg train`", str(path))
     with naming(path):
         check_data_holes(space)
+        models: set[str] = set()
         for graph in one_by_one(space):
             check_names(graph)
-    return space
+            models |= graph.imagenet_models
+        files = space.template.get("weights", {})
+        check_files(read_weights(files), imagenet, models)
+    with_files = {"weights": {**files, **imagenet}} if imagenet else {}
+    return dataclasses.replace(space, template={**space.template, **with_files})
+
+
+def check_files(own: Mapping[str, SourceFile], given: Mapping[str, str], models: Collection[str]) -> None:
+    """Raise SpecError for a file that stands for `source: imagenet` of a model and is not there, or not needed."""
+    check_stand_ins({model: file for model, file in own.items() if model not in given}, models)
+    check_stand_ins(read_weights(given), models, "--imagenet ")
 
 
 def check_names(graph: Graph) -> None:
@@ -48,7 +75,21 @@ def check_names(graph: Graph) -> None:
         raise SpecError("data.path", f"there is no {graph.data.path}")
     for name, node in graph.nodes.items():
         check_model(node.model, f"nodes.{name}.model")
-        check_source(node.source, graph.sources, f"nodes.{name}.source", model=node.model)
+        check_source(node.source, graph.sources, f"nodes.{name}.source")
+
+
+def named_data(data: str) -> Data:
+    """Return the data set that a word of the command line means: a folder, an .npz, or one known by name."""
+    from ktg.data.names import NAMES
+    from ktg.spec import FORMULAS
+
+    path, names = Path(data).expanduser(), (*NAMES, *FORMULAS)
+    if path.exists():
+        return Data(path=str(path.absolute()))
+    if data in names:
+        return Data(name=data)
+    hint = did_you_mean(data, names)
+    raise UserError(f"{data}: is no folder, no .npz and no YAML that is there, and no data set known by name.{hint}")
 
 
 def experiment_name(space: SearchSpace, path: Path, given: str | None) -> str:

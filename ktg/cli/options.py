@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,15 @@ from ktg.errors import UserError, did_you_mean, show
 if TYPE_CHECKING:
     from rich.console import Console
 
+C = TypeVar("C", bound=Callable[..., Any])
+
+missing_sources = click.option(
+    "--missing-sources",
+    type=click.Choice(["stop", "drop"]),
+    default="stop",
+    show_default=True,
+    help="Whether options without weights (not published, not in the zoo, offline) stop a search or are left out.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 tracking_uri = click.option(
     "--tracking-uri",
@@ -22,6 +31,29 @@ tracking_uri = click.option(
     show_default=True,
     help="The MLflow store: a file of this folder, or a server.",
 )
+
+
+def imagenet_files(*names: str) -> Callable[[C], C]:
+    """Return the option that names files to stand for `source: imagenet`; its value is {model: absolute path}."""
+    help_text = "A file that stands for `source: imagenet` of a model, besides `weights:` in the file; give several."
+    return click.option(
+        *names, "imagenet", multiple=True, metavar="MODEL=FILE", callback=_read_imagenet, help=help_text
+    )
+
+
+def _read_imagenet(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    from ktg.models.names import check_model
+
+    files: dict[str, str] = {}
+    for text in texts:
+        model, equals, file = text.partition("=")
+        if not model or not equals or not file:
+            raise UserError(f"--imagenet: {show(text)} is not MODEL=FILE, such as resnet18=resnet18.safetensors")
+        check_model(model, "--imagenet")
+        if model in files:
+            raise UserError(f"--imagenet: two files are given for {model}; a model has one")
+        files[model] = str(Path(file).expanduser().absolute())
+    return files
 
 
 def print_json(value: Any) -> None:

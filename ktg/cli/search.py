@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,29 @@ import click
 
 from ktg.cli.decoding import Decoding
 from ktg.cli.load import checked_space, experiment_name
-from ktg.cli.options import as_json, check_store, check_writable, percent, print_json, tracking_uri, warner
-from ktg.errors import KtgError
+from ktg.cli.options import (
+    as_json,
+    check_store,
+    check_writable,
+    imagenet_files,
+    missing_sources,
+    percent,
+    print_json,
+    tracking_uri,
+    warner,
+)
+from ktg.cli.report import keep_report
+from ktg.errors import KtgError, UserError
 from ktg.files import naming
+from ktg.space import Choice, SearchSpace
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ktg.searching.outcome import Result
+    from ktg.searching.past import Past
+    from ktg.searching.supply import Missing
+    from ktg.tracking import Tracker
 
 
 @click.command(epilog="Example: ktg search search_spaces/quickstart.yaml --trials 50")
@@ -26,6 +42,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), help="Seed of the sampler, instead of what the space says.")
 @click.option("--address", help="A running Ray cluster: auto, or ray://host:port.")
 @click.option("--storage", type=click.Path(path_type=Path), help="Folder for Ray's files; shared, on a cluster.")
+@click.option("--resume", is_flag=True, help="Go on with the last search of this name; SPACE may be the name itself.")
+@imagenet_files("--weights", "--imagenet")
+@missing_sources
 @tracking_uri
 @as_json
 def search(
@@ -35,36 +54,98 @@ def search(
     seed: int | None,
     address: str | None,
     storage: Path | None,
+    resume: bool,
+    imagenet: dict[str, str],
+    missing_sources: "Missing",
     tracking_uri: str,
     as_json: bool,
 ) -> None:
     """Search SPACE for the best graph, on this machine or on a Ray cluster."""
-    loaded = checked_space(space)
+    check_store(tracking_uri)
+    past = None
+    if resume and not space.is_file():
+        experiment = name or str(space)
+        past = read_back(experiment, tracking_uri)
+        loaded = past.space
+    else:
+        loaded = checked_space(space, imagenet)
+        experiment = experiment_name(loaded, space, name)
+        if resume:
+            past = read_back(experiment, tracking_uri)
+            check_same(loaded, past.space, experiment, space)
+            loaded = dataclasses.replace(past.space, search=loaded.search)
     plan = loaded.search
     plan = dataclasses.replace(plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed)
     loaded = dataclasses.replace(loaded, search=plan)
-    experiment = experiment_name(loaded, space, name)
-    check_store(tracking_uri)
     if storage is not None:
         check_writable(storage / "search")
 
     from rich.console import Console
 
     from ktg.searching.run import search as run
-    from ktg.tracking import MlflowTracker
+    from ktg.tracking import MlflowTracker, stop_asked
 
     console = Console(stderr=as_json)
     tracker = MlflowTracker(experiment, tracking_uri, warn=warner(console))
     with naming(space), tracker, Decoding(console) as decoding:
-        result = run(loaded, experiment, tracker, console=console, address=address, storage=storage, decoding=decoding)
+        clear_up(experiment, tracking_uri, tracker)
+        result = run(
+            loaded,
+            experiment,
+            tracker,
+            missing_sources=missing_sources,
+            console=console,
+            address=address,
+            storage=storage,
+            decoding=decoding,
+            past=past,
+            stop_asked=stop_asked(experiment, tracking_uri, past.tags if past else {}),
+        )
+        delivered = tracker.close() is None
     if as_json:
         print_json(result.to_json())
     else:
         print_result(result, console)
+    if delivered and result.best is not None and not result.interrupted:
+        keep_report(experiment, tracking_uri, console)
     if result.interrupted:
         raise KeyboardInterrupt
     if result.best is None:
         raise KtgError(f"no trial finished; the most common reason: {result.commonest_failure or 'none was given'}")
+
+
+def read_back(experiment: str, uri: str) -> "Past":
+    """Return the last search of an experiment, with all that its driver had put down before it was killed."""
+    from ktg.searching.past import read_past
+    from ktg.tracking import find_experiment, recover
+
+    recover(experiment, uri)
+    return read_past(find_experiment(experiment, uri))
+
+
+def clear_up(experiment: str, uri: str, tracker: "Tracker") -> None:
+    """Deliver what searches of that name had put down before they were killed, and end those that are dead."""
+    from ktg.searching.alone import end_dead
+    from ktg.tracking import find_experiment, recover
+
+    with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
+        recover(experiment, uri)
+        end_dead(find_experiment(experiment, uri), tracker)
+
+
+def check_same(given: SearchSpace, searched: SearchSpace, experiment: str, path: Path) -> None:
+    """Raise UserError unless a space is the one that was searched, but for options left out for want of weights."""
+    default = searched.default()
+    same = given.holes.keys() == searched.holes.keys() and all(
+        option in given.holes[place].options_to_check() if isinstance(hole, Choice) else hole == given.holes[place]
+        for place, hole in searched.holes.items()
+        for option in hole.options_to_check()
+    )
+    if not same or given.fill(default) != searched.fill(default):
+        raise UserError(
+            f"{path}: has changed since the search began; go on with it as it was: "
+            f"`{shlex.join(['ktg', 'search', experiment, '--resume'])}`, or search the changed one under another --name"
+        )
 
 
 def print_result(result: "Result", console: "Console") -> None:
@@ -90,6 +171,8 @@ def print_result(result: "Result", console: "Console") -> None:
         console.print("The space is exhausted: every graph in it that could be trained was.")
     if result.interrupted:
         console.print("Interrupted; what was found so far is kept.", style="yellow")
+        again = shlex.join(["ktg", "search", result.name, "--resume"])
+        console.print(f"To go on:\n  {again}", markup=False, highlight=False, soft_wrap=True)
     if result.best is not None:
         command = shlex.join(["ktg", "export", result.name, "-o", "best.yaml"])
         console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)

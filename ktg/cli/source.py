@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from ktg.cli.available import list_
 from ktg.cli.options import as_json, check_writable, print_json
-from ktg.sources.names import FormulaName
+from ktg.spec import FormulaName
 
 if TYPE_CHECKING:
     from ktg.sources.fractal.family import Generator
@@ -40,7 +41,10 @@ def generator_options(command: C) -> C:
 
 @click.group()
 def source() -> None:
-    """Make pretrained weights, or the pictures to pretrain on."""
+    """See what weights a node can start from, make some, or draw the pictures to pretrain on."""
+
+
+source.add_command(list_)
 
 
 @source.group()

@@ -7,7 +7,18 @@ import click
 
 from ktg.cli.decoding import Decoding
 from ktg.cli.load import checked_graph
-from ktg.cli.options import as_json, check_device, check_store, percent, print_json, tracking_uri, warner
+from ktg.cli.options import (
+    as_json,
+    check_device,
+    check_store,
+    check_writable,
+    imagenet_files,
+    percent,
+    print_json,
+    tracking_uri,
+    warner,
+)
+from ktg.errors import UserError
 from ktg.files import naming
 
 if TYPE_CHECKING:
@@ -15,6 +26,7 @@ if TYPE_CHECKING:
 
     from ktg.confirm import OnEpoch
     from ktg.engine import Epoch
+    from ktg.engine.classical import HeadName
 
 
 @click.command(epilog="Example: ktg train best.yaml --seeds 3")
@@ -22,33 +34,71 @@ if TYPE_CHECKING:
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many seeds, from train.seed on."
 )
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="Keep the first seed's target in this file: model.safetensors."
+)
+@click.option("--force", is_flag=True, help="Overwrite that file if it is there.")
+@click.option(
+    "--head",
+    type=click.Choice(("logistic", "svm", "trees")),
+    help="Train no network: fit this to the features of the target's weights, as a baseline.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
+@imagenet_files("--imagenet")
 @tracking_uri
 @as_json
-def train(graph: Path, seeds: int, device: str | None, tracking_uri: str, as_json: bool) -> None:
+def train(
+    graph: Path,
+    seeds: int,
+    weights: Path | None,
+    force: bool,
+    head: "HeadName | None",
+    device: str | None,
+    imagenet: dict[str, str],
+    tracking_uri: str,
+    as_json: bool,
+) -> None:
     """Train GRAPH on the training and validation splits, then read the test split once.
 
-    This is the only command that reads the test split.
+    This is the only command that reads the test split. With --weights the network of the first seed is kept, not that
+    of the best: choosing by the test split would spoil what is measured on it.
     """
-    loaded = checked_graph(graph)
+    loaded = checked_graph(graph, imagenet)
+    if head and weights:
+        raise UserError("--weights: with --head no network is trained that could be kept; leave one of the two out")
     check_store(tracking_uri)
     check_device(device)
+    if weights is not None:
+        check_writable(weights)
+        from ktg.exporting.formats import check_weights_file
+
+        check_weights_file(weights, force=force)
 
     from rich.console import Console
 
-    from ktg.confirm import confirm
+    from ktg.confirm import confirm, confirm_head
     from ktg.tracking import MlflowTracker
 
     console = Console(stderr=as_json)
     tracker = MlflowTracker(graph.stem, tracking_uri, warn=warner(console))
     with naming(graph), tracker, Decoding(console) as decoding:
-        confirmed = confirm(loaded, seeds, tracker, device=device, on_epoch=printer(console), decoding=decoding)
+        if head:
+            confirmed = confirm_head(loaded, head, seeds, tracker, device=device, decoding=decoding)
+        else:
+            confirmed = confirm(loaded, seeds, tracker, device=device, on_epoch=printer(console), decoding=decoding)
+        if weights is not None:
+            from ktg.exporting.trained import write_confirmed
+
+            write_confirmed(weights, loaded, confirmed)
     if as_json:
-        print_json(confirmed.to_json())
+        print_json(confirmed.to_json() | ({"weights": str(weights)} if weights else {}))
         return
     for run in confirmed.runs:
-        click.echo(f"seed {run.seed}: test accuracy {percent(run.accuracy)}, loss {run.loss:.4f}")
+        loss = "" if run.loss is None else f", loss {run.loss:.4f}"
+        click.echo(f"seed {run.seed}: test accuracy {percent(run.accuracy)}{loss}")
     click.echo(f"test accuracy {confirmed.summary()}")
+    if weights is not None:
+        click.echo(f"{weights}: the target of seed {confirmed.runs[0].seed}")
 
 
 def printer(console: "Console") -> "OnEpoch":

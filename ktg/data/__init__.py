@@ -5,14 +5,25 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ktg.data.dataset import Dataset, Summary, merge, open_data, open_test, summary
+from ktg.data.dataset import Dataset, Summary, merge, open_data, open_test, summary, val_names
 from ktg.data.images import Images
 from ktg.data.source import check_batch
 
 if TYPE_CHECKING:
     from ktg.data.batches import Batches
 
-__all__ = ["Batches", "Dataset", "Images", "Summary", "check_batch", "merge", "open_data", "open_test", "summary"]
+__all__ = [
+    "Batches",
+    "Dataset",
+    "Images",
+    "Summary",
+    "check_batch",
+    "merge",
+    "open_data",
+    "open_test",
+    "summary",
+    "val_names",
+]
 
 
 def __getattr__(name: str) -> Any:

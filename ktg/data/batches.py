@@ -1,6 +1,7 @@
 """Feeds batches of images to a device: from a tensor that lies there whole, or read ahead by worker processes."""
 
 from collections.abc import Iterator, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -12,20 +13,24 @@ from ktg.data.images import Images
 from ktg.data.pictures import Rows
 
 _READ_AT_ONCE = 1024
+_RESIDENT: WeakKeyDictionary[Images, dict[torch.device, Tensor]] = WeakKeyDictionary()
 
 
 class Batches:
     """Calls to this give the batches of one pass: images (B, C, H, W) uint8 and labels (B,) int64 on `device`.
 
+    `labels` (N,) are those of all images, on the device.
+
     A split of at most `resident_bytes` is kept on the device: a batch is then one gather there, without any
     synchronisation with the host. A larger one is read batch by batch, by `workers` processes (0: this one), through
-    pinned memory where the device is a GPU.
+    pinned memory where the device is a GPU. What is resident stays so for as long as `images` lives, and whoever makes
+    batches of the same `images` shares it.
     """
 
     def __init__(self, images: Images, device: torch.device, *, resident_bytes: int = 2**31, workers: int = 0) -> None:
         self._device = device
-        self._labels = torch.from_numpy(images.labels).to(device)
-        self._resident = _on_device(images, device) if images.nbytes <= resident_bytes else None
+        self.labels = torch.from_numpy(images.labels).to(device)
+        self._resident = _resident(images, device) if images.nbytes <= resident_bytes else None
         self._plan = _Plan()
         self._loader = DataLoader(
             _Reader(images),
@@ -36,6 +41,9 @@ class Batches:
             pin_memory=device.type == "cuda" and self._resident is None,
         )
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def __call__(self, rows: Tensor | Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield a batch for each row of `rows` (steps, B), or for each tensor of row numbers (B,) in a sequence.
 
@@ -44,9 +52,13 @@ class Batches:
         steps = list(rows.unbind() if isinstance(rows, Tensor) else rows)
         if not steps:
             return
-        here = torch.split(torch.cat(steps).to(self._device, non_blocking=True), [len(step) for step in steps])
+        here = self.on_device(steps)
         for chosen, images in zip(here, self._pixels(steps, here), strict=True):
-            yield images, self._labels[chosen]
+            yield images, self.labels[chosen]
+
+    def on_device(self, steps: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the row numbers of each step (B,) on the device, to where they are moved all at once."""
+        return torch.split(torch.cat(list(steps)).to(self._device, non_blocking=True), [len(step) for step in steps])
 
     def _pixels(self, steps: list[Tensor], here: Sequence[Tensor]) -> Iterator[Tensor]:
         if self._resident is not None:
@@ -84,6 +96,14 @@ class _Reader(TorchDataset[Tensor]):
 def _planes(images: Images, rows: Rows) -> Tensor:
     """Return these images as (B, C, H, W), contiguous."""
     return torch.from_numpy(images.read(rows)).permute(0, 3, 1, 2).contiguous()
+
+
+def _resident(images: Images, device: torch.device) -> Tensor:
+    """Return the images as they lie on the device; the search's next trial finds them there."""
+    places = _RESIDENT.setdefault(images, {})
+    if device not in places:
+        places[device] = _on_device(images, device)
+    return places[device]
 
 
 def _on_device(images: Images, device: torch.device) -> Tensor:

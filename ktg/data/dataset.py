@@ -1,7 +1,7 @@
 """Opens a data set: finds it, splits it, decodes it. Training and the final test are opened by different functions."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,14 +80,7 @@ def open_data(spec: Data, *, base: Path | None = None, progress: Progress | None
     source = find(spec, base)
     pool = _open_pool(source, spec, progress)
     check_present(source, pool.labels, "train", needed=1 + (source.val is None))
-    if source.val is None:
-        train_rows, val_rows = _split_val(pool.labels, spec)
-        val = pool
-    else:
-        train_rows = _few(pool.labels, np.arange(len(pool.rows)), spec)
-        val = _open(source.val, source, spec, pool.entry.index.geometry, progress)
-        check_present(source, val.labels, "val")
-        val_rows = np.arange(len(val.rows))
+    train_rows, val, val_rows = _divide(source, pool, spec, progress)
     mean, std = pool.entry.index.moments(pool.rows[train_rows])
     return Dataset(
         classes=source.classes,
@@ -112,6 +105,16 @@ def open_test(spec: Data, *, base: Path | None = None, progress: Progress | None
     return test.images(np.arange(len(test.rows)))
 
 
+def val_names(spec: Data, places: Sequence[int], *, base: Path | None = None) -> list[str]:
+    """Return what the images at these places of the val split are called: their files, or their numbers in an array.
+
+    Raises as `open_data` does.
+    """
+    source = find(spec, base)
+    _, val, rows = _divide(source, _open_pool(source, spec, None), spec, None)
+    return [val.part.pictures.name(int(val.rows[rows[place]])) for place in places]
+
+
 def merge(dataset: Dataset) -> Images:
     """Return train and val as one split, for the training after every choice is made."""
     return join(dataset.train, dataset.val)
@@ -132,10 +135,10 @@ def summary(spec: Data, base: Path | None = None) -> Summary | None:
     test = _test_part(source, spec).labels
     check_present(source, test, "test")
     if source.val is None:
-        train_rows, val_rows = _split_val(pool, spec)
+        train_rows, val_rows = _split_val(source.original(pool), spec)
         val = pool[val_rows]
     else:
-        train_rows = _few(pool, np.arange(len(pool)), spec)
+        train_rows = _few(source.original(pool), np.arange(len(pool)), spec)
         val = source.val.labels
     counted = {"train": pool[train_rows], "val": val, "test": test}
     counts = {split: per_class(labels, len(source.classes)) for split, labels in counted.items()}
@@ -152,7 +155,18 @@ def _test_part(source: Source, spec: Data) -> Part:
 
 
 def _held(source: Source, spec: Data) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return hold_out(source.train.labels, spec.test_fraction, spec.split_seed, TEST)
+    return hold_out(source.original(source.train.labels), spec.test_fraction, spec.split_seed, TEST)
+
+
+def _divide(source: Source, pool: _Opened, spec: Data, progress: Progress | None) -> tuple[Rows, _Opened, Rows]:
+    """Return the training images' places in the pool, and what holds the val images with their places there."""
+    if source.val is None:
+        train_rows, val_rows = _split_val(source.original(pool.labels), spec)
+        return train_rows, pool, val_rows
+    train_rows = _few(source.original(pool.labels), np.arange(len(pool.rows)), spec)
+    val = _open(source.val, source, spec, pool.entry.index.geometry, progress)
+    check_present(source, val.labels, "val")
+    return train_rows, val, np.arange(len(val.rows))
 
 
 def _split_val(labels: Rows, spec: Data) -> tuple[Rows, Rows]:

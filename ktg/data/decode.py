@@ -90,11 +90,16 @@ def decode(content: bytes, geometry: Geometry) -> Pixels:
     has no agreed range of values.
     """
     with Image.open(io.BytesIO(content), formats=formats()) as image:
-        _guard(image)
-        # JPEG can be decoded at 1/2, 1/4 or 1/8; twice the final side is kept for a sharp resize.
-        image.draft(None, (2 * geometry.side, 2 * geometry.side))
-        image.load()
-        return fit(_plain(_upright(image)), geometry)
+        return decode_image(image, geometry)
+
+
+def decode_image(image: Image.Image, geometry: Geometry) -> Pixels:
+    """Return what `decode` does, of an image that is open already, whether its pixels have been read or not."""
+    _guard(image)
+    # JPEG can be decoded at 1/2, 1/4 or 1/8; twice the final side is kept for a sharp resize.
+    image.draft(None, (2 * geometry.side, 2 * geometry.side))
+    image.load()
+    return fit(_plain(_upright(image)), geometry)
 
 
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:

@@ -6,21 +6,26 @@ from ktg.data.folder import read_folder
 from ktg.data.known import read_known
 from ktg.data.names import check_name
 from ktg.data.npz import read_npz
+from ktg.data.only import only
 from ktg.data.source import Source, check_classes
 from ktg.errors import DataError, SpecError
-from ktg.spec import Data
+from ktg.spec import FORMULAS, Data
 
 
 def find(spec: Data, base: Path | None) -> Source:
-    """Return the data set that `spec` describes, with the structure of its classes checked.
+    """Return the data set that `spec` describes, without the classes it leaves out, its structure checked.
 
     Raises SpecError for an unknown name, DataError for a path that does not exist or is laid out otherwise.
     """
     if spec.name is not None:
         check_name(spec.name)
+        if spec.name in FORMULAS:
+            raise SpecError("data.name", f"{spec.name} is drawn and not found; ktg.sources.opening opens it")
         source = read_known(spec.name)
     else:
         source = _at_path(spec, base)
+    if spec.only is not None:
+        source = only(source, spec.only)
     check_classes(source)
     return source
 

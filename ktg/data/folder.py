@@ -41,7 +41,7 @@ def _part(root: Path, split: str, classes: tuple[str, ...], title: str) -> Part:
     empty = []
     for label, name in enumerate(classes):
         folder = f"{split}/{name}" if split else name
-        images = _images(root, folder)
+        images = images_below(root, folder)
         if not images:
             empty.append(folder)
         names += images
@@ -54,7 +54,7 @@ def _part(root: Path, split: str, classes: tuple[str, ...], title: str) -> Part:
     return Part(Files(root, tuple(names)), as_labels(labels))
 
 
-def _images(root: Path, folder: str) -> list[str]:
+def images_below(root: Path, folder: str) -> list[str]:
     """Return the image files anywhere below `folder`, sorted, relative to `root`, without hidden ones."""
     found = []
     for place, folders, files in os.walk(root / folder, followlinks=True):

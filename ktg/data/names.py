@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ktg.errors import not_one_of
+from ktg.spec import FORMULAS
 
 Arguments = Mapping[str, str | bool]
 
@@ -107,6 +108,7 @@ NAMES: tuple[str, ...] = (DIGITS, *KNOWN)
 
 
 def check_name(name: str) -> None:
-    """Raise SpecError at `data.name` unless `name` is a data set known by name."""
-    if name not in NAMES:
-        raise not_one_of("data.name", name, "a known data set", NAMES, most=len(NAMES))
+    """Raise SpecError at `data.name` unless `name` is a data set known by name, or a formula that draws one."""
+    known = (*NAMES, *FORMULAS)
+    if name not in known:
+        raise not_one_of("data.name", name, "a known data set", known, most=len(known))

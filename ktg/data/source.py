@@ -29,6 +29,7 @@ class Source:
     """A data set as found. `title` begins every message about it.
 
     `val` and `test` are None where the data has no such split. `test` is called by those only who may see it.
+    `origins` are the labels that the classes had before others were left out.
     """
 
     title: str
@@ -36,6 +37,14 @@ class Source:
     train: Part
     val: Part | None
     test: Callable[[], Part] | None
+    origins: tuple[int, ...] | None = None
+
+    def original(self, labels: Rows) -> Rows:
+        """Return the labels to split by: each class is split alike whether or not others are left out.
+
+        So a network trained on some of the classes has not seen a test image of all of them.
+        """
+        return labels if self.origins is None else np.asarray(self.origins, dtype=np.int64)[labels]
 
 
 def check_classes(source: Source) -> None:

@@ -7,15 +7,16 @@ connection, briefly, so that a machine without network says so in a second or tw
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor
 
-from ktg.errors import WeightsError
-from ktg.models.architecture import constructor_args, timm_cfg
+from ktg.errors import MissingSourceError, WeightsError
+from ktg.models.architecture import constructor_args, sketch, timm_cfg
 from ktg.models.names import locate
-from ktg.models.weights import read_state
+from ktg.models.weights import fit, read_state
 from ktg.online import reachable
 from ktg.spec import Node
 
@@ -46,18 +47,19 @@ class Published:
     @property
     def missing(self) -> str:
         """How to say that the file could not be had, and what the user can do."""
-        where = f"{self.files[0]} from {_hub_endpoint()}/{self.repository}" if self.repository else self.url
+        file = self.files[0]
+        where = f"{file} from {_hub_endpoint()}/{self.repository}" if self.repository else f"{file} from {self.url}"
         return (
             f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be downloaded now; get "
-            f"the file {where} and name it under `sources:`, for example `mine: {{path: {self.files[0]}}}`, then "
-            f"write `source: mine` for the node"
+            f"the file {where} and give it with `--imagenet {self.model}={file}`, or in the graph or space as "
+            f"`weights: {{{self.model}: {file}}}`"
         )
 
 
 def published(model: str, where: str = "source") -> Published:
     """Return where the weights of `model` are.
 
-    Raises WeightsError, which begins with `where`, when its library publishes none.
+    Raises MissingSourceError at `where` when its library publishes none.
     """
     library, name = locate(model) or ("", "")
     if library == "timm":
@@ -70,7 +72,7 @@ def published(model: str, where: str = "source") -> Published:
     else:
         url = _torchvision_url(name) if library == "torchvision" else ""
     if not url:
-        raise WeightsError(f"{where}: no ImageNet weights are published for {model!r}; allowed: none, or a file")
+        raise MissingSourceError(where, f"no ImageNet weights are published for {model!r}; allowed: none, or a file")
     return Published(model, "", (urlsplit(url).path.rpartition("/")[2],), url)
 
 
@@ -90,9 +92,9 @@ def cached(weights: Published) -> Path | None:
 
 
 def check_available(weights: Published, where: str) -> None:
-    """Raise WeightsError, which begins with `where`, unless the file is cached or its host answers."""
+    """Raise MissingSourceError at `where` unless the file is cached or its host answers."""
     if cached(weights) is None and not _online(weights):
-        raise WeightsError(f"{where}: {weights.missing}")
+        raise MissingSourceError(where, weights.missing)
 
 
 def fetch(weights: Published, where: str) -> Path:
@@ -113,23 +115,43 @@ def fetch(weights: Published, where: str) -> Path:
 def published_state(node: Node, size: int, where: str) -> dict[str, Tensor]:
     """Return the published weights of the node's model, built for `size` pixels, under the names of its library.
 
-    timm converts many files while it loads them (names, position embeddings), so its own strict loader reads them.
+    timm converts many files while it loads them (names, position embeddings), so its own loader reads its files.
     """
     weights = published(node.model, where)
     file = fetch(weights, where)
-    library, name = locate(node.model) or ("", "")
-    if library == "torchvision":
+    if (locate(node.model) or ("", ""))[0] == "torchvision":
         return read_state(file)
+    return _through_timm(node, size, {"file": str(file), "custom_load": file.suffix == ".npz"}, f"{where}: {file}")
+
+
+def stand_in_state(node: Node, file: Path, size: int, where: str) -> dict[str, Tensor]:
+    """Return the tensors of a file that the user has in place of the published one.
+
+    Only the names and shapes of some published files need timm's own loader, which is asked where they do not fit.
+    """
+    state = read_state(file)
+    plan = sketch(node, classes=2, image_size=size)
+    try:
+        fit(plan.body, state, plan.head, where)
+    except MissingSourceError:
+        if (locate(node.model) or ("", ""))[0] == "timm":
+            with contextlib.suppress(WeightsError):  # the caller says better what does not fit
+                return _through_timm(node, size, {"state_dict": state, "custom_load": False}, f"{where}: {file}")
+    return state
+
+
+def _through_timm(node: Node, size: int, overlay: dict[str, Any], where: str) -> dict[str, Tensor]:
+    """Return published weights as timm's own strict loader reads them: it knows old names and other image sizes."""
     import timm
 
-    overlay = {"file": str(file), "custom_load": file.suffix == ".npz"}
+    name = (locate(node.model) or ("", ""))[1]
     try:
         with torch.random.fork_rng(devices=[]):
             args = constructor_args(node, size)
             donor = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **args)
     except Exception as error:  # a damaged file, or arguments with which the published weights do not go
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{where}: {file} does not load into {node.model!r} ({problem})") from error
+        raise WeightsError(f"{where} does not load into {node.model!r} ({problem})") from error
     return dict(donor.state_dict())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ktg.errors import WeightsError
+from ktg.errors import MissingSourceError, WeightsError
 from ktg.models.names import WEIGHT_SUFFIXES
 from ktg.models.renames import translate
 
@@ -36,11 +36,11 @@ def fit(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], wher
     """Return what of `state` goes into `body`, under the names of `body`; only shapes are compared.
 
     The head is part of it when all of its tensors are there in the right shape, that is when the number of classes
-    is the same; else it is left out whole. Raises WeightsError, which begins with `where` and lists the keys,
-    when a tensor of the backbone is missing, unknown to the network or of another shape.
+    is the same; else it is left out whole. Raises MissingSourceError at `where`, which lists the keys, when a tensor
+    of the backbone is missing, unknown to the network or of another shape.
     """
     wanted = body.state_dict()
-    state = translate(state, wanted)
+    state = {name: _shaped(tensor, wanted.get(name)) for name, tensor in translate(state, wanted).items()}
     kept = all(name in state and state[name].shape == wanted[name].shape for name in head)
     used = {name: tensor for name, tensor in state.items() if kept or name not in head}
     # A counter that older PyTorch did not save, and that only matters to batch norms without momentum.
@@ -54,7 +54,9 @@ def fit(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], wher
     kinds = {"missing": missing, "unexpected": unknown, "of another shape": misshaped}
     found = [f"{len(keys)} {kind} ({_cut(keys)})" for kind, keys in kinds.items() if keys]
     if found:
-        raise WeightsError(f"{where}: these weights belong to another network; backbone keys: {'; '.join(found)}")
+        place, _, what = where.partition(": ")
+        problem = f"these weights belong to another network; backbone keys: {'; '.join(found)}"
+        raise MissingSourceError(place, f"{what}: {problem}" if what else problem)
     return used
 
 
@@ -63,6 +65,13 @@ def load(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], whe
     used = fit(body, state, head, where)
     body.load_state_dict({**body.state_dict(), **used})
     return head <= used.keys()
+
+
+def _shaped(tensor: Tensor, wanted: Tensor | None) -> Tensor:
+    """Return the weights of a linear layer as those of a 1x1 convolution, or the reverse, where that is wanted."""
+    if wanted is None or {tensor.ndim, wanted.ndim} != {2, 4} or tensor.shape[:2] != wanted.shape[:2]:
+        return tensor
+    return tensor.reshape(wanted.shape) if tensor.numel() == wanted.numel() else tensor
 
 
 def _open(path: Path) -> object:

@@ -1,5 +1,6 @@
 """A data set whose pictures are drawn when they are read: no files, no waiting, bounded memory."""
 
+import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
@@ -7,6 +8,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from ktg.data.decode import Geometry
 from ktg.errors import SpecError, show
 from ktg.sources.formula import Formula, Picture
 
@@ -14,11 +16,11 @@ Rows = npt.NDArray[np.int64]
 
 
 class Stream:
-    """Labelled pictures of a formula, with the interface of `ktg.data.Images`: it can stand for a split.
+    """Labelled pictures of a formula, with the interface of `ktg.data.Images`; also a store of pixels for one.
 
     formula: what draws them.
     per_class: how many of the formula's pictures of each class, chosen by `seed`; by default all of them.
-    threads: that `read` draws with, each on a core of its own. Picklable for worker processes instead.
+    threads: that `read` draws with, each on a core of its own; in worker processes, for which it is picklable, one.
 
     Row r is the same picture in every process and every epoch.
     """
@@ -29,6 +31,7 @@ class Stream:
         self.formula = formula
         self.threads = threads
         self.shape = formula.shape
+        self.geometry = Geometry(formula.shape[0], formula.shape[2])
         self.labels: Rows = np.repeat(np.arange(formula.classes), per_class or formula.instances)
         self._instances = _chosen(formula, per_class, seed).ravel()
 
@@ -47,7 +50,7 @@ class Stream:
         """Return the pixels (B, H, W, 3), uint8, of these rows, in their order."""
         rows = np.asarray(rows, dtype=np.int64)
         batch = np.empty((len(rows), *self.shape), np.uint8)
-        if self.threads == 1 or len(rows) < 2:
+        if self.threads == 1 or len(rows) < 2 or multiprocessing.parent_process() is not None:
             self._draw(batch, rows)
             return batch
         with ThreadPoolExecutor(self.threads) as pool:

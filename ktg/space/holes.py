@@ -1,13 +1,21 @@
-"""The holes a search space may have: `{choice: [...]}`, `{log: [lo, hi]}`, `{uniform: [lo, hi]}`, `{int: [lo, hi]}`."""
+"""The holes a search space may have.
+
+`{choice: [...]}`, `{log: [lo, hi]}`, `{uniform: [lo, hi]}`, `{int: [lo, hi]}`; and, for the source of a node,
+`{affinity: {among: [...], keep: 2}}`: a choice among the sources that suit the data best, which is measured first.
+"""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
-from ktg.errors import SpecError, show
+from ktg.errors import SpecError, not_one_of, show
+from ktg.spec.affinity import DEFAULT_SCORE, KEEP, NEED_MORE, ScoreName
+from ktg.spec.fields import known_keys, mapping
 
-HOLE_WORDS = ("choice", "log", "uniform", "int")
+HOLE_WORDS = ("choice", "log", "uniform", "int", "affinity")
+_MEASURABLE = tuple(name for name in get_args(ScoreName) if name not in NEED_MORE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,34 @@ class Choice:
     def size(self) -> int | None:
         """Return the number of values, None where they are a continuum."""
         return len(self.options)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the hole as a file has it."""
+        return {self.word: list(self.options)}
+
+
+@dataclass(frozen=True)
+class Affinity(Choice):
+    """One of several sources of weights for a node; until affinity is measured, any of them.
+
+    Of those that could be measured the best `keep` by `score` stay. With `prior` all stay, and the better one is by
+    the score the more often it is drawn: in the order of the options, the first most often.
+    """
+
+    keep: int = KEEP
+    score: ScoreName = DEFAULT_SCORE
+    prior: bool = False
+    word: ClassVar[str] = "affinity"
+
+    def chances(self) -> tuple[float, ...]:
+        """Return how probable each option is in a random draw: with `prior` 1/rank of the sum, else all alike."""
+        weights = [1 / rank if self.prior else 1.0 for rank in range(1, len(self.options) + 1)]
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the hole as a file has it."""
+        kept = {"prior": True} if self.prior else {"keep": self.keep}
+        return {self.word: {"among": list(self.options), **kept, "score": self.score}}
 
 
 @dataclass(frozen=True)
@@ -114,11 +150,9 @@ def read_hole(raw: Mapping[str, Any], path: str) -> Hole:
     word, content = next(iter(raw.items()))
     place = f"{path}.{word}"
     if word == "affinity":
-        raise SpecError(
-            place, "affinity holes are not available yet; write the sources out: {choice: [none, imagenet]}"
-        )
+        return _read_affinity(content, place)
     if word == "choice":
-        return _read_choice(content, place)
+        return Choice(_options(content, place))
     low, high = _read_ends(content, place, whole=word == "int")
     if word == "log" and low <= 0:
         raise SpecError(place, f"lo > 0 must hold for a logarithm, but got {show(content)}")
@@ -127,7 +161,7 @@ def read_hole(raw: Mapping[str, Any], path: str) -> Hole:
 
 def has_hole_word(value: object) -> bool:
     """Return whether `value` is a mapping that is, or tries to be, a hole."""
-    return isinstance(value, Mapping) and any(word in value for word in (*HOLE_WORDS, "affinity"))
+    return isinstance(value, Mapping) and any(word in value for word in HOLE_WORDS)
 
 
 def hole_inside(value: object, path: str) -> str | None:
@@ -142,7 +176,30 @@ def hole_inside(value: object, path: str) -> str | None:
     return next((found for deeper, item in items if (found := hole_inside(item, deeper))), None)
 
 
-def _read_choice(options: object, place: str) -> Choice:
+def _read_affinity(content: object, place: str) -> Affinity:
+    if not re.fullmatch(r"nodes\.[^.]+\.source\.affinity", place):
+        raise SpecError(place, "only the source of a node can be chosen by affinity; write {choice: [...]} here")
+    raw = mapping(content, place)
+    known_keys(raw, dict.fromkeys(("among", "keep", "score", "prior")), place)
+    if "among" not in raw:
+        raise SpecError(f"{place}.among", "is missing; list the sources to choose from, such as [none, imagenet]")
+    among = _options(raw["among"], f"{place}.among")
+    for i, source in enumerate(among):
+        if not isinstance(source, str) or not source:
+            raise SpecError(f"{place}.among[{i}]", f"expected the name of a source or a file, got {show(source)}")
+    keep, score, prior = raw.get("keep", KEEP), raw.get("score", DEFAULT_SCORE), raw.get("prior", False)
+    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+        raise SpecError(f"{place}.keep", f"expected a whole number of at least 1, got {show(keep)}")
+    if score not in _MEASURABLE:
+        raise not_one_of(f"{place}.score", score, "a score that a search can measure", _MEASURABLE, len(_MEASURABLE))
+    if not isinstance(prior, bool):
+        raise SpecError(f"{place}.prior", f"expected true or false, got {show(prior)}")
+    if prior and "keep" in raw:
+        raise SpecError(f"{place}.keep", "with `prior: true` every source is kept; leave out one of the two")
+    return Affinity(among, keep, score, prior)
+
+
+def _options(options: object, place: str) -> tuple[Any, ...]:
     if not isinstance(options, list | tuple):
         raise SpecError(place, f"expected a list of options, got {show(options)}")
     if not options:
@@ -153,7 +210,7 @@ def _read_choice(options: object, place: str) -> Choice:
         first = next(j for j, other in enumerate(options) if _same(option, other))
         if first < i:
             raise SpecError(f"{place}[{i}]", f"{show(option)} is given twice, first as option [{first}]")
-    return Choice(tuple(options))
+    return tuple(options)
 
 
 def _read_ends(ends: object, place: str, whole: bool) -> tuple[float, float]:

@@ -9,22 +9,26 @@ from typing import Any
 from ktg.canonical import open_edges
 from ktg.errors import SpecError, not_one_of, show
 from ktg.files import absolute_paths, load, naming
-from ktg.space.holes import HOLE_WORDS, Choice, Hole, has_hole_word, hole_inside, read_hole
+from ktg.space.among import Expand, with_sources
+from ktg.space.holes import HOLE_WORDS, Affinity, Choice, Hole, has_hole_word, hole_inside, read_hole
 from ktg.space.search_space import SearchSpace
 from ktg.spec import Graph, Search, edge_path
 from ktg.spec.fields import join, mapping, read
-from ktg.spec.parse import normalise, split_edge
+from ktg.spec.parse import by_line, normalise, split_edge
 
 _WITH_HOLES = ("data", "train", "sources", "nodes", "edges")
-_WITHOUT_HOLES = ("version", "name", "search", "provenance")
+_WITHOUT_HOLES = ("version", "name", "search", "weights", "provenance")
 _OF_NAMES = ("sources", "nodes", "edges")
+_MAPPINGS = ("model_args", "formula")  # fields that are mappings themselves
 _TITLE = re.compile(r"[^\s./\\][^/\\\x00-\x1f]{0,99}")
 
 Check = Callable[[Graph], None]
 
 
-def parse_space(raw: Mapping[str, Any], check: Check | None = None) -> SearchSpace:
+def parse_space(raw: Mapping[str, Any], check: Check | None = None, expand: Expand | None = None) -> SearchSpace:
     """Return the search space that `raw` describes, after trying every option of every hole once.
+
+    expand: says which sources a pattern such as `zoo/*` in an affinity hole stands for; default: patterns stay.
 
     Each option (of a range: both ends) is put in with all other holes at their default, parsed, and given to `check`,
     which may raise SpecError for what the format alone cannot know, such as names of models. Raises SpecError at the
@@ -35,26 +39,28 @@ def parse_space(raw: Mapping[str, Any], check: Check | None = None) -> SearchSpa
     plain = normalise(raw, extra_sections=("name", "search"))
     search = read(Search, plain.pop("search", {}), "search")
     name = _title(plain.pop("name", None))
-    found = {path: (place, read_hole(hole, path)) for path, place, hole in _holes(plain)}
-    space = SearchSpace(
-        name=name,
-        search=search,
-        holes={path: hole for path, (_, hole) in found.items()},
-        places={path: place for path, (place, _) in found.items()},
-        template=plain,
-    )
-    _check_options(space, check or (lambda graph: None))
+    with by_line(raw["edges"], plain["edges"]):
+        found = {path: (place, read_hole(hole, path)) for path, place, hole in _holes(plain)}
+        space = SearchSpace(
+            name=name,
+            search=search,
+            holes={path: hole for path, (_, hole) in found.items()},
+            places={path: place for path, (place, _) in found.items()},
+            template=plain,
+        )
+        space = with_sources(space, expand) if expand else space
+        _check_options(space, check or (lambda graph: None))
     return space
 
 
-def load_space(path: Path, check: Check | None = None) -> SearchSpace:
+def load_space(path: Path, check: Check | None = None, expand: Expand | None = None) -> SearchSpace:
     """Return the search space in a file, with paths in it made absolute and named after the file unless it has a name.
 
     Raises SpecError as `parse_space` does, with the file's name in front.
     """
     raw = load(path)
     with naming(path):
-        space = parse_space(absolute_paths(raw, path.absolute().parent), check)
+        space = parse_space(absolute_paths(raw, path.absolute().parent), check, expand)
     return space if space.name else dataclasses.replace(space, name=path.stem)
 
 
@@ -72,7 +78,7 @@ def _no_hole_outside(section: str, content: object) -> None:
     if section in _WITHOUT_HOLES and (hole := hole_inside(content, section)):
         raise SpecError(hole, f"a hole is not allowed here; holes stand for values in {', '.join(_WITH_HOLES)}")
     if section in _OF_NAMES and isinstance(content, Mapping):
-        for word in (*HOLE_WORDS, "affinity"):
+        for word in HOLE_WORDS:
             if word in content and not isinstance(content[word], Mapping):
                 raise SpecError(section, f"names cannot be a hole, only what they stand for; got the key {word!r}")
 
@@ -105,7 +111,7 @@ def _holes_in(value: object, path: str, place: tuple[str, ...]) -> Iterator[tupl
         return
     for key, item in mapping(value, path).items():
         deeper = join(path, key)
-        if isinstance(item, Mapping) and len(item) == 1 and key != "model_args" and not has_hole_word(item):
+        if isinstance(item, Mapping) and len(item) == 1 and key not in _MAPPINGS and not has_hole_word(item):
             raise not_one_of(deeper, next(iter(item)), "a kind of hole", HOLE_WORDS)
         yield from _holes_in(item, deeper, (*place, key))
 
@@ -128,17 +134,18 @@ def _tried(space: SearchSpace, values: Mapping[str, Any], tried: str | None, che
     except SpecError as error:
         for path, hole in space.holes.items():
             if error.path == path or error.path.startswith((f"{path}.", f"{path}[")):
-                place = _option_path(path, hole, values[path]) + error.path.removeprefix(path)
+                place = option_path(path, hole, values[path]) + error.path.removeprefix(path)
                 raise SpecError(place, error.problem) from error
         if tried is None:
             raise
-        raise SpecError(_option_path(tried, space.holes[tried], values[tried]), f"with this, {error}") from error
+        raise SpecError(option_path(tried, space.holes[tried], values[tried]), f"with this, {error}") from error
     return graph
 
 
-def _option_path(path: str, hole: Hole, value: object) -> str:
+def option_path(path: str, hole: Hole, value: object) -> str:
     """Return `path.choice[i]` for an option, `path.log[0]` and `[1]` for the ends of a range, `path.log` within it."""
     for i, option in enumerate(hole.options_to_check()):
         if option is value or (not isinstance(hole, Choice) and option == value):
-            return f"{path}.{hole.word}[{i}]"
+            listed = ".among" if isinstance(hole, Affinity) else ""
+            return f"{path}.{hole.word}{listed}[{i}]"
     return f"{path}.{hole.word}"

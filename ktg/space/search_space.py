@@ -1,12 +1,12 @@
 """A search space: a graph with holes, which `bind` fills."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ktg.canonical import key
-from ktg.errors import SpecError, did_you_mean, show
+from ktg.errors import MissingSourceError, SpecError, did_you_mean, show
 from ktg.space.holes import Choice, Hole, Int
 from ktg.spec import Graph, Search, parse
 from ktg.spec.parse import split_edge
@@ -18,6 +18,7 @@ class SearchSpace:
 
     `holes` and `places` have the same keys, dotted paths such as `edges.n1.n0.gate`, in the order of the file. A place
     is the way to the hole through `template`, which is the plain data of the graph with holes as they were written.
+    `unsupplied` has (node, model, source) for weights that cannot be had: no graph of the space has such a node.
     """
 
     name: str | None
@@ -25,11 +26,13 @@ class SearchSpace:
     holes: Mapping[str, Hole]
     places: Mapping[str, tuple[str, ...]]
     template: Mapping[str, Any]
+    unsupplied: frozenset[tuple[str, str, str]] = frozenset()
 
     def bind(self, values: Mapping[str, Any]) -> Graph:
         """Return the graph with every hole filled; raise SpecError for values that are missing, unknown or outside.
 
-        A combination that the graph format refuses (for example more frozen epochs than epochs) raises SpecError too.
+        A combination that the graph format refuses (for example more frozen epochs than epochs) raises SpecError too,
+        and one that is `unsupplied` its kind MissingSourceError.
         """
         for path in values:
             if path not in self.holes:
@@ -40,17 +43,33 @@ class SearchSpace:
             if not hole.contains(values[path]):
                 allowed = show(list(hole.options_to_check()))
                 raise SpecError(path, f"{show(values[path])} is not in {{{hole.word}: {allowed}}}")
-        return self.fill(values)
+        graph = self.fill(values)
+        for name, node in graph.nodes.items():
+            if (name, node.model, node.source) in self.unsupplied:
+                raise MissingSourceError(f"nodes.{name}.source", f"{node.source} has no weights for {node.model}")
+        return graph
 
     def fill(self, values: Mapping[str, Any]) -> Graph:
         """Return the graph with every hole filled, without asking whether the values are the hole's own."""
-        plain = _copied(self.template)
-        for path, place in self.places.items():
-            parent = plain
-            for step in place[:-1]:
-                parent = parent[step]
-            parent[place[-1]] = values[path]
-        return parse(plain)
+        return parse(self._with(values))
+
+    def narrowed(
+        self, options: Mapping[str, Sequence[Any]], unsupplied: Iterable[tuple[str, str, str]]
+    ) -> "SearchSpace":
+        """Return the space with these options for some of its choices, and more that is `unsupplied`."""
+        own = self.choices()
+        holes = {path: replace(own[path], options=tuple(kept)) for path, kept in options.items()}
+        return self.with_holes(holes, unsupplied)
+
+    def choices(self) -> dict[str, Choice]:
+        """Return the holes that list their options."""
+        return {path: hole for path, hole in self.holes.items() if isinstance(hole, Choice)}
+
+    def with_holes(self, holes: Mapping[str, Choice], unsupplied: Iterable[tuple[str, str, str]] = ()) -> "SearchSpace":
+        """Return the space with these holes in place of its own, and more that is `unsupplied`."""
+        template = self._with({path: hole.plain() for path, hole in holes.items()})
+        found = self.unsupplied | set(unsupplied)
+        return replace(self, holes={**self.holes, **holes}, template=template, unsupplied=found)
 
     def default(self) -> dict[str, Any]:
         """Return one value for each hole: the first option of a choice, the middle of a range (geometric for log)."""
@@ -74,6 +93,17 @@ class SearchSpace:
             return None
         same = found.target == graph.target and key(found) == key(graph)
         return values if same else None
+
+    def _with(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the template with these values in the places of their holes."""
+        plain: dict[str, Any] = _copied(self.template)
+        for path, value in values.items():
+            *steps, last = self.places[path]
+            parent = plain
+            for step in steps:
+                parent = parent[step]
+            parent[last] = value
+        return plain
 
     def _value_in(self, graph: Graph, path: str) -> Any:
         """Return the value of the hole that makes its place in the space like that in `graph`, else its default."""

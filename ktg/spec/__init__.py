@@ -1,17 +1,39 @@
 """The graph as data: `Graph` and its parts, `parse`, `dump`. Imports neither torch nor yaml."""
 
 from ktg.errors import SpecError
-from ktg.spec.graph import ANY, GATES, LABEL, Data, Edge, Graph, Node, Search, SourceFile, Train
+from ktg.spec.graph import (
+    ANY,
+    FORMULAS,
+    GATES,
+    IMAGENET,
+    LABEL,
+    Data,
+    Edge,
+    Formula,
+    FormulaName,
+    Graph,
+    Node,
+    Scalar,
+    Search,
+    SourceFile,
+    Train,
+    sources_for,
+)
 from ktg.spec.parse import dump, edge_key, edge_path, parse
 
 __all__ = [
     "ANY",
+    "FORMULAS",
     "GATES",
+    "IMAGENET",
     "LABEL",
     "Data",
     "Edge",
+    "Formula",
+    "FormulaName",
     "Graph",
     "Node",
+    "Scalar",
     "Search",
     "SourceFile",
     "SpecError",
@@ -20,4 +42,5 @@ __all__ = [
     "edge_key",
     "edge_path",
     "parse",
+    "sources_for",
 ]

@@ -30,3 +30,7 @@ Direction = Literal["larger", "smaller"]
 TauRank = Literal["score", "accuracy", "none"]
 
 SMALLER_IS_BETTER: frozenset[ScoreName] = frozenset({"s3", "s5", "s5_rms", "emd", "emd_features"})
+# What is known only where a user gives names or images of the source's classes.
+NEED_MORE: frozenset[ScoreName] = frozenset({"emd", "emd_features"})
+DEFAULT_SCORE: ScoreName = "parc"
+KEEP = 2  # sources that an affinity hole keeps

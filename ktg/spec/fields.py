@@ -90,6 +90,8 @@ def _value(hint: Any, raw: object, path: str, bounds: Mapping[str, float]) -> An
     if origin is tuple:
         items = raw if isinstance(raw, list | tuple) else [raw]
         return tuple(_value(get_args(hint)[0], v, f"{path}[{i}]", bounds) for i, v in enumerate(items))
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return read(hint, raw, path)
     if origin is not None and issubclass(origin, Mapping):
         item = get_args(hint)[1]
         return {key: _value(item, v, join(path, key), bounds) for key, v in mapping(raw, path).items()}
@@ -138,7 +140,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return dict(value)
-    return value
+    return write(value) if dataclasses.is_dataclass(value) else value
 
 
 def _required(spec: dataclasses.Field[Any]) -> bool:

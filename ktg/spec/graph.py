@@ -5,21 +5,25 @@ Schema and the reference documentation all read these same rules, so none of the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 GateName = Literal["through", "cutoff", "linear", "correct", "inverse"]
 LossName = Literal["ce", "kl", "js"]
 OptimizerName = Literal["sgd", "adamw", "adam"]
 ScheduleName = Literal["constant", "step", "cosine"]
-AugmentName = Literal["none", "basic"]
-SamplerName = Literal["random", "tpe"]
-SchedulerName = Literal["asha", "none"]
+ViewName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"]
+AugmentName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup"]
+FormulaName = Literal["fractaldb", "ofdb", "onep", "svd"]
+SamplerName = Literal["random", "tpe", "gp", "grid"]
+SchedulerName = Literal["asha", "hyperband", "none"]
 Scalar = str | int | float | bool
 
 LABEL = "label"
 ANY = "any"
+IMAGENET = "imagenet"
 GATES: tuple[str, ...] = get_args(GateName)
+FORMULAS: tuple[str, ...] = get_args(FormulaName)
 
 
 def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
@@ -33,10 +37,31 @@ def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Formula:
+    """What a data set drawn by a formula shows; `Data.size` is the side of its pictures. Defaults are as published."""
+
+    classes: int = rule("Classes to draw; of fractaldb and ofdb there are 1,000.", 1000, at_least=2)
+    instances: int | None = rule(
+        "Pictures of each class, for all splits together; default: 1,000 of fractaldb and svd, 1 of ofdb and onep, "
+        "which is then training, validation and test picture in one.",
+        None,
+        at_least=1,
+    )
+    points: int = rule("Points in the walk of a picture.", 100_000, at_least=1, below=2**27)
+    scale: float | None = rule("How far the variants of a class lie apart: fractaldb 0.4, ofdb 0.1.", None)
+    patch: bool | None = rule("fractaldb, ofdb: 3x3 masks (true), or single pixels.", None)
+    colour: bool | None = rule("fractaldb, ofdb, svd: in colour; by default only svd is.", None)
+    seed: int = rule("Seed of what the formula leaves to chance.", 0, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """The labelled images: where they are, how they are split, and how a batch is made of them."""
 
-    name: str | None = rule("A data set known by name, for example digits or cifar100.", None)
+    name: str | None = rule(
+        "A data set known by name, for example digits or cifar100, or drawn by a formula: fractaldb, ofdb, onep, svd.",
+        None,
+    )
     path: str | None = rule("A folder with one folder per class (or train/ val/ test/ of them), or an .npz.", None)
     size: int | None = rule(
         "Side in pixels of the square images kept in the cache; default: their own size if all share one, else 224.",
@@ -53,12 +78,18 @@ class Data:
     test_fraction: float = rule(
         "Share of all images kept for the final test, when the data has no test split.", 0.2, above=0, below=1
     )
+    only: tuple[str, ...] | None = rule("Keep these classes, and number them anew; default: all.", None)
+    formula: Formula | None = rule("What is drawn, where `name` is a formula.", None)
     per_class: int | None = rule(
         "Few-shot: keep this many training images of each class; default: all.", None, at_least=1
     )
     batch_size: int = rule("Images per training step.", 64, at_least=1)
     augment: AugmentName = rule(
-        "basic: flip and padded crop below 64 pixels, random resized crop and flip above.", "basic"
+        "basic: flip and padded crop below 64 pixels, random resized crop and flip above; crop: a square of 224/362 of "
+        "the side at a random place, as FractalDB is pretrained on; randaugment, augmix: on top of basic; pspnet: "
+        "mirror, resize, rotate, blur and crop; cutmix_or_mixup: one of the two in each batch, on top of basic, for "
+        "all nodes alike.",
+        "basic",
     )
     split_seed: int = rule("Seed of the stratified split; one data set, one split for every trial.", 0, at_least=0)
     corrupt: Literal["error", "skip"] = rule("What to do with files that are not readable images.", "error")
@@ -110,6 +141,16 @@ class SourceFile:
     mean: tuple[float, ...] | None = rule("Mean per channel of the input in [0, 1]; default: the model's own.", None)
     std: tuple[float, ...] | None = rule("Standard deviation per channel; default: the model's own.", None, above=0)
     origin: str | None = rule("Where the weights come from, and their licence.", None)
+    accuracy: float | None = rule(
+        "Share of images it gets right on its own data: what affinity scores are compared with.",
+        None,
+        at_least=0,
+        at_most=1,
+    )
+    labels: str | None = rule(
+        "A text file with the names of its classes, one a line in the order of its head: what the score emd needs.",
+        None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,23 +158,44 @@ class Node:
     """One network. The first node of a graph is the target; the others exist to make it better."""
 
     model: str = rule("A timm or torchvision classification model, or a CIFAR network such as resnet32.")
-    source: str = rule("Initial weights: none, imagenet, a name from `sources`, or the path of a file.", "none")
+    source: str = rule(
+        "Initial weights: none, imagenet, fractaldb, zoo/NAME, a name from `sources`, or the path of a file.", "none"
+    )
     input_size: int | None = rule(
         "Side in pixels at which this node sees the images; default: data size, or what the model demands.",
         None,
         at_least=4,
         at_most=2048,
     )
+    augment: ViewName | None = rule("The views of the images that this node sees; default: as in `data`.", None)
     model_args: Mapping[str, Scalar] = rule("Further arguments of the model's constructor.", {})
     frozen_epochs: int = rule("Epochs at the start in which only the new head learns.", 0, at_least=0)
+    frozen_views: int | None = rule(
+        "While the backbone is frozen: show each training image in this many augmented views, drawn once and then in "
+        "turn, so that their features are computed only once; default: new views in every epoch.",
+        None,
+        at_least=1,
+    )
     unfreeze_from: int | float | None = rule(
         "What learns after the frozen epochs: the stages from this one to the output, counted from 0, the stem; or, as "
         "a fraction, all but that share of the layers; the rest stays frozen for good. Default: everything.",
         None,
         at_least=0,
     )
+    unfreeze_every: int | None = rule(
+        "Gradual unfreezing: after the frozen epochs the last stage of the backbone learns, and one stage more, "
+        "towards the input, after each time this many epochs, until all of `unfreeze_from`. Default: all at once.",
+        None,
+        at_least=1,
+    )
     backbone_lr_scale: float = rule(
         "Factor of the learning rate of everything but the head, for fine-tuning.", 1.0, above=0, at_most=1
+    )
+    layer_decay: float = rule(
+        "Factor of the learning rate from each stage of the backbone to the one before it, towards the input.",
+        1.0,
+        above=0,
+        at_most=1,
     )
     optimizer: OptimizerName | None = rule("This node's optimizer; default: as in `train`.", None)
     lr: float | None = rule("This node's peak learning rate; default: as in `train`.", None, above=0)
@@ -159,8 +221,13 @@ class Search:
     """How a search space is searched."""
 
     trials: int = rule("Different graphs to train, the baselines not counted.", 100, at_least=1)
-    sampler: SamplerName = rule("How the next graph is chosen: at random, or by Optuna's TPE.", "tpe")
-    scheduler: SchedulerName = rule("asha stops poor trials early.", "asha")
+    sampler: SamplerName = rule(
+        "How the next graph is chosen: at random, by Optuna's TPE or Gaussian process, or each of a small space once.",
+        "tpe",
+    )
+    scheduler: SchedulerName = rule(
+        "asha stops poor trials early; hyperband does, but gives a part of the trials more time before it.", "asha"
+    )
     grace_epochs: int = rule("Epochs every trial gets before ASHA may stop it.", 1, at_least=1)
     reduction_factor: float = rule("ASHA keeps one in this many at every rung.", 2, above=1)
     gpus_per_trial: float | None = rule(
@@ -177,7 +244,7 @@ class Graph:
     """A knowledge-transfer graph that can be trained: Minami et al., ACCV 2020.
 
     `nodes` is ordered and its first entry is the target. `edges` maps (source, target) to the edge; the source
-    may be `label`. A missing edge is a cut one.
+    may be `label`. A missing edge is a cut one. `weights` has, by model, the files that stand for `source: imagenet`.
     """
 
     data: Data
@@ -185,9 +252,31 @@ class Graph:
     nodes: Mapping[str, Node]
     edges: Mapping[tuple[str, str], Edge]
     sources: Mapping[str, SourceFile] = field(default_factory=dict)
+    weights: Mapping[str, SourceFile] = field(default_factory=dict)
     provenance: Mapping[str, Scalar] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
         """The name of the node that is scored and deployed."""
         return next(iter(self.nodes))
+
+    @property
+    def imagenet_models(self) -> frozenset[str]:
+        """The models that some node starts from `source: imagenet`."""
+        return frozenset(node.model for node in self.nodes.values() if node.source == IMAGENET)
+
+    def with_needed_weights(self) -> "Graph":
+        """Return the graph without the files of `weights` that none of its nodes starts from."""
+        wanted = self.imagenet_models
+        return replace(self, weights={model: file for model, file in self.weights.items() if model in wanted})
+
+    def sources_for(self, model: str) -> Mapping[str, SourceFile]:
+        """Return the files that a node of this model may name as its source: see `sources_for`."""
+        return sources_for(model, self.sources, self.weights)
+
+
+def sources_for(
+    model: str, sources: Mapping[str, SourceFile], weights: Mapping[str, SourceFile]
+) -> Mapping[str, SourceFile]:
+    """Return `sources` and, as `imagenet`, the file of `weights` that stands for it where the model has one."""
+    return {**sources, IMAGENET: weights[model]} if model in weights else sources

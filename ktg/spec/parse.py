@@ -6,16 +6,17 @@
 {'label -> n0': {'loss': 'ce'}}
 """
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ktg.errors import SpecError, did_you_mean, show
 from ktg.spec.fields import join, known_keys, mapping, read, scalars, write
-from ktg.spec.graph import ANY, LABEL, Data, Edge, Graph, Node, SourceFile, Train
+from ktg.spec.graph import ANY, FORMULAS, LABEL, Data, Edge, Graph, Node, SourceFile, Train
 
 FORMAT_VERSION = 1
-SECTIONS = ("version", "data", "train", "sources", "nodes", "edges", "provenance")
+SECTIONS = ("version", "data", "train", "sources", "weights", "nodes", "edges", "provenance")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 _BUILTIN_SOURCES = ("none",)
@@ -26,16 +27,21 @@ def parse(raw: Mapping[str, Any]) -> Graph:
 
     Raises SpecError for anything the format does not allow, with the dotted path of the place.
     """
-    raw = normalise(raw)
+    lines, raw = raw, normalise(raw)
+    with by_line(lines["edges"], raw["edges"]):
+        return _graph(raw)
+
+
+def _graph(raw: Mapping[str, Any]) -> Graph:
     data = read(Data, raw["data"], "data")
-    if (data.name is None) == (data.path is None):
-        raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
+    _one_origin(data)
     graph = Graph(
         data=data,
         train=read(Train, raw.get("train", {}), "train"),
         nodes={name: read(Node, node, f"nodes.{name}") for name, node in raw["nodes"].items()},
         edges={split_edge(key): _edge(key, edge) for key, edge in raw["edges"].items()},
         sources=_sources(raw.get("sources", {})),
+        weights=read_weights(raw.get("weights", {})),
         provenance=scalars(raw.get("provenance", {}), "provenance"),
     )
     _across_fields(graph)
@@ -47,6 +53,8 @@ def dump(graph: Graph) -> dict[str, Any]:
     plain: dict[str, Any] = {"version": FORMAT_VERSION, "data": write(graph.data), "train": write(graph.train)}
     if graph.sources:
         plain["sources"] = {name: write(source) for name, source in graph.sources.items()}
+    if graph.weights:
+        plain["weights"] = {model: _short(write(file)) for model, file in graph.weights.items()}
     plain["nodes"] = {name: write(node) for name, node in graph.nodes.items()}
     plain["edges"] = {edge_key(*pair): write(edge) for pair, edge in graph.edges.items()}
     if graph.provenance:
@@ -92,6 +100,21 @@ def split_edge(key: str) -> tuple[str, str]:
 def edge_path(source: str, target: str) -> str:
     """Return the dotted path of an edge, which MLflow, Optuna and Ray accept as a name."""
     return f"edges.{source}.{target}"
+
+
+@contextlib.contextmanager
+def by_line(lines: Mapping[str, Any], edges: Mapping[str, Any]) -> Iterator[None]:
+    """In errors raised inside, name the line with `any` that an edge was written out from: `edges.any -> n0.gate`."""
+    try:
+        yield
+    except SpecError as error:
+        for pair, edge in edges.items():
+            place = edge_path(*split_edge(pair))
+            if error.path == place or error.path.startswith(f"{place}."):
+                written = [line for line, value in lines.items() if value is edge]
+                if all(ANY in split_edge(line) for line in written):
+                    raise type(error)(f"edges.{written[0]}{error.path.removeprefix(place)}", error.problem) from error
+        raise
 
 
 def _expand(raw: Mapping[str, Any], nodes: list[str]) -> dict[str, Any]:
@@ -150,9 +173,32 @@ def _sources(raw: object) -> dict[str, SourceFile]:
     return sources
 
 
+def read_weights(raw: object) -> dict[str, SourceFile]:
+    """Return the files of the section `weights` by model; each is given as a path, or like those of `sources`."""
+    files = mapping(raw, "weights").items()
+    return {
+        model: read(SourceFile, {"path": file} if isinstance(file, str) else file, f"weights.{model}")
+        for model, file in files
+    }
+
+
+def _short(file: dict[str, Any]) -> Any:
+    return file["path"] if file.keys() == {"path"} else file
+
+
 def _version(value: object) -> None:
     if value != FORMAT_VERSION:
         raise SpecError("version", f"{show(value)} is not a format this ktg reads; allowed: {FORMAT_VERSION}")
+
+
+def _one_origin(data: Data) -> None:
+    if (data.name is None) == (data.path is None):
+        raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
+    if data.formula is not None and data.name not in FORMULAS:
+        problem = f"is for data drawn by a formula, not for {data.name or data.path}"
+        raise SpecError("data.formula", f"{problem}; with it, allowed for data.name: {', '.join(FORMULAS)}")
+    if data.only == ():
+        raise SpecError("data.only", "is empty; name at least two classes, or leave it out")
 
 
 def _across_fields(graph: Graph) -> None:
@@ -166,3 +212,6 @@ def _across_fields(graph: Graph) -> None:
         if node.frozen_epochs > train.epochs:
             place = f"nodes.{name}.frozen_epochs"
             raise SpecError(place, f"{node.frozen_epochs} is more than train.epochs ({train.epochs})")
+        if node.frozen_views is not None and graph.data.augment == "cutmix_or_mixup":
+            problem = "data.augment: cutmix_or_mixup mixes each batch anew, and no view stays fixed; leave out one"
+            raise SpecError(f"nodes.{name}.frozen_views", problem)

@@ -1,8 +1,12 @@
 """`ktg export`: the files, what is said of them, and an experiment that is not there."""
 
 import json
+import re
 
+import pytest
 from command import ktg
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_files_and_the_next_three_commands(searched, tmp_path):
@@ -30,3 +34,31 @@ def test_an_experiment_that_is_not_there(searched, refused):
     assert sentence.startswith("no experiment 'a serch' in sqlite:///")
     assert sentence.endswith("it has: a search. Did you mean 'a search'?")
     assert "run `ktg search` there first" in refused("export", "a search")  # no store here at all
+
+
+def test_a_trained_network_in_every_form_with_what_is_to_be_known_of_it(searched, tmp_path):
+    files = ("--weights", "m.safetensors", "--onnx", "m.onnx", "--int8", "s.onnx", "--card", "README.md")
+    done = ktg("export", "a search", *files, "--device", "cpu", "--tracking-uri", searched.uri, folder=tmp_path)
+    assert done.code == 0, done.err
+    assert re.search(r"^m\.onnx: logits within [\de.-]+ of torch's$", done.out, re.MULTILINE)
+    said = r"^s\.onnx: 8-bit integers: accuracy .* -> .* on \d+ validation images, .* MB$"
+    assert re.search(said, done.out, re.MULTILINE)
+    assert re.search(r"^accuracy of these weights on the val split: [\d.]+ %$", done.out, re.MULTILINE)
+    assert "  ktg predict m.safetensors FOLDER  # labels of your images" in done.out
+    again = ktg("export", "a search", "--tracking-uri", searched.uri, folder=tmp_path)
+    assert (again.code, again.err) == (
+        2,
+        "ktg: best.yaml: is there already; give --force to overwrite it, or another name\n",
+    )
+    converted = ktg("export", "m.safetensors", "--torch-export", "m.pt2", "--json", folder=tmp_path)
+    plain = json.loads(converted.out)
+    assert plain["files"] == {"weights": "m.safetensors", "torch_export": "m.pt2"}
+    assert plain["accuracy"]["split"] == "val"
+
+
+def test_the_top_graphs_and_what_another_machine_needs(searched, tmp_path):
+    words = ("export", "a search", "--top", "2", "--tracking-uri", searched.uri)
+    done = ktg(*words, folder=tmp_path)
+    assert [line.partition(" and ")[0] for line in done.out.splitlines()[:2]] == ["best-1.yaml", "best-2.yaml"]
+    plain = json.loads(ktg(*words, "--json", "--force", folder=tmp_path).out)
+    assert [graph["graph"] for graph in plain["graphs"]] == ["best-1.yaml", "best-2.yaml"]

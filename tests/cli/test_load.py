@@ -45,7 +45,7 @@ MISTAKES = {
     ),
     "unknown key": ("epochs: 4", "epohs: 4", "train.epohs: unknown key", "Did you mean 'epochs'?"),
     "unknown key of a node": (N0, "n0: {modle: resnet8}", "nodes.n0.modle: unknown key", "Did you mean 'model'?"),
-    "unknown key of an edge": ("any: {}", "any: {gates: linear}", "edges.label.n0.gates", "Did you mean 'gate'?"),
+    "unknown key of an edge": ("any: {}", "any: {gates: linear}", "edges.label -> any.gates", "Did you mean 'gate'?"),
     "unknown section": ("train:", "trian:", "trian: unknown key; allowed here: ", "Did you mean 'train'?"),
     "untaught target": (
         "label -> any: {}\n  n1 -> n0",

@@ -6,6 +6,7 @@ import re
 import pytest
 from command import graph_file, ktg
 
+from ktg.exporting.classifier import load
 from ktg.tracking import find_experiment
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,3 +42,24 @@ def test_a_training_that_diverges_exits_with_1_and_says_where(room):
     assert re.fullmatch(r"ktg: the loss of edge .* became nan in epoch 1, step \d of 8 .*\n", done.err)
     (parent,) = find_experiment("hot", f"sqlite:///{room}/mlflow.db").searches()
     assert parent.state == "failed"
+
+
+def test_the_weights_of_the_first_seed_are_kept(room):
+    graph_file(room / "small.yaml", room / "tiny.npz")
+    words = ("train", "small.yaml", "--seeds", "2", "--device", "cpu", "--weights", "m.safetensors")
+    done = ktg(*words, folder=room)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "m.safetensors: the target of seed 0"
+    assert load(room / "m.safetensors").about.accuracy.n == 2
+    assert ktg(*words, folder=room).err.startswith("ktg: m.safetensors: is there already")
+    assert ktg("train", "small.yaml", "--weights", "m.pth", folder=room).err.startswith("ktg: --weights: m.pth: give")
+
+
+def test_a_classical_head_is_a_baseline_in_one_line(room):
+    graph_file(room / "small.yaml", room / "tiny.npz")
+    done = ktg("train", "small.yaml", "--head", "logistic", "--device", "cpu", folder=room)
+    assert (done.code, done.err) == (0, "")
+    assert re.fullmatch(r"seed 0: test accuracy [\d.]+ %\ntest accuracy [\d.]+ % \(n = 1\)\n", done.out)
+    both = ktg("train", "small.yaml", "--head", "svm", "--weights", "m.safetensors", folder=room)
+    assert both.err.startswith("ktg: --weights: with --head no network is trained")
+    assert ktg("train", "small.yaml", "--head", "tree", folder=room).code == 2

@@ -39,3 +39,8 @@ def test_structure_is_checked(make):
         find(Data(path=str(make({"a": 3}, name="one"))), None)
     with pytest.raises(DataError, match=r"at least 3 images in the train split.*a \(2\)"):
         find(Data(path=str(make({"a": 2, "b": 3}, name="few"))), None)
+
+
+def test_what_is_drawn_is_not_found():
+    with pytest.raises(SpecError, match=r"data\.name: svd is drawn and not found"):
+        find(Data(name="svd"), None)

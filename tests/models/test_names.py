@@ -6,10 +6,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from zoos import filled
 
 from ktg.errors import SpecError
 from ktg.models.cifar import CIFAR_MODELS
-from ktg.models.names import check_model, check_source, known_models, library_models, locate, locate_file
+from ktg.models.names import (
+    check_model,
+    check_source,
+    entry_name,
+    known_models,
+    library_models,
+    locate,
+    locate_file,
+    shortest,
+)
 from ktg.spec import SourceFile
 
 
@@ -106,7 +116,7 @@ def test_a_file_may_stand_in_for_imagenet(tmp_path: Path):
     [
         (
             "imagnet",
-            r"^p: 'imagnet' is not a source; allowed: none, imagenet, birds, or the path .* mean 'imagenet'\?$",
+            r"^p: 'imagnet' is not a source; allowed: none, imagenet, fractaldb, birds, zoo/NAME, .* mean 'imagenet'",
         ),
         ("birds", r"^sources\.birds\.path: there is no file gone\.pth in /"),
         ("sub/gone.pth", r"^p: there is no file sub/gone\.pth in /"),
@@ -125,3 +135,53 @@ def test_nobody_publishes_imagenet_weights_of_cifar_networks():
     check_source("imagenet", {}, "p", model="resnet50")
     with pytest.raises(SpecError, match=r"^p: no ImageNet weights are published for .resnet32."):
         check_source("imagenet", {}, "p", model="resnet32")
+
+
+def test_the_shortest_name_of_a_model_means_the_same_model():
+    assert shortest("timm/resnet18") == shortest("resnet18") == "resnet18"
+    assert shortest("torchvision/resnet18") == "torchvision/resnet18"  # the bare name is timm's
+    assert shortest("torchvision/alexnet") == "alexnet"
+    for name in [*known_models(), *(f"torchvision/{name}" for name in library_models("torchvision"))]:
+        assert locate(shortest(name)) == locate(name)
+
+
+def test_entries_of_the_zoo_are_named_by_the_source_and_found_by_the_model(tmp_path: Path, monkeypatch):
+    zoo = filled(tmp_path, ("animals", "resnet18"), ("fractaldb", "resnet8"))
+    monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
+    file = zoo.folder / "animals/resnet18.safetensors"
+    for model in ("resnet18", "timm/resnet18"):
+        assert locate_file("zoo/animals", {}, "p", tmp_path, model) == file
+        check_source("zoo/animals", {}, "p", tmp_path, model)
+    file = zoo.folder / "fractaldb/resnet8.safetensors"
+    assert {locate_file(source, {}, "p", None, "resnet8") for source in ("fractaldb", "zoo/fractaldb")} == {file}
+    assert locate_file("fractaldb", {}, "p") is None
+
+
+def test_a_missing_entry_says_what_there_is_and_what_would_make_it(tmp_path: Path, monkeypatch):
+    zoo = filled(tmp_path, ("animals", "resnet18"), ("fractaldb", "resnet8"))
+    monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
+    where = f"^p: the zoo {zoo.folder} has no "
+    with pytest.raises(
+        SpecError, match=where + r"fractaldb for resnet18; .*animals, and fractaldb for resnet8\. Make it"
+    ) as error:
+        check_source("fractaldb", {}, "p", model="timm/resnet18")
+    assert "`ktg source pretrain fractaldb --model timm/resnet18`" in str(error.value)
+    with pytest.raises(SpecError, match=where + r"animls for resnet18; .* Did you mean 'animals'\? .*`ktg zoo list`"):
+        check_source("zoo/animls", {}, "p", model="resnet18")
+    for source in ("zoo/", "zoo/../animals", "zoo/a/b"):
+        with pytest.raises(SpecError, match=r"^p: .* cannot name an entry"):
+            check_source(source, {}, "p", model="resnet18")
+
+
+def test_files_and_names_of_the_users_own_come_before_the_zoo(tmp_path: Path):
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "x.pth").write_bytes(b"x")
+    sources = {"fractaldb": SourceFile(path="zoo/x.pth")}
+    assert locate_file("zoo/x.pth", {}, "p", tmp_path, "resnet8") == tmp_path / "zoo" / "x.pth"
+    assert locate_file("fractaldb", sources, "p", tmp_path, "resnet8") == tmp_path / "zoo" / "x.pth"
+    assert [entry_name(source, sources) for source in ("zoo/x.pth", "fractaldb", "zoo/x", "imagenet")] == [
+        None,
+        None,
+        "x",
+        None,
+    ]

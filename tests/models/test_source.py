@@ -4,14 +4,22 @@ import socket
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from huggingface_hub import constants
+from PIL import Image
+from safetensors.torch import save_file
+from zoos import card
 
-from ktg.errors import SpecError, WeightsError
+from ktg.errors import MissingSourceError, SpecError, WeightsError
 from ktg.models.architecture import HALF, IMAGENET, create
+from ktg.models.network import build
 from ktg.models.source import check_weights, content_hash, initial_state, resolve
-from ktg.spec import Node, SourceFile
+from ktg.models.weights import read_state
+from ktg.spec import Node, SourceFile, sources_for
+from ktg.zoo import Zoo
 
 
 @pytest.fixture
@@ -83,6 +91,51 @@ def test_imagenet_without_a_file_is_found_before_training():
         check_weights(Node(model="resnet8", source="imagenet"), {}, classes=2, image_size=32, where="nodes.n0")
 
 
+@pytest.mark.usefixtures("offline")
+def test_a_file_stands_for_imagenet_with_the_statistics_it_says(saved: Path):
+    node = Node(model="resnet8", source="imagenet")
+    weights = {"resnet8": SourceFile(path=str(saved), mean=(0.5,)), "resnet14": SourceFile(path="elsewhere.pth")}
+    files = sources_for("resnet8", {}, weights)
+    source = resolve(node, files)
+    assert (source.file, source.mean, source.std) == (saved, (0.5,), IMAGENET[1])
+    check_weights(node, files, classes=3, image_size=32)
+    assert initial_state(node, source, 32).keys() == read_state(saved).keys()
+    assert content_hash(node, files) == hashlib.sha256(saved.read_bytes()).hexdigest()
+    with pytest.raises(MissingSourceError, match="for resnet14: these weights belong to another network"):
+        check_weights(Node(model="resnet14", source="imagenet"), files, classes=3, image_size=32, where="nodes.n0")
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_that_stands_for_imagenet_is_fitted_to_other_image_sizes_like_the_published_one(tmp_path, suffix):
+    torch.manual_seed(0)
+    state = create(Node(model="vit_tiny_patch16_224"), classes=1000, size=224).state_dict()
+    file = tmp_path / f"vit{suffix}"
+    torch.save(state, file) if suffix == ".pth" else safetensors.torch.save_file(state, file)
+    node = Node(model="vit_tiny_patch16_224", source="imagenet", input_size=64)
+    files = sources_for(node.model, {}, {node.model: SourceFile(path=str(file))})
+    check_weights(node, files, classes=2, image_size=32)
+    got = initial_state(node, resolve(node, files), 64)
+    assert got["pos_embed"].shape == (1, 17, 192)
+    assert torch.equal(got["blocks.3.attn.qkv.weight"], state["blocks.3.attn.qkv.weight"])
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_torchvisions_real_file_tells_cats_from_dogs_in_timms_network(shared: Path):
+    node = Node(model="mobilenetv2_100", source="imagenet")
+    file = SourceFile(path=str(shared / "weights/mobilenet_v2.imagenet.torchvision.pth"))
+    files = sources_for(node.model, {}, {node.model: file})
+    network = build(node, files, classes=1000, image_size=224, mean=(0.0,), std=(1.0,), seed=0).eval()
+    classes = {"cat": range(281, 286), "dog": range(151, 269)}  # of ImageNet: tabby to Egyptian cat, and all dogs
+    right = 0
+    for kind, wanted in classes.items():
+        for path in sorted((shared / "data/cats_dogs" / kind).iterdir())[:10]:
+            pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB").resize((224, 224))))
+            with torch.inference_mode():
+                right += int(network(pixels.permute(2, 0, 1)[None] / 255).argmax()) in wanted
+    assert right >= 13  # of 20; guessing gives one
+
+
 def test_the_hash_is_that_of_the_file_and_is_kept(saved: Path):
     node = Node(model="resnet8", source="./net.pth")
     first = content_hash(node, {}, saved.parent)
@@ -111,3 +164,57 @@ def test_none_and_imagenet_have_names_that_need_no_file_and_no_network(monkeypat
     }
     assert len(names) == 3
     assert all(name.startswith("imagenet:") for name in names)
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch) -> Zoo:
+    """A zoo with the weights of a wide network with dropout, under two names."""
+    node = Node(model="wide_resnet16_1", model_args={"drop_rate": 0.3})
+    torch.manual_seed(1)
+    file = tmp_path / "wide.safetensors"
+    save_file(create(node, classes=4, size=32).state_dict(), file)
+    zoo = Zoo(tmp_path / "zoo")
+    for name in ("fractaldb", "animals"):
+        zoo.add(card(name, node.model, model_args=node.model_args, classes=tuple("abcd"), mean=(0.2,)), file)
+    monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
+    return zoo
+
+
+@pytest.mark.parametrize("source", ["fractaldb", "zoo/fractaldb", "zoo/animals"])
+def test_a_node_begins_with_the_weights_and_statistics_of_the_zoos_entry(zoo: Zoo, source):
+    node = Node(model="wide_resnet16_1", source=source, model_args={"drop_rate": 0.3})
+    check_weights(node, {}, classes=2, image_size=32)
+    for classes in (2, 4):
+        net = build(node, {}, classes=classes, image_size=32, mean=(0.9,), std=(0.9,), seed=0)
+        weights = {key: value for key, value in net.body.state_dict().items() if classes == 4 or key not in net.head}
+        kept = initial_state(node, resolve(node, {}), 32)
+        assert all(torch.equal(kept[key], value) for key, value in weights.items())
+        assert (net.mean.item(), net.std.item()) == pytest.approx((0.2, 0.25))
+
+
+def test_the_hash_of_an_entry_is_read_from_its_card(zoo: Zoo):
+    zoo.weights_file("animals/wide_resnet16_1").write_bytes(b"")
+    node = Node(model="wide_resnet16_1", source="zoo/animals")
+    assert content_hash(node, {}) == zoo.get("animals", "wide_resnet16_1").sha256
+
+
+def test_an_entry_made_with_other_arguments_is_refused(zoo: Zoo):
+    node = Node(model="wide_resnet16_1", source="zoo/animals", model_args={"drop_rate": 0.5})
+    problem = (
+        r"^nodes\.n0\.model_args: zoo/animals was made for wide_resnet16_1 with model_args {'drop_rate': 0\.3}, "
+        r"this node has {'drop_rate': 0\.5}"
+    )
+    with pytest.raises(SpecError, match=problem):
+        check_weights(node, {}, classes=2, image_size=32, where="nodes.n0")
+
+
+def test_a_tampered_entry_is_found_before_training_and_when_it_is_loaded(zoo: Zoo):
+    file = zoo.weights_file("animals/wide_resnet16_1")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    node = Node(model="wide_resnet16_1", source="zoo/animals", model_args={"drop_rate": 0.3})
+    with pytest.raises(WeightsError, match=r"is damaged or was changed"):
+        check_weights(node, {}, classes=2, image_size=32)
+    with pytest.raises(WeightsError, match=r"is damaged or was changed"):
+        initial_state(node, resolve(node, {}), 32)

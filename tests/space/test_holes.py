@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktg.errors import SpecError
-from ktg.space import HOLE_WORDS, Choice, Int, Log, Uniform
+from ktg.space import HOLE_WORDS, Affinity, Choice, Int, Log, Uniform
 from ktg.space.holes import hole_inside, read_hole
+from ktg.spec.affinity import DEFAULT_SCORE
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,59 @@ def test_holes_are_read(raw, hole):
         ({"uniform": [0]}, "x.uniform: expected two numbers [lo, hi], got [0]"),
         ({"log": {"low": 1}}, "x.log: expected two numbers [lo, hi], got {'low': 1}"),
         ({"choice": [1], "default": 1}, "x: a hole has one key only"),
-        ({"affinity": {"among": ["none"]}}, "x.affinity: affinity holes are not available yet"),
+        ({"affinity": {"among": ["none"]}}, "x.affinity: only the source of a node can be chosen by affinity"),
     ],
 )
 def test_mistakes_are_explained(raw, message):
     with pytest.raises(SpecError) as caught:
         read_hole(raw, "x")
     assert message in str(caught.value)
+
+
+SOURCE = "nodes.n0.source"
+
+
+@pytest.mark.parametrize(
+    ("content", "hole"),
+    [
+        ({"among": ["none", "a.pth"]}, Affinity(("none", "a.pth"), keep=2, score=DEFAULT_SCORE, prior=False)),
+        ({"among": ["none"], "keep": 1, "score": "logme"}, Affinity(("none",), keep=1, score="logme")),
+        ({"among": ["none", "zoo/*"], "prior": True}, Affinity(("none", "zoo/*"), prior=True)),
+    ],
+)
+def test_affinity_holes_are_read_and_written(content, hole):
+    assert read_hole({"affinity": content}, SOURCE) == hole
+    assert read_hole(hole.plain(), SOURCE) == hole
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (["none"], "affinity: expected a mapping"),
+        ({}, "affinity.among: is missing; list the sources"),
+        ({"among": []}, "affinity.among: at least one option is needed"),
+        ({"among": ["none", "none"]}, "affinity.among[1]: 'none' is given twice"),
+        ({"among": ["none", 3]}, "affinity.among[1]: expected the name of a source or a file, got 3"),
+        ({"among": ["none"], "keep": 0}, "affinity.keep: expected a whole number of at least 1, got 0"),
+        ({"among": ["none"], "keep": True}, "affinity.keep: expected a whole number of at least 1, got True"),
+        ({"among": ["none"], "keep": 1, "prior": True}, "affinity.keep: with `prior: true` every source is kept"),
+        ({"among": ["none"], "prior": 1}, "affinity.prior: expected true or false, got 1"),
+        ({"among": ["none"], "score": "logm"}, "Did you mean 'logme'?"),
+        ({"among": ["none"], "score": "emd"}, "affinity.score: 'emd' is not a score that a search can measure"),
+        ({"among": ["none"], "score": ["parc"]}, "affinity.score: ['parc'] is not a score"),
+        ({"amog": ["none"]}, "affinity.amog: unknown key; allowed here: among, keep, score, prior. Did you mean"),
+    ],
+)
+def test_mistakes_in_affinity_holes_are_explained(content, message):
+    with pytest.raises(SpecError) as caught:
+        read_hole({"affinity": content}, SOURCE)
+    assert str(caught.value).startswith(SOURCE)
+    assert message in str(caught.value)
+
+
+def test_a_prior_draws_the_better_more_often():
+    assert Affinity(("a", "b", "c"), prior=True).chances() == pytest.approx((6 / 11, 3 / 11, 2 / 11))
+    assert Affinity(("a", "b")).chances() == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(

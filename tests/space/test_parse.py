@@ -62,7 +62,7 @@ def test_holes_may_stand_for_whole_things_and_deep_inside():
         ),
         (
             changed(edges={"label -> any": {}, "any -> n0": {"gate": {"choice": ["linear", "corect"]}}}),
-            "edges.n1.n0.gate.choice[1]: 'corect' is not a value of `gate`",
+            "edges.any -> n0.gate.choice[1]: 'corect' is not a value of `gate`",
         ),
         (changed(train={"lr": {"uniform": [0, 1]}}), "train.lr.uniform[0]: must be greater than 0, got 0.0"),
         (changed(train={"momentum": {"uniform": [0, 1]}}), "train.momentum.uniform[1]: must be less than 1, got 1.0"),
@@ -75,7 +75,7 @@ def test_holes_may_stand_for_whole_things_and_deep_inside():
         (changed(train={"lr": {"choise": [1, 2]}}), "train.lr: 'choise' is not a kind of hole; allowed: choice, log,"),
         (changed(train={"lr": {"choise": [1, 2]}}), "Did you mean 'choice'?"),
         (changed(train={"lr": {"choice": [1], "log": [1, 2]}}), "train.lr: a hole has one key only"),
-        (changed(train={"lr": {"affinity": {}}}), "train.lr.affinity: affinity holes are not available yet"),
+        (changed(train={"lr": {"affinity": {}}}), "train.lr.affinity: only the source of a node can be chosen"),
         (
             changed(train={"milestones": [1, {"int": [2, 3]}]}),
             "train.milestones[1]: a hole inside a list is not allowed",

@@ -34,6 +34,16 @@ def test_a_graph_from_the_documentation():
     assert graph.nodes["n1"].frozen_epochs == 5
 
 
+def test_a_file_that_stands_for_imagenet_is_a_path_or_says_more():
+    graph = parse(changed(weights={"resnet18": "a.pth", "timm/resnet34": {"path": "b.pth", "mean": 0.5}}))
+    assert graph.weights["resnet18"].path == "a.pth"
+    assert dump(graph)["weights"] == {"resnet18": "a.pth", "timm/resnet34": {"path": "b.pth", "mean": [0.5]}}
+    assert graph.sources_for("timm/resnet34")["imagenet"].mean == (0.5,)
+    assert graph.sources_for("resnet34") == graph.sources == {}
+    assert graph.imagenet_models == {"wide_resnet28_2"}
+    assert graph.with_needed_weights() == parse(RAW)
+
+
 @given(graphs())
 def test_dump_loses_nothing(graph):
     again = parse(dump(graph))
@@ -45,7 +55,10 @@ def test_dump_loses_nothing(graph):
     ("raw", "message"),
     [
         ([], "expected a mapping"),
-        (changed(edgs={}), "edgs: unknown key; allowed here: version, data, train, sources, nodes, edges, provenance."),
+        (
+            changed(edgs={}),
+            "edgs: unknown key; allowed here: version, data, train, sources, weights, nodes, edges, provenance.",
+        ),
         (changed(version=2), "version: 2 is not a format this ktg reads; allowed: 1"),
         ({"data": {}, "nodes": {}}, "edges: this section is missing"),
         (changed(nodes={}), "nodes: at least one node is needed; the first is the target"),
@@ -54,6 +67,10 @@ def test_dump_loses_nothing(graph):
         (changed(nodes={"n0": None, "n1": {}}), "nodes.n0: expected a mapping"),
         (changed(data={}), "data: give either `name` (a known data set) or `path` (your own images)"),
         (changed(data={"name": "a", "path": "b"}), "data: give either `name`"),
+        (changed(data={"name": "digits", "formula": {}}), "data.formula: is for data drawn by a formula, not"),
+        (changed(data={"name": "svd", "formula": {"classes": 1}}), "data.formula.classes: must be at least 2, got 1"),
+        (changed(data={"name": "svd", "formula": {"class": 3}}), "data.formula.class: unknown key; allowed here:"),
+        (changed(data={"name": "digits", "only": []}), "data.only: is empty; name at least two classes"),
         (changed(edges={"n1": {}}), "edges.n1: an edge is written `source -> target`"),
         (changed(edges={"n1 -> label": {}}), "edges.n1 -> label: an edge cannot end at `label`"),
         (changed(edges={"n1 -> n1": {}}), "edges.n1 -> n1: an edge from 'n1' to itself"),
@@ -63,6 +80,11 @@ def test_dump_loses_nothing(graph):
         (changed(edges={"n1 -> n0": {"gate": "open"}}), "edges.n1.n0.gate: 'open' is not a value of `gate`"),
         (changed(sources={"none": {"path": "a"}}), "sources.none: 'none' cannot name a source"),
         (changed(sources={"a": {}}), "sources.a.path: is missing"),
+        (changed(weights={"resnet18": {"mean": 0.5}}), "weights.resnet18.path: is missing"),
+        (changed(weights={"resnet18": 3}), "weights.resnet18: expected a mapping (key: value), got 3"),
+        (changed(weights="a.pth"), "weights: expected a mapping (key: value), got 'a.pth'"),
+        (changed(edges={"label -> any": {"gate": "opne"}}), "edges.label -> any.gate: 'opne' is not"),
+        (changed(edges={"label -> any": {}, "label->n0": {"gate": "opne"}}), "edges.label.n0.gate: 'opne' is not"),
         (changed(provenance={"a": {"b": 1}}), "provenance.a: expected a single value"),
         (changed(train={"milestones": [3, 2]}), "train.milestones: must rise from one to the next, got [3, 2]"),
         (changed(train={"epochs": 5, "warmup_epochs": 6}), "train.warmup_epochs: 6 is more than train.epochs (5)"),

@@ -8,7 +8,7 @@ from ktg.sources.fractal.catalogue import Progress, categories
 from ktg.sources.fractal.database import FractalDB, OneInstance
 from ktg.sources.fractal.onep import OneFractal
 from ktg.sources.fractal.svd import Svd
-from ktg.sources.names import FormulaName
+from ktg.spec import FormulaName
 
 Generator = FractalDB | OneFractal | Svd
 
@@ -47,6 +47,11 @@ def settings_of(formula: Generator) -> dict[str, str | int | float | bool]:
     """Return, in plain data, what decides how the pictures of each class look."""
     fields = {field.name: getattr(formula, field.name) for field in _settings(type(formula))}
     return {"formula": next(name for name, kind in KINDS.items() if kind is type(formula)), **fields}
+
+
+def has_setting(name: FormulaName, setting: str) -> bool:
+    """Return whether the generator of this name can be told this."""
+    return setting in {field.name for field in _settings(KINDS[name])}
 
 
 def _settings(kind: type[Any]) -> list[dataclasses.Field[Any]]:

@@ -6,7 +6,7 @@ import pytest
 
 from ktg.errors import SpecError
 from ktg.sources.fractal import KINDS, make_formula, settings_of
-from ktg.sources.names import FormulaName
+from ktg.spec import FormulaName
 
 SMALL = {"size": 40, "points": 2000}
 

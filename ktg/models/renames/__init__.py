@@ -2,12 +2,28 @@
 
 A renaming is a function from key to key. `translate` tries each and keeps the one under which most keys of the
 checkpoint exist in the network; a key that no network knows stays as it is and is reported by the loader.
-To add a family, write its table of prefixes (torchvision's on the left, timm's on the right) into `_FAMILIES`.
+To add a family, write a function that returns its table (names or their prefixes, torchvision's on the left, timm's on
+the right, each once) and name it in `FAMILIES`.
+
+Equal names are not always equal networks: epsilons and paddings are no weights. torchvision's MobileNetV3,
+EfficientNet-B5 to B7 and EfficientNetV2 have batch norms with an epsilon of 0.001, as timm's `tf_` models have, but
+timm's plain ones 0.00001; `model_args: {bn_eps: 0.001}` makes them the same.
 """
 
+import functools
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
+
+from ktg.models.renames.inverted import (
+    efficientnet,
+    efficientnet_v2,
+    efficientnet_v2_small,
+    mobilenet_v2,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+)
+from ktg.models.renames.vit import vision_transformer
 
 V = TypeVar("V")
 Renaming = Callable[[str], str]
@@ -20,25 +36,16 @@ _LEGACY = (
 )
 # Auxiliary classifiers that only training uses; networks here are built without them.
 _AUXILIARY = re.compile(r"(?:aux1|aux2|AuxLogits)\.")
-
-
-def mobilenet_v2() -> dict[str, str]:
-    """Return torchvision's and timm's prefixes in MobileNetV2 (Sandler et al., CVPR 2018) of any width."""
-    table = {"features.0.0": "conv_stem", "features.0.1": "bn1", "features.18.0": "conv_head", "features.18.1": "bn2"}
-    table |= {"classifier.1": "classifier"}
-    first = {"conv.0.0": "conv_dw", "conv.0.1": "bn1", "conv.1": "conv_pw", "conv.2": "bn2"}
-    inner = {"conv.0.0": "conv_pw", "conv.0.1": "bn1", "conv.1.0": "conv_dw", "conv.1.1": "bn2"}
-    inner |= {"conv.2": "conv_pwl", "conv.3": "bn3"}
-    number = 0
-    for stage, blocks in enumerate((1, 2, 3, 4, 3, 3, 1)):
-        for block in range(blocks):
-            number += 1
-            parts = first if stage == 0 else inner
-            table |= {f"features.{number}.{tv}": f"blocks.{stage}.{block}.{tm}" for tv, tm in parts.items()}
-    return table
-
-
-_FAMILIES = (mobilenet_v2,)
+# ResNets and DenseNets have the same names in both libraries.
+FAMILIES = (
+    mobilenet_v2,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+    efficientnet,
+    efficientnet_v2_small,
+    efficientnet_v2,
+    vision_transformer,
+)
 
 
 def translate(state: Mapping[str, V], wanted: Collection[str]) -> dict[str, V]:
@@ -52,13 +59,14 @@ def translate(state: Mapping[str, V], wanted: Collection[str]) -> dict[str, V]:
     return {key: value for key, value in best.items() if key in names or not _AUXILIARY.match(key)}
 
 
-def _renamings() -> list[Renaming]:
+@functools.cache
+def _renamings() -> tuple[Renaming, ...]:
     """Return the renamings in the order of preference: the fewest changes first."""
     renamings: list[Renaming] = [lambda key: key, _modern]
-    for family in _FAMILIES:
+    for family in FAMILIES:
         table = family()
-        renamings += [_by_prefix(table), _by_prefix({timm: torchvision for torchvision, timm in table.items()})]
-    return renamings
+        renamings += [_by_table(table), _by_table({timm: torchvision for torchvision, timm in table.items()})]
+    return tuple(renamings)
 
 
 def _modern(key: str) -> str:
@@ -67,9 +75,10 @@ def _modern(key: str) -> str:
     return key
 
 
-def _by_prefix(table: Mapping[str, str]) -> Renaming:
+def _by_table(table: Mapping[str, str]) -> Renaming:
     def rename(key: str) -> str:
+        key = _modern(key)
         module, dot, parameter = key.rpartition(".")
-        return table.get(module, module) + dot + parameter
+        return table.get(key) or table.get(module, module) + dot + parameter
 
     return rename

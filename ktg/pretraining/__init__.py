@@ -1,0 +1,1 @@
+"""Makes pretrained weights: one-node graphs trained by the engine, whose networks become entries of the zoo."""

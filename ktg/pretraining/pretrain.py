@@ -1,0 +1,135 @@
+"""Trains a one-node graph, in as many sittings as it takes, and makes the network an entry of the zoo."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from ktg.canonical import key
+from ktg.data import Dataset
+from ktg.data.places import cache_folder
+from ktg.engine import Training
+from ktg.errors import KtgError, UserError
+from ktg.models.names import check_model, check_source, shortest
+from ktg.models.source import content_hash
+from ktg.pretraining.card import describe
+from ktg.pretraining.recipe import check_one_node
+from ktg.pretraining.sitting import Keep, OnEpoch, Sitting, writing
+from ktg.sources.opening import open_data
+from ktg.spec import Graph
+from ktg.tracking import Tracker
+from ktg.zoo import Card, Zoo, default_zoo
+from ktg.zoo.card import check_name
+from ktg.zoo.folder import MissingEntryError
+from ktg.zoo.staging import staging
+
+
+class BusyError(KtgError):
+    """Another process is training the same graph."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An entry of the zoo, and whether it was trained now or had been there."""
+
+    card: Card
+    new: bool
+
+
+def pretrain(
+    graph: Graph,
+    name: str,
+    tracker: Tracker,
+    *,
+    zoo: Zoo | None = None,
+    keep: Keep = "last",
+    replace: bool = False,
+    anew: bool = False,
+    wait: bool = True,
+    device: torch.device | str | None = None,
+    on_epoch: OnEpoch | None = None,
+    decoding: Callable[[int, int], None] | None = None,
+) -> Pretrained:
+    """Train the one node of `graph` and add its network to the zoo (by default the user's) as the source `name`.
+
+    An entry that was made of the same graph, data and initial weights is returned as it is. A training that was
+    interrupted goes on after its last whole epoch and gives the very weights it would have given; `anew` forgets it.
+
+    keep: the weights after the last epoch, or after the best by validation.
+    replace: whether an entry of that name that was made otherwise may be replaced; else UserError is raised.
+    wait: for another process that trains the same; else BusyError is raised.
+    on_epoch: is told each epoch and how many there are; decoding: (done, all) while images are decoded.
+    """
+    check(graph, name)
+    zoo = zoo or default_zoo()
+    dataset = open_data(graph.data, progress=decoding)
+    identity = identify(graph, dataset, keep)
+    home = cache_folder() / "pretraining" / identity
+    with _alone(home, wait):
+        there = existing(zoo, name, graph, identity, replace=replace)
+        if there is not None:
+            return Pretrained(there, new=False)
+        if anew:
+            shutil.rmtree(home, ignore_errors=True)
+        training = Training(graph, dataset, device=device)
+        with zoo.writing(), staging(zoo.folder):  # tried now, and not after hours of training
+            home.mkdir(exist_ok=True)
+        sitting = Sitting(training, home, keep, tracker)
+        with sitting.tracked(graph, name):
+            sitting.train(on_epoch)
+            card = describe(graph, name, training, dataset, identity=identity, **sitting.kept_facts)
+            card = zoo.add(card, sitting.write_weights(), replace=replace)
+        shutil.rmtree(home, ignore_errors=True)
+        return Pretrained(card, new=True)
+
+
+def check(graph: Graph, name: str) -> None:
+    """Raise SpecError for a graph of several nodes or of what is not known, and for what cannot name an entry."""
+    check_name(name)
+    check_one_node(graph)
+    node, place = graph.nodes[graph.target], f"nodes.{graph.target}"
+    check_model(node.model, f"{place}.model")
+    check_source(node.source, graph.sources_for(node.model), f"{place}.source", model=node.model)
+
+
+def identify(graph: Graph, dataset: Dataset, keep: Keep) -> str:
+    """Return a hash (64 hex digits) of all that decides the weights but the version of ktg."""
+    node = graph.nodes[graph.target]
+    weights = content_hash(node, graph.sources_for(node.model))
+    return hashlib.sha256(f"{key(graph)} {dataset.fingerprint} {weights} {keep}".encode()).hexdigest()
+
+
+def existing(zoo: Zoo, name: str, graph: Graph, identity: str, *, replace: bool) -> Card | None:
+    """Return the entry if it was made of the very same; None where there is none or it may be replaced."""
+    model = shortest(graph.nodes[graph.target].model)
+    try:
+        card = zoo.get(name, model)
+    except MissingEntryError:
+        return None
+    if card.provenance.get("identity") == identity:
+        return card
+    if replace:
+        return None
+    raise UserError(
+        f"{zoo.card_file(card.key)}: the zoo has a source {name!r} for {model} already, made otherwise; "
+        "give another --name, or --replace it"
+    )
+
+
+@contextmanager
+def _alone(home: Path, wait: bool) -> Iterator[None]:
+    """Hold the lock of a training."""
+    with writing(home.parent):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home.with_suffix(".lock"), timeout=-1 if wait else 0)
+        try:
+            held = lock.acquire()
+        except Timeout as error:
+            raise BusyError(f"{home}: another process is training this") from error
+    with held:
+        yield

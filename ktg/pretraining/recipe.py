@@ -1,0 +1,97 @@
+"""From a data set, a model and a preset to the one-node graph that pretrains."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from ktg.errors import SpecError, UserError, not_one_of
+from ktg.models.names import locate
+from ktg.pretraining.presets import PRESETS, SMALL_SIZE, USUAL_SIZE, PresetName
+from ktg.spec import FORMULAS, LABEL, Data, Graph, dump, edge_key, parse
+from ktg.spec.fields import write
+
+# Side of the pictures for that of the squares that are cut out of them: see `ktg.data.augment.crop`.
+CROPPED_FROM = 362 / 224
+_OF_DATA = frozenset(field.name for field in fields(Data))
+
+
+def recipe(
+    data: Data,
+    model: str,
+    preset: PresetName | None = None,
+    *,
+    size: int | None = None,
+    source: str = "none",
+    formula: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> Graph:
+    """Return the graph of one node that pretrains `model` on `data`.
+
+    preset: by default fractaldb1k for data by formula, zoo for images. What else is given takes the place of its
+    fields: `size`, the side in pixels of what the network sees; `formula`, fields of `ktg.spec.Formula`; and fields of
+    `data` and `train` by their names. With other epochs, the milestones keep their place in training.
+    Raises SpecError for what a graph may not say, UserError for an option that the data do not have.
+    """
+    drawn = data.name in FORMULAS
+    preset = preset or ("fractaldb1k" if drawn else "zoo")
+    if preset not in PRESETS:
+        raise not_one_of("preset", preset, "a preset", PRESETS)
+    plain = {"data": dict(PRESETS[preset]["data"]), "train": dict(PRESETS[preset]["train"])}
+    pictures = {**plain["data"].pop("formula", {}), **write(data).get("formula", {}), **(formula or {})}
+    plain["data"] |= write(data)
+    for name, value in given.items():
+        plain["data" if name in _OF_DATA else "train"][name] = value
+    if drawn:
+        plain["data"]["formula"] = _fitting(pictures, data.name, formula or {})
+    elif formula:
+        raise UserError(f"--{next(iter(formula))}: is an option of pictures drawn by a formula, not of other images")
+    _move_milestones(plain["train"], PRESETS[preset]["train"]["epochs"])
+    node: dict[str, Any] = {"model": model, "source": source}
+    seen = size or plain["data"].get("size") or (SMALL_SIZE if (locate(model) or ("",))[0] == "ktg" else USUAL_SIZE)
+    plain["data"]["size"] = seen
+    if plain["data"].get("augment") == "crop":
+        plain["data"]["size"], node["input_size"] = round(seen * CROPPED_FROM), seen
+    return parse({**plain, "nodes": {"n0": node}, "edges": {edge_key(LABEL, "n0"): {}}})
+
+
+def changed(
+    graph: Graph,
+    *,
+    model: str | None = None,
+    size: int | None = None,
+    source: str | None = None,
+    formula: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> Graph:
+    """Return a graph of one node with other values of its fields: see `recipe`."""
+    check_one_node(graph)
+    plain = dump(graph)
+    node = plain["nodes"][graph.target]
+    node |= {name: value for name, value in (("model", model), ("source", source)) if value is not None}
+    if size is not None:
+        plain["data"]["size"] = size
+    for name, value in given.items():
+        plain["data" if name in _OF_DATA else "train"][name] = value
+    if formula:
+        plain["data"]["formula"] = plain["data"].get("formula", {}) | formula
+    return parse(plain)
+
+
+def check_one_node(graph: Graph) -> None:
+    """Raise SpecError for a graph of several nodes."""
+    if len(graph.nodes) > 1:
+        raise SpecError("nodes", f"pretraining trains one network, and this graph has {len(graph.nodes)} nodes")
+
+
+def _fitting(pictures: dict[str, Any], name: str | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the formula's fields; of ofdb and onep, which have one picture a class, without a preset's `instances`."""
+    if name in ("ofdb", "onep") and "instances" not in asked:
+        pictures.pop("instances", None)
+    return pictures
+
+
+def _move_milestones(train: dict[str, Any], usual: int) -> None:
+    epochs = train["epochs"]
+    if epochs != usual and "milestones" in train:
+        moved = {round(epoch * epochs / usual) for epoch in train["milestones"]}
+        train["milestones"] = sorted(epoch for epoch in moved if 0 < epoch < epochs)
