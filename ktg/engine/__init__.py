@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
-from ktg.data import Dataset, open_data
+from ktg.data import Dataset
 from ktg.engine.knowledge import node_losses
 from ktg.engine.meter import Epoch
 from ktg.engine.training import Training
+from ktg.sources.opening import open_data
 from ktg.spec import Graph
 
 __all__ = ["Epoch", "Training", "node_losses", "train"]
@@ -23,7 +24,7 @@ def train(
 ) -> Iterator[Epoch]:
     """Train a graph and yield what every epoch was like.
 
-    dataset: what `ktg.data.open_data(graph.data)` returns, and opened by it when not given.
+    dataset: what `ktg.sources.opening.open_data(graph.data)` returns, and opened by it when not given.
     state: a `Training.state_dict()` to go on from.
     """
     training = Training(graph, dataset or open_data(graph.data), device=device)

@@ -27,7 +27,8 @@ class Batch:
 
     def __init__(self, logits: Mapping[str, Tensor], labels: Tensor) -> None:
         self.logits = logits
-        self.labels = labels
+        self.labels = labels  # int64 (B,), or probabilities (B, C) where images were mixed
+        self.hard = labels if labels.ndim == 1 else labels.argmax(dim=1)
         self._log_probabilities: dict[tuple[str, float], Tensor] = {}
         self._right: dict[str, Tensor] = {}
 
@@ -39,12 +40,15 @@ class Batch:
         return self._log_probabilities[key]
 
     def right(self, node: str) -> Tensor:
-        """Return bool (B,): whether the node's most probable class is the label; the label itself always is."""
+        """Return bool (B,): whether the node's most probable class is the label; the label itself always is.
+
+        Of two mixed labels it is the heavier.
+        """
         if node not in self._right:
             if node == LABEL:
-                self._right[node] = torch.ones_like(self.labels, dtype=torch.bool)
+                self._right[node] = torch.ones_like(self.hard, dtype=torch.bool)
             else:
-                self._right[node] = self.logits[node].detach().argmax(dim=1) == self.labels
+                self._right[node] = self.logits[node].detach().argmax(dim=1) == self.hard
         return self._right[node]
 
 

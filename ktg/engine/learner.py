@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ktg.models.network import Network
-from ktg.models.stages import set_modes, unfrozen
+from ktg.models.stages import set_modes, stages, unfrozen
 from ktg.schedule import Schedule
 from ktg.spec import Node, Train
 from ktg.spec.graph import OptimizerName
@@ -41,27 +41,34 @@ OPTIMIZERS: Mapping[OptimizerName, Callable[[Groups, float, Train], torch.optim.
 
 
 def parameter_groups(
-    network: Network, learning: Set[str], *, weight_decay: float, decay_norm_and_bias: bool, backbone_lr_scale: float
+    network: Network, learning: Set[str], node: Node, *, weight_decay: float, decay_norm_and_bias: bool
 ) -> Groups:
     """Return the optimizer's groups of the parameters named in `learning`: head and backbone, with and without decay.
 
     Norm layers' parameters and biases are those with fewer than two dimensions. Head and backbone are apart because
     of `lr_scale`, the factor of the group's learning rate, and because torch's fused SGD fails on a group of which
-    only some parameters have had gradients, as after a frozen phase; so what never learns is in no group at all.
+    only some parameters have had gradients, as after a frozen phase; so what never learns is in no group at all. For
+    the same two reasons each stage has its own groups where `node.layer_decay` or `node.unfreeze_every` asks for it.
     """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    depth = _depths(network) if node.layer_decay < 1 or node.unfreeze_every else {}
+    groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}
     for name, parameter in network.body.named_parameters():
         if name in learning:
             decays = decay_norm_and_bias or parameter.ndim > 1
-            groups.setdefault((name in network.head, decays), []).append(parameter)
+            groups.setdefault((name in network.head, depth.get(name, 0), decays), []).append(parameter)
     return [
         {
             "params": parameters,
             "weight_decay": weight_decay if decays else 0.0,
-            "lr_scale": 1.0 if in_head else backbone_lr_scale,
+            "lr_scale": 1.0 if in_head else node.backbone_lr_scale * node.layer_decay**stages_below,
         }
-        for (in_head, decays), parameters in groups.items()
+        for (in_head, stages_below, decays), parameters in groups.items()
     ]
+
+
+def _depths(network: Network) -> dict[str, int]:
+    """Return how many stages below the head's each parameter lies."""
+    return {name: depth for depth, names in enumerate(reversed(stages(network.body))) for name in names}
 
 
 class Learner:
@@ -69,13 +76,15 @@ class Learner:
 
     What is frozen keeps its weights and batch-norm statistics: no gradients, no optimizer state, evaluation mode. In
     the frozen phase (the first `node.frozen_epochs` epochs) that is the backbone; afterwards what lies before
-    `node.unfreeze_from`. At the switch the head keeps its optimizer state and the backbone begins with none. The
-    schedule runs over all of training, both phases; the backbone's rate is `node.backbone_lr_scale` of it.
+    `node.unfreeze_from`. With `node.unfreeze_every` the stages thaw one after the other, from the head's side (Howard
+    and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018). At a switch what has learned
+    keeps its optimizer state, and what begins to learn has none. The schedule runs over all of training, both phases;
+    the backbone's rate is `node.backbone_lr_scale` of it, times `node.layer_decay` for each stage below the head's.
     """
 
     def __init__(self, network: Network, node: Node, train: Train) -> None:
         self.network = network
-        self.frozen_epochs = node.frozen_epochs
+        self.frozen_epochs, self.unfreeze_every = node.frozen_epochs, node.unfreeze_every
         self.clip_norm = train.clip_norm
         self.peak_lr = node.lr or train.lr
         self.schedule = Schedule(
@@ -89,9 +98,9 @@ class Learner:
         groups = parameter_groups(
             network,
             self.unfrozen,
+            node,
             weight_decay=weight_decay,
             decay_norm_and_bias=train.decay_norm_and_bias,
-            backbone_lr_scale=node.backbone_lr_scale,
         )
         self.optimizer = OPTIMIZERS[node.optimizer or train.optimizer](groups, self.peak_lr, train)
         self.average = Average(network, train.ema_decay) if train.ema_decay else None
@@ -107,9 +116,18 @@ class Learner:
         """The network that counts: the averaged one where there is one."""
         return self.average.network if self.average else self.network
 
+    def learning(self, epoch: int) -> frozenset[str]:
+        """Return the names, within the body, of the parameters that learn in this epoch (counted from 0)."""
+        if epoch < self.frozen_epochs:
+            return self.network.head
+        if self.unfreeze_every is None:
+            return self.unfrozen
+        thawed = 2 + (epoch - self.frozen_epochs) // self.unfreeze_every  # stages, the head's among them
+        return self.unfrozen & self.network.head.union(*stages(self.network.body)[-thawed:])
+
     def begin_epoch(self, epoch: int) -> None:
         """Put the network into the mode of this epoch (counted from 0)."""
-        learning = self.network.head if epoch < self.frozen_epochs else self.unfrozen
+        learning = self.learning(epoch)
         self.network.train()
         for name, parameter in self.network.body.named_parameters():
             parameter.requires_grad_(name in learning)

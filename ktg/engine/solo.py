@@ -24,7 +24,7 @@ from ktg.spec import Graph
 def solo_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:
     """Return the content hash of a solo run: graph, data, initial weights, split, and the version that trains it."""
     alone = solo(graph, node)
-    weights = content_hash(graph.nodes[node], graph.sources)
+    weights = content_hash(graph.nodes[node], graph.sources_for(graph.nodes[node].model))
     return hashlib.sha256(f"{__version__} {key(alone)} {dataset.fingerprint} {weights} {final}".encode()).hexdigest()
 
 

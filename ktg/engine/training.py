@@ -4,21 +4,24 @@ import resource
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ktg.canonical import check_taught, key, teachers, with_names
-from ktg.data import Batches, Dataset, Images, check_batch, merge
-from ktg.data.augment import AUGMENTS
-from ktg.engine.evaluate import Score, Split, evaluate
+from ktg.canonical import check_taught, form_key, teachers, with_names
+from ktg.data import Dataset, Images, check_batch, merge
+from ktg.engine.evaluate import Score, Split, evaluate, evaluate_heads, head_inputs, predict
+from ktg.engine.feed import Feed
+from ktg.engine.frozen import Features, still_nodes
 from ktg.engine.knowledge import Batch, Pair, edge_losses, sum_per_node
 from ktg.engine.learner import Learner
 from ktg.engine.meter import EdgeFigures, Epoch, Meter, NodeFigures, first_bad
-from ktg.engine.seeds import derive_seed, epoch_rows, seeded
+from ktg.engine.seeds import derive_seed, seeded
 from ktg.engine.solo import solo_weights
-from ktg.errors import TrainingError, WeightsError
+from ktg.errors import SpecError, TrainingError, WeightsError
+from ktg.models.head import classify, head_of
 from ktg.models.network import Network, build
 from ktg.spec import LABEL, Graph, edge_key, edge_path
 
@@ -45,18 +48,27 @@ class Training:
         cache: Path | None = None,
     ) -> None:
         check_taught(graph)
-        self.key = key(graph)
         self.graph, names = with_names(graph)
+        self.key = form_key(self.graph)
         self.names = {canonical: original for original, canonical in names.items()}
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dataset, self.final = dataset, final
         self.epoch = 0
         images = merge(dataset) if final and graph.data.per_class is None else dataset.train
         check_batch(graph.data, len(images))
-        self._images, self._batches = images, Batches(images, self.device, workers=torch.get_num_threads())
+        self.images, self._feed = images, Feed(self.graph, images, len(dataset.classes), self.device)
         self._val = None if final else self._split(dataset.val)
         self._precision = forward_precision(graph, self.device)
         self._build(cache)
+        self._features = Features(
+            still_nodes(self.graph, self.learners, self.teachers, self.names),
+            self._feed.batches,
+            self._val,
+            batch_size=graph.data.batch_size,
+            seed=graph.train.seed,
+            device=self.device,
+            precision=self._precision,
+        )
 
     def _build(self, cache: Path | None) -> None:
         """Build every live node; give teachers the weights of their solo run."""
@@ -75,7 +87,7 @@ class Training:
         data, train = self.dataset, self.graph.train
         network = build(
             self.graph.nodes[name],
-            self.graph.sources,
+            self.graph.sources_for(self.graph.nodes[name].model),
             classes=len(data.classes),
             image_size=data.train.shape[0],
             mean=data.mean,
@@ -93,38 +105,46 @@ class Training:
         if self.epoch >= self.graph.train.epochs:
             raise StopIteration
         started = time.perf_counter()
-        rows = epoch_rows(len(self._images), self.graph.data.batch_size, self.graph.train.seed, self.epoch)
+        rows = self._feed.rows(self.epoch)
         with seeded(derive_seed(self.graph.train.seed, "dropout", self.epoch), self.device):
-            figures = self._train(rows)
+            figures = self._train(len(rows))
         trained_s = time.perf_counter() - started
         scores = self._validate()
         self.epoch += 1
         return self._report(figures, scores, rows.numel() / trained_s, time.perf_counter() - started)
 
-    def _train(self, rows: Tensor) -> list[dict[str, float]]:
+    def _train(self, steps: int) -> list[dict[str, float]]:
         """Run the steps of one epoch without ever waiting for the device, then read the figures back."""
         for learner in self.learners.values():
             learner.begin_epoch(self.epoch)
-        generator = torch.Generator(self.device)
-        generator.manual_seed(derive_seed(self.graph.train.seed, "augment", self.epoch))
-        steps, total = len(rows), len(rows) * self.graph.train.epochs
+        total = steps * self.graph.train.epochs
         meter = Meter(steps, self._columns(), self.device)
-        for index, (pixels, labels) in enumerate(self._batches(rows)):
+        for index, shown in enumerate(self._feed(self.epoch, self._features.train(self.epoch))):
             done = self.epoch * steps + index
-            images = AUGMENTS[self.graph.data.augment](pixels, generator)
-            images = images.contiguous(memory_format=torch.channels_last)  # a third faster, on CPUs too
-            values = self.step(images, labels, progress=done / max(total - 1, 1), where=done / total)
+            progress, where = done / max(total - 1, 1), done / total
+            values = self.step(shown.images, shown.labels, features=shown.features, progress=progress, where=where)
             meter.add(index, values)
         figures = meter.read()
         self._check_finite(figures)
         return figures
 
-    def step(self, images: Tensor, labels: Tensor, *, progress: float, where: float) -> list[Tensor]:
-        """Train every learner on one batch: images (B, C, H, W) in [0, 1], labels int64 (B,).
+    def step(
+        self,
+        images: Tensor | Mapping[str, Tensor],
+        labels: Tensor,
+        *,
+        features: Mapping[str, Tensor] = MappingProxyType({}),
+        progress: float,
+        where: float,
+    ) -> list[Tensor]:
+        """Train every learner on one batch: images (B, C, H, W) in [0, 1], the same for all or by node.
 
+        `labels` are int64 (B,), or probabilities (B, classes). `features` (B, ...), by node, are given to its head
+        alone, and take the place of its images.
         Returns scalars on the device: every open edge's loss, then its openness, then every node's accuracy.
         """
-        batch = Batch(self._logits(images), labels)
+        images = dict.fromkeys(self.graph.nodes, images) if isinstance(images, Tensor) else images
+        batch = Batch(self._logits(images, features), labels)
         edges = edge_losses(self.graph, batch, progress)
         torch.autograd.backward(list(sum_per_node(self.graph, edges).values()))
         for learner in self.learners.values():
@@ -132,20 +152,35 @@ class Training:
         accuracies = [batch.right(name).float().mean() for name in self.graph.nodes]
         return [edge.value for edge in edges.values()] + [edge.openness for edge in edges.values()] + accuracies
 
-    def _logits(self, images: Tensor) -> dict[str, Tensor]:
+    def _logits(self, images: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         half = self._precision != torch.float32
         logits = {}
         with torch.autocast(self.device.type, dtype=self._precision, enabled=half):
             for name in self.graph.nodes:
-                if name in self.learners:
-                    logits[name] = self.learners[name].forward(images)
-                else:
-                    with torch.no_grad():
-                        logits[name] = self.teachers[name](images)
+                with torch.set_grad_enabled(name in self.learners):
+                    if name in features:
+                        logits[name] = classify(self._bodies[name], features[name])
+                    elif name in self.learners:
+                        logits[name] = self.learners[name].forward(images[name])
+                    else:
+                        logits[name] = self.teachers[name](images[name])
         return logits
 
     def _validate(self) -> dict[str, Score]:
-        return evaluate(self.networks, self._val, self._precision) if self._val else {}
+        if self._val is None:
+            return {}
+        networks = self.networks
+        for network in (*networks.values(), *self._bodies.values()):
+            network.eval()
+        features = self._features.val(self.epoch)
+        scores = evaluate_heads(networks, features, self._val, self._precision)
+        whole = {name: network for name, network in networks.items() if name not in features}
+        return scores | evaluate(whole, self._val, self._precision)
+
+    @property
+    def _bodies(self) -> dict[str, Network]:
+        """The networks that are trained or teach, which are not the averaged ones."""
+        return {name: learner.network for name, learner in self.learners.items()} | self.teachers
 
     @property
     def networks(self) -> dict[str, Network]:
@@ -163,6 +198,20 @@ class Training:
     def test(self, images: Images) -> Score:
         """Return the target's score on a split that training has never seen."""
         return evaluate({"target": self.target}, self._split(images), self._precision)["target"]
+
+    def predict(self, images: Images) -> Tensor:
+        """Return the target's probabilities (N, C), float32 on the CPU, for a split in its order."""
+        return predict(self.target, self._split(images), self._precision)
+
+    def features(self, images: Images) -> Tensor:
+        """Return what the target's head is given for the images of a split, (N, ...) float32 on the CPU.
+
+        Raises SpecError for a network without a head of its own.
+        """
+        if head_of(self.target) is None:
+            model = self.graph.nodes[self.graph.target].model
+            raise SpecError(f"nodes.{self._name(self.graph.target)}.model", f"{model} has no head of its own")
+        return head_inputs(self.target, self._split(images), self._precision)
 
     def _split(self, images: Images) -> Split:
         return Split(images, self.device, batch_size=2 * self.graph.data.batch_size)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from ktg.engine import node_losses
 from ktg.spec import parse
@@ -124,3 +125,21 @@ def test_weight_and_temperature_scale_the_loss():
     cooled = {name: value / 3 for name, value in logits.items()}
     at_one = node_losses(one_edge(), cooled, LABELS, 0.5)["n0"].item()
     assert node_losses(one_edge(temperature=3), logits, LABELS, 0.5)["n0"].item() == pytest.approx(9 * at_one)
+
+
+def test_mixed_labels_flow_through_label_edges_and_the_heavier_one_judges():
+    logits = random_logits(2)
+    other = (LABELS + 1) % 5
+    mixed = 0.7 * one_hot(LABELS, 5).double() + 0.3 * one_hot(other, 5).double()
+    graph = graph_of(np.array([[0, 1], [-1, 1], [1, -1]]))
+    got, plain, second = (node_losses(graph, logits, labels, 0.5)["n0"].item() for labels in (mixed, LABELS, other))
+    assert got == pytest.approx(0.7 * plain + 0.3 * second)
+    correct = one_edge(gate="correct")
+    assert node_losses(correct, logits, mixed, 0.5)["n0"] == node_losses(correct, logits, LABELS, 0.5)["n0"]
+
+
+def test_labels_that_are_certain_may_be_written_as_probabilities():
+    logits, graph = random_logits(2), graph_of(np.array([[0, 0], [-1, 3], [3, -1]]), label_smoothing=0.1)
+    hard, soft = (node_losses(graph, logits, labels, 0.5) for labels in (LABELS, one_hot(LABELS, 5).double()))
+    for name in hard:
+        torch.testing.assert_close(hard[name], soft[name])

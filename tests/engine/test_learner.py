@@ -21,10 +21,12 @@ from ktg.spec.graph import OptimizerName
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+NODE = Node(model="resnet8")
+
+
 @pytest.fixture
 def network() -> Network:
-    node = Node(model="resnet8")
-    return build(node, {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0)
+    return build(NODE, {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0)
 
 
 def give_gradients(network: nn.Module, seed: int = 0) -> None:
@@ -77,8 +79,9 @@ def test_a_node_overrides_what_train_says(network):
 
 def grouped(network: Network, learning: set[str] | None = None, **fields) -> list[dict]:
     everything = {name for name, _ in network.body.named_parameters()}
-    given = {"weight_decay": 0.1, "decay_norm_and_bias": True, "backbone_lr_scale": 1.0} | fields
-    return parameter_groups(network, everything if learning is None else learning, **given)
+    node = Node(model="resnet8", **{name: fields.pop(name) for name in set(fields) & set(vars(NODE))})
+    given = {"weight_decay": 0.1, "decay_norm_and_bias": True} | fields
+    return parameter_groups(network, everything if learning is None else learning, node, **given)
 
 
 def test_decay_can_spare_norms_and_biases(network):
@@ -156,6 +159,40 @@ def test_the_backbone_learns_at_its_share_of_the_scheduled_rate(schedule):
         torch.testing.assert_close(steps[1][name], whole * share, rtol=1e-3, atol=1e-6)
 
 
+def test_the_rate_decays_from_stage_to_stage_towards_the_input(network):
+    groups = grouped(network, backbone_lr_scale=0.5, layer_decay=0.1)
+    scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
+    parts = stages(network.body)
+    assert len(parts) == 5
+    for below, names in enumerate(reversed(parts)):
+        expected = 1.0 if below == 0 else 0.5 * 0.1**below
+        assert {scale[id(p)] for name, p in network.body.named_parameters() if name in names} == {expected}
+
+
+def test_the_backbone_in_the_heads_stage_learns_at_the_backbones_rate():
+    network = build(Node(model="wide_resnet16_1"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0)
+    network.head = frozenset({"linear.bias"})  # so that the last stage holds a part of the backbone
+    scale = {
+        id(p): g["lr_scale"] for g in grouped(network, backbone_lr_scale=0.5, layer_decay=0.1) for p in g["params"]
+    }
+    assert scale[id(network.body.linear.weight)] == 0.5
+    assert scale[id(network.body.linear.bias)] == 1.0
+
+
+@pytest.mark.parametrize("frozen_epochs", [0, 2])
+@pytest.mark.parametrize("unfreeze_from", [None, 2])
+def test_stages_thaw_one_after_the_other_from_the_head_on(network, frozen_epochs, unfreeze_from):
+    node = Node(model="resnet8", frozen_epochs=frozen_epochs, unfreeze_every=2, unfreeze_from=unfreeze_from)
+    learner, parts, first = Learner(network, node, Train()), stages(network.body), unfreeze_from or 0
+    for epoch in range(frozen_epochs):
+        assert learner.learning(epoch) == network.head
+    for epoch in range(10):
+        begins = max(3 - epoch // 2, first)  # of the stages 0 to 4
+        assert learner.learning(frozen_epochs + epoch) == frozenset().union(*parts[begins:])
+        learner.begin_epoch(frozen_epochs + epoch)
+        assert learning_names(learner) == learner.learning(frozen_epochs + epoch)
+
+
 def transferred(tiny: Path, **fields) -> Training:
     """A training of one resnet8 for four epochs, the first two with a frozen backbone."""
     optimizer = fields.pop("optimizer", "sgd")
@@ -200,10 +237,25 @@ def test_at_the_switch_the_backbone_begins_without_optimizer_state_and_the_head_
     assert steps == {name: 3 * per_epoch if name in head else per_epoch for name in steps}
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_what_has_not_thawed_stays_still_without_optimizer_state(tiny, optimizer):
+    training = transferred(tiny, optimizer=optimizer, unfreeze_every=1)
+    (learner,) = training.learners.values()
+    parts = stages(learner.network.body)
+    parameters = dict(learner.network.body.named_parameters())
+    before = body_state(training)
+    for epoch, thawed in enumerate((1, 1, 2, 3)):
+        next(training)
+        names = frozenset().union(*parts[-thawed:])
+        assert differing(before, body_state(training)) & parameters.keys() == names, epoch
+        assert {id(p) for p in learner.optimizer.state} == {id(parameters[name]) for name in names}
+
+
 @pytest.mark.parametrize("interrupted_after", [1, 2, 3])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_run_interrupted_around_the_switch_equals_an_uninterrupted_one(tiny, interrupted_after, optimizer):
-    fields = {"optimizer": optimizer, "unfreeze_from": 2, "backbone_lr_scale": 0.1}
+@pytest.mark.parametrize("gradual", [{}, {"unfreeze_every": 1, "layer_decay": 0.5}])
+def test_a_run_interrupted_around_a_switch_equals_an_uninterrupted_one(tiny, interrupted_after, optimizer, gradual):
+    fields = {"optimizer": optimizer, "unfreeze_from": 2, "backbone_lr_scale": 0.1} | gradual
     whole, half, resumed = (transferred(tiny, **fields) for _ in range(3))
     losses = [epoch.edges["label", "n0"].loss for epoch in whole]
     for _ in range(interrupted_after):

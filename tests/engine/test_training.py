@@ -1,6 +1,7 @@
 """The training loop: what it must be bit for bit, what it must never do, and that it learns."""
 
 import copy
+import dataclasses
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ktg.data import Dataset, open_data
 from ktg.engine import Training, train
 from ktg.errors import SpecError, TrainingError, WeightsError
-from ktg.spec import Graph, parse
+from ktg.spec import Graph, SourceFile, parse
 
 MUTUAL = {"label -> any": {}, "any -> any": {"gate": "linear"}}
 
@@ -55,6 +56,14 @@ def trained(graph: Graph, dataset: Dataset) -> tuple[Training, list]:
 def timeless(epochs: list) -> list[dict[str, float]]:
     clocks = ("epoch_s", "images_per_s", "peak_memory_mib")
     return [{key: value for key, value in epoch.metrics().items() if key not in clocks} for epoch in epochs]
+
+
+def test_a_node_starts_from_the_file_that_stands_for_imagenet(tiny, dataset, tmp_path):
+    given = make(tiny, {"n0": {"model": "resnet8", "source": "imagenet"}}, {"label -> n0": {}})
+    body = Training(make(tiny, 1, {"label -> n0": {}}, seed=7), dataset, device="cpu").target.body
+    torch.save(body.state_dict(), tmp_path / "r.pth")
+    graph = dataclasses.replace(given, weights={"resnet8": SourceFile(path=str(tmp_path / "r.pth"))})
+    assert_equal(Training(graph, dataset, device="cpu").target.body.state_dict(), body.state_dict())
 
 
 def test_it_learns_and_every_node_is_reported(tiny, dataset):
@@ -126,8 +135,8 @@ def test_renaming_reordering_and_dead_nodes_do_not_change_a_bit(tiny, dataset):
 def test_progress_runs_from_exactly_0_to_exactly_1_over_all_epochs(tiny, dataset):
     training = Training(make(tiny, nodes=1, edges={"label -> n0": {"gate": "linear"}}), dataset, device="cpu")
     seen, step = [], training.step
-    training.step = lambda *batch, progress, where: (
-        seen.append(progress) or step(*batch, progress=progress, where=where)
+    training.step = lambda *batch, progress, **others: (
+        seen.append(progress) or step(*batch, progress=progress, **others)
     )
     epochs = list(training)
     assert len(seen) == 3 * (len(dataset.train) // 32)
@@ -258,7 +267,7 @@ def test_final_training_uses_the_validation_images_too_and_validates_nothing(tin
     training = Training(graph, dataset, device="cpu", final=True)
     epoch = next(training)
     assert epoch.val_accuracy is None
-    assert len(training._images) == len(dataset.train) + len(dataset.val)
+    assert len(training._feed.batches) == len(dataset.train) + len(dataset.val)
 
 
 def test_train_is_the_same_loop(tiny, dataset):

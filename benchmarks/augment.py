@@ -1,0 +1,54 @@
+"""Images per second that each augmentation makes, in batches on the device.
+
+Every augmentation takes the same batches, in turn, round by round. `over basic` is its time over that of `basic`.
+
+    python benchmarks/augment.py               # 32 and 224 pixels, batch 64; about a minute on one core
+    python benchmarks/augment.py --device cuda --batch 256
+"""
+
+import argparse
+import functools
+from collections.abc import Callable
+
+import measure
+import torch
+
+from ktg.data.augment.sheet import augmented
+from ktg.spec.graph import AugmentName
+
+NAMES: tuple[AugmentName, ...] = ("none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup")
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[32, 224])
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    result: dict[str, object] = {}
+    for size in args.sizes:
+        steps = {name: step(name, size, args.batch, args.device) for name in NAMES}
+        times = measure.interleaved(steps, args.rounds)
+        for name in NAMES:
+            seconds = measure.spread(times[name])
+            result[f"{name}, {size} pixels"] = {
+                "images_per_s": round(args.batch / seconds["median"]),
+                "over basic": measure.ratio(times, name, "basic"),
+                "seconds": seconds,
+            }
+    measure.write(f"augment_{args.device}", vars(args), result)
+
+
+def step(name: AugmentName, size: int, batch: int, device: str) -> Callable[[], object]:
+    """Return a function that augments one batch."""
+    generator = torch.Generator(device).manual_seed(0)
+    pixels = torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8, device=device)
+    return functools.partial(augmented, pixels, name, generator)
+
+
+if __name__ == "__main__":
+    main()

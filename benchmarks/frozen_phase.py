@@ -1,0 +1,120 @@
+"""What a frozen phase costs when the features of the backbone are computed once.
+
+Times, in one process and in turn: thirty frozen epochs with kept features, one frozen epoch without, and one forward
+pass over the same images, which is the least there is. With features there is an epoch of the head alone, too.
+
+    python benchmarks/frozen_phase.py         # mobilenetv2_100, 96 x 96, 1,000 images; about 2 minutes on one core
+    python benchmarks/frozen_phase.py --device cuda --model resnet50 --size 224
+"""
+
+import argparse
+import functools
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import measure
+import step_time
+import torch
+
+from ktg.data import Dataset, open_data
+from ktg.engine import Training
+from ktg.engine import training as training_module
+from ktg.engine.frozen import Features
+from ktg.spec import Data, Graph, parse
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mobilenetv2_100")
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        path = step_time.images(Path(folder), args.size, classes=10, batch=args.images // 4)
+        dataset = open_data(Data(path=str(path)))
+        graph = transfer(path, args)
+        steps = {
+            "forward pass": forward_pass(graph, dataset, args.device),
+            "epoch without features": epochs(graph, dataset, args.device, 1, keep=False),
+            "frozen phase with features": epochs(graph, dataset, args.device, args.epochs, keep=True),
+        }
+        times = measure.interleaved(steps, args.rounds, warm_up=1)
+        head = [head_epoch(graph, dataset, args.device) for _ in range(args.rounds)]
+    with_them, without = times["frozen phase with features"], times["epoch without features"]
+    result: dict[str, object] = {
+        "phase with features over one forward pass": measure.ratio(times, "frozen phase with features", "forward pass"),
+        "phase without features over the phase with them": measure.spread(
+            [args.epochs * one / phase for one, phase in zip(without, with_them, strict=True)]
+        ),
+    }
+    result |= {f"{name}, seconds": measure.spread(values) for name, values in times.items()}
+    result |= {"epoch of the head alone, seconds": measure.spread(head)}
+    measure.write(f"frozen_phase_{args.device}_{args.model}", vars(args), result)
+
+
+def transfer(path: Path, args: argparse.Namespace) -> Graph:
+    """Return transfer learning: one node whose backbone is frozen for good, and images without augmentation."""
+    return parse(
+        {
+            "data": {"path": str(path), "batch_size": args.batch, "augment": "none"},
+            "train": {"epochs": args.epochs, "lr": 0.001},
+            "nodes": {"n0": {"model": args.model, "frozen_epochs": args.epochs}},
+            "edges": {"label -> n0": {}},
+        }
+    )
+
+
+def make(graph: Graph, dataset: Dataset, device: str, *, keep: bool) -> Training:
+    """Return the training of the graph, with or without room for features."""
+    training_module.Features = Features if keep else functools.partial(Features, memory_bytes=0)  # type: ignore
+    return Training(graph, dataset, device=device)
+
+
+def epochs(graph: Graph, dataset: Dataset, device: str, count: int, *, keep: bool) -> Callable[[], object]:
+    """Return a function that trains the first epochs of the graph anew, its validation included."""
+    ready = [make(graph, dataset, device, keep=keep) for _ in range(2)]
+    fresh = ready[0].state_dict()
+
+    def run() -> None:
+        training = ready[1]
+        training.load_state_dict(fresh)
+        training._features._release(graph.train.epochs)
+        for _ in range(count):
+            next(training)
+
+    return run
+
+
+def forward_pass(graph: Graph, dataset: Dataset, device: str) -> Callable[[], object]:
+    """Return a function that passes the training and the validation images through the network once."""
+    training = make(graph, dataset, device, keep=False)
+
+    def run() -> None:
+        for split in (dataset.train, dataset.val):
+            training.test(split)
+
+    return run
+
+
+def head_epoch(graph: Graph, dataset: Dataset, device: str) -> float:
+    """Return the seconds of the second epoch, in which all features are there."""
+    training = make(graph, dataset, device, keep=True)
+    next(training)
+    measure.synchronise()
+    started = time.perf_counter()
+    next(training)
+    measure.synchronise()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

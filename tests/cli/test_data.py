@@ -1,0 +1,42 @@
+"""`ktg data show`: a sheet of images and their views."""
+
+import numpy as np
+import pytest
+from command import ktg
+from PIL import Image
+
+from ktg.data import open_data
+from ktg.spec import Data
+
+
+def test_a_sheet_shows_the_images_and_below_them_their_views(room):
+    done = ktg(
+        "data", "show", "tiny.npz", "--augment", "pspnet", "--rows", 3, "--columns", 5, "-o", "s.png", folder=room
+    )
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "s.png: 48 x 38 pixels; from the top: none, pspnet\n"  # of 8 x 8 pixels, with 2 between
+    sheet = np.asarray(Image.open(room / "s.png"))
+    train = open_data(Data(path=str(room / "tiny.npz"))).train
+    assert np.array_equal(sheet[:8, :8], train.read([0])[0])
+    assert np.array_equal(sheet[:8, 40:], train.read([4 * len(train) // 5])[0])
+    rows = [sheet[10 * row : 10 * row + 8, :8].tobytes() for row in range(4)]
+    assert len(set(rows)) == 4
+
+
+def test_without_a_choice_all_are_drawn(room):
+    done = ktg("data", "show", "digits", "-o", "all.webp", "--columns", 3, folder=room)
+    assert done.out.endswith("from the top: none, basic, crop, randaugment, augmix, pspnet, cutmix_or_mixup\n")
+    assert Image.open(room / "all.webp").size == (28, 68)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("tiny.npz", "-o", "s.gif"), "-o: s.gif ends in .gif; allowed: .png, .jpg, .jpeg, .webp"),
+        (("photos/birds", "-o", "s.png"), "photos/birds: there is no such folder or .npz file"),
+        (("digit", "-o", "s.png"), "data.name: 'digit' is not a known data set"),
+        (("tiny.npz", "-o", "there/s.png"), "there/s.png: there is no folder"),
+    ],
+)
+def test_mistakes_write_nothing(refused, words, sentence):
+    assert refused("data", "show", *words).startswith(sentence)
