@@ -10,13 +10,19 @@ from command import graph_file
 from ktg.canonical import key
 from ktg.engine import train
 from ktg.errors import UserError
-from ktg.exporting.best import export_best
+from ktg.exporting.best import Wanted, export_graphs, write_graph
 from ktg.files import load, load_graph
 from ktg.spec import parse
 from ktg.tracking import MlflowTracker
 
+
+def export_best(experiment, uri, output, **which):
+    (exported,) = export_graphs(experiment, uri, output, Wanted(**which))
+    return exported
+
+
 FIGURES = {"val_accuracy": 0.9, "val_loss": 0.1}
-VERSIONS = {f"version.{name}": "1" for name in ("torch", "timm", "ray", "optuna")}
+VERSIONS = {"data.fingerprint": "abc"} | {f"version.{name}": "1" for name in ("torch", "timm", "ray", "optuna")}
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +36,17 @@ def record(uri: str, tiny: Path, tmp_path: Path) -> Callable[..., None]:
     """Write a search with trials (name, state, metrics) into an experiment, as a search would."""
     graph = graph_file(tmp_path / "graph.yaml", tiny).read_text()
 
-    def write(experiment: str, *trials: tuple[str, str, dict], kind: str = "search") -> None:
+    def write(experiment: str, *trials: tuple, kind: str = "search", tags=VERSIONS, meanwhile=None) -> None:
         with MlflowTracker(experiment, uri) as tracker:
-            parent = tracker.start("made", tags={"kind": kind, "data.fingerprint": "abc", **VERSIONS})
-            for name, state, metrics in trials:
-                run = tracker.start(name, parent=parent, tags={"kind": "trial"})
+            parent = tracker.start("made", tags={"kind": kind, **tags})
+            for name, state, metrics, *own in trials:
+                run = tracker.start(name, parent=parent, tags={"kind": "trial", **(own[0] if own else {})})
                 tracker.artifact(run, "graph.yaml", graph)
                 tracker.log(run, metrics, 1)
                 tracker.end(run, state)
+            if meanwhile is not None:
+                assert tracker.flush()
+                meanwhile()
             tracker.end(parent, "finished")
             assert tracker.flush()
 
@@ -46,7 +55,7 @@ def record(uri: str, tiny: Path, tmp_path: Path) -> Callable[..., None]:
 
 def test_the_best_graph_comes_out_with_where_it_comes_from(searched, tmp_path):
     exported = export_best("a search", searched.uri, tmp_path / "best.yaml")
-    graph = load_graph(exported.graph)
+    graph = load_graph(exported.file)
     best = searched.result["rows"][0]
     assert key(graph) == key(parse(searched.result["best"]))
     assert graph.provenance["trial"] == best["trial"]
@@ -58,7 +67,7 @@ def test_the_best_graph_comes_out_with_where_it_comes_from(searched, tmp_path):
 
 
 def test_the_exported_graph_trains_again_to_the_same_bit(searched, tmp_path):
-    graph = load_graph(export_best("a search", searched.uri, tmp_path / "best.yaml").graph)
+    graph = load_graph(export_best("a search", searched.uri, tmp_path / "best.yaml").file)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as each trial had
     try:
@@ -73,10 +82,10 @@ def test_the_exported_graph_trains_again_to_the_same_bit(searched, tmp_path):
 def test_paths_below_the_output_become_relative(searched, tiny):
     exported = export_best("a search", searched.uri, tiny.parent / "exported.yaml")
     try:
-        assert load(exported.graph)["data"]["path"] == f"./{tiny.name}"
-        assert load_graph(exported.graph).data.path == str(tiny)
+        assert load(exported.file)["data"]["path"] == f"./{tiny.name}"
+        assert load_graph(exported.file).data.path == str(tiny)
     finally:
-        exported.graph.unlink()
+        exported.file.unlink()
         exported.drawing.unlink()
 
 
@@ -88,20 +97,20 @@ def test_only_finished_trials_count_and_of_equals_that_of_lower_loss(uri, record
         ("c", "stopped", {"val_accuracy": 1.0, "val_loss": 0.0}),
         ("d", "failed", {"val_accuracy": 1.0, "val_loss": 0.0}),
     )
-    assert export_best("only_finished", uri, tmp_path / "best.yaml").provenance["trial"] == "b"
+    assert export_best("only_finished", uri, tmp_path / "best.yaml").trial == "b"
 
 
 def test_a_training_in_the_same_experiment_is_no_search(uri, record, tmp_path):
     record("a_training_in", ("a", "finished", FIGURES))
     record("a_training_in", ("seed 0", "finished", {"train_accuracy": 1.0}), kind="train")
-    assert export_best("a_training_in", uri, tmp_path / "best.yaml").provenance["trial"] == "a"
+    assert export_best("a_training_in", uri, tmp_path / "best.yaml").trial == "a"
 
 
 def test_the_last_search_with_a_finished_trial_is_taken(uri, record, tmp_path):
     record("the_last_search", ("old", "finished", {"val_accuracy": 1.0, "val_loss": 0.0}))
     record("the_last_search", ("new", "finished", FIGURES))
     record("the_last_search", ("hopeless", "failed", FIGURES))
-    assert export_best("the_last_search", uri, tmp_path / "best.yaml").provenance["trial"] == "new"
+    assert export_best("the_last_search", uri, tmp_path / "best.yaml").trial == "new"
 
 
 @pytest.mark.parametrize(
@@ -128,3 +137,84 @@ def test_a_graph_is_written_as_yaml_only(searched, tmp_path, name):
     with pytest.raises(UserError, match=r"give a name that ends in \.yaml or \.yml"):
         export_best("a search", searched.uri, tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+THREE = (
+    ("trial-0001 (alone)", "finished", FIGURES | {"val_accuracy": 0.7}, {"baseline": "alone"}),
+    ("trial-0002", "finished", FIGURES),
+    ("trial-0003", "stopped", FIGURES | {"val_accuracy": 0.8}),
+    ("trial-0004", "failed", {}, {"reason": "the loss became nan"}),
+    ("duplicate", "duplicate", {}, {"kind": "duplicate"}),
+)
+
+
+def test_the_top_graphs_in_order_of_accuracy_and_no_more_than_there_are(uri, record, tmp_path):
+    record("the top", *THREE)
+    exported = export_graphs("the top", uri, tmp_path / "best.yaml", Wanted(top=5))
+    assert [(one.file.name, one.trial) for one in exported] == [
+        ("best-1.yaml", "trial-0002"),
+        ("best-2.yaml", "trial-0001 (alone)"),
+    ]
+    assert {path.name for path in tmp_path.glob("best*")} == {
+        f"best-{n}.{end}" for n in (1, 2) for end in ("yaml", "svg")
+    }
+
+
+@pytest.mark.parametrize(
+    ("which", "trial"),
+    [
+        ({"trial": "trial-0003"}, "trial-0003"),
+        ({"trial": "3"}, "trial-0003"),
+        ({"trial": "0001"}, "trial-0001 (alone)"),
+        ({"baseline": "alone"}, "trial-0001 (alone)"),
+    ],
+)
+def test_a_trial_by_name_or_number_and_a_baseline(uri, record, tmp_path, which, trial):
+    name = f"by {which}"
+    record(name, *THREE)
+    record(name, ("trial-0009", "finished", FIGURES))  # a newer search without it
+    assert export_best(name, uri, tmp_path / "best.yaml", **which).trial == trial
+
+
+@pytest.mark.parametrize(
+    ("which", "said"),
+    [
+        ({"trial": "7"}, r"no trial '7' in experiment .*; it has trial-0001 \(alone\) to trial-0004"),
+        ({"trial": "4"}, r"trial-0004 of experiment .* has no result: it failed \(the loss became nan\)"),
+        ({"baseline": "alon"}, r"no finished baseline 'alon' .*; it has: alone\. Did you mean 'alone'\?"),
+    ],
+)
+def test_a_trial_that_is_not_there_or_has_no_result(uri, record, tmp_path, which, said):
+    name = f"without {which}"
+    record(name, *THREE)
+    with pytest.raises(UserError, match=said):
+        export_best(name, uri, tmp_path / "best.yaml", **which)
+    assert not list(tmp_path.glob("best*"))
+
+
+def test_what_is_there_is_not_overwritten_unless_forced(uri, record, tmp_path):
+    record("there already", *THREE)
+    (tmp_path / "best.svg").write_text("mine")
+    with pytest.raises(UserError, match=r"best\.svg: is there already; give --force"):
+        export_best("there already", uri, tmp_path / "best.yaml")
+    assert not (tmp_path / "best.yaml").exists()
+    export_graphs("there already", uri, tmp_path / "best.yaml", force=True)
+    assert "<svg" in (tmp_path / "best.svg").read_text()
+
+
+def test_a_search_that_runs_and_one_of_an_older_version(uri, record, tmp_path):
+    exported = []
+    record("old", *THREE, tags={}, meanwhile=lambda: exported.append(export_best("old", uri, tmp_path / "best.yaml")))
+    assert exported[0].running
+    provenance = exported[0].graph.provenance
+    assert (provenance["data_fingerprint"], provenance["version_torch"]) == ("unknown", "unknown")
+
+
+def test_paths_that_stay_on_this_machine_are_told(uri, record, tmp_path):
+    plain = {"data": {"path": "/elsewhere/images"}, "nodes": {"n0": {"model": "resnet8"}}, "edges": {"label -> n0": {}}}
+    exported = write_graph(parse(plain), tmp_path / "g.yaml")
+    assert exported.outside == ("/elsewhere/images",)
+    near = parse(plain | {"data": {"path": str(tmp_path.parent / "images")}})
+    assert write_graph(near, tmp_path / "h.yaml").outside == ()
+    assert load(tmp_path / "h.yaml")["data"]["path"] == "../images"
+    assert load_graph(tmp_path / "h.yaml").data.path == str(tmp_path.parent / "images")

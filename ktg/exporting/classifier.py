@@ -1,0 +1,127 @@
+"""A model that classifies images: loaded from a file, asked in Python.
+
+>>> model = ktg.load("model.safetensors")                                            # doctest: +SKIP
+>>> [answer.label for answer in model.predict(["cat.jpg", "dog.jpg"])]               # doctest: +SKIP
+['cat', 'dog']
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ktg.data.decode import Geometry, Pixels
+from ktg.data.parallel import in_order
+from ktg.errors import DataError, WeightsError, did_you_mean
+from ktg.exporting.about import About
+from ktg.exporting.pixels import Picture, PictureError, to_pixels
+
+Logits = npt.NDArray[np.float32]
+SUFFIXES = (".safetensors", ".onnx")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image: `probabilities` (classes,) float32, which sum to 1, in the order of `classes`."""
+
+    classes: tuple[str, ...]
+    probabilities: npt.NDArray[np.float32]
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.classes[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class, in [0, 1]."""
+        return float(self.probabilities.max())
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """Return the `k` most probable classes (all, if there are fewer), the most probable first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.classes[place], float(self.probabilities[place])) for place in order]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network with all that it takes to use it; `ktg.load` returns one.
+
+    `about` is what its file says of itself; `run` maps pixels (B, side, side, C) uint8 to logits (B, classes).
+    """
+
+    about: About
+    run: Callable[[Pixels], Logits]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities."""
+        return self.about.classes
+
+    def predict(self, pictures: Sequence[Picture], batch_size: int = 64) -> list[Prediction]:
+        """Return the prediction for every image: paths, bytes of files, arrays (H, W[, 3]) uint8 or Pillow images.
+
+        Raises DataError, which names it, at the first image that cannot be read; `stream` goes on instead.
+        """
+        if isinstance(pictures, str | Path | bytes):
+            raise DataError("predict takes a list of images; write [image] for one")
+        found = []
+        for place, answer in enumerate(self.stream(pictures, batch_size)):
+            if isinstance(answer, PictureError):
+                picture = pictures[place]
+                raise DataError(f"{picture if isinstance(picture, str | Path) else f'image {place}'}: {answer}")
+            found.append(answer)
+        return found
+
+    def stream(self, pictures: Iterable[Picture], batch_size: int = 64) -> Iterator[Prediction | PictureError]:
+        """Yield one answer for each image, in order: a prediction, or why there is none.
+
+        Images are decoded on all cores while they are asked for; at most a few batches are in memory at once.
+        """
+        given = Geometry(self.about.input.side, self.about.input.channels)
+        every = iter(pictures)
+        while batch := list(itertools.islice(every, batch_size)):
+            yield from self._answers(list(in_order(partial(_attempt, geometry=given), batch)))
+
+    def _answers(self, found: list[Pixels | PictureError]) -> Iterator[Prediction | PictureError]:
+        sound = [pixels for pixels in found if not isinstance(pixels, PictureError)]
+        probabilities = iter(softmax(self.run(np.stack(sound)))) if sound else iter(())
+        for each in found:
+            yield each if isinstance(each, PictureError) else Prediction(self.classes, next(probabilities))
+
+
+def load(path: str | Path, device: str | None = None) -> Classifier:
+    """Return the model in a file that `ktg export` or `ktg train --weights` wrote: .safetensors or .onnx.
+
+    device: cpu, cuda, cuda:1; default: a GPU if there is one. Models in ONNX run on the CPU.
+    Raises WeightsError, in one sentence, for a file that is not there, not ours, damaged or hostile.
+    """
+    path = Path(path)
+    if path.suffix == ".onnx":
+        from ktg.exporting.onnx import load_onnx
+
+        return load_onnx(path)
+    if path.suffix != ".safetensors":
+        guess = did_you_mean(path.suffix, SUFFIXES)
+        raise WeightsError(f"{path}: is not a model file; allowed: {' and '.join(SUFFIXES)}.{guess}")
+    from ktg.exporting.weights import read_model, runner
+
+    network, about = read_model(path)
+    return Classifier(about, runner(network, device))
+
+
+def softmax(logits: Logits) -> npt.NDArray[np.float32]:
+    """Return probabilities (B, classes) of logits, without overflow."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _attempt(picture: Picture, geometry: Geometry) -> Pixels | PictureError:
+    try:
+        return to_pixels(picture, geometry)
+    except PictureError as error:
+        return error

@@ -1,0 +1,116 @@
+"""`ktg export` whole: from an experiment to graphs, and from a graph to a trained network in every form wanted."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ktg.canonical import live
+from ktg.confirm import OnEpoch
+from ktg.data import Dataset
+from ktg.engine import Training
+from ktg.errors import UserError
+from ktg.exporting.about import About, Accuracy
+from ktg.exporting.best import Exported, Wanted, check_free, export_graphs, write_graph
+from ktg.exporting.formats import Formats, Written, write_formats
+from ktg.exporting.trained import describe, retrain, weights_files, write_weights
+from ktg.exporting.weights import SUFFIX, read_model
+from ktg.sources.opening import open_data
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What left: graphs, files of weights by node, other forms; `about` is None where nothing was trained or read.
+
+    `same_data` is False when the images here are not those that the search saw.
+    """
+
+    graphs: tuple[Exported, ...]
+    weights: dict[str, Path]
+    written: Written
+    about: About | None = None
+    same_data: bool = True
+
+
+def deliver(
+    source: str,
+    uri: str,
+    *,
+    output: Path | None = None,
+    wanted: Wanted | None = None,
+    formats: Formats | None = None,
+    all_nodes: bool = False,
+    final: bool = False,
+    force: bool = False,
+    device: torch.device | str | None = None,
+    on_epoch: OnEpoch | None = None,
+    decoding: Callable[[int, int], None] | None = None,
+) -> Delivered:
+    """Export from `source`: an experiment of the store `uri`, or a model file (.safetensors) that is trained already.
+
+    The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if any format is wanted,
+    with its own seed, on the training split, or (`final`) on the validation split too. That of a model file goes to
+    `output` where one is given. Raises UserError before any training for whatever can be known before.
+    """
+    wanted, formats = wanted or Wanted(), formats or Formats()
+    formats.check()
+    _check(wanted, formats, all_nodes)
+    check_free(list(formats.files.values()), force=force)
+    if Path(source).suffix == SUFFIX:
+        return _from_model(Path(source), output, formats, force, decoding)
+    graphs = tuple(export_graphs(source, uri, output or Path("best.yaml"), wanted, force=force))
+    if not formats.files:
+        return Delivered(graphs, {}, Written())
+    graph = graphs[0].graph
+    if formats.weights and all_nodes:
+        check_free(list(weights_files(formats.weights, graph, live(graph)).values()), force=force)
+    training, accuracies = retrain(graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding)
+    return _from_training(graphs, training, accuracies, formats, all_nodes)
+
+
+def _from_training(
+    graphs: tuple[Exported, ...], training: Training, accuracies: dict[str, Accuracy], formats: Formats, all_nodes: bool
+) -> Delivered:
+    """Write the forms of a network that has just been trained from the first of the graphs."""
+    graph, dataset = graphs[0].graph, training.dataset
+    weights: dict[str, Path] = {}
+    if formats.weights:
+        weights = write_weights(formats.weights, graph, training, accuracies, all_nodes=all_nodes)
+    about = describe(graph, training, graph.target, accuracies.get(graph.target))
+    written = write_formats(formats, training.target, about, lambda: dataset)
+    known = graph.provenance.get("data_fingerprint", "unknown")
+    return Delivered(graphs, weights, written, about, known in ("unknown", dataset.fingerprint))
+
+
+def _from_model(
+    file: Path, output: Path | None, formats: Formats, force: bool, decoding: Callable[[int, int], None] | None
+) -> Delivered:
+    """Write the forms of a network that is trained already."""
+    if formats.weights:
+        raise UserError(f"{file}: is a file of weights already; leave out --weights")
+    if output is None and not formats.files:
+        raise UserError(f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card or -o")
+    network, about = read_model(file)
+    graphs = (write_graph(about.graph, output, force=force),) if output else ()
+    beside = dataclasses.replace(formats, weights=file)  # for the card, which shows how to use it
+    written = write_formats(beside, network, about, lambda: _images(about, file, decoding))
+    return Delivered(graphs, {}, written, about)
+
+
+def _images(about: About, file: Path, decoding: Callable[[int, int], None] | None) -> Dataset:
+    """Return the images that a model was trained on; raise UserError for others, which would say nothing of it."""
+    dataset = open_data(about.graph.data, progress=decoding)
+    if dataset.fingerprint != about.training.fingerprint:
+        raise UserError(f"{file}: the images at hand are not those that this model was trained on")
+    return dataset
+
+
+def _check(wanted: Wanted, formats: Formats, all_nodes: bool) -> None:
+    if sum((wanted.top > 1, wanted.trial is not None, wanted.baseline is not None)) > 1:
+        raise UserError("--top, --trial and --baseline say different things; give one of them")
+    if wanted.top > 1 and formats.files:
+        raise UserError("--top writes several graphs; export the weights of one of them with --trial")
+    if all_nodes and not formats.weights:
+        raise UserError("--all-nodes is about files of weights; give --weights model.safetensors too")

@@ -1,0 +1,84 @@
+"""The forms in which a trained network leaves: which are wanted, and writing them all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ktg.atomic import replacing
+from ktg.data import Dataset
+from ktg.errors import UserError
+from ktg.exporting.about import About
+from ktg.exporting.best import check_free
+from ktg.exporting.int8 import Quantised, write_int8
+from ktg.exporting.onnx import WRITING, need, write_onnx
+from ktg.exporting.readme import model_card
+from ktg.models.network import Network
+
+_ENDINGS = {
+    "weights": ".safetensors",
+    "onnx": ".onnx",
+    "torch_export": ".pt2",
+    "int8": ".onnx",
+    "card": ".md",
+}
+
+
+@dataclass(frozen=True)
+class Formats:
+    """The files to write, None for those that are not wanted."""
+
+    weights: Path | None = None
+    onnx: Path | None = None
+    torch_export: Path | None = None
+    int8: Path | None = None
+    card: Path | None = None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that are wanted, by kind."""
+        return {kind: path for kind, path in vars(self).items() if path is not None}
+
+    def check(self) -> None:
+        """Raise UserError, before any training, for a file named otherwise than its kind, and for absent packages."""
+        for kind, path in self.files.items():
+            if path.suffix != _ENDINGS[kind]:
+                option = kind.replace("_", "-")
+                raise UserError(f"--{option}: {path}: give a name that ends in {_ENDINGS[kind]}")
+        twice = [path for path in self.files.values() if list(self.files.values()).count(path) > 1]
+        if twice:
+            raise UserError(f"{twice[0]}: two of the files are to have this name")
+        if self.onnx or self.int8:
+            need(WRITING)
+
+
+def check_weights_file(path: Path, *, force: bool) -> None:
+    """Raise UserError, before any training, unless weights can go to this file; one that is there needs `force`."""
+    Formats(weights=path).check()
+    check_free([path], force=force)
+
+
+@dataclass
+class Written:
+    """What was written: the files by kind, the largest difference of logits from torch's, what quantising changed."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    differences: dict[str, float] = field(default_factory=dict)
+    quantised: Quantised | None = None
+
+
+def write_formats(formats: Formats, network: Network, about: About, dataset: Callable[[], Dataset]) -> Written:
+    """Write all that is wanted but the weights, the card last; `dataset` is called for 8-bit integers only."""
+    written = Written(formats.files)
+    if formats.onnx:
+        written.differences["onnx"] = write_onnx(formats.onnx, network, about)
+    if formats.torch_export:
+        from ktg.exporting.program import write_program
+
+        written.differences["torch_export"] = write_program(formats.torch_export, network, about)
+    if formats.int8:
+        written.quantised = write_int8(formats.int8, network, about, dataset())
+    if formats.card:
+        text = model_card(about, formats.files, formats.card.parent, written.quantised)
+        with replacing(formats.card) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return written

@@ -1,0 +1,132 @@
+"""Post-training quantisation to 8-bit integers for edge devices: onnxruntime's static one, in QDQ form.
+
+Weights are quantised per channel; the ranges of activations come from images of the training split. What it costs in
+accuracy and what it gains in time is measured, because neither can be known before: see Krishnamoorthi, "Quantizing
+deep convolutional networks for efficient inference", 2018.
+"""
+
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ktg.atomic import replacing
+from ktg.data import Dataset, Images
+from ktg.exporting.about import KEY, About, to_json
+from ktg.exporting.onnx import INPUT, WRITING, need, run_session, session, write_onnx
+from ktg.models.network import Network
+
+CALIBRATION_IMAGES = 256
+_BATCH = 16
+_QUANTISED = ("Conv", "Gemm", "MatMul")
+_WARM_UP, _ROUNDS = 5, 31
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A model's accuracy in [0, 1], median milliseconds for one image on one core of this machine, and its size."""
+
+    accuracy: float
+    latency_ms: float
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What quantisation did, on the validation split of `images` images; `seen` if the network was trained on them."""
+
+    before: Figures
+    after: Figures
+    images: int
+    seen: bool
+
+
+def write_int8(path: Path, network: Network, about: About, dataset: Dataset) -> Quantised:
+    """Write the quantised network as an ONNX file like that of `write_onnx`, and return what that changed."""
+    need(WRITING)
+    with tempfile.TemporaryDirectory() as folder:
+        plain, prepared, small = (Path(folder, name) for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
+        write_onnx(plain, network, about)
+        _quantise(plain, prepared, small, dataset.train)
+        _describe(small, to_json(about, path.parent))
+        contents = [plain.read_bytes(), small.read_bytes()]
+    accuracies = [_accuracy(content, dataset.val) for content in contents]
+    latencies = _latencies(contents, dataset.val.read([0]))
+    figures = [Figures(*each) for each in zip(accuracies, latencies, map(len, contents), strict=True)]
+    with replacing(path) as temporary:
+        temporary.write_bytes(contents[1])
+    return Quantised(figures[0], figures[1], len(dataset.val), about.training.splits != "train")
+
+
+def _quantise(plain: Path, prepared: Path, small: Path, images: Images) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared),
+        str(small),
+        _Calibration(images),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=list(_QUANTISED),
+        nodes_to_exclude=_resizing(onnx.load(prepared)),
+    )
+
+
+class _Calibration:
+    """Images of the training split, spread over all of it, as onnxruntime asks for them: one batch after another."""
+
+    def __init__(self, images: Images) -> None:
+        rows = np.unique(np.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).astype(np.int64))
+        self._batches = (images.read(part) for part in np.array_split(rows, -(-len(rows) // _BATCH)))
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next batch by the name of the input, None after the last."""
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}
+
+
+def _resizing(model: Any) -> list[str]:
+    """Return the matrix products before the first convolution: they resize the image, which needs full precision."""
+    kinds = [node.op_type for node in model.graph.node]
+    first = kinds.index("Conv") if "Conv" in kinds else 0
+    return [node.name for node in model.graph.node[:first] if node.op_type == "MatMul"]
+
+
+def _describe(model: Path, text: str) -> None:
+    """Give the quantised model its description, which onnxruntime drops."""
+    import onnx
+
+    quantised = onnx.load(model)
+    del quantised.metadata_props[:]
+    quantised.metadata_props.add(key=KEY, value=text)
+    onnx.save(quantised, model)
+
+
+def _accuracy(content: bytes, images: Images) -> float:
+    run = partial(run_session, session(content, "the ONNX model"))
+    parts = np.array_split(np.arange(len(images)), -(-len(images) // 64))
+    right = sum(int((run(images.read(part)).argmax(axis=1) == images.labels[part]).sum()) for part in parts)
+    return right / len(images)
+
+
+def _latencies(contents: list[bytes], image: Any) -> list[float]:
+    """Return the median milliseconds of each model for one image, in turns, so that both see the same machine."""
+    runs = [partial(run_session, session(content, "the ONNX model", threads=1)) for content in contents]
+    times: list[list[float]] = [[] for _ in runs]
+    for round_ in range(_WARM_UP + _ROUNDS):
+        for run, found in zip(runs, times, strict=True):
+            started = time.perf_counter()
+            run(image)
+            if round_ >= _WARM_UP:
+                found.append(1000 * (time.perf_counter() - started))
+    return [statistics.median(found) for found in times]

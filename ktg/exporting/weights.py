@@ -1,0 +1,86 @@
+"""A trained network as one safetensors file that describes itself, and back."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ktg.atomic import replacing
+from ktg.data.augment import to_float
+from ktg.data.decode import Pixels
+from ktg.errors import SpecError, WeightsError
+from ktg.exporting.about import KEY, About, from_json, to_json
+from ktg.models.architecture import create, sketch
+from ktg.models.network import Network
+from ktg.models.weights import fit
+
+SUFFIX = ".safetensors"
+
+
+def write_model(path: Path, network: Network, about: About) -> None:
+    """Write the weights of `network.body` under the names of its library, with `about` as metadata."""
+    # Clones, because safetensors refuses tensors that share memory, as tied weights do.
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.body.state_dict().items()}
+    content = save(state, metadata={"format": "pt", KEY: to_json(about, path.parent)})
+    with replacing(path) as temporary:  # `save_file` would make a file that nobody but its owner may read
+        temporary.write_bytes(content)
+
+
+def read_model(path: Path) -> tuple[Network, About]:
+    """Return the network in evaluation mode, on the CPU, and what the file says of it.
+
+    Nothing in the file is run. Raises WeightsError in one sentence for a file that is not there, not ours, cut off or
+    made to do harm.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such model file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(KEY)
+            about = from_json(text, path)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+    except WeightsError:
+        raise
+    except Exception as error:  # the reader has errors of its own kind, and Python's, for what is cut off or hostile
+        raise WeightsError(f"{path}: is not a {SUFFIX} file, or is damaged; nothing in it was run") from error
+    return _network(about, state, path), about
+
+
+def runner(network: Network, device: str | None = None) -> Callable[[Pixels], npt.NDArray[np.float32]]:
+    """Return a function from pixels (B, H, W, C) uint8 to the network's logits (B, classes), computed in float32.
+
+    device: where it runs; default: a GPU if there is one.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return partial(_logits, network.to(place), place)
+
+
+@torch.inference_mode()
+def _logits(network: Network, device: torch.device, pixels: Pixels) -> npt.NDArray[np.float32]:
+    planes = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+    logits = network(to_float(planes).contiguous(memory_format=torch.channels_last))
+    return logits.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _network(about: About, state: Mapping[str, Tensor], path: Path) -> Network:
+    node, given = about.node, about.input
+    try:
+        plan = sketch(node, classes=len(about.classes), image_size=given.side, where=f"nodes.{about.training.node}")
+    except SpecError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    if plan.size != given.size:
+        raise WeightsError(f"{path}: input.size is {given.size}, but {node.model} is built for {plan.size} pixels")
+    used = fit(plan.body, state, plan.head, str(path))
+    if not plan.head <= used.keys():
+        raise WeightsError(f"{path}: the head does not fit {len(about.classes)} classes; the file is damaged")
+    with torch.random.fork_rng(devices=[]):
+        body = create(node, classes=len(about.classes), size=plan.size)
+    body.load_state_dict({**body.state_dict(), **used})
+    network = Network(body, size=given.size, mean=given.mean, std=given.std, head=plan.head)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,0 +1,111 @@
+"""`ktg predict`: lines, JSON and CSV, files that cannot be read, and models that are none."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from command import ktg
+
+from ktg.exporting.classifier import load
+
+
+@pytest.fixture
+def folder(trained, photos, tmp_path):
+    """A folder with the model, three photographs and a text that is called a photograph."""
+    shutil.copy(trained.file, tmp_path / "model.safetensors")
+    (tmp_path / "some").mkdir()
+    for name, photo in zip("abc", sorted((photos / "val/noon").iterdir()), strict=False):
+        shutil.copy(photo, tmp_path / "some" / f"{name}{photo.suffix}")
+    (tmp_path / "some/broken.jpg").write_text("no image")
+    return tmp_path
+
+
+def test_one_line_for_each_image_and_exit_code_1_for_a_broken_one(folder):
+    done = ktg("predict", "model.safetensors", "some", "absent.png", folder=folder)
+    lines = done.out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == sorted(
+        f"some/{path.name}" for path in (folder / "some").iterdir() if path.stem != "broken"
+    )
+    assert all(" %, " in line for line in lines)
+    assert done.err.splitlines() == [
+        "ktg: some/broken.jpg: is not an image of a known format",
+        "ktg: absent.png: there is no such file",
+        "ktg: 2 of 5 could not be read; the others were labelled",
+    ]
+    assert done.code == 1
+
+
+def test_json_lines_and_csv_say_the_same(folder):
+    lines = [
+        json.loads(line)
+        for line in ktg("predict", "model.safetensors", "some", "--json", folder=folder).out.split("\n")
+        if line
+    ]
+    assert {line["file"] for line in lines if "error" in line} == {"some/broken.jpg"}
+    sound = [line for line in lines if "error" not in line]
+    table = ktg("predict", "model.safetensors", "some", "--csv", "--top", "1", folder=folder).out
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [(row["file"], row["label"]) for row in rows] == [(line["file"], line["label"]) for line in sound]
+    model = load(folder / "model.safetensors")
+    for line, row in zip(sound, rows, strict=True):
+        (answer,) = model.predict([folder / line["file"]])
+        assert line["label"] == answer.label
+        assert line["probability"] == pytest.approx(answer.probability, abs=1e-6)
+        assert sum(each["probability"] for each in line["top"]) == pytest.approx(1, abs=1e-5)
+        assert float(row["probability"]) == pytest.approx(line["probability"], abs=1e-6)
+
+
+def test_a_list_on_standard_input_and_the_onnx_file(folder, everything, monkeypatch):
+    names = sorted(str(path) for path in (folder / "some").glob("[abc].*"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(names) + "\n\n"))
+    done = ktg("predict", everything.folder / "model.onnx", "-", "--batch-size", "2", folder=folder)
+    assert (done.code, done.err) == (0, "")
+    assert [line.split(": ")[0] for line in done.out.splitlines()] == names
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert "standard input was empty" in ktg("predict", "model.safetensors", "-", folder=folder).err
+
+
+def test_a_class_cannot_command_the_terminal(folder, everything):
+    import safetensors.torch
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    plain = json.loads(metadata["ktg"])
+    plain["classes"] = ["\x1b[2Jgone", "x\nktg: done"]
+    state = safetensors.torch.load_file(folder / "model.safetensors")
+    safetensors.torch.save_file(state, folder / "evil.safetensors", {"ktg": json.dumps(plain)})
+    name = next((folder / "some").glob("a.*")).name
+    out = ktg("predict", "evil.safetensors", f"some/{name}", folder=folder).out
+    assert "\x1b" not in out
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["best.yaml", "a.png"], "best.yaml: is not a model file; allowed: .safetensors and .onnx."),
+        (["absent.safetensors", "a.png"], "absent.safetensors: there is no such model file"),
+        (["tiny.npz", "a.png"], "tiny.npz: is not a model file"),
+        (["model.safetensors"], "Missing argument 'IMAGES...'."),
+        (["model.safetensors", "a", "--device", "cuda:99"], "--device: cuda:99 is not on this machine"),
+    ],
+)
+def test_refusals(refused, words, said):
+    assert said in refused("predict", *words)
+
+
+def test_a_reader_that_has_seen_enough(folder):
+    code = "import sys; from ktg.cli import main; sys.argv[0] = 'ktg'; main()"
+    some = [str(next((folder / "some").glob("a.*")))] * 2000
+    command = [sys.executable, "-c", code, "predict", "model.safetensors", *some]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=-1, stderr=-1, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""

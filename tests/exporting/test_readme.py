@@ -1,0 +1,85 @@
+"""The model card: all that must stand in it, and its snippets run."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from ktg.exporting.about import Accuracy
+from ktg.exporting.classifier import load
+from ktg.exporting.readme import model_card, plain_code
+from ktg.exporting.weights import read_model, write_model
+from ktg.files import loads
+from ktg.models.network import build
+from ktg.spec import parse
+
+
+def test_what_stands_in_it(everything, trained):
+    card = (everything.folder / "README.md").read_text()
+    about = everything.delivered.about
+    for wanted in (
+        "# resnet8, 2 classes",
+        "`night`, `noon`",
+        f"**{100 * about.accuracy.mean:.2f} %** of the validation images",
+        "20 images of the training split",
+        "trained from nothing",
+        "ktg predict model.safetensors photo.jpg",
+        "| int8 |",
+        "`model.onnx`, `model.pt2`, `small.onnx`: `images`, uint8 (batch, 16, 16, 3)",
+    ):
+        assert wanted in card
+    assert "timm" not in card  # a network of ktg's own cannot be had without ktg
+    graph = parse(loads(re.search(r"```yaml\n(.*?)```", card, re.DOTALL)[1], "the card"))
+    assert graph.nodes == trained.graph.nodes
+
+
+def test_accuracy_over_seeds_is_told_with_its_deviation(everything):
+    measured = Accuracy(split="test", mean=0.9, std=0.012, n=5)
+    about = dataclasses.replace(everything.delivered.about, accuracy=measured)
+    card = model_card(about, {}, everything.folder)
+    assert "**90.00 +- 1.20 % (n = 5)** of the test images" in card
+    assert "the first seed, not of the best" in card
+    assert "Not measured" in model_card(dataclasses.replace(about, accuracy=None), {}, everything.folder)
+
+
+@pytest.mark.parametrize("model", ["mobilenetv2_035", "torchvision/squeezenet1_1"])
+def test_the_weights_work_in_plain_timm_and_torchvision_without_ktg(everything, photos, tmp_path, model):
+    about = everything.delivered.about
+    node = dataclasses.replace(about.node, model=model, input_size=48)
+    graph = dataclasses.replace(about.graph, nodes={"n0": node, "n1": about.graph.nodes["n1"]})
+    given = dataclasses.replace(about.input, size=48, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+    about = dataclasses.replace(about, graph=graph, input=given)
+    network = build(node, {}, classes=2, image_size=16, mean=given.mean, std=given.std, seed=0)
+    with torch.no_grad():
+        list(network.body.parameters())[-1].copy_(torch.tensor([0.3, -0.2]))
+    write_model(tmp_path / "m.safetensors", network, about)
+    photo = next((photos / "val/noon").glob("*.png"))
+    shutil.copy(photo, tmp_path / "photo.jpg")  # Pillow goes by the content
+    code = plain_code(about, "m.safetensors")
+    assert "ktg" not in code
+    label, probability = run(code, tmp_path).split()
+    answer = load(tmp_path / "m.safetensors", "cpu").predict([photo])[0]
+    assert label == answer.label
+    assert float(probability) == pytest.approx(answer.probability, abs=0.01)
+
+
+def test_the_five_lines_of_python(trained, photos, tmp_path):
+    _, about = read_model(trained.file)
+    shutil.copy(trained.file, tmp_path)
+    shutil.copy(next((photos / "val/noon").iterdir()), tmp_path / "photo.jpg")
+    card = model_card(about, {"weights": trained.file}, tmp_path)
+    code = re.search(r"```python\n(import ktg.*?)```", card, re.DOTALL)[1]
+    assert run(code, tmp_path).split()[0] in about.classes
+
+
+def run(code: str, folder: Path) -> str:
+    """Run the code of a card in a folder, and return what it prints."""
+    out = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out):
+        exec(compile(code, "card", "exec"), {})
+    return out.getvalue()
