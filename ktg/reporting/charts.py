@@ -1,0 +1,188 @@
+"""The charts of a report, each from its part of the report's data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from ktg.drawing.canvas import printable
+from ktg.drawing.layout import shorten
+from ktg.drawing.svg import GATE_STYLES
+from ktg.reporting.theme import ACCENT, CARD, INK, MUTED, SERIES, figure, legend, plain, svg
+
+Data = Mapping[str, Any]
+MOST_CURVES = 250
+_MOST_POINTS = 80
+_MOST_HOLES = 14
+_ROW = 21.0  # points per row of a chart with names at its side
+
+
+def progress(points: Sequence[Data], cost: Data) -> Markup:
+    """Draw the finished trials when they ended, and the best so far, over the device-seconds spent.
+
+    Stopped trials, which had fewer epochs and cannot be compared, are ticks at the bottom.
+    """
+    with figure(250) as drawn:
+        axes = drawn.subplots()
+        finished = [point for point in points if point["state"] == "finished"]
+        x, y = [point["device_s"] for point in finished], [point["accuracy"] for point in finished]
+        axes.scatter(x, y, s=13, color=MUTED, label="finished", zorder=2)
+        stopped = [point["device_s"] for point in points if point["state"] == "stopped"]
+        axes.plot(stopped, [0.025] * len(stopped), "|", color=MUTED, markersize=7, transform=axes.get_xaxis_transform())
+        axes.plot([], [], "|", color=MUTED, markersize=7, label="stopped early")
+        known = [point for point in points if point["best"] is not None]
+        x, y = [point["device_s"] for point in known], [point["best"] for point in known]
+        axes.plot(x, y, drawstyle="steps-post", color=ACCENT, linewidth=2.2, label="best so far", zorder=3)
+        axes.margins(y=0.12)
+        plain(axes, x=f"{cost['device']} seconds spent by all trials", y="validation accuracy", percent="y")
+        legend(axes)
+        return svg(drawn, "progress", "The best accuracy so far over the device-seconds spent")
+
+
+def side_by_side(searches: Sequence[Data], spent: str, words: str) -> Markup:
+    """Draw the best so far of several searches; spent: `device_s` or `epochs`, words: what the axis is called."""
+    with figure(250) as drawn:
+        axes = drawn.subplots()
+        for place, search in enumerate(searches):
+            known = [point for point in search["progress"] if point["best"] is not None]
+            x, y = [point[spent] for point in known], [point["best"] for point in known]
+            name, colour = shorten(printable(search["experiment"])), SERIES[place % len(SERIES)]
+            dashes = (0, (4, 1.5)) if place >= len(SERIES) else "solid"
+            axes.plot(x, y, drawstyle="steps-post", color=colour, linewidth=1.9, linestyle=dashes, label=name)
+            axes.plot(x[-1:], y[-1:], "o", color=colour, markersize=4)
+        axes.margins(y=0.12)
+        plain(axes, x=words, y="validation accuracy", percent="y")
+        legend(axes, columns=2)
+        return svg(drawn, f"by-{spent}", f"Best so far of each search over {words}")
+
+
+def all_curves(trials: Sequence[Data], best: str) -> Markup:
+    """Draw the validation accuracy of every trial over its epochs: where stopped ones end, and the best among them."""
+    with figure(250) as drawn:
+        axes = drawn.subplots()
+        for trial in most_telling(trials):
+            x, y = thin(trial["val_accuracy"])
+            if trial["trial"] == best:
+                axes.plot(x, y, color=ACCENT, linewidth=2.2, zorder=4, label="best")
+            elif trial["baseline"]:
+                axes.plot(x, y, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=3, label="baselines")
+            else:
+                stopped = trial["state"] == "stopped"
+                alpha, label = (0.35, "stopped early") if stopped else (0.8, "finished")
+                axes.plot(x, y, color=MUTED, linewidth=0.8, alpha=alpha, label=label)
+                if stopped:
+                    axes.plot(x[-1:], y[-1:], "o", color=MUTED, markersize=2.2, alpha=0.7)
+        _once(axes)
+        plain(axes, x="epoch", y="validation accuracy", percent="y")
+        legend(axes, columns=4)
+        return svg(drawn, "curves", "Validation accuracy of every trial over its epochs")
+
+
+def nodes(curves: Sequence[Data], target: str) -> Markup:
+    """Draw the accuracy of each node of the best graph: on validation images, and dashed on training images."""
+    with figure(250) as drawn:
+        axes = drawn.subplots()
+        for place, curve in enumerate(curves):
+            colour, is_target = SERIES[place % len(SERIES)], curve["node"] == target
+            name = f"{shorten(curve['node'], 14)} (target)" if is_target else shorten(curve["node"], 14)
+            width = 2.2 if is_target else 1.3
+            axes.plot(*thin(curve["val_accuracy"]), color=colour, linewidth=width, label=name, zorder=3 + is_target)
+            dashes: dict[str, Any] = {"linestyle": (0, (2, 2)), "alpha": 0.7}
+            axes.plot(*thin(curve["train_accuracy"]), color=colour, linewidth=0.9, **dashes)
+        axes.plot([], [], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="on training images")
+        plain(axes, x="epoch", y="validation accuracy", percent="y")
+        legend(axes, columns=2)
+        return svg(drawn, "nodes", "Accuracy of each node of the best graph over the epochs")
+
+
+def gates(curves: Sequence[Data]) -> Markup:
+    """Draw how far each gate of the best graph is open, in the colours of its drawing."""
+    with figure(250) as drawn:
+        axes = drawn.subplots()
+        for gate, (colour, dashes) in GATE_STYLES.items():
+            own = [curve for curve in curves if curve["gate"] == gate]
+            for curve in own:
+                x, y = thin(curve["openness"])
+                style = (0, dashes) if dashes else "solid"
+                axes.plot(x, y, color=colour.lower(), linewidth=1.6, linestyle=style, label=f"{gate} ({len(own)})")
+                if gate == "correct" and y:
+                    note = shorten(printable(curve["edge"]), 20)
+                    axes.annotate(note, (x[-1], y[-1]), (-3, -11), textcoords="offset points", ha="right", fontsize=8.5)
+        _once(axes)
+        axes.set_ylim(-0.04, 1.06)
+        plain(axes, x="epoch", y="mean weight of a sample")
+        legend(axes, columns=4)
+        return svg(drawn, "gates", "How far each gate of the best graph is open over the epochs")
+
+
+def comparison(rows: Sequence[Data], *, test: bool) -> Markup:
+    """Draw the accuracy of the best graph and the baselines with their intervals."""
+    shown = [row for row in rows if row["test"]] if test else list(rows)
+    with figure(_ROW * len(shown) + 58) as drawn:
+        axes = drawn.subplots()
+        for place, row in enumerate(reversed(shown)):
+            value = row["test"]["accuracy"] if test else row["val_accuracy"]
+            ends = row["test"]["interval"] if test else row["val_interval"]
+            colour = ACCENT if row["what"] == shown[0]["what"] else MUTED
+            if ends:
+                axes.plot(ends, (place, place), color=colour, linewidth=2, alpha=0.55, solid_capstyle="round")
+            axes.plot([value], [place], "o", color=colour, markersize=7)
+        axes.set_yticks(range(len(shown)), [row["what"] for row in reversed(shown)])
+        axes.set_ylim(-0.6, len(shown) - 0.4)
+        plain(axes, x=f"{'test' if test else 'validation'} accuracy, with 95 % interval", percent="x", grid="x")
+        axes.tick_params(axis="y", labelcolor=INK)
+        split = "test" if test else "validation"
+        return svg(drawn, f"comparison-{split}", f"Best graph and baselines on the {split} images")
+
+
+def importance(found: Data) -> Markup:
+    """Draw the importance of the holes: bars at the first rung, rings at the end of training."""
+    holes = found["holes"][:_MOST_HOLES]
+    with figure(_ROW * len(holes) + 75) as drawn:
+        axes = drawn.subplots()
+        places = range(len(holes))[::-1]
+        early = f"after epoch {found['epoch']}"
+        series = (("fanova_early", f"fANOVA, {early}"), ("ped_anova_early", f"PED-ANOVA, {early}"))
+        if holes and holes[0]["fanova_early"] is not None:
+            values = [hole["fanova_early"] for hole in holes]
+            axes.barh(places, values, color=ACCENT, height=0.56, alpha=0.75, label=series[0][1])
+        for (name, label), marker in zip((*series[1:], ("fanova_end", "fANOVA, finished trials")), "do", strict=True):
+            known = [(place, hole[name]) for place, hole in zip(places, holes, strict=True) if hole[name] is not None]
+            if known:
+                at, value = zip(*known, strict=True)
+                face = CARD if marker == "o" else INK
+                axes.plot(value, at, marker, color=INK, markerfacecolor=face, markersize=5, label=label)
+        axes.set_yticks(places, [shorten(printable(hole["hole"]), 26) for hole in holes])
+        axes.set_xlim(left=0)
+        plain(axes, x="share of the differences explained", percent="x", grid="x")
+        axes.tick_params(axis="y", labelcolor=INK)
+        legend(axes, columns=1)
+        return svg(drawn, "importance", "Importance of the holes of the space")
+
+
+def most_telling(trials: Sequence[Data], most: int = MOST_CURVES) -> list[Data]:
+    """Return at most `most` of the trials that trained at all: baselines, the best, and an even choice of the rest."""
+    trained = [trial for trial in trials if trial["val_accuracy"]]
+    trained.sort(key=lambda trial: (not trial["baseline"], -trial["val_accuracy"][-1]))
+    if len(trained) <= most:
+        return trained
+    first = most // 2
+    rest = trained[first:]
+    step = len(rest) / (most - first)
+    return trained[:first] + [rest[int(place * step)] for place in range(most - first)]
+
+
+def thin(values: Sequence[float]) -> tuple[list[int], list[float]]:
+    """Return (epochs from 1, values), at most `_MOST_POINTS` of them, the first and the last among them."""
+    step = max(1, -(-(len(values) - 1) // (_MOST_POINTS - 1)))
+    places = sorted({*range(0, len(values), step), len(values) - 1} - {-1})
+    return [place + 1 for place in places], [values[place] for place in places]
+
+
+def _once(axes: Any) -> None:
+    """Leave each label in the legend once."""
+    seen: set[str] = set()
+    for line in axes.get_lines():
+        if line.get_label() in seen:
+            line.set_label("_again")
+        seen.add(line.get_label())

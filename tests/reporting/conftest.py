@@ -1,0 +1,35 @@
+"""A report of a real search, and its page as a browser reads it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ktg.reporting.page import report_page
+from ktg.reporting.record import SearchRecord, read_search
+from ktg.reporting.report import report
+from ktg.tracking import find_experiment
+
+
+@pytest.fixture(scope="session")
+def record(searched) -> SearchRecord:
+    return read_search(find_experiment("a search", searched.uri))
+
+
+@pytest.fixture(scope="session")
+def reported(record) -> dict[str, Any]:
+    return report(record)
+
+
+@pytest.fixture(scope="session")
+def page(record, reported) -> str:
+    return report_page(reported, record.space.holes)
+
+
+@pytest.fixture
+def closed_figures() -> Iterator[None]:
+    """Fail a test that leaves a figure with pyplot, which would keep it for ever."""
+    from matplotlib import _pylab_helpers
+
+    yield
+    assert not _pylab_helpers.Gcf.figs
