@@ -20,6 +20,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a third of the driver's time per report
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # snapshots that nobody reads: the tracking store is the record
     "TUNE_WARN_THRESHOLD_S": "1e9",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }

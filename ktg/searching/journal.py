@@ -5,10 +5,12 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from ktg.data import Dataset
 from ktg.drawing import draw
 from ktg.files import dumps
 from ktg.searching.ledger import Entry, Ledger
 from ktg.searching.outcome import Result
+from ktg.searching.past import Past
 from ktg.searching.sampler import Values, label
 from ktg.spec import dump
 from ktg.spec.fields import write
@@ -20,14 +22,22 @@ PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlfl
 class Journal:
     """An observer of trials that passes on to a tracker what it sees."""
 
-    def __init__(self, tracker: Tracker, ledger: Ledger, name: str, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self, tracker: Tracker, ledger: Ledger, name: str, tags: Mapping[str, str], past: Past | None = None
+    ) -> None:
         self.tracker, self.ledger = tracker, ledger
         search = ledger.space.search
         settings = {f"search.{key}": value for key, value in vars(search).items() if value is not None}
-        self.parent = tracker.start(name, params=settings, tags={"kind": "search", **environment(), **tags})
+        tags = {"kind": "search", **environment(), **tags}
+        if past is None:
+            self.parent = tracker.start(name, params=settings, tags=tags)
+        else:  # what is a parameter of a run stays as it was
+            self.parent = tracker.start(name, run=past.run, tags=tags)
         tracker.artifact(self.parent, "space.yaml", dumps({**ledger.space.template, "search": write(search)}))
-        self._runs: dict[int, str] = {}
-        self._duplicates = 0
+        self._runs: dict[int, str] = dict(past.runs) if past else {}
+        self._duplicates = len(ledger.duplicates)
+        for entry in past.unended if past else ():
+            self.closed(entry)
 
     def started(self, entry: Entry) -> None:
         """Open a child run with the graph and the values that made it."""
@@ -35,7 +45,8 @@ class Journal:
         tags = {"kind": "trial", "key": entry.key, "sampler": search.sampler, "seed": str(entry.graph.train.seed)}
         if entry.baseline:
             tags["baseline"] = entry.baseline
-        run = self.tracker.start(entry.name, parent=self.parent, params=self._params(entry.values or {}), tags=tags)
+        params, before = self._params(entry.values or {}), self._runs.get(entry.number)
+        run = self.tracker.start(entry.name, parent=self.parent, params=params, tags=tags, run=before)
         self.tracker.artifact(run, "graph.yaml", dumps(dump(entry.graph)))
         self._runs[entry.number] = run
         self._write_duplicates()
@@ -48,7 +59,8 @@ class Journal:
         """Close a child run; the parent shows the best so far."""
         run = self._runs[entry.number]
         self.tracker.artifact(run, "graph.svg", draw(entry.graph, entry.name))
-        tags = {"epoch": str(entry.epoch)} | ({"reason": entry.reason} if entry.reason else {})
+        tags = {"epoch": str(entry.epoch), "train_s": f"{entry.train_s:.3f}"}
+        tags |= {"reason": entry.reason} if entry.reason else {}
         if entry.state != "running":
             self.tracker.end(run, entry.state, tags)
         if self.ledger.best is not None:
@@ -80,6 +92,12 @@ class Journal:
             tags = {"kind": "duplicate", "duplicate_of": duplicate.of.name}
             self.tracker.end(self.tracker.start("duplicate", parent=self.parent, params=params, tags=tags), "duplicate")
         self._duplicates = len(self.ledger.duplicates)
+
+
+def sizes(dataset: Dataset) -> dict[str, str]:
+    """Return which data a search chose by, and how much of it: what an interval needs to be drawn later."""
+    counts = {"classes": len(dataset.classes), "train": len(dataset.train), "val": len(dataset.val)}
+    return {"data.fingerprint": dataset.fingerprint, **{f"data.{what}": str(n) for what, n in counts.items()}}
 
 
 def environment() -> dict[str, str]:

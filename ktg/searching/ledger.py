@@ -4,8 +4,10 @@ Knows neither Ray nor the clock of any process, so a whole search can be replaye
 graph whose canonical form is already in the book is answered from it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ktg.canonical import check_taught, key
@@ -16,6 +18,7 @@ from ktg.space import SearchSpace
 from ktg.spec import Graph
 
 MOST_REPEATS = 500  # so many known or untaught graphs in a row, and the space counts as exhausted
+STUBBORN = 10  # so many in a row, and points are drawn evenly: a sure sampler may ask the same one for ever
 EntryState = Literal["running", "finished", "stopped", "failed"]
 UNTAUGHT = Outcome("failed", 0.0, 0)
 
@@ -37,6 +40,7 @@ class Entry:
     loss: float = float("inf")
     train_s: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
+    accuracies: dict[int, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -58,13 +62,17 @@ class Duplicate:
 
 
 class Ledger:
-    """Proposes graphs and keeps their results. `planned` is the most it will propose, the baselines included."""
+    """Proposes graphs and keeps their results. `planned` is the most it will propose, the baselines included.
 
-    def __init__(self, space: SearchSpace) -> None:
+    entries, duplicates: of an earlier process, by which this one goes on; what was running then is proposed first.
+    """
+
+    def __init__(self, space: SearchSpace, entries: Sequence[Entry] = (), duplicates: Sequence[Duplicate] = ()) -> None:
         self.space = space
-        self.sampler = Sampler(space.holes, space.search)
+        # Another seed when going on, or a sampler would propose again what it did before.
+        self.sampler = Sampler(space.holes, replace(space.search, seed=space.search.seed + len(entries)))
         self.entries: list[Entry] = []
-        self.duplicates: list[Duplicate] = []
+        self.duplicates: list[Duplicate] = list(duplicates)
         self.untaught = 0
         self.exhausted = False
         self._by_key: dict[str, Entry] = {}
@@ -72,9 +80,16 @@ class Ledger:
         first = baselines(space) if space.search.baselines else {}
         self.planned = space.search.trials + len(first)
         self._baselines = iter(first.items())
+        self._again = deque(entry for entry in entries if entry.state == "running")
+        for entry in entries:
+            self._keep(entry)
+            if entry.state != "running":
+                self._tell(entry)
 
     def propose(self) -> Entry | None:
         """Return the next graph to train, or None when there is nothing new to try."""
+        if self._again:
+            return self._again.popleft()
         for name, graph in self._baselines:
             graph_key = key(graph)
             if graph_key not in self._by_key:
@@ -94,21 +109,22 @@ class Ledger:
         self.exhausted = True
         return None
 
-    def report(self, entry: Entry, epoch: int, metrics: dict[str, float], seconds: float) -> None:
-        """Take down one epoch of a trial."""
+    def report(self, entry: Entry, epoch: int, metrics: dict[str, float], seconds: float) -> bool:
+        """Take down one epoch of a trial; return whether it is news, and no epoch that was trained again."""
+        entry.train_s += seconds
+        if epoch <= entry.epoch:
+            return False
         entry.epoch, entry.metrics = epoch, metrics
         entry.accuracy, entry.loss = metrics["val_accuracy"], metrics["val_loss"]
-        entry.train_s += seconds
+        entry.accuracies[epoch] = entry.accuracy
+        return True
 
     def close(self, entry: Entry, reason: str | None = None) -> None:
         """Take down the end of a trial: finished at the last epoch, stopped before it, or failed for a reason."""
         complete = entry.epoch >= entry.graph.train.epochs
         entry.state = "failed" if reason else "finished" if complete else "stopped"
         entry.reason = reason
-        if entry.asked is not None:
-            self.sampler.tell(entry.asked, entry.outcome)
-        elif entry.values is not None and entry.state == "finished":
-            self.sampler.add(entry.values, entry.outcome)
+        self._tell(entry)
         for asked in self._waiting.pop(entry.key, []):
             self.sampler.tell(asked, entry.outcome)
 
@@ -124,8 +140,11 @@ class Ledger:
 
     def _asked(self) -> Iterator[tuple[int, Values, Graph]]:
         """Yield points of the space whose target is taught, until too many in a row led nowhere."""
-        for _ in range(MOST_REPEATS):
-            asked, values = self.sampler.ask()
+        for attempt in itertools.count() if self.sampler.is_grid else range(MOST_REPEATS):
+            point = self.sampler.ask(evenly=attempt >= STUBBORN)
+            if point is None:
+                return
+            asked, values = point
             try:
                 graph = self.space.bind(values)
                 check_taught(graph)
@@ -136,7 +155,18 @@ class Ledger:
             yield asked, values, graph
 
     def _enter(self, graph: Graph, graph_key: str, **known: Any) -> Entry:
-        entry = Entry(len(self.entries) + 1, graph, graph_key, **known)
-        self.entries.append(entry)
-        self._by_key[graph_key] = entry
+        number = self.entries[-1].number + 1 if self.entries else 1
+        entry = Entry(number, graph.with_needed_weights(), graph_key, **known)
+        self._keep(entry)
         return entry
+
+    def _keep(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._by_key[entry.key] = entry
+
+    def _tell(self, entry: Entry) -> None:
+        """Tell the sampler what became of a trial; of a baseline only if it had its full budget, as others have not."""
+        if entry.asked is not None:
+            self.sampler.tell(entry.asked, entry.outcome)
+        elif entry.values is not None and (entry.state == "finished" or entry.baseline is None):
+            self.sampler.add(entry.values, entry.outcome)

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
@@ -14,6 +15,7 @@ from ktg.searching.ledger import Entry, Ledger
 from ktg.spec import Search, dump
 
 METRIC = "val_accuracy"
+CHECKPOINT_EVERY_S = 30.0
 
 
 class Observer(Protocol):
@@ -32,9 +34,9 @@ class Observer(Protocol):
 class Proposals(Searcher):  # type: ignore[misc]
     """Gives Ray the graphs that the ledger proposes."""
 
-    def __init__(self, ledger: Ledger, observer: Observer, *, cpus: float, gpus: float) -> None:
+    def __init__(self, ledger: Ledger, observer: Observer, *, cpus: float, gpus: float, checkpoints: Path) -> None:
         super().__init__(metric=METRIC, mode="max")
-        self.ledger, self.observer = ledger, observer
+        self.ledger, self.observer, self.checkpoints = ledger, observer, checkpoints
         self.resources = {"cpus": cpus, "gpus": gpus}
         self.entries: dict[str, Entry] = {}
 
@@ -45,16 +47,25 @@ class Proposals(Searcher):  # type: ignore[misc]
             return str(Searcher.FINISHED)
         self.entries[trial_id] = entry
         self.observer.started(entry)
-        graph = json.dumps(dump(entry.graph))
-        return {"graph": graph, "baseline": entry.baseline or "", **self.resources}
+        return {
+            "graph": json.dumps(dump(entry.graph)),
+            "baseline": entry.baseline or "",
+            "checkpoint": str(self.checkpoint(entry)),
+            "checkpoint_every_s": CHECKPOINT_EVERY_S,
+            **self.resources,
+        }
+
+    def checkpoint(self, entry: Entry) -> Path:
+        """Return where the worker leaves the state of a trial now and then."""
+        return self.checkpoints / f"{entry.key}.pt"
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take down an epoch."""
         entry = self.entries[trial_id]
         if "failed" not in result:
             metrics = json.loads(result["metrics"])  # text, or Ray would flatten it into its own result
-            self.ledger.report(entry, result["epoch"], metrics, result["time_this_iter_s"])
-            self.observer.reported(entry)
+            if self.ledger.report(entry, result["epoch"], metrics, result["time_this_iter_s"]):
+                self.observer.reported(entry)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take down the last epoch and the end."""
@@ -66,8 +77,9 @@ class Proposals(Searcher):  # type: ignore[misc]
         self.close(trial_id, last.get("failed"))
 
     def close(self, trial_id: str, reason: str | None) -> None:
-        """Take down the end of a trial."""
+        """Take down the end of a trial, which needs its state no more."""
         entry = self.entries[trial_id]
+        self.checkpoint(entry).unlink(missing_ok=True)
         self.ledger.close(entry, reason)
         self.observer.closed(entry)
 
@@ -109,19 +121,52 @@ class Asha(ASHAScheduler):  # type: ignore[misc]
         if "failed" not in result:
             super().on_trial_complete(tune_controller, trial, result)
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Put the trial into the bracket that most lacks one; Ray would draw it from a generator nobody has seeded."""
+        super().on_trial_add(tune_controller, trial)
+        wanted = shares(len(self._brackets), self._reduction_factor)
+        counts = [sum(info is bracket for info in self._trial_info.values()) for bracket in self._brackets]
+        counts[self._brackets.index(self._trial_info[trial.trial_id])] -= 1
+        lacking = max(range(len(counts)), key=lambda i: (wanted[i] * (sum(counts) + 1) - counts[i], -i))
+        self._trial_info[trial.trial_id] = self._brackets[lacking]
 
-def scheduler(search: Search, epochs: int) -> TrialScheduler:
-    """Return the scheduler a search asks for; a grace period as long as the training switches ASHA off."""
+    def recall(self, entries: Sequence[Entry]) -> None:
+        """Count in every rung what trials of an earlier process had reached there."""
+        for milestone, recorded in (rung for bracket in self._brackets for rung in bracket._rungs):
+            for entry in entries:
+                if entry.state in ("finished", "stopped") and milestone in entry.accuracies:
+                    recorded[entry.name] = entry.accuracies[milestone]
+
+
+def scheduler(search: Search, epochs: int, past: Sequence[Entry] = ()) -> TrialScheduler:
+    """Return the scheduler a search asks for; a grace period as long as the training switches ASHA off.
+
+    past: trials of an earlier process, by whose results in the rungs new ones are judged too.
+    """
     if search.scheduler == "none" or search.grace_epochs >= epochs:
         return FIFOScheduler()
-    return Asha(
+    rungs = math.floor(math.log(epochs / search.grace_epochs, search.reduction_factor) + 1e-9)
+    asha = Asha(
         time_attr="epoch",
         metric=METRIC,
         mode="max",
         max_t=epochs,
         grace_period=search.grace_epochs,
         reduction_factor=search.reduction_factor,
+        brackets=max(1, rungs) if search.scheduler == "hyperband" else 1,
     )
+    asha.recall(past)
+    return asha
+
+
+def shares(brackets: int, factor: float) -> list[float]:
+    """Return the share of trials in each bracket, so that all get about the same budget, as in Hyperband.
+
+    Li et al., JMLR 2018: bracket s, whose first rung comes factor^s times later, has factor^-s as many trials at it,
+    corrected for its having s rungs less.
+    """
+    sizes = [factor ** (brackets - s) / (brackets + 1 - s) for s in range(brackets)]
+    return [size / sum(sizes) for size in sizes]
 
 
 def check_resources(search: Search, *, cpus: float, gpus: float, total: Mapping[str, float]) -> None:

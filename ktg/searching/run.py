@@ -2,22 +2,31 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from ktg.data import Dataset
 from ktg.data.places import cache_folder
+from ktg.errors import DataError
+from ktg.searching.affinity import Resolved, resolve
+from ktg.searching.alone import driver_tags, only_driver, stoppable
 from ktg.searching.cluster import check_address, cluster
 from ktg.searching.feasible import check, one_by_one
-from ktg.searching.journal import Journal
+from ktg.searching.journal import Journal, sizes
 from ktg.searching.ledger import Entry, Ledger
 from ktg.searching.outcome import Result, result_of
+from ktg.searching.past import Past
 from ktg.searching.progress import Progress, headline
 from ktg.searching.raytune import Deaths, Observer, Proposals, check_resources, scheduler, slots
+from ktg.searching.supply import Missing, supplied
 from ktg.space import SearchSpace
 from ktg.tracking import Tracker
+
+MAX_FAILURES = 2  # deaths of its worker that a trial survives
 
 
 class Observers:
@@ -47,27 +56,41 @@ def search(
     name: str,
     tracker: Tracker,
     *,
+    missing_sources: Missing = "stop",
     console: Console | None = None,
     address: str | None = None,
     storage: Path | None = None,
     decoding: Callable[[int, int], None] | None = None,
+    past: Past | None = None,
+    stop_asked: Callable[[str], bool] | None = None,
 ) -> Result:
     """Search a space and return what came of it.
 
     tracker: where the search is written; `ktg.tracking.MlflowTracker(name)` for MLflow.
+    missing_sources: whether options that cannot be supplied with weights stop the search or are left out.
     address: a Ray cluster to join; default: Ray is started on this machine.
     storage: folder for Ray's own files, on a cluster one that all machines share.
     decoding: is told (done, all) while images are decoded for the first time.
+    past: what this search had done before it was interrupted, to go on from there.
+    stop_asked: is asked now and then, with the id of the search's run, whether to stop as after Ctrl-C.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be trained.
     """
     if address is not None:
         check_address(address)
     console = console or Console(quiet=True)
-    started = time.monotonic()
+    started, folder = time.monotonic(), (storage or cache_folder() / "ray").resolve()
+    found = supplied(space, missing_sources)
+    for what, why in found.changes.items():
+        console.print(f"{what} {why}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    space = found.space
     dataset = check(space, decoding)
+    resolved = resolved_affinity(space, dataset, console)
+    space = resolved.space
     console.print(headline(space, name), highlight=False)
-    ledger = Ledger(space)
+    if past and past.tags.get("data.fingerprint", dataset.fingerprint) != dataset.fingerprint:
+        raise DataError("the data have changed since the search began: its trials cannot be compared with new ones")
+    ledger = Ledger(space, past.entries, past.duplicates) if past else Ledger(space)
     with ExitStack() as stack:
         with console.status("Starting Ray"):
             ray = stack.enter_context(cluster(address))
@@ -78,17 +101,44 @@ def search(
         if address is None:  # a cluster may grow
             check_resources(space.search, cpus=cpus, gpus=gpus, total=total)
         at_once = slots(space.search, cpus=cpus, gpus=gpus, total=total)
-        journal = Journal(tracker, ledger, name, {"data.fingerprint": dataset.fingerprint})
+        resources = {"resources.cpus": f"{cpus:g}", "resources.gpus": f"{gpus:g}"}
+        if past:
+            stack.enter_context(only_driver(checkpoints_of(folder, past.run)))
+        journal = Journal(tracker, ledger, name, sizes(dataset) | resources | driver_tags(), past)
+        resolved.record(tracker, journal.parent)
+        checkpoints = checkpoints_of(folder, journal.parent)
+        if not past:
+            stack.enter_context(only_driver(checkpoints))
+        stack.enter_context(stoppable(stop_asked and partial(stop_asked, journal.parent)))
         with Progress(ledger, console, total=ledger.planned, slots=at_once) as progress:
-            proposals = Proposals(ledger, Observers(journal, progress), cpus=cpus, gpus=gpus)
-            _tune(proposals, at_once, storage or cache_folder() / "ray")
+            observers = Observers(journal, progress)
+            proposals = Proposals(ledger, observers, cpus=cpus, gpus=gpus, checkpoints=checkpoints)
+            _tune(proposals, at_once, folder, past.entries if past else ())
     interrupted = bool(ledger.in_state("running"))
+    if not interrupted:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     result = result_of(ledger, name, time.monotonic() - started, interrupted)
     journal.end(result)
     return result
 
 
-def _tune(proposals: Proposals, at_once: int, storage: Path) -> None:
+def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) -> Resolved:
+    """Return the space with its affinity holes resolved; print what was measured."""
+    with console.status("Measuring affinity") as status:
+        resolved = resolve(space, dataset, lambda what: status.update(f"Measuring affinity: {what}"))
+    if resolved.holes:
+        console.print(resolved.table(), highlight=False)
+    for what, why in resolved.not_measured().items():
+        console.print(f"{what} was not measured, and is kept: {why}", style="yellow", markup=False, soft_wrap=True)
+    return resolved
+
+
+def checkpoints_of(folder: Path, run: str) -> Path:
+    """Return where the trials of a search leave their states; it is deleted when all of them are over."""
+    return folder / f"checkpoints-{run}"
+
+
+def _tune(proposals: Proposals, at_once: int, storage: Path, past: Sequence[Entry]) -> None:
     """Let Ray Tune drive the trials."""
     from ray import tune
 
@@ -104,12 +154,14 @@ def _tune(proposals: Proposals, at_once: int, storage: Path) -> None:
             name=name,
             search_alg=proposals,
             callbacks=[Deaths(proposals)],
-            scheduler=scheduler(space.search, epochs),
+            scheduler=scheduler(space.search, epochs, past),
             num_samples=proposals.ledger.planned,
             max_concurrent_trials=at_once,
             resources_per_trial=resources,
-            storage_path=str(storage.resolve()),
+            storage_path=str(storage),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             reuse_actors=True,
+            max_failures=MAX_FAILURES,
             raise_on_failed_trial=False,
             verbose=0,
         )

@@ -3,10 +3,12 @@
 The rest of ktg sees `Tracker`; only the modules of this package import mlflow, and only when a store is opened.
 """
 
-from ktg.tracking.background import MlflowTracker, deliver
+from ktg.tracking.attaching import attach
+from ktg.tracking.background import MlflowTracker, deliver, recover
 from ktg.tracking.memory import MemoryRun, MemoryTracker
-from ktg.tracking.protocol import RunState, Tracker
+from ktg.tracking.protocol import RunState, Tracker, ending
 from ktg.tracking.reading import Experiment, RunRecord, find_experiment
+from ktg.tracking.stopping import request_stop, stop_asked
 from ktg.tracking.store import DEFAULT_URI, check_uri, redact
 from ktg.tracking.ui import serve_ui, ui_command
 
@@ -19,10 +21,15 @@ __all__ = [
     "RunRecord",
     "RunState",
     "Tracker",
+    "attach",
     "check_uri",
     "deliver",
+    "ending",
     "find_experiment",
+    "recover",
     "redact",
+    "request_stop",
     "serve_ui",
+    "stop_asked",
     "ui_command",
 ]

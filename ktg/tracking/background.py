@@ -17,6 +17,7 @@ from ktg.errors import UserError
 from ktg.spec.graph import Scalar
 from ktg.tracking.protocol import NOTHING, RunState
 from ktg.tracking.records import Artifact, End, Log, Record, Start, load, save
+from ktg.tracking.spool import Spool, new_file, orphaned
 from ktg.tracking.store import DEFAULT_URI, check_uri, load_mlflow, redact, why
 from ktg.tracking.writer import Writer
 
@@ -29,7 +30,8 @@ class MlflowTracker:
     """A `Tracker` on an MLflow store. Use it as a context manager, or call `close`.
 
     While the store is away, slow, locked or full, records wait in memory and are tried again at growing intervals;
-    `warn` hears of it once. What `close` cannot deliver is written to a file in `undelivered_folder`, for `deliver`.
+    `warn` hears of it once. What `close` cannot deliver is written to a file in `undelivered_folder`, for `deliver`;
+    what a killed process had not delivered is in a file there too, for `recover`.
     Raises UserError at once for a URI that cannot be one; whether the store answers shows only in the thread.
     """
 
@@ -44,6 +46,7 @@ class MlflowTracker:
         self._writer = Writer(experiment, check_uri(uri))
         self._warn = warn
         self._folder = undelivered_folder or Path.cwd()
+        self._spool = Spool(self._folder, experiment)
         self._running: dict[str, None] = {}
         self._refused: list[Record] = []
         self._warned: set[str] = set()
@@ -111,7 +114,8 @@ class MlflowTracker:
         finally:  # also after a second Ctrl-C: what is left must not be lost
             with self._changed:
                 left = [*self._refused, *self._queue]
-            kept = self._keep(left) if left else None
+                kept = self._keep(left) if left else None
+                self._spool.remove()
         return kept
 
     def __enter__(self) -> "MlflowTracker":
@@ -134,6 +138,7 @@ class MlflowTracker:
     def _append(self, record: Record) -> None:
         self._queue.append(record)
         self._accepted += 1
+        self._spool.add(record)
 
     def _work(self) -> None:
         """Write batches until closed and empty, or until the deadline of `close`."""
@@ -164,6 +169,8 @@ class MlflowTracker:
                 self._queue.popleft()
             self._refused += [record for record, _ in refused]
             self._settled += len(batch)
+            if not self._queue and not self._refused:
+                self._spool.clear()
             self._changed.notify_all()
 
     def _pause(self, delay_s: float) -> bool:
@@ -186,8 +193,7 @@ class MlflowTracker:
 
     def _keep(self, records: list[Record]) -> Path | None:
         """Write records to a file; where the folder cannot be written (a full disk), to the temporary one."""
-        name = f"mlflow-undelivered-{uuid.uuid4().hex[:8]}.jsonl"
-        for path in (self._folder / name, Path(tempfile.gettempdir(), name)):
+        for path in map(new_file, (self._folder, Path(tempfile.gettempdir()))):
             with contextlib.suppress(OSError):
                 save(path, self._writer.experiment, records)
                 self._warn(f"{len(records)} records could not be delivered to MLflow; they are in {path}")
@@ -210,3 +216,16 @@ def deliver(path: Path, uri: str = DEFAULT_URI) -> int:
     for record, reason in refused[:1]:
         _logger.warning("MLflow refused %s of run %s: %s", type(record).__name__, record.run, why(reason, uri))
     return len(records) - len(refused)
+
+
+def recover(experiment: str, uri: str = DEFAULT_URI, folder: Path | None = None) -> int:
+    """Send what dead processes have left in `folder` (the working folder by default) for an experiment.
+
+    Returns how many records the store took; the files are deleted. Raises UserError when the store cannot be used.
+    """
+    taken = 0
+    with orphaned(folder or Path.cwd(), experiment) as files:
+        for path in files:
+            taken += deliver(path, uri)
+            path.unlink()
+    return taken

@@ -1,6 +1,7 @@
 """What a search needs of a tracker: four methods."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -41,3 +42,14 @@ class Tracker(Protocol):
     def end(self, run: str, state: RunState, tags: Mapping[str, str] = NOTHING) -> None:
         """End a run; the state is also kept as the tag `state`."""
         ...
+
+
+@contextmanager
+def ending(tracker: Tracker, run: str) -> Iterator[None]:
+    """End a run: finished, or failed with the reason. An interrupted one is ended by the tracker's own close."""
+    try:
+        yield
+    except Exception as error:
+        tracker.end(run, "failed", {"reason": str(error)})
+        raise
+    tracker.end(run, "finished")

@@ -3,11 +3,12 @@
 import math
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ktg.errors import UserError, did_you_mean
 from ktg.tracking.store import DEFAULT_URI, check_uri, open_client, redact, sqlite_file, why
@@ -64,6 +65,35 @@ class Experiment:
             values = self._client.get_metric_history(run.id, metric)
         return sorted((value.step, _value(value.value)) for value in values)
 
+    def trainings(self) -> list[RunRecord]:
+        """Return the parent runs of `ktg train` in all experiments of the store, the newest first."""
+        with _answers(self.uri):
+            everywhere = [other.experiment_id for other in self._client.search_experiments()]
+        return self._runs(f"tags.kind = 'train' AND tags.`{PARENT_TAG}` IS NULL", "DESC", everywhere)
+
+    def tags(self, run: str) -> Mapping[str, str]:
+        """Return the present tags of the run whose id from `Tracker.start` this is; none when it is not there yet."""
+        found = self._runs(f"tags.`{RUN_TAG}` = '{run}'", "DESC")
+        return found[0].tags if found else {}
+
+    def tag(self, run: RunRecord, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        with _answers(self.uri):
+            for name, value in tags.items():
+                self._client.set_tag(run.id, name, value)
+
+    def artifacts(self, run: RunRecord) -> list[str]:
+        """Return the names of a run's artifacts, those in folders left out."""
+        with _answers(self.uri):
+            return [file.path for file in self._client.list_artifacts(run.id) if not file.is_dir]
+
+    def artifact_file(self, run: RunRecord, name: str) -> Path | None:
+        """Return where on this machine an artifact lies, None when the store keeps it elsewhere or has none."""
+        with _answers(self.uri):
+            place = urlsplit(self._client.get_run(run.id).info.artifact_uri)
+        file = Path(unquote(place.path), name)
+        return file if place.scheme in ("", "file") and file.is_file() else None
+
     def read_artifact(self, run: RunRecord, name: str) -> str:
         """Return the text of a run's artifact, or raise a UserError when it has none of that name."""
         with tempfile.TemporaryDirectory() as folder:
@@ -73,13 +103,13 @@ class Experiment:
                 reason = why(error, self.uri)
                 raise UserError(f"run {run.name!r} of {self.name!r}: cannot read {name!r}: {reason}") from error
 
-    def _runs(self, query: str, order: str) -> list[RunRecord]:
+    def _runs(self, query: str, order: str, experiments: Sequence[str] = ()) -> list[RunRecord]:
         runs: list[RunRecord] = []
         token: str | None = None
         with _answers(self.uri):
             while True:
                 page = self._client.search_runs(
-                    [self.id],
+                    list(experiments) or [self.id],
                     query,
                     max_results=_PAGE,
                     order_by=[f"attributes.start_time {order}"],

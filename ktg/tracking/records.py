@@ -68,14 +68,28 @@ _KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (Start, Log, 
 def save(path: Path, experiment: str, records: Iterable[Record]) -> None:
     """Write records as JSON lines; the first line names the experiment."""
     with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps({"experiment": experiment}) + "\n")
-        file.writelines(json.dumps(_plain(record)) + "\n" for record in records)
+        file.write(head_line(experiment))
+        file.writelines(map(line_of, records))
+
+
+def head_line(experiment: str) -> str:
+    """Return the first line of a file of records, in ASCII."""
+    return json.dumps({"experiment": experiment}) + "\n"
+
+
+def line_of(record: Record) -> str:
+    """Return the line of a record, in ASCII."""
+    return json.dumps(_plain(record)) + "\n"
 
 
 def load(path: Path) -> tuple[str, list[Record]]:
-    """Return the experiment and the records that `save` wrote, or raise a UserError."""
+    """Return the experiment and the records that `save` wrote, or raise a UserError.
+
+    A last line without an end was being written when its process was killed, and is left out.
+    """
     try:
-        head, *lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+        head, *lines = [json.loads(line) for line in whole.splitlines()]
         return head["experiment"], [_record(line) for line in lines]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error

@@ -166,11 +166,11 @@ class Writer:
     def _open(self) -> tuple[Any, str]:
         if self._opened is None:
             client = open_client(self.uri)
-            self._opened = (client, _experiment_id(client, self.experiment, self.uri))
+            self._opened = (client, experiment_id(client, self.experiment, self.uri))
         return self._opened
 
 
-def _experiment_id(client: Any, name: str, uri: str) -> str:
+def experiment_id(client: Any, name: str, uri: str) -> str:
     """Return the id of the experiment; it is created, or taken back from MLflow's bin, if need be."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:

@@ -1,6 +1,7 @@
 """The adapters to Ray Tune: how many trials fit, whom ASHA stops, and what becomes of the dead."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -141,7 +142,7 @@ class Witness:
 
 
 @pytest.fixture
-def proposals() -> Proposals:
+def proposals(tmp_path) -> Proposals:
     space = parse_space(
         {
             "data": {"name": "digits"},
@@ -151,7 +152,7 @@ def proposals() -> Proposals:
             "search": {"trials": 2, "baselines": False, "sampler": "random"},
         }
     )
-    return Proposals(Ledger(space), Witness(), cpus=1, gpus=0)
+    return Proposals(Ledger(space), Witness(), cpus=1, gpus=0, checkpoints=tmp_path)
 
 
 def result(epoch: int, accuracy: float) -> dict:
@@ -190,3 +191,19 @@ def test_a_worker_that_dies_takes_only_its_trial_with_it(proposals, trace, reaso
     assert entry.reason.startswith("the worker died: ")
     assert reason in entry.reason
     assert proposals.observer.seen[-1] == ("failed", 1)
+
+
+def test_an_epoch_that_was_trained_again_is_no_news(proposals):
+    proposals.suggest("a")
+    for epoch, accuracy in ((1, 0.3), (2, 0.5), (1, 0.3), (2, 0.5)):  # its worker died, and there was no checkpoint
+        proposals.on_trial_result("a", result(epoch, accuracy))
+    entry = proposals.entries["a"]
+    assert (entry.epoch, entry.accuracy, entry.train_s) == (2, 0.5, 4.0)
+    assert proposals.observer.seen.count(("reported", 1)) == 2
+
+
+def test_the_state_of_a_trial_that_is_over_is_deleted(proposals):
+    left = Path(proposals.suggest("a")["checkpoint"])
+    left.touch()
+    proposals.on_trial_complete("a", result(1, 0.5))
+    assert not left.exists()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.searching.sampler import Outcome, Sampler, label, option
-from ktg.space import Choice, Int, Log, Uniform
+from ktg.searching.sampler import STARTUP, Outcome, Sampler, label, option
+from ktg.space import Affinity, Choice, Int, Log, Uniform
 from ktg.spec import Search
 
 HOLES = {
@@ -70,3 +70,29 @@ def test_results_from_outside_count_too():
         source.add({"gate": "good"}, Outcome("finished", 0.9, 9))
         source.add({"gate": "bad"}, Outcome("finished", 0.1, 9))
     assert share_of_good(source, Outcome("finished", 0.1, 9), asks=40) > 0.7
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_prior_of_affinity_draws_the_favourite_more_often(sampler):
+    def share(prior: bool, trials: int) -> float:
+        holes = HOLES | {"nodes.n0.source": Affinity(("best", "good", "poor"), prior=prior)}
+        source = Sampler(holes, Search(sampler=sampler, seed=1))
+        return sum(source.ask()[1]["nodes.n0.source"] == "best" for _ in range(trials)) / trials
+
+    if sampler == "random":
+        assert share(prior=True, trials=300) == pytest.approx(6 / 11, abs=0.08)
+        assert share(prior=False, trials=300) == pytest.approx(1 / 3, abs=0.08)
+    else:  # the first trials, which TPE draws at random
+        assert share(prior=True, trials=STARTUP) > 1 / 3
+
+
+def test_a_prior_does_not_bind_tpe_for_ever():
+    """Where the favourite is poor, TPE finds out: all but its first trials are its own."""
+    holes = {"nodes.n0.source": Affinity(("favourite", "winner"), prior=True), "train.lr": HOLES["train.lr"]}
+    source = Sampler(holes, Search(sampler="tpe", seed=0))
+    asked = []
+    for _ in range(40):
+        number, values = source.ask()
+        asked.append(values["nodes.n0.source"])
+        source.tell(number, Outcome("finished", 0.9 if asked[-1] == "winner" else 0.1, 9))
+    assert asked[STARTUP:].count("winner") > 0.7 * len(asked[STARTUP:])

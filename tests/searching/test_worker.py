@@ -1,12 +1,20 @@
 """A worker that trains one graph after the other: no trial must notice what was trained before it."""
 
+import gc
 import json
 import re
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
+from ktg.data.batches import _RESIDENT
 from ktg.engine import train
+from ktg.models import source
+from ktg.models.architecture import create
+from ktg.models.kept import KEPT
+from ktg.searching.cluster import cluster
 from ktg.searching.worker import Worker, opened
 from ktg.spec import Graph, dump, parse
 
@@ -24,8 +32,16 @@ def make(tiny: Path, model: str = "resnet8", **train_settings) -> Graph:
     )
 
 
-def config(graph: Graph) -> dict:
-    return {"graph": json.dumps(dump(graph)), "baseline": "", "cpus": 1.0, "gpus": 0.0}
+@pytest.fixture(autouse=True)
+def _nothing_kept():
+    yield
+    KEPT.keep(0)
+    gc.unfreeze()
+
+
+def config(graph: Graph, checkpoint: Path = Path("no", "checkpoint.pt"), every_s: float = 1e9) -> dict:
+    kept = {"checkpoint": str(checkpoint), "checkpoint_every_s": every_s}
+    return {"graph": json.dumps(dump(graph)), "baseline": "", "cpus": 1.0, "gpus": 0.0, **kept}
 
 
 def run(worker: Worker) -> list[dict]:
@@ -108,4 +124,72 @@ def test_cleanup_lets_go_of_the_networks(tiny):
     worker = Worker(config(make(tiny)))
     worker.step()
     worker.cleanup()
+    assert worker.training is None
+
+
+def with_weights(graph: Graph, file: Path) -> Graph:
+    """The graph, its second node beginning with weights from a file."""
+    torch.manual_seed(1)
+    torch.save(create(graph.nodes["n1"], classes=4, size=8).state_dict(), file)
+    plain = dump(graph)
+    plain["sources"] = {"mine": {"path": str(file)}}
+    plain["nodes"]["n1"]["source"] = "mine"
+    return parse(plain)
+
+
+def test_a_b_a_in_one_live_ray_worker_gives_the_numbers_of_a_twice(tiny, tmp_path):
+    first = with_weights(make(tiny), tmp_path / "weights.pth")
+    second = make(tiny, "resnet14", lr=0.2, ema_decay=0.9)
+    own = [epoch.metrics() for epoch in train(first, device="cpu")]
+    with cluster(cpus=1) as ray:
+        worker = ray.remote(Worker).remote(config(first))
+        told = []
+        for graph in (first, second, first):
+            ray.get(worker.reset_config.remote(config(graph)))
+            told.append(figures([ray.get(worker.step.remote()) for _ in range(2)]))
+    assert told[0] == told[2] != told[1]
+    assert [{name: epoch[name] for name in result} for epoch, result in zip(own, told[0], strict=True)] == told[0]
+
+
+def test_nothing_of_a_trial_outlives_it_but_what_trials_share(tiny, tmp_path, monkeypatch):
+    opened.cache_clear()
+    read = []
+    monkeypatch.setattr(source, "read_state", lambda file: read.append(file) or torch.load(file, weights_only=True))
+    worker = Worker(config(with_weights(make(tiny, lr=0.5), tmp_path / "weights.pth")))
+    worker.step()
+    held = [weakref.ref(worker.training), *map(weakref.ref, worker.training.networks.values())]
+    images = worker.training.dataset.train
+    pixels = _RESIDENT[images][torch.device("cpu")]
+    before = pixels.clone()
+    gc.disable()  # nothing may wait for the garbage collector: on a GPU the next trial needs the memory
+    worker.reset_config(config(with_weights(make(tiny), tmp_path / "weights.pth")))
+    assert not any(ref() for ref in held)
+    gc.enable()
+    worker.step()
+    assert worker.training.dataset.train is images
+    assert _RESIDENT[images][torch.device("cpu")] is pixels
+    assert torch.equal(pixels, before)
+    assert len(read) == 2  # the file was written anew between the trials; the third one finds it as it was
+    worker.reset_config(config(parse(json.loads(worker.config["graph"]))))
+    worker.step()
+    assert len(read) == 2
+
+
+def test_a_trial_that_died_goes_on_where_it_left_its_state_and_a_new_one_does_not(tiny, tmp_path):
+    graph, left = make(tiny, epochs=3), tmp_path / "states" / "key.pt"
+    whole = figures(run(Worker(config(graph))))
+    dead = Worker(config(graph, left, every_s=0))
+    dead.step()
+    assert left.exists()
+    again = Worker(config(graph, left, every_s=0))
+    assert figures(run(again)) == whole[1:]
+    again.reset_config(config(make(tiny)))
+    assert not left.exists()
+    left.write_bytes(b"half a file")
+    assert figures(run(Worker(config(graph, left)))) == whole
+
+
+def test_a_trial_that_fails_lets_go_of_its_memory_at_once(tiny):
+    worker = Worker(config(make(tiny, lr=1e30)))
+    assert "failed" in worker.step()
     assert worker.training is None

@@ -70,3 +70,14 @@ def test_more_trials_than_one_page(uri):
     assert {(t.params["n"], t.metrics["acc"], t.run, t.state) for t in trials} == {
         (str(n), n, "", "running") for n in range(3)
     }
+
+
+def test_trainings_are_found_in_every_experiment_without_their_seeds(uri):
+    for name in ("space", "best"):
+        with MlflowTracker(name, uri) as tracker:
+            parent = tracker.start(f"of {name}", tags={"kind": "train"})
+            tracker.end(tracker.start("seed 0", parent=parent, tags={"kind": "train"}), "finished")
+            tracker.end(tracker.start("a search", tags={"kind": "search"}), "finished")
+            tracker.end(parent, "finished")
+            time.sleep(0.002)
+    assert [run.name for run in find_experiment("space", uri).trainings()] == ["of best", "of space"]

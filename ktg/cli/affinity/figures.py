@@ -1,0 +1,23 @@
+"""Scores and figures as text."""
+
+from ktg.spec.affinity import SMALLER_IS_BETTER
+
+
+def labelled(name: str) -> str:
+    """Return a score's name with an arrow that shows which way is meant to be better."""
+    return f"{name} {chr(0x2193) if name.lower() in SMALLER_IS_BETTER else chr(0x2191)}"
+
+
+def brief(value: float | None) -> str:
+    """Return a score as text of a few digits."""
+    if value is None:
+        return "n/a"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= 10 * size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g}"
+
+
+def number(value: float | None) -> str:
+    """Return a figure as text; a dash if it is undefined."""
+    return "-" if value is None else f"{value:.3f}"

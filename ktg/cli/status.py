@@ -1,0 +1,75 @@
+"""`ktg status` and `ktg stop`."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from ktg.cli.options import as_json, percent, print_json, tracking_uri
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ktg.reporting.status import Status
+
+EVERY_S = 3.0
+
+
+@click.command(epilog="Example: ktg status quickstart")
+@click.argument("experiment")
+@tracking_uri
+@as_json
+def status(experiment: str, tracking_uri: str, as_json: bool) -> None:
+    """Show how EXPERIMENT's last search stands; on a terminal, until it is over or Ctrl-C."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from ktg.reporting.status import status_of
+    from ktg.tracking import find_experiment
+
+    found = find_experiment(experiment, tracking_uri)
+    now = status_of(found)
+    console = Console()
+    if as_json:
+        print_json(now.to_json())
+        return
+    if not console.is_terminal:
+        console.print(drawn(now), highlight=False)
+        return
+    with Live(drawn(now), console=console, auto_refresh=False) as live:
+        while now.state == "running":
+            time.sleep(EVERY_S)
+            now = status_of(found)
+            live.update(drawn(now), refresh=True)
+
+
+@click.command(epilog="Example: ktg stop quickstart")
+@click.argument("experiment")
+@tracking_uri
+def stop(experiment: str, tracking_uri: str) -> None:
+    """Ask EXPERIMENT's running search to end as after Ctrl-C; `ktg search EXPERIMENT --resume` goes on with it."""
+    from ktg.tracking import request_stop
+
+    request_stop(experiment, tracking_uri)
+    click.echo(
+        f"{experiment}: asked to stop; it will within seconds, if its driver lives. See: ktg status {experiment}"
+    )
+
+
+def drawn(now: "Status") -> "Table":
+    """Return the status as a block of lines."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ktg.searching.progress import duration
+
+    counts = ", ".join(f"{number} {state}" for state, number in now.counts.items() if number)
+    best = "none finished yet" if now.best is None else f"{percent(now.best_accuracy or 0)}, {now.best}"
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(Text("search", style="dim"), f"{now.name}: {now.state}, {duration(now.wall_s)}")
+    grid.add_row(Text("trials", style="dim"), f"{counts or 'none yet'}; {now.planned} planned, baselines on top")
+    grid.add_row(Text("best", style="dim"), best)
+    for trial in now.running:
+        reached = "" if trial.accuracy is None else f", {percent(trial.accuracy)}"
+        grid.add_row(Text("running", style="dim"), f"{trial.name}: {trial.epoch} epochs done{reached}")
+    return grid

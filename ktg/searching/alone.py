@@ -1,0 +1,81 @@
+"""One driver for one search: no second one while it lives, and an end from outside when it is asked for."""
+
+import _thread
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ktg.errors import UserError
+from ktg.tracking import Experiment, Tracker
+
+POLL_S = 2.0
+
+
+@contextmanager
+def only_driver(folder: Path) -> Iterator[None]:
+    """Hold the lock of the search whose `folder` this is; raise UserError when another process of the machine does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "driver.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            "this search is still running, in another terminal; see `ktg status`, or `ktg stop` it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def driver_tags() -> dict[str, str]:
+    """Return which process drives a search, so that another can tell whether it lives."""
+    return {"driver.host": socket.gethostname(), "driver.pid": str(os.getpid())}
+
+
+def end_dead(experiment: Experiment, tracker: Tracker) -> None:
+    """End, as interrupted, all searches that drivers which died on this machine have left running."""
+    for search in experiment.searches():
+        if search.state == "running" and is_dead(search.tags):
+            tracker.end(tracker.start(search.name, run=search.run), "interrupted")
+
+
+def is_dead(tags: Mapping[str, str]) -> bool:
+    """Return whether the driver with these tags was on this machine and is no more."""
+    if tags.get("driver.host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(tags["driver.pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+@contextmanager
+def stoppable(asked: Callable[[], bool] | None) -> Iterator[None]:
+    """Ask now and then, on a thread, whether to stop; if so, interrupt the main thread as Ctrl-C would."""
+    if asked is None:
+        yield
+        return
+    over = threading.Event()
+
+    def poll() -> None:
+        while not over.wait(POLL_S):
+            with suppress(Exception):  # a store that is away is no reason to stop, nor to give up asking
+                if asked():
+                    _thread.interrupt_main()
+                    return
+
+    thread = threading.Thread(target=poll, name="ktg-stop", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -1,0 +1,49 @@
+"""A model file behind MLflow's own scoring server, for this machine only."""
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from ktg import __version__
+from ktg.tracking.server import HOST, run_server
+from ktg.tracking.store import load_mlflow
+
+COLUMN = "image"
+DEVICE = "KTG_SERVE_DEVICE"
+
+
+def save_pyfunc(model: Path, folder: Path, loader: str) -> None:
+    """Write `folder`, a model as MLflow has them: the model file, and the name of the module that loads it.
+
+    `loader` is a module with a function `_load_pyfunc(path)`; MLflow imports it, so nothing is pickled.
+    """
+    load_mlflow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of its own type hints, and that there is no example image
+        from mlflow.models import ModelSignature
+        from mlflow.pyfunc import save_model
+        from mlflow.types.schema import ColSpec, Schema
+
+        save_model(
+            folder,
+            loader_module=loader,
+            data_path=str(model),
+            signature=ModelSignature(inputs=Schema([ColSpec("string", COLUMN)])),
+            pip_requirements=[f"ktg-automl=={__version__}"],
+        )
+
+
+def serve_model(
+    model: Path, loader: str, port: int = 5001, ready: Callable[[str], None] | None = None, device: str | None = None
+) -> None:
+    """Run MLflow's scoring server on a model file until Ctrl-C (or SIGTERM); see `run_server`."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "model")
+        save_pyfunc(model, folder, loader)
+        command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder)]
+        options = ["--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1"]
+        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", DEVICE: device or ""}
+        run_server([*command, *options], environment, port, "MLflow's scoring server", "ktg serve", ready)

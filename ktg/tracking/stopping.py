@@ -1,0 +1,37 @@
+"""Stops a search from another process: a tag on its run, which its driver looks at now and then."""
+
+from collections.abc import Callable, Mapping
+from time import time
+
+from ktg.errors import UserError
+from ktg.tracking.reading import Experiment, RunRecord, find_experiment
+from ktg.tracking.store import DEFAULT_URI
+
+STOP_TAG = "ktg.stop"
+
+
+def request_stop(experiment: str, uri: str = DEFAULT_URI) -> RunRecord:
+    """Ask the running search of an experiment to stop, and return its run. Raises UserError when none is running."""
+    found = find_experiment(experiment, uri)
+    searches = [run for run in found.searches() if run.tags.get("kind") == "search"]
+    running = next((run for run in searches if run.state == "running"), None)
+    if running is None:
+        last = f"; its last one is {searches[0].state}" if searches else ""
+        raise UserError(f"no search of {experiment!r} is running{last}")
+    found.tag(running, {STOP_TAG: f"asked {time():.3f}"})
+    return running
+
+
+def stop_asked(experiment: str, uri: str, before: Mapping[str, str]) -> Callable[[str], bool]:
+    """Return a function that says whether the search with this id (ours) was asked to stop.
+
+    before: the tags that its run had, for a search that goes on: what it was asked then is done with.
+    """
+    answered = before.get(STOP_TAG)
+    known: list[Experiment] = []
+
+    def asked(run: str) -> bool:
+        known[:] = known or [find_experiment(experiment, uri)]
+        return known[0].tags(run).get(STOP_TAG) not in (None, answered)
+
+    return asked

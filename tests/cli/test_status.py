@@ -1,0 +1,48 @@
+"""`ktg status` and `ktg stop`, on a search that is over and on one that runs."""
+
+import json
+
+from command import ktg
+
+from ktg.tracking import MlflowTracker, find_experiment
+
+
+def test_the_status_of_a_search_that_is_over(searched):
+    done = ktg("status", "a search", "--tracking-uri", searched.uri, folder=searched.folder)
+    assert done.code == 0
+    assert "a search: finished, " in done.out
+    told = json.loads(ktg("status", "a search", "--tracking-uri", searched.uri, "--json", folder=searched.folder).out)
+    for state in ("finished", "stopped", "failed"):
+        assert told["counts"][state] == searched.result[state]
+    assert told["counts"]["duplicate"] == searched.result["duplicates"]
+    assert told["best"] == searched.result["rows"][0]["trial"]
+    assert told["best_accuracy"] == searched.result["rows"][0]["accuracy"]
+    assert (told["planned"], told["running"]) == (8, [])
+    refused = ktg("stop", "a search", "--tracking-uri", searched.uri, folder=searched.folder)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == "ktg: no search of 'a search' is running; its last one is finished\n"
+
+
+def test_a_running_search_is_shown_and_stopped(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with MlflowTracker("space", uri) as tracker:
+        parent = tracker.start("space", params={"search.trials": 5}, tags={"kind": "search"})
+        trial = tracker.start("trial-0001", parent=parent, tags={"kind": "trial"})
+        tracker.log(trial, {"val_accuracy": 0.25}, 3)
+        tracker.start("trial-0002", parent=parent, tags={"kind": "trial"})
+        assert tracker.flush()
+        shown = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path).out
+        assert "trial-0001: 3 epochs done, 25.00 %" in shown
+        assert "trial-0002: 0 epochs done\n" in "\n".join(line.rstrip() for line in shown.splitlines()) + "\n"
+        asked = ktg("stop", "space", "--tracking-uri", uri, folder=tmp_path)
+        assert (asked.code, asked.err) == (0, "")
+        assert find_experiment("space", uri).tags(parent)["ktg.stop"].startswith("asked ")
+
+
+def test_no_search_is_a_mistake(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with MlflowTracker("space", uri) as tracker:
+        tracker.start("something else")
+        assert tracker.flush()
+    done = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path)
+    assert (done.code, done.err) == (2, "ktg: experiment 'space' holds no search\n")
