@@ -1,0 +1,96 @@
+"""Does pretraining on formulas help a small data set, and from which size on? Fine-tuned accuracy, source by source.
+
+For every number of training images and every source, the learning rate is chosen on the validation split (one seed that
+is not used again); then three seeds train on training and validation images, and the test split is read once for each.
+Differences to training from nothing are paired by seed, with a 95 % interval of Student's t.
+
+    ktg source pretrain fractaldb --preset tiny --model resnet20
+    ktg source pretrain fractaldb --preset tiny --model mobilenetv2_035
+    python benchmarks/pretraining.py cifar10_small      # about 20 minutes on one core
+    python benchmarks/pretraining.py flowers            # about 30
+"""
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import measure
+import torch
+from pretraining_study import figures
+
+from ktg.confirm import confirm
+from ktg.data import open_data
+from ktg.engine import Training
+from ktg.spec import Data, Edge, Graph, Node, SourceFile, Train
+from ktg.tracking import MemoryTracker
+
+SHARED = Path(os.environ.get("KTG_SHARED", Path(__file__).parents[2] / "shared"))
+KERAS = SourceFile(
+    path=str(SHARED / "weights" / "mobilenetv2_035.imagenet.pth"), mean=(0.5,), std=(0.5,), origin="Keras Applications"
+)
+RATES = (0.1, 0.03, 0.01)
+CHOOSING_SEED = 100
+
+# Of each task: the images, the network, and the training images of each class with the epochs they are trained for.
+TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
+    "cifar10_small": (
+        Data(path=str(SHARED / "data" / "cifar10_small" / "cifar10_small.npz")),
+        {source: Node(model="resnet20", source=source) for source in ("none", "fractaldb")},
+        {10: 60, 30: 40, 100: 25},
+    ),
+    "flowers": (
+        Data(path=str(SHARED / "data" / "flowers"), size=64),
+        {source: Node(model="mobilenetv2_035", source=source) for source in ("none", "fractaldb")}
+        | {"imagenet": Node(model="mobilenetv2_035", source="keras", model_args={"pad_type": "same"})},
+        {10: 60, 30: 40, 100: 20},
+    ),
+}
+
+
+def main() -> None:
+    """Train and write benchmarks/results/pretraining_TASK.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    data, nodes, sizes = TASKS[args.task]
+    result: dict[str, Any] = {}
+    for per_class, epochs in sizes.items():
+        few = dataclasses.replace(data, per_class=per_class, batch_size=min(64, 2 * per_class))
+        graphs = {source: at_best_rate(alone(few, node, epochs)) for source, node in nodes.items()}
+        tested = {source: accuracies(graph, args.seeds) for source, graph in graphs.items()}
+        result[f"{per_class} of each class, {epochs} epochs"] = {
+            source: {"lr": graphs[source].train.lr, **figures(values, tested["none"])}
+            for source, values in tested.items()
+        }
+    measure.write(f"pretraining_{args.task}", {"seeds": args.seeds, "rates": RATES}, {"test": result})
+
+
+def alone(data: Data, node: Node, epochs: int) -> Graph:
+    """Return the graph of one node that learns from the label."""
+    edges = {("label", "n0"): Edge(loss="ce")}
+    return Graph(data=data, train=Train(epochs=epochs), nodes={"n0": node}, edges=edges, sources={"keras": KERAS})
+
+
+def at_best_rate(graph: Graph) -> Graph:
+    """Return the graph with the learning rate that gives the highest validation accuracy."""
+    dataset = open_data(graph.data)
+
+    def validated(rate: float) -> float:
+        train = dataclasses.replace(graph.train, lr=rate, seed=CHOOSING_SEED)
+        *_, last = Training(dataclasses.replace(graph, train=train), dataset)
+        return last.nodes["n0"].val_accuracy or 0.0
+
+    return dataclasses.replace(graph, train=dataclasses.replace(graph.train, lr=max(RATES, key=validated)))
+
+
+def accuracies(graph: Graph, seeds: int) -> list[float]:
+    """Return the test accuracy for every seed."""
+    return [run.accuracy for run in confirm(graph, seeds, MemoryTracker()).runs]
+
+
+if __name__ == "__main__":
+    main()
