@@ -1,9 +1,12 @@
 """A candidate to start from: a model with a source of weights, and its network with the head it was trained with."""
 
+import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ktg.data import Dataset
 from ktg.errors import SpecError, show
@@ -12,7 +15,11 @@ from ktg.models.names import check_model, check_source
 from ktg.models.network import Network, build
 from ktg.models.renames import translate
 from ktg.models.source import initial_state, resolve
-from ktg.spec import Node, SourceFile
+from ktg.space import SearchSpace
+from ktg.spec import Node, SourceFile, sources_for
+
+WEIGHTS = ("model", "source", "model_args", "input_size")  # fields of a node that say which network it is
+NO_FILES: Mapping[str, SourceFile] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -23,24 +30,81 @@ class Candidate:
     node: Node
 
 
-def parse(texts: Sequence[str], sources: Mapping[str, SourceFile], base: Path | None = None) -> list[Candidate]:
+def parse(
+    texts: Sequence[str],
+    sources: Mapping[str, SourceFile],
+    base: Path | None = None,
+    like: Node | None = None,
+    weights: Mapping[str, SourceFile] = NO_FILES,
+) -> list[Candidate]:
     """Return the candidates in `MODEL@SOURCE` texts; a source is none, imagenet, a name of `sources` or a file.
 
+    weights: by model, files that stand for imagenet.
+    like: a node whose other settings they share; its `model_args` where the model is the same.
     Files are called by their last name where that tells them apart.
     Raises SpecError for another form, an unknown model, and a source that is not there.
     """
-    nodes = {text: _node(text, sources, base) for text in texts}
-    short = {text: f"{node.model}@{node.source.rpartition('/')[2]}" for text, node in nodes.items()}
-    counts = Counter(short.values())
-    return [Candidate(short[text] if counts[short[text]] == 1 else text, node) for text, node in nodes.items()]
+    nodes = [_node(text, sources, weights, base) for text in dict.fromkeys(texts)]
+    if like is not None:
+        nodes = [
+            dataclasses.replace(
+                like,
+                model=node.model,
+                source=node.source,
+                model_args=like.model_args if like.model == node.model else {},
+            )
+            for node in nodes
+        ]
+    return named(nodes)
 
 
-def _node(text: str, sources: Mapping[str, SourceFile], base: Path | None) -> Node:
+def named(nodes: Sequence[Node]) -> list[Candidate]:
+    """Return the nodes as candidates, each by the shortest name that tells it from the others."""
+    names = [f"{node.model}@{node.source.rpartition('/')[2]}" for node in nodes]
+    for longer in (_with_path, _with_arguments):
+        counts = Counter(names)
+        names = [longer(node) if counts[name] > 1 else name for node, name in zip(nodes, names, strict=True)]
+    counts = Counter(names)
+    places = {name: itertools.count(1) for name in counts}
+    names = [f"{name} #{next(places[name])}" if counts[name] > 1 else name for name in names]
+    return [Candidate(name, node) for name, node in zip(names, nodes, strict=True)]
+
+
+def _with_path(node: Node) -> str:
+    return f"{node.model}@{node.source}"
+
+
+def _with_arguments(node: Node) -> str:
+    given = ", ".join(f"{key}={value}" for key, value in node.model_args.items())
+    return f"{_with_path(node)} ({given})" if given else _with_path(node)
+
+
+def of_space(space: SearchSpace) -> list[Candidate]:
+    """Return every network that the space's target can be, with all other holes at their defaults."""
+    default = space.default()
+    target = space.bind(default).target
+    varied = [
+        path
+        for path, place in space.places.items()
+        if place[:2] == ("nodes", target) and (len(place) == 2 or place[2] in WEIGHTS)
+    ]
+    nodes: list[Node] = []
+    for values in itertools.product(*(space.holes[path].options_to_check() for path in varied)):
+        try:
+            node = space.bind(default | dict(zip(varied, values, strict=True))).nodes[target]
+        except SpecError:  # options that contradict each other
+            continue
+        if node not in nodes:
+            nodes.append(node)
+    return named(nodes)
+
+
+def _node(text: str, sources: Mapping[str, SourceFile], weights: Mapping[str, SourceFile], base: Path | None) -> Node:
     model, at, source = text.partition("@")
     if not at or not model or not source:
         raise SpecError("--among", f"{show(text)} is not MODEL@SOURCE, such as resnet18@imagenet or resnet18@none")
     check_model(model, f"--among {text}")
-    check_source(source, sources, f"--among {text}", base, model)
+    check_source(source, sources_for(model, sources, weights), f"--among {text}", base, model)
     return Node(model=model, source=source)
 
 

@@ -1,5 +1,6 @@
-"""Distances between the names of classes, from a text file of word embeddings (word2vec or GloVe)."""
+"""Distances between the names of classes: from word embeddings (word2vec or GloVe), or from a table of the user's."""
 
+import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,6 +37,32 @@ def class_distance(
     # Of vectors at unit length, the one distance is half the square of the other.
     distance: npt.NDArray[np.float64] = np.clip(1 - cosine, 0, 2)
     return distance if metric == "cosine" else np.sqrt(2 * distance)
+
+
+def table_distance(path: Path, source: Sequence[str], target: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return the distances (S, K) in a CSV with a row for each source class and a column for each target class.
+
+    The header names the target classes, the first cell of each row its source class; others may be there too.
+    Raises DataError for a file that is no such table, and for classes that it lacks, listed.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError):
+        raise DataError(f"{path}: cannot be read as a table of distances (CSV in UTF-8, with a header)") from None
+    known = {row[0]: row for row in rows}
+    lacking = [name for name in source if name not in known] + [name for name in target if name not in header[1:]]
+    if lacking:
+        more = f" and {len(lacking) - _LISTED} more" if len(lacking) > _LISTED else ""
+        raise DataError(f"{path}: has no distances for these classes: {', '.join(lacking[:_LISTED])}{more}")
+    places = [header.index(name, 1) for name in target]
+    try:
+        values = np.array([[float(known[name][place]) for place in places] for name in source])
+    except (ValueError, IndexError):
+        raise DataError(f"{path}: has a cell that is no number; expected a distance in each") from None
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise DataError(f"{path}: has a distance that is negative or not finite")
+    return values
 
 
 def words(name: str) -> list[str]:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +10,20 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ktg.affinity.candidate import Candidate, network
-from ktg.affinity.features import extract
+from ktg.affinity.features import Features, extract
+from ktg.affinity.known import source_accuracy
 from ktg.affinity.sample import Sample
 from ktg.affinity.scores import SCORES, NotApplicable, measure
+from ktg.atomic import replacing
 from ktg.data import Dataset
 from ktg.data.pictures import Rows
 from ktg.data.places import cache_folder
+from ktg.models.names import zoo_card
+from ktg.models.network import Network
 from ktg.models.source import content_hash
 from ktg.spec import SourceFile
 from ktg.spec.affinity import ScoreName
@@ -27,7 +31,7 @@ from ktg.spec.affinity import ScoreName
 FORMAT = 1
 SAMPLE = 2000
 # What a network's own numbers say without fine-tuning: any score should do better than these.
-BASELINES = ("parameters", "knn", "linear_probe")
+BASELINES = ("source_accuracy", "parameters", "knn", "linear_probe")
 
 Progress = Callable[[int, int], None]
 
@@ -37,7 +41,7 @@ class Measured:
     """What one candidate's features say: scores, and for those without a value the reason.
 
     `parameters` counts the backbone's; `forward_s` and `score_s` are seconds, of the passes that were made for it;
-    `dimensions` are (C, H, W) of `layer`.
+    `dimensions` are (C, H, W) of `layer`; `source_accuracy` is what is said of the source, not measured.
     """
 
     layer: str
@@ -48,9 +52,12 @@ class Measured:
     scores: dict[str, float] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
     score_s: dict[str, float] = field(default_factory=dict)
+    source_accuracy: float | None = None
 
     def value(self, name: str) -> float | None:
-        """Return a score or the number of parameters; None where it has no value."""
+        """Return a score, the number of parameters or the source's accuracy; None where it has no value."""
+        if name == "source_accuracy":
+            return self.source_accuracy
         return float(self.parameters) if name == "parameters" else self.scores.get(name)
 
 
@@ -80,47 +87,46 @@ def measured(
     seed: int = 0,
     device: torch.device | None = None,
     progress: Progress | None = None,
+    class_distance: npt.NDArray[np.float64] | None = None,
 ) -> Measured:
     """Return a candidate's scores on a sample of the training split, from the cache as far as they are there.
 
+    class_distance: (S, K) from each class of the source to each of the data, for the score emd.
     Raises UserError where the candidate cannot be measured at all: its weights do not fit, or it has no map.
     """
     sources, rows = sources or {}, sample_rows(data.train.labels, sample, seed)
-    file = cache_folder() / "affinity" / f"{_key(candidate, sources, base, data, rows, seed)}.json"
+    key = _key(candidate, sources, base, data, rows, seed, class_distance)
+    file = cache_folder() / "affinity" / f"{key}.json"
     known = _load(file)
     missing = [name for name in names if known is None or name not in {**known.scores, **known.not_applicable}]
     if known is None or missing:
-        fresh = _measure(candidate, data, missing, sources, base, rows, seed, device or torch.device("cpu"), progress)
+        net, has_head = network(candidate, sources, data, base=base, seed=seed)
+        features = extract(net, data.train, torch.from_numpy(rows), device or torch.device("cpu"), progress)
+        probs = features.probs if has_head else None
+        images = Sample.of(
+            features.maps,
+            data.train.labels[rows],
+            source_probs=probs,
+            class_distance=None if probs is None else class_distance,
+        )
+        fresh = _scored(images, missing, features, net)
         known = fresh if known is None else _joined(known, fresh)
         _save(file, known)
-    return known
+    return dataclasses.replace(known, source_accuracy=source_accuracy(candidate, sources))
 
 
-def _measure(
-    candidate: Candidate,
-    data: Dataset,
-    names: Sequence[ScoreName],
-    sources: Mapping[str, SourceFile],
-    base: Path | None,
-    rows: Rows,
-    seed: int,
-    device: torch.device,
-    progress: Progress | None,
-) -> Measured:
-    net, has_head = network(candidate, sources, data, base=base, seed=seed)
-    found = extract(net, data.train, torch.from_numpy(rows), device, progress)
-    sample = Sample.of(found.maps, data.train.labels[rows], source_probs=found.probs if has_head else None)
+def _scored(images: Sample, names: Sequence[ScoreName], features: Features, net: Network) -> Measured:
     result = Measured(
-        layer=found.layer.name,
-        dimensions=found.layer.shape,
+        layer=features.layer.name,
+        dimensions=features.layer.shape,
         parameters=sum(parameter.numel() for _, parameter in net.backbone_parameters()),
-        images=len(rows),
-        forward_s=found.seconds,
+        images=len(images.labels),
+        forward_s=features.seconds,
     )
     for name in names:
         start = time.perf_counter()
         try:
-            result.scores[name] = measure(name, sample)
+            result.scores[name] = measure(name, images)
         except NotApplicable as reason:
             result.not_applicable[name] = str(reason).removeprefix(f"{name}: ")
         result.score_s[name] = time.perf_counter() - start
@@ -128,19 +134,27 @@ def _measure(
 
 
 def _key(
-    candidate: Candidate, sources: Mapping[str, SourceFile], base: Path | None, data: Dataset, rows: Rows, seed: int
+    candidate: Candidate,
+    sources: Mapping[str, SourceFile],
+    base: Path | None,
+    data: Dataset,
+    rows: Rows,
+    seed: int,
+    class_distance: npt.NDArray[np.float64] | None,
 ) -> str:
     """Return the name of everything that the scores depend on."""
     weights = content_hash(candidate.node, sources, base)
-    named = sources.get(candidate.node.source)
+    told = sources.get(candidate.node.source) or zoo_card(candidate.node.source, {}, "source", candidate.node.model)
     what = {
         "format": FORMAT,
         "node": [candidate.node.model, candidate.node.input_size, dict(candidate.node.model_args)],
         "weights": weights if weights != "none" else [weights, seed],
-        "statistics": [named.mean, named.std] if named else None,
+        "statistics": [told.mean, told.std] if told else None,
         "data": data.fingerprint,
         "rows": hashlib.sha256(rows.tobytes()).hexdigest(),
     }
+    if class_distance is not None:
+        what["class_distance"] = hashlib.sha256(class_distance.tobytes()).hexdigest()
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -156,9 +170,8 @@ def _load(file: Path) -> Measured | None:
 def _save(file: Path, result: Measured) -> None:
     """Keep a result whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
-    partial.replace(file)
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
 
 
 def _joined(known: Measured, fresh: Measured) -> Measured:

@@ -38,13 +38,23 @@ class Table:
 
 
 def read_table(path: Path, accuracy: str | None = None, group: str | None = None) -> Table:
-    """Return the table in a CSV file. Lines that start with # are comments; the next one is the header.
+    """Return the table in a CSV file. Raises DataError for one that cannot be read, and as `parse_table` does."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(f"{path}: cannot be read as a table ({reason})") from None
+    return parse_table(text, str(path), accuracy, group)
+
+
+def parse_table(text: str, path: str, accuracy: str | None = None, group: str | None = None) -> Table:
+    """Return the table in CSV text. Lines that start with # are comments; the next one is the header.
 
     Every column of numbers but the accuracy (default: `accuracy`, `acc` or `test_accuracy`) and the group is a score.
-    Raises DataError, one sentence, for a column that is not there, for cells that are no finite numbers (named by row
-    and line) and for fewer than 3 rows, in a group too.
+    Raises DataError, one sentence that begins with `path`, for a column that is not there, for cells that are no finite
+    numbers (named by row and line) and for fewer than 3 rows, in a group too.
     """
-    header, rows = _read(path)
+    header, rows = _read(text, path)
     accuracy_name = _accuracy_column(path, header, accuracy)
     if group is not None:
         _check_column(path, header, group, "--group")
@@ -67,13 +77,8 @@ def read_table(path: Path, accuracy: str | None = None, group: str | None = None
     return table
 
 
-def _read(path: Path) -> tuple[list[str], list[_Row]]:
+def _read(text: str, path: str) -> tuple[list[str], list[_Row]]:
     """Return the header and (line number, cells) of each row."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise DataError(f"{path}: cannot be read as a table ({reason})") from None
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#"]
     cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in lines)]
     rows = [(number, row) for (number, _), row in zip(lines, cells, strict=False)]
@@ -89,7 +94,7 @@ def _read(path: Path) -> tuple[list[str], list[_Row]]:
     return header, rows[1:]
 
 
-def _accuracy_column(path: Path, header: Sequence[str], given: str | None) -> str:
+def _accuracy_column(path: str, header: Sequence[str], given: str | None) -> str:
     if given is not None:
         _check_column(path, header, given, "--accuracy")
         return given
@@ -102,7 +107,7 @@ def _accuracy_column(path: Path, header: Sequence[str], given: str | None) -> st
     return found[0]
 
 
-def _check_column(path: Path, header: Sequence[str], name: str, option: str) -> None:
+def _check_column(path: str, header: Sequence[str], name: str, option: str) -> None:
     if name not in header:
         hint = did_you_mean(name, header)
         raise DataError(f"{path}: {option}: there is no column {name!r}; columns: {', '.join(header)}.{hint}")
@@ -116,7 +121,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _numbers(path: Path, name: str, rows: Sequence[_Row], place: int) -> Numbers:
+def _numbers(path: str, name: str, rows: Sequence[_Row], place: int) -> Numbers:
     values = np.array([float(row[place]) if _is_number(row[place]) else np.nan for _, row in rows])
     for number in np.flatnonzero(~np.isfinite(values)).tolist():
         line, row = rows[number]
@@ -125,7 +130,7 @@ def _numbers(path: Path, name: str, rows: Sequence[_Row], place: int) -> Numbers
     return values
 
 
-def _check(path: Path, table: Table) -> None:
+def _check(path: str, table: Table) -> None:
     if not table.scores:
         raise DataError(f"{path}: has no column of numbers besides {table.accuracy_name}; expected at least one score")
     for group, rows in table.parts().items():

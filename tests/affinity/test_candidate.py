@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ktg.affinity.candidate import network, parse, source_classes
+from ktg.affinity.candidate import named, network, of_space, parse, source_classes
 from ktg.data import open_data
 from ktg.errors import SpecError, WeightsError
 from ktg.models.network import build
+from ktg.space import parse_space
 from ktg.spec import Data, Node, SourceFile
 
 
@@ -75,3 +76,46 @@ def test_fresh_weights_and_bare_backbones_have_no_head(weights, data):
 def test_weights_of_another_network_are_refused(weights, data):
     with pytest.raises(WeightsError, match="another network"):
         network(parse([f"resnet14@{weights}"], {})[0], {}, data)
+
+
+def test_candidates_share_the_settings_of_a_node():
+    like = Node(model="resnet8", frozen_epochs=2, model_args={"width": 2})
+    same, other = parse(["resnet8@none", "resnet14@none"], {}, like=like)
+    assert same.node == like
+    assert other.node == Node(model="resnet14", frozen_epochs=2)
+
+
+def test_candidates_that_look_alike_are_told_apart():
+    nodes = [
+        Node(model="a", source="x"),
+        Node(model="a", source="x", model_args={"pad": "same"}),
+        Node(model="b", source="x", lr=0.1),
+        Node(model="b", source="x", lr=0.2),
+    ]
+    assert [one.name for one in named(nodes)] == ["a@x", "a@x (pad=same)", "b@x #1", "b@x #2"]
+
+
+def space(node, **train):
+    return parse_space(
+        {
+            "data": {"name": "digits"},
+            "train": train,
+            "nodes": {"n0": node, "n1": {"model": {"choice": ["resnet8", "resnet20"]}}},
+            "edges": {"label -> any": {}},
+        }
+    )
+
+
+def test_the_candidates_of_a_space_are_all_that_its_target_can_be():
+    node = {"model": {"choice": ["a", "b"]}, "source": {"choice": ["none", "imagenet"]}, "lr": {"log": [0.01, 1]}}
+    found = of_space(space(node, weight_decay={"choice": [0, 0.1]}))
+    assert [one.name for one in found] == ["a@none", "a@imagenet", "b@none", "b@imagenet"]
+    assert {one.node.lr for one in found} == {0.1}
+    whole = {"choice": [{"model": "a", "frozen_epochs": 1}, {"model": "b", "source": "imagenet"}]}
+    assert [one.node.frozen_epochs for one in of_space(space(whole))] == [1, 0]
+
+
+def test_what_a_space_refuses_is_no_candidate():
+    refused = space({"model": {"choice": ["a", "b"]}, "source": {"choice": ["none", "x"]}})
+    refused = refused.narrowed({}, [("n0", "b", "x")])
+    assert [one.name for one in of_space(refused)] == ["a@none", "a@x", "b@none"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ktg.affinity.embeddings import class_distance, words
+from ktg.affinity.embeddings import class_distance, table_distance, words
 from ktg.errors import DataError
 
 LINES = "cat 1 0 0\ndog 0.8 0.6 0\ncar 0 0 2\nshark 0 1 0\nWhite 1 1 1\nwhite 0 1 1\n"
@@ -56,3 +56,30 @@ def test_missing_names_and_missing_files(tmp_path, file):
         class_distance(file, [], ["cat"])
     with pytest.raises(DataError, match="No such file"):
         class_distance(tmp_path / "none.txt", ["cat"], ["dog"])
+
+
+TABLE = "source,dog,cat,cow\nwolf,1,2,3\nlion,4,0.5,6\n"
+
+
+def test_a_table_of_distances_is_read_by_name(tmp_path):
+    (tmp_path / "d.csv").write_text(TABLE)
+    found = table_distance(tmp_path / "d.csv", ["lion", "wolf", "lion"], ["cat", "dog"])
+    np.testing.assert_array_equal(found, [[0.5, 4], [2, 1], [0.5, 4]])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (TABLE.replace("wolf", "fox"), "has no distances for these classes: wolf$"),
+        (TABLE.replace("cat", "cot"), "has no distances for these classes: cat$"),
+        (TABLE.replace("0.5", "near"), "has a cell that is no number"),
+        (TABLE.replace("0.5", "nan"), "negative or not finite"),
+        (TABLE.replace("0.5", "-1"), "negative or not finite"),
+        (TABLE.replace("lion,4,0.5,6", "lion,4"), "has a cell that is no number"),
+        ("", "cannot be read as a table"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path, content, problem):
+    (tmp_path / "d.csv").write_text(content)
+    with pytest.raises(DataError, match=problem):
+        table_distance(tmp_path / "d.csv", ["wolf", "lion"], ["dog", "cat"])
