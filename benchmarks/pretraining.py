@@ -8,6 +8,7 @@ Differences to training from nothing are paired by seed, with a 95 % interval of
     ktg source pretrain fractaldb --preset tiny --model mobilenetv2_035
     python benchmarks/pretraining.py cifar10_small      # about 20 minutes on one core
     python benchmarks/pretraining.py flowers            # about 30
+    python benchmarks/pretraining.py digits --seeds 10  # about 10
 """
 
 import argparse
@@ -39,6 +40,11 @@ TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
         Data(path=str(SHARED / "data" / "cifar10_small" / "cifar10_small.npz")),
         {source: Node(model="resnet20", source=source) for source in ("none", "fractaldb")},
         {10: 60, 30: 40, 100: 25},
+    ),
+    "digits": (  # what search_spaces/quickstart_sources.yaml searches
+        Data(name="digits", size=32),
+        {source: Node(model="resnet20", source=source) for source in ("none", "fractaldb")},
+        {10: 20, 30: 20},
     ),
     "flowers": (
         Data(path=str(SHARED / "data" / "flowers"), size=64),

@@ -29,7 +29,7 @@ def test_every_command_has_help_with_an_example(room, command):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["serch"], "No such command 'serch'. Did you mean 'search'?"),
+        (["pridect"], "No such command 'pridect'. Did you mean 'predict'?"),
         (["search", "space.yaml", "--trails", "3"], "No such option '--trails'. Did you mean '--trials'?"),
         (["search", "space.yaml", "--trials", "0"], "Invalid value for '--trials': 0 is not in the range"),
         (["search", "space.yaml", "--seed", "-1"], "Invalid value for '--seed': -1 is not in the range"),

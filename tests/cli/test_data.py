@@ -26,7 +26,8 @@ def test_a_sheet_shows_the_images_and_below_them_their_views(room):
 def test_without_a_choice_all_are_drawn(room):
     done = ktg("data", "show", "digits", "-o", "all.webp", "--columns", 3, folder=room)
     assert done.out.endswith("from the top: none, basic, crop, randaugment, augmix, pspnet, cutmix_or_mixup\n")
-    assert Image.open(room / "all.webp").size == (28, 68)
+    with Image.open(room / "all.webp") as sheet:
+        assert sheet.size == (28, 68)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from ktg.cli.affinity import affinity
 from ktg.errors import UserError
 
 SPACE = """\
-data: {path: TINY, batch_size: 16, augment: none}
-train: {epochs: 1, lr: 0.05}
+data: {name: digits, per_class: 4, batch_size: 20, augment: none SPLIT}
+train: {epochs: 2, lr: 0.05}
 nodes:
   n0: {model: {choice: [resnet8, resnet14, resnet20]}}
 edges: {label -> n0: {}}
@@ -18,9 +18,9 @@ edges: {label -> n0: {}}
 
 
 @pytest.fixture
-def spaces(tiny, tmp_path, one_thread):
-    for name, change in (("a", ""), ("b", ", per_class: 6")):
-        (tmp_path / f"{name}.yaml").write_text(SPACE.replace("TINY", f"{tiny}{change}"))
+def spaces(tmp_path, one_thread):
+    for name, change in (("a", ""), ("b", ", split_seed: 1")):
+        (tmp_path / f"{name}.yaml").write_text(SPACE.replace(" SPLIT", change))
     return tmp_path / "a.yaml", tmp_path / "b.yaml"
 
 
@@ -32,8 +32,8 @@ def call(*arguments: object) -> str:
 
 
 def test_a_study_writes_a_table_that_correlate_reads(spaces, tmp_path, quiet):
-    text = call(*spaces, "-o", tmp_path / "t.csv", "--plots", tmp_path / "plots")
-    assert "Accuracy after fine-tuning (validation split)" in " ".join(text.split())
+    text = " ".join(call(*spaces, "-o", tmp_path / "t.csv", "--plots", tmp_path / "plots").split())
+    assert "Accuracy after fine-tuning (validation split)" in text
     assert "means over 2 groups, 6 rows" in text
     assert (tmp_path / "plots" / "correlations.svg").read_bytes().startswith(b"<?xml")
     words = ["correlate", str(tmp_path / "t.csv"), "--group", "dataset", "--json"]
