@@ -2,7 +2,8 @@
 
 Every other kill comes at a random moment from the start of the process on; the others up to three seconds after the
 first new epoch has reached the store. When the search is over: no trial that was seen finished is lost or was trained
-again, no epoch is there twice, no graph was trained twice, the budget is spent exactly, and no run is left RUNNING.
+again, no epoch is there twice, no graph was trained twice, the budget is spent exactly, no run is left RUNNING, and
+neither files of undelivered records nor processes of Ray are left behind.
 
     python benchmarks/chaos.py                       # 12 kills; about six minutes on two idle cores
     python benchmarks/chaos.py --kills 2 --json      # what the tests run
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +60,12 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
     """Return what was seen on the way and what is wrong in the end, which should be nothing."""
     (folder / "chaos.yaml").write_text(SPACE % trials)
     seen: dict[str, tuple[float, float | None]] = {}
-    lost, done, killed = [], None, 0
+    lost, done, pids, epochs = [], None, [], []
     while done is None:
         running = start(folder)
-        if killed < kills and kill(running, folder, chance, at_once=bool(killed % 2)):
-            killed += 1
+        pids.append(running.pid)
+        if len(epochs) < kills and kill(running, folder, chance, at_once=bool(len(epochs) % 2)):
+            epochs.append(count(folder, "metrics where key = 'val_accuracy'"))
         else:
             out, err = running.communicate()
             done = running.returncode
@@ -69,14 +73,15 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
                 raise SystemExit(f"the search ended with {done}: {out}{err}")
         lost += [name for name, was in seen.items() if finished(folder).get(name) != was]
         seen |= finished(folder)
-    return {"kills": killed, "finished": len(seen), **faults(folder, trials), "lost_or_repeated": sorted(set(lost))}
+    wrong = {**faults(folder, trials), "lost_or_repeated": sorted(set(lost)), "processes": left_running(pids)}
+    return {"kills": len(epochs), "epochs_in_store_at_kills": epochs, "finished": len(seen), **wrong}
 
 
 def start(folder: Path) -> "subprocess.Popen[str]":
     """Start the search, or go on with it where there is one."""
     resume = ["--resume"] if count(folder, "experiments where name = 'chaos'") and count(folder, "runs") else []
     command = [str(KTG), "search", "chaos.yaml", *resume]
-    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "KTG_CACHE": str(folder / "cache")}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, env=os.environ | store, stdout=pipe, stderr=pipe, text=True)
 
@@ -136,8 +141,23 @@ def faults(folder: Path, trials: int) -> dict[str, Any]:
         "interrupted": [run.name for run in trained if run.state == "interrupted"],
         "graphs_twice": [name for name, times in (keys + names).items() if times > 1],
         "wrong_epochs": [name for name, steps in epochs.items() if steps != list(range(1, len(steps) + 1))],
-        "left_behind": sorted(path.name for path in folder.glob("*undelivered*")),
+        "left_behind": sorted(path.name for path in folder.rglob("*undelivered-*")),
     }
+
+
+def left_running(pids: Sequence[int], patience_s: float = 30.0) -> list[str]:
+    """Return the command lines of Ray's processes that drivers with these pids have left, if they do not end soon."""
+    session = re.compile(rf"session_[\d_-]+_({'|'.join(map(str, pids))})\b")
+    deadline = time.monotonic() + patience_s
+    while True:
+        lines = []
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has just ended
+                lines.append(process.read_text().replace("\0", " ").strip())
+        left = sorted(line for line in lines if session.search(line))
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,168 @@
-"""Draws the graphs of docs/graphs into docs/pictures.
+"""Draws the pictures of the documentation into docs/pictures: graphs, gates, schedules and a ranking, by ktg itself.
 
-python docs/make_pictures.py
+    python docs/make_pictures.py
+
+A test compares all but the ranking, which trains three networks: its numbers depend on the machine a little.
 """
 
+import io
+import os
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from numpy.ma import masked_where
+
+import ktg
+from ktg.affinity.plots import ranking
+from ktg.affinity.ranking import BASELINES
 from ktg.drawing import draw
-from ktg.files import load_graph
+from ktg.drawing.canvas import settings
+from ktg.drawing.svg import GATE_STYLES
+from ktg.engine.learner import Learner
+from ktg.files import load_graph, save
+from ktg.gates import GATES
+from ktg.models.network import build
+from ktg.models.stages import stages
+from ktg.spec import Node, Train
+from ktg.spec.affinity import DEFAULT_SCORE
 
 DOCS = Path(__file__).parent
+EPOCHS = 12
+MODEL = "resnet8"
+SCHEDULES: Mapping[str, Node] = {
+    "the default: all learn alike": Node(model=MODEL),
+    "frozen_epochs: 4": Node(model=MODEL, frozen_epochs=4),
+    "frozen_epochs: 4, backbone_lr_scale: 0.1": Node(model=MODEL, frozen_epochs=4, backbone_lr_scale=0.1),
+    "frozen_epochs: 4, unfreeze_from: 3": Node(model=MODEL, frozen_epochs=4, unfreeze_from=3),
+    "frozen_epochs: 2, unfreeze_every: 2": Node(model=MODEL, frozen_epochs=2, unfreeze_every=2),
+    "layer_decay: 0.6": Node(model=MODEL, layer_decay=0.6),
+}
+INK, GREY = "#212529", "#868E96"
+
+
+def main() -> None:
+    """Write every picture."""
+    for name, svg in pictures().items():
+        (DOCS / "pictures" / name).write_text(svg, encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        (DOCS / "pictures" / "affinity.svg").write_bytes(affinity(Path(folder)))
 
 
 def pictures() -> dict[str, str]:
-    """Return the drawing of every graph by the name of its file."""
-    return {f"{path.stem}.svg": draw(load_graph(path)) for path in sorted((DOCS / "graphs").glob("*.yaml"))}
+    """Return every picture but the ranking as SVG by the name of its file."""
+    graphs = {f"{path.stem}.svg": draw(load_graph(path)) for path in sorted((DOCS / "graphs").glob("*.yaml"))}
+    return graphs | {"gates.svg": drawn(gates), "schedules.svg": drawn(schedules)}
+
+
+def drawn(make: Callable[[], Figure]) -> str:
+    """Return a figure as SVG, the same text for the same figure."""
+    with settings():
+        text = io.StringIO()
+        FigureCanvasSVG(make()).print_svg(text, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        return text.getvalue()
+
+
+def gates() -> Figure:
+    """Return the weight of an image at each moment of training, for each gate: source right and source wrong."""
+    figure = Figure(figsize=(9.0, 2.1), layout="constrained")
+    progress = torch.linspace(0, 1, 51)
+    for axes, (name, gate) in zip(figure.subplots(1, len(GATES), sharey=True), GATES.items(), strict=True):
+        colour, _ = GATE_STYLES.get(name, (GREY, ()))
+        weights = torch.stack([gate(torch.tensor([True, False]), where) for where in progress.tolist()])
+        axes.plot(progress, weights[:, 0], color=colour, linewidth=2.2)
+        axes.plot(progress, weights[:, 1], color=colour, linewidth=2.2, linestyle=(0, (2, 2)))
+        axes.set_title(name, fontsize=10, color=INK)
+        axes.set_ylim(-0.08, 1.08)
+        tidy(axes)
+    figure.supxlabel("progress of training (dashed: the source is wrong about the image)", fontsize=9, color=INK)
+    figure.supylabel("weight", fontsize=9, color=INK)
+    return figure
+
+
+def schedules() -> Figure:
+    """Return the learning rate of each stage of a network in each epoch, for several settings of a node."""
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    panels = figure.subplots(2, 3, sharex=True, sharey=True)
+    for axes, (title, node) in zip(panels.flat, SCHEDULES.items(), strict=True):
+        rates = stage_rates(node)
+        count = rates.shape[1]
+        cells = axes.pcolormesh(
+            torch.arange(EPOCHS + 1),
+            torch.arange(count + 1),
+            masked_where(rates.T.numpy() == 0, rates.T.numpy()),
+            cmap="viridis_r",
+            vmin=0,
+            vmax=1,
+            edgecolors="white",
+            linewidth=1.0,
+        )
+        axes.set_facecolor("#E9ECEF")
+        axes.set_yticks(torch.arange(count) + 0.5, ["stem", *(f"stage {n}" for n in range(1, count - 1)), "head"])
+        axes.set_title(title, fontsize=9, color=INK, loc="left")
+        axes.tick_params(labelsize=8, colors=GREY, length=0)
+        axes.spines[:].set_visible(False)
+    bar = figure.colorbar(cells, ax=panels, fraction=0.03)
+    bar.set_label("learning rate, as a share of the peak\n(grey: frozen)", fontsize=8, color=INK)
+    bar.ax.tick_params(labelsize=8, colors=GREY)
+    bar.outline.set_visible(False)
+    figure.supxlabel("epoch", fontsize=9, color=INK)
+    return figure
+
+
+def stage_rates(node: Node) -> torch.Tensor:
+    """Return the learning rate (epochs, stages) of every stage of a node's network, 0 where it is frozen.
+
+    It is that of the middle of each epoch, as the node's own learner sets it.
+    """
+    network = build(node, {}, classes=10, image_size=32, mean=(0.5,), std=(0.5,), seed=0)
+    learner = Learner(network, node, Train(epochs=EPOCHS, lr=1.0))
+    parameters = dict(network.body.named_parameters())
+    firsts = [sorted(names)[0] for names in stages(network.body)]
+    rates = torch.zeros(EPOCHS, len(firsts))
+    for epoch in range(EPOCHS):
+        learner.begin_epoch(epoch)
+        learner.step((epoch + 0.5) / EPOCHS)
+        of = {id(parameter): group["lr"] for group in learner.optimizer.param_groups for parameter in group["params"]}
+        learning = learner.learning(epoch)
+        for stage, name in enumerate(firsts):
+            rates[epoch, stage] = of[id(parameters[name])] if name in learning else 0.0
+    return rates
+
+
+def affinity(folder: Path) -> bytes:
+    """Return the ranking of four sources for five digits, as `ktg affinity rank` draws it; sources lie in `folder`."""
+    torch.set_num_threads(1)
+    os.environ |= {"KTG_ZOO": str(folder / "zoo"), "KTG_CACHE": str(folder / "cache")}
+    graph = {
+        "data": {"name": "digits", "only": list("56789"), "batch_size": 32},
+        "train": {"epochs": 10, "lr": 0.1},
+        "nodes": {"n0": {"model": MODEL}},
+        "edges": {"label -> n0": {}},
+    }
+    save(folder / "digits.yaml", graph)
+    drawn_by_formula = {"model": MODEL, "preset": "tiny", "size": 16, "classes": 20, "epochs": 10}
+    ktg.pretrain(str(folder / "digits.yaml"), name="digits-5-to-9", tracking_uri=None)
+    ktg.pretrain("fractaldb", **drawn_by_formula, tracking_uri=None)
+    ktg.pretrain("svd", **drawn_by_formula, tracking_uri=None)
+    save(folder / "target.yaml", graph | {"data": {"name": "digits", "only": list("01234"), "per_class": 15}})
+    candidates = [f"{MODEL}@{source}" for source in ("none", "fractaldb", "zoo/svd", "zoo/digits-5-to-9")]
+    found = ktg.rank(folder / "target.yaml", candidates, device="cpu")
+    panels = {name: [one.value(name) for one in found.values()] for name in (DEFAULT_SCORE, *BASELINES)}
+    return ranking(f"Pretrained weights for the digits 0 to 4, by {DEFAULT_SCORE}", list(found), panels)
+
+
+def tidy(axes: Axes) -> None:
+    """Remove what does not help to read a panel."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, colors=GREY)
+    axes.grid(color="#E9ECEF", linewidth=0.8)
+    axes.set_axisbelow(True)
 
 
 if __name__ == "__main__":
-    for name, svg in pictures().items():
-        (DOCS / "pictures" / name).write_text(svg, encoding="utf-8")
+    main()

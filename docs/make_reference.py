@@ -1,4 +1,4 @@
-"""Writes docs/yaml.md and docs/cli.md from the code: the fields of a file with their rules, and every command.
+"""Writes docs/yaml.md, docs/cli.md and docs/scores.md from the code: fields with their rules, commands, scores.
 
     python docs/make_reference.py
 
@@ -13,13 +13,15 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
+from ktg.affinity import SCORES
 from ktg.cli import commands
-from ktg.spec import Data, Edge, Node, Search, SourceFile, Train
+from ktg.spec import Data, Edge, Formula, Node, Search, SourceFile, Train
 from ktg.spec.fields import type_hints
 
 DOCS = Path(__file__).parent
 SECTIONS: dict[str, tuple[type, str]] = {
-    "data": (Data, "The images."),
+    "data": (Data, "The images: either `name` or `path`, the rest is optional."),
+    "data.formula": (Formula, "What is drawn, where `data.name` is a formula. See [pictures by formula](fractals.md)."),
     "train": (Train, "How every node is trained, unless the node says otherwise."),
     "nodes": (Node, "A mapping from names to nodes; the first is the target, which is scored and exported."),
     "edges": (
@@ -27,9 +29,38 @@ SECTIONS: dict[str, tuple[type, str]] = {
         "A mapping from `SOURCE -> TARGET` to an edge; the source may be `label`, and `any` stands for every node. A "
         "line for two nodes wins over one with `any`. An edge that is not there teaches nothing.",
     ),
-    "sources": (SourceFile, "A mapping from names, which a node's `source` may use, to files of weights."),
+    "sources": (
+        SourceFile,
+        "A mapping from names, which a node's `source` may use, to files of weights. `weights` is the same for files "
+        "that stand for `source: imagenet`: a mapping from models to a file, or to a mapping with these keys.",
+    ),
     "search": (Search, "How a search space is searched; only in the file of a space."),
 }
+TARGET = """## target
+What is scored and exported: `first`, the first node (the default), or `ensemble`, the mean of the probabilities of all
+nodes. An ensemble has every node that any open edge touches; nodes that nothing teaches are trained alone before.
+"""
+HEAD = """# The file format
+Made from the code by `docs/make_reference.py`. A graph file and a search space share one format; `ktg check --schema`
+prints it as JSON Schema for editors. [Concepts](concepts.md) says what the words mean.
+
+```yaml
+name: birds                                          # of the experiment; only in a space
+data: {path: photos/birds, size: 128}                # relative to the folder of this file
+train: {epochs: 30, lr: {log: [0.003, 0.1]}}         # a hole: this file is a space, not a graph
+weights: {mobilenetv2_100: mobilenetv2.safetensors}  # a file that stands for imagenet
+sources: {insects: {path: insects.pth, mean: 0.5, std: 0.5}}
+nodes:
+  n0: {model: mobilenetv2_100, source: {choice: [imagenet, insects]}}
+  n1: {model: mobilenetv2_100, source: imagenet}
+edges:
+  label -> any: {gate: through}
+  n1 -> n0: {gate: {choice: [through, cutoff, linear, correct]}}
+search: {trials: 50}
+```
+
+Only `data`, `nodes` and `edges` are needed. `ktg export` adds `version`, and `provenance`: where a graph comes from.
+"""
 HOLES = """## Holes
 Any value may be a hole in a search space. Every option is checked before anything is trained.
 
@@ -41,24 +72,35 @@ Any value may be a hole in a search space. Every option is checked before anythi
 | `{log: [0.001, 0.1]}` | any number between, evenly over orders of magnitude |
 | `source: {affinity: {among: [none, imagenet, zoo/*], keep: 2}}` | those that [affinity](affinity.md) ranks first |
 """
+_TOLD = {
+    "source_probs": "the source's head",
+    "class_distance": "distances between names of classes",
+    "source_means": "mean features of the source's classes",
+}
+# What a record requires of code, and the parser fills in for a file.
+_DEFAULTS = {(Edge, "loss"): "`ce` from `label`, else `kl`"}
 _BOUNDS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
 
 
 def main() -> None:
-    """Write both pages."""
-    (DOCS / "yaml.md").write_text(yaml_page(), encoding="utf-8")
-    (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
+    """Write every page."""
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """Return every page by the name of its file."""
+    return {"yaml.md": yaml_page(), "cli.md": cli_page(), "scores.md": scores_page()}
 
 
 def yaml_page() -> str:
     """Return the reference of graph and space files."""
-    parts = [
-        "# The file format\nMade from the code by `docs/make_reference.py`. A graph file and a search space share one "
-        "format; `ktg check --schema` prints it as JSON Schema for editors.\n"
-    ]
+    parts = [HEAD]
     for name, (record, what) in SECTIONS.items():
         parts.append(f"## {name}\n{what}\n\n| key | allowed | default | meaning |\n|---|---|---|---|")
         parts[-1] += "".join(f"\n{row}" for row in rows(record)) + "\n"
+        if name == "train":
+            parts.append(TARGET)
     return "\n".join([*parts, HOLES])
 
 
@@ -67,7 +109,7 @@ def rows(record: Any) -> Iterator[str]:
     hints = type_hints(record)
     for field in dataclasses.fields(record):
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        default = "required" if required else shown(field.default)
+        default = _DEFAULTS.get((record, field.name)) or ("required" if required else shown(field.default))
         cells = (
             f"`{field.name}`",
             allowed(hints[field.name], field.metadata["bounds"]),
@@ -91,7 +133,7 @@ def allowed(hint: Any, bounds: Mapping[str, float]) -> str:
     if dataclasses.is_dataclass(hint):
         return "mapping"
     word = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}[hint]
-    limits = " and ".join(f"{sign} {bounds[name]:g}" for name, sign in _BOUNDS.items() if name in bounds)
+    limits = " and ".join(f"{sign} {bounds[name]:,}" for name, sign in _BOUNDS.items() if name in bounds)
     return f"{word} {limits}".strip() if hint in (int, float) else word
 
 
@@ -112,6 +154,19 @@ def cli_page() -> str:
         context = click.Context(command, info_name=" ".join(words), max_content_width=100, terminal_width=100)
         parts.append(f"## {' '.join(words)}\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
+
+
+def scores_page() -> str:
+    """Return the table of affinity scores."""
+    lines = [
+        "# Affinity scores\nMade from the code by `docs/make_reference.py`. What they are for, and how far to trust "
+        "them: [affinity](affinity.md). All look at training images only.\n",
+        "| score | better | proposed by | needs, besides features and labels | trap |\n|---|---|---|---|---|",
+    ]
+    for name, score in SCORES.items():
+        needs = ", ".join(_TOLD[need] for need in score.needs if need in _TOLD)
+        lines.append(f"| `{name}` | {score.better} | {score.reference} | {needs} | {score.trap} |")
+    return "\n".join(lines) + "\n"
 
 
 def leaves(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:

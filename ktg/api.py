@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ktg.errors import UserError, show
 
 if TYPE_CHECKING:
+    from ktg.affinity.correlation import Figures
+    from ktg.affinity.ranking import Measured
     from ktg.confirm import Confirmed
     from ktg.exporting.classifier import Classifier, Prediction
     from ktg.exporting.deliver import Delivered
@@ -55,11 +57,13 @@ def search(
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what the space says.
     address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster one that all machines share.
     missing_sources: whether options that cannot be supplied with weights stop the search or are left out.
-    To go on with a search that was interrupted there is `ktg search --resume`.
+    The page of `ktg report` is kept with the search. To go on with one that was interrupted there is
+    `ktg search --resume`.
     """
     import dataclasses
 
     from ktg.cli.load import experiment_name
+    from ktg.cli.report import keep_report
     from ktg.searching.run import search as run
 
     loaded = _space(space)
@@ -69,7 +73,10 @@ def search(
     experiment = experiment_name(loaded, Path(space) if isinstance(space, str | Path) else Path("search"), name)
     with _tracker(experiment, tracking_uri) as tracker:
         place = Path(storage) if storage else None
-        return run(loaded, experiment, tracker, missing_sources=missing_sources, address=address, storage=place)
+        result = run(loaded, experiment, tracker, missing_sources=missing_sources, address=address, storage=place)
+    if tracking_uri is not None and result.best is not None and not result.interrupted:
+        keep_report(experiment, tracking_uri)
+    return result
 
 
 def train(
@@ -193,31 +200,45 @@ def draw(graph: "GraphLike", title: str = "") -> str:
 def report(
     experiment: str, output: str | Path | None = None, *, retrain: bool | None = None, tracking_uri: str = STORE
 ) -> dict[str, Any]:
-    """Return the numbers of the report on an experiment's last search; write its page where `output` is given.
+    """Return the numbers of the report on an experiment's last search, as `ktg report --json` prints them.
 
+    output: write the page to this file, and keep it with the search in MLflow.
     retrain: train the best graph again for its mistakes; default: if that takes under a minute.
     """
-    from ktg.cli.report import write_page
+    from ktg.cli.options import check_writable
+    from ktg.cli.report import ARTIFACT, write_page
     from ktg.reporting.page import report_page
     from ktg.reporting.record import read_search
     from ktg.reporting.report import report as make
-    from ktg.tracking import find_experiment
+    from ktg.tracking import attach, find_experiment
 
+    if output is not None:
+        check_writable(Path(output))
     record = read_search(find_experiment(experiment, tracking_uri))
     data = make(record, retrain=retrain)
     if output is not None:
-        write_page(Path(output), report_page(data, record.space.holes))
+        page = report_page(data, record.space.holes)
+        write_page(Path(output), page)
+        attach(experiment, tracking_uri, record.run.run, ARTIFACT, page)
     return data
 
 
 def compare(*experiments: str, output: str | Path | None = None, tracking_uri: str = STORE) -> dict[str, Any]:
-    """Return the last searches of several experiments side by side; write a page where `output` is given."""
+    """Return the last searches of several experiments side by side, as `ktg compare --json` prints them.
+
+    output: write the comparison as an HTML page to this file.
+    """
+    from ktg.cli.compare import check_several
+    from ktg.cli.options import check_writable
     from ktg.cli.report import write_page
     from ktg.reporting.compare import compare as make
     from ktg.reporting.page import compare_page
     from ktg.reporting.record import read_search
     from ktg.tracking import find_experiment
 
+    check_several(experiments)
+    if output is not None:
+        check_writable(Path(output))
     data = make([read_search(find_experiment(name, tracking_uri)) for name in experiments])
     if output is not None:
         write_page(Path(output), compare_page(data))
@@ -237,6 +258,41 @@ def stop(experiment: str, *, tracking_uri: str = STORE) -> None:
     from ktg.tracking import request_stop
 
     request_stop(experiment, tracking_uri)
+
+
+def rank(
+    data: str | Path,
+    among: Iterable[str] = (),
+    *,
+    score: str = "parc",
+    sample: int = 2000,
+    seed: int = 0,
+    device: str | None = None,
+) -> "dict[str, Measured]":
+    """Return what affinity says of pretrained weights, the best by `score` first, as `ktg affinity rank` does.
+
+    data: a folder, an .npz, a data set known by name, or the file of a graph or search space.
+    among: `MODEL@SOURCE` texts; default: what the target of the search space can be.
+    Nothing is written to MLflow. Raises UserError for a candidate that cannot be measured.
+    """
+    from rich.console import Console
+
+    from ktg.affinity.ranking import ordered
+    from ktg.cli.affinity.asked import asked, checked_score, measure_all
+
+    chosen, given = checked_score(score), asked(str(data))
+    found, failed = measure_all(given, given.among(tuple(among)), sample, seed, device, None, Console(quiet=True))
+    if failed:
+        raise UserError("; ".join(failed.values()))
+    return {name: found[name] for name in ordered(found, chosen)}
+
+
+def correlate(table: str | Path, *, accuracy: str | None = None, group: str | None = None) -> "dict[str, Figures]":
+    """Return how well each score column of a CSV foretells its accuracy column, as `ktg affinity correlate` does."""
+    from ktg.affinity.correlation import correlate as run
+    from ktg.affinity.table import read_table
+
+    return run(read_table(Path(table), accuracy, group))
 
 
 def pretrain(

@@ -8,14 +8,24 @@ import hashlib
 import itertools
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from ktg.errors import SpecError
 from ktg.spec import IMAGENET, LABEL, Edge, Graph, Node, SourceFile, dump
 from ktg.spec.fields import write
+from ktg.spec.graph import MAP_LOSSES, LossName
 
 Matrix = Sequence[Sequence[str]]
+# Fields of an edge that do something only where its loss is one of these.
+USED_BY: dict[str, tuple[LossName, ...]] = {
+    "temperature": ("kl", "js", "dkd", "emd"),
+    "alpha": ("dkd",),
+    "beta": ("dkd",),
+    "distance": ("emd",),
+    "maps": MAP_LOSSES,
+}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Edge)}
 
 
 def open_edges(graph: Graph) -> dict[tuple[str, str], Edge]:
@@ -24,25 +34,52 @@ def open_edges(graph: Graph) -> dict[tuple[str, str], Edge]:
 
 
 def live(graph: Graph) -> tuple[str, ...]:
-    """Return the nodes from which the target is reached along open edges, in the graph's order, the target first."""
-    found = _reaching(graph.target, open_edges(graph))
+    """Return the nodes that count for what is scored, in the graph's order.
+
+    These are the nodes from which the target is reached along open edges; of an ensemble, all that have an open edge.
+    """
+    edges = open_edges(graph)
+    found = {name for pair in edges for name in pair} if graph.ensemble else _reaching(graph.target, edges)
     return tuple(name for name in graph.nodes if name in found)
 
 
 def teachers(graph: Graph) -> tuple[str, ...]:
-    """Return the live auxiliary nodes that nothing teaches: they are trained beforehand and never updated."""
+    """Return the live nodes that nothing teaches: they are trained beforehand and never updated.
+
+    The target is one of them only where it is a part of an ensemble.
+    """
     taught = {target for _, target in open_edges(graph)}
-    return tuple(name for name in live(graph) if name not in taught and name != graph.target)
+    return tuple(name for name in live(graph) if name not in taught and (graph.ensemble or name != graph.target))
+
+
+def is_taught(graph: Graph) -> bool:
+    """Return whether an open edge ends at the target; of an ensemble, whether one begins or ends there."""
+    return any(graph.target in (pair if graph.ensemble else pair[1:]) for pair in open_edges(graph))
 
 
 def check_taught(graph: Graph) -> None:
-    """Raise SpecError when no open edge ends at the target."""
-    if not any(target == graph.target for _, target in open_edges(graph)):
+    """Raise SpecError unless the target is taught (`is_taught`), and every live node that is taught to classify."""
+    _check_heads(graph)
+    if not is_taught(graph):
         raise SpecError(
             "edges",
             f"nothing teaches the target {graph.target!r}: every edge into it is missing or cut off; "
             f"open one, for example `label -> {graph.target}: {{gate: through}}`",
         )
+
+
+def _check_heads(graph: Graph) -> None:
+    """Raise SpecError for a live node that is taught by maps alone: nothing would ever reach its head."""
+    edges, alive = open_edges(graph), live(graph)
+    by_maps = [pair for pair, edge in edges.items() if edge.loss in MAP_LOSSES]
+    heads = {target for (_, target), edge in edges.items() if edge.loss not in MAP_LOSSES}
+    for source, target in by_maps:
+        if target in alive and target not in heads:
+            raise SpecError(
+                f"edges.{source}.{target}.loss",
+                f"{edges[source, target].loss} compares maps, and nothing else teaches {target!r}, so its head would "
+                f"learn nothing; open `label -> {target}`, or an edge to it with loss kl",
+            )
 
 
 def key(graph: Graph) -> str:
@@ -56,7 +93,10 @@ def form_key(form: Graph) -> str:
 
 
 def canonical(graph: Graph) -> Graph:
-    """Return the graph that trains the same target with nodes n0 (the target), n1, ... and nothing superfluous."""
+    """Return the graph that trains the same target with nodes n0 (the target), n1, ... and nothing superfluous.
+
+    In an ensemble no node is more than another, so there n0 may be any of them.
+    """
     return with_names(graph)[0]
 
 
@@ -67,7 +107,8 @@ def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     nodes = {name: _effective_node(graph, graph.nodes[name]) for name in alive}
     colours = [_text([write(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
     labels = [[_edge_text(edges.get((source, target))) for target in alive] for source in alive]
-    order = [alive[i] for i in canonical_order(colours, labels)]
+    ensemble = graph.ensemble and len(alive) > 1
+    order = [alive[i] for i in canonical_order(colours, labels, first_stays=not ensemble)]
     names = {name: f"n{i}" for i, name in enumerate(order)}
     pairs = [(source, target) for target in order for source in (LABEL, *order) if (source, target) in edges]
     used = {graph.nodes[name].source for name in order}
@@ -79,6 +120,7 @@ def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
         edges={(names.get(source, LABEL), names[target]): edges[source, target] for source, target in pairs},
         sources={name: _file(file) for name, file in sorted(graph.sources.items()) if name in used},
         weights={name: _file(file) for name, file in sorted(graph.weights.items()) if name in published},
+        ensemble=ensemble,
     )
     return form, names
 
@@ -94,15 +136,15 @@ def solo(graph: Graph, node: str) -> Graph:
     return canonical(alone)
 
 
-def canonical_order(colours: Sequence[str], labels: Matrix) -> tuple[int, ...]:
+def canonical_order(colours: Sequence[str], labels: Matrix, *, first_stays: bool = True) -> tuple[int, ...]:
     """Return the order of the nodes 0 .. n-1 in which a coloured, edge-labelled digraph looks smallest.
 
-    `labels[i][j]` is the label of the edge i -> j, empty where there is none. Node 0 always stays first. Two graphs
-    that are isomorphic (with node 0 on node 0) look the same in their orders: colour refinement splits the nodes, and
-    where nodes remain alike each is tried in turn, as in McKay & Piperno, "Practical graph isomorphism II" (2014).
-    Nodes whose exchange changes nothing are tried once, so that n equal nodes need n steps and not n! of them.
+    `labels[i][j]` is the label of the edge i -> j, empty where there is none. Two graphs that are isomorphic (with node
+    0 on node 0 where `first_stays`) look the same in their orders: colour refinement splits the nodes, and where nodes
+    remain alike each is tried in turn, as in McKay & Piperno, "Practical graph isomorphism II" (2014). Nodes whose
+    exchange changes nothing are tried once, so that n equal nodes need n steps and not n! of them.
     """
-    leaves = _leaves(_ranks([(i > 0, colour) for i, colour in enumerate(colours)]), labels)
+    leaves = _leaves(_ranks([(first_stays and i > 0, colour) for i, colour in enumerate(colours)]), labels)
     return min(leaves, key=lambda order: [[labels[i][j] for j in order] for i in order])
 
 
@@ -163,8 +205,11 @@ def _reaching(target: str, edges: Collection[tuple[str, str]]) -> set[str]:
 
 def _effective(edge: Edge, pair: tuple[str, str]) -> Edge:
     """Return the edge with every field that does nothing there at its default."""
-    if pair[0] == LABEL:  # the label is always right, and cross-entropy knows no temperature
-        edge = replace(edge, temperature=1.0, gate="through" if edge.gate == "correct" else edge.gate)
+    for field, losses in USED_BY.items():
+        if edge.loss not in losses:
+            edge = replace(edge, **{field: _DEFAULTS[field]})
+    if pair[0] == LABEL:  # the label is always right
+        edge = replace(edge, gate="through" if edge.gate == "correct" else edge.gate)
     return edge if edge.gate == "correct" else replace(edge, over="batch")
 
 

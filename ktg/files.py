@@ -18,6 +18,7 @@ import yaml
 from ktg.atomic import replacing
 from ktg.errors import SpecError, WeightsError, did_you_mean, show
 from ktg.spec import Graph, parse
+from ktg.spec.graph import FEATURES
 
 LARGEST_BYTES = 1_000_000
 MOST_VALUES = 100_000
@@ -94,9 +95,9 @@ def naming(path: Path | str) -> Iterator[None]:
 def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a graph or space in which relative paths start at `base`, the folder of its file.
 
-    These are `data.path`, the `path` and `labels` of every source, the files in `weights`, and a node's `source` where
-    it is a file and not a name: it starts with `.`, `/` or `~`, or ends like a file of weights. The options of a hole
-    are treated alike.
+    These are `data.path`, the `path` and `labels` of every source, the files in `weights`, an edge's `distance` where
+    it is a file, and a node's `source` where it is a file and not a name: it starts with `.`, `/` or `~`, or ends like
+    a file of weights. The options of a hole are treated alike.
     """
 
     def lengthen(path: str) -> str:
@@ -147,6 +148,7 @@ def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[
         "data": (("path",), change),
         "sources": (("path", "labels"), change),
         "nodes": (("source",), change_source),
+        "edges": (("distance",), lambda distance: distance if distance == FEATURES else change(distance)),
     }
     changed = {
         section: _mapped(value, "", *changes[section]) if section in changes else value

@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from ktg.spec import Data, Edge, Node, Search, SourceFile, Train
 from ktg.spec.affinity import DEFAULT_SCORE, KEEP, NEED_MORE, ScoreName
 from ktg.spec.fields import type_hints
+from ktg.spec.graph import TargetName
 from ktg.spec.parse import FORMAT_VERSION
 
 Schema = dict[str, Any]
@@ -44,6 +45,11 @@ def json_schema(kind: Literal["graph", "space"]) -> Schema:
         "version": {"const": FORMAT_VERSION},
         "data": _entry("Data", space),
         "train": _entry("Train", space),
+        "target": {
+            "description": "What is scored and exported: the first node, or the mean of all nodes' probabilities.",
+            "enum": list(get_args(TargetName)),
+            "default": "first",
+        },
         "sources": {"type": "object", "patternProperties": {f"^{_NAME}$": _entry("SourceFile", space)}},
         "weights": {
             "type": "object",
@@ -126,7 +132,8 @@ def _field(field: dataclasses.Field[Any], hint: Any, holes: bool) -> Schema:
     if holes:
         entries = {"anyOf": [_SCALARS, _choice(_SCALARS), *_ranges("number")]}
         own = {**value, "additionalProperties": entries} if value.get("additionalProperties") else value
-        value = {"anyOf": [own, _choice(value), *_ranges(value.get("type", ""))]}
+        plain = value.get("anyOf", [value])[0]
+        value = {"anyOf": [own, _choice(value), *_ranges(plain.get("type", ""))]}
     schema: Schema = {"description": field.metadata["doc"], **value}
     if not _has_no_default(field):
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
@@ -141,6 +148,8 @@ def _value(hint: Any, bounds: Mapping[str, float]) -> Schema:
     if origin in (Union, types.UnionType):
         kinds = [kind for kind in get_args(hint) if kind is not type(None)]
         inner = _value(float if float in kinds else kinds[0], bounds)  # JSON's numbers include the whole ones
+        if words := [word for kind in kinds[1:] if get_origin(kind) is Literal for word in get_args(kind)]:
+            return {"anyOf": [inner, {"enum": words}]}
         if "anyOf" in inner:
             return {"anyOf": [*inner["anyOf"], {"type": "null"}]}
         enum = {"enum": [*inner["enum"], None]} if "enum" in inner else {}

@@ -24,10 +24,10 @@ from ktg.affinity.ranking import BASELINES, SAMPLE, Measured, measured
 from ktg.atomic import replacing
 from ktg.canonical import key, solo
 from ktg.data import Dataset, Images
-from ktg.data.places import cache_folder
 from ktg.engine import Training
 from ktg.errors import KtgError
 from ktg.models.source import content_hash, resolve
+from ktg.places import cache_folder
 from ktg.sources.opening import open_data, open_test
 from ktg.spec import Graph
 from ktg.spec.affinity import ScoreName

@@ -143,6 +143,21 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture(scope="session")
+def ensemble(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The two networks of `trained` as an ensemble, in one file."""
+    import copy
+    from dataclasses import replace
+
+    from ktg.exporting.trained import write_weights
+
+    training, graph = copy.copy(trained.training), replace(trained.graph, ensemble=True)
+    training.graph = replace(training.graph, ensemble=True)
+    file = tmp_path_factory.mktemp("ensemble") / "model.safetensors"
+    write_weights(file, graph, training, {})
+    return Trained(file, graph, training)
+
+
+@pytest.fixture(scope="session")
 def everything(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder with all forms of the trained model, and what `deliver` says of them."""
     from types import SimpleNamespace

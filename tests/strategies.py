@@ -67,9 +67,12 @@ def edges(source: str, gates: tuple[str, ...] = GATES) -> st.SearchStrategy[Edge
     """Edges that may start at `source`."""
     return st.builds(
         Edge,
-        loss=st.just("ce") if source == LABEL else st.sampled_from(["kl", "js"]),
+        loss=st.just("ce") if source == LABEL else st.sampled_from(["kl", "js", "dkd", "emd", "attention", "feature"]),
         gate=st.sampled_from(gates),
-        weight=st.sampled_from([1.0, 0.5]),
+        weight=st.sampled_from([1.0, 0.5, "learned"]),
+        beta=st.sampled_from([8.0, 2.0]),
+        distance=st.sampled_from(["features", "/words.txt"]),
+        maps=st.none() | st.integers(1, 3),
         temperature=st.sampled_from([1.0, 4.0]),
         over=st.sampled_from(["batch", "kept"]),
     )

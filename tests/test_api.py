@@ -81,6 +81,30 @@ def test_export_check_and_draw(searched, tmp_path):
     assert "<svg" in ktg.draw(file)
 
 
+def test_rank_puts_the_best_first_and_correlate_reads_a_table(tiny, tmp_path):
+    found = ktg.rank(tiny, ["resnet8@none", "resnet14@none"], score="knn", device="cpu")
+    assert set(found) == {"resnet8@none", "resnet14@none"}
+    first, second = (one.scores["knn"] for one in found.values())
+    assert first >= second
+    with pytest.raises(UserError, match="name the candidates"):
+        ktg.rank(tiny)
+    with pytest.raises(UserError, match=r"^densenet121@none.input_size: densenet121 cannot take images of 8x8"):
+        ktg.rank(tiny, ["resnet8@none", "densenet121@none"])
+    table = tmp_path / "table.csv"
+    table.write_text("model,score,accuracy\na,1,0.5\nb,2,0.7\nc,3,0.8\n")
+    assert ktg.correlate(table)["score"].spearman == 1.0
+
+
+def test_report_and_compare_are_those_of_the_commands(searched, tmp_path):
+    data = ktg.report("a search", tmp_path / "page.html", tracking_uri=searched.uri)
+    assert data["comparison"][0]["val_accuracy"] == searched.result["rows"][0]["accuracy"]
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    with pytest.raises(UserError, match="at least two experiments are needed"):
+        ktg.compare("a search", tracking_uri=searched.uri)
+    with pytest.raises(UserError, match="there is no folder"):
+        ktg.report("a search", tmp_path / "absent" / "page.html", tracking_uri=searched.uri)
+
+
 def test_a_search_by_plain_data_gives_a_result(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = load(graph_file(tmp_path / "space.yaml", tiny, search={"trials": 1, "baselines": False}))

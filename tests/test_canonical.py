@@ -61,6 +61,31 @@ def test_one_open_edge_teaches_the_target(edge):
     check_taught(graph_of({edge: "linear"}))
 
 
+def test_an_ensemble_has_every_node_that_an_open_edge_touches():
+    edges = {"label -> n0": "through", "label -> n1": "linear", "n2 -> n1": "through", "n3 -> n1": "cutoff"}
+    graph = replace(graph_of(edges, ("n0", "n1", "n2", "n3")), ensemble=True)
+    assert live(graph) == ("n0", "n1", "n2")
+    assert teachers(graph) == ("n2",)
+    assert live(replace(graph, ensemble=False)) == ("n0",)
+    check_taught(replace(graph, nodes={name: graph.nodes[name] for name in ("n2", "n1", "n0")}))
+    with pytest.raises(SpecError, match="nothing teaches the target 'n3'"):
+        check_taught(replace(graph, nodes={name: graph.nodes[name] for name in ("n3", "n2", "n1", "n0")}))
+
+
+@given(st.data(), graphs())
+def test_no_node_of_an_ensemble_is_more_than_another(data, graph):
+    graph = replace(graph, ensemble=True)
+    assume(live(graph))
+    order = data.draw(st.permutations(list(graph.nodes)))
+    assert key(replace(graph, nodes={name: graph.nodes[name] for name in order})) == key(graph)
+    form, names = with_names(graph)
+    assert canonical(form) == form == parse(dump(form))
+    assert set(names) == set(live(graph))
+    assert {names[name] for name in teachers(graph)} >= set(teachers(form))
+    assert form.ensemble == (len(form.nodes) > 1)
+    assert (key(graph) == key(replace(graph, ensemble=False))) == (not form.ensemble and live(graph) == (graph.target,))
+
+
 @given(st.data(), graphs())
 def test_disguises_have_the_same_key(data, graph):
     assert key(data.draw(disguises(graph))) == key(graph)
@@ -133,6 +158,8 @@ SEEN = {
     "loss": lambda g: changed_edge(g, ("n1", "n0"), loss="js"),
     "weight": lambda g: changed_edge(g, (LABEL, "n0"), weight=2.0),
     "over at gate correct": lambda g: changed_edge(g, ("n1", "n0"), gate="correct", over="kept"),
+    "a learned weight": lambda g: changed_edge(g, ("n1", "n0"), weight="learned"),
+    "beta of dkd": lambda g: changed_edge(g, ("n2", "n0"), beta=2.0),
     "aggregate of two teachers": lambda g: replace(g, train=replace(g.train, aggregate="mean")),
     "seed": lambda g: replace(g, train=replace(g.train, seed=1)),
     "data": lambda g: replace(g, data=Data(name="cifar100")),
@@ -143,6 +170,9 @@ UNSEEN = {
     "temperature of cross-entropy": lambda g: changed_edge(g, (LABEL, "n0"), temperature=2.0),
     "correct from the label": lambda g: changed_edge(g, (LABEL, "n0"), gate="correct", over="kept"),
     "over at other gates": lambda g: changed_edge(g, ("n1", "n0"), over="kept"),
+    "beta of kl": lambda g: changed_edge(g, ("n1", "n0"), beta=2.0, alpha=0.5),
+    "distances of kl": lambda g: changed_edge(g, ("n1", "n0"), distance="/words.txt"),
+    "maps of kl": lambda g: changed_edge(g, ("n1", "n0"), maps=2),
     "the views of the data": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], augment="basic")}),
     "everything unfrozen": lambda g: replace(g, nodes={**g.nodes, "n1": replace(g.nodes["n1"], unfreeze_from=0)}),
     "provenance": lambda g: replace(g, provenance={"run": "abc"}),
@@ -160,7 +190,54 @@ def test_fields_count_where_they_do_something(what):
     edges = {"label -> n0": "through", "n1 -> n0": "through", "n2 -> n0": "linear", "label -> n1": "through"}
     graph = graph_of(edges, sources={"s": {"path": "/a"}})
     graph = replace(graph, nodes={**graph.nodes, "n0": replace(graph.nodes["n0"], source="s")})
+    graph = changed_edge(graph, ("n2", "n0"), loss="dkd")
     assert (key((SEEN | UNSEEN)[what](graph)) == key(graph)) == (what in UNSEEN)
+
+
+@pytest.mark.parametrize(
+    ("loss", "used"),
+    [
+        ("kl", {"temperature"}),
+        ("js", {"temperature"}),
+        ("dkd", {"temperature", "alpha", "beta"}),
+        ("emd", {"temperature", "distance"}),
+        ("attention", {"maps"}),
+        ("feature", {"maps"}),
+    ],
+)
+def test_a_field_of_an_edge_counts_where_its_loss_reads_it(loss, used):
+    graph = changed_edge(graph_of({"label -> n0": "through", "n1 -> n0": "through"}), ("n1", "n0"), loss=loss)
+    other = {"temperature": 2.0, "alpha": 0.5, "beta": 2.0, "distance": "/words.txt", "maps": 2}
+    seen = {
+        name for name, value in other.items() if key(changed_edge(graph, ("n1", "n0"), **{name: value})) != key(graph)
+    }
+    assert seen == used
+
+
+def test_a_node_taught_by_maps_alone_is_refused_where_it_is_live():
+    edges = {"label -> n0": "through", "n1 -> n0": "through", "n2 -> n1": "through"}
+    graph = changed_edge(graph_of(edges), ("n2", "n1"), loss="attention")
+    with pytest.raises(SpecError, match=r"edges\.n2\.n1\.loss: attention compares maps, and nothing else teaches 'n1'"):
+        check_taught(graph)
+    check_taught(changed_edge(graph, ("n1", "n0"), gate="cutoff"))  # n1 is not live
+    check_taught(graph_of({**edges, "label -> n1": "linear"}))
+    with pytest.raises(SpecError, match="nothing else teaches 'n0'"):
+        check_taught(changed_edge(graph_of({"n1 -> n0": "through"}), ("n1", "n0"), loss="feature"))
+
+
+# As they were before edges had losses other than kl and js: what trained then must be found again.
+KEYS = {
+    "alone": "45de8c4d031b168fca050e5d11400a2047145aea25f7153b39de82b0678c0517",
+    "all": "58dfe9967541fbfb6cc692de72ff945f2eb76588fdaf70f0dfe8e30267918eb3",
+}
+
+
+def test_keys_stay_what_they_were():
+    alone = graph_of({"label -> n0": "through"}, ("n0",))
+    gates = {"label -> any": "through", "any -> any": "linear", "n2 -> n0": "correct"}
+    together = graph_of(gates, train={"aggregate": "mean", "lr": 0.05})
+    together = changed_edge(together, ("n2", "n0"), loss="js", temperature=4.0, weight=0.5, over="kept")
+    assert {"alone": key(alone), "all": key(together)} == KEYS
 
 
 def test_a_file_that_stands_for_imagenet_counts_where_a_live_node_starts_from_it():

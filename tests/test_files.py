@@ -254,6 +254,7 @@ def test_relative_paths_start_at_the_file():
             "n2": {"source": {"choice": ["none", "zoo/cars", "./folder/d", "v1.pth"]}},
             "source": {"source": 3},
         },
+        "edges": {"n1 -> n0": {"distance": {"choice": ["features", "words.txt"]}}},
     }
     assert absolute_paths(raw, Path("/base")) == {
         "data": {"path": {"choice": ["/base/images", "/data/images", str(Path.home() / "images")]}},
@@ -265,6 +266,7 @@ def test_relative_paths_start_at_the_file():
             "n2": {"source": {"choice": ["none", "zoo/cars", "/base/folder/d", "v1.pth"]}},
             "source": {"source": 3},
         },
+        "edges": {"n1 -> n0": {"distance": {"choice": ["features", "/base/words.txt"]}}},
     }
 
 

@@ -17,11 +17,11 @@ LAYERS = (
     ("affinity", "engine"),
     ("sources",),
     ("data", "models"),
-    ("gates", "losses", "schedule"),
+    ("gates", "losses", "schedule", "transport"),
     ("space", "drawing", "zoo"),
     ("canonical", "schema", "tracking", "files"),
     ("spec",),
-    ("errors", "online", "atomic", "hashing"),
+    ("errors", "online", "atomic", "hashing", "places"),
 )
 HEIGHT = {room: -line for line, rooms in enumerate(LAYERS) for room in rooms}
 ONLY_IN = {"ray": "searching", "optuna": "searching", "mlflow": "tracking", "yaml": "files"}

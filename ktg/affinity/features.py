@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ktg.affinity.layers import Layer, last_map
 from ktg.data import Batches, Images
 from ktg.data.augment import to_float
+from ktg.models.maps import Layer, last_map
 from ktg.models.network import Network
 
 MEMORY_BYTES = 2**30

@@ -21,10 +21,10 @@ from ktg.affinity.scores import SCORES, NotApplicable, measure
 from ktg.atomic import replacing
 from ktg.data import Dataset
 from ktg.data.pictures import Rows
-from ktg.data.places import cache_folder
 from ktg.models.names import zoo_card
 from ktg.models.network import Network
 from ktg.models.source import content_hash
+from ktg.places import cache_folder
 from ktg.spec import SourceFile
 from ktg.spec.affinity import ScoreName
 

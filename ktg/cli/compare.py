@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @as_json
 def compare(experiments: tuple[str, ...], output: Path | None, tracking_uri: str, as_json: bool) -> None:
     """Put the last searches of several experiments side by side: spaces, budgets, best graphs."""
-    _check(experiments)
+    check_several(experiments)
     if output is not None:
         check_writable(output)
 
@@ -72,9 +72,10 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     console.print(different)
 
 
-def _check(experiments: tuple[str, ...]) -> None:
+def check_several(experiments: tuple[str, ...]) -> None:
+    """Raise UserError for fewer than two experiments, and for one that is named twice."""
     twice = [name for place, name in enumerate(experiments) if name in experiments[:place]]
     if twice:
-        raise UserError(f"EXPERIMENT: {show(twice[0])} is given twice")
+        raise UserError(f"compare: {show(twice[0])} is given twice")
     if len(experiments) < 2:
-        raise UserError("EXPERIMENT: at least two are needed to compare; `ktg report` shows one")
+        raise UserError("compare: at least two experiments are needed; `ktg report` shows one")

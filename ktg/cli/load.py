@@ -9,7 +9,8 @@ from ktg.errors import SpecError, UserError, did_you_mean
 from ktg.files import load, load_graph, naming
 from ktg.models.names import check_model, check_source, check_stand_ins, zoo_sources
 from ktg.space import SearchSpace, is_space, load_space
-from ktg.spec import Data, Graph, SourceFile
+from ktg.spec import Data, Graph, SourceFile, edge_path
+from ktg.spec.graph import FEATURES
 from ktg.spec.parse import read_weights
 
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -76,6 +77,10 @@ def check_names(graph: Graph) -> None:
     for name, node in graph.nodes.items():
         check_model(node.model, f"nodes.{name}.model")
         check_source(node.source, graph.sources, f"nodes.{name}.source")
+    for pair, edge in graph.edges.items():
+        if edge.distance != FEATURES and not Path(edge.distance).is_file():
+            problem = f"there is no file {edge.distance}; give a table (.csv), word embeddings in text, or {FEATURES}"
+            raise SpecError(f"{edge_path(*pair)}.distance", problem)
 
 
 def named_data(data: str) -> Data:

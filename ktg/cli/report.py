@@ -77,8 +77,8 @@ def keep(experiment: str, uri: str, run: str, page: str, console: "Console") -> 
         warner(console)(f"the page could not be kept with its search: {error}")
 
 
-def keep_report(experiment: str, uri: str, console: "Console") -> None:
-    """Keep a page with a search that has just ended, and say where it is; whatever goes wrong, the search is done.
+def keep_report(experiment: str, uri: str) -> str:
+    """Keep a page with a search that has just ended, and return where it is; whatever goes wrong, the search is done.
 
     The best graph is not trained again for it, and a large search, to read which takes minutes, is left alone.
     """
@@ -91,16 +91,14 @@ def keep_report(experiment: str, uri: str, console: "Console") -> None:
     try:
         found = find_experiment(experiment, uri)
         if len(found.trials(found.searches()[0])) > MOST_TRIALS:
-            place = f"write it with {command}"
-        else:
-            record = read_search(found)
-            page = report_page(make(record, retrain=False), record.space.holes)
-            attach(experiment, uri, record.run.run, ARTIFACT, page)
-            place = f"{found.artifact_file(record.run, ARTIFACT) or 'kept in MLflow with the search'}"
-            place += f" ({command} adds what the best network gets wrong)"
+            return f"write it with {command}"
+        record = read_search(found)
+        page = report_page(make(record, retrain=False), record.space.holes)
+        attach(experiment, uri, record.run.run, ARTIFACT, page)
+        place = found.artifact_file(record.run, ARTIFACT) or "kept in MLflow with the search"
     except Exception as error:
-        place = f"none, {error}; try {command}"
-    console.print(f"Report: {place}", markup=False, highlight=False, soft_wrap=True)
+        return f"none, {error}; try {command}"
+    return f"{place} ({command} adds what the best network gets wrong)"
 
 
 def _given(option: str) -> bool:

@@ -107,7 +107,8 @@ def search(
     else:
         print_result(result, console)
     if delivered and result.best is not None and not result.interrupted:
-        keep_report(experiment, tracking_uri, console)
+        place = keep_report(experiment, tracking_uri)
+        console.print(f"Report: {place}", markup=False, highlight=False, soft_wrap=True)
     if result.interrupted:
         raise KeyboardInterrupt
     if result.best is None:
@@ -119,17 +120,16 @@ def read_back(experiment: str, uri: str) -> "Past":
     from ktg.searching.past import read_past
     from ktg.tracking import find_experiment, recover
 
-    recover(experiment, uri)
+    recover(uri)  # what cannot be sent would be trained again
     return read_past(find_experiment(experiment, uri))
 
 
 def clear_up(experiment: str, uri: str, tracker: "Tracker") -> None:
-    """Deliver what searches of that name had put down before they were killed, and end those that are dead."""
+    """End the searches of that name that are dead."""
     from ktg.searching.alone import end_dead
-    from ktg.tracking import find_experiment, recover
+    from ktg.tracking import find_experiment
 
     with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
-        recover(experiment, uri)
         end_dead(find_experiment(experiment, uri), tracker)
 
 

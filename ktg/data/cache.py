@@ -19,9 +19,9 @@ from ktg.data.decode import Geometry, Header
 from ktg.data.index import Index, Progress, decode_all, load_index
 from ktg.data.parallel import in_order
 from ktg.data.pictures import Pictures
-from ktg.data.places import cache_folder
 from ktg.data.source import listed
 from ktg.errors import DataError
+from ktg.places import cache_folder
 
 FORMAT = 1
 SIDE = 224

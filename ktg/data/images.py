@@ -74,6 +74,10 @@ class Images:
         """Return the pixels (B, H, W, C), uint8, of these rows of the split, in their order."""
         return self._store.read(self._rows[np.asarray(rows, dtype=np.int64)])
 
+    def take(self, rows: Rows) -> "Images":
+        """Return these rows of the split as a split of their own."""
+        return Images(self._store, self._rows[rows], self.labels[rows])
+
     @property
     def nbytes(self) -> int:
         """Bytes that all pixels of the split take in memory."""

@@ -12,10 +12,10 @@ from filelock import FileLock
 
 from ktg.data.names import DIGITS, KNOWN, Arguments, Known
 from ktg.data.pictures import Array, Files, in_memory
-from ktg.data.places import data_folder
 from ktg.data.source import Part, Source, as_labels
 from ktg.errors import DataError
 from ktg.online import reachable
+from ktg.places import data_folder
 
 
 def is_here(name: str) -> bool:

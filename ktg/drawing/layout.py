@@ -180,7 +180,8 @@ def _note_box(curve: Curve, note: str, taken: Sequence[Box], others: Sequence[Cu
 def _note(edge: Edge) -> str:
     """Return what is unusual of an edge: another loss than ce and kl, a factor, a temperature."""
     parts: list[str] = [edge.loss] if edge.loss not in ("ce", "kl") else []
-    parts += [f"\N{MULTIPLICATION SIGN}{edge.weight:g}"] if edge.weight != 1 else []
+    weight = edge.weight if isinstance(edge.weight, str) else f"{edge.weight:g}"
+    parts += [f"\N{MULTIPLICATION SIGN}{weight}"] if weight != "1" else []
     parts += [f"T={edge.temperature:g}"] if edge.temperature != 1 else []
     parts += ["of kept"] if edge.over == "kept" and edge.gate == "correct" else []
     return " ".join(parts)

@@ -1,15 +1,19 @@
 """Accuracy and loss of networks on a split."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from ktg.data import Batches, Images
 from ktg.data.augment import AUGMENTS
+from ktg.models.ensemble import mean_of
 from ktg.models.head import classify, split_forward
 from ktg.models.network import Network
+
+ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True)
@@ -39,42 +43,37 @@ class Split:
 
 
 @torch.inference_mode()
-def evaluate(networks: Mapping[str, nn.Module], split: Split, precision: torch.dtype) -> dict[str, Score]:
-    """Return the score of every network on a split; the networks are put into evaluation mode."""
-    if not networks:
-        return {}
-    totals = {name: torch.zeros(2, device=split.device, dtype=torch.float64) for name in networks}
+def evaluate(
+    networks: Mapping[str, nn.Module],
+    split: Split,
+    precision: torch.dtype,
+    features: Mapping[str, Tensor] = MappingProxyType({}),
+) -> dict[str, Score]:
+    """Return the score of every network on a split, and as `ENSEMBLE` that of the mean of all their probabilities.
+
+    The networks are put into evaluation mode. Of a network in `features`, which are (N, ...) for the whole split, only
+    the head is computed; where that is all of them, no image is read.
+    """
+    totals = {name: torch.zeros(2, device=split.device, dtype=torch.float64) for name in (*networks, ENSEMBLE)}
     for network in networks.values():
         network.eval()
-    for images, labels in split:
-        for name, network in networks.items():
-            with torch.autocast(split.device.type, dtype=precision, enabled=precision != torch.float32):
-                logits = network(images)
-            totals[name] += _right_and_loss(logits.float(), labels)
-    return _scores(totals, split.size)
-
-
-@torch.inference_mode()
-def evaluate_heads(
-    networks: Mapping[str, Network], features: Mapping[str, Tensor], split: Split, precision: torch.dtype
-) -> dict[str, Score]:
-    """Return what `evaluate` does for the networks with `features` (N, ...) of the split, from their heads alone."""
-    totals = {}
-    for name, values in features.items():
-        totals[name] = torch.zeros(2, device=split.device, dtype=torch.float64)
-        for batch, labels in zip(
-            torch.split(values, split.batch_size), torch.split(split.labels, split.batch_size), strict=True
-        ):
-            with torch.autocast(split.device.type, dtype=precision, enabled=precision != torch.float32):
-                logits = classify(networks[name], batch)
-            totals[name] += _right_and_loss(logits.float(), labels)
-    return _scores(totals, split.size)
-
-
-def _scores(totals: Mapping[str, Tensor], size: int) -> dict[str, Score]:
-    """Return the scores from (right, loss) summed over `size` images, which are read from the device at once."""
-    table = torch.stack(list(totals.values())).tolist() if totals else []
-    return {name: Score(row[0] / size, row[1] / size) for name, row in zip(totals, table, strict=True)}
+    kept = {name: torch.split(values, split.batch_size) for name, values in features.items()}
+    batches: Iterable[tuple[Tensor | None, Tensor]] = split
+    if networks.keys() <= features.keys():
+        batches = ((None, labels) for labels in torch.split(split.labels, split.batch_size))
+    for place, (images, labels) in enumerate(batches):
+        logits = {}
+        with torch.autocast(split.device.type, dtype=precision, enabled=precision != torch.float32):
+            for name, network in networks.items():
+                if name in kept:
+                    logits[name] = classify(network, kept[name][place])  # type: ignore[arg-type]  (it is a Network)
+                else:
+                    logits[name] = network(images)
+        for name, values in logits.items():
+            totals[name] += _right_and_loss(values.float(), labels)
+        totals[ENSEMBLE] += _right_and_loss(mean_of(list(logits.values())), labels)
+    table = torch.stack(list(totals.values())).tolist()  # the only moment at which the host waits for the device
+    return {name: Score(row[0] / split.size, row[1] / split.size) for name, row in zip(totals, table, strict=True)}
 
 
 @torch.inference_mode()

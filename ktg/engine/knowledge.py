@@ -1,17 +1,21 @@
-"""The losses of a knowledge-transfer graph on one batch: from every node's logits to every node's loss."""
+"""The losses of a knowledge-transfer graph on one batch: from what the nodes make of it to every node's loss."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from ktg.canonical import open_edges
+from ktg.engine.adapters import Adapter, Pair
 from ktg.gates import GATES
-from ktg.losses import NODE_LOSSES, ce, log_probabilities
+from ktg.losses import NODE_LOSSES, attention, ce, dkd, feature, log_probabilities, uncertain
 from ktg.spec import LABEL, Edge, Graph, Train
+from ktg.spec.graph import MAP_LOSSES
+from ktg.transport import emd
 
-Pair = tuple[str, str]
+NO_ADAPTERS: Mapping[Pair, Adapter] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,18 @@ class EdgeLoss:
 
 
 class Batch:
-    """What the nodes say of one batch, with everything that several edges share computed once."""
+    """What the nodes say of one batch, with everything that several edges share computed once.
 
-    def __init__(self, logits: Mapping[str, Tensor], labels: Tensor) -> None:
-        self.logits = logits
+    `maps` (B, C, H, W), the last first, are those of the nodes whose maps some edge compares.
+    """
+
+    def __init__(
+        self,
+        logits: Mapping[str, Tensor],
+        labels: Tensor,
+        maps: Mapping[str, Sequence[Tensor]] = MappingProxyType({}),
+    ) -> None:
+        self.logits, self.maps = logits, maps
         self.labels = labels  # int64 (B,), or probabilities (B, C) where images were mixed
         self.hard = labels if labels.ndim == 1 else labels.argmax(dim=1)
         self._log_probabilities: dict[tuple[str, float], Tensor] = {}
@@ -52,27 +64,64 @@ class Batch:
         return self._right[node]
 
 
-def edge_loss(pair: Pair, edge: Edge, batch: Batch, progress: float, train: Train) -> EdgeLoss:
+def edge_loss(
+    pair: Pair, edge: Edge, batch: Batch, progress: float, train: Train, adapter: Adapter | None = None
+) -> EdgeLoss:
     """Return the loss that flows along one open edge; no gradient ever reaches its source."""
-    source, target = pair
-    if source == LABEL:
-        log_q = batch.log_probabilities(target, 1.0)
-        per_sample = ce(log_q, batch.labels, train.label_smoothing)
-    else:
-        log_p = batch.log_probabilities(source, edge.temperature).detach()
-        log_q = batch.log_probabilities(target, edge.temperature)
-        per_sample = NODE_LOSSES[edge.loss](log_p, log_q) * edge.temperature**2  # type: ignore[index]
-    weight = GATES[edge.gate](batch.right(source), progress, per_sample.dtype)
+    per_sample = _per_sample(pair, edge, batch, train, adapter)
+    if adapter is not None and adapter.log_variance is not None:
+        per_sample = uncertain(per_sample, adapter.log_variance)
+    weight = GATES[edge.gate](batch.right(pair[0]), progress, per_sample.dtype)
     openness = weight.mean()
-    value = (weight * per_sample).mean() * edge.weight
+    value = (weight * per_sample).mean()
+    if not isinstance(edge.weight, str):
+        value = value * edge.weight
     if edge.gate == "correct" and edge.over == "kept":
         value = value / openness.clamp(min=1 / len(weight))  # mean over the kept: an empty batch gives 0
     return EdgeLoss(value, openness)
 
 
-def edge_losses(graph: Graph, batch: Batch, progress: float) -> dict[Pair, EdgeLoss]:
+def _per_sample(pair: Pair, edge: Edge, batch: Batch, train: Train, adapter: Adapter | None) -> Tensor:
+    """Return the loss (B,) of an edge before its gate and weight."""
+    source, target = pair
+    if source == LABEL:
+        return ce(batch.log_probabilities(target, 1.0), batch.labels, train.label_smoothing)
+    if edge.loss in MAP_LOSSES:
+        return _of_maps(edge, batch.maps[source], batch.maps[target], adapter)
+    log_p = batch.log_probabilities(source, edge.temperature).detach()
+    log_q = batch.log_probabilities(target, edge.temperature)
+    if edge.loss == "emd":
+        assert adapter is not None and adapter.distance is not None  # noqa: S101  (for the type checker)
+        return emd(log_p, log_q, adapter.distance) * edge.temperature  # whose gradient falls with T, and not with T^2
+    if edge.loss == "dkd":
+        per_sample = dkd(log_p, log_q, batch.hard, edge.alpha, edge.beta)
+    else:
+        per_sample = NODE_LOSSES[edge.loss](log_p, log_q)  # type: ignore[index]
+    return per_sample * edge.temperature**2
+
+
+def _of_maps(edge: Edge, source: Sequence[Tensor], target: Sequence[Tensor], adapter: Adapter | None) -> Tensor:
+    """Return the loss (B,) of an edge that compares maps: the mean over the pairs of maps."""
+    pairs = list(zip(source, target, strict=False))[: edge.maps]
+    each = []
+    for place, (maps_p, maps_q) in enumerate(pairs):
+        known, taught = maps_p.detach().float(), maps_q.float()
+        if edge.loss == "feature":
+            assert adapter is not None  # noqa: S101  (for the type checker)
+            each.append(feature(known, adapter.projections[place](taught)))
+        else:
+            each.append(attention(known, taught))
+    return torch.stack(each).mean(dim=0)
+
+
+def edge_losses(
+    graph: Graph, batch: Batch, progress: float, adapters: Mapping[Pair, Adapter] = NO_ADAPTERS
+) -> dict[Pair, EdgeLoss]:
     """Return the loss of every open edge of the graph."""
-    return {pair: edge_loss(pair, edge, batch, progress, graph.train) for pair, edge in open_edges(graph).items()}
+    return {
+        pair: edge_loss(pair, edge, batch, progress, graph.train, adapters.get(pair))
+        for pair, edge in open_edges(graph).items()
+    }
 
 
 def sum_per_node(graph: Graph, losses: Mapping[Pair, EdgeLoss]) -> dict[str, Tensor]:
@@ -97,6 +146,7 @@ def node_losses(graph: Graph, logits: Mapping[str, Tensor], labels: Tensor, prog
     open incoming edge have no entry. Sources are detached, so the gradients of different nodes never mix and one
     backward pass of the sum of all losses trains them all.
 
-    `logits` holds (B, C) per node, `labels` is int64 (B,), `progress` lies in [0, 1].
+    `logits` holds (B, C) per node, `labels` is int64 (B,), `progress` lies in [0, 1]. For graphs whose edges need
+    nothing but logits: neither maps, nor distances of classes, nor learned weights.
     """
     return sum_per_node(graph, edge_losses(graph, Batch(logits, labels), progress))

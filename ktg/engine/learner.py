@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Set
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -66,6 +67,17 @@ def parameter_groups(
     ]
 
 
+def adapter_groups(adapters: nn.Module, weight_decay: float) -> Groups:
+    """Return the groups of what edges learn: projections with decay, and weights without, which it would pull to 1."""
+    groups: dict[bool, list[nn.Parameter]] = {}
+    for parameter in adapters.parameters():
+        groups.setdefault(parameter.ndim > 0, []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay if decays else 0.0, "lr_scale": 1.0}
+        for decays, parameters in groups.items()
+    ]
+
+
 def _depths(network: Network) -> dict[str, int]:
     """Return how many stages below the head's each parameter lies."""
     return {name: depth for depth, names in enumerate(reversed(stages(network.body))) for name in names}
@@ -80,10 +92,15 @@ class Learner:
     and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018). At a switch what has learned
     keeps its optimizer state, and what begins to learn has none. The schedule runs over all of training, both phases;
     the backbone's rate is `node.backbone_lr_scale` of it, times `node.layer_decay` for each stage below the head's.
+
+    `adapters`, by source, are the parts of incoming edges that learn with the network, at the head's rate.
     """
 
-    def __init__(self, network: Network, node: Node, train: Train) -> None:
+    def __init__(
+        self, network: Network, node: Node, train: Train, adapters: Mapping[str, nn.Module] = MappingProxyType({})
+    ) -> None:
         self.network = network
+        self.adapters = nn.ModuleDict(adapters)
         self.frozen_epochs, self.unfreeze_every = node.frozen_epochs, node.unfreeze_every
         self.clip_norm = train.clip_norm
         self.peak_lr = node.lr or train.lr
@@ -102,6 +119,7 @@ class Learner:
             weight_decay=weight_decay,
             decay_norm_and_bias=train.decay_norm_and_bias,
         )
+        groups += adapter_groups(self.adapters, weight_decay)
         self.optimizer = OPTIMIZERS[node.optimizer or train.optimizer](groups, self.peak_lr, train)
         self.average = Average(network, train.ema_decay) if train.ema_decay else None
         self.forward: Callable[[Tensor], Tensor] = torch.compile(network) if train.compile else network
@@ -138,7 +156,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.peak_lr * self.schedule(where) * group["lr_scale"]
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+            nn.utils.clip_grad_norm_([*self.network.parameters(), *self.adapters.parameters()], self.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
@@ -147,12 +165,15 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training changes."""
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {"adapters": self.adapters.state_dict()} if self.adapters else {}
         return state | ({"average": self.average.network.state_dict()} if self.average else {})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.adapters:
+            self.adapters.load_state_dict(state["adapters"])
         if self.average:
             self.average.network.load_state_dict(state["average"])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ktg.engine.evaluate import Score
 from ktg.spec import edge_path
 
 
@@ -47,15 +48,20 @@ class NodeFigures:
 
 @dataclass(frozen=True)
 class EdgeFigures:
-    """One open edge in one epoch: means over its steps of the weighted loss and of the gate's weight."""
+    """One open edge in one epoch: means over its steps of the weighted loss, of the gate's and of a learned weight."""
 
     loss: float
     openness: float
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch was like. `number` counts from 1; nodes and edges have the names of the graph given."""
+    """What one epoch was like. `number` counts from 1; nodes and edges have the names of the graph given.
+
+    `ensemble` is the score of the mean of all nodes' probabilities on the validation split, and `by_ensemble` says
+    whether it is that which counts, and not the target alone.
+    """
 
     number: int
     target: str
@@ -64,20 +70,30 @@ class Epoch:
     seconds: float
     images_per_s: float
     peak_memory_bytes: int
+    ensemble: Score | None = None
+    by_ensemble: bool = False
 
     @property
     def val_accuracy(self) -> float | None:
-        """Accuracy of the target on the validation split, in [0, 1]: the objective of a search."""
-        return self.nodes[self.target].val_accuracy
+        """Accuracy of what is scored on the validation split, in [0, 1]: the objective of a search."""
+        return self._val()[0]
 
     def metrics(self) -> dict[str, float]:
         """Return everything as flat dotted names, for tracking."""
-        target = self.nodes[self.target]
-        flat = {"val_accuracy": target.val_accuracy, "val_loss": target.val_loss}
+        accuracy, loss = self._val()
+        flat = {"val_accuracy": accuracy, "val_loss": loss}
         flat |= {"epoch_s": self.seconds, "images_per_s": self.images_per_s}
         flat |= {"peak_memory_mib": self.peak_memory_bytes / 2**20}
+        if self.ensemble:
+            flat |= {f"ensemble.val_{key}": value for key, value in vars(self.ensemble).items()}
         for name, node in self.nodes.items():
             flat |= {f"nodes.{name}.{key}": value for key, value in vars(node).items()}
         for pair, edge in self.edges.items():
             flat |= {f"{edge_path(*pair)}.{key}": value for key, value in vars(edge).items()}
         return {key: value for key, value in flat.items() if value is not None}
+
+    def _val(self) -> tuple[float | None, float | None]:
+        if self.by_ensemble:
+            return (self.ensemble.accuracy, self.ensemble.loss) if self.ensemble else (None, None)
+        target = self.nodes[self.target]
+        return target.val_accuracy, target.val_loss

@@ -15,9 +15,9 @@ from ktg import __version__
 from ktg.atomic import replacing
 from ktg.canonical import key, solo
 from ktg.data import Dataset
-from ktg.data.places import cache_folder
 from ktg.models.network import Network
 from ktg.models.source import content_hash
+from ktg.places import cache_folder
 from ktg.spec import Graph
 
 

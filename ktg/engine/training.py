@@ -10,19 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ktg.canonical import check_taught, form_key, teachers, with_names
+from ktg.canonical import check_taught, form_key, with_names
 from ktg.data import Dataset, Images, check_batch, merge
-from ktg.engine.evaluate import Score, Split, evaluate, evaluate_heads, head_inputs, predict
+from ktg.engine.adapters import Pair
+from ktg.engine.assembly import assemble
+from ktg.engine.evaluate import ENSEMBLE, Score, Split, evaluate, head_inputs, predict
 from ktg.engine.feed import Feed
 from ktg.engine.frozen import Features, still_nodes
-from ktg.engine.knowledge import Batch, Pair, edge_losses, sum_per_node
-from ktg.engine.learner import Learner
+from ktg.engine.knowledge import Batch, edge_losses, sum_per_node
 from ktg.engine.meter import EdgeFigures, Epoch, Meter, NodeFigures, first_bad
 from ktg.engine.seeds import derive_seed, seeded
-from ktg.engine.solo import solo_weights
 from ktg.errors import SpecError, TrainingError, WeightsError
+from ktg.models.ensemble import Ensemble
 from ktg.models.head import classify, head_of
-from ktg.models.network import Network, build
+from ktg.models.maps import forward_with_maps
+from ktg.models.network import Network
 from ktg.spec import LABEL, Graph, edge_key, edge_path
 
 
@@ -51,6 +53,7 @@ class Training:
         self.graph, names = with_names(graph)
         self.key = form_key(self.graph)
         self.names = {canonical: original for original, canonical in names.items()}
+        self._target = names[graph.target]  # of an ensemble it need not be the first
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dataset, self.final = dataset, final
         self.epoch = 0
@@ -59,9 +62,12 @@ class Training:
         self.images, self._feed = images, Feed(self.graph, images, len(dataset.classes), self.device)
         self._val = None if final else self._split(dataset.val)
         self._precision = forward_precision(graph, self.device)
-        self._build(cache)
+        nodes = assemble(self.graph, dataset, self.names, self.device, final=final, cache=cache)
+        self.learners, self.teachers = nodes.learners, nodes.teachers
+        self.adapters, self._layers = nodes.adapters, nodes.layers
+        still = still_nodes(self.graph, self.learners, self.teachers, self.names)
         self._features = Features(
-            still_nodes(self.graph, self.learners, self.teachers, self.names),
+            {name: each for name, each in still.items() if name not in self._layers},  # maps need the whole network
             self._feed.batches,
             self._val,
             batch_size=graph.data.batch_size,
@@ -69,33 +75,6 @@ class Training:
             device=self.device,
             precision=self._precision,
         )
-
-    def _build(self, cache: Path | None) -> None:
-        """Build every live node; give teachers the weights of their solo run."""
-        self.learners: dict[str, Learner] = {}
-        self.teachers: dict[str, Network] = {}
-        taught_by_nobody = teachers(self.graph)
-        for name, node in self.graph.nodes.items():
-            network = self._network(name)
-            if name in taught_by_nobody:
-                solo_weights(self.graph, name, network, self.dataset, self.device, final=self.final, cache=cache)
-                self.teachers[name] = network.eval().requires_grad_(False)
-            else:
-                self.learners[name] = Learner(network, node, self.graph.train)
-
-    def _network(self, name: str) -> Network:
-        data, train = self.dataset, self.graph.train
-        network = build(
-            self.graph.nodes[name],
-            self.graph.sources_for(self.graph.nodes[name].model),
-            classes=len(data.classes),
-            image_size=data.train.shape[0],
-            mean=data.mean,
-            std=data.std,
-            seed=derive_seed(train.seed, "weights", name),
-            where=f"nodes.{self.names[name]}",
-        )
-        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def __iter__(self) -> Iterator[Epoch]:
         return self
@@ -141,30 +120,40 @@ class Training:
 
         `labels` are int64 (B,), or probabilities (B, classes). `features` (B, ...), by node, are given to its head
         alone, and take the place of its images.
-        Returns scalars on the device: every open edge's loss, then its openness, then every node's accuracy.
+        Returns scalars on the device: every open edge's loss, then its openness, then every node's accuracy, then the
+        learned weights.
         """
         images = dict.fromkeys(self.graph.nodes, images) if isinstance(images, Tensor) else images
-        batch = Batch(self._logits(images, features), labels)
-        edges = edge_losses(self.graph, batch, progress)
+        logits, maps = self._forward(images, features)
+        batch = Batch(logits, labels, maps)
+        edges = edge_losses(self.graph, batch, progress, self.adapters)
         torch.autograd.backward(list(sum_per_node(self.graph, edges).values()))
+        learned = [weight for adapter in self.adapters.values() if (weight := adapter.weight()) is not None]
         for learner in self.learners.values():
             learner.step(where)
         accuracies = [batch.right(name).float().mean() for name in self.graph.nodes]
-        return [edge.value for edge in edges.values()] + [edge.openness for edge in edges.values()] + accuracies
+        losses, openness = [edge.value for edge in edges.values()], [edge.openness for edge in edges.values()]
+        return losses + openness + accuracies + learned
 
-    def _logits(self, images: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _forward(
+        self, images: Mapping[str, Tensor], features: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
+        """Return every node's logits (B, classes), and the maps of those nodes of which some edge compares them."""
         half = self._precision != torch.float32
-        logits = {}
+        logits, maps = {}, {}
         with torch.autocast(self.device.type, dtype=self._precision, enabled=half):
             for name in self.graph.nodes:
                 with torch.set_grad_enabled(name in self.learners):
-                    if name in features:
+                    if name in self._layers:
+                        found = forward_with_maps(self._bodies[name], self._layers[name], images[name])
+                        logits[name], maps[name] = found
+                    elif name in features:
                         logits[name] = classify(self._bodies[name], features[name])
                     elif name in self.learners:
                         logits[name] = self.learners[name].forward(images[name])
                     else:
                         logits[name] = self.teachers[name](images[name])
-        return logits
+        return logits, maps
 
     def _validate(self) -> dict[str, Score]:
         if self._val is None:
@@ -172,19 +161,16 @@ class Training:
         networks = self.networks
         for network in (*networks.values(), *self._bodies.values()):
             network.eval()
-        features = self._features.val(self.epoch)
-        scores = evaluate_heads(networks, features, self._val, self._precision)
-        whole = {name: network for name, network in networks.items() if name not in features}
-        return scores | evaluate(whole, self._val, self._precision)
+        return evaluate(networks, self._val, self._precision, self._features.val(self.epoch))
 
     @property
     def _bodies(self) -> dict[str, Network]:
         """The networks that are trained or teach, which are not the averaged ones."""
-        return {name: learner.network for name, learner in self.learners.items()} | self.teachers
+        return {**{name: learner.network for name, learner in self.learners.items()}, **self.teachers}
 
     @property
     def networks(self) -> dict[str, Network]:
-        """The networks that count, by canonical name; the first is the target."""
+        """The networks that count, by canonical name."""
         return {
             name: self.learners[name].evaluated if name in self.learners else self.teachers[name]
             for name in self.graph.nodes
@@ -192,16 +178,23 @@ class Training:
 
     @property
     def target(self) -> Network:
-        """The network that is scored and deployed."""
-        return self.networks[self.graph.target]
+        """The network of the target."""
+        return self.networks[self._target]
+
+    @property
+    def scored(self) -> Network | Ensemble:
+        """What is scored and deployed: the target, or the ensemble of all networks where the graph asks for it."""
+        if not self.graph.ensemble:
+            return self.target
+        return Ensemble({self.names[name]: network for name, network in self.networks.items()})
 
     def test(self, images: Images) -> Score:
-        """Return the target's score on a split that training has never seen."""
-        return evaluate({"target": self.target}, self._split(images), self._precision)["target"]
+        """Return the score of what is scored on a split that training has never seen."""
+        return evaluate({"scored": self.scored}, self._split(images), self._precision)["scored"]
 
     def predict(self, images: Images) -> Tensor:
-        """Return the target's probabilities (N, C), float32 on the CPU, for a split in its order."""
-        return predict(self.target, self._split(images), self._precision)
+        """Return its probabilities (N, C), float32 on the CPU, for a split in its order."""
+        return predict(self.scored, self._split(images), self._precision)
 
     def features(self, images: Images) -> Tensor:
         """Return what the target's head is given for the images of a split, (N, ...) float32 on the CPU.
@@ -209,8 +202,8 @@ class Training:
         Raises SpecError for a network without a head of its own.
         """
         if head_of(self.target) is None:
-            model = self.graph.nodes[self.graph.target].model
-            raise SpecError(f"nodes.{self._name(self.graph.target)}.model", f"{model} has no head of its own")
+            model = self.graph.nodes[self._target].model
+            raise SpecError(f"nodes.{self._name(self._target)}.model", f"{model} has no head of its own")
         return head_inputs(self.target, self._split(images), self._precision)
 
     def _split(self, images: Images) -> Split:
@@ -231,7 +224,8 @@ class Training:
 
     def _columns(self) -> list[str]:
         pairs = [edge_path(*pair) for pair in self._pairs()]
-        return [f"{p}.loss" for p in pairs] + [f"{p}.openness" for p in pairs] + list(self.graph.nodes)
+        learned = [f"{edge_path(*pair)}.weight" for pair, own in self.adapters.items() if own.log_variance is not None]
+        return [f"{p}.loss" for p in pairs] + [f"{p}.openness" for p in pairs] + list(self.graph.nodes) + learned
 
     def _pairs(self) -> list[Pair]:
         return list(self.graph.edges)  # canonical: every edge is open
@@ -266,12 +260,22 @@ class Training:
             )
         edges = {
             (self._name(s), self._name(t)): EdgeFigures(
-                mean[f"{edge_path(s, t)}.loss"], mean[f"{edge_path(s, t)}.openness"]
+                mean[f"{path}.loss"], mean[f"{path}.openness"], mean.get(f"{path}.weight")
             )
             for s, t in self._pairs()
+            for path in [edge_path(s, t)]
         }
-        target = self._name(self.graph.target)
-        return Epoch(self.epoch, target, nodes, edges, seconds, images_per_s, peak_memory_bytes(self.device))
+        return Epoch(
+            number=self.epoch,
+            target=self._name(self._target),
+            nodes=nodes,
+            edges=edges,
+            seconds=seconds,
+            images_per_s=images_per_s,
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            ensemble=scores.get(ENSEMBLE),
+            by_ensemble=self.graph.ensemble,
+        )
 
 
 def forward_precision(graph: Graph, device: torch.device) -> torch.dtype:

@@ -5,7 +5,7 @@ It travels as one JSON document, in the metadata of safetensors, ONNX and torch.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,18 +61,30 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """The whole document. `accuracy` is that of this node, None where it was not measured."""
+    """The whole document. `accuracy` is that of this model, None where it was not measured.
+
+    `members` has the input of each node of an ensemble, and is empty for a single network; of `input`, which is the
+    target's, all share what lies outside the networks.
+    """
 
     classes: tuple[str, ...]
     input: Input
     training: Training
     graph: Graph
     accuracy: Accuracy | None = None
+    members: Mapping[str, Input] = field(default_factory=dict)
 
     @property
     def node(self) -> Node:
-        """The node that the weights belong to."""
+        """The node that the weights belong to; of an ensemble, the target."""
         return self.graph.nodes[self.training.node]
+
+    @property
+    def models(self) -> str:
+        """What the networks are called, for people: a model, or those of an ensemble."""
+        if not self.members:
+            return self.node.model
+        return f"ensemble of {', '.join(self.graph.nodes[name].model for name in self.members)}"
 
 
 def to_json(about: About, folder: Path) -> str:
@@ -83,6 +95,7 @@ def to_json(about: About, folder: Path) -> str:
         "input": write(about.input),
         "accuracy": None if about.accuracy is None else write(about.accuracy),
         "training": write(about.training),
+        **({"members": {name: write(given) for name, given in about.members.items()}} if about.members else {}),
         "graph": relative_paths(dump(about.graph), folder.absolute()),
     }
     return json.dumps(plain, ensure_ascii=False)
@@ -107,22 +120,29 @@ def from_json(text: str | None, file: Path) -> About:
 
 def _about(raw: Any, folder: Path) -> About:
     raw = mapping(raw, "")
-    sections = ("version", "classes", "input", "accuracy", "training", "graph")
+    sections = ("version", "classes", "input", "accuracy", "training", "graph", "members")
     if raw.get("version") != VERSION:
         raise SpecError("version", f"{show(raw.get('version'))} is not a format this ktg reads; allowed: {VERSION}")
     known_keys(raw, dict.fromkeys(sections), "")
-    missing = [section for section in sections if section not in raw]
+    missing = [section for section in sections if section not in raw and section != "members"]
     if missing:
         raise SpecError(missing[0], "is missing")
     about = About(
         classes=_classes(raw["classes"]),
-        input=_input(raw["input"]),
+        input=_input(raw["input"], "input"),
         accuracy=None if raw["accuracy"] is None else read(Accuracy, raw["accuracy"], "accuracy"),
         training=read(Training, raw["training"], "training"),
         graph=parse(absolute_paths(_graph(raw["graph"]), folder)),
+        members={
+            name: _input(given, f"members.{name}") for name, given in mapping(raw.get("members", {}), "members").items()
+        },
     )
-    if about.training.node not in about.graph.nodes:
-        raise SpecError("training.node", f"the graph has no node {show(about.training.node)}")
+    for place, name in (("training.node", about.training.node), *((f"members.{name}", name) for name in about.members)):
+        if name not in about.graph.nodes:
+            raise SpecError(place, f"the graph has no node {show(name)}")
+    for name, given in about.members.items():
+        if (given.side, given.channels) != (about.input.side, about.input.channels):
+            raise SpecError(f"members.{name}", "does not take the images that `input` describes")
     return about
 
 
@@ -132,13 +152,13 @@ def _classes(raw: object) -> tuple[str, ...]:
     return tuple(raw)
 
 
-def _input(raw: object) -> Input:
-    found = read(Input, raw, "input")
+def _input(raw: object, path: str) -> Input:
+    found = read(Input, raw, path)
     for name, values in (("mean", found.mean), ("std", found.std)):
         if len(values) not in (1, 3):
-            raise SpecError(f"input.{name}", f"expected one number, or three, got {len(values)}")
+            raise SpecError(f"{path}.{name}", f"expected one number, or three, got {len(values)}")
     if found.channels == 2:
-        raise SpecError("input.channels", "2 is not allowed; allowed: 1, 3")
+        raise SpecError(f"{path}.channels", "2 is not allowed; allowed: 1, 3")
     return found
 
 

@@ -64,6 +64,8 @@ def deliver(
     if not formats.files:
         return Delivered(graphs, {}, Written())
     graph = graphs[0].graph
+    if all_nodes and graph.ensemble:
+        raise UserError("the file of an ensemble has all its nodes in it; leave out --all-nodes")
     if formats.weights and all_nodes:
         check_free(list(weights_files(formats.weights, graph, live(graph)).values()), force=force)
     training, accuracies = retrain(graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding)
@@ -79,7 +81,7 @@ def _from_training(
     if formats.weights:
         weights = write_weights(formats.weights, graph, training, accuracies, all_nodes=all_nodes)
     about = describe(graph, training, graph.target, accuracies.get(graph.target))
-    written = write_formats(formats, training.target, about, lambda: dataset)
+    written = write_formats(formats, training.scored, about, lambda: dataset)
     known = graph.provenance.get("data_fingerprint", "unknown")
     return Delivered(graphs, weights, written, about, known in ("unknown", dataset.fingerprint))
 

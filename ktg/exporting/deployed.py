@@ -1,6 +1,8 @@
 """The network as it leaves: from the pixels of square images to logits, in operations that every runtime has."""
 
 import copy
+import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from torch.nn import functional
 from ktg.data.decode import Pixels
 from ktg.errors import KtgError
 from ktg.exporting.about import Input
+from ktg.models.ensemble import Ensemble, mean_of
 from ktg.models.network import Network
 
 TOLERANCE = 1e-4
@@ -40,14 +43,33 @@ class Deployed(nn.Module):
         return self.body(pixels.expand(-1, 3, -1, -1) * self.scale + self.shift)  # type: ignore[no-any-return,operator]
 
 
+class DeployedEnsemble(nn.Module):
+    """Takes what `Deployed` takes and returns the logarithms of its members' mean probabilities (B, classes)."""
+
+    def __init__(self, members: Sequence[Deployed]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, classes)."""
+        return mean_of([member(images) for member in self.members])
+
+
 def resize_matrix(side: int, size: int) -> Tensor:
     """Return R (size, side) such that R @ image @ R.T is the antialiased bilinear resize of a square image."""
     columns = torch.eye(side)[None, None]
     return functional.interpolate(columns, (size, side), mode="bilinear", antialias=True)[0, 0]
 
 
-def deployed(network: Network, given: Input) -> Deployed:
+def deployed(network: Network | Ensemble, given: Input) -> Deployed | DeployedEnsemble:
     """Return a copy of the network for deployment, on the CPU, in evaluation mode and the usual memory layout."""
+    if isinstance(network, Ensemble):
+        return DeployedEnsemble([_one(member, given) for member in network.networks.values()])
+    return _one(network, given)
+
+
+def _one(network: Network, given: Input) -> Deployed:
+    given = dataclasses.replace(given, size=network.size)
     plain = copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
     return Deployed(plain, given).eval().requires_grad_(False)
 

@@ -12,6 +12,7 @@ from ktg.exporting.best import check_free
 from ktg.exporting.int8 import Quantised, write_int8
 from ktg.exporting.onnx import WRITING, need, write_onnx
 from ktg.exporting.readme import model_card
+from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 
 _ENDINGS = {
@@ -66,7 +67,9 @@ class Written:
     quantised: Quantised | None = None
 
 
-def write_formats(formats: Formats, network: Network, about: About, dataset: Callable[[], Dataset]) -> Written:
+def write_formats(
+    formats: Formats, network: Network | Ensemble, about: About, dataset: Callable[[], Dataset]
+) -> Written:
     """Write all that is wanted but the weights, the card last; `dataset` is called for 8-bit integers only."""
     written = Written(formats.files)
     if formats.onnx:

@@ -19,6 +19,7 @@ from ktg.atomic import replacing
 from ktg.data import Dataset, Images
 from ktg.exporting.about import KEY, About, to_json
 from ktg.exporting.onnx import INPUT, WRITING, need, run_session, session, write_onnx
+from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 
 CALIBRATION_IMAGES = 256
@@ -46,7 +47,7 @@ class Quantised:
     seen: bool
 
 
-def write_int8(path: Path, network: Network, about: About, dataset: Dataset) -> Quantised:
+def write_int8(path: Path, network: Network | Ensemble, about: About, dataset: Dataset) -> Quantised:
     """Write the quantised network as an ONNX file like that of `write_onnx`, and return what that changed."""
     need(WRITING)
     with tempfile.TemporaryDirectory() as folder:
@@ -96,10 +97,15 @@ class _Calibration:
 
 
 def _resizing(model: Any) -> list[str]:
-    """Return the matrix products before the first convolution: they resize the image, which needs full precision."""
-    kinds = [node.op_type for node in model.graph.node]
-    first = kinds.index("Conv") if "Conv" in kinds else 0
-    return [node.name for node in model.graph.node[:first] if node.op_type == "MatMul"]
+    """Return the matrix products before the first convolution, of each network: they resize, in full precision."""
+    if all(node.op_type != "Conv" for node in model.graph.node):
+        return []
+    raw, found = {INPUT}, []  # raw: what no convolution has seen yet
+    for node in model.graph.node:
+        if raw.intersection(node.input) and node.op_type not in ("Conv", "Gemm"):
+            raw.update(node.output)
+            found += [node.name] * (node.op_type == "MatMul")
+    return found
 
 
 def _describe(model: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from ktg.data.decode import Pixels
 from ktg.errors import KtgError, UserError, WeightsError
 from ktg.exporting.about import KEY, About, from_json, to_json
 from ktg.exporting.classifier import Classifier
+from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 
 OPSET = 18
@@ -32,7 +33,7 @@ def need(packages: tuple[str, ...] = RUNNING) -> None:
         raise UserError(f"ONNX needs {', '.join(missing)}; install with `pip install 'ktg-automl[onnx]'`")
 
 
-def write_onnx(path: Path, network: Network, about: About) -> float:
+def write_onnx(path: Path, network: Network | Ensemble, about: About) -> float:
     """Write the network, and return the largest difference of its logits in onnxruntime from those in torch.
 
     Raises KtgError, and writes nothing, when the network cannot be expressed in ONNX or the difference is too large.

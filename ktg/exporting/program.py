@@ -10,12 +10,13 @@ from ktg.atomic import replacing
 from ktg.errors import KtgError
 from ktg.exporting.about import KEY, About, to_json
 from ktg.exporting.deployed import compare, deployed, probe_images
+from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 
 DESCRIPTION = f"{KEY}.json"
 
 
-def write_program(path: Path, network: Network, about: About) -> float:
+def write_program(path: Path, network: Network | Ensemble, about: About) -> float:
     """Write the network as .pt2, and return the largest difference of its logits, read back, from the network's own.
 
     It takes images (batch, side, side, channels) uint8. The description is the extra file `ktg.json` in it.

@@ -29,9 +29,10 @@ def model_card(about: About, files: Mapping[str, Path], folder: Path, quantised:
 def _head(about: About) -> str:
     given = about.input
     colour = "grey" if given.channels == 1 else "colour"
+    what = "The mean of the probabilities of several networks" if about.members else f"A {about.node.model}"
     return (
-        f"# {about.node.model}, {len(about.classes)} classes\n"
-        f"A {about.node.model} that classifies {colour} images of {given.side} x {given.side} pixels, "
+        f"# {about.models}, {len(about.classes)} classes\n"
+        f"{what} that classifies {colour} images of {given.side} x {given.side} pixels, "
         f"trained by ktg {about.training.ktg} on {about.training.date}."
     )
 
@@ -75,7 +76,7 @@ def _use(about: About, files: Mapping[str, Path]) -> str:
             f'```python\nimport ktg\n\nmodel = ktg.load("{model.name}")\nanswer = model.predict(["photo.jpg"])[0]\n'
             "print(answer.label, answer.probability)\n```"
         )
-    if weights is not None and (locate(about.node.model) or ("ktg",))[0] != "ktg":
+    if weights is not None and not about.members and (locate(about.node.model) or ("ktg",))[0] != "ktg":
         parts.append(f"Without ktg, in plain PyTorch:\n```python\n{plain_code(about, weights.name)}```")
     others = [path for kind, path in files.items() if kind in ("onnx", "int8", "torch_export")]
     if others:
@@ -148,7 +149,7 @@ def _origin(about: About) -> str:
     graph = about.graph
     lines = [f"- `{name}` ({graph.nodes[name].model}): {origin_of(graph, name)}." for name in live(graph)]
     first = "What the networks began with; the licence of that still holds for what became of it."
-    if len(lines) > 1:
+    if len(lines) > 1 and not about.members:
         first += f" The others taught `{graph.target}`, and are not in it."
     return "\n".join(["## Licence", first, "", *lines])
 

@@ -11,10 +11,13 @@ import torch
 
 from ktg import __version__
 from ktg.confirm import Confirmed, OnEpoch
+from ktg.data import Dataset
 from ktg.engine import Training
 from ktg.exporting import about
 from ktg.exporting.about import About, Accuracy
 from ktg.exporting.weights import write_model
+from ktg.models.ensemble import Ensemble
+from ktg.models.network import Network
 from ktg.sources.opening import open_data
 from ktg.spec import Graph
 
@@ -29,12 +32,15 @@ def retrain(
 ) -> tuple[Training, dict[str, Accuracy]]:
     """Train a graph with its own seed to the end; return the training and the validation accuracy of its nodes.
 
+    Where the ensemble is what is scored, its accuracy stands for the target's.
+
     final: train on the training and validation splits together, as `ktg train` does; no accuracy is measured then.
     """
     training = Training(graph, open_data(graph.data, progress=decoding), device=device, final=final)
     accuracies: dict[str, Accuracy] = {}
     for epoch in training:
         measured = {name: figures.val_accuracy for name, figures in epoch.nodes.items()}
+        measured[graph.target] = epoch.val_accuracy  # of the ensemble, where that is what is scored
         accuracies = {name: Accuracy(split="val", mean=value) for name, value in measured.items() if value is not None}
         if on_epoch is not None:
             on_epoch(graph.train.seed, epoch, graph.train.epochs)
@@ -51,10 +57,14 @@ def write_confirmed(path: Path, graph: Graph, confirmed: Confirmed) -> None:
 def write_weights(
     path: Path, graph: Graph, training: Training, accuracies: dict[str, Accuracy], *, all_nodes: bool = False
 ) -> dict[str, Path]:
-    """Write the target of a finished training of `graph`; return the files by node.
+    """Write the target of a finished training of `graph`, or its ensemble; return the files by node.
 
-    all_nodes: write every node that was trained, the auxiliary ones as `model-n1.safetensors` and so on.
+    all_nodes: write every node that was trained, the auxiliary ones as `model-n1.safetensors` and so on; not for an
+    ensemble, whose one file has them all.
     """
+    if isinstance(training.scored, Ensemble):
+        write_model(path, training.scored, describe(graph, training, graph.target, accuracies.get(graph.target)))
+        return {graph.target: path}
     files = weights_files(path, graph, training.names.values() if all_nodes else [graph.target])
     for canonical, name in training.names.items():
         if name in files:
@@ -69,19 +79,10 @@ def weights_files(path: Path, graph: Graph, nodes: Iterable[str]) -> dict[str, P
 
 
 def describe(graph: Graph, training: Training, name: str, accuracy: Accuracy | None) -> About:
-    """Return what the file of a node's weights shall say of itself."""
-    dataset = training.dataset
-    network = training.networks[next(canonical for canonical, own in training.names.items() if own == name)]
+    """Return what the file of a node's weights, or of an ensemble's, shall say of itself."""
+    dataset, scored = training.dataset, training.scored
     merged = training.final and graph.data.per_class is None
-    side, _, channels = dataset.train.shape
-    given = about.Input(
-        side=side,
-        channels=channels,
-        interpolation="bicubic",
-        size=network.size,
-        mean=_numbers(network.mean),
-        std=_numbers(network.std),
-    )
+    inputs = {own: _input(training.networks[canonical], dataset) for canonical, own in training.names.items()}
     came = about.Training(
         node=name,
         splits="train and val" if merged else "train",
@@ -90,7 +91,26 @@ def describe(graph: Graph, training: Training, name: str, accuracy: Accuracy | N
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         ktg=__version__,
     )
-    return About(classes=dataset.classes, input=given, training=came, graph=graph, accuracy=accuracy)
+    return About(
+        classes=dataset.classes,
+        input=inputs[name],
+        training=came,
+        graph=graph,
+        accuracy=accuracy,
+        members={own: inputs[own] for own in scored.names} if isinstance(scored, Ensemble) else {},
+    )
+
+
+def _input(network: Network, dataset: Dataset) -> about.Input:
+    side, _, channels = dataset.train.shape
+    return about.Input(
+        side=side,
+        channels=channels,
+        interpolation="bicubic",
+        size=network.size,
+        mean=_numbers(network.mean),
+        std=_numbers(network.std),
+    )
 
 
 def _numbers(values: torch.Tensor) -> tuple[float, ...]:

@@ -12,11 +12,11 @@ from filelock import FileLock, Timeout
 
 from ktg.canonical import key
 from ktg.data import Dataset
-from ktg.data.places import cache_folder
 from ktg.engine import Training
 from ktg.errors import KtgError, UserError
 from ktg.models.names import check_model, check_source, shortest
 from ktg.models.source import content_hash
+from ktg.places import cache_folder
 from ktg.pretraining.card import describe
 from ktg.pretraining.recipe import check_one_node
 from ktg.pretraining.sitting import Keep, OnEpoch, Sitting, writing

@@ -47,7 +47,8 @@ def recipe(
         raise UserError(f"--{next(iter(formula))}: is an option of pictures drawn by a formula, not of other images")
     _move_milestones(plain["train"], PRESETS[preset]["train"]["epochs"])
     node: dict[str, Any] = {"model": model, "source": source}
-    seen = size or plain["data"].get("size") or (SMALL_SIZE if (locate(model) or ("",))[0] == "ktg" else USUAL_SIZE)
+    small = (locate(model) or ("",))[0] == "ktg"
+    seen = size or plain["data"].get("size") or (SMALL_SIZE if small else USUAL_SIZE[preset])
     plain["data"]["size"] = seen
     if plain["data"].get("augment") == "crop":
         plain["data"]["size"], node["input_size"] = round(seen * CROPPED_FROM), seen

@@ -22,7 +22,16 @@ def choices(record: SearchRecord) -> list[dict[str, Any]]:
         if isinstance(hole, Choice):
             options = tuple(str(label(hole, option)) for option in hole.options)
             groups.setdefault((title(path), options), []).append(path)
-    return [_group(record, name, options, paths) for (name, options), paths in groups.items()]
+    names = [name for name, _ in groups]
+    return [
+        _group(record, name if names.count(name) == 1 else f"{name}: {_places(paths)}", options, paths)
+        for (name, options), paths in groups.items()
+    ]
+
+
+def _places(paths: Sequence[str]) -> str:
+    """Return of which nodes, or between which, some holes are."""
+    return ", ".join(dict.fromkeys(" -> ".join(path.split(".")[1:-1]) for path in paths))
 
 
 def title(path: str) -> str:

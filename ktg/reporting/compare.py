@@ -37,10 +37,13 @@ def settings(record: SearchRecord) -> dict[str, str]:
 def differences(spaces: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Return the places at which spaces do not all say the same, with what each says there.
 
-    A place of which a space says nothing is at its default, or it has no such node or edge.
+    A place of which a space says nothing is at its default, or it has no such node or edge. One that is empty in one
+    space is left out where another says something inside it.
     """
     places = dict.fromkeys(place for space in spaces for place in space)
-    rows = [{"place": place, "values": [space.get(place, DEFAULT) for space in spaces]} for place in places]
+    filled = {place.rpartition(".")[0] for place in places}
+    kept = [place for place in places if place not in filled]
+    rows = [{"place": place, "values": [space.get(place, DEFAULT) for space in spaces]} for place in kept]
     return [row for row in rows if len(set(row["values"])) > 1]
 
 
@@ -48,10 +51,11 @@ def _flat(value: Any, path: str) -> dict[str, str]:
     """Return the leaves of nested mappings by dotted path; a hole, or an empty mapping, is a leaf."""
     flat: dict[str, str] = {}
     for key, item in value.items():
+        place = f"{path}{key.replace(' -> ', '.')}"
         if isinstance(item, Mapping) and item and not has_hole_word(item):
-            flat |= _flat(item, f"{path}{key.replace(' -> ', '.')}.")
+            flat |= _flat(item, f"{place}.")
         else:
-            flat[f"{path}{key}"] = _text(item)
+            flat[place] = _text(item)
     return flat
 
 

@@ -1,9 +1,11 @@
 """Curves: the best graph's nodes and gates over its epochs, and the search's best over what was spent."""
 
+import math
 from typing import Any
 
 from ktg.canonical import open_edges
 from ktg.reporting.cost import devices
+from ktg.reporting.intervals import binomial
 from ktg.reporting.record import SearchRecord
 from ktg.spec import Graph, edge_key, edge_path
 
@@ -16,6 +18,25 @@ def node_curves(record: SearchRecord, graph: Graph) -> list[dict[str, Any]]:
         for name, node in graph.nodes.items()
     ]
     return [curve for curve in curves if curve["val_accuracy"]]
+
+
+def at_end(record: SearchRecord, graph: Graph, images: int | None) -> dict[str, Any]:
+    """Return how good each node of the best graph was after the last epoch, and the mean of their probabilities.
+
+    `ensemble` is None for a single node, and where it was not recorded, by an older version. `ensemble_counts`: whether
+    it is what the search scored. images: how many the validation split has; without them there are no intervals.
+    """
+    metrics = record.best.run.metrics
+
+    def row(place: str) -> dict[str, Any]:
+        accuracy, loss = metrics[f"{place}.val_accuracy"], metrics.get(f"{place}.val_loss", math.inf)
+        interval = binomial(accuracy, images) if images else None
+        return {"val_accuracy": accuracy, "val_interval": interval, "val_loss": loss if math.isfinite(loss) else None}
+
+    known = [name for name in graph.nodes if f"nodes.{name}.val_accuracy" in metrics]
+    nodes = [{"node": name, "model": graph.nodes[name].model} | row(f"nodes.{name}") for name in known]
+    together = row("ensemble") if len(known) > 1 and "ensemble.val_accuracy" in metrics else None
+    return {"nodes": nodes, "ensemble": together, "ensemble_counts": graph.ensemble}
 
 
 def gate_curves(record: SearchRecord, graph: Graph) -> list[dict[str, Any]]:

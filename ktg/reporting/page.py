@@ -68,7 +68,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    made.filters |= {"format": text_of}
+    made.filters |= {"short": _short}
     return made
 
 
@@ -97,6 +97,11 @@ def text_of(value: float, how: str) -> str:
     if how == "duration":
         return duration(value).replace(" ", "\N{NO-BREAK SPACE}")
     return f"{value:,}" if how == "count" else f"{value:.4f}"
+
+
+def _short(value: Any) -> Any:
+    """Return a float with as many digits as a reader wants; all of them are in the data."""
+    return f"{value:.5g}" if isinstance(value, float) else value
 
 
 def _tested(data: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from ktg.reporting.affinity import affinity
 from ktg.reporting.choices import choices
 from ktg.reporting.comparison import compare_with_baselines, validation_images
 from ktg.reporting.cost import cost
-from ktg.reporting.curves import best_so_far, gate_curves, node_curves
+from ktg.reporting.curves import at_end, best_so_far, gate_curves, node_curves
 from ktg.reporting.importances import importances
 from ktg.reporting.mistakes import Epochs, mistakes
 from ktg.reporting.record import SearchRecord, Trial, utc
@@ -32,7 +32,7 @@ def report(record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epoch
             "started": utc(record.run.start_s),
             "state": record.run.state,
             "unfinished": record.run.state == "running",
-            "settings": {key.removeprefix("search."): value for key, value in record.run.params.items()},
+            "settings": {key: value for key, value in vars(record.space.search).items() if value is not None},
             "holes": len(record.space.holes),
             "graphs": record.space.size(),
         },
@@ -45,6 +45,7 @@ def report(record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epoch
             "graph": dump(graph),
             "nodes": node_curves(record, graph),
             "gates": gate_curves(record, graph),
+            "at_end": at_end(record, graph, images),
         },
         "validation_images": images,
         "comparison": compare_with_baselines(record, images),

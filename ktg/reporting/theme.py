@@ -10,7 +10,7 @@ from typing import Literal
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ktg.drawing.canvas import settings
 
@@ -54,7 +54,7 @@ def figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
 
 
 def plain(axes: Axes, *, x: str = "", y: str = "", percent: str = "", grid: Literal["x", "y"] = "y") -> None:
-    """Give axes labels with their units, quiet lines, and percent on the axes named in `percent`."""
+    """Give axes labels with their units, quiet lines, percent on the axes named in `percent`, and whole epochs."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
@@ -62,6 +62,8 @@ def plain(axes: Axes, *, x: str = "", y: str = "", percent: str = "", grid: Lite
     axes.tick_params(colors=MUTED, labelsize=_FONT_SIZE - 1, length=0, pad=4)
     axes.set_xlabel(x, color=MUTED, fontsize=_FONT_SIZE - 0.5)
     axes.set_ylabel(y, color=MUTED, fontsize=_FONT_SIZE - 0.5)
+    if x == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for name in percent:
         (axes.xaxis if name == "x" else axes.yaxis).set_major_formatter(FuncFormatter(_percent))
     axes.grid(axis=grid, color=LINE, linewidth=0.8)

@@ -83,6 +83,8 @@ def _start(ray: Any, **settings: Any) -> None:
     for attempt in range(1, starts + 1):
         try:
             ray.init(**settings)
+            # Raylets' own words on dead workers would go to standard output, into the JSON; `Deaths` tells of them.
+            ray._private.worker.print_to_stdstream = lambda *_, **__: None
             return
         except ConnectionError as error:
             where = settings["address"]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,12 +10,17 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from ktg.errors import SpecError
+from ktg.errors import SpecError, TrainingError
 from ktg.searching.ledger import Entry, Ledger
 from ktg.spec import Search, dump
 
 METRIC = "val_accuracy"
 CHECKPOINT_EVERY_S = 30.0
+RAISED = f"{TrainingError.__module__}.{TrainingError.__name__}: "
+DEATHS = {
+    "low on memory": "its machine was out of memory; try fewer trials at once (search.concurrent)",
+    "node has died": "its machine was lost",
+}
 
 
 class Observer(Protocol):
@@ -91,15 +96,32 @@ class Proposals(Searcher):  # type: ignore[misc]
 
 
 class Deaths(tune.Callback):  # type: ignore[misc]
-    """Closes trials whose worker died, with the reason that Ray has on record."""
+    """Closes trials whose workers died too often, with the reason that Ray has on record.
 
-    def __init__(self, proposals: Proposals) -> None:
-        self.proposals = proposals
+    tell: hears of a worker that died, and whose trial another one goes on with.
+    """
+
+    def __init__(self, proposals: Proposals, tell: Callable[[str], None]) -> None:
+        self.proposals, self.tell = proposals, tell
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell of a death that a trial survives."""
+        entry = self.proposals.entries[trial.trial_id]
+        self.tell(f"{entry.name}: {death_of(trial)}; it goes on in another worker")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Take down a death."""
-        lines = str(trial.get_pickled_error() or "").strip().splitlines()
-        self.proposals.close(trial.trial_id, f"the worker died: {lines[-1].strip() if lines else 'killed'}")
+        """Take down a death that a trial does not survive."""
+        self.proposals.close(trial.trial_id, death_of(trial))
+
+
+def death_of(trial: Any) -> str:
+    """Return in a few words what Ray has written down of the last death of a trial's worker."""
+    try:
+        last = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2].strip()
+    except (OSError, TypeError):  # a full disk took no file
+        last = ""
+    reason = next((told for sign, told in DEATHS.items() if sign in last), "it was killed, or crashed")
+    return f"the worker died: {reason}" if RAISED not in last else last.rpartition(RAISED)[2]
 
 
 class Asha(ASHAScheduler):  # type: ignore[misc]

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ktg.data import Dataset
-from ktg.data.places import cache_folder
 from ktg.errors import DataError
+from ktg.places import cache_folder
 from ktg.searching.affinity import Resolved, resolve
 from ktg.searching.alone import driver_tags, only_driver, stoppable
 from ktg.searching.cluster import check_address, cluster
@@ -82,7 +82,7 @@ def search(
     started, folder = time.monotonic(), (storage or cache_folder() / "ray").resolve()
     found = supplied(space, missing_sources)
     for what, why in found.changes.items():
-        console.print(f"{what} {why}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        warn(console, f"{what} {why}")
     space = found.space
     dataset = check(space, decoding)
     resolved = resolved_affinity(space, dataset, console)
@@ -113,7 +113,8 @@ def search(
         with Progress(ledger, console, total=ledger.planned, slots=at_once) as progress:
             observers = Observers(journal, progress)
             proposals = Proposals(ledger, observers, cpus=cpus, gpus=gpus, checkpoints=checkpoints)
-            _tune(proposals, at_once, folder, past.entries if past else ())
+            deaths = Deaths(proposals, partial(warn, console))
+            _tune(proposals, deaths, at_once, folder, past.entries if past else ())
     interrupted = bool(ledger.in_state("running"))
     if not interrupted:
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -129,7 +130,7 @@ def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) ->
     if resolved.holes:
         console.print(resolved.table(), highlight=False)
     for what, why in resolved.not_measured().items():
-        console.print(f"{what} was not measured, and is kept: {why}", style="yellow", markup=False, soft_wrap=True)
+        warn(console, f"{what} was not measured, and is kept: {why}")
     return resolved
 
 
@@ -138,7 +139,12 @@ def checkpoints_of(folder: Path, run: str) -> Path:
     return folder / f"checkpoints-{run}"
 
 
-def _tune(proposals: Proposals, at_once: int, storage: Path, past: Sequence[Entry]) -> None:
+def warn(console: Console, message: str) -> None:
+    """Print a warning on a line of its own."""
+    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _tune(proposals: Proposals, deaths: Deaths, at_once: int, storage: Path, past: Sequence[Entry]) -> None:
     """Let Ray Tune drive the trials."""
     from ray import tune
 
@@ -153,7 +159,7 @@ def _tune(proposals: Proposals, at_once: int, storage: Path, past: Sequence[Entr
             Worker,
             name=name,
             search_alg=proposals,
-            callbacks=[Deaths(proposals)],
+            callbacks=[deaths],
             scheduler=scheduler(space.search, epochs, past),
             num_samples=proposals.ledger.planned,
             max_concurrent_trials=at_once,

@@ -10,6 +10,7 @@ import gc
 import json
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ray import tune
 from ktg.data import Dataset
 from ktg.engine import Training
 from ktg.engine.checkpoint import read_checkpoint, write_checkpoint
-from ktg.errors import KtgError, WeightsError
+from ktg.errors import KtgError, TrainingError, WeightsError
 from ktg.models.kept import KEPT
 from ktg.searching.feasible import image_spec
 from ktg.sources.opening import open_data
@@ -33,7 +34,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     """Trains the graph in `config["graph"]` (JSON), one epoch per step.
 
     An error ends the trial, not the worker: the last result then has the reason under `failed`. A trial that takes
-    long leaves its state at `config["checkpoint"]`, and goes on from there when it begins again after a death.
+    long leaves its state at `config["checkpoint"]`, and goes on from there when it begins again after a death. Only an
+    error of the GPU is raised: Ray ends the worker then, and gives the trial to a new one.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -46,7 +48,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next graph; of the last one nothing is left, neither networks nor memory nor its checkpoint."""
-        checkpoint_of(self.config).unlink(missing_ok=True)
+        if self.left != checkpoint_of(new_config):
+            self.left.unlink(missing_ok=True)
         self.cleanup()
         self._take(new_config)
         return True
@@ -54,26 +57,23 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Train one epoch."""
         try:
-            epoch = next(self._training())
+            training = self._training()
+            self._leave_checkpoint(training)
+            epoch = next(training)
         except KtgError as error:
             return self._failed(str(error))
-        except torch.OutOfMemoryError:
-            opened.cache_clear()  # the images of the trial before last may be what is in the way
-            size = parse(json.loads(self.config["graph"])).data.batch_size
-            return self._failed(f"out of memory at data.batch_size {size}; try {max(1, size // 2)}")
         except Exception as error:  # whatever it is, one graph's trouble must not end the search
-            return self._failed(f"{type(error).__name__}: {error}")
+            if isinstance(error, torch.AcceleratorError):  # nothing works any more in a process that had one
+                raise TrainingError(f"the GPU failed: {str(error).splitlines()[0]}") from None
+            return self._failed(self._told(error))
         metrics = epoch.metrics()
-        done = epoch.number >= self._training().graph.train.epochs
         if not math.isfinite(metrics["val_loss"]):
             return self._failed(f"the validation loss became {metrics['val_loss']} in epoch {epoch.number}")
-        if not done:
-            self._leave_checkpoint()
         return {
             "val_accuracy": metrics["val_accuracy"],
             "epoch": epoch.number,
             "metrics": json.dumps(metrics),
-            "done": done,
+            "done": epoch.number >= training.graph.train.epochs,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -95,6 +95,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def _take(self, config: dict[str, Any]) -> None:
         self.config = config
+        self.left = checkpoint_of(config)  # kept apart: Ray replaces `config` before it calls `reset_config`
         self._checkpointed = time.monotonic()
         # Training seeds what it draws; this is for what a library might draw on its own.
         torch.manual_seed(0)
@@ -105,21 +106,37 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             graph = parse(json.loads(self.config["graph"]))
             device = "cuda" if self.config["gpus"] else "cpu"
             self.training = Training(graph, opened(image_spec(graph.data)), device=device)
-            go_on(self.training, checkpoint_of(self.config))
+            go_on(self.training, self.left)
         return self.training
 
-    def _leave_checkpoint(self) -> None:
-        """Write the state now and then, for the case that this process or its machine dies."""
-        if time.monotonic() - self._checkpointed >= self.config["checkpoint_every_s"]:
-            path = checkpoint_of(self.config)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_checkpoint(self._training().state_dict(), path)
+    def _leave_checkpoint(self, training: Training) -> None:
+        """Write the state now and then, for the case that this process or its machine dies.
+
+        Before an epoch and not after it: by now the driver has put down all epochs of which the state tells.
+        """
+        if training.epoch and time.monotonic() - self._checkpointed >= self.config["checkpoint_every_s"]:
+            with suppress(OSError, RuntimeError):  # a disk that is full is no reason to stop
+                self.left.parent.mkdir(parents=True, exist_ok=True)
+                write_checkpoint(training.state_dict(), self.left)
             self._checkpointed = time.monotonic()
+
+    def _told(self, error: Exception) -> str:
+        """Return an error in a few words, with a remedy where there is one."""
+        if not out_of_memory(error):
+            return f"{type(error).__name__}: {error}"
+        opened.cache_clear()  # the images of the trial before last may be what is in the way
+        size = parse(json.loads(self.config["graph"])).data.batch_size
+        return f"out of memory at data.batch_size {size}; try {max(1, size // 2)}"
 
     def _failed(self, reason: str) -> dict[str, Any]:
         """Return the last result of a trial that cannot go on, and let go of what it holds."""
         self.cleanup()
         return {"val_accuracy": 0.0, "epoch": 0, "failed": reason, "done": True}
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether there was too little memory, on the GPU or in the machine."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def checkpoint_of(config: dict[str, Any]) -> Path:

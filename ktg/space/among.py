@@ -1,7 +1,7 @@
 """What affinity holes are to choose from: their candidates, and what patterns such as `zoo/*` stand for in them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ktg.errors import SpecError, show
@@ -23,7 +23,8 @@ def with_sources(space: SearchSpace, expand: Expand) -> SearchSpace:
             continue
         node = path.split(".")[1]
         models = models_of(space, node)
-        meant = {model: _expanded(hole, str(model), expand) for model in models}
+        named = space.template.get("sources") or {}
+        meant = {model: _expanded(hole, str(model), expand, named) for model in models}
         if not meant[models[0]]:
             problem = f"{', '.join(hole.options)}: the zoo has nothing of the kind for {show(models[0])}"
             raise SpecError(f"{path}.affinity.among", problem)
@@ -62,6 +63,8 @@ def models_of(space: SearchSpace, node: str) -> tuple[Any, ...]:
     return hole.options_to_check() if hole else (space.template["nodes"][node].get("model"),)
 
 
-def _expanded(hole: Affinity, model: str, expand: Expand) -> list[str]:
+def _expanded(hole: Affinity, model: str, expand: Expand, named: Collection[str]) -> list[str]:
     found = [one for source in hole.options for one in (expand(source, model) if is_pattern(source) else [source])]
+    if "fractaldb" in found and "fractaldb" not in named:  # then it is short for zoo/fractaldb
+        found = [source for source in found if source != "zoo/fractaldb"]
     return list(dict.fromkeys(found))

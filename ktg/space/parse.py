@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ktg.canonical import open_edges
+from ktg.canonical import is_taught
 from ktg.errors import SpecError, not_one_of, show
 from ktg.files import absolute_paths, load, naming
 from ktg.space.among import Expand, with_sources
@@ -17,7 +17,7 @@ from ktg.spec.fields import join, mapping, read
 from ktg.spec.parse import by_line, normalise, split_edge
 
 _WITH_HOLES = ("data", "train", "sources", "nodes", "edges")
-_WITHOUT_HOLES = ("version", "name", "search", "weights", "provenance")
+_WITHOUT_HOLES = ("version", "name", "search", "target", "weights", "provenance")
 _OF_NAMES = ("sources", "nodes", "edges")
 _MAPPINGS = ("model_args", "formula")  # fields that are mappings themselves
 _TITLE = re.compile(r"[^\s./\\][^/\\\x00-\x1f]{0,99}")
@@ -121,7 +121,7 @@ def _check_options(space: SearchSpace, check: Check) -> None:
     graphs = [_tried(space, default, None, check)]
     for path, hole in space.holes.items():
         graphs += [_tried(space, default | {path: option}, path, check) for option in hole.options_to_check()]
-    if not any(target == graph.target for graph in graphs for _, target in open_edges(graph)):
+    if not any(is_taught(graph) for graph in graphs):
         problem = "every edge into it is missing or cut off, whatever the holes are filled with"
         raise SpecError("edges", f"nothing teaches the target {graphs[0].target!r}: {problem}")
 

@@ -105,6 +105,11 @@ def _union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[str, 
     kinds = [hint for hint in hints if hint is not type(None)]
     if len(kinds) == 1:
         return _value(kinds[0], raw, path, bounds)
+    if len(words := [kind for kind in kinds if get_origin(kind) is Literal]) == 1:  # a number, or a word for one
+        allowed = get_args(words[0])
+        if isinstance(raw, str) and raw not in allowed:
+            raise not_one_of(path, raw, f"a value of `{path.rsplit('.', 1)[-1]}`", ("a number", *allowed))
+        return raw if raw in allowed else _union(tuple(kind for kind in kinds if kind not in words), raw, path, bounds)
     if set(kinds) == {int, float}:
         return _scalar(int if type(raw) is int else float, raw, path, bounds)
     if isinstance(raw, str | int | float):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 GateName = Literal["through", "cutoff", "linear", "correct", "inverse"]
-LossName = Literal["ce", "kl", "js"]
+LossName = Literal["ce", "kl", "js", "dkd", "emd", "attention", "feature"]
 OptimizerName = Literal["sgd", "adamw", "adam"]
 ScheduleName = Literal["constant", "step", "cosine"]
 ViewName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"]
@@ -17,11 +17,15 @@ AugmentName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"
 FormulaName = Literal["fractaldb", "ofdb", "onep", "svd"]
 SamplerName = Literal["random", "tpe", "gp", "grid"]
 SchedulerName = Literal["asha", "hyperband", "none"]
+TargetName = Literal["first", "ensemble"]
 Scalar = str | int | float | bool
 
 LABEL = "label"
 ANY = "any"
 IMAGENET = "imagenet"
+LEARNED = "learned"
+FEATURES = "features"
+MAP_LOSSES: tuple[LossName, ...] = ("attention", "feature")
 GATES: tuple[str, ...] = get_args(GateName)
 FORMULAS: tuple[str, ...] = get_args(FormulaName)
 
@@ -207,10 +211,30 @@ class Node:
 class Edge:
     """A loss that flows from the knowledge of a source node (or the label) into the weights of a target node."""
 
-    loss: LossName = rule("ce on edges from `label`; kl or js between nodes.")
+    loss: LossName = rule(
+        "ce on edges from `label`. Between nodes: kl, js, dkd (decoupled distillation) and emd (earth mover's "
+        "distance) compare probabilities, attention and feature compare maps of features, whatever their shapes."
+    )
     gate: GateName = rule("Weight of each sample over training.", "through")
-    weight: float = rule("Factor of this edge's loss.", 1.0, above=0)
-    temperature: float = rule("Softmax temperature T of both sides; the loss is multiplied by T^2.", 1.0, above=0)
+    weight: float | Literal["learned"] = rule(
+        "Factor of this edge's loss; learned: by the loss's own uncertainty, from 1 on.", 1.0, above=0
+    )
+    temperature: float = rule(
+        "Softmax temperature T of both sides; the loss is multiplied by T^2 (emd: by T).", 1.0, above=0
+    )
+    alpha: float = rule("dkd: weight of the label's class against the others.", 1.0, at_least=0)
+    beta: float = rule("dkd: weight of how the other classes compare with each other.", 8.0, at_least=0)
+    distance: str = rule(
+        "emd: how far the classes lie apart: features (between class means of the source's features, as it begins), or "
+        "a file: a table in .csv with the classes' names in its first row and column, or word embeddings in text.",
+        FEATURES,
+    )
+    maps: int | None = rule(
+        "attention, feature: how many maps are compared, from the last on towards the input, one for each size that "
+        "maps have; default: as many as both nodes have.",
+        None,
+        at_least=1,
+    )
     over: Literal["batch", "kept"] = rule(
         "What gate `correct` divides by: the batch, or the samples it lets through.", "batch"
     )
@@ -245,6 +269,8 @@ class Graph:
 
     `nodes` is ordered and its first entry is the target. `edges` maps (source, target) to the edge; the source
     may be `label`. A missing edge is a cut one. `weights` has, by model, the files that stand for `source: imagenet`.
+    `ensemble`: what is scored and deployed is not the first node but the mean of all nodes' probabilities (Okamoto et
+    al., "Deep Ensemble Learning by Diverse Knowledge Distillation for Fine-Grained Object Classification", ECCV 2022).
     """
 
     data: Data
@@ -254,10 +280,11 @@ class Graph:
     sources: Mapping[str, SourceFile] = field(default_factory=dict)
     weights: Mapping[str, SourceFile] = field(default_factory=dict)
     provenance: Mapping[str, Scalar] = field(default_factory=dict)
+    ensemble: bool = False
 
     @property
     def target(self) -> str:
-        """The name of the node that is scored and deployed."""
+        """The name of the first node: of what is scored and deployed, unless that is the ensemble."""
         return next(iter(self.nodes))
 
     @property

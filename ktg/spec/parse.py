@@ -9,14 +9,27 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from ktg.errors import SpecError, did_you_mean, show
+from ktg.errors import SpecError, did_you_mean, not_one_of, show
 from ktg.spec.fields import join, known_keys, mapping, read, scalars, write
-from ktg.spec.graph import ANY, FORMULAS, LABEL, Data, Edge, Graph, Node, SourceFile, Train
+from ktg.spec.graph import (
+    ANY,
+    FORMULAS,
+    LABEL,
+    MAP_LOSSES,
+    Data,
+    Edge,
+    Graph,
+    LossName,
+    Node,
+    SourceFile,
+    TargetName,
+    Train,
+)
 
 FORMAT_VERSION = 1
-SECTIONS = ("version", "data", "train", "sources", "weights", "nodes", "edges", "provenance")
+SECTIONS = ("version", "data", "train", "target", "sources", "weights", "nodes", "edges", "provenance")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 _BUILTIN_SOURCES = ("none",)
@@ -43,6 +56,7 @@ def _graph(raw: Mapping[str, Any]) -> Graph:
         sources=_sources(raw.get("sources", {})),
         weights=read_weights(raw.get("weights", {})),
         provenance=scalars(raw.get("provenance", {}), "provenance"),
+        ensemble=_ensemble(raw.get("target", "first")),
     )
     _across_fields(graph)
     return graph
@@ -51,6 +65,8 @@ def _graph(raw: Mapping[str, Any]) -> Graph:
 def dump(graph: Graph) -> dict[str, Any]:
     """Return the graph as plain data; `parse(dump(graph)) == graph`. Fields that have their default are left out."""
     plain: dict[str, Any] = {"version": FORMAT_VERSION, "data": write(graph.data), "train": write(graph.train)}
+    if graph.ensemble:
+        plain["target"] = "ensemble"
     if graph.sources:
         plain["sources"] = {name: write(source) for name, source in graph.sources.items()}
     if graph.weights:
@@ -158,7 +174,7 @@ def _edge(key: str, raw: object) -> Edge:
     raw.setdefault("loss", "ce" if source == LABEL else "kl")
     edge = read(Edge, raw, path)
     if (edge.loss == "ce") != (source == LABEL):
-        allowed = "ce" if source == LABEL else "kl, js"
+        allowed = "ce" if source == LABEL else ", ".join(name for name in get_args(LossName) if name != "ce")
         kind = "an edge from `label`" if source == LABEL else "an edge between nodes"
         raise SpecError(join(path, "loss"), f"{edge.loss!r} does not fit {kind}; allowed: {allowed}")
     return edge
@@ -191,6 +207,12 @@ def _version(value: object) -> None:
         raise SpecError("version", f"{show(value)} is not a format this ktg reads; allowed: {FORMAT_VERSION}")
 
 
+def _ensemble(target: object) -> bool:
+    if target not in get_args(TargetName):
+        raise not_one_of("target", target, "a value of `target`", get_args(TargetName))
+    return target == "ensemble"
+
+
 def _one_origin(data: Data) -> None:
     if (data.name is None) == (data.path is None):
         raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
@@ -215,3 +237,7 @@ def _across_fields(graph: Graph) -> None:
         if node.frozen_views is not None and graph.data.augment == "cutmix_or_mixup":
             problem = "data.augment: cutmix_or_mixup mixes each batch anew, and no view stays fixed; leave out one"
             raise SpecError(f"nodes.{name}.frozen_views", problem)
+        compared = [pair for pair, edge in graph.edges.items() if edge.loss in MAP_LOSSES and edge.gate != "cutoff"]
+        if node.frozen_views is not None and (pair := next((pair for pair in compared if name in pair), None)):
+            problem = f"{edge_key(*pair)} compares maps, and of fixed views only what the head is given is kept"
+            raise SpecError(f"nodes.{name}.frozen_views", f"{problem}; leave out one")

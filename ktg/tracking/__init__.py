@@ -4,10 +4,11 @@ The rest of ktg sees `Tracker`; only the modules of this package import mlflow, 
 """
 
 from ktg.tracking.attaching import attach
-from ktg.tracking.background import MlflowTracker, deliver, recover
+from ktg.tracking.background import MlflowTracker
 from ktg.tracking.memory import MemoryRun, MemoryTracker
 from ktg.tracking.protocol import RunState, Tracker, ending
 from ktg.tracking.reading import Experiment, RunRecord, find_experiment
+from ktg.tracking.recovering import deliver, recover
 from ktg.tracking.stopping import request_stop, stop_asked
 from ktg.tracking.store import DEFAULT_URI, check_uri, redact
 from ktg.tracking.ui import serve_ui, ui_command

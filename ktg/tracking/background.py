@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ktg.errors import UserError
 from ktg.spec.graph import Scalar
 from ktg.tracking.protocol import NOTHING, RunState
-from ktg.tracking.records import Artifact, End, Log, Record, Start, load, save
-from ktg.tracking.spool import Spool, new_file, orphaned
+from ktg.tracking.records import Artifact, End, Log, Record, Start, save
+from ktg.tracking.spool import Spool, new_file, undelivered_folder
 from ktg.tracking.store import DEFAULT_URI, check_uri, load_mlflow, redact, why
 from ktg.tracking.writer import Writer
 
 _logger = logging.getLogger(__name__)
 _RECORDS_PER_BATCH = 1000
+_RECORDS_ON_DISK = 10_000
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 60.0
 
 
@@ -30,8 +30,8 @@ class MlflowTracker:
     """A `Tracker` on an MLflow store. Use it as a context manager, or call `close`.
 
     While the store is away, slow, locked or full, records wait in memory and are tried again at growing intervals;
-    `warn` hears of it once. What `close` cannot deliver is written to a file in `undelivered_folder`, for `deliver`;
-    what a killed process had not delivered is in a file there too, for `recover`.
+    `warn` hears of it once. What `close` cannot deliver, and what a process that is killed had not delivered, is in a
+    file in `folder` (default: `undelivered_folder`): `find_experiment` sends it when the store is next read.
     Raises UserError at once for a URI that cannot be one; whether the store answers shows only in the thread.
     """
 
@@ -41,12 +41,13 @@ class MlflowTracker:
         uri: str = DEFAULT_URI,
         *,
         warn: Callable[[str], None] = _logger.warning,
-        undelivered_folder: Path | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._writer = Writer(experiment, check_uri(uri))
+        self._store = redact(self._writer.uri)
         self._warn = warn
-        self._folder = undelivered_folder or Path.cwd()
-        self._spool = Spool(self._folder, experiment)
+        self._folder = folder or undelivered_folder()
+        self._spool = Spool(self._folder, experiment, self._store)
         self._running: dict[str, None] = {}
         self._refused: list[Record] = []
         self._warned: set[str] = set()
@@ -169,9 +170,19 @@ class MlflowTracker:
                 self._queue.popleft()
             self._refused += [record for record, _ in refused]
             self._settled += len(batch)
-            if not self._queue and not self._refused:
-                self._spool.clear()
+            self._tidy()
             self._changed.notify_all()
+
+    def _tidy(self) -> None:
+        """Take from the disk what is in the store, when that costs little: nothing is left, or most has gone."""
+        left = [*self._refused, *self._queue]
+        if not left:
+            self._spool.clear()
+        elif self._spool.records > max(_RECORDS_ON_DISK, 2 * len(left)):
+            old, self._spool = self._spool, Spool(self._folder, self._writer.experiment, self._store)
+            for record in left:
+                self._spool.add(record)
+            old.remove()
 
     def _pause(self, delay_s: float) -> bool:
         """Wait before the next attempt, less when someone waits for it; return whether there shall be one."""
@@ -184,7 +195,7 @@ class MlflowTracker:
             return time.monotonic() < self._deadline
 
     def _reason(self, error: Exception) -> str:
-        return f"MLflow at {redact(self._writer.uri)} does not take records ({why(error, self._writer.uri)})"
+        return f"MLflow at {self._store} does not take records ({why(error, self._writer.uri)})"
 
     def _warn_once(self, about: str, message: str) -> None:
         if about not in self._warned:
@@ -194,38 +205,17 @@ class MlflowTracker:
     def _keep(self, records: list[Record]) -> Path | None:
         """Write records to a file; where the folder cannot be written (a full disk), to the temporary one."""
         for path in map(new_file, (self._folder, Path(tempfile.gettempdir()))):
-            with contextlib.suppress(OSError):
-                save(path, self._writer.experiment, records)
-                self._warn(f"{len(records)} records could not be delivered to MLflow; they are in {path}")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save(path, self._writer.experiment, self._store, records)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            else:
+                self._warn(
+                    f"{len(records)} records could not be delivered to MLflow; they are in {path}, "
+                    f"and the next `ktg search`, `status`, `report` or `export` on this store sends them"
+                )
                 return path
         self._warn(f"{len(records)} records could not be delivered to MLflow nor written to {self._folder}: lost")
         return None
-
-
-def deliver(path: Path, uri: str = DEFAULT_URI) -> int:
-    """Send the records in a file that `MlflowTracker.close` left; return how many the store took.
-
-    Sending a file twice does no harm. Raises UserError when the file or the store cannot be used.
-    """
-    experiment, records = load(path)
-    writer = Writer(experiment, check_uri(uri), look_before_create=True)
-    try:
-        refused = writer.write(records)
-    except Exception as error:
-        raise UserError(f"MLflow at {redact(uri)} does not take records: {why(error, uri)}") from error
-    for record, reason in refused[:1]:
-        _logger.warning("MLflow refused %s of run %s: %s", type(record).__name__, record.run, why(reason, uri))
-    return len(records) - len(refused)
-
-
-def recover(experiment: str, uri: str = DEFAULT_URI, folder: Path | None = None) -> int:
-    """Send what dead processes have left in `folder` (the working folder by default) for an experiment.
-
-    Returns how many records the store took; the files are deleted. Raises UserError when the store cannot be used.
-    """
-    taken = 0
-    with orphaned(folder or Path.cwd(), experiment) as files:
-        for path in files:
-            taken += deliver(path, uri)
-            path.unlink()
-    return taken

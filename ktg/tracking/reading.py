@@ -4,13 +4,14 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ktg.errors import UserError, did_you_mean
+from ktg.tracking.recovering import recover
 from ktg.tracking.store import DEFAULT_URI, check_uri, open_client, redact, sqlite_file, why
 from ktg.tracking.writer import PARENT_TAG, RUN_TAG
 
@@ -122,11 +123,13 @@ class Experiment:
 
 
 def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
-    """Return the experiment of that name. Never creates one, nor a store.
+    """Return the experiment of that name. Never creates one, nor a store, but sends first what was left for the store.
 
     Raises UserError when there is no such store or experiment, with the nearest name that exists.
     """
     uri = check_uri(uri)
+    with suppress(UserError):  # a store that cannot be written may still be read
+        recover(uri)
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
         raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")

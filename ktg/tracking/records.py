@@ -65,16 +65,16 @@ class End(Record):
 _KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (Start, Log, Artifact, End)}
 
 
-def save(path: Path, experiment: str, records: Iterable[Record]) -> None:
-    """Write records as JSON lines; the first line names the experiment."""
+def save(path: Path, experiment: str, store: str, records: Iterable[Record]) -> None:
+    """Write records as JSON lines; the first line names the experiment and the store, without a password."""
     with path.open("w", encoding="utf-8") as file:
-        file.write(head_line(experiment))
+        file.write(head_line(experiment, store))
         file.writelines(map(line_of, records))
 
 
-def head_line(experiment: str) -> str:
+def head_line(experiment: str, store: str) -> str:
     """Return the first line of a file of records, in ASCII."""
-    return json.dumps({"experiment": experiment}) + "\n"
+    return json.dumps({"experiment": experiment, "store": store}) + "\n"
 
 
 def line_of(record: Record) -> str:

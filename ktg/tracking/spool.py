@@ -1,13 +1,16 @@
 """Records on the disk before they are in the store, so that a process that is killed loses none of them."""
 
+import contextlib
 import fcntl
 import json
+import os
+import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from ktg.places import cache_folder
 from ktg.tracking.records import Record, head_line, line_of
 
 PREFIX, SUFFIX = "mlflow-undelivered-", ".jsonl"
@@ -16,22 +19,24 @@ PREFIX, SUFFIX = "mlflow-undelivered-", ".jsonl"
 class Spool:
     """A file of the records that are on their way. Its process holds a lock on it, which ends with the process.
 
-    A disk that takes no more is no reason to stop: records then are in memory only, as `working` says.
+    store: where they are to go. A disk that takes no more is no reason to stop: records then are in memory only, as
+    `working` says.
     """
 
-    def __init__(self, folder: Path, experiment: str) -> None:
+    def __init__(self, folder: Path, experiment: str, store: str) -> None:
         self.path = new_file(folder)
         self.working = True
-        self._head = head_line(experiment)
-        self._file: IO[str] | None = None
+        self.records = 0
+        self._head = head_line(experiment, store)
+        self._file: IO[bytes] | None = None
 
     def add(self, record: Record) -> None:
         """Write a record; it survives the death of this process."""
         if self.working:
             try:
                 file = self._file or self._open()
-                file.write(line_of(record))
-                file.flush()
+                _write(file, line_of(record))
+                self.records += 1
             except OSError:
                 self.working = False
 
@@ -41,6 +46,7 @@ class Spool:
             try:
                 self._file.seek(len(self._head))
                 self._file.truncate()
+                self.records = 0
             except OSError:
                 self.working = False
 
@@ -51,12 +57,25 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def _open(self) -> IO[str]:
-        # Only ASCII is written, so that places in the file are counts of characters.
-        self._file = self.path.open("w", encoding="ascii")
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._file.write(self._head)
+    def _open(self) -> IO[bytes]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Without a buffer, or what a full disk did not take would be written once more when the file is closed.
+        self._file = self.path.open("wb", buffering=0)
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # another process may just be looking whose it is
+        _write(self._file, self._head)
         return self._file
+
+
+def _write(file: IO[bytes], line: str) -> None:
+    """Write a whole line: a disk that fills up in the middle takes a part of it and says so only when asked again."""
+    data = line.encode("ascii")
+    while data:
+        data = data[file.write(data) :]
+
+
+def undelivered_folder() -> Path:
+    """Return the folder of files of records. It need not exist yet."""
+    return cache_folder() / "undelivered"
 
 
 def new_file(folder: Path) -> Path:
@@ -64,26 +83,32 @@ def new_file(folder: Path) -> Path:
     return folder / f"{PREFIX}{uuid.uuid4().hex[:8]}{SUFFIX}"
 
 
-@contextmanager
-def orphaned(folder: Path, experiment: str) -> Iterator[list[Path]]:
-    """Yield the files of records of an experiment that no living process owns, the oldest first.
+@contextlib.contextmanager
+def orphaned(folder: Path, store: str) -> Iterator[list[Path]]:
+    """Yield the files of records for a store that no living process owns, the oldest first.
 
-    They are locked meanwhile, so that two processes do not both deliver them.
+    Looks in `folder` and where files go that found no room there. They are locked meanwhile, so that two processes do
+    not both deliver them. What others have put there is left alone: a record may name a file to be sent.
     """
     held: dict[Path, IO[str]] = {}
+    found = [path for place in (folder, Path(tempfile.gettempdir())) for path in place.glob(f"{PREFIX}*{SUFFIX}")]
     try:
-        for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}"), key=lambda path: path.stat().st_mtime):
-            file: IO[str] = path.open("r+", encoding="utf-8")
-            try:
+        for path in sorted(found, key=_changed):
+            with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
+                file: IO[str] = stack.enter_context(path.open("r+", encoding="utf-8"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                mine = json.loads(file.readline() or "{}").get("experiment") == experiment
-            except (OSError, ValueError):
-                mine = False
-            if mine:
-                held[path] = file
-            else:
-                file.close()
+                mine = path.stat().st_uid == os.getuid()  # and still there
+                if mine and json.loads(file.readline() or "{}").get("store") == store:
+                    held[path] = file
+                    stack.pop_all()
         yield list(held)
     finally:
-        for file in held.values():
-            file.close()
+        for owned in held.values():
+            owned.close()
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # delivered by another process in the meantime
+        return 0.0

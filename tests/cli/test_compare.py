@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from command import ktg
-from records import written
+from records import going_on
 from webpage import look_up, read
 
 
@@ -14,14 +14,14 @@ def two(searched, tmp_path_factory):
     """A folder with a store of two searches."""
     folder = tmp_path_factory.mktemp("two")
     shutil.copy(searched.folder / "mlflow.db", folder)
-    written(f"sqlite:///{folder}/mlflow.db", "fewer <b>", ("finished", [0.1, 0.2, 0.5]), end="running")
-    return folder
+    with going_on(f"sqlite:///{folder}/mlflow.db", "fewer <b>", ("finished", [0.1, 0.2, 0.5])):
+        yield folder
 
 
 def test_two_searches_side_by_side(two):
     done = ktg("compare", "a search", "fewer <b>", "-o", "compare.html", folder=two)
     assert (done.code, done.err) == (0, "")
-    assert "fewer <b> (unfinished)" in done.out
+    assert "(unfinished)" in done.out
     assert "They did not choose by the same images: accuracies cannot be compared." in done.out
     assert "search.trials" in done.out
     assert done.out.endswith("written to compare.html\n")
@@ -38,7 +38,7 @@ def test_two_searches_side_by_side(two):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("a search",), "at least two are needed to compare; `ktg report` shows one"),
+        (("a search",), "compare: at least two experiments are needed; `ktg report` shows one"),
         (("a search", "a search"), "'a search' is given twice"),
         (("a search", "fewr <b>"), "Did you mean 'fewer <b>'?"),
     ],

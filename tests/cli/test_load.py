@@ -43,6 +43,18 @@ MISTAKES = {
         "allowed: through, cutoff, linear, correct, inverse",
         "Did you mean 'linear'?",
     ),
+    "unknown loss": (
+        "n1 -> n0: {",
+        "n1 -> n0: {loss: kll, ",
+        "edges.n1.n0.loss: 'kll' is not a value",
+        "Did you mean 'kl'?",
+    ),
+    "distances that are not there": (
+        "n1 -> n0: {",
+        "n1 -> n0: {loss: emd, distance: words.txt, ",
+        "edges.n1.n0.distance: there is no file",
+        "or features",
+    ),
     "unknown key": ("epochs: 4", "epohs: 4", "train.epohs: unknown key", "Did you mean 'epochs'?"),
     "unknown key of a node": (N0, "n0: {modle: resnet8}", "nodes.n0.modle: unknown key", "Did you mean 'model'?"),
     "unknown key of an edge": ("any: {}", "any: {gates: linear}", "edges.label -> any.gates", "Did you mean 'gate'?"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from command import ktg
-from records import PLAIN, written
+from records import PLAIN, going_on, written
 from webpage import look_up, read
 
 from ktg.tracking import find_experiment
@@ -92,13 +92,13 @@ def test_a_store_that_takes_nothing_costs_a_warning(searched, tmp_path, monkeypa
 
 
 def test_a_search_that_runs_is_reported_as_far_as_it_is(uri, tmp_path):
-    written(uri, "waiting", ("running", [0.5]), end="running")
-    early = ktg("report", "waiting", "--tracking-uri", uri, folder=tmp_path)
+    with going_on(uri, "waiting", ("running", [0.5])):
+        early = ktg("report", "waiting", "--tracking-uri", uri, folder=tmp_path)
     assert (early.code, early.out) == (2, "")
     assert early.err == "ktg: experiment 'waiting' has no finished trial; its search is still running: wait for one\n"
     assert not list(tmp_path.iterdir())
-    written(uri, "going on", ("finished", [0.1, 0.2, 0.5]), ("running", [0.5]), end="running")
-    done = ktg("report", "going on", "--tracking-uri", uri, "-o", "p.html", "--no-retrain", folder=tmp_path)
+    with going_on(uri, "going on", ("finished", [0.1, 0.2, 0.5]), ("running", [0.5])):
+        done = ktg("report", "going on", "--tracking-uri", uri, "-o", "p.html", "--no-retrain", folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     text = read((tmp_path / "p.html").read_text(encoding="utf-8")).text
     assert "This search is unfinished: it is still running, or was killed." in text

@@ -1,9 +1,11 @@
 """Figures come back as they went in, and the first bad one is found."""
 
+import dataclasses
 import math
 
 import torch
 
+from ktg.engine.evaluate import Score
 from ktg.engine.meter import EdgeFigures, Epoch, Meter, NodeFigures, first_bad
 
 
@@ -28,6 +30,7 @@ def test_metrics_are_flat_dotted_and_leave_out_what_there_is_not():
         seconds=2.0,
         images_per_s=100.0,
         peak_memory_bytes=2**20,
+        ensemble=Score(0.7, 0.8),
     )
     metrics = epoch.metrics()
     assert metrics["val_accuracy"] == metrics["nodes.n0.val_accuracy"] == 0.6
@@ -35,3 +38,7 @@ def test_metrics_are_flat_dotted_and_leave_out_what_there_is_not():
     assert metrics["peak_memory_mib"] == 1.0
     assert "nodes.n1.lr" not in metrics
     assert "nodes.n1.val_loss" not in metrics
+    assert (metrics["ensemble.val_accuracy"], metrics["ensemble.val_loss"]) == (0.7, 0.8)
+    together = dataclasses.replace(epoch, by_ensemble=True)
+    assert together.val_accuracy == 0.7
+    assert together.metrics() == metrics | {"val_accuracy": 0.7, "val_loss": 0.8}

@@ -183,6 +183,19 @@ def test_no_host_synchronisation_inside_a_step(tiny, dataset, settings):
     assert counter.seen == []
 
 
+@pytest.mark.parametrize("loss", ["dkd", "emd", "attention", "feature"])
+def test_no_loss_and_no_learned_weight_synchronises_either(tiny, dataset, loss):
+    edges = {"label -> any": {"weight": "learned"}, "n1 -> n0": {"loss": loss, "weight": "learned", "gate": "correct"}}
+    training = Training(make(tiny, edges=edges), dataset, device="cpu")
+    for learner in training.learners.values():
+        learner.begin_epoch(0)
+    images, labels = torch.rand(32, 3, 8, 8), torch.arange(32) % 4
+    training.step(images, labels, progress=0.5, where=0.5)
+    with Synchronisations() as counter:
+        training.step(images, labels, progress=0.5, where=0.5)
+    assert counter.seen == []
+
+
 def test_a_teacher_is_trained_once_kept_still_and_shared(tiny, dataset, tmp_path):
     edges = {"label -> n0": {}, "n1 -> n0": {}}
     training = Training(make(tiny, edges=edges, epochs=4), dataset, device="cpu", cache=tmp_path)
@@ -281,3 +294,32 @@ def test_options_of_training_learn_too(tiny, dataset, settings):
         settings = {**settings, "epochs": 1}
     _, epochs = trained(make(tiny, nodes=1, edges={"label -> n0": {}}, **settings), dataset)
     assert epochs[-1].edges["label", "n0"].loss < math.log(4) * 1.3
+
+
+def test_an_ensemble_is_scored_by_the_mean_whichever_node_comes_first(tiny: Path, dataset: Dataset):
+    nodes = {"a": {"model": "resnet14"}, "b": {"model": "resnet8"}}
+    graph = dataclasses.replace(make(tiny, nodes, epochs=2), ensemble=True)
+    training, epochs = trained(graph, dataset)
+    probabilities = [evaluate_probabilities(network, training, dataset) for network in training.networks.values()]
+    mean = (probabilities[0] + probabilities[1]) / 2
+    labels = torch.from_numpy(dataset.val.labels)
+    torch.testing.assert_close(training.predict(dataset.val), mean)
+    assert epochs[-1].val_accuracy == (mean.argmax(1) == labels).double().mean().item()
+    assert epochs[-1].metrics()["val_loss"] == pytest.approx(-mean.log()[range(len(labels)), labels].mean().item())
+    assert training.test(dataset.val).accuracy == epochs[-1].val_accuracy
+    assert epochs[-1].metrics()["nodes.a.val_accuracy"] == epochs[-1].nodes[epochs[-1].target].val_accuracy
+    turned = dataclasses.replace(graph, nodes=dict(reversed(graph.nodes.items())))
+    again, others = trained(turned, dataset)
+    assert [epoch.val_accuracy for epoch in others] == [epoch.val_accuracy for epoch in epochs]
+    assert {epoch.target for epoch in epochs} == {"a"}
+    assert {epoch.target for epoch in others} == {"b"}
+    assert len(again.target.state_dict()) < len(training.target.state_dict())
+    _, figures = trained(dataclasses.replace(graph, ensemble=False), dataset)
+    assert figures[-1].ensemble is not None
+    assert figures[-1].val_accuracy == figures[-1].nodes["a"].val_accuracy
+
+
+def evaluate_probabilities(network: torch.nn.Module, training: Training, dataset: Dataset) -> torch.Tensor:
+    images = torch.from_numpy(dataset.val.read(range(len(dataset.val)))).permute(0, 3, 1, 2) / 255
+    with torch.inference_mode():
+        return network.eval()(images).softmax(1)

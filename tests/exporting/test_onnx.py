@@ -71,3 +71,12 @@ def test_what_is_no_model_of_ktg(everything, tmp_path):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match="is not a model of ktg"):
         load(path)
+
+
+def test_an_ensemble_is_one_graph(ensemble, photos, tmp_path):
+    assert module.write_onnx(tmp_path / "model.onnx", *read_model(ensemble.file)) <= tolerances.TOLERANCE
+    files = sorted(path for path in (photos / "val").rglob("*") if path.is_file())
+    plain, other = load(ensemble.file, "cpu"), load(tmp_path / "model.onnx")
+    for one, two in zip(plain.predict(files), other.predict(files), strict=True):
+        np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-5)
+    assert other.about == plain.about

@@ -6,6 +6,7 @@ import stat
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -166,3 +167,38 @@ def test_plain_weights_say_how_to_get_a_model(tmp_path):
         read_model(tmp_path / "plain.safetensors")
     with pytest.raises(WeightsError, match="there is no such model file"):
         read_model(tmp_path / "absent.safetensors")
+
+
+def test_an_ensemble_is_one_file_with_all_its_networks(ensemble, trained, photos):
+    network, about = read_model(ensemble.file)
+    assert list(about.members) == ["n0", "n1"]
+    assert (about.members["n0"].size, about.members["n1"].size, about.input.side) == (12, 16, 16)
+    files = sorted(path for path in photos.rglob("*") if path.is_file())
+    together = load(ensemble.file, "cpu").predict(files)
+    apart = [load(file, "cpu").predict(files) for file in (trained.file, trained.file.with_stem("model-n1"))]
+    for all_of_them, one, other in zip(together, *apart, strict=True):
+        mean = (one.probabilities + other.probabilities) / 2
+        np.testing.assert_allclose(all_of_them.probabilities, mean, rtol=1e-5)
+    assert not network.training
+
+
+def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
+    state = safetensors.torch.load_file(ensemble.file)
+    with safe_open(ensemble.file, framework="pt") as file:
+        text = file.metadata()[KEY]
+    path = tmp_path / "altered.safetensors"
+    for change, message in (
+        (state | {"n2.conv1.weight": torch.ones(1)}, r"has n2\.conv1\.weight, which belongs to none of its networks"),
+        ({name: tensor for name, tensor in state.items() if name.startswith("n0.")}, "these weights belong to another network"),
+    ):
+        safetensors.torch.save_file(change, path, metadata={KEY: text})
+        with pytest.raises(WeightsError, match=message):
+            read_model(path)
+    plain = json.loads(text)
+    for members, message in (
+        ({"n7": plain["input"]}, "the graph has no node 'n7'"),
+        ({"n0": plain["input"] | {"side": 20}}, r"members\.n0: does not take the images that `input` describes"),
+    ):
+        safetensors.torch.save_file(state, path, metadata={KEY: json.dumps(plain | {"members": members})})
+        with pytest.raises(WeightsError, match=message):
+            read_model(path)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from ktg.data.places import cache_folder
 from ktg.errors import SpecError
+from ktg.places import cache_folder
 from ktg.pretraining.build import build, graphs_of
 from ktg.pretraining.groups import simple_split
 from ktg.pretraining.pretrain import identify

@@ -7,9 +7,9 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from ktg.data.places import cache_folder
 from ktg.engine import Training
 from ktg.errors import SpecError, UserError, WeightsError
+from ktg.places import cache_folder
 from ktg.pretraining.pretrain import BusyError, identify, pretrain
 from ktg.sources.opening import open_data, open_test
 from ktg.spec import Graph, parse

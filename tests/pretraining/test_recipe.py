@@ -38,8 +38,11 @@ def test_the_presets_are_the_vocabulary():
     assert set(PRESETS) == set(NAMES)
 
 
-def test_tiny_pictures_are_as_large_as_the_network_likes():
+def test_pictures_are_as_large_as_the_network_likes():
     assert [recipe(FRACTALS, model, "tiny").data.size for model in ("resnet20", "mobilenetv2_035")] == [32, 64]
+    photos = Data(path="photos")
+    assert [recipe(photos, model).data.size for model in ("resnet20", "mobilenetv2_035")] == [32, 224]
+    assert recipe(Data(path="photos", size=50), "resnet20").data.size == 50
 
 
 def test_options_take_the_place_of_fields():

@@ -12,6 +12,12 @@ from ktg.tracking import find_experiment
 
 
 @pytest.fixture(scope="session")
+def uri(tmp_path_factory) -> str:
+    """A store for what tests write; making one takes seconds, so they share it and name their experiments apart."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture(scope="session")
 def record(searched) -> SearchRecord:
     return read_search(find_experiment("a search", searched.uri))
 

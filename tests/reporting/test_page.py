@@ -85,6 +85,41 @@ def test_a_running_search_is_called_unfinished(record, reported):
     assert "This search is unfinished" in read(report_page(running, record.space.holes)).text
 
 
+def test_the_ensemble_stands_beside_the_target(record, reported):
+    end = reported["best"]["at_end"]
+    row = {"val_accuracy": 0.625, "val_interval": None, "val_loss": 0.5}
+    nodes = [row | {"node": name, "model": "resnet8"} for name in ("n0", "n1")]
+
+    def text(**found):
+        best = reported["best"] | {"at_end": end | {"nodes": nodes, **found}}
+        return read(report_page(reported | {"best": best}, record.space.holes)).text
+
+    alone = text(ensemble=row, ensemble_counts=False)
+    assert "ensemble all of them 62.50 %" in alone
+    assert "n0 target resnet8" in alone
+    assert "this search scored the target alone" in alone
+    together = text(ensemble=row, ensemble_counts=True)
+    assert "ensemble target all of them" in together
+    assert "which is what this search scored" in together
+    assert "an older version made this search" in text(ensemble=None)
+
+
+def test_a_search_without_baselines_says_so(record, reported):
+    search = reported["search"]["settings"] | {"baselines": False}
+    without = reported | {"comparison": reported["comparison"][:1]}
+    without |= {"search": reported["search"] | {"settings": search}}
+    text = read(report_page(without, record.space.holes)).text
+    assert "there is nothing to hold its best against" in text
+    assert "training alone" not in text
+
+
+def test_where_nothing_was_stopped_nothing_is_said_of_it(record, reported):
+    saved = reported["cost"]["saved"] | {"stopping": {"trials": 0, "epochs": 0, "device_s": 0.0}}
+    text = read(report_page(reported | {"cost": reported["cost"] | {"saved": saved}}, record.space.holes)).text
+    assert "stopped early more often" not in text
+    assert "of the stopped" not in text
+
+
 def test_without_mistakes_the_page_says_why(record, reported):
     without = reported | {"mistakes": {"why": "It took long & was left out."}}
     assert "It took long & was left out." in read(report_page(without, record.space.holes)).text

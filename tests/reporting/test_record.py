@@ -3,43 +3,17 @@
 import json
 
 import pytest
+from records import PLAIN, going_on, written
 
 from ktg.errors import UserError
 from ktg.files import loads
 from ktg.reporting.record import read_search
 from ktg.tracking import MlflowTracker, find_experiment
 
-SPACE = """\
-data: {name: digits}
-train: {epochs: 3}
-nodes: {n0: {model: resnet8}, n1: {model: resnet8}}
-edges:
-  label -> n0: {loss: ce}
-  n1 -> n0: {loss: kl, gate: {choice: [through, cutoff]}}
-"""
 
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory):
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-
-
-def written(uri, experiment, *trials, space=SPACE, end="finished", kind="trial"):
-    """Write a search as the journal does, with trials (state, validation accuracies)."""
-    with MlflowTracker(experiment, uri) as tracker:
-        run = tracker.start("made", tags={"kind": "search", "version.ktg-automl": "0.0.1"})
-        tracker.artifact(run, "space.yaml", space)
-        for number, (state, accuracies) in enumerate(trials, 1):
-            params = {"edges.n1.n0.gate": "cutoff"}
-            trial = tracker.start(f"trial-{number:04d}", parent=run, params=params, tags={"kind": kind})
-            for epoch, accuracy in enumerate(accuracies, 1):
-                tracker.log(trial, {"val_accuracy": accuracy, "val_loss": 1 - accuracy, "epoch_s": 2.0}, epoch)
-            if state != "running":
-                tracker.end(trial, state)
-        assert tracker.flush()
-        if end == "running":
-            return read_search(find_experiment(experiment, uri))
-        tracker.end(run, end)
+def made(uri, experiment, *trials, **how):
+    """Write a search and read it back."""
+    written(uri, experiment, *trials, **how)
     return read_search(find_experiment(experiment, uri))
 
 
@@ -60,29 +34,27 @@ def test_a_real_search_comes_back_as_it_was_told(record, searched):
 
 
 def test_trials_of_an_older_version_have_the_time_of_their_epochs(uri):
-    record = written(uri, "older", ("finished", [0.1, 0.5, 0.7]), ("stopped", [0.2]))
-    assert [(trial.train_s, trial.epoch, trial.epochs) for trial in record.trials] == [(6.0, 3, 3), (2.0, 1, 3)]
+    record = made(uri, "older", ("finished", [0.1, 0.5, 0.7]), ("stopped", [0.2]))
+    found = {trial.name: (trial.train_s, trial.epoch, trial.epochs) for trial in record.trials}
+    assert found == {"trial-0001": (6.0, 3, 3), "trial-0002": (2.0, 1, 3)}
     assert record.best.name == "trial-0001"
     assert record.best.values == {"edges.n1.n0.gate": "cutoff"}
 
 
 def test_a_search_that_still_runs_can_be_read_once_a_trial_is_done(uri):
-    record = written(uri, "running", ("finished", [0.1, 0.2, 0.3]), ("running", [0.9]), end="running")
+    with going_on(uri, "running", ("finished", [0.1, 0.2, 0.3]), ("running", [0.9])):
+        record = read_search(find_experiment("running", uri))
     assert record.run.state == "running"
-    assert [trial.state for trial in record.trials] == ["finished", "running"]
+    assert {trial.name: trial.state for trial in record.trials} == {"trial-0001": "finished", "trial-0002": "running"}
     assert record.best.name == "trial-0001"
 
 
-@pytest.mark.parametrize(
-    ("name", "kwargs", "said"),
-    [
-        ("waiting", {"end": "running"}, "experiment 'waiting' has no finished trial; its search is still running"),
-        ("hopeless", {}, "experiment 'hopeless' has no finished trial; search again"),
-    ],
-)
-def test_without_a_finished_trial_there_is_nothing_to_report(uri, name, kwargs, said):
-    with pytest.raises(UserError, match=said):
-        written(uri, name, ("stopped", [0.1]), **kwargs)
+def test_without_a_finished_trial_there_is_nothing_to_report(uri):
+    said = "experiment 'hopeless' has no finished trial; "
+    with going_on(uri, "hopeless", ("stopped", [0.1])), pytest.raises(UserError, match=f"{said}its search is still"):
+        read_search(find_experiment("hopeless", uri))
+    with pytest.raises(UserError, match=f"{said}search again"):
+        read_search(find_experiment("hopeless", uri))
 
 
 def test_an_experiment_without_a_search(uri):
@@ -95,20 +67,20 @@ def test_an_experiment_without_a_search(uri):
 @pytest.mark.parametrize(
     ("name", "kwargs", "why"),
     [
-        ("strange", {"space": SPACE.replace("gate", "valve")}, "valve"),
+        ("strange", {"space": PLAIN.replace("gate", "valve")}, "valve"),
         ("unmarked", {"kind": "run"}, "its trials are not marked as such"),
     ],
 )
 def test_another_version_s_search_is_one_sentence(uri, name, kwargs, why):
     with pytest.raises(UserError, match=rf"search 'made' was made by ktg 0\.0\.1 and cannot be read by .*{why}"):
-        written(uri, name, ("finished", [0.1, 0.2, 0.3]), **kwargs)
+        made(uri, name, ("finished", [0.1, 0.2, 0.3]), **kwargs)
 
 
 def test_the_last_search_with_a_finished_trial_is_reported(uri):
-    written(uri, "twice", ("finished", [0.1, 0.2, 0.3]))
+    made(uri, "twice", ("finished", [0.1, 0.2, 0.3]))
     with pytest.raises(UserError):
-        written(uri, "twice other", ("failed", []))
-    record = written(uri, "twice", ("finished", [0.1, 0.2, 0.25]))
+        made(uri, "twice other", ("failed", []))
+    record = made(uri, "twice", ("finished", [0.1, 0.2, 0.25]))
     assert record.best.accuracy == 0.25
 
 

@@ -181,15 +181,43 @@ def test_a_failure_keeps_its_reason(proposals):
     assert (proposals.entries["a"].state, proposals.entries["a"].reason) == ("failed", "out of memory")
 
 
-@pytest.mark.parametrize(("trace", "reason"), [("Traceback\nActorDiedError: gone\n", "gone"), (None, "killed")])
-def test_a_worker_that_dies_takes_only_its_trial_with_it(proposals, trace, reason):
+KILLED = "Failure # 1 (occurred at noon)\nThe actor died unexpectedly.\n The node has died. Node Id: 1\nFailure # 2\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (None, "the worker died: it was killed, or crashed"),
+        (
+            KILLED + "The actor died unexpectedly before finishing this task.",
+            "the worker died: it was killed, or crashed",
+        ),
+        (KILLED + "The actor died because its node has died. Node Id: 1", "the worker died: its machine was lost"),
+        (
+            KILLED + "killed due to the node running low on memory.\n More",
+            "the worker died: its machine was out of memory",
+        ),
+        (KILLED + "Traceback\n  ...\nktg.errors.TrainingError: the GPU failed: CUDA\n", "the GPU failed: CUDA"),
+    ],
+)
+def test_a_worker_that_dies_takes_only_its_trial_with_it_and_only_when_it_dies_too_often(
+    proposals, tmp_path, written, reason
+):
     proposals.suggest("a")
-    proposals.on_trial_complete("a", error=True)
-    Deaths(proposals).on_trial_error(1, [], SimpleNamespace(trial_id="a", get_pickled_error=lambda: trace))
+    told = []
+    deaths = Deaths(proposals, told.append)
+    if written:
+        (tmp_path / "error.txt").write_text(written)
+    trial = SimpleNamespace(trial_id="a", error_file=str(tmp_path / "error.txt") if written else None)
+    deaths.on_trial_recover(1, [], trial)
     entry = proposals.entries["a"]
+    assert entry.state == "running"
+    assert told[0].startswith(f"trial-0001: {reason}")
+    assert told[0].endswith("; it goes on in another worker")
+    proposals.on_trial_complete("a", error=True)
+    deaths.on_trial_error(1, [], trial)
     assert entry.state == "failed"
-    assert entry.reason.startswith("the worker died: ")
-    assert reason in entry.reason
+    assert entry.reason.startswith(reason)
     assert proposals.observer.seen[-1] == ("failed", 1)
 
 

@@ -6,11 +6,13 @@ import re
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ktg.data.batches import _RESIDENT
-from ktg.engine import train
+from ktg.engine import Training, train
+from ktg.errors import TrainingError
 from ktg.models import source
 from ktg.models.architecture import create
 from ktg.models.kept import KEPT
@@ -49,6 +51,12 @@ def run(worker: Worker) -> list[dict]:
     while not results[-1]["done"]:
         results.append(worker.step())
     return results
+
+
+def reset(worker: Worker, new_config: dict) -> None:
+    """Reset as Ray does."""
+    worker.config = new_config
+    assert worker.reset_config(new_config)
 
 
 def figures(results: list[dict]) -> list[dict[str, float]]:
@@ -104,7 +112,7 @@ def test_what_goes_wrong_ends_the_trial_with_a_reason_and_not_the_worker(tiny, s
     result = run(worker)[-1]
     assert (result["val_accuracy"], result["done"]) == (0.0, True)
     assert re.search(reason, result["failed"])
-    worker.reset_config(config(make(tiny)))
+    reset(worker, config(make(tiny)))
     assert "failed" not in run(worker)[-1]
 
 
@@ -180,11 +188,17 @@ def test_a_trial_that_died_goes_on_where_it_left_its_state_and_a_new_one_does_no
     whole = figures(run(Worker(config(graph))))
     dead = Worker(config(graph, left, every_s=0))
     dead.step()
-    assert left.exists()
+    assert not left.exists()  # the driver may not have put down the epoch yet
+    dead.step()
     again = Worker(config(graph, left, every_s=0))
     assert figures(run(again)) == whole[1:]
-    again.reset_config(config(make(tiny)))
+    reset(again, config(make(tiny)))
     assert not left.exists()
+    reset(dead, config(graph, left, every_s=0))  # by a worker that has trained another graph before
+    dead.step()
+    dead.step()
+    reset(again, config(graph, left, every_s=0))
+    assert figures(run(again)) == whole[1:]
     left.write_bytes(b"half a file")
     assert figures(run(Worker(config(graph, left)))) == whole
 
@@ -193,3 +207,36 @@ def test_a_trial_that_fails_lets_go_of_its_memory_at_once(tiny):
     worker = Worker(config(make(tiny, lr=1e30)))
     assert "failed" in worker.step()
     assert worker.training is None
+
+
+def test_a_disk_that_takes_no_state_does_not_end_a_trial(tiny, tmp_path):
+    graph = make(tiny, epochs=3)
+    (tmp_path / "full").touch()
+    assert len(figures(run(Worker(config(graph, tmp_path / "full" / "key.pt", every_s=0))))) == 3
+
+
+def raising(monkeypatch, fault) -> None:
+    monkeypatch.setattr(Training, "__next__", lambda self: fault())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [lambda: torch.empty(2**50), lambda: np.empty(2**50), lambda: raise_(torch.OutOfMemoryError("CUDA out of memory"))],
+)
+def test_too_little_memory_names_the_batch_size_to_try(tiny, monkeypatch, fault):
+    worker = Worker(config(make(tiny)))
+    with monkeypatch.context() as patch:
+        raising(patch, fault)
+        assert worker.step()["failed"] == "out of memory at data.batch_size 16; try 8"
+    reset(worker, config(make(tiny)))
+    assert "failed" not in worker.step()
+
+
+def raise_(error: Exception) -> None:
+    raise error
+
+
+def test_an_error_of_the_gpu_ends_the_worker(tiny, monkeypatch):
+    raising(monkeypatch, lambda: raise_(torch.AcceleratorError("CUDA error: an illegal access\nMore")))
+    with pytest.raises(TrainingError, match=r"^the GPU failed: CUDA error: an illegal access$"):
+        Worker(config(make(tiny))).step()

@@ -9,9 +9,10 @@ from ktg.space.among import candidates
 HAS = {"big": ["zoo/a", "zoo/b"], "small": ["zoo/b", "zoo/c"], "lonely": []}
 
 
-def space(among, model="big", expand=lambda pattern, model: HAS[model]):
+def space(among, model="big", expand=lambda pattern, model: HAS[model], **sections):
     node = {"model": model, "source": {"affinity": {"among": among}}}
-    return parse_space({"data": {"name": "digits"}, "nodes": {"n0": node}, "edges": {"label -> n0": {}}}, None, expand)
+    raw = {"data": {"name": "digits"}, "nodes": {"n0": node}, "edges": {"label -> n0": {}}, **sections}
+    return parse_space(raw, None, expand)
 
 
 def test_a_pattern_stands_for_what_the_zoo_has_of_the_model():
@@ -22,6 +23,16 @@ def test_a_pattern_stands_for_what_the_zoo_has_of_the_model():
     assert found.default() == {"nodes.n0.source": "none"}
     again = found.bind({"nodes.n0.source": "zoo/b"})
     assert found.locate(again) == {"nodes.n0.source": "zoo/b"}
+
+
+def test_fractaldb_is_one_candidate_by_either_name():
+    def has(pattern, model):
+        return ["zoo/a", "zoo/fractaldb"]
+
+    assert space(["fractaldb", "zoo/*"], expand=has).holes["nodes.n0.source"].options == ("fractaldb", "zoo/a")
+    assert space(["zoo/*"], expand=has).holes["nodes.n0.source"].options == ("zoo/a", "zoo/fractaldb")
+    mine = space(["fractaldb", "zoo/*"], expand=has, sources={"fractaldb": {"path": "mine.pth"}})
+    assert mine.holes["nodes.n0.source"].options == ("fractaldb", "zoo/a", "zoo/fractaldb")
 
 
 def test_without_a_zoo_patterns_stay():

@@ -28,6 +28,24 @@ def test_every_expanded_edge_has_its_own_hole():
     assert (space.search.trials, space.search.sampler, space.name) == (7, "random", "a study")
 
 
+def test_losses_and_weights_may_be_searched_together():
+    edge = {
+        "loss": {"choice": ["kl", "dkd", "attention"]},
+        "weight": {"choice": ["learned", 0.5]},
+        "beta": {"log": [1, 16]},
+    }
+    space = parse_space(changed(edges={"label -> any": {}, "n1 -> n0": edge}))
+    paths = [f"edges.n1.n0.{field}" for field in ("loss", "weight", "beta")]
+    assert list(space.holes)[1:] == paths
+    graph = space.bind(space.default() | dict(zip(paths, ("attention", 0.5, 2.0), strict=True)))
+    assert (graph.edges["n1", "n0"].loss, graph.edges["n1", "n0"].weight) == ("attention", 0.5)
+    assert space.bind(space.locate(graph)) == graph
+    with pytest.raises(SpecError, match=r"edges\.n1\.n0\.loss\.choice\[2\]: 'atention' is not"):
+        parse_space(changed(edges={"label -> any": {}, "n1 -> n0": {"loss": {"choice": ["kl", "dkd", "atention"]}}}))
+    with pytest.raises(SpecError, match="target: a hole is not allowed here"):
+        parse_space(changed(target={"choice": ["first", "ensemble"]}))
+
+
 def test_holes_may_stand_for_whole_things_and_deep_inside():
     raw = changed(
         data={"choice": [{"name": "digits"}, {"name": "cifar100"}]},

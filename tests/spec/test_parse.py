@@ -57,8 +57,30 @@ def test_dump_loses_nothing(graph):
         ([], "expected a mapping"),
         (
             changed(edgs={}),
-            "edgs: unknown key; allowed here: version, data, train, sources, weights, nodes, edges, provenance.",
+            "edgs: unknown key; allowed here: version, data, train, target, sources, weights, nodes, edges, provenance",
         ),
+        (
+            changed(edges={"label -> n0": {"loss": "emd"}}),
+            "edges.label.n0.loss: 'emd' does not fit an edge from `label`; allowed: ce",
+        ),
+        (
+            changed(edges={"n1 -> n0": {"loss": "ce"}}),
+            "edges.n1.n0.loss: 'ce' does not fit an edge between nodes; allowed: kl, js, dkd, emd, attention, feature",
+        ),
+        (
+            changed(edges={"n1 -> n0": {"weight": "lerned"}}),
+            "edges.n1.n0.weight: 'lerned' is not a value of `weight`; allowed: a number, learned. Did you mean",
+        ),
+        (changed(edges={"n1 -> n0": {"weight": 0}}), "edges.n1.n0.weight: must be greater than 0, got 0"),
+        (
+            changed(
+                nodes={"n0": {"model": "resnet8", "frozen_epochs": 2, "frozen_views": 3}, "n1": {"model": "resnet8"}},
+                edges={"label -> any": {}, "n1 -> n0": {"loss": "attention"}},
+            ),
+            "nodes.n0.frozen_views: n1 -> n0 compares maps, and of fixed views only what the head is given is kept; "
+            "leave out one",
+        ),
+        (changed(target="n1"), "target: 'n1' is not a value of `target`; allowed: first, ensemble"),
         (changed(version=2), "version: 2 is not a format this ktg reads; allowed: 1"),
         ({"data": {}, "nodes": {}}, "edges: this section is missing"),
         (changed(nodes={}), "nodes: at least one node is needed; the first is the target"),

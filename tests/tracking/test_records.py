@@ -15,11 +15,11 @@ def test_a_file_gives_back_the_same_records(tmp_path):
         Artifact(run="a", name="model.bin", content=tmp_path / "model.bin"),
         End(run="a", state="failed", tags={"reason": "out of memory"}),
     ]
-    save(tmp_path / "left.jsonl", "my space", records)
+    save(tmp_path / "left.jsonl", "my space", "sqlite:////mlflow.db", records)
     assert load(tmp_path / "left.jsonl") == ("my space", records)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"experiment": "e"}\n{"record": "Nonsense"}', "\x00"])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"experiment": "e"}\n{"record": "Nonsense"}\n', "\x00"])
 def test_another_file_is_a_users_mistake(tmp_path, text):
     path = tmp_path / "x.jsonl"
     path.write_text(text)

@@ -2,16 +2,18 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 
 import pytest
 
-from ktg.tracking import MlflowTracker, find_experiment, recover
-from ktg.tracking.records import Log, load
+from ktg.tracking import MlflowTracker, background, find_experiment, recover
+from ktg.tracking.records import Artifact, Log, Start, head_line, load, save
 from ktg.tracking.spool import Spool, new_file, orphaned
 
+STORE = "sqlite:////mlflow.db"
 KILLED = """
 import sys, time
 from ktg.tracking import MlflowTracker
@@ -31,7 +33,7 @@ def record(step: int) -> Log:
 
 
 def test_what_was_added_is_there_for_another_process_and_what_was_cleared_is_not(tmp_path):
-    spool = Spool(tmp_path, "space — ö")
+    spool = Spool(tmp_path / "not there yet", "space — ö", STORE)
     assert not list(tmp_path.iterdir())
     first, second = record(1), record(2)
     spool.add(first)
@@ -45,58 +47,102 @@ def test_what_was_added_is_there_for_another_process_and_what_was_cleared_is_not
         file.write('{"record": "Log", "run": "a", "metr')  # its process was killed while it wrote
     assert load(spool.path) == ("space — ö", [second])
     spool.remove()
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.rglob("*.jsonl"))
 
 
 def test_a_disk_that_takes_nothing_stops_nothing(tmp_path):
-    spool = Spool(tmp_path / "nowhere", "space")
+    (tmp_path / "a file").touch()
+    spool = Spool(tmp_path / "a file", "space", STORE)
     spool.add(record(1))
     assert not spool.working
     spool.clear()
     spool.remove()
 
 
-def test_files_of_the_living_of_others_and_of_no_sense_are_left_alone(tmp_path):
-    living, dead = Spool(tmp_path, "space"), Spool(tmp_path, "space")
-    for spool in (living, dead, other := Spool(tmp_path, "other")):
+def test_files_of_the_living_of_other_stores_and_of_no_sense_are_left_alone(tmp_path):
+    living, dead = Spool(tmp_path, "space", STORE), Spool(tmp_path, "another space", STORE)
+    for spool in (living, dead, other := Spool(tmp_path, "space", "sqlite:////other.db")):
         spool.add(record(1))
     dead._file.close()
     other._file.close()
     new_file(tmp_path).write_text("no records")
-    with orphaned(tmp_path, "space") as files:
+    with orphaned(tmp_path, STORE) as files:
         assert files == [dead.path]
-        with orphaned(tmp_path, "space") as again:
+        with orphaned(tmp_path, STORE) as again:
             assert again == []
     living.remove()
 
 
-@pytest.mark.parametrize("store_is_there", [True, False])
-def test_a_process_killed_at_once_loses_no_record(tmp_path, monkeypatch, store_is_there):
-    monkeypatch.chdir(tmp_path)
+def test_a_file_that_somebody_else_has_put_there_is_not_sent(tmp_path, monkeypatch):
+    spool = Spool(tmp_path, "space", STORE)
+    spool.add(record(1))
+    spool._file.close()
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    with orphaned(tmp_path, STORE) as files:
+        assert files == []
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_process_killed_at_once_loses_no_record(tmp_path, monkeypatch, locked):
+    monkeypatch.setenv("KTG_CACHE", str(tmp_path / "cache"))
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    away = uri if store_is_there else "http://127.0.0.1:9"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, away], stdout=subprocess.PIPE, text=True)
+    with MlflowTracker("space", uri) as tracker:  # makes the store
+        tracker.start("another")
+    lock = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    if locked:
+        lock.execute("BEGIN EXCLUSIVE")
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, uri], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert process.stdout.readline() == "written\n"
-        time.sleep(0.2 if store_is_there else 0)
+        time.sleep(0 if locked else 0.2)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-    recover("space", uri)
-    assert recover("space", uri) == 0
-    experiment = find_experiment("space", uri)
-    (search,) = experiment.searches()
+        lock.close()
+    found = find_experiment("space", uri)  # sends it
+    assert recover(uri) == 0
+    search, _ = found.searches()
     assert (search.state, search.params) == ("stopped", {"gate": "linear"})
-    assert experiment.history(search, "acc") == [(step, float(step)) for step in range(1000)]
-    assert experiment.read_artifact(search, "graph.yaml") == "nodes: {}"
-    assert not list(tmp_path.glob("*undelivered*"))
+    assert found.history(search, "acc") == [(step, float(step)) for step in range(1000)]
+    assert found.read_artifact(search, "graph.yaml") == "nodes: {}"
+    assert not list(tmp_path.rglob("*undelivered-*"))
 
 
 def test_a_tracker_that_delivers_leaves_no_file(tmp_path):
-    with MlflowTracker("space", f"sqlite:///{tmp_path}/mlflow.db", undelivered_folder=tmp_path) as tracker:
+    with MlflowTracker("space", f"sqlite:///{tmp_path}/mlflow.db", folder=tmp_path) as tracker:
         run = tracker.start("search")
         assert list(tmp_path.glob("*undelivered*"))
         assert tracker.flush()
         assert load(next(tmp_path.glob("*undelivered*")))[1] == []
         tracker.log(run, {"acc": 1.0}, 0)
     assert not list(tmp_path.glob("*undelivered*"))
+
+
+def test_the_file_does_not_grow_with_what_is_in_the_store_already(tmp_path, monkeypatch):
+    monkeypatch.setattr(background, "_RECORDS_ON_DISK", 10)
+    monkeypatch.setattr(background, "_RECORDS_PER_BATCH", 10)
+    with MlflowTracker("space", f"sqlite:///{tmp_path}/mlflow.db", folder=tmp_path) as tracker:
+        run = tracker.start("search")
+        tracker.artifact(run, "weights", tmp_path / "gone.bin")  # is refused, and so is never taken from the disk
+        for step in range(100):
+            tracker.log(run, {"acc": 1.0}, step)
+        tracker.flush()
+        (file,) = tmp_path.glob("*undelivered-*")
+        kept = load(file)[1]
+        assert len(kept) < 30
+        assert isinstance(kept[0], Artifact)
+        tracker._refused.clear()
+    assert not list(tmp_path.glob("*undelivered-*"))
+
+
+def test_a_file_that_is_no_good_keeps_no_other_back(tmp_path, caplog):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    broken, good = new_file(tmp_path), new_file(tmp_path)
+    save(good, "space", uri, [Start(run="a", name="search", parent=None, params={}, tags={})])
+    broken.write_text(head_line("space", uri) + "{}\n")
+    os.utime(broken, (0, 0))
+    assert recover(uri, tmp_path) == 1
+    assert [path.name for path in tmp_path.glob("*undelivered-*")] == [broken.name]
+    assert "not a file of undelivered tracking records" in caplog.text

@@ -119,8 +119,8 @@ def distances(
 
     def distance(candidate: "Candidate", data: "Dataset") -> "npt.NDArray[np.float64] | None":
         from ktg.affinity.candidate import source_classes
-        from ktg.affinity.embeddings import class_distance, table_distance
         from ktg.affinity.known import class_names
+        from ktg.data.embeddings import class_distance, table_distance
 
         sources = given.sources_for(candidate)
         head = source_classes(candidate, sources, data.train.shape[0])
