@@ -105,7 +105,7 @@ def kill(running: "subprocess.Popen[str]", folder: Path, chance: random.Random, 
 def count(folder: Path, rows: str) -> int:
     """Return the number of rows in the store, 0 while there is none."""
     try:
-        with closing(sqlite3.connect(f"file:{folder}/mlflow.db?mode=ro", uri=True)) as store:
+        with closing(sqlite3.connect(f"file:{folder}/mlflow.db?mode=rw", uri=True)) as store:
             return int(store.execute(f"select count(*) from {rows}").fetchone()[0])
     except sqlite3.Error:
         return 0

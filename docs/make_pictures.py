@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from numpy.ma import masked_where
 
 import ktg
 from ktg.affinity.plots import ranking
@@ -70,10 +71,10 @@ def drawn(make: Callable[[], Figure]) -> str:
 def gates() -> Figure:
     """Return the weight of an image at each moment of training, for each gate: source right and source wrong."""
     figure = Figure(figsize=(9.0, 2.1), layout="constrained")
-    progress = torch.linspace(0, 1, 51)
+    progress = np.linspace(0, 1, 51)
     for axes, (name, gate) in zip(figure.subplots(1, len(GATES), sharey=True), GATES.items(), strict=True):
         colour, _ = GATE_STYLES.get(name, (GREY, ()))
-        weights = torch.stack([gate(torch.tensor([True, False]), where) for where in progress.tolist()])
+        weights = np.stack([gate(torch.tensor([True, False]), where).numpy() for where in progress.tolist()])
         axes.plot(progress, weights[:, 0], color=colour, linewidth=2.2)
         axes.plot(progress, weights[:, 1], color=colour, linewidth=2.2, linestyle=(0, (2, 2)))
         axes.set_title(name, fontsize=10, color=INK)
@@ -92,9 +93,9 @@ def schedules() -> Figure:
         rates = stage_rates(node)
         count = rates.shape[1]
         cells = axes.pcolormesh(
-            torch.arange(EPOCHS + 1),
-            torch.arange(count + 1),
-            masked_where(rates.T.numpy() == 0, rates.T.numpy()),
+            np.arange(EPOCHS + 1),
+            np.arange(count + 1),
+            np.ma.masked_equal(rates.T, 0),
             cmap="viridis_r",
             vmin=0,
             vmax=1,
@@ -102,7 +103,7 @@ def schedules() -> Figure:
             linewidth=1.0,
         )
         axes.set_facecolor("#E9ECEF")
-        axes.set_yticks(torch.arange(count) + 0.5, ["stem", *(f"stage {n}" for n in range(1, count - 1)), "head"])
+        axes.set_yticks(np.arange(count) + 0.5, ["stem", *(f"stage {n}" for n in range(1, count - 1)), "head"])
         axes.set_title(title, fontsize=9, color=INK, loc="left")
         axes.tick_params(labelsize=8, colors=GREY, length=0)
         axes.spines[:].set_visible(False)
@@ -114,7 +115,7 @@ def schedules() -> Figure:
     return figure
 
 
-def stage_rates(node: Node) -> torch.Tensor:
+def stage_rates(node: Node) -> npt.NDArray[np.float64]:
     """Return the learning rate (epochs, stages) of every stage of a node's network, 0 where it is frozen.
 
     It is that of the middle of each epoch, as the node's own learner sets it.
@@ -123,7 +124,7 @@ def stage_rates(node: Node) -> torch.Tensor:
     learner = Learner(network, node, Train(epochs=EPOCHS, lr=1.0))
     parameters = dict(network.body.named_parameters())
     firsts = [sorted(names)[0] for names in stages(network.body)]
-    rates = torch.zeros(EPOCHS, len(firsts))
+    rates = np.zeros((EPOCHS, len(firsts)))
     for epoch in range(EPOCHS):
         learner.begin_epoch(epoch)
         learner.step((epoch + 0.5) / EPOCHS)
@@ -145,12 +146,13 @@ def affinity(folder: Path) -> bytes:
         "edges": {"label -> n0": {}},
     }
     save(folder / "digits.yaml", graph)
-    drawn_by_formula = {"model": MODEL, "preset": "tiny", "size": 16, "classes": 20, "epochs": 10}
+    formula = {"preset": "tiny", "size": 24, "classes": 10, "points": 5000, "scale": 0.1, "epochs": 12}
     ktg.pretrain(str(folder / "digits.yaml"), name="digits-5-to-9", tracking_uri=None)
-    ktg.pretrain("fractaldb", **drawn_by_formula, tracking_uri=None)
-    ktg.pretrain("svd", **drawn_by_formula, tracking_uri=None)
+    ktg.pretrain(str(folder / "digits.yaml"), name="digits-one-epoch", epochs=1, tracking_uri=None)
+    ktg.pretrain("fractaldb", model=MODEL, **formula, tracking_uri=None)
     save(folder / "target.yaml", graph | {"data": {"name": "digits", "only": list("01234"), "per_class": 15}})
-    candidates = [f"{MODEL}@{source}" for source in ("none", "fractaldb", "zoo/svd", "zoo/digits-5-to-9")]
+    sources = ("none", "fractaldb", "zoo/digits-one-epoch", "zoo/digits-5-to-9")
+    candidates = [f"{MODEL}@{source}" for source in sources]
     found = ktg.rank(folder / "target.yaml", candidates, device="cpu")
     panels = {name: [one.value(name) for one in found.values()] for name in (DEFAULT_SCORE, *BASELINES)}
     return ranking(f"Pretrained weights for the digits 0 to 4, by {DEFAULT_SCORE}", list(found), panels)

@@ -113,8 +113,9 @@ def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     pairs = [(source, target) for target in order for source in (LABEL, *order) if (source, target) in edges]
     used = {graph.nodes[name].source for name in order}
     published = {graph.nodes[name].model for name in order if graph.nodes[name].source == IMAGENET}
+    seen = any(not edge.needs_label for edge in edges.values())
     form = Graph(
-        data=graph.data,
+        data=graph.data if seen else replace(graph.data, unlabelled=None),
         train=replace(graph.train, aggregate=_effective_aggregate(graph, pairs)),
         nodes={names[name]: nodes[name] for name in order},
         edges={(names.get(source, LABEL), names[target]): edges[source, target] for source, target in pairs},

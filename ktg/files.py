@@ -95,9 +95,9 @@ def naming(path: Path | str) -> Iterator[None]:
 def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a graph or space in which relative paths start at `base`, the folder of its file.
 
-    These are `data.path`, the `path` and `labels` of every source, the files in `weights`, an edge's `distance` where
-    it is a file, and a node's `source` where it is a file and not a name: it starts with `.`, `/` or `~`, or ends like
-    a file of weights. The options of a hole are treated alike.
+    These are `data.path` and `data.unlabelled`, the `path` and `labels` of every source, the files in `weights`, an
+    edge's `distance` and a node's `source` where they are files and not names (a source is one if it starts with `.`,
+    `/` or `~`, or ends like a file of weights). The options of a hole are treated alike.
     """
 
     def lengthen(path: str) -> str:
@@ -145,7 +145,7 @@ def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[
         return source if source in names or not _is_file_name(source) else change(source)
 
     changes = {
-        "data": (("path",), change),
+        "data": (("path", "unlabelled"), change),
         "sources": (("path", "labels"), change),
         "nodes": (("source",), change_source),
         "edges": (("distance",), lambda distance: distance if distance == FEATURES else change(distance)),

@@ -64,11 +64,12 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     if not data["differences"]:
         console.print("Their spaces are equal.")
         return
-    different = Table("place", title="In what they differ", title_justify="left")
+    different = Table(title="In what they differ", title_justify="left")
+    different.add_column("place", overflow="fold")
     for search in data["searches"]:
         different.add_column(Text(search["experiment"]), overflow="fold")
     for row in data["differences"]:
-        different.add_row(Text(row["place"]), *map(Text, row["values"]))
+        different.add_row(Text(row["place"]), *(Text(value or "-") for value in row["values"]))
     console.print(different)
 
 

@@ -74,6 +74,8 @@ def check_names(graph: Graph) -> None:
         check_name(graph.data.name)
     elif not Path(graph.data.path or "").exists():
         raise SpecError("data.path", f"there is no {graph.data.path}")
+    if graph.data.unlabelled is not None and not Path(graph.data.unlabelled).is_dir():
+        raise SpecError("data.unlabelled", f"there is no folder {graph.data.unlabelled}")
     for name, node in graph.nodes.items():
         check_model(node.model, f"nodes.{name}.model")
         check_source(node.source, graph.sources, f"nodes.{name}.source")

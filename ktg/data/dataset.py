@@ -17,6 +17,7 @@ from ktg.data.names import check_name
 from ktg.data.pictures import Rows
 from ktg.data.source import Part, Source, check_present
 from ktg.data.split import TEST, VAL, few_shot, hold_out, per_class
+from ktg.data.unlabelled import find_unlabelled
 from ktg.spec import Data
 
 
@@ -26,7 +27,7 @@ class Dataset:
 
     `mean` and `std` are per channel over the training images, of values in [0, 1]; `std` is never 0. `fingerprint`
     is equal for two data sets iff images (as found), form, classes, labels and split are. `skipped` names the files
-    left out because they cannot be read.
+    left out because they cannot be read. `unlabelled` are images whose labels are all -1.
     """
 
     classes: tuple[str, ...]
@@ -36,6 +37,7 @@ class Dataset:
     std: tuple[float, ...]
     fingerprint: str
     skipped: tuple[str, ...]
+    unlabelled: Images | None = None
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,22 @@ def open_data(spec: Data, *, base: Path | None = None, progress: Progress | None
     check_present(source, pool.labels, "train", needed=1 + (source.val is None))
     train_rows, val, val_rows = _divide(source, pool, spec, progress)
     mean, std = pool.entry.index.moments(pool.rows[train_rows])
+    parts = [(pool, train_rows), (val, val_rows)]
+    if spec.unlabelled is not None:
+        held = [val.part.take(val.rows[val_rows]), _test_part(source, spec)]
+        part = find_unlabelled(spec.unlabelled, held, base)
+        more = _open(part, spec, f"data.unlabelled: {spec.unlabelled}", pool.entry.index.geometry, progress)
+        parts.append((more, np.arange(len(more.rows))))
+    found = [pool, *(opened for opened, _ in parts if opened is not pool)]
     return Dataset(
         classes=source.classes,
         train=pool.images(train_rows),
         val=val.images(val_rows),
         mean=mean,
         std=std,
-        fingerprint=_fingerprint(source.classes, pool, train_rows, val, val_rows),
-        skipped=pool.skipped() + (val.skipped() if val is not pool else ()),
+        fingerprint=_fingerprint(source.classes, parts),
+        skipped=tuple(name for opened in found for name in opened.skipped()),
+        unlabelled=None if spec.unlabelled is None else found[-1].images(parts[-1][1]),
     )
 
 
@@ -100,7 +110,7 @@ def open_test(spec: Data, *, base: Path | None = None, progress: Progress | None
     """
     source = find(spec, base)
     geometry = _open_pool(source, spec, progress).entry.index.geometry
-    test = _open(_test_part(source, spec), source, spec, geometry, progress)
+    test = _open(_test_part(source, spec), spec, source.title, geometry, progress)
     check_present(source, test.labels, "test")
     return test.images(np.arange(len(test.rows)))
 
@@ -164,7 +174,7 @@ def _divide(source: Source, pool: _Opened, spec: Data, progress: Progress | None
         train_rows, val_rows = _split_val(source.original(pool.labels), spec)
         return train_rows, pool, val_rows
     train_rows = _few(source.original(pool.labels), np.arange(len(pool.rows)), spec)
-    val = _open(source.val, source, spec, pool.entry.index.geometry, progress)
+    val = _open(source.val, spec, source.title, pool.entry.index.geometry, progress)
     check_present(source, val.labels, "val")
     return train_rows, val, np.arange(len(val.rows))
 
@@ -179,18 +189,18 @@ def _few(labels: Rows, rows: Rows, spec: Data) -> Rows:
 
 
 def _open_pool(source: Source, spec: Data, progress: Progress | None) -> _Opened:
-    return _open(_pool(source, spec), source, spec, None, progress)
+    return _open(_pool(source, spec), spec, source.title, None, progress)
 
 
-def _open(part: Part, source: Source, spec: Data, geometry: Geometry | None, progress: Progress | None) -> _Opened:
+def _open(part: Part, spec: Data, title: str, geometry: Geometry | None, progress: Progress | None) -> _Opened:
     wish = Wish(spec.size, geometry, spec.cache, spec.corrupt)
-    entry = open_entry(part.pictures, wish, source.title, progress)
+    entry = open_entry(part.pictures, wish, title, progress)
     return _Opened(part, entry, entry.index.sound)
 
 
-def _fingerprint(classes: tuple[str, ...], train: _Opened, train_rows: Rows, val: _Opened, val_rows: Rows) -> str:
-    digest = hashlib.sha256("\0".join((*classes, str(train.entry.index.geometry))).encode())
-    for opened, chosen in ((train, train_rows), (val, val_rows)):
+def _fingerprint(classes: tuple[str, ...], parts: Sequence[tuple[_Opened, Rows]]) -> str:
+    digest = hashlib.sha256("\0".join((*classes, str(parts[0][0].entry.index.geometry))).encode())
+    for opened, chosen in parts:
         rows = opened.rows[chosen]
         digest.update(len(rows).to_bytes(8, "little"))
         digest.update(opened.entry.index.digests[rows].tobytes())

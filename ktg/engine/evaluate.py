@@ -66,7 +66,7 @@ def evaluate(
         with torch.autocast(split.device.type, dtype=precision, enabled=precision != torch.float32):
             for name, network in networks.items():
                 if name in kept:
-                    logits[name] = classify(network, kept[name][place])  # type: ignore[arg-type]  (it is a Network)
+                    logits[name] = classify(network, kept[name][place])  # type: ignore[arg-type]
                 else:
                     logits[name] = network(images)
         for name, values in logits.items():

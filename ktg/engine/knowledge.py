@@ -29,7 +29,8 @@ class EdgeLoss:
 class Batch:
     """What the nodes say of one batch, with everything that several edges share computed once.
 
-    `maps` (B, C, H, W), the last first, are those of the nodes whose maps some edge compares.
+    `maps` (B, C, H, W), the last first, are those of the nodes whose maps some edge compares. Nodes that see images
+    without labels have more rows than there are labels; these come last.
     """
 
     def __init__(
@@ -60,8 +61,12 @@ class Batch:
             if node == LABEL:
                 self._right[node] = torch.ones_like(self.hard, dtype=torch.bool)
             else:
-                self._right[node] = self.logits[node].detach().argmax(dim=1) == self.hard
+                self._right[node] = self.labelled(self.logits[node]).detach().argmax(dim=1) == self.hard
         return self._right[node]
+
+    def labelled(self, values: Tensor) -> Tensor:
+        """Return the rows of a node's values that have a label."""
+        return values if len(values) == len(self.labels) else values[: len(self.labels)]
 
 
 def edge_loss(
@@ -71,7 +76,10 @@ def edge_loss(
     per_sample = _per_sample(pair, edge, batch, train, adapter)
     if adapter is not None and adapter.log_variance is not None:
         per_sample = uncertain(per_sample, adapter.log_variance)
-    weight = GATES[edge.gate](batch.right(pair[0]), progress, per_sample.dtype)
+    right = batch.right(pair[0])
+    if len(right) < len(per_sample):  # gates of edges that see images without labels do not ask who is right
+        right = torch.nn.functional.pad(right, (0, len(per_sample) - len(right)))
+    weight = GATES[edge.gate](right, progress, per_sample.dtype)
     openness = weight.mean()
     value = (weight * per_sample).mean()
     if not isinstance(edge.weight, str):
@@ -82,14 +90,15 @@ def edge_loss(
 
 
 def _per_sample(pair: Pair, edge: Edge, batch: Batch, train: Train, adapter: Adapter | None) -> Tensor:
-    """Return the loss (B,) of an edge before its gate and weight."""
+    """Return the loss (B,) of an edge before its gate and weight; of labelled images only, where it needs labels."""
     source, target = pair
+    rows = batch.labelled if edge.needs_label else _all
     if source == LABEL:
-        return ce(batch.log_probabilities(target, 1.0), batch.labels, train.label_smoothing)
+        return ce(rows(batch.log_probabilities(target, 1.0)), batch.labels, train.label_smoothing)
     if edge.loss in MAP_LOSSES:
-        return _of_maps(edge, batch.maps[source], batch.maps[target], adapter)
-    log_p = batch.log_probabilities(source, edge.temperature).detach()
-    log_q = batch.log_probabilities(target, edge.temperature)
+        return _of_maps(edge, list(map(rows, batch.maps[source])), list(map(rows, batch.maps[target])), adapter)
+    log_p = rows(batch.log_probabilities(source, edge.temperature).detach())
+    log_q = rows(batch.log_probabilities(target, edge.temperature))
     if edge.loss == "emd":
         assert adapter is not None and adapter.distance is not None  # noqa: S101  (for the type checker)
         return emd(log_p, log_q, adapter.distance) * edge.temperature  # whose gradient falls with T, and not with T^2
@@ -98,6 +107,10 @@ def _per_sample(pair: Pair, edge: Edge, batch: Batch, train: Train, adapter: Ada
     else:
         per_sample = NODE_LOSSES[edge.loss](log_p, log_q)  # type: ignore[index]
     return per_sample * edge.temperature**2
+
+
+def _all(values: Tensor) -> Tensor:
+    return values
 
 
 def _of_maps(edge: Edge, source: Sequence[Tensor], target: Sequence[Tensor], adapter: Adapter | None) -> Tensor:

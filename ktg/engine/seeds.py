@@ -34,3 +34,18 @@ def epoch_rows(images: int, batch_size: int, seed: int, epoch: int) -> torch.Ten
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
     steps = images // batch_size
     return torch.randperm(images, generator=generator)[: steps * batch_size].view(steps, batch_size)
+
+
+def endless_rows(images: int, batch_size: int, steps: int, seed: int, epoch: int) -> torch.Tensor:
+    """Return rows for every batch of an epoch, int64 (steps, batch_size), of images of which there may be any number.
+
+    The passes over them follow each other without regard to epochs, each in an order of its own.
+    """
+    first, count = epoch * steps * batch_size, steps * batch_size
+    passes = range(first // images, (first + count - 1) // images + 1)
+    orders = []
+    for number in passes:
+        generator = torch.Generator().manual_seed(derive_seed(seed, "unlabelled order", number))
+        orders.append(torch.randperm(images, generator=generator))
+    begin = first - passes[0] * images
+    return torch.cat(orders)[begin : begin + count].view(steps, batch_size)

@@ -59,7 +59,8 @@ class Training:
         self.epoch = 0
         images = merge(dataset) if final and graph.data.per_class is None else dataset.train
         check_batch(graph.data, len(images))
-        self.images, self._feed = images, Feed(self.graph, images, len(dataset.classes), self.device)
+        self.images = images
+        self._feed = Feed(self.graph, images, len(dataset.classes), self.device, dataset.unlabelled)
         self._val = None if final else self._split(dataset.val)
         self._precision = forward_precision(graph, self.device)
         nodes = assemble(self.graph, dataset, self.names, self.device, final=final, cache=cache)
@@ -67,7 +68,8 @@ class Training:
         self.adapters, self._layers = nodes.adapters, nodes.layers
         still = still_nodes(self.graph, self.learners, self.teachers, self.names)
         self._features = Features(
-            {name: each for name, each in still.items() if name not in self._layers},  # maps need the whole network
+            # Maps need the whole network, and images without labels are new in every epoch.
+            {name: each for name, each in still.items() if name not in self._layers and name not in self._feed.seeing},
             self._feed.batches,
             self._val,
             batch_size=graph.data.batch_size,
@@ -118,8 +120,8 @@ class Training:
     ) -> list[Tensor]:
         """Train every learner on one batch: images (B, C, H, W) in [0, 1], the same for all or by node.
 
-        `labels` are int64 (B,), or probabilities (B, classes). `features` (B, ...), by node, are given to its head
-        alone, and take the place of its images.
+        `labels` are int64 (B,), or probabilities (B, classes); images that come after the first B have none. `features`
+        (B, ...), by node, are given to its head alone, and take the place of its images.
         Returns scalars on the device: every open edge's loss, then its openness, then every node's accuracy, then the
         learned weights.
         """

@@ -187,6 +187,10 @@ def write_graph(graph: Graph, output: Path, *, force: bool = False, running: boo
 def outside(plain: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the absolute paths that a graph names: files that must be taken along to another machine."""
     graph = parse(plain)
-    paths = [graph.data.path, *(file.path for file in (*graph.sources.values(), *graph.weights.values()))]
+    paths = [
+        graph.data.path,
+        graph.data.unlabelled,
+        *(file.path for file in (*graph.sources.values(), *graph.weights.values())),
+    ]
     paths += [node.source for node in graph.nodes.values()] + [edge.distance for edge in graph.edges.values()]
     return tuple(dict.fromkeys(path for path in paths if path is not None and Path(path).is_absolute()))

@@ -13,8 +13,6 @@ from ktg.reporting.intervals import binomial
 from ktg.reporting.record import SearchRecord, utc
 from ktg.space.holes import has_hole_word
 
-DEFAULT = "default"
-
 
 def compare(records: Sequence[SearchRecord]) -> dict[str, Any]:
     """Return what sets searches apart, as plain data: accuracies are shares of one, times seconds."""
@@ -37,13 +35,13 @@ def settings(record: SearchRecord) -> dict[str, str]:
 def differences(spaces: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Return the places at which spaces do not all say the same, with what each says there.
 
-    A place of which a space says nothing is at its default, or it has no such node or edge. One that is empty in one
-    space is left out where another says something inside it.
+    None stands for a space that says nothing of a place: its default holds, or it has no such node or edge. A place
+    that is empty in one space is left out where another says something inside it.
     """
     places = dict.fromkeys(place for space in spaces for place in space)
     filled = {place.rpartition(".")[0] for place in places}
     kept = [place for place in places if place not in filled]
-    rows = [{"place": place, "values": [space.get(place, DEFAULT) for space in spaces]} for place in kept]
+    rows = [{"place": place, "values": [space.get(place) for space in spaces]} for place in kept]
     return [row for row in rows if len(set(row["values"])) > 1]
 
 

@@ -87,8 +87,12 @@ class Resolved:
     def table(self) -> Table:
         """Return what was measured as a table."""
         shown = Table(title="Affinity: which sources suit the training images", title_justify="left", box=SIMPLE_HEAD)
-        for column in ("node", "candidate", "by", "score", "knn", "linear probe", ""):
-            shown.add_column(column, justify="left" if column in ("node", "candidate", "by", "") else "right")
+        shown.add_column("node")
+        shown.add_column("candidate", overflow="fold")  # its end says which source
+        shown.add_column("by")
+        for column in ("score", "knn", "linear\nprobe"):
+            shown.add_column(column, justify="right")
+        shown.add_column()
         for name, hole in self.holes.items():
             for one in self.ranked[name]:
                 kept = one.kept(hole)

@@ -13,7 +13,7 @@ from ktg.spec import Data, Graph
 
 # Fields of a node that must suit each other.
 TOGETHER = ("model", "model_args", "source", "input_size", "unfreeze_from")
-FREE = ("batch_size", "augment", "size", "per_class")
+FREE = ("batch_size", "augment", "size", "per_class", "unlabelled")
 
 
 class Images(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from ktg.spec import Search, dump
 METRIC = "val_accuracy"
 CHECKPOINT_EVERY_S = 30.0
 RAISED = f"{TrainingError.__module__}.{TrainingError.__name__}: "
+KILLED = "it was killed, or crashed"
 DEATHS = {
     "low on memory": "its machine was out of memory; try fewer trials at once (search.concurrent)",
     "node has died": "its machine was lost",
@@ -120,8 +122,11 @@ def death_of(trial: Any) -> str:
         last = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2].strip()
     except (OSError, TypeError):  # a full disk took no file
         last = ""
-    reason = next((told for sign, told in DEATHS.items() if sign in last), "it was killed, or crashed")
-    return f"the worker died: {reason}" if RAISED not in last else last.rpartition(RAISED)[2]
+    if RAISED in last:
+        return last.rpartition(RAISED)[2]
+    error = re.search(r"^(\w+\.)*(\w+(Error|Exception): .*)\Z", last, re.MULTILINE)
+    reason = error[2] if error else next((told for sign, told in DEATHS.items() if sign in last), KILLED)
+    return f"the worker died: {reason}"
 
 
 class Asha(ASHAScheduler):  # type: ignore[misc]

@@ -14,12 +14,12 @@ from ktg.spec.graph import (
     Graph,
     Node,
     Scalar,
-    Search,
     SourceFile,
     Train,
     sources_for,
 )
 from ktg.spec.parse import dump, edge_key, edge_path, parse
+from ktg.spec.search import Search
 
 __all__ = [
     "ANY",

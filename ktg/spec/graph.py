@@ -15,8 +15,6 @@ ScheduleName = Literal["constant", "step", "cosine"]
 ViewName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"]
 AugmentName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup"]
 FormulaName = Literal["fractaldb", "ofdb", "onep", "svd"]
-SamplerName = Literal["random", "tpe", "gp", "grid"]
-SchedulerName = Literal["asha", "hyperband", "none"]
 TargetName = Literal["first", "ensemble"]
 Scalar = str | int | float | bool
 
@@ -84,6 +82,12 @@ class Data:
     )
     only: tuple[str, ...] | None = rule("Keep these classes, and number them anew; default: all.", None)
     formula: Formula | None = rule("What is drawn, where `name` is a formula.", None)
+    unlabelled: str | None = rule(
+        "A folder of more images, without labels, at any depth in it; every step shows as many of them as of labelled "
+        "ones. They reach edges between nodes, but not those of which loss or gate asks for the label: ce, dkd, "
+        "correct. Files that are validation or test images are left out.",
+        None,
+    )
     per_class: int | None = rule(
         "Few-shot: keep this many training images of each class; default: all.", None, at_least=1
     )
@@ -239,28 +243,10 @@ class Edge:
         "What gate `correct` divides by: the batch, or the samples it lets through.", "batch"
     )
 
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """How a search space is searched."""
-
-    trials: int = rule("Different graphs to train, the baselines not counted.", 100, at_least=1)
-    sampler: SamplerName = rule(
-        "How the next graph is chosen: at random, by Optuna's TPE or Gaussian process, or each of a small space once.",
-        "tpe",
-    )
-    scheduler: SchedulerName = rule(
-        "asha stops poor trials early; hyperband does, but gives a part of the trials more time before it.", "asha"
-    )
-    grace_epochs: int = rule("Epochs every trial gets before ASHA may stop it.", 1, at_least=1)
-    reduction_factor: float = rule("ASHA keeps one in this many at every rung.", 2, above=1)
-    gpus_per_trial: float | None = rule(
-        "Share of a GPU for one trial; default: 1 where there is a GPU.", None, at_least=0
-    )
-    cpus_per_trial: float = rule("CPU cores for one trial, and its number of threads.", 1, above=0)
-    concurrent: int | None = rule("Most trials at once; default: what the resources carry.", None, at_least=1)
-    baselines: bool = rule("Train alone, distillation and mutual learning first, under the full budget.", True)
-    seed: int = rule("Seed of the sampler.", 0, at_least=0)
+    @property
+    def needs_label(self) -> bool:
+        """Whether the edge says nothing of an image without a label."""
+        return self.loss in ("ce", "dkd") or self.gate == "correct"
 
 
 @dataclass(frozen=True, kw_only=True)

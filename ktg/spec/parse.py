@@ -219,6 +219,8 @@ def _one_origin(data: Data) -> None:
     if data.formula is not None and data.name not in FORMULAS:
         problem = f"is for data drawn by a formula, not for {data.name or data.path}"
         raise SpecError("data.formula", f"{problem}; with it, allowed for data.name: {', '.join(FORMULAS)}")
+    if data.unlabelled is not None and data.name in FORMULAS:
+        raise SpecError("data.unlabelled", f"does not go with images drawn by a formula ({data.name}); leave it out")
     if data.only == ():
         raise SpecError("data.only", "is empty; name at least two classes, or leave it out")
 
@@ -237,7 +239,17 @@ def _across_fields(graph: Graph) -> None:
         if node.frozen_views is not None and graph.data.augment == "cutmix_or_mixup":
             problem = "data.augment: cutmix_or_mixup mixes each batch anew, and no view stays fixed; leave out one"
             raise SpecError(f"nodes.{name}.frozen_views", problem)
-        compared = [pair for pair, edge in graph.edges.items() if edge.loss in MAP_LOSSES and edge.gate != "cutoff"]
-        if node.frozen_views is not None and (pair := next((pair for pair in compared if name in pair), None)):
-            problem = f"{edge_key(*pair)} compares maps, and of fixed views only what the head is given is kept"
-            raise SpecError(f"nodes.{name}.frozen_views", f"{problem}; leave out one")
+        if node.frozen_views is not None:
+            _check_views(graph, name)
+
+
+def _check_views(graph: Graph, node: str) -> None:
+    """Raise for an edge that needs more of a node than the head's input, which is all that is kept of fixed views."""
+    for pair, edge in graph.edges.items():
+        if node in pair and edge.gate != "cutoff":
+            why = f"{edge_key(*pair)} compares maps" if edge.loss in MAP_LOSSES else None
+            if graph.data.unlabelled is not None and not edge.needs_label:
+                why = f"{edge_key(*pair)} is shown new images of data.unlabelled in every step"
+            if why:
+                problem = f"{why}, and of fixed views only what the head is given is kept; leave out one"
+                raise SpecError(f"nodes.{node}.frozen_views", problem)

@@ -1,17 +1,24 @@
 """What nodes are shown: views of the data or of their own, mixed for all alike."""
 
+import copy
+import dataclasses
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from ktg.canonical import key
 from ktg.data import open_data
 from ktg.data.augment import AUGMENTS, MIXTURES
 from ktg.engine import Training
-from ktg.engine.feed import Feed
-from ktg.engine.seeds import derive_seed, epoch_rows
+from ktg.engine.feed import Feed, seeing_unlabelled
+from ktg.engine.knowledge import Batch, edge_losses
+from ktg.engine.seeds import derive_seed, endless_rows, epoch_rows
 from ktg.errors import SpecError
-from ktg.spec import Graph, parse
+from ktg.spec import LABEL, Graph, parse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -109,3 +116,114 @@ def test_mixed_images_have_no_features_to_keep(tiny):
     next(training)
     assert not training._features._train
     assert training._features._val
+
+
+@pytest.fixture
+def supplied(tiny: Path, tmp_path: Path) -> Graph:
+    """Of four nodes n0 and n1 teach each other, n2 and n3 have edges that ask for labels; 10 images without labels."""
+    pixels = np.random.default_rng(1).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    plain = {
+        "data": {"path": str(tiny), "batch_size": 16, "unlabelled": str(tmp_path)},
+        "train": {"epochs": 2, "lr": 0.05, "seed": 5},
+        "nodes": {f"n{i}": {"model": "resnet8"} for i in range(4)},
+        "edges": {
+            "label -> any": {},
+            "n1 -> n0": {},
+            "n2 -> n0": {"gate": "correct"},
+            "n3 -> n0": {"loss": "dkd", "gate": "linear"},
+        },
+    }
+    return parse(plain)
+
+
+def test_images_without_labels_go_to_both_ends_of_edges_that_need_none(supplied):
+    dataset = open_data(supplied.data)
+    assert seeing_unlabelled(supplied) == {"n0", "n1"}
+    both = Feed(supplied, dataset.train, 4, CPU, dataset.unlabelled)
+    plain = Feed(supplied, dataset.train, 4, CPU)
+    more = torch.from_numpy(dataset.unlabelled.read(range(10))).permute(0, 3, 1, 2)
+    generator = drawn("augment unlabelled", 1)
+    rows = endless_rows(10, 16, len(both.rows(1)), 5, 1)
+    for shown, before, others in zip(both(1, {}), plain(1, {}), rows, strict=True):
+        assert torch.equal(shown.labels, before.labels)
+        for name in ("n0", "n1"):
+            assert torch.equal(shown.images[name][:16], before.images[name])
+        assert torch.equal(shown.images["n0"][16:], AUGMENTS["basic"](more[others], generator))
+        assert torch.equal(shown.images["n1"], shown.images["n0"])
+        assert all(torch.equal(shown.images[name], before.images[name]) for name in ("n2", "n3"))
+
+
+def test_images_without_labels_are_mixed_among_themselves(supplied):
+    graph = dataclasses.replace(supplied, data=dataclasses.replace(supplied.data, augment="cutmix_or_mixup"))
+    dataset = open_data(graph.data)
+    shown = next(iter(Feed(graph, dataset.train, 4, CPU, dataset.unlabelled)(0, {})))
+    before = next(iter(Feed(graph, dataset.train, 4, CPU)(0, {})))
+    assert torch.equal(shown.images["n0"][:16], before.images["n0"])
+    assert torch.equal(shown.labels, before.labels)
+    assert len(shown.images["n0"]) == 32
+
+
+def test_edges_that_need_labels_skip_images_without_and_the_others_do_not(supplied):
+    generator = torch.Generator().manual_seed(0)
+    sizes = {"n0": 32, "n1": 32, "n2": 16, "n3": 16}
+    logits = {name: torch.randn(size, 4, generator=generator, requires_grad=True) for name, size in sizes.items()}
+    labels = torch.arange(16) % 4
+    losses = edge_losses(supplied, Batch(logits, labels), 0.25)
+    known = {name: values[:16] for name, values in logits.items()}
+    expected = edge_losses(supplied, Batch(known, labels), 0.25)
+    for pair in ((LABEL, "n0"), ("n2", "n0"), ("n3", "n0")):
+        assert losses[pair].value == expected[pair].value
+        assert losses[pair].openness == expected[pair].openness
+    kl = losses["n1", "n0"]
+    p, q = (logits[name].detach().log_softmax(1) for name in ("n1", "n0"))
+    torch.testing.assert_close(kl.value, (p.exp() * (p - q)).sum(1).mean())
+    assert kl.openness == 1
+    for pair, reached in (((LABEL, "n0"), 16), (("n1", "n0"), 32), (("n2", "n0"), 16), (("n3", "n0"), 16)):
+        (grad,) = torch.autograd.grad(losses[pair].value, logits["n0"], retain_graph=True)
+        assert (grad[16:].abs().sum() > 0) == (reached == 32), pair
+
+
+def test_training_with_images_without_labels_differs_resumes_and_keeps_its_figures(supplied):
+    dataset = open_data(supplied.data)
+    training = Training(supplied, dataset, device="cpu")
+    epochs = list(training)
+    plain = Training(supplied, dataclasses.replace(dataset, unlabelled=None), device="cpu")
+    assert list(plain)[1].nodes["n0"] != epochs[1].nodes["n0"]
+    half = Training(supplied, dataset, device="cpu")
+    next(half)
+    resumed = Training(supplied, dataset, device="cpu")
+    resumed.load_state_dict(copy.deepcopy(half.state_dict()))
+    assert next(resumed).nodes == epochs[1].nodes
+    assert torch.equal(resumed.target.body.conv1.weight, training.target.body.conv1.weight)
+
+
+def test_maps_and_distances_see_images_without_labels_too(supplied):
+    edges = {
+        pair: dataclasses.replace(edge, loss="attention" if pair == ("n1", "n0") else edge.loss)
+        for pair, edge in supplied.edges.items()
+    }
+    edges["n2", "n0"] = dataclasses.replace(edges["n2", "n0"], loss="feature")  # with gate correct: labelled ones alone
+    graph = dataclasses.replace(supplied, edges=edges)
+    epoch = next(Training(graph, open_data(graph.data), device="cpu"))
+    assert all(math.isfinite(value) for value in epoch.metrics().values())
+
+
+def test_where_no_edge_can_use_them_images_without_labels_are_no_part_of_the_graph(supplied):
+    edges = {pair: edge for pair, edge in supplied.edges.items() if pair != ("n1", "n0")}
+    graph = dataclasses.replace(supplied, edges=edges)
+    without = dataclasses.replace(graph, data=dataclasses.replace(graph.data, unlabelled=None))
+    assert key(graph) == key(without)
+    assert key(supplied) != key(dataclasses.replace(supplied, data=without.data))
+    assert seeing_unlabelled(graph) == frozenset()
+
+
+def test_a_still_node_that_sees_images_without_labels_keeps_no_features(supplied):
+    frozen = dataclasses.replace(supplied.nodes["n0"], frozen_epochs=2)
+    data = dataclasses.replace(supplied.data, augment="none")
+    nodes = {**supplied.nodes, "n0": frozen, "n2": frozen}
+    graph = dataclasses.replace(supplied, data=data, nodes=nodes)
+    training = Training(graph, open_data(graph.data), device="cpu")
+    assert {training.names[name] for name in training._features.train(0)} == {"n2"}
+    assert math.isfinite(next(training).metrics()["val_loss"])

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.engine.seeds import derive_seed, epoch_rows, seeded
+from ktg.engine.seeds import derive_seed, endless_rows, epoch_rows, seeded
 
 parts = st.lists(st.one_of(st.integers(0, 5), st.sampled_from(["order", "weights", "n0"])), min_size=1, max_size=3)
 
@@ -38,3 +38,12 @@ def test_epochs_and_seeds_have_orders_of_their_own():
     assert torch.equal(epoch_rows(50, 5, 0, 0), epoch_rows(50, 5, 0, 0))
     assert not torch.equal(epoch_rows(50, 5, 0, 0), epoch_rows(50, 5, 0, 1))
     assert not torch.equal(epoch_rows(50, 5, 0, 0), epoch_rows(50, 5, 1, 0))
+
+
+@given(images=st.integers(1, 40), batch=st.integers(1, 20), steps=st.integers(1, 4), epochs=st.integers(1, 4))
+def test_endless_rows_pass_over_all_images_before_any_comes_again(images, batch, steps, epochs):
+    rows = torch.cat([endless_rows(images, batch, steps, 0, epoch).flatten() for epoch in range(epochs)])
+    assert len(rows) == epochs * steps * batch
+    for one_pass in torch.split(rows, images):
+        assert len(one_pass.unique()) == len(one_pass)
+    assert torch.equal(endless_rows(images, batch, steps, 0, epochs - 1).flatten(), rows[-steps * batch :])

@@ -16,7 +16,7 @@ from ktg.searching.raytune import scheduler, shares
 from ktg.searching.run import search
 from ktg.space import load_space, parse_space
 from ktg.spec import Search
-from ktg.spec.graph import SamplerName, SchedulerName
+from ktg.spec.search import SamplerName, SchedulerName
 from ktg.tracking import MemoryTracker
 
 SAMPLERS, SCHEDULERS = get_args(SamplerName), get_args(SchedulerName)

@@ -173,4 +173,5 @@ def test_a_search_whose_driver_is_killed_loses_and_repeats_nothing():
     result = json.loads(done.stdout)
     assert (result.pop("kills"), result.pop("searches"), result.pop("trials")) == (1, 1, 0)
     assert result.pop("finished") >= 3  # the baselines
+    assert result.pop("epochs_in_store_at_kills")[0] > 0
     assert not any(result.values()), result

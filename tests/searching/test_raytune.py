@@ -197,6 +197,7 @@ KILLED = "Failure # 1 (occurred at noon)\nThe actor died unexpectedly.\n The nod
             KILLED + "killed due to the node running low on memory.\n More",
             "the worker died: its machine was out of memory",
         ),
+        (KILLED + "lost.\nModuleNotFoundError: No module named 'x'", "the worker died: ModuleNotFoundError: No module"),
         (KILLED + "Traceback\n  ...\nktg.errors.TrainingError: the GPU failed: CUDA\n", "the GPU failed: CUDA"),
     ],
 )

@@ -80,6 +80,18 @@ def test_dump_loses_nothing(graph):
             "nodes.n0.frozen_views: n1 -> n0 compares maps, and of fixed views only what the head is given is kept; "
             "leave out one",
         ),
+        (
+            changed(
+                data={"path": "images", "unlabelled": "more"},
+                nodes={"n0": {"model": "resnet8", "frozen_epochs": 2, "frozen_views": 3}, "n1": {"model": "resnet8"}},
+                edges={"label -> any": {}, "n1 -> n0": {"gate": "linear"}},
+            ),
+            "nodes.n0.frozen_views: n1 -> n0 is shown new images of data.unlabelled in every step, and of fixed views",
+        ),
+        (
+            changed(data={"name": "ofdb", "unlabelled": "more"}),
+            "data.unlabelled: does not go with images drawn by a formula (ofdb); leave it out",
+        ),
         (changed(target="n1"), "target: 'n1' is not a value of `target`; allowed: first, ensemble"),
         (changed(version=2), "version: 2 is not a format this ktg reads; allowed: 1"),
         ({"data": {}, "nodes": {}}, "edges: this section is missing"),

@@ -1,0 +1,59 @@
+"""Importance of holes: the one that decides comes first, at the epoch that all trials had, or not at all."""
+
+import random
+
+import pytest
+from records import search, trial
+
+from ktg.reporting.importances import first_rung, importances
+
+ONE = "edges.n1.n0.gate"
+
+
+def trials(count):
+    """Return trials whose accuracy one gate decides, the worse half of them stopped after two epochs."""
+    draw = random.Random(0)
+    made = []
+    for number in range(1, count + 1):
+        gate = draw.choice(["through", "cutoff"])
+        free = {path: draw.choice(["resnet8", "resnet14"]) for path in ("nodes.n1.model", "nodes.n2.model")}
+        values = free | {ONE: gate, "train.lr": draw.uniform(0.01, 0.1)}
+        level = (0.8 if gate == "through" else 0.4) + 0.01 * draw.random()
+        state, epochs = ("finished", 8) if gate == "through" else ("stopped", 2)
+        made.append(trial(number, state, (level,) * epochs, values))
+    return made
+
+
+def test_the_hole_that_decides_comes_first():
+    found = importances(search(*trials(60)))
+    first = found["holes"][0]
+    assert (found["epoch"], found["trials_early"], found["known"]) == (2, 60, True)
+    assert first["hole"] == ONE
+    assert first["fanova_early"] > 0.9
+    assert first["ped_anova_early"] > 0.5
+    for column in ("fanova_early", "ped_anova_early", "fanova_end"):
+        assert sum(hole[column] for hole in found["holes"]) == pytest.approx(1)
+    # Among those that were trained to their end there is no other option left: the caveat of the page.
+    assert next(hole for hole in found["holes"] if hole["hole"] == ONE)["fanova_end"] < 0.1
+
+
+def test_a_few_trials_say_nothing():
+    found = importances(search(*trials(9)))
+    assert not found["known"]
+    assert all(hole["fanova_early"] is None and hole["fanova_end"] is None for hole in found["holes"])
+
+
+def test_too_few_for_one_estimator_leave_the_other():
+    holes = importances(search(*trials(20)))["holes"]
+    assert all(hole["fanova_early"] is not None and hole["ped_anova_early"] is None for hole in holes)
+
+
+def test_the_first_rung_is_that_of_early_stopping_or_the_whole_budget():
+    record = search(trial(1))
+    assert first_rung(record) == 2
+    free = search(
+        trial(1),
+        space="data: {name: digits}\ntrain: {epochs: 8}\nnodes: {n0: {model: resnet8}}\n"
+        "edges: {label -> n0: {gate: {choice: [through, linear]}}}\nsearch: {trials: 2, scheduler: none}\n",
+    )
+    assert first_rung(free) == 8

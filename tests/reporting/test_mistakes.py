@@ -1,0 +1,154 @@
+"""What the best network gets wrong: tables against a plain count, and the trained network again, bit for bit."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from command import graph_file
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ktg.errors import UserError
+from ktg.files import dumps, load
+from ktg.reporting.mistakes import (
+    ARTIFACT,
+    MOST_CLASSES,
+    MOST_PAIRS,
+    confusion,
+    mistakes,
+    most_confidently_wrong,
+    most_confused,
+    picture,
+)
+from ktg.reporting.record import read_search
+from ktg.tracking import MlflowTracker, attach, find_experiment
+
+PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
+
+
+@given(PAIRS)
+def test_the_confusion_matrix_counts_pairs(pairs):
+    labels, predicted = np.array(pairs).T
+    table = confusion(labels, predicted, 5)
+    assert table == [[pairs.count((a, b)) for b in range(5)] for a in range(5)]
+
+
+def test_no_matrix_of_very_many_classes():
+    nothing = np.zeros(0, dtype=np.int64)
+    assert confusion(nothing, nothing, MOST_CLASSES + 1) is None
+
+
+@given(PAIRS)
+def test_the_most_frequent_confusions_come_first(pairs):
+    labels, predicted = np.array(pairs).T
+    rows = most_confused(labels, predicted, "abcde")
+    counts = [row["images"] for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    wrong = {(a, b) for a, b in pairs if a != b}
+    assert len(rows) == min(len(wrong), MOST_PAIRS)
+    for row in rows:
+        a, b = "abcde".index(row["label"]), "abcde".index(row["predicted"])
+        assert a != b
+        assert (row["images"], row["of"]) == (pairs.count((a, b)), sum(one == a for one, _ in pairs))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_most_confidently_wrong_come_first(seed):
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet(np.ones(3), 30).astype(np.float32)
+    labels = random.integers(0, 3, 30)
+    places = most_confidently_wrong(probabilities, labels, 5)
+    wrong = [place for place in range(30) if probabilities[place].argmax() != labels[place]]
+    assert sorted(probabilities[places].max(1), reverse=True) == list(probabilities[places].max(1))
+    assert set(places) <= set(wrong)
+    assert len(places) == min(5, len(wrong))
+    rest = set(wrong) - set(places)
+    assert not rest or max(probabilities[list(rest)].max(1)) <= min(probabilities[places].max(1))
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((8, 8, 3), "png"), ((48, 30, 1), "png"), ((200, 100, 3), "jpeg")])
+def test_pictures_are_small_and_tiny_ones_exact(shape, kind):
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    head, _, data = picture(pixels).partition(",")
+    assert head == f"data:image/{kind};base64"
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    if kind == "png":
+        assert np.array_equal(np.asarray(image).reshape(shape), pixels)
+    else:
+        assert max(image.size) == 112
+
+
+@pytest.fixture
+def made(tiny, tmp_path, uri):
+    """Return a function that writes a search with one finished trial of a small graph, and reads it back."""
+
+    def write(experiment, train_s=1.0, images=tiny, **tags):
+        file = graph_file(tmp_path / "graph.yaml", images, train={"epochs": 1})
+        space = {**load(file), "train": {"epochs": 1, "lr": {"choice": [0.05, 0.1]}}, "search": {"trials": 1}}
+        with MlflowTracker(experiment, uri) as tracker:
+            run = tracker.start("made", tags={"kind": "search", **tags})
+            tracker.artifact(run, "space.yaml", dumps(space))
+            trial = tracker.start("trial-0001", parent=run, params={"train.lr": 0.05}, tags={"kind": "trial"})
+            tracker.artifact(trial, "graph.yaml", file.read_text())
+            tracker.log(trial, {"val_accuracy": 0.5, "val_loss": 1.0}, 1)
+            tracker.end(trial, "finished", {"train_s": str(train_s)})
+            tracker.end(run, "finished")
+        return read_search(find_experiment(experiment, uri))
+
+    return write
+
+
+def test_the_graph_is_trained_again_to_the_same_network(record, reported):
+    found = reported["mistakes"]
+    assert found["device"] == "cpu"
+    assert found["val_accuracy"] == found["recorded_val_accuracy"] == record.best.accuracy
+    table = np.array(found["confusion"])
+    assert table.sum() == found["images"]
+    assert table.trace() / table.sum() == found["val_accuracy"]
+    assert [row["confidence"] for row in found["wrong"]] == sorted(r["confidence"] for r in found["wrong"])[::-1]
+    assert len(found["wrong"]) == min(12, table.sum() - table.trace())
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_what_was_found_is_kept_with_the_search(record, reported):
+    def fail(*_):
+        raise AssertionError("trained again")
+
+    assert ARTIFACT in record.experiment.artifacts(record.run)
+    assert mistakes(record, retrain=True, on_epoch=fail) == reported["mistakes"]
+
+
+@pytest.mark.parametrize("kept", ["[]", "no json", '{"version": 1, "trial_run": "another"}', '{"version": 99}'])
+def test_what_was_kept_of_something_else_is_not_taken(made, kept):
+    record = made("kept")
+    attach("kept", record.experiment.uri, record.run.run, ARTIFACT, kept)
+    assert mistakes(record, retrain=False) == {"why": "The best graph was not trained again for this page."}
+
+
+def test_another_figure_than_the_search_had_is_told(made):
+    told = []
+    found = mistakes(made("other"), retrain=None, on_epoch=lambda *epoch: told.append(epoch))
+    assert told == [(1, 1)]
+    assert found["recorded_val_accuracy"] == 0.5
+    assert found["val_accuracy"] == np.trace(found["confusion"]) / found["images"]
+
+
+def test_long_trainings_are_repeated_only_when_asked_for(made):
+    assert "--retrain does" in mistakes(made("long", train_s=61), retrain=None)["why"]
+    assert "confusion" in mistakes(made("long", train_s=61), retrain=True)
+
+
+def test_other_data_than_those_of_the_search_are_not_used(made):
+    record = made("changed", **{"data.fingerprint": "another"})
+    assert "their fingerprint differs" in mistakes(record, retrain=None)["why"]
+    with pytest.raises(UserError, match="the data are not those of the search any more"):
+        mistakes(record, retrain=True)
+
+
+def test_data_that_are_gone_cost_the_section_and_no_more(made, tmp_path):
+    why = mistakes(made("gone", images=tmp_path / "gone.npz"), retrain=None)["why"]
+    assert why.startswith("The best graph could not be trained again: ")
+    assert "gone.npz" in why

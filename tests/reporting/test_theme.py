@@ -1,0 +1,63 @@
+"""Pictures as parts of a page: ids of their own, the page's colours, and no change to what they say."""
+
+import pytest
+from webpage import read
+
+from ktg.reporting.theme import ACCENT, INK, figure, inline, legend, plain, svg
+
+DOCUMENT = """<?xml version="1.0"?>
+<!DOCTYPE svg><svg xmlns="http://www.w3.org/2000/svg" width="10pt" viewBox="0 0 20 10">
+<defs><style type="text/css">*{}</style></defs>
+<rect id="a" style="fill: #ffffff; stroke: #010101"/><use href="#a" clip-path="url(#b)"/>
+<text style="fill: #ffffff">#010101 and #ffffff</text></svg>"""
+
+
+def test_a_picture_becomes_a_part_of_the_page():
+    page = str(inline(DOCUMENT, "one", 'says "so"'))
+    assert page.startswith('<svg viewBox="0 0 20 10" role="img" aria-label="says &#34;so&#34;"')
+    assert '<rect id="one-a" style="fill: var(--card); stroke: var(--ink)"/>' in page
+    assert 'href="#one-a" clip-path="url(#one-b)"' in page
+    assert "<style" not in page
+
+
+def test_words_in_a_picture_stay_as_they_are():
+    assert read(str(inline(DOCUMENT, "one", ""))).text == "#010101 and #ffffff"
+    assert '<text style="fill: #ffffff">' in inline(DOCUMENT, "one", "")  # white letters lie on filled boxes
+
+
+def test_what_is_no_picture_is_refused():
+    with pytest.raises(ValueError, match="viewBox"):
+        inline("<p>no</p>", "one", "")
+
+
+@pytest.mark.usefixtures("closed_figures")
+def test_names_are_not_read_as_formulas_and_need_no_font(recwarn):
+    with figure(100) as drawn:
+        axes = drawn.subplots()
+        axes.plot([0, 1], [0, 1], color=ACCENT, label="$x_1$ \N{CJK UNIFIED IDEOGRAPH-732B} <b>")
+        plain(axes, x="a_b", percent="xy")
+        legend(axes)
+        axes.annotate("$y$", (0, 0), color=INK)
+        found = read(str(svg(drawn, "p", "a plot")))
+    assert "$x_1$ \N{CJK UNIFIED IDEOGRAPH-732B} <b>" in found.text
+    assert "$y$" in found.text
+    assert "100 %" in found.text  # a space that does not break is a space to `split`
+    assert not recwarn.list
+
+
+def test_a_picture_is_the_same_each_time():
+    def draw():
+        with figure(60) as drawn:
+            drawn.subplots().plot([0, 1])
+            return svg(drawn, "p", "a plot")
+
+    assert draw() == draw()
+
+
+def test_the_settings_of_the_user_are_not_changed():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    with figure(60):
+        assert matplotlib.rcParams["text.parse_math"] is False
+    assert dict(matplotlib.rcParams) == before

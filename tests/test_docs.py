@@ -1,0 +1,122 @@
+"""The documentation: links lead somewhere; commands, graphs and Python on its pages are ktg's; made pages are fresh."""
+
+import ast
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from test_launch import check_words, written
+
+from ktg.files import loads
+from ktg.space import is_space, parse_space
+from ktg.spec import parse
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+NAMES = {path: str(path.relative_to(ROOT)) for path in PAGES}
+FENCE = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+pages = pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """Return the fenced blocks of a page in one of these languages."""
+    return [code for language, code in FENCE.findall(text_of(page)) if language in languages]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text_of(page)), re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "") for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
+
+
+@pages
+def test_links_lead_to_files_and_headings(page: Path):
+    for link in ("".join(pair) for pair in LINK.findall(FENCE.sub("", text_of(page)))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{NAMES[page]}: nothing at {link}"
+        assert target.is_relative_to(ROOT), f"{NAMES[page]}: {link} leaves the repository"
+        assert not anchor or anchor in anchors(target), f"{NAMES[page]}: no heading for {link}"
+
+
+@pages
+def test_commands_exist_with_their_options(page: Path):
+    for block in blocks(page, "bash", "sh", "console"):
+        for words in written(block):
+            check_words(words, whole=True)
+        for script in re.findall(r"(?:bash|sbatch|ray up|kubectl apply -f) (launch/\S+)", block):
+            assert (ROOT / script).is_file(), f"{NAMES[page]} names {script}"
+
+
+@pages
+def test_graphs_and_spaces_can_be_read(page: Path):
+    for block in blocks(page, "yaml"):
+        plain = loads(block, f"a block of {NAMES[page]}")
+        if "nodes" in plain and "edges" in plain:
+            (parse_space if is_space(plain) else parse)(plain)
+
+
+@pages
+def test_python_compiles_and_what_it_imports_is_there(page: Path):
+    for block in blocks(page, "python", "py"):
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module or "")
+                missing = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+                assert not missing, f"{NAMES[page]}: {node.module} has no {', '.join(missing)}"
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    importlib.import_module(alias.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ktg":
+                assert hasattr(importlib.import_module("ktg"), node.attr), f"{NAMES[page]}: there is no ktg.{node.attr}"
+
+
+def test_the_index_names_every_page():
+    linked = {link for link, _ in LINK.findall(text_of(DOCS / "README.md"))}
+    assert {path.name for path in DOCS.glob("*.md")} - {"README.md"} <= linked
+    assert {f"../notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= linked
+
+
+@pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch):
+    """Return a function that imports a script of docs/."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    yield importlib.import_module
+    for name in ("make_reference", "make_pictures"):
+        sys.modules.pop(name, None)
+
+
+def test_the_reference_is_what_the_code_says(maker):
+    for name, text in maker("make_reference").pages().items():
+        assert text_of(DOCS / name) == text, f"docs/{name} is stale; run: python docs/make_reference.py"
+
+
+def test_the_pictures_are_what_the_code_draws(maker):
+    for name, svg in maker("make_pictures").pictures().items():
+        assert (DOCS / "pictures" / name).read_text(encoding="utf-8") == svg, (
+            f"docs/pictures/{name} is stale; run: python docs/make_pictures.py"
+        )
+
+
+def test_the_checks_find_mistakes(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("# A `b` [c](d.md), e!\n```yaml\n# no heading\n```\n", encoding="utf-8")
+    assert anchors(page) == {"a-b-c-e"}
+    assert blocks(page, "yaml") == ["# no heading\n"]
+    assert ["".join(pair) for pair in LINK.findall('[a](b.md#c) ![](p.png) <img src="q.svg">')] == [
+        "b.md#c",
+        "p.png",
+        "q.svg",
+    ]
