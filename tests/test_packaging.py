@@ -47,6 +47,9 @@ def test_the_wheel_holds_the_package_its_types_and_its_licence_and_nothing_else(
     assert {name.partition("/")[0] for name in names} == {"ktg", info}
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "ktg").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "ktg/reporting/templates").rglob("*.*")}
+    assert templates
+    assert templates <= names
 
 
 def test_the_wheel_shows_the_readme(wheel):

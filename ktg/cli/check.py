@@ -85,7 +85,7 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
 
     dead = [name for name in graph.nodes if name not in live(graph)]
     return {
-        "target": f"{graph.target} ({graph.nodes[graph.target].model})",
+        "target": "ensemble" if graph.ensemble else f"{graph.target} ({graph.nodes[graph.target].model})",
         "nodes": ", ".join(live(graph)),
         "teachers": ", ".join(teachers(graph)) or "none",
         "not live": ", ".join(dead) or "none",

@@ -98,7 +98,7 @@ def train(
         click.echo(f"seed {run.seed}: test accuracy {percent(run.accuracy)}{loss}")
     click.echo(f"test accuracy {confirmed.summary()}")
     if weights is not None:
-        click.echo(f"{weights}: the target of seed {confirmed.runs[0].seed}")
+        click.echo(f"{weights}: the {'ensemble' if loaded.ensemble else 'target'} of seed {confirmed.runs[0].seed}")
 
 
 def printer(console: "Console") -> "OnEpoch":

@@ -47,14 +47,14 @@ def mapped_nodes(graph: Graph, networks: Mapping[str, Network], names: Mapping[s
 
     Raises SpecError, with the node's place by the user's `names`, for a network without maps.
     """
-    found: dict[str, list[Layer]] = {}
-    for pair, edge in graph.edges.items():
-        if edge.loss in MAP_LOSSES:
-            layers = [last_maps(networks[name], f"nodes.{names[name]}.model") for name in pair]
-            count = min(*map(len, layers), edge.maps or len(layers[0]))
-            for name, own in zip(pair, layers, strict=True):
-                found[name] = max(found.get(name, []), own[:count], key=len)
-    return found
+    edges = {pair: edge for pair, edge in graph.edges.items() if edge.loss in MAP_LOSSES}
+    ends = dict.fromkeys(name for pair in edges for name in pair)
+    layers = {name: last_maps(networks[name], f"nodes.{names[name]}.model") for name in ends}
+    needed = dict.fromkeys(ends, 0)
+    for (source, target), edge in edges.items():
+        count = len(compared(edge, layers[source], layers[target]))
+        needed |= {name: max(needed[name], count) for name in (source, target)}
+    return {name: layers[name][:count] for name, count in needed.items()}
 
 
 def adapters(

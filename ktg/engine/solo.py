@@ -5,10 +5,12 @@ schedule. It is made once, kept under a name that depends on everything that wen
 """
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ktg import __version__
@@ -46,9 +48,13 @@ def solo_weights(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{solo_key(graph, node, dataset, final=final)}.safetensors"
     with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            _write(train_alone(graph, node, dataset, device, final=final), path)
-    network.body.load_state_dict(load_file(path, device=str(device)))
+        if path.exists():
+            state = load_file(path, device=str(device))
+        else:
+            state = train_alone(graph, node, dataset, device, final=final)
+            with suppress(OSError, SafetensorError):  # a full disk: the next one has to train it again
+                _write(state, path)
+    network.body.load_state_dict(state)
 
 
 def train_alone(

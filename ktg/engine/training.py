@@ -52,7 +52,7 @@ class Training:
         check_taught(graph)
         self.graph, names = with_names(graph)
         self.key = form_key(self.graph)
-        self.names = {canonical: original for original, canonical in names.items()}
+        self.names = {names[original]: original for original in graph.nodes if original in names}
         self._target = names[graph.target]  # of an ensemble it need not be the first
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dataset, self.final = dataset, final
@@ -188,7 +188,7 @@ class Training:
         """What is scored and deployed: the target, or the ensemble of all networks where the graph asks for it."""
         if not self.graph.ensemble:
             return self.target
-        return Ensemble({self.names[name]: network for name, network in self.networks.items()})
+        return Ensemble({original: self.networks[name] for name, original in self.names.items()})
 
     def test(self, images: Images) -> Score:
         """Return the score of what is scored on a split that training has never seen."""

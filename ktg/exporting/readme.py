@@ -29,7 +29,7 @@ def model_card(about: About, files: Mapping[str, Path], folder: Path, quantised:
 def _head(about: About) -> str:
     given = about.input
     colour = "grey" if given.channels == 1 else "colour"
-    what = "The mean of the probabilities of several networks" if about.members else f"A {about.node.model}"
+    what = "An ensemble, which says the mean of what its networks say," if about.members else f"A {about.node.model}"
     return (
         f"# {about.models}, {len(about.classes)} classes\n"
         f"{what} that classifies {colour} images of {given.side} x {given.side} pixels, "

@@ -87,7 +87,8 @@ def _ensemble(about: About, state: Mapping[str, Tensor], path: Path) -> Ensemble
         if member not in parts:
             raise WeightsError(f"{path}: has {name}, which belongs to none of its networks; the file is damaged")
         parts[member][inner] = tensor
-    return Ensemble({name: _network(about, name, given, parts[name], path) for name, given in about.members.items()})
+    members = {name: _network(about, name, given, parts[name], path) for name, given in about.members.items()}
+    return Ensemble(members).eval()
 
 
 def _network(about: About, name: str, given: Input, state: Mapping[str, Tensor], path: Path) -> Network:

@@ -68,7 +68,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    made.filters |= {"short": _short}
+    made.filters |= {"short": _short, "breaking": _breaking}
     return made
 
 
@@ -102,6 +102,11 @@ def text_of(value: float, how: str) -> str:
 def _short(value: Any) -> Any:
     """Return a float with as many digits as a reader wants; all of them are in the data."""
     return f"{value:.5g}" if isinstance(value, float) else value
+
+
+def _breaking(name: str) -> Markup:
+    """Return a name that a line may end in after its dots, slashes and underscores."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._/])", _visible(name)))
 
 
 def _tested(data: Mapping[str, Any]) -> bool:

@@ -23,23 +23,29 @@ def distillation(graph: Graph) -> Edges:
     return alone(graph) | {(teacher, graph.target): _node_edge(graph, teacher, graph.target)}
 
 
+def independent(graph: Graph) -> Edges:
+    """Return the edges of an ensemble in the usual sense: the label teaches every node, and no node another."""
+    return {(LABEL, node): _label_edge(graph, node) for node in graph.nodes}
+
+
 def mutual_learning(graph: Graph) -> Edges:
     """Return the edges of deep mutual learning (Zhang et al., CVPR 2018): everyone teaches everyone."""
-    labels = {(LABEL, node): _label_edge(graph, node) for node in graph.nodes}
-    return labels | {(s, t): _node_edge(graph, s, t) for t in graph.nodes for s in graph.nodes if s != t}
+    return independent(graph) | {(s, t): _node_edge(graph, s, t) for t in graph.nodes for s in graph.nodes if s != t}
 
 
 BASELINES: Mapping[str, Callable[[Graph], Edges]] = {
     "alone": alone,
     "distillation": distillation,
     "mutual learning": mutual_learning,
+    "independent": independent,
 }
 
 
 def baselines(space: SearchSpace) -> dict[str, Graph]:
-    """Return the baselines that the space has nodes for: all three from two nodes on, else `alone`."""
+    """Return the baselines: `alone`, from two nodes on the others too, and `independent` for ensembles only."""
     graph = space.bind(space.default())
-    names = list(BASELINES) if len(graph.nodes) > 1 else ["alone"]
+    names = [name for name in BASELINES if name == "alone" or len(graph.nodes) > 1]
+    names = [name for name in names if name != "independent" or graph.ensemble]
     cut = {pair: dataclasses.replace(edge, gate="cutoff") for pair, edge in graph.edges.items()}
     return {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
 

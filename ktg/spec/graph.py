@@ -137,7 +137,10 @@ class Train:
     precision: Literal["auto", "float32", "bfloat16"] = rule(
         "Arithmetic of the forward passes; auto: bfloat16 on a GPU that has it, else float32.", "auto"
     )
-    compile: bool = rule("Compile the networks with torch.compile (pays off for long runs).", False)
+    compile: bool = rule(
+        "Compile the networks with torch.compile (pays off for long runs); not those whose maps an edge compares.",
+        False,
+    )
     seed: int = rule("Seed of initial weights, batch order and augmentation.", 0, at_least=0)
 
 

@@ -133,8 +133,8 @@ def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
         raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")
-    client = open_client(uri)
     with _answers(uri):
+        client = open_client(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage == "deleted":
             # "Default" is there in every MLflow store, and never holds a search.

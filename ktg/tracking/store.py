@@ -2,6 +2,7 @@
 
 import logging
 import os
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for results: `--json`
 }
+_EMPTY_WORDS = "(raised as a result of Query-invoked autoflush"  # SQLAlchemy's, before what the database says
 _LOUD = {"mlflow": logging.CRITICAL, "alembic": logging.WARNING, "urllib3.connectionpool": logging.ERROR}
 
 
@@ -60,13 +62,13 @@ def redact(uri: str) -> str:
 
 
 def why(error: BaseException, uri: str) -> str:
-    """Return the first line of an error, cut to a sensible length and without the password of `uri`."""
+    """Return the first line of an error that says something, cut and without the password of `uri`."""
     text = str(error).replace(uri, redact(uri))
     password = _password(uri)
     for secret in {password, unquote(password)} - {""}:
         text = text.replace(secret, "***")
-    lines = text.strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    lines = [line for line in text.strip().splitlines() if not line.startswith(_EMPTY_WORDS)]
+    return (lines or [type(error).__name__])[0][:200]
 
 
 def load_mlflow() -> Any:
@@ -86,8 +88,34 @@ def load_mlflow() -> Any:
 
 
 def open_client(uri: str) -> Any:
-    """Return an `MlflowClient` for a checked URI. The store is first touched by its first call."""
-    return load_mlflow()(uri)
+    """Return an `MlflowClient` for a checked URI. An SQLite store that is not there yet is made."""
+    client = load_mlflow()
+    file = sqlite_file(uri)
+    if file is not None and not file.exists():
+        _make(client, file)
+    return client(uri)
+
+
+def _make(client: Any, file: Path) -> None:
+    """Make an SQLite store, whole or not at all.
+
+    MLflow makes its tables one after the other; of a store at which it was killed, or found the disk full, it can make
+    nothing any more.
+    """
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        store = client(f"sqlite:///{temporary}")
+        store.search_experiments(max_results=1)
+        store._tracking_client.store.engine.dispose()
+        try:
+            file.hardlink_to(temporary)  # unlike a renaming, never replaces
+        except FileExistsError:  # another process was faster
+            pass
+        except OSError:  # a file system without links
+            temporary.replace(file)
+    finally:
+        for left in file.parent.glob(f"{temporary.name}*"):
+            left.unlink()
 
 
 def _password(uri: str) -> str:

@@ -1,6 +1,7 @@
 """Solo runs are named by everything that goes into them, and by nothing else."""
 
 import dataclasses
+import errno
 import threading
 from pathlib import Path
 
@@ -56,3 +57,15 @@ def test_many_who_want_one_teacher_train_it_once(tiny: Path, tmp_path: Path, mon
     first = networks[0].body.state_dict()
     assert all(torch.equal(first[name], t) for n in networks[1:] for name, t in n.body.state_dict().items())
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_disk_that_takes_no_teacher_stops_no_training(tiny: Path, tmp_path: Path, monkeypatch):
+    def full(state, path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(solo, "_write", full)
+    one, data = graph(tiny), open_data(graph(tiny).data)
+    network = build(one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=3)
+    solo_weights(one, "n1", network, data, torch.device("cpu"), cache=tmp_path)
+    taught = solo.train_alone(one, "n1", data, torch.device("cpu"), final=False)
+    assert all(torch.equal(tensor, taught[name]) for name, tensor in network.body.state_dict().items())

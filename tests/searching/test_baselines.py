@@ -40,6 +40,16 @@ def test_in_mutual_learning_everyone_teaches_everyone():
     assert {edge.gate for edge in open_edges(graph).values()} == {"through"}
 
 
+def test_an_ensemble_is_compared_with_one_of_networks_that_do_not_know_each_other():
+    found = baselines(space(target="ensemble"))
+    assert list(found) == ["alone", "distillation", "mutual learning", "independent"]
+    graph = found["independent"]
+    assert set(open_edges(graph)) == {("label", f"n{i}") for i in range(3)}
+    assert live(graph) == ("n0", "n1", "n2")
+    assert live(found["alone"]) == ("n0",)
+    assert "independent" not in baselines(space())
+
+
 def test_a_space_of_one_node_has_one_baseline():
     assert list(baselines(space(nodes=1))) == ["alone"]
 

@@ -1,6 +1,7 @@
 import logging
 import math
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ktg.errors import UserError
-from ktg.tracking import MlflowTracker, deliver, find_experiment, ui_command
+from ktg.tracking import MlflowTracker, deliver, find_experiment, recover, ui_command
 
 AWAY = "http://me:s3cret@127.0.0.1:9"
 
@@ -141,6 +142,53 @@ def test_a_locked_store_only_delays(uri, tmp_path):
         assert tracker.flush(30.0)
     experiment = find_experiment("space", uri)
     assert experiment.history(experiment.searches()[0], "acc") == [(0, 0.5)]
+
+
+FULL = """
+import resource, signal, sys
+from ktg.tracking import MlflowTracker
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+told = []
+tracker = MlflowTracker("space", sys.argv[1], warn=told.append, folder=Path("kept"))
+run = tracker.start("search")
+for step in range(100):
+    tracker.log(run, {"acc": step}, step)
+    tracker.artifact(run, f"{step}.yaml", 500 * "x")
+tracker.end(run, "finished")
+while not told:
+    tracker.flush(0.5)
+tracker.close(1.0)
+print(*told, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("room_for_records", [True, False])
+def test_a_disk_that_is_full_costs_two_warnings_and_no_record_as_long_as_any_disk_has_room(
+    uri, tmp_path, monkeypatch, room_for_records
+):
+    """No file can become larger than the store is: then it takes no run, and other files have room, or not."""
+    with MlflowTracker("space", uri) as first:  # makes the store
+        first.start("another")
+        assert first.flush()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "elsewhere"))
+    size = (tmp_path / "mlflow.db").stat().st_size if room_for_records else 20_000
+    command = [sys.executable, "-c", FULL, uri, str(size)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert (len(lines), done.stderr) == (2, ""), lines
+    assert re.search(r"does not take records \(\(sqlite3\.\w+\) .*disk.*; training goes on", lines[0])
+    if not room_for_records:
+        assert lines[1].endswith("records could not be delivered to MLflow nor written to kept: lost")
+        return
+    assert "; they are in kept/mlflow-undelivered-" in lines[1]
+    assert recover(uri, tmp_path / "kept") == 202
+    experiment = find_experiment("space", uri)
+    search = experiment.searches()[0]
+    assert (search.state, len(experiment.artifacts(search))) == ("finished", 100)
+    assert [step for step, _ in experiment.history(search, "acc")] == list(range(100))
 
 
 def test_what_the_store_refuses_is_kept_and_told_once(uri, tmp_path):

@@ -81,3 +81,9 @@ def test_trainings_are_found_in_every_experiment_without_their_seeds(uri):
             tracker.end(parent, "finished")
             time.sleep(0.002)
     assert [run.name for run in find_experiment("space", uri).trainings()] == ["of best", "of space"]
+
+
+def test_a_file_that_is_no_store_is_one_sentence(tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is no database, but long enough to be taken for one " * 20)
+    with pytest.raises(UserError, match=r"^cannot read from MLflow at sqlite:.*: .*file is not a database"):
+        find_experiment("space", f"sqlite:///{tmp_path}/mlflow.db")

@@ -1,10 +1,11 @@
 import subprocess
 import sys
+from unittest.mock import MagicMock
 
 import pytest
 
 from ktg.errors import UserError
-from ktg.tracking.store import check_uri, redact, sqlite_file, why
+from ktg.tracking.store import _make, check_uri, redact, sqlite_file, why
 
 
 def test_a_relative_path_is_fixed_to_the_folder_of_the_moment(tmp_path, monkeypatch):
@@ -49,6 +50,32 @@ def test_an_error_is_shown_without_the_password():
     uri = "https://me:s3%40cret@host"
     shown = why(OSError(f"no route to {uri} for me / s3@cret / s3%40cret\nTraceback ..."), uri)
     assert shown == "no route to https://me:***@host for me / *** / ***"
+
+
+def test_an_error_is_shown_by_the_line_that_says_something():
+    text = "(raised as a result of Query-invoked autoflush; ...)\n(sqlite3.OperationalError) disk is full\n[SQL"
+    assert why(OSError(text), "sqlite:///mlflow.db") == "(sqlite3.OperationalError) disk is full"
+    assert why(OSError(), "sqlite:///mlflow.db") == "OSError"
+
+
+def test_a_store_is_made_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "mlflow.db"
+
+    def client(uri: str) -> MagicMock:
+        sqlite_file(uri).write_text("new")
+        return MagicMock(search_experiments=search)
+
+    search = MagicMock(side_effect=OSError("disk full"))
+    with pytest.raises(OSError, match="disk full"):
+        _make(client, file)
+    assert not list(tmp_path.iterdir())
+    file.write_text("of another process, which was faster")
+    search = MagicMock()
+    _make(client, file)
+    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(file, "of another process, which was faster")]
+    file.unlink()
+    _make(client, file)
+    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(file, "new")]
 
 
 def test_importing_the_package_loads_no_mlflow():

@@ -1,0 +1,89 @@
+"""The notebooks: committed without outputs, and running from the first cell to the last, with smaller numbers.
+
+To look at their figures, run them as they are, and keep them:
+
+    KTG_NOTEBOOKS=/tmp/notebooks pytest tests/test_notebooks.py
+"""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
+notebooks = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+
+
+SMALLER = {
+    r"(?<!_)epochs(: |=)\d+": r"epochs\g<1>3",
+    r"EPOCHS = \d+": "EPOCHS = 4",
+    r"trials: \d+": "trials: 3",
+    r"seeds([ =])\d+": r"seeds\g<1>1",
+    r"range\(2\)": "range(1)",
+    r"points=20_000": "points=1000",
+}
+
+
+class Kernel(AsyncKernelManager):
+    """Runs notebooks with the Python of the tests, whichever kernels the user has installed."""
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        return [sys.executable, "-m", "ipykernel_launcher", "-f", self.connection_file]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all, as a user has: 02 reads what 01 has written."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@notebooks
+def test_a_notebook_runs_from_top_to_bottom(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # for `!ktg`
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
+    notebook, kept = nbformat.read(file, as_version=4), os.environ.get("KTG_NOTEBOOKS")
+    if not kept:
+        make_smaller(notebook)
+    NotebookClient(
+        notebook, kernel_manager_class=Kernel, timeout=300, resources={"metadata": {"path": folder}}
+    ).execute()
+    if kept:
+        nbformat.write(notebook, Path(kept) / file.name)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    noise = [output["text"] for output in outputs if output.get("name") == "stderr"]
+    assert not [text for text in noise if "IProgress" not in text]  # which is about a package of Jupyter's
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def make_smaller(notebook: nbformat.NotebookNode) -> None:
+    """Let a notebook train less: its code stays the same but for numbers."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            for pattern, less in SMALLER.items():
+                cell.source = re.sub(pattern, less, cell.source)
+
+
+def test_all_numbers_to_be_smaller_are_there():
+    sources = "".join(file.read_text(encoding="utf-8") for file in FILES)
+    assert not [pattern for pattern in SMALLER if not re.search(pattern, sources)]
+
+
+@notebooks
+def test_a_notebook_is_committed_without_outputs(file: Path):
+    for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+        assert not cell.get("outputs") and cell.get("execution_count") is None, f"{file.name}: clear its outputs"
+
+
+@notebooks
+def test_links_of_a_notebook_lead_to_files(file: Path):
+    for cell in nbformat.read(file, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            for link in re.findall(r"\]\(([^)#:\s]+)[^)]*\)", cell.source):
+                assert (NOTEBOOKS / link).exists(), f"{file.name}: nothing at {link}"
