@@ -1,7 +1,6 @@
 """Images without labels: found at any depth, never one that is validated or tested on."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ def test_official_splits_are_kept_apart_through_links_too(photos, tmp_path):
     folder = tmp_path / "links"
     folder.mkdir()
     for split in ("train", "val", "test"):
-        os.symlink(photos / split, folder / split)
+        (folder / split).symlink_to(photos / split)
     dataset = open_data(Data(path=str(photos), size=16, unlabelled=str(folder)))
     assert len(dataset.unlabelled) == 20
     assert pixels_of(dataset.unlabelled) == pixels_of(dataset.train)

@@ -189,7 +189,10 @@ def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
     path = tmp_path / "altered.safetensors"
     for change, message in (
         (state | {"n2.conv1.weight": torch.ones(1)}, r"has n2\.conv1\.weight, which belongs to none of its networks"),
-        ({name: tensor for name, tensor in state.items() if name.startswith("n0.")}, "these weights belong to another network"),
+        (
+            {name: tensor for name, tensor in state.items() if name.startswith("n0.")},
+            "these weights belong to another network",
+        ),
     ):
         safetensors.torch.save_file(change, path, metadata={KEY: text})
         with pytest.raises(WeightsError, match=message):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ktg.models.maps import Layer, last_map
 from ktg.errors import SpecError
+from ktg.models.maps import Layer, last_map
 from ktg.models.network import Network, build
 from ktg.spec import Node
 
