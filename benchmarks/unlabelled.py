@@ -5,7 +5,7 @@ without their labels. Compared are, on the same test images, one network alone; 
 the five images alone; and the same two graphs with unlabelled images on their edges between nodes. A seed chooses the
 labelled images and the test images too, so differences are taken seed by seed.
 
-    python benchmarks/unlabelled.py DATA WEIGHTS     # 5 arms x 3 seeds; about 5 minutes on one free core
+    python benchmarks/unlabelled.py DATA WEIGHTS     # 5 arms x 3 seeds; 19 minutes on a busy machine
     python benchmarks/unlabelled.py ../shared/data/flowers ../shared/weights/mobilenetv2_035.imagenet.pth
 """
 

@@ -138,7 +138,7 @@ class Train:
         "Arithmetic of the forward passes; auto: bfloat16 on a GPU that has it, else float32.", "auto"
     )
     compile: bool = rule(
-        "Compile the networks with torch.compile (pays off for long runs); not those whose maps an edge compares.",
+        "Compile the networks with torch.compile (pays off for long runs), but for those whose maps an edge compares.",
         False,
     )
     seed: int = rule("Seed of initial weights, batch order and augmentation.", 0, at_least=0)
