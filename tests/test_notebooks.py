@@ -39,35 +39,45 @@ class Kernel(AsyncKernelManager):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all, as a user has: 02 reads what 01 has written."""
-    return tmp_path_factory.mktemp("notebooks")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[nbformat.NotebookNode]]:
+    """Return the cells of each notebook after a run of all, in one folder, as a user has: 02 reads what 01 has written.
+
+    One kernel runs them, because importing is what takes longest; its variables are forgotten in between.
+    """
+    folder = tmp_path_factory.mktemp("notebooks")
+    kept = os.environ.get("KTG_NOTEBOOKS")
+    together = nbformat.v4.new_notebook()
+    for file in FILES:
+        cells = nbformat.read(file, as_version=4).cells
+        for cell in cells:
+            cell.metadata["file"], cell["id"] = file.name, f"{file.stem}-{cell['id']}"
+            if not kept:
+                make_smaller(cell)
+        together.cells += [*cells, nbformat.v4.new_code_cell("%reset -f")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # for `!ktg`
+        patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
+        resources = {"metadata": {"path": folder}}
+        NotebookClient(together, kernel_manager_class=Kernel, timeout=300, resources=resources).execute()
+    found = {file.name: [c for c in together.cells if c.metadata.get("file") == file.name] for file in FILES}
+    for name, cells in found.items() if kept else ():
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), Path(str(kept), name))
+    return found
 
 
 @notebooks
-def test_a_notebook_runs_from_top_to_bottom(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # for `!ktg`
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
-    notebook, kept = nbformat.read(file, as_version=4), os.environ.get("KTG_NOTEBOOKS")
-    if not kept:
-        make_smaller(notebook)
-    NotebookClient(
-        notebook, kernel_manager_class=Kernel, timeout=300, resources={"metadata": {"path": folder}}
-    ).execute()
-    if kept:
-        nbformat.write(notebook, Path(kept) / file.name)
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+def test_a_notebook_runs_quietly_and_draws(file: Path, executed: dict[str, list[nbformat.NotebookNode]]):
+    outputs = [output for cell in executed[file.name] for output in cell.get("outputs", ())]
     noise = [output["text"] for output in outputs if output.get("name") == "stderr"]
     assert not [text for text in noise if "IProgress" not in text]  # which is about a package of Jupyter's
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
-def make_smaller(notebook: nbformat.NotebookNode) -> None:
-    """Let a notebook train less: its code stays the same but for numbers."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            for pattern, less in SMALLER.items():
-                cell.source = re.sub(pattern, less, cell.source)
+def make_smaller(cell: nbformat.NotebookNode) -> None:
+    """Let a cell train less: its code stays the same but for numbers."""
+    if cell.cell_type == "code":
+        for pattern, less in SMALLER.items():
+            cell.source = re.sub(pattern, less, cell.source)
 
 
 def test_all_numbers_to_be_smaller_are_there():

@@ -78,8 +78,11 @@ def all_curves(trials: Sequence[Data], best: str) -> Markup:
         return svg(drawn, "curves", "Validation accuracy of every trial over its epochs")
 
 
-def nodes(curves: Sequence[Data], target: str) -> Markup:
-    """Draw the accuracy of each node of the best graph: on validation images, and dashed on training images."""
+def nodes(curves: Sequence[Data], target: str | None) -> Markup:
+    """Draw the accuracy of each node of the best graph: on validation images, and dashed on training images.
+
+    target: the node that was scored; None for an ensemble.
+    """
     with figure(250) as drawn:
         axes = drawn.subplots()
         for place, curve in enumerate(curves):

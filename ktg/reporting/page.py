@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 def report_page(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
     """Return the HTML page of a report, complete in itself. data: what `report` returned; holes: of its space."""
     best, found = data["best"], data["importance"]
-    target = next(iter(best["graph"]["nodes"]))
+    target = None if best["at_end"]["ensemble_counts"] else next(iter(best["graph"]["nodes"]))
     order = [hole["hole"] for hole in found["holes"]]
     pictures = {
         "graph": inline(draw(parse(best["graph"])), "graph", "The best graph"),

@@ -2,6 +2,7 @@
 
 import _thread
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -56,6 +57,19 @@ def is_dead(tags: Mapping[str, str]) -> bool:
     except PermissionError:
         return False
     return False
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM, by which Slurm and Kubernetes announce the end, do what Ctrl-C does; where signals can be set."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ktg.data import Dataset
 from ktg.errors import DataError
 from ktg.places import cache_folder
 from ktg.searching.affinity import Resolved, resolve
-from ktg.searching.alone import driver_tags, only_driver, stoppable
+from ktg.searching.alone import driver_tags, only_driver, stoppable, terminable
 from ktg.searching.cluster import check_address, cluster
 from ktg.searching.feasible import check, one_by_one
 from ktg.searching.journal import Journal, sizes
@@ -109,6 +109,7 @@ def search(
         checkpoints = checkpoints_of(folder, journal.parent)
         if not past:
             stack.enter_context(only_driver(checkpoints))
+        stack.enter_context(terminable())
         stack.enter_context(stoppable(stop_asked and partial(stop_asked, journal.parent)))
         with Progress(ledger, console, total=ledger.planned, slots=at_once) as progress:
             observers = Observers(journal, progress)

@@ -23,6 +23,7 @@ from ktg.tracking.writer import Writer
 _logger = logging.getLogger(__name__)
 _RECORDS_PER_BATCH = 1000
 _RECORDS_ON_DISK = 10_000
+_MORE_TIME_S = 60.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 60.0
 
 
@@ -51,6 +52,7 @@ class MlflowTracker:
         self._running: dict[str, None] = {}
         self._refused: list[Record] = []
         self._warned: set[str] = set()
+        self._failing = False
         # Everything below is guarded by this condition, which is notified at every change.
         self._changed = threading.Condition()
         self._queue: deque[Record] = deque()
@@ -100,7 +102,8 @@ class MlflowTracker:
     def close(self, timeout_s: float = 10.0) -> Path | None:
         """End what still runs as interrupted, deliver what waits, and stop.
 
-        Returns the file of records that the store did not take within `timeout_s`, or None when all are delivered.
+        Returns the file of records that the store did not take within `timeout_s`, or None when all are delivered. A
+        store that is slow, but has not failed, is given a minute more.
         """
         with self._changed:
             if self._deadline is not None:
@@ -112,6 +115,8 @@ class MlflowTracker:
         atexit.unregister(self.close)
         try:
             self._thread.join(timeout_s)
+            if not self._failing:
+                self._thread.join(_MORE_TIME_S)
         finally:  # also after a second Ctrl-C: what is left must not be lost
             with self._changed:
                 left = [*self._refused, *self._queue]
@@ -148,11 +153,13 @@ class MlflowTracker:
             try:
                 refused = self._writer.write(batch)
             except Exception as error:  # whatever a store raises, the thread must live on
+                self._failing = True
                 self._warn_once("away", f"{self._reason(error)}; training goes on, and records are kept and sent later")
                 if not self._pause(delay_s):
                     return
                 delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
             else:
+                self._failing = False
                 delay_s = _FIRST_DELAY_S
                 self._settle(batch, refused)
 

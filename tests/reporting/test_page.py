@@ -101,6 +101,8 @@ def test_the_ensemble_stands_beside_the_target(record, reported):
     together = text(ensemble=row, ensemble_counts=True)
     assert "ensemble target all of them" in together
     assert "which is what this search scored" in together
+    assert "scored together as an ensemble" in together
+    assert "n0 target" not in together
     assert "an older version made this search" in text(ensemble=None)
 
 

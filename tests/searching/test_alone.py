@@ -1,16 +1,18 @@
 """One driver for one search, and an end from outside."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from ktg.errors import UserError
 from ktg.searching import alone
-from ktg.searching.alone import driver_tags, end_dead, is_dead, only_driver, stoppable
+from ktg.searching.alone import driver_tags, end_dead, is_dead, only_driver, stoppable, terminable
 from ktg.tracking import MlflowTracker, find_experiment
 
 HOLD = "import sys, time; from pathlib import Path; from ktg.searching.alone import only_driver\n" + (
@@ -52,6 +54,24 @@ def test_nobody_is_interrupted_unasked(monkeypatch):
         time.sleep(0.1)
     with stoppable(None):
         pass
+
+
+def test_the_signal_that_announces_the_end_interrupts_and_is_left_as_it_was():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    assert signal.getsignal(signal.SIGTERM) is before
+    entered = []
+
+    def enter() -> None:
+        with terminable():
+            entered.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered == [before]
 
 
 def dead_pid() -> int:

@@ -194,36 +194,56 @@ def test_data_that_cannot_be_read_are_found_before_ray_is_started(tmp_path):
     assert not tracker.runs
 
 
-def test_ctrl_c_ends_a_search_cleanly_and_keeps_what_was_found(tiny, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path, number):
     graph_file(
         tmp_path / "space.yaml",
         tiny,
         train={"epochs": 6, "lr": {"log": [0.01, 0.1]}},
         search={"trials": 500, "sampler": "random", "scheduler": "none"},
     )
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
     command = [Path(sys.executable).with_name("ktg"), "search", "space.yaml", "--name", "cut short"]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
     running = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
-        wait_until_one_has_finished(f"sqlite:///{tmp_path}/mlflow.db", running)
-        started = time.monotonic()
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        wait_until_one_has_finished(uri, running)
+        running.send_signal(number)
+        out, err = running.communicate(timeout=120)
     finally:
         running.kill()
-    assert time.monotonic() - started < 60
     assert running.returncode == 130
+    assert "best graph" in out
     assert "Interrupted; what was found so far is kept." in out
+    assert "ktg search 'cut short' --resume" in out
     assert "ktg export 'cut short' -o best.yaml" in out
     assert err.strip() == "ktg: interrupted"
     assert not children_of(running.pid)
-    experiment = find_experiment("cut short", f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = find_experiment("cut short", uri)
     (parent,) = experiment.searches()
     assert parent.state == "interrupted"
-    assert {trial.state for trial in experiment.trials(parent)} <= {"finished", "interrupted", "duplicate"}
-    assert ktg("export", "cut short", folder=tmp_path).code == 0
+    before = {trial.name: trial for trial in experiment.trials(parent)}
+    assert {trial.state for trial in before.values()} == {"finished", "interrupted"}
+    assert ktg("export", "cut short", "--tracking-uri", uri, folder=tmp_path).code == 0
+    if number == signal.SIGTERM:
+        return
+
+    trials = sum("baseline" not in trial.tags for trial in before.values()) + 1
+    done = ktg("search", "cut short", "--resume", "--trials", trials, "--tracking-uri", uri, folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    (parent,) = experiment.searches()
+    after = {trial.name: trial for trial in experiment.trials(parent)}
+    assert (parent.state, len(after)) == ("finished", trials + 3)
+    for name, trial in after.items():
+        assert (trial.state, trial.metrics.keys()) == ("finished", next(iter(after.values())).metrics.keys())
+        if name in before and before[name].state == "finished":
+            assert trial == before[name]
 
 
 def wait_until_one_has_finished(uri: str, running: subprocess.Popen) -> None:

@@ -1,3 +1,4 @@
+import itertools
 import logging
 import math
 import os
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -96,36 +99,53 @@ def test_a_store_that_is_away_costs_one_warning_and_no_record(uri, tmp_path, cap
         deliver(path, AWAY)
 
 
-def test_records_are_sent_once_the_server_is_up(uri, tmp_path, capsys):
+@contextmanager
+def server(uri: str, port: int, folder: Path) -> Iterator[None]:
+    """A real MLflow server on a store, killed with all its processes in the end."""
+    command, environment = ui_command(uri, port)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True, stderr=quiet)
+    try:
+        yield
+        assert process.poll() is None
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+
+def test_a_server_that_comes_late_and_is_killed_in_the_middle_gets_every_metric_once_it_is_back(uri, tmp_path):
     with MlflowTracker("other", uri) as first:  # makes the store
         first.start("search")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     warnings: list[str] = []
+    steps = iter(range(10_000))
     with MlflowTracker("space", f"http://127.0.0.1:{port}", warn=warnings.append) as tracker:
         run = tracker.start("search", params={"edges.n1.n0.gate": "linear"})
-        tracker.log(run, {"nan": math.nan, "inf": math.inf, "acc": 0.5}, 0)
+        tracker.log(run, {"nan": math.nan, "inf": math.inf}, 0)
         assert not tracker.flush(1.0)
-        command, environment = ui_command(uri, port)
-        server = subprocess.Popen(
-            command, env=environment, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
-        )
-        try:
+        with server(uri, port, tmp_path):
+            while not tracker.flush(0.5):
+                tracker.log(run, {"acc": 0.5}, next(steps))
             tracker.artifact(run, "graph.yaml", "nodes: {}")
+            for step in itertools.islice(steps, 500):  # the server is killed while it is being sent some of these
+                tracker.log(run, {"acc": 0.5}, step)
+        for step in itertools.islice(steps, 500):
+            tracker.log(run, {"acc": 0.5}, step)
+        assert not tracker.flush(1.0)
+        with server(uri, port, tmp_path):
             tracker.end(run, "finished")
             while not tracker.flush(0.5):
-                assert server.poll() is None
+                pass
             experiment = find_experiment("space", f"http://127.0.0.1:{port}")
             (search,) = experiment.searches()
             text = experiment.read_artifact(search, "graph.yaml")
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(30)
+            found = [step for step, _ in experiment.history(search, "acc")]
     assert (search.state, search.params, text) == ("finished", {"edges.n1.n0.gate": "linear"}, "nodes: {}")
     assert search.metrics == pytest.approx({"nan": math.nan, "inf": math.inf, "acc": 0.5}, nan_ok=True)
+    assert found == list(range(next(steps)))
     assert len(warnings) == 1
-    assert capsys.readouterr().out == ""  # MLflow would print an address for each run
 
 
 def test_a_locked_store_only_delays(uri, tmp_path):
@@ -155,7 +175,8 @@ tracker = MlflowTracker("space", sys.argv[1], warn=told.append, folder=Path("kep
 run = tracker.start("search")
 for step in range(100):
     tracker.log(run, {"acc": step}, step)
-    tracker.artifact(run, f"{step}.yaml", 500 * "x")
+    if step % 10 == 0:
+        tracker.artifact(run, f"{step}.yaml", 5000 * "x")
 tracker.end(run, "finished")
 while not told:
     tracker.flush(0.5)
@@ -164,31 +185,36 @@ print(*told, sep="\\n")
 """
 
 
-@pytest.mark.parametrize("room_for_records", [True, False])
-def test_a_disk_that_is_full_costs_two_warnings_and_no_record_as_long_as_any_disk_has_room(
-    uri, tmp_path, monkeypatch, room_for_records
-):
-    """No file can become larger than the store is: then it takes no run, and other files have room, or not."""
+def run_full(uri: str, bytes_per_file: int, folder: Path) -> list[str]:
+    """Run `FULL` where no file can become larger than that; return its warnings."""
+    command = [sys.executable, "-c", FULL, uri, str(bytes_per_file)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_a_store_whose_disk_is_full_costs_two_warnings_and_no_record(uri, tmp_path):
     with MlflowTracker("space", uri) as first:  # makes the store
         first.start("another")
         assert first.flush()
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "elsewhere"))
-    size = (tmp_path / "mlflow.db").stat().st_size if room_for_records else 20_000
-    command = [sys.executable, "-c", FULL, uri, str(size)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
-    assert (len(lines), done.stderr) == (2, ""), lines
-    assert re.search(r"does not take records \(\(sqlite3\.\w+\) .*disk.*; training goes on", lines[0])
-    if not room_for_records:
-        assert lines[1].endswith("records could not be delivered to MLflow nor written to kept: lost")
-        return
-    assert "; they are in kept/mlflow-undelivered-" in lines[1]
+    warnings = run_full(uri, (tmp_path / "mlflow.db").stat().st_size, tmp_path)
+    assert len(warnings) == 2, warnings
+    assert re.search(r"does not take records \(\(sqlite3\.\w+\) .*disk.*; training goes on", warnings[0])
+    assert "; they are in kept/mlflow-undelivered-" in warnings[1]
     assert recover(uri, tmp_path / "kept") > 0
     experiment = find_experiment("space", uri)
     search = experiment.searches()[0]
-    assert (search.state, len(experiment.artifacts(search))) == ("finished", 100)
+    assert (search.state, len(experiment.artifacts(search))) == ("finished", 10)
     assert [step for step, _ in experiment.history(search, "acc")] == list(range(100))
+
+
+def test_when_no_disk_takes_the_records_that_is_said(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    warnings = run_full(AWAY, 10_000, tmp_path)
+    assert len(warnings) == 2, warnings
+    assert re.fullmatch(r"\d+ records could not be delivered to MLflow nor written to kept: lost", warnings[1])
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_what_the_store_refuses_is_kept_and_told_once(uri, tmp_path):
