@@ -60,7 +60,7 @@ def result_of(ledger: Ledger, name: str, wall_s: float, interrupted: bool) -> Re
         duplicates=len(ledger.duplicates),
         epochs=sum(entry.epoch for entry in ledger.entries),
         epochs_saved=sum(entry.graph.train.epochs - entry.epoch for entry in stopped)
-        + sum(duplicate.of.graph.train.epochs for duplicate in ledger.duplicates),
+        + sum(duplicate.of.epoch for duplicate in ledger.duplicates),
         wall_s=wall_s,
         interrupted=interrupted,
         exhausted=ledger.exhausted,
