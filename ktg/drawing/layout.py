@@ -1,7 +1,7 @@
 """Where everything of a graph goes: nodes on an ellipse, the target on the right; labels outside, edges inside."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
@@ -94,12 +94,12 @@ def shorten(text: str, most: int = _MOST_CHARACTERS) -> str:
 
 def _cards(graph: Graph) -> dict[str, Card]:
     alive, teachers = canonical.live(graph), canonical.teachers(graph)
-    lines, roles = {}, {}
+    lines: dict[str, tuple[str, str, str]] = {}
+    roles: dict[str, Role] = {}
     for name, node in graph.nodes.items():
-        role: Role = "student" if name in alive else "unused"
-        role = "target" if name == graph.target else "teacher" if name in teachers else role
-        roles[name] = role
-        title = shorten(name, 14) if role == "student" else f"{shorten(name, 14)} · {role}"
+        role = roles[name] = _role(graph, name, alive, teachers)
+        word = "ensemble" if graph.ensemble and role == "target" else role
+        title = shorten(name, 14) if role == "student" else f"{shorten(name, 14)} · {word}"
         lines[name] = (title, shorten(node.model), _source(node))
     longest = max(len(line) for three in lines.values() for line in three)
     width = max(96.0, longest * CHARACTER * _CARD_TEXT_SIZE + 20)
@@ -108,6 +108,15 @@ def _cards(graph: Graph) -> dict[str, Card]:
         name: Card(Box(*centre, width, CARD_HEIGHT), roles[name], lines[name])
         for name, centre in zip(lines, centres, strict=True)
     }
+
+
+def _role(graph: Graph, name: str, alive: Collection[str], teachers: Collection[str]) -> Role:
+    """Return what a node is for; of an ensemble, every live node is a target."""
+    if name in alive if graph.ensemble else name == graph.target:
+        return "target"
+    if name in teachers:
+        return "teacher"
+    return "student" if name in alive else "unused"
 
 
 def _ellipse(count: int, width: float) -> list[tuple[float, float]]:

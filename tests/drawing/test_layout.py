@@ -41,6 +41,14 @@ def test_what_every_node_is():
     assert cards["n2"].lines[0] == "n2 · teacher"
 
 
+def test_every_live_network_of_an_ensemble_is_a_target():
+    edges = {"label -> n0": {}, "n1 -> n0": {}, "n0 -> n2": {"gate": "cutoff"}}
+    plain = {"data": {"name": "digits"}, "nodes": {f"n{i}": {"model": "resnet8"} for i in range(3)}, "edges": edges}
+    cards = lay_out(parse(plain | {"target": "ensemble"})).cards
+    assert {name: card.role for name, card in cards.items()} == {"n0": "target", "n1": "target", "n2": "unused"}
+    assert cards["n1"].lines[0] == "n1 · ensemble"
+
+
 def test_edges_to_unused_nodes_do_not_matter():
     arrows = lay_out(graph(2, {"label -> n0": {}, "n0 -> n1": {}})).arrows
     assert {pair: arrow.matters for pair, arrow in arrows.items()} == {("label", "n0"): True, ("n0", "n1"): False}
