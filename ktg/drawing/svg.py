@@ -46,8 +46,9 @@ _SAMPLE = 34.0  # length of the sample line in the legend
 def draw(graph: Graph, title: str | None = None) -> str:
     """Return a graph as a standalone SVG document; the same graph gives the same text.
 
-    The target, or each network of an ensemble, is filled and ringed, teachers are grey, nodes that cannot change the target are dashed. An arrow's
-    colour and dashes tell its gate; cut edges are left out. What an edge has besides its defaults is written on it.
+    The target, or each network of an ensemble, is filled and ringed, teachers are grey, nodes that cannot change the
+    target are dashed. An arrow's colour and dashes tell its gate; cut edges are left out. What an edge has besides its
+    defaults is written on it.
     The elements have ids: `node:n0`, `edge:n1->n0`, `edge:label->n0`, `legend:through`.
     """
     layout = lay_out(graph)
