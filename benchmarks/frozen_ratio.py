@@ -1,7 +1,5 @@
 """Sweep the ratio of frozen epochs: does more fine-tuning win, does accuracy dip at unfreezing, does it overfit.
 
-The ratio of frozen epochs to all, swept over a fixed total.
-
 Trains the graph of a space for every option of `nodes.n0.frozen_epochs`, with several seeds, and keeps every epoch. The
 validation split is only looked at: nothing is chosen by it. Writes benchmarks/results/NAME.json and NAME.svg, with the
 moment of unfreezing marked.
@@ -24,10 +22,9 @@ from matplotlib.figure import Figure
 from ktg.data import Dataset, open_data
 from ktg.engine import Training
 from ktg.space import load_space
-from ktg.spec import Graph
+from ktg.spec import LABEL, Graph
 
 HOLE = "nodes.n0.frozen_epochs"
-LABEL = "label -> n0"
 PANELS = {"train_accuracy": "training accuracy", "val_accuracy": "validation accuracy", "val_loss": "validation loss"}
 COLOURS = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#7f6bb3", "#b8860b")
 Curves = dict[str, list[float]]
@@ -62,7 +59,7 @@ def curves(graph: Graph, images: Dataset, seed: int) -> Curves:
         node = epoch.nodes[graph.target]
         for name in PANELS:
             kept[name].append(getattr(node, name))
-        kept["train_loss"].append(epoch.edges[LABEL].loss)
+        kept["train_loss"].append(epoch.edges[LABEL, graph.target].loss)
     return kept
 
 

@@ -7,61 +7,62 @@ where a way first reaches the quality that the original (random, ASHA with r = 1
 duplicates) has when its budget is spent, and `ratio` that number over the budget. Epochs count every epoch trained,
 those of stopped trials and of baselines too.
 
-    python benchmarks/search_efficiency.py             # about ten minutes on one core
+    python benchmarks/search_efficiency.py    # about ten minutes on one core; started again, it goes on
 """
 
 import argparse
+import bisect
 import dataclasses
+import functools
 import heapq
 import itertools
 import json
+import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import measure
 import optuna
+from optuna.trial import TrialState
 
 from ktg.canonical import check_taught, key
 from ktg.errors import SpecError
 from ktg.searching.ledger import Entry, Ledger
 from ktg.searching.raytune import scheduler
+from ktg.searching.sampler import STARTUP, Outcome
 from ktg.space import SearchSpace, load_space
+from ktg.spec import Graph
 
 HERE = Path(__file__).parent
+SPACE = HERE / "spaces" / "table.yaml"
+ORIGINAL = "original"
 Curve = list[float]
 Curves = Callable[[Entry], Curve]
 ASHA_STOP = "STOP"
 
 WAYS: dict[str, dict[str, Any]] = {
-    "original": {"sampler": "random", "baselines": False, "forgets": True},
+    ORIGINAL: {"sampler": "random", "baselines": False, "forgets": True},
+    "ktg's default": {},
+    "tpe": {"baselines": False},
+    "tpe, no stopping": {"baselines": False, "scheduler": "none"},
+    "random, no stopping": {"sampler": "random", "baselines": False, "scheduler": "none"},
+    "tpe, grace 8": {"baselines": False, "grace_epochs": 8},
     "original, nothing twice": {"sampler": "random", "baselines": False},
-    "random, grace 4": {"sampler": "random", "baselines": False, "grace_epochs": 4},
-    "tpe": {"sampler": "tpe", "baselines": False},
-    "tpe, baselines": {"sampler": "tpe"},
-    "tpe, grace 2": {"sampler": "tpe", "baselines": False, "grace_epochs": 2},
-    "tpe, grace 4": {"sampler": "tpe", "baselines": False, "grace_epochs": 4},
-    "tpe, grace 4, eta 4": {"sampler": "tpe", "baselines": False, "grace_epochs": 4, "reduction_factor": 4},
-    "tpe, grace 8": {"sampler": "tpe", "baselines": False, "grace_epochs": 8},
-    "tpe, eta 4": {"sampler": "tpe", "baselines": False, "reduction_factor": 4},
-    "tpe, hyperband": {"sampler": "tpe", "baselines": False, "scheduler": "hyperband"},
-    "tpe, no stopping": {"sampler": "tpe", "baselines": False, "scheduler": "none"},
-    "tpe univariate, grace 4": {
-        "sampler": "tpe",
-        "baselines": False,
-        "grace_epochs": 4,
-        "tpe": {"multivariate": False},
-    },
-    "tpe grouped, grace 4": {"sampler": "tpe", "baselines": False, "grace_epochs": 4, "tpe": {"group": True}},
-    "tpe, canonical, grace 4": {"sampler": "tpe", "baselines": False, "grace_epochs": 4, "canonical": True},
-    "tpe, 24 candidates less random, grace 4": {
-        "sampler": "tpe",
-        "baselines": False,
-        "grace_epochs": 4,
-        "tpe": {"n_startup_trials": 5, "n_ei_candidates": 100},
-    },
-    "gp, grace 4": {"sampler": "gp", "baselines": False, "grace_epochs": 4},
+    "random, baselines": {"sampler": "random"},
+    "ktg's default, grace 8": {"grace_epochs": 8},
+    "ktg's default, no stopping": {"scheduler": "none"},
+    "tpe, grace 4": {"baselines": False, "grace_epochs": 4},
+    "tpe, hyperband": {"baselines": False, "scheduler": "hyperband"},
+    "tpe, eta 4": {"baselines": False, "reduction_factor": 4},
+    "tpe univariate, grace 8": {"baselines": False, "grace_epochs": 8, "tpe": {"multivariate": False}},
+    "tpe grouped, grace 8": {"baselines": False, "grace_epochs": 8, "tpe": {"group": True}},
+    "tpe canonical, grace 8": {"baselines": False, "grace_epochs": 8, "teller": "canonical"},
+    "tpe 5 at random, grace 8": {"baselines": False, "grace_epochs": 8, "tpe": {"n_startup_trials": 5}},
+    "tpe not told of stopped, grace 8": {"baselines": False, "grace_epochs": 8, "teller": "silent"},
+    "tpe not told of stopped": {"baselines": False, "teller": "silent"},
 }
 
 
@@ -82,7 +83,7 @@ class Forgetful(Ledger):
 
 
 def main() -> None:
-    """Replay every way over all seeds and write the result."""
+    """Replay every way over all seeds; the result is written after each of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=HERE / "results" / "table.jsonl")
     parser.add_argument("--seeds", type=int, default=50)
@@ -91,57 +92,66 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     args = parser.parse_args()
     table = {row["key"]: row["accuracy"] for row in map(json.loads, args.table.read_text().splitlines())}
-    space = load_space(HERE / "spaces" / "table.yaml")
-    curves = {}
-    for name in dict.fromkeys(["original", *args.ways]):
-        runs = [quality(space, table, WAYS[name], seed, args.budget, args.slots) for seed in range(args.seeds)]
-        curves[name] = runs
-        print(f"{name}: {statistics.mean(run[-1] for run in runs):.4f}", flush=True)
-    goal = statistics.mean(run[-1] for run in curves["original"])
+    space = Remembering(**vars(load_space(SPACE)))
     best = max(row[-1] for row in table.values())
-    result = {name: summed_up(runs, goal, args.budget) for name, runs in curves.items()}
-    import measure
+    config = {"seeds": args.seeds, "budget": args.budget, "slots": args.slots, "graphs": len(table), "best": best}
+    result = known(config)
+    for name in dict.fromkeys([ORIGINAL, *args.ways]):
+        if name not in result:
+            runs = [quality(space, table, WAYS[name], seed, args.budget, args.slots) for seed in range(args.seeds)]
+            goal = result[ORIGINAL]["quality"] if name != ORIGINAL else statistics.mean(run[-1] for run in runs)
+            result[name] = summed_up(runs, goal, args.budget)
+            measure.write("search_efficiency", config, result)
 
-    config = {key: value for key, value in vars(args).items() if key not in ("table", "ways")}
-    measure.write(f"search_efficiency_{args.slots}", {**config, "graphs": len(table), "best": best}, result)
+
+def known(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the ways that an earlier run of the same configuration has played."""
+    written = measure.RESULTS / "search_efficiency.json"
+    earlier = json.loads(written.read_text()) if written.exists() else {}
+    return dict(earlier["result"]) if earlier.get("config") == config else {}
 
 
 def summed_up(runs: list[Curve], goal: float, budget: int) -> dict[str, Any]:
-    """Return the final quality, its standard error, and where the mean over seeds reaches the goal."""
+    """Return the quality at quarters of the budget, its standard error at the end, and where the mean meets the goal.
+
+    The interval of the ratio is the middle 90 % of what other draws of as many seeds would give (bootstrap).
+    """
     final = [run[-1] for run in runs]
-    mean = [statistics.mean(values) for values in zip(*runs, strict=True)]
-    reached = next((epochs for epochs, value in enumerate(mean) if value >= goal), None)
-    error = statistics.stdev(final) / len(final) ** 0.5
+    chance = random.Random(0)
+    draws = sorted(reached(chance.choices(runs, k=len(runs)), goal) / budget for _ in range(200))
     return {
         "quality": statistics.mean(final),
-        "standard_error": error,
-        "epochs": reached,
-        "ratio": None if reached is None else reached / budget,
+        "standard_error": statistics.stdev(final) / len(final) ** 0.5,
+        "by_quarters": [round(mean_at(runs, budget * i // 4), 4) for i in range(1, 5)],
+        "epochs": reached(runs, goal),
+        "ratio": reached(runs, goal) / budget,
+        "ratio_90": [draws[10], draws[-11]],
     }
+
+
+def reached(runs: list[Curve], goal: float) -> int:
+    """Return the epoch at which the mean of all runs meets the goal, and one more than the budget if it never does."""
+    return bisect.bisect_left(range(len(runs[0])), goal, key=lambda epoch: mean_at(runs, epoch))
+
+
+def mean_at(runs: list[Curve], epoch: int) -> float:
+    """Return the mean quality after an epoch."""
+    return statistics.mean(run[epoch] for run in runs)
 
 
 def quality(
     space: SearchSpace, table: Mapping[str, Curve], way: Mapping[str, Any], seed: int, budget: int, slots: int
 ) -> Curve:
     """Return the best finished accuracy after 0, 1, ... `budget` epochs of one search."""
-    fields = {name: value for name, value in way.items() if name not in ("forgets", "tpe", "canonical")}
+    fields = {name: value for name, value in way.items() if name not in ("forgets", "tpe", "teller")}
     settings = dataclasses.replace(space.search, seed=seed, trials=100_000, **fields)
     searched = dataclasses.replace(space, search=settings)
     ledger = Forgetful(searched) if way.get("forgets") else Ledger(searched)
     if "tpe" in way:
-        options = {"n_startup_trials": 10, "multivariate": True, "constant_liar": True, **way["tpe"]}
+        options = {"n_startup_trials": STARTUP, "multivariate": True, "constant_liar": True, **way["tpe"]}
         ledger.sampler._chosen = optuna.samplers.TPESampler(seed=seed, **options)
-    if way.get("canonical"):
-        by_key = values_by_key(space)
-        told = ledger._tell
-
-        def tell(entry: Entry) -> None:
-            """Tell of the canonical values beside the ones asked for: equal graphs then look equal to the sampler."""
-            told(entry)
-            if entry.values is not None and entry.values != by_key[entry.key]:
-                ledger.sampler.add(by_key[entry.key], entry.outcome)
-
-        ledger._tell = tell  # type: ignore[method-assign]
+    if "teller" in way:
+        TELLERS[way["teller"]](ledger)
     curve, best = [0.0], 0.0
     for entry in replay(ledger, lambda entry: table[entry.key], slots):
         if entry.state == "finished":
@@ -154,16 +164,57 @@ def quality(
     return (curve + [best] * budget)[: budget + 1]
 
 
-_BY_KEY: dict[str, Any] = {}
+def canonical(ledger: Ledger) -> None:
+    """Tell the sampler of canonical values beside the ones asked for: equal graphs then look equal to it."""
+    by_key, told = values_by_key(), ledger._tell
+
+    def tell(entry: Entry) -> None:
+        told(entry)
+        if entry.values is not None and entry.values != by_key[entry.key]:
+            ledger.sampler.add(by_key[entry.key], entry.outcome)
+
+    ledger._tell = tell  # type: ignore[method-assign]
 
 
-def values_by_key(space: SearchSpace) -> dict[str, Any]:
-    """Return, for every graph of a space, the first values that make it."""
-    if not _BY_KEY:
-        for options in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
-            values = dict(zip(space.holes, options, strict=True))
-            _BY_KEY.setdefault(key(space.bind(values)), values)
-    return _BY_KEY
+def silent(ledger: Ledger) -> None:
+    """Tell the sampler nothing of a stopped trial, but that it has ended."""
+    sampler, told = ledger.sampler, ledger.sampler.tell
+
+    def tell(number: int, outcome: Outcome) -> None:
+        if outcome.state == "stopped":
+            sampler._study.tell(sampler._asked.pop(number), state=TrialState.FAIL)
+        else:
+            told(number, outcome)
+
+    sampler.tell = tell  # type: ignore[method-assign]
+
+
+TELLERS: dict[str, Callable[[Ledger], None]] = {"canonical": canonical, "silent": silent}
+
+
+class Remembering(SearchSpace):
+    """A space that binds the same values once in all replays, which is most of what a replay costs."""
+
+    def bind(self, values: Mapping[str, Any]) -> Graph:
+        """Return the graph with every hole filled, from memory where it is known."""
+        name = tuple(values.values())
+        if name not in BOUND:
+            BOUND[name] = super().bind(values)
+        return BOUND[name]
+
+
+BOUND: dict[tuple[Any, ...], Graph] = {}
+
+
+@functools.cache
+def values_by_key() -> dict[str, Any]:
+    """Return, for every graph of the space, the first values that make it."""
+    space = load_space(SPACE)
+    found: dict[str, Any] = {}
+    for options in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
+        values = dict(zip(space.holes, options, strict=True))
+        found.setdefault(key(space.bind(values)), values)
+    return found
 
 
 def replay(ledger: Ledger, curve: Curves, slots: int) -> Iterator[Entry]:
