@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
+pytestmark = pytest.mark.timeout(1800)  # the first test runs all of them, and a busy machine is no fault
 notebooks = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -58,7 +59,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[nbforma
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # for `!ktg`
         patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
         resources = {"metadata": {"path": folder}}
-        NotebookClient(together, kernel_manager_class=Kernel, timeout=300, resources=resources).execute()
+        NotebookClient(together, kernel_manager_class=Kernel, timeout=900, resources=resources).execute()
     found = {file.name: [c for c in together.cells if c.metadata.get("file") == file.name] for file in FILES}
     for name, cells in found.items() if kept else ():
         nbformat.write(nbformat.v4.new_notebook(cells=cells), Path(str(kept), name))

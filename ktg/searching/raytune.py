@@ -135,34 +135,48 @@ class Asha(ASHAScheduler):  # type: ignore[misc]
     Baselines run to the end, as what the winner is compared with, but count in every rung they pass.
     """
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._begun = [0] * len(self._brackets)
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Return whether a trial goes on after this epoch."""
         if "failed" in result:
             return str(TrialScheduler.STOP)
+        if not result["done"] and not self._is_at_rung(trial, result):
+            return str(TrialScheduler.CONTINUE)
         decision = super().on_trial_result(tune_controller, trial, result)
         spared = trial.config["baseline"] and not result["done"]
         return str(TrialScheduler.CONTINUE if spared else decision)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Count a last result in its rung, unless it is that of a failure."""
-        if "failed" not in result:
+        if "failed" not in result and self._is_at_rung(trial, result):
             super().on_trial_complete(tune_controller, trial, result)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Put the trial into the bracket that most lacks one; Ray would draw it from a generator nobody has seeded."""
         super().on_trial_add(tune_controller, trial)
-        wanted = shares(len(self._brackets), self._reduction_factor)
-        counts = [sum(info is bracket for info in self._trial_info.values()) for bracket in self._brackets]
-        counts[self._brackets.index(self._trial_info[trial.trial_id])] -= 1
-        lacking = max(range(len(counts)), key=lambda i: (wanted[i] * (sum(counts) + 1) - counts[i], -i))
+        wanted, begun = shares(len(self._brackets), self._reduction_factor), self._begun
+        lacking = max(range(len(begun)), key=lambda i: (wanted[i] * (sum(begun) + 1) - begun[i], -i))
+        begun[lacking] += 1
         self._trial_info[trial.trial_id] = self._brackets[lacking]
 
     def recall(self, entries: Sequence[Entry]) -> None:
         """Count in every rung what trials of an earlier process had reached there."""
         for milestone, recorded in (rung for bracket in self._brackets for rung in bracket._rungs):
             for entry in entries:
-                if entry.state in ("finished", "stopped") and milestone in entry.accuracies:
-                    recorded[entry.name] = entry.accuracies[milestone]
+                if entry.state in ("finished", "stopped") and math.ceil(milestone) in entry.accuracies:
+                    recorded[entry.name] = entry.accuracies[math.ceil(milestone)]
+
+    def _is_at_rung(self, trial: Any, result: Mapping[str, Any]) -> bool:
+        """Return whether this epoch is one that the trial is judged at, and has not been.
+
+        Ray would enter the first result after a rung into it, and so hold epoch 6 of a trial that was resumed there
+        against what others had at epoch 4, then its epoch 7 against their epoch 2.
+        """
+        rungs = self._trial_info[trial.trial_id]._rungs
+        return any(result["epoch"] == math.ceil(at) and trial.trial_id not in known for at, known in rungs)
 
 
 def scheduler(search: Search, epochs: int, past: Sequence[Entry] = ()) -> TrialScheduler:

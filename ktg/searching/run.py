@@ -18,6 +18,7 @@ from ktg.searching.cluster import check_address, cluster
 from ktg.searching.feasible import check, one_by_one
 from ktg.searching.journal import Journal, sizes
 from ktg.searching.ledger import Entry, Ledger
+from ktg.searching.nodes import check_nodes
 from ktg.searching.outcome import Result, result_of
 from ktg.searching.past import Past
 from ktg.searching.progress import Progress, headline
@@ -74,7 +75,8 @@ def search(
     past: what this search had done before it was interrupted, to go on from there.
     stop_asked: is asked now and then, with the id of the search's run, whether to stop as after Ctrl-C.
 
-    Raises SpecError, DataError or WeightsError before any training for anything that could not be trained.
+    Raises SpecError, DataError or WeightsError before any training for anything that could not be trained, and
+    UserError for a machine of a cluster that lacks ktg or a file.
     """
     if address is not None:
         check_address(address)
@@ -98,8 +100,10 @@ def search(
         gpus = space.search.gpus_per_trial
         gpus = gpus if gpus is not None else min(1.0, total.get("GPU", 0))
         cpus = space.search.cpus_per_trial
-        if address is None:  # a cluster may grow
+        if address is None:
             check_resources(space.search, cpus=cpus, gpus=gpus, total=total)
+        else:  # a cluster may grow, so that its resources say little
+            check_nodes(ray, one_by_one(space), folder, partial(warn, console))
         at_once = slots(space.search, cpus=cpus, gpus=gpus, total=total)
         resources = {"resources.cpus": f"{cpus:g}", "resources.gpus": f"{gpus:g}"}
         if past:

@@ -2,7 +2,8 @@
 
 What a trial tells the sampler is the same in every case: a finished trial its final accuracy (COMPLETE), a trial that
 was stopped early the accuracy it had reached, at the epoch it had reached (PRUNED, which TPE ranks by epoch first), a
-failed one an accuracy of 0, so that it keeps away from there.
+failed one an accuracy of 0, so that it keeps away from there. Optuna shows its Gaussian process no pruned trials: until
+STARTUP have finished it draws at random, which early stopping puts off.
 """
 
 import itertools

@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 from command import graph_file
+from optuna.trial import TrialState
 
 from ktg.errors import SpecError
 from ktg.searching.cluster import cluster
@@ -80,7 +81,15 @@ def test_every_pair_spends_its_budget_on_different_graphs_and_finds_a_good_one(s
     graphs = len({entry.key for entry in ledger.entries})
     assert graphs == len(ledger.entries) == trials
     assert {entry.state for entry in ledger.entries} <= {"finished", "stopped"}
+    assert {entry.epoch for entry in ledger.in_state("stopped")} <= {1, 2, 4}  # the rungs
     assert not ledger.sampler._asked
+    told = ledger.sampler._study.trials
+    for entry in ledger.entries:
+        state = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}[entry.state]
+        assert (told[entry.asked].state, told[entry.asked].value) == (state, entry.accuracy)
+        assert told[entry.asked].intermediate_values == (
+            {entry.epoch: entry.accuracy} if state.name == "PRUNED" else {}
+        )
     assert bool(ledger.in_state("stopped")) == (judge != "none")
     assert ledger.best.values["train.lr"] in (0.03, 0.1)
     again = played(Ledger(space(trials, sampler=sampler, scheduler=judge, seed=3)))
@@ -108,10 +117,7 @@ def test_a_grid_that_goes_on_asks_for_nothing_again():
     ("settings", "said"),
     [
         ({"lr": {"log": [0.01, 0.1]}}, r"^search.sampler: grid tries every value, and train.lr is a continuum"),
-        (
-            {"lr": {"choice": [i / 1e5 for i in range(1, 20_000)]}},
-            r"^search.sampler: grid would try all 179,991 graphs",
-        ),
+        ({"lr": {"int": [1, 20_000]}}, r"^search.sampler: grid would try all 180,000 graphs"),
     ],
 )
 def test_a_grid_without_end_is_refused(settings, said):
@@ -119,13 +125,18 @@ def test_a_grid_without_end_is_refused(settings, said):
         Ledger(space(sampler="grid", **settings))
 
 
-def test_hyperband_gives_each_bracket_its_share_and_the_same_one_every_time():
+@pytest.mark.parametrize("at_once", [1, 2, 300])
+def test_hyperband_gives_each_bracket_its_share_and_the_same_one_every_time(at_once):
     judge = scheduler(Search(scheduler="hyperband", grace_epochs=1, reduction_factor=2), EPOCHS)
     assert [bracket._rungs[-1][0] for bracket in judge._brackets] == [1, 2, 4]
     trials = [SimpleNamespace(trial_id=str(i), config={"baseline": ""}) for i in range(300)]
-    for trial in trials:
+    chosen = []
+    for number, trial in enumerate(trials):
         judge.on_trial_add(None, trial)
-    chosen = [judge._brackets.index(judge._trial_info[trial.trial_id]) for trial in trials]
+        chosen.append(judge._brackets.index(judge._trial_info[trial.trial_id]))
+        if number >= at_once - 1:
+            ended = {"epoch": EPOCHS, "val_accuracy": 0.5, "training_iteration": EPOCHS, "done": True}
+            judge.on_trial_complete(None, trials[number - at_once + 1], ended)
     for bracket, share in enumerate(shares(3, 2)):
         assert abs(chosen.count(bracket) - 300 * share) <= 1
     assert sum(shares(5, 3)) == pytest.approx(1)

@@ -15,8 +15,9 @@ import torch
 from command import graph_file
 from rich.console import Console
 
+from ktg import __version__
 from ktg.engine import Training, train
-from ktg.searching import raytune, run, worker
+from ktg.searching import nodes, raytune, run, worker
 from ktg.searching.cluster import QUIET, cluster
 from ktg.searching.run import search
 from ktg.space import SearchSpace, load_space
@@ -117,10 +118,10 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator:
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    nodes.add_node(**node)
-    yield nodes
-    nodes.shutdown()
+    both = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    both.add_node(**node)
+    yield both
+    both.shutdown()
 
 
 def test_a_node_that_dies_takes_no_trial_with_it(tmp_path, tiny, monkeypatch, two_nodes):
@@ -134,8 +135,11 @@ def test_a_node_that_dies_takes_no_trial_with_it(tmp_path, tiny, monkeypatch, tw
 
     killer = threading.Thread(target=kill_a_node, daemon=True)
     killer.start()
+    asked: list[dict] = []
+    monkeypatch.setattr(nodes, "asked", lambda *of, ask=nodes.asked: asked.append(ask(*of)) or asked[-1])
     plan, page, place = space(tmp_path, tiny), io.StringIO(), tmp_path / "ray"
     result = search(plan, "nodes", tracker, console=Console(file=page), address=two_nodes.address, storage=place)
+    assert list(asked[0].values()) == [(__version__, [])]  # both have one address
     assert second not in two_nodes.list_all_nodes()
     assert "the worker died: " in page.getvalue(), page.getvalue()
     assert (result.finished, result.failed) == (len(LRS), 0)

@@ -96,13 +96,31 @@ def test_between_rungs_nobody_is_stopped():
     race.report(good, 1, 0.9)
     race.report(good, 2, 0.9)
     assert race.report(poor, 2, 0.1) == STOP
-    late = race.enter()
-    assert race.report(late, 1, 0.95) == CONTINUE
-    assert race.report(late, 3, 0.0) == STOP  # rung 2, passed in between
     fresh = race.enter()
     race.report(fresh, 1, 0.95)
     race.report(fresh, 2, 0.95)
     assert race.report(fresh, 3, 0.0) == CONTINUE
+
+
+def test_a_trial_that_goes_on_after_a_rung_is_not_held_against_it():
+    """Its epoch 3 would be compared with what others had at epoch 2, its epoch 4 enter the rung at 1."""
+    race = Race()
+    race.report(race.enter(), 2, 0.5)
+    resumed = race.enter()
+    assert race.report(resumed, 3, 0.1) == CONTINUE
+    assert [len(recorded) for _, recorded in race.asha._brackets[0]._rungs] == [0, 0, 1, 0]  # at 8, 4, 2 and 1
+    race.report(resumed, 4, 0.9)
+    race.report(resumed, 5, 0.9)
+    race.asha.on_trial_complete(None, resumed, {"epoch": 8, "val_accuracy": 0.9})
+    assert [len(recorded) for _, recorded in race.asha._brackets[0]._rungs] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("factor", "rungs"), [(2, [4, 2, 1]), (1.5, [8, 6, 4, 3, 2, 1])])
+def test_results_of_an_earlier_process_count_in_the_rungs(factor, rungs):
+    ended = SimpleNamespace(name="old", state="finished", accuracies={epoch: epoch / 10 for epoch in range(1, 9)})
+    asha = scheduler(Search(grace_epochs=1, reduction_factor=factor), 8, past=[ended])
+    found = [recorded["old"] * 10 for milestone, recorded in asha._brackets[0]._rungs if milestone < 8]
+    assert found == pytest.approx(rungs)
 
 
 def test_a_baseline_is_never_stopped_but_counts():

@@ -194,8 +194,7 @@ def test_data_that_cannot_be_read_are_found_before_ray_is_started(tmp_path):
     assert not tracker.runs
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path, number):
+def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path):
     graph_file(
         tmp_path / "space.yaml",
         tiny,
@@ -214,8 +213,8 @@ def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path,
     )
     try:
         wait_until_one_has_finished(uri, running)
-        running.send_signal(number)
-        out, err = running.communicate(timeout=120)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
     finally:
         running.kill()
     assert running.returncode == 130
@@ -231,8 +230,6 @@ def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path,
     before = {trial.name: trial for trial in experiment.trials(parent)}
     assert {trial.state for trial in before.values()} == {"finished", "interrupted"}
     assert ktg("export", "cut short", "--tracking-uri", uri, folder=tmp_path).code == 0
-    if number == signal.SIGTERM:
-        return
 
     trials = sum("baseline" not in trial.tags for trial in before.values()) + 1
     done = ktg("search", "cut short", "--resume", "--trials", trials, "--tracking-uri", uri, folder=tmp_path)
@@ -241,14 +238,14 @@ def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path,
     after = {trial.name: trial for trial in experiment.trials(parent)}
     assert (parent.state, len(after)) == ("finished", trials + 3)
     for name, trial in after.items():
-        assert (trial.state, trial.metrics.keys()) == ("finished", next(iter(after.values())).metrics.keys())
+        assert trial.state == "finished"
+        assert [step for step, _ in experiment.history(trial, "val_accuracy")] == [1, 2, 3, 4, 5, 6]
         if name in before and before[name].state == "finished":
             assert trial == before[name]
 
 
 def wait_until_one_has_finished(uri: str, running: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline and running.poll() is None:
+    while running.poll() is None:
         time.sleep(0.5)
         try:
             experiment = find_experiment("cut short", uri)
@@ -256,7 +253,7 @@ def wait_until_one_has_finished(uri: str, running: subprocess.Popen) -> None:
                 return
         except Exception:  # the store is being made
             continue
-    pytest.fail(f"no trial finished: {running.communicate(timeout=5) if running.poll() is not None else 'too slow'}")
+    pytest.fail(f"no trial finished: {running.communicate()}")
 
 
 def children_of(pid: int) -> list[str]:

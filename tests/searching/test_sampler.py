@@ -64,6 +64,15 @@ def test_tpe_goes_where_it_was_told_good_things_whatever_the_state_of_the_bad(ba
     assert share_of_good(source, bad, asks=40) > 0.7
 
 
+def test_a_gaussian_process_learns_from_trials_that_were_not_stopped_alone():
+    bad = Outcome("stopped", 0.1, 1)
+    evenly, taught = (Sampler(GATE, Search(sampler=sampler)) for sampler in ("random", "gp"))
+    for source in (evenly, taught):
+        for _ in range(STARTUP):
+            source.add({"gate": "bad"}, bad)
+    assert [taught.ask()[1] for _ in range(8)] == [evenly.ask()[1] for _ in range(8)]
+
+
 def test_results_from_outside_count_too():
     source = Sampler(GATE, Search(sampler="tpe"))
     for _ in range(15):
