@@ -61,15 +61,20 @@ def is_dead(tags: Mapping[str, str]) -> bool:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM, by which Slurm and Kubernetes announce the end, do what Ctrl-C does; where signals can be set."""
+    """Let SIGTERM, by which Slurm and Kubernetes announce the end, do what Ctrl-C does; where signals can be set.
+
+    Leaves Ctrl-C as it was, too: Ray Tune would go on waiting for one after its end.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

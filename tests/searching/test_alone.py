@@ -62,6 +62,10 @@ def test_the_signal_that_announces_the_end_interrupts_and_is_left_as_it_was():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
     assert signal.getsignal(signal.SIGTERM) is before
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    with terminable():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Ray Tune does
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
     entered = []
 
     def enter() -> None:
