@@ -1,6 +1,5 @@
 """One driver for one search: no second one while it lives, and an end from outside when it is asked for."""
 
-import _thread
 import os
 import signal
 import socket
@@ -83,13 +82,13 @@ def stoppable(asked: Callable[[], bool] | None) -> Iterator[None]:
     if asked is None:
         yield
         return
-    over = threading.Event()
+    over, main = threading.Event(), threading.main_thread()
 
     def poll() -> None:
         while not over.wait(POLL_S):
             with suppress(Exception):  # a store that is away is no reason to stop, nor to give up asking
                 if asked():
-                    _thread.interrupt_main()
+                    signal.pthread_kill(main.ident or 0, signal.SIGINT)  # also out of a system call that waits
                     return
 
     thread = threading.Thread(target=poll, name="ktg-stop", daemon=True)
