@@ -90,6 +90,10 @@ def load_mlflow() -> Any:
 def open_client(uri: str) -> Any:
     """Return an `MlflowClient` for a checked URI. An SQLite store that is not there yet is made."""
     client = load_mlflow()
+    if uri.partition(":")[0] not in ("http", "https", "databricks"):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = 3  # of its own accord it would try for 100 s before it says anything
     file = sqlite_file(uri)
     if file is not None and not file.exists():
         _make(client, file)
