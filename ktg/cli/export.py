@@ -155,7 +155,8 @@ def model_lines(delivered: "Delivered") -> list[str]:
     if "card" in written.files:
         lines.append(f"{written.files['card']}: the model card")
     if about.accuracy is not None:
-        lines.append(f"accuracy of these weights on the {about.accuracy.split} split: {about.accuracy.text()}")
+        whose = "these weights" if about.accuracy.n == 1 else "the training over its seeds, of which this is the first,"
+        lines.append(f"accuracy of {whose} on the {about.accuracy.split} split: {about.accuracy.text()}")
     elif delivered.weights:
         lines.append("accuracy of these weights: not measured, as no images were left out of the training")
     if not delivered.same_data:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ktg.errors import UserError, show
 
 if TYPE_CHECKING:
+    from ktg.exporting.about import About
     from ktg.zoo import Card, Zoo
 
 
@@ -39,9 +40,15 @@ def imported(
 
     check_name(name, "NAME")
     check_model(model, "--model")
-    node = Node(model=model, model_args=model_args(model_arg), input_size=input_size)
-    listed = class_names(classes) if classes else None
+    about = description(file)
     own = own_statistics(model)
+    if about is not None:  # a model that ktg trained says itself what it is, where no option says otherwise
+        own = about.input.mean, about.input.std
+        input_size = input_size or about.input.size
+        data = data or f"{about.graph.data.name or Path(about.graph.data.path or '').name}, by a graph of ktg"
+    given = model_args(model_arg) or (about.node.model_args if about is not None else {})
+    node = Node(model=model, model_args=given, input_size=input_size)
+    listed = class_names(classes) if classes else about.classes if about is not None else None
     statistics = channels(mean, "--mean") or own[0], channels(std, "--std") or own[1]
     state, count = import_weights(file, node)
     card = Card(
@@ -60,6 +67,23 @@ def imported(
     with zoo.writing(), staging(zoo.folder) as place:
         write_weights(state, place / "converted.safetensors")
         return zoo.add(card, place / "converted.safetensors", replace=replace)
+
+
+def description(file: Path) -> "About | None":
+    """Return what a model file of ktg says of itself, or None where it is another file, or an ensemble."""
+    from safetensors import SafetensorError, safe_open
+
+    from ktg.exporting.about import KEY, from_json
+
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    try:
+        with safe_open(file, framework="pt") as opened:
+            text = (opened.metadata() or {}).get(KEY)
+    except (SafetensorError, OSError):
+        return None  # what is wrong with the file is said by whoever reads its weights
+    about = None if text is None else from_json(text, file)
+    return None if about is None or about.members else about
 
 
 def model_args(texts: tuple[str, ...]) -> dict[str, Any]:

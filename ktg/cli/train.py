@@ -60,8 +60,8 @@ def train(
 ) -> None:
     """Train GRAPH on the training and validation splits, then read the test split once.
 
-    This is the only command that reads the test split. With --weights the network of the first seed is kept, not that
-    of the best: choosing by the test split would spoil what is measured on it.
+    The test split is read here, and by `affinity study --test`, and nowhere else. With --weights the network of the
+    first seed is kept, not that of the best: choosing by the test split would spoil what is measured on it.
     """
     loaded = checked_graph(graph, imagenet)
     if head and weights:

@@ -88,7 +88,10 @@ def _start(ray: Any, **settings: Any) -> None:
             return
         except ConnectionError as error:
             where = settings["address"]
-            raise KtgError(f"there is no Ray cluster at {where}: start one with `ray start --head`") from error
+            raise KtgError(
+                f"no Ray cluster at {where} lets this process in: start one with `ray start --head`, or set "
+                f"RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it is set there"
+            ) from error
         except Exception as error:
             ray.shutdown()
             if attempt == starts:

@@ -155,7 +155,7 @@ def read_hole(raw: Mapping[str, Any], path: str) -> Hole:
         return Choice(_options(content, place))
     low, high = _read_ends(content, place, whole=word == "int")
     if word == "log" and low <= 0:
-        raise SpecError(place, f"lo > 0 must hold for a logarithm, but got {show(content)}")
+        raise SpecError(place, f"the lower end of a `log` must be above 0, got {show(content)}")
     return _RANGES[word](low, high)
 
 
@@ -222,9 +222,9 @@ def _read_ends(ends: object, place: str, whole: bool) -> tuple[float, float]:
             raise SpecError(f"{place}[{i}]", f"expected {wanted}, got {show(end)}")
     low, high = ends if whole else map(float, ends)
     if low == high:
-        raise SpecError(place, f"lo < hi must hold, but got (lo={low}, hi={high}); write the value itself")
+        raise SpecError(place, f"both ends are {low}; write the value itself")
     if low > high:
-        raise SpecError(place, f"lo <= hi must hold, but got (lo={low}, hi={high})")
+        raise SpecError(place, f"the lower end comes first, got [{low}, {high}]")
     return low, high
 
 

@@ -87,9 +87,12 @@ HOLES = {
     "a choice with no option": ("momentum: {choice: []}", "train.momentum.choice: at least one option is needed"),
     "lo above hi": (
         "momentum: {uniform: [0.9, 0.1]}",
-        "train.momentum.uniform: lo <= hi must hold, but got (lo=0.9, hi=0.1)",
+        "train.momentum.uniform: the lower end comes first, got [0.9, 0.1]",
     ),
-    "a logarithm of 0": ("weight_decay: {log: [0, 0.1]}", "train.weight_decay.log: lo > 0 must hold"),
+    "a logarithm of 0": (
+        "weight_decay: {log: [0, 0.1]}",
+        "train.weight_decay.log: the lower end of a `log` must be above 0",
+    ),
     "a wrong third option": (
         "optimizer: {choice: [sgd, adam, adanw]}",
         "train.optimizer.choice[2]: 'adanw' is not",

@@ -8,6 +8,7 @@ from command import graph_file, ktg
 
 from ktg.exporting.classifier import load
 from ktg.tracking import find_experiment
+from ktg.zoo import Zoo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,7 +51,12 @@ def test_the_weights_of_the_first_seed_are_kept(room):
     done = ktg(*words, folder=room)
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "m.safetensors: the target of seed 0"
-    assert load(room / "m.safetensors").about.accuracy.n == 2
+    about = load(room / "m.safetensors").about
+    assert about.accuracy.n == 2
+    assert ktg("zoo", "add", "mine", "m.safetensors", "--model", "resnet8", "--zoo", "zoo", folder=room).code == 0
+    (card,) = Zoo(room / "zoo").entries()  # the file says itself what the zoo asks
+    assert (card.classes, card.mean, card.std) == (about.classes, about.input.mean, about.input.std)
+    assert card.input_size == about.input.size
     assert ktg(*words, folder=room).err.startswith("ktg: m.safetensors: is there already")
     assert ktg("train", "small.yaml", "--weights", "m.pth", folder=room).err.startswith("ktg: --weights: m.pth: give")
 

@@ -183,5 +183,5 @@ def test_load_space_names_the_file_in_errors(tmp_path):
     path.write_text(dumps(changed(train={"lr": {"log": [0, 1]}})))
     with pytest.raises(SpecError) as caught:
         load_space(path)
-    assert str(caught.value).startswith(f"{path}: train.lr.log: lo > 0 must hold")
+    assert str(caught.value).startswith(f"{path}: train.lr.log: the lower end of a `log` must be above 0")
     assert caught.value.path == "train.lr.log"
