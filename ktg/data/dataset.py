@@ -130,9 +130,10 @@ def merge(dataset: Dataset) -> Images:
     return join(dataset.train, dataset.val)
 
 
-def summary(spec: Data, base: Path | None = None) -> Summary | None:
+def summary(spec: Data, base: Path | None = None, *, test: bool = True) -> Summary | None:
     """Return how many images each class has in each split, from names and labels alone.
 
+    test: whether the test split is counted; a search does not even look for it.
     None for a known data set that is not on this machine yet. Raises as `open_data` does for anything that shows
     without decoding.
     """
@@ -142,15 +143,16 @@ def summary(spec: Data, base: Path | None = None) -> Summary | None:
             return None
     source = find(spec, base)
     pool = _pool(source, spec).labels
-    test = _test_part(source, spec).labels
-    check_present(source, test, "test")
     if source.val is None:
         train_rows, val_rows = _split_val(source.original(pool), spec)
         val = pool[val_rows]
     else:
         train_rows = _few(source.original(pool), np.arange(len(pool)), spec)
         val = source.val.labels
-    counted = {"train": pool[train_rows], "val": val, "test": test}
+    counted = {"train": pool[train_rows], "val": val}
+    if test:
+        counted["test"] = _test_part(source, spec).labels
+        check_present(source, counted["test"], "test")
     counts = {split: per_class(labels, len(source.classes)) for split, labels in counted.items()}
     return Summary(source.classes, counts)
 

@@ -69,6 +69,8 @@ def terminable() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if before[signal.SIGINT] is signal.SIG_IGN:  # so a script's background jobs begin: nothing could end the search
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
@@ -78,7 +80,10 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def stoppable(asked: Callable[[], bool] | None) -> Iterator[None]:
-    """Ask now and then, on a thread, whether to stop; if so, interrupt the main thread as Ctrl-C would."""
+    """Ask now and then, on a thread, whether to stop; if so, interrupt the main thread as Ctrl-C would.
+
+    For use inside `terminable`, without which a process that ignores Ctrl-C would not hear of it.
+    """
     if asked is None:
         yield
         return

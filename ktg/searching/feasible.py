@@ -29,7 +29,7 @@ def counted(data: Data, *, final: bool = False) -> Images | None:
 
     final: what `ktg train` trains on, the training and validation splits together (unless it is few-shot).
     """
-    found = summary(data)
+    found = summary(data, test=final)
     if found is None:
         return None
     merged = final and data.per_class is None

@@ -29,10 +29,10 @@ def open_test(spec: Data, *, base: Path | None = None, progress: Progress | None
     return drawn_test(spec)
 
 
-def summary(spec: Data, base: Path | None = None) -> Summary | None:
+def summary(spec: Data, base: Path | None = None, *, test: bool = True) -> Summary | None:
     """Return how many images each class has in each split, without opening any: see `ktg.data.summary`."""
     if spec.name not in FORMULAS:
-        return data.summary(spec, base)
+        return data.summary(spec, base, test=test)
     from ktg.sources.drawn import drawn_summary
 
     return drawn_summary(spec)

@@ -43,9 +43,21 @@ def test_when_asked_to_stop_the_main_thread_is_interrupted_and_a_store_that_is_a
             raise answer
         return answer
 
-    with pytest.raises(KeyboardInterrupt), stoppable(asked):
+    with pytest.raises(KeyboardInterrupt), terminable(), stoppable(asked):
         time.sleep(60)
     assert not answers
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_an_end_is_heard_by_a_search_in_the_background_of_a_script_too(ignored):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), terminable():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        assert signal.getsignal(signal.SIGINT) is (signal.SIG_IGN if ignored else signal.default_int_handler)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_nobody_is_interrupted_unasked(monkeypatch):
