@@ -28,7 +28,7 @@ from typing import Any
 
 SPACE = """
 data: {name: digits, per_class: 5, batch_size: 25}
-train: {epochs: 4, lr: {choice: [0.1, 0.03, 0.01]}}
+train: {epochs: 4, lr: {choice: [0.1, 0.07, 0.05, 0.03, 0.02, 0.015, 0.01, 0.005]}}
 nodes: {n0: {model: resnet8}, n1: {model: resnet8}}
 edges:
   label -> n0: {gate: through}
@@ -42,7 +42,7 @@ def main() -> None:
     """Kill, resume, check, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=12)
-    parser.add_argument("--trials", type=int, default=14)
+    parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print the result and write no file")
     args = parser.parse_args()
