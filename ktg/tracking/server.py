@@ -5,9 +5,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
@@ -36,7 +38,7 @@ def run_server(
     with tempfile.TemporaryFile("w+") as log, _terminable():
         # A session of its own, so that the server's own children end with it.
         server = subprocess.Popen(  # noqa: S603  our own interpreter, with options that our callers build
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, env=_with_our_programs(environment), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             _wait_until_up(server, port, log, what)
@@ -47,6 +49,15 @@ def run_server(
             pass
         finally:
             _end(server)
+
+
+def _with_our_programs(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with the programs of this Python first on the PATH.
+
+    MLflow starts uvicorn by its name, and a ktg that was called by its path has no activated environment.
+    """
+    ours = str(Path(sys.executable).parent)
+    return {**environment, "PATH": os.pathsep.join([ours, environment.get("PATH", os.defpath)])}
 
 
 def _wait_until_up(server: "subprocess.Popen[bytes]", port: int, log: IO[str], what: str) -> None:

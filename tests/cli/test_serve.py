@@ -22,7 +22,8 @@ def test_a_real_request_is_answered_and_nothing_runs_on_afterwards(trained, phot
     port = free_port()
     code = "import sys; from ktg.cli import main; sys.argv[0] = 'ktg'; main()"
     command = [sys.executable, "-c", code, "serve", str(trained.file), "--port", str(port)]
-    server = subprocess.Popen(command, cwd=tmp_path, env=os.environ, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PATH": "/usr/bin:/bin"}  # as called by its path, in no activated environment
+    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         first = server.stdout.readline()
         assert first.startswith(f"http://127.0.0.1:{port}/invocations")
