@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import itertools
 import logging
+import math
 import tempfile
 import threading
 import time
@@ -25,6 +26,8 @@ _RECORDS_PER_BATCH = 1000
 _RECORDS_ON_DISK = 10_000
 _MORE_TIME_S = 60.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 60.0
+# A call of MLflow costs milliseconds, however little it writes: epochs of one run that came since are written at once.
+_GATHER_S = 2.0
 
 
 class MlflowTracker:
@@ -56,9 +59,10 @@ class MlflowTracker:
         # Everything below is guarded by this condition, which is notified at every change.
         self._changed = threading.Condition()
         self._queue: deque[Record] = deque()
-        self._accepted = self._settled = 0
+        self._accepted = self._settled = self._flushed = 0
         self._hurry = False
         self._deadline: float | None = None
+        self._written = -math.inf
         load_mlflow()  # here, not in the thread: Ray Tune imports it too, and two threads would meet half-way
         self._thread = threading.Thread(target=self._work, name="ktg-tracking", daemon=True)
         self._thread.start()
@@ -94,7 +98,7 @@ class MlflowTracker:
     def flush(self, timeout_s: float = 60.0) -> bool:
         """Wait until all that was recorded so far is in the store; return whether it is."""
         with self._changed:
-            target = self._accepted
+            target = self._flushed = self._accepted
             self._hurry = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._settled >= target, timeout_s) and not self._refused
@@ -164,10 +168,16 @@ class MlflowTracker:
                 self._settle(batch, refused)
 
     def _next_batch(self) -> list[Record]:
-        """Wait for records; return none only when closed."""
+        """Wait for records, and then for more of them unless someone waits; return none only when closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._deadline is not None)
+            self._changed.wait_for(self._is_time, max(0.0, self._written + _GATHER_S - time.monotonic()))
+            self._written = time.monotonic()
             return list(itertools.islice(self._queue, _RECORDS_PER_BATCH))
+
+    def _is_time(self) -> bool:
+        full = len(self._queue) >= _RECORDS_PER_BATCH
+        return full or self._settled < self._flushed or self._deadline is not None
 
     def _settle(self, batch: list[Record], refused: list[tuple[Record, Exception]]) -> None:
         if refused:
