@@ -2,7 +2,8 @@
 
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -59,6 +60,19 @@ def did_you_mean(got: object, allowed: Iterable[str]) -> str:
     by_lower = {word.lower(): word for word in allowed}
     close = difflib.get_close_matches(str(got).lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def did_you_mean_path(path: Path, suffixes: Collection[str] = ()) -> str:
+    """Return " Did you mean 'x'?" for a path that is not there: what lies beside the first part of it that is missing.
+
+    Visible folders count, and files that end in one of `suffixes` (lower case, with the dot).
+    """
+    missing = next((part for part in reversed((path, *path.parents)) if not part.exists()), None)
+    if missing is None or not missing.parent.is_dir():
+        return ""
+    beside = [entry for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
+    kept = [entry.name for entry in beside if entry.is_dir() or entry.suffix.lower() in suffixes]
+    return did_you_mean(missing.name, sorted(kept))
 
 
 def not_one_of(path: str, got: object, what: str, allowed: Iterable[str], most: int = 12) -> SpecError:

@@ -10,6 +10,7 @@ from ktg.errors import (
     UserError,
     WeightsError,
     did_you_mean,
+    did_you_mean_path,
     not_one_of,
     show,
 )
@@ -66,3 +67,15 @@ def test_not_one_of_lists_a_dozen_and_counts_the_rest():
     assert text.startswith("nodes.n0.model: 'b7' is not a model; allowed: a0, a1,")
     assert "a11, ... (30 in all)." in text
     assert "a12" not in text
+
+
+def test_a_path_that_is_not_there_is_compared_with_what_lies_beside_its_first_missing_part(tmp_path):
+    (tmp_path / "photos" / "birds").mkdir(parents=True)
+    (tmp_path / "photos" / "birds.NPZ").touch()
+    (tmp_path / "photos" / "brids.txt").touch()
+    assert did_you_mean_path(tmp_path / "phtos" / "birds") == " Did you mean 'photos'?"
+    assert did_you_mean_path(tmp_path / "photos" / "brids") == " Did you mean 'birds'?"
+    assert did_you_mean_path(tmp_path / "photos" / "bird.npz", (".npz",)) == " Did you mean 'birds.NPZ'?"
+    assert did_you_mean_path(tmp_path / "photos" / "elephants") == ""
+    assert did_you_mean_path(tmp_path / "photos") == ""  # it is there
+    assert did_you_mean_path(tmp_path / "photos" / "birds.NPZ" / "x") == ""  # its folder is a file

@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,15 @@ import click
 
 from ktg.cli.load import checked_graph, checked_space
 from ktg.cli.options import as_json, imagenet_files, missing_sources, print_json
+from ktg.errors import UserError, did_you_mean_path
 from ktg.files import load, naming
 from ktg.space import SearchSpace, is_space
 from ktg.spec import Data, Graph
 
 if TYPE_CHECKING:
     from ktg.searching.supply import Missing
+
+FEW = 100
 
 
 @click.command(epilog="Example: ktg check search_spaces/quickstart.yaml")
@@ -38,15 +42,19 @@ def check(file: Path | None, schema: bool, imagenet: dict[str, str], missing_sou
         print_json(found)
         return
     for what, value in found.items():
-        click.echo(f"{what:<12} {value if not isinstance(value, dict) else ''}".rstrip())
+        click.echo(f"{what:<12} {value if not isinstance(value, dict | list) else ''}".rstrip())
         for key, count in (value if isinstance(value, dict) else {}).items():
             click.echo(f"  {key:<10} {count}")
+        for sentence in value if isinstance(value, list) else []:
+            click.echo(f"  {sentence}")
 
 
 def describe(file: Path, imagenet: Mapping[str, str], missing_sources: "Missing" = "stop") -> dict[str, Any]:
     """Return what a file or folder is, in plain data; raise UserError for anything wrong with it."""
     if file.is_dir() or file.suffix == ".npz":
         return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
+    if not file.exists() and not file.suffix:
+        raise UserError(f"{file}: there is no such file or folder.{did_you_mean_path(file, ('.yaml', '.yml', '.npz'))}")
     if is_space(load(file)):
         return {"kind": "search space"} | check_space(file, imagenet, missing_sources)
     graph = checked_graph(file, imagenet)
@@ -133,7 +141,7 @@ def expected_epochs(space: SearchSpace, epochs: int) -> float:
 
 
 def describe_data(data: Data) -> dict[str, Any]:
-    """Return the number of images in each class and split, without decoding any."""
+    """Return the number of images in each class and split, without decoding any, and what of them may surprise."""
     from ktg.sources.opening import summary
 
     found = summary(data)
@@ -142,4 +150,30 @@ def describe_data(data: Data) -> dict[str, Any]:
     counts = {split: f"{sum(images)} images" for split, images in found.counts.items()}
     fewest = {split: min(images) for split, images in found.counts.items()}
     per_class = {split: f"{counts[split]}, at least {fewest[split]} in each class" for split in counts}
-    return {"classes": len(found.classes), "data": per_class}
+    if found.unlabelled is not None:
+        per_class["unlabelled"] = f"{found.unlabelled} images"
+    noted = [*unused(data), *coarse(sum(found.counts["val"]))]
+    return {"classes": len(found.classes), "data": per_class} | ({"note": noted} if noted else {})
+
+
+def unused(data: Data) -> Iterator[str]:
+    """Yield a sentence for images, and one for folders, that lie in the folder of a data set and that nothing uses."""
+    from ktg.data.folder import passed_over
+    from ktg.data.source import listed
+
+    root = Path(data.path or "")
+    if data.path is None or not root.is_dir():
+        return
+    used = data.unlabelled and os.path.relpath(data.unlabelled, root)
+    images, folders = ([name for name in found if used not in (".", name)] for found in passed_over(root))
+    if images:
+        lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"
+        yield f"{lie} beside the class folders and not in one, so nothing uses them: {listed(images, 5)}"
+    if folders:
+        yield f"folders beside train/ are used only if they are val/ or test/; not used: {listed(folders, 5)}"
+
+
+def coarse(val: int) -> Iterator[str]:
+    """Yield a sentence where one validation image more or less looks like progress."""
+    if 0 < val < FEW:
+        yield f"of {val} validation images one is {100 / val:.1f} points of accuracy: small differences are luck"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ktg.errors import SpecError, UserError, did_you_mean
+from ktg.errors import SpecError, UserError, did_you_mean, did_you_mean_path
 from ktg.files import load, load_graph, naming
 from ktg.models.names import check_model, check_source, check_stand_ins, zoo_sources
 from ktg.space import SearchSpace, is_space, load_space
@@ -73,9 +73,11 @@ def check_names(graph: Graph) -> None:
     if graph.data.name is not None:
         check_name(graph.data.name)
     elif not Path(graph.data.path or "").exists():
-        raise SpecError("data.path", f"there is no {graph.data.path}")
+        hint = did_you_mean_path(Path(graph.data.path or ""), (".npz",))
+        raise SpecError("data.path", f"there is no {graph.data.path}.{hint}")
     if graph.data.unlabelled is not None and not Path(graph.data.unlabelled).is_dir():
-        raise SpecError("data.unlabelled", f"there is no folder {graph.data.unlabelled}")
+        hint = did_you_mean_path(Path(graph.data.unlabelled))
+        raise SpecError("data.unlabelled", f"there is no folder {graph.data.unlabelled}.{hint}")
     for name, node in graph.nodes.items():
         check_model(node.model, f"nodes.{name}.model")
         check_source(node.source, graph.sources, f"nodes.{name}.source")

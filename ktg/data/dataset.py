@@ -42,10 +42,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Summary:
-    """How many images each class has in each split (train, val, test), before any is decoded."""
+    """How many images each class has in each split (train, val, test), and how many have no label; none is decoded."""
 
     classes: tuple[str, ...]
     counts: Mapping[str, tuple[int, ...]]
+    unlabelled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,7 @@ def open_data(spec: Data, *, base: Path | None = None, progress: Progress | None
     mean, std = pool.entry.index.moments(pool.rows[train_rows])
     parts = [(pool, train_rows), (val, val_rows)]
     if spec.unlabelled is not None:
-        held = [val.part.take(val.rows[val_rows]), _test_part(source, spec)]
-        part = find_unlabelled(spec.unlabelled, held, base)
+        part = _unlabelled(source, spec, val.part.take(val.rows[val_rows]), base)
         more = _open(part, spec, f"data.unlabelled: {spec.unlabelled}", pool.entry.index.geometry, progress)
         parts.append((more, np.arange(len(more.rows))))
     found = [pool, *(opened for opened, _ in parts if opened is not pool)]
@@ -133,7 +133,8 @@ def merge(dataset: Dataset) -> Images:
 def summary(spec: Data, base: Path | None = None, *, test: bool = True) -> Summary | None:
     """Return how many images each class has in each split, from names and labels alone.
 
-    test: whether the test split is counted; a search does not even look for it.
+    test: whether the test split is counted; a search does not even look for it, but for names of files that must not
+    be among the unlabelled ones.
     None for a known data set that is not on this machine yet. Raises as `open_data` does for anything that shows
     without decoding.
     """
@@ -142,19 +143,20 @@ def summary(spec: Data, base: Path | None = None, *, test: bool = True) -> Summa
         if not is_here(spec.name):
             return None
     source = find(spec, base)
-    pool = _pool(source, spec).labels
+    pool = _pool(source, spec)
     if source.val is None:
-        train_rows, val_rows = _split_val(source.original(pool), spec)
-        val = pool[val_rows]
+        train_rows, val_rows = _split_val(source.original(pool.labels), spec)
+        val = pool.take(val_rows)
     else:
-        train_rows = _few(source.original(pool), np.arange(len(pool)), spec)
-        val = source.val.labels
-    counted = {"train": pool[train_rows], "val": val}
+        train_rows = _few(source.original(pool.labels), np.arange(len(pool.labels)), spec)
+        val = source.val
+    counted = {"train": pool.labels[train_rows], "val": val.labels}
     if test:
         counted["test"] = _test_part(source, spec).labels
         check_present(source, counted["test"], "test")
     counts = {split: per_class(labels, len(source.classes)) for split, labels in counted.items()}
-    return Summary(source.classes, counts)
+    more = None if spec.unlabelled is None else len(_unlabelled(source, spec, val, base).labels)
+    return Summary(source.classes, counts, more)
 
 
 def _pool(source: Source, spec: Data) -> Part:
@@ -164,6 +166,10 @@ def _pool(source: Source, spec: Data) -> Part:
 
 def _test_part(source: Source, spec: Data) -> Part:
     return source.test() if source.test is not None else source.train.take(np.flatnonzero(_held(source, spec)))
+
+
+def _unlabelled(source: Source, spec: Data, val: Part, base: Path | None) -> Part:
+    return find_unlabelled(spec.unlabelled or "", [val, _test_part(source, spec)], base)
 
 
 def _held(source: Source, spec: Data) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

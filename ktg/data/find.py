@@ -8,7 +8,7 @@ from ktg.data.names import check_name
 from ktg.data.npz import read_npz
 from ktg.data.only import only
 from ktg.data.source import Source, check_classes
-from ktg.errors import DataError, SpecError
+from ktg.errors import DataError, SpecError, did_you_mean_path
 from ktg.spec import FORMULAS, Data
 
 
@@ -38,7 +38,7 @@ def _at_path(spec: Data, base: Path | None) -> Source:
     if path.is_dir():
         return read_folder(path, title)
     if not path.exists():
-        raise DataError(f"{title} does not exist (looked for {path.absolute()})")
+        raise DataError(f"{title} does not exist (looked for {path.absolute()}).{did_you_mean_path(path, ('.npz',))}")
     if path.suffix.lower() != ".npz":
         raise DataError(f"{title} is neither a folder nor an .npz file")
     return read_npz(path, title)

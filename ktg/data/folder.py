@@ -54,6 +54,21 @@ def _part(root: Path, split: str, classes: tuple[str, ...], title: str) -> Part:
     return Part(Files(root, tuple(names)), as_labels(labels))
 
 
+def passed_over(root: Path) -> tuple[list[str], list[str]]:
+    """Return what of a data set in `root` is used by nothing, relative to it: images beside class folders, and folders.
+
+    Such a folder lies beside train/ and is no split. Only names are read.
+    """
+    splits = [name for name in ("train", *_VAL, "test") if (root / name).is_dir()] if _folders(root / "train") else []
+    images = [name for place in ("", *splits) for name in _images_in(root / place, f"{place}/" if place else "")]
+    return images, [name for name in _folders(root) if splits and name not in splits]
+
+
+def _images_in(folder: Path, before: str) -> list[str]:
+    names = (entry.name for entry in folder.iterdir() if entry.is_file() and not _hidden(entry.name))
+    return [before + name for name in sorted(names) if Path(name).suffix.lower() in extensions()]
+
+
 def images_below(root: Path, folder: str) -> list[str]:
     """Return the image files anywhere below `folder`, sorted, relative to `root`, without hidden ones."""
     found = []

@@ -9,7 +9,7 @@ import numpy as np
 from ktg.data.folder import images_below
 from ktg.data.pictures import Files
 from ktg.data.source import Part
-from ktg.errors import DataError
+from ktg.errors import DataError, did_you_mean_path
 
 NO_LABEL = -1
 
@@ -23,10 +23,11 @@ def find_unlabelled(folder: str, held: Iterable[Part], base: Path | None = None)
     """
     root, title = (base or Path.cwd()) / Path(folder).expanduser(), f"data.unlabelled: {folder}"
     if not root.is_dir():
-        raise DataError(f"{title} is no folder (looked for {root.absolute()})")
+        raise DataError(f"{title} is no folder (looked for {root.absolute()}).{did_you_mean_path(root)}")
     files = [part.pictures for part in held if isinstance(part.pictures, Files)]
     apart = {os.path.realpath(each.root / name) for each in files for name in each.names}
-    names = tuple(name for name in images_below(root, "") if os.path.realpath(root / name) not in apart)
+    found = images_below(root, "")
+    names = tuple(name for name in found if os.path.realpath(root / name) not in apart)
     if not names:
-        raise DataError(f"{title} has no images but those of the validation and test splits")
+        raise DataError(f"{title} has no images{' but those of the validation and test splits' if found else ''}")
     return Part(Files(root, names), np.full(len(names), NO_LABEL, dtype=np.int64))

@@ -1,11 +1,14 @@
 """`ktg check`: what it says of files and data, and what it does without."""
 
 import json
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from command import ktg
+from PIL import Image
 
 from ktg.cli.check import expected_epochs
 from ktg.space import parse_space
@@ -36,6 +39,71 @@ def test_data(room):
     found = checked(room, "tiny.npz")
     assert found["data"]["train"] == "104 images, at least 26 in each class"
     assert found["data"]["test"] == "32 images, at least 8 in each class"
+
+
+@pytest.fixture
+def photos(room):
+    """A folder with 8 images of each of two classes in train/ and 4 in val/ and in test/, in the room of a space."""
+    for split, count in (("train", 8), ("val", 4), ("test", 4)):
+        for name in "ab":
+            (room / "photos" / split / name).mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(room / f"photos/{split}/{name}/{number}.png")
+    return room / "photos"
+
+
+COARSE = "of 8 validation images one is 12.5 points of accuracy: small differences are luck"
+
+
+def test_what_of_a_folder_nothing_uses_is_said(room, photos):
+    assert checked(room, "photos")["note"] == [COARSE]
+    for place in ("one.png", "train/two.JPG"):
+        shutil.copy(photos / "train/a/0.png", photos / place)
+    (photos / "notes.txt").touch()
+    (photos / "testing").mkdir()
+    said = "2 images lie beside the class folders and not in one, so nothing uses them: one.png, train/two.JPG"
+    splits = "folders beside train/ are used only if they are val/ or test/; not used: testing"
+    assert checked(room, "photos")["note"] == [said, splits, COARSE]
+    assert "note\n  2 images lie beside" in ktg("check", "photos", folder=room).out
+
+
+def test_a_validation_split_of_a_hundred_images_is_no_remark(room):
+    np.savez(room / "large.npz", x=np.zeros((625, 8, 8), np.uint8), y=np.arange(625) % 2)
+    assert checked(room, "large.npz")["data"]["val"].startswith("100 images")
+    assert "note" not in checked(room, "large.npz")
+    assert checked(room, "tiny.npz")["note"][0].startswith("of 24 validation images one is 4.2 points")
+
+
+@pytest.mark.parametrize(("folder", "count"), [("photos", 16), ("photos/more", 3)])
+def test_images_without_labels_are_counted_and_are_not_said_to_be_unused(room, photos, folder, count):
+    if folder != "photos":
+        (room / folder).mkdir()
+        for number in range(count):
+            shutil.copy(photos / "train/a/0.png", room / folder / f"{number}.png")
+    space = (room / "space.yaml").read_text()
+    data = f"path: photos, unlabelled: {folder}, batch_size: 16"
+    (room / "space.yaml").write_text(space.replace("path: tiny.npz, batch_size: 16", data))
+    found = checked(room, "space.yaml")
+    assert found["data"]["unlabelled"] == f"{count} images"
+    assert found["note"] == [COARSE]
+
+
+def test_an_empty_folder_of_images_without_labels_is_refused_though_it_is_the_second_option(room, refused):
+    (room / "full").mkdir()
+    (room / "empty").mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(room / "full/0.png")
+    text = (room / "space.yaml").read_text()
+    (room / "space.yaml").write_text(text.replace("data: {", "data: {unlabelled: {choice: [full, empty]}, "))
+    assert refused("check", "space.yaml").endswith("empty has no images")
+    (room / "empty").rmdir()
+    said = refused("check", "space.yaml")
+    assert said.startswith("space.yaml: data.unlabelled.choice[1]: there is no folder ")
+    (room / "emptied").mkdir()
+    assert refused("check", "space.yaml").endswith("Did you mean 'emptied'?")
+
+
+def test_a_folder_that_is_not_there(refused, photos):
+    assert refused("check", "photo") == "photo: there is no such file or folder. Did you mean 'photos'?"
 
 
 def test_the_schema_is_printed(room):

@@ -78,7 +78,7 @@ MISTAKES = {
     "half an epoch": ("epochs: 4", "epochs: 4.5", "train.epochs: expected a whole number, got 4.5"),
     "YAML that ends nowhere": ("edges:", "edges: {", ".yaml:8: "),
     "a key twice": (N1, f"{N1}\n  {N1}", ".yaml:6: the key 'n1' is given twice, first at ", ".yaml:5"),
-    "data that are not there": ("tiny.npz", "tini.npz", "data.path: there is no ", "tini.npz"),
+    "data that are not there": ("tiny.npz", "tini.npz", "data.path: there is no ", "Did you mean 'tiny.npz'?"),
     "weights that are not there": (N0, "n0: {model: resnet8, source: ./w.pth}", "nodes.n0.source: there is no file "),
     "two kinds of data": ("path: tiny.npz", "path: tiny.npz, name: digits", "data: give either `name`", "or `path`"),
     "a node that is a word": (N0, "n0: resnet8", "nodes.n0: expected a mapping (key: value), got 'resnet8'"),

@@ -26,6 +26,9 @@ def test_what_cannot_be_found(tmp_path: Path):
     with pytest.raises(DataError, match=r"data.path: nowhere does not exist \(looked for .*/nowhere\)"):
         find(Data(path="nowhere"), tmp_path)
     (tmp_path / "set.csv").touch()
+    (tmp_path / "sets").mkdir()
+    with pytest.raises(DataError, match=r"data.path: st/a does not exist \(looked for .*\)\. Did you mean 'sets'\?"):
+        find(Data(path="st/a"), tmp_path)
     with pytest.raises(DataError, match=r"set\.csv is neither a folder nor an \.npz"):
         find(Data(path="set.csv"), tmp_path)
     with pytest.raises(SpecError, match="Did you mean 'digits'"):

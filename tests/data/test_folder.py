@@ -1,6 +1,6 @@
 import pytest
 
-from ktg.data.folder import read_folder
+from ktg.data.folder import passed_over, read_folder
 from ktg.errors import DataError
 
 
@@ -64,3 +64,14 @@ def test_splits_without_train_and_two_val_folders(make):
 
 def test_a_class_may_be_called_test(make):
     assert read_folder(make({"test": 1, "other": 1}), "t").classes == ("other", "test")
+
+
+def test_what_lies_beside_classes_or_splits_is_passed_over(make):
+    plain, split = make({"a": 1, "b": 1}, name="plain"), make({"train/a": 1, "train/b": 1, "valid/a": 1, "tset": 0})
+    for root in (plain, split):
+        (root / "one.png").touch()
+        (root / ".hidden.png").touch()
+        (root / "list.csv").touch()
+    (split / "valid/two.jpeg").touch()
+    assert passed_over(plain) == (["one.png"], [])
+    assert passed_over(split) == (["one.png", "valid/two.jpeg"], ["tset"])

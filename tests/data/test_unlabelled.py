@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ktg.data import open_data, open_test
+from ktg.data import open_data, open_test, summary
 from ktg.errors import DataError
 from ktg.spec import Data
 
@@ -31,6 +31,7 @@ def test_a_data_set_may_be_its_own_supply_and_keeps_what_is_held_out(plain):
     spec = Data(path=str(plain), per_class=2, unlabelled=str(plain))
     dataset, test = open_data(spec), open_test(spec)
     assert len(dataset.unlabelled) == 30 - len(dataset.val) - len(test)
+    assert [summary(spec, test=both).unlabelled for both in (True, False)] == [len(dataset.unlabelled)] * 2
     assert (dataset.unlabelled.labels == -1).all()
     found = pixels_of(dataset.unlabelled)
     assert not found & (pixels_of(dataset.val) | pixels_of(test))
@@ -46,6 +47,7 @@ def test_official_splits_are_kept_apart_through_links_too(photos, tmp_path):
     assert len(dataset.unlabelled) == 20
     assert pixels_of(dataset.unlabelled) == pixels_of(dataset.train)
     assert dataset.unlabelled.shape == dataset.train.shape
+    assert summary(Data(path=str(photos), unlabelled=str(folder))).unlabelled == 20
 
 
 def test_the_rest_is_as_without_but_the_fingerprint_is_another(plain, photos):
