@@ -73,7 +73,8 @@ def description(file: Path) -> "About | None":
     """Return what a model file of ktg says of itself, or None where it is another file, or an ensemble."""
     from safetensors import SafetensorError, safe_open
 
-    from ktg.exporting.about import KEY, from_json
+    from ktg.exporting.about import from_json
+    from ktg.models.weights import KEY
 
     if file.suffix != ".safetensors" or not file.is_file():
         return None

@@ -16,7 +16,6 @@ from ktg.spec.fields import known_keys, mapping, read, write
 from ktg.spec.graph import rule
 
 VERSION = 1
-KEY = "ktg"
 LARGEST_TEXT = 10_000_000
 
 

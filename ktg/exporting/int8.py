@@ -17,10 +17,11 @@ import numpy as np
 
 from ktg.atomic import replacing
 from ktg.data import Dataset, Images
-from ktg.exporting.about import KEY, About, to_json
+from ktg.exporting.about import About, to_json
 from ktg.exporting.onnx import INPUT, WRITING, need, run_session, session, write_onnx
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
+from ktg.models.weights import KEY
 
 CALIBRATION_IMAGES = 256
 _BATCH = 16

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from ktg.atomic import replacing
 from ktg.data.decode import Pixels
 from ktg.errors import KtgError, UserError, WeightsError
-from ktg.exporting.about import KEY, About, from_json, to_json
+from ktg.exporting.about import About, from_json, to_json
 from ktg.exporting.classifier import Classifier
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
+from ktg.models.weights import KEY
 
 OPSET = 18
 INPUT, OUTPUT = "images", "logits"

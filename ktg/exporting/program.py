@@ -8,10 +8,11 @@ import torch
 
 from ktg.atomic import replacing
 from ktg.errors import KtgError
-from ktg.exporting.about import KEY, About, to_json
+from ktg.exporting.about import About, to_json
 from ktg.exporting.deployed import compare, deployed, probe_images
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
+from ktg.models.weights import KEY
 
 DESCRIPTION = f"{KEY}.json"
 

@@ -15,11 +15,11 @@ from ktg.atomic import replacing
 from ktg.data.augment import to_float
 from ktg.data.decode import Pixels
 from ktg.errors import SpecError, WeightsError
-from ktg.exporting.about import KEY, About, Input, from_json, to_json
+from ktg.exporting.about import About, Input, from_json, to_json
 from ktg.models.architecture import create, sketch
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
-from ktg.models.weights import fit
+from ktg.models.weights import KEY, fit
 
 SUFFIX = ".safetensors"
 

@@ -12,7 +12,7 @@ from ktg.models.architecture import own_statistics, sketch
 from ktg.models.imagenet import check_available, published, published_state, stand_in_state
 from ktg.models.kept import KEPT, file_stamp
 from ktg.models.names import check_model, check_source, locate_file, zoo_card
-from ktg.models.weights import fit, read_state
+from ktg.models.weights import fit, read_state, stated_statistics
 from ktg.spec import IMAGENET, Node, SourceFile
 from ktg.zoo import Card, default_zoo
 
@@ -21,7 +21,8 @@ from ktg.zoo import Card, default_zoo
 class Source:
     """A node's source of weights. `file` is None for `none`, and for `imagenet` unless the user names a file for it.
 
-    `mean` and `std` per channel are what the weights expect of pixels in [0, 1]; None where the data decide (`none`).
+    `mean` and `std` per channel are what the weights expect of pixels in [0, 1]: as `sources` says, else as a model
+    file of ktg says of itself, else the usual ones of the model; None where the data decide (`none`).
     `card` is that of the entry when the weights come from the zoo.
     """
 
@@ -42,7 +43,8 @@ def resolve(node: Node, sources: Mapping[str, SourceFile], base: Path | None = N
     check_source(node.source, sources, f"{where}.source", base, node.model)
     if node.source == "none":
         return Source("none")
-    mean, std = own_statistics(node.model)
+    file = locate_file(node.source, sources, f"{where}.source", base)
+    mean, std = (file and stated_statistics(file)) or own_statistics(node.model)
     named = sources.get(node.source)
     if named is not None:
         mean = _per_channel(named.mean, f"sources.{node.source}.mean") or mean
@@ -51,7 +53,7 @@ def resolve(node: Node, sources: Mapping[str, SourceFile], base: Path | None = N
     if card is not None:
         _check_args(node, card, f"{where}.model_args")
         return Source(node.source, default_zoo().weights_file(card.key), card.mean, card.std, card)
-    return Source(node.source, locate_file(node.source, sources, f"{where}.source", base), mean, std)
+    return Source(node.source, file, mean, std)
 
 
 def initial_state(node: Node, source: Source, size: int, where: str = "node") -> dict[str, Tensor] | None:

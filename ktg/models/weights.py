@@ -1,16 +1,19 @@
 """Reading weights from files and putting them into a network: strict about the backbone, lenient about the head."""
 
+import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ktg.errors import MissingSourceError, WeightsError
 from ktg.models.names import WEIGHT_SUFFIXES
 from ktg.models.renames import translate
 
+KEY = "ktg"  # of the metadata in which a model file of ktg describes itself
 _WRAPPERS = ("state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "body.")  # DataParallel, torch.compile and ktg's own `Network`
 _LISTED = 5
@@ -30,6 +33,21 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.stat().st_size:
         raise WeightsError(f"{path}: is empty; was its download cut off?")
     return _unprefixed(_tensors(_unwrapped(_open(path)), path))
+
+
+def stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return (mean, std) per channel that a model file of ktg says its network expects, None where nothing is said.
+
+    What is wrong with a file is said by whoever reads its weights.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[KEY])
+        found = about["input"]["mean"], about["input"]["std"]
+        mean, std = (tuple(map(float, values)) for values in found)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return None if about.get("members") else (mean, std)
 
 
 def fit(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str) -> dict[str, Tensor]:

@@ -149,8 +149,10 @@ class SourceFile:
     """A named file of pretrained weights, with what its network expects of its input."""
 
     path: str = rule("A .safetensors or .pth state dict; never unpickled as code.")
-    mean: tuple[float, ...] | None = rule("Mean per channel of the input in [0, 1]; default: the model's own.", None)
-    std: tuple[float, ...] | None = rule("Standard deviation per channel; default: the model's own.", None, above=0)
+    mean: tuple[float, ...] | None = rule(
+        "Mean per channel of the input in [0, 1]; default: as the file says, or the model's own.", None
+    )
+    std: tuple[float, ...] | None = rule("Standard deviation per channel; default: as for `mean`.", None, above=0)
     origin: str | None = rule("Where the weights come from, and their licence.", None)
     accuracy: float | None = rule(
         "Share of images it gets right on its own data: what affinity scores are compared with.",

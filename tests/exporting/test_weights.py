@@ -13,10 +13,10 @@ import torch
 from safetensors import safe_open
 
 from ktg.errors import WeightsError
-from ktg.exporting.about import KEY
 from ktg.exporting.classifier import load
 from ktg.exporting.weights import read_model, write_model
 from ktg.models.network import build
+from ktg.models.weights import KEY
 from ktg.spec import Node
 
 

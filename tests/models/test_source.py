@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import socket
 import time
@@ -55,6 +56,32 @@ def test_a_source_brings_its_own_statistics_or_the_models(saved: Path):
     assert (got["mean"].mean, got["mean"].std) == ((0.1, 0.2, 0.3), IMAGENET[1])
     vit = resolve(Node(model="vit_tiny_patch16_224", source="imagenet"), {})
     assert (vit.file, vit.mean, vit.std) == (None, *HALF)
+
+
+def test_a_model_file_of_ktg_says_what_it_expects(saved: Path):
+    state, file = read_state(saved), saved.parent / "net.safetensors"
+
+    def statistics(described: object) -> tuple[object, object]:
+        save_file(state, file, metadata={"format": "pt", "ktg": json.dumps(described)})
+        source = resolve(Node(model="resnet8", source="net.safetensors"), {}, saved.parent)
+        return source.mean, source.std
+
+    own = {"input": {"mean": [0.25], "std": [0.5]}}
+    assert statistics(own) == ((0.25,), (0.5,))
+    named = resolve(
+        Node(model="resnet8", source="s"), {"s": SourceFile(path="net.safetensors", std=(2.0,))}, saved.parent
+    )
+    assert (named.mean, named.std) == ((0.25,), (2.0,))
+    for foreign in (
+        None,
+        [],
+        "x",
+        {},
+        {"input": None},
+        {"input": {"mean": "x", "std": [1]}},
+        own | {"members": {"n0": 1}},
+    ):
+        assert statistics(foreign) == IMAGENET
 
 
 def test_statistics_have_one_or_three_numbers(saved: Path):
