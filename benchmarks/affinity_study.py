@@ -27,7 +27,7 @@ from ktg.models.names import zoo_sources
 from ktg.space import load_space
 from ktg.spec import Data, Node
 from ktg.spec.affinity import DEFAULT_SCORE
-from ktg.study import Row, Target, study, table_text
+from ktg.studying import Row, Target, study, table_text
 from ktg.tracking import MemoryTracker
 
 HERE = Path(__file__).parent

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
         rank,
         report,
         search,
+        searches,
         serve,
         status,
         stop,
+        study,
         train,
         ui,
     )
@@ -36,9 +38,11 @@ __all__ = [
     "rank",
     "report",
     "search",
+    "searches",
     "serve",
     "status",
     "stop",
+    "study",
     "train",
     "ui",
 ]

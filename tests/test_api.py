@@ -95,6 +95,20 @@ def test_rank_puts_the_best_first_and_correlate_reads_a_table(tiny, tmp_path):
     assert ktg.correlate(table)["score"].spearman == 1.0
 
 
+def test_a_study_gives_the_rows_of_a_table_that_correlate_reads(tiny, tmp_path):
+    from ktg.studying import table_text
+
+    file, uri = graph_file(tmp_path / "graph.yaml", tiny), f"sqlite:///{tmp_path}/mlflow.db"
+    among = [f"{model}@none" for model in ("resnet8", "resnet14", "resnet20")]
+    rows = ktg.study(file, among=among, seeds=1, device="cpu", tracking_uri=uri)
+    assert [row.candidate.name for row in rows] == among
+    (tmp_path / "table.csv").write_text(table_text(rows, test=False))
+    assert "parameters" in ktg.correlate(tmp_path / "table.csv")
+    with pytest.raises(UserError, match="at least 3"):
+        ktg.study(file, among=among[:2], tracking_uri=uri)
+    assert ktg.searches(tracking_uri=uri) == []  # a study is no search
+
+
 def test_report_and_compare_are_those_of_the_commands(searched, tmp_path):
     data = ktg.report("a search", tmp_path / "page.html", tracking_uri=searched.uri)
     assert data["comparison"][0]["val_accuracy"] == searched.result["rows"][0]["accuracy"]

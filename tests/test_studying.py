@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from ktg import study
+from ktg import studying
 from ktg.affinity.candidate import Candidate
 from ktg.affinity.ranking import Measured
 from ktg.affinity.table import parse_table
 from ktg.errors import TrainingError
 from ktg.spec import Node, parse
-from ktg.study import Row, Target, Tuned, columns, graphs, table_text
+from ktg.studying import Row, Target, Tuned, columns, graphs, table_text
 from ktg.tracking import MemoryTracker
 
 
@@ -24,12 +24,12 @@ def trained(monkeypatch):
     """(model, seed) of every training that is made."""
     made = []
 
-    class Counted(study.Training):
+    class Counted(studying.Training):
         def __init__(self, graph, *given, **named):
             made.append((graph.nodes["n0"].model, graph.train.seed))
             super().__init__(graph, *given, **named)
 
-    monkeypatch.setattr(study, "Training", Counted)
+    monkeypatch.setattr(studying, "Training", Counted)
     return made
 
 
@@ -48,7 +48,7 @@ def target(tiny, *models, **train):
 def run(*targets, seeds=2, **options):
     tracker = MemoryTracker()
     parent = tracker.start("study")
-    return study.study(targets, seeds, tracker, parent, **options), tracker
+    return studying.study(targets, seeds, tracker, parent, **options), tracker
 
 
 def test_each_candidate_is_trained_alone_with_each_seed(tiny):
@@ -93,8 +93,8 @@ def test_data_and_weights_that_were_moved_are_the_same(tiny, trained, tmp_path):
 
 def test_the_test_split_is_opened_only_when_asked_for(tiny, trained, monkeypatch):
     opened = []
-    original = study.open_test
-    monkeypatch.setattr(study, "open_test", lambda *given, **named: opened.append(1) or original(*given, **named))
+    original = studying.open_test
+    monkeypatch.setattr(studying, "open_test", lambda *given, **named: opened.append(1) or original(*given, **named))
     run(target(tiny, "resnet8"), seeds=1)
     assert not opened
     rows, _ = run(target(tiny, "resnet8"), seeds=1, test=True)
@@ -106,14 +106,14 @@ def test_the_test_split_is_opened_only_when_asked_for(tiny, trained, monkeypatch
 
 
 def test_a_candidate_that_fails_stops_nobody(tiny, monkeypatch):
-    original = study.tuned
+    original = studying.tuned
 
     def sometimes(graph, *given):
         if graph.nodes["n0"].model == "resnet8":
             raise TrainingError("the loss became nan")
         return original(graph, *given)
 
-    monkeypatch.setattr(study, "tuned", sometimes)
+    monkeypatch.setattr(studying, "tuned", sometimes)
     rows, tracker = run(target(tiny, "resnet8", "resnet14"), seeds=1)
     assert [row.failed for row in rows] == ["the loss became nan", None]
     assert "# tiny, resnet8@none is left out: the loss became nan" in table_text(rows, test=False)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
-from ktg.cli.load import checked_graph
+from ktg.cli.load import checked_graph, checked_space
 from ktg.cli.options import as_json, check_writable, print_json
+from ktg.files import load
+from ktg.space import is_space
 
 
 @click.group(no_args_is_help=False)
@@ -18,8 +20,12 @@ def graph() -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw the graph into this SVG file.")
 @as_json
 def show(file: Path, output: Path | None, as_json: bool) -> None:
-    """Print what FILE trains: live nodes, teachers, open edges; draw it with -o."""
-    loaded = checked_graph(file)
+    """Print what FILE trains: live nodes, teachers, open edges; draw it with -o.
+
+    Of a search space it is the graph whose holes all have their default, with which the baselines begin.
+    """
+    space = checked_space(file) if is_space(load(file)) else None
+    loaded = space.bind(space.default()) if space else checked_graph(file)
     if output:
         check_writable(output)
 
@@ -36,8 +42,11 @@ def show(file: Path, output: Path | None, as_json: bool) -> None:
         output.write_text(draw(loaded, file.stem), encoding="utf-8")
     if as_json:
         nodes = {name: {"role": roles[name], **write(node)} for name, node in loaded.nodes.items()}
-        print_json({"key": key(loaded), "nodes": nodes, "open_edges": edges, "drawing": output and str(output)})
+        holes = {"holes": sorted(space.holes)} if space else {}
+        print_json({"key": key(loaded), "nodes": nodes, "open_edges": edges, "drawing": output and str(output)} | holes)
         return
+    if space:
+        click.echo(f"{file}: a search space of {len(space.holes)} holes; with all of them at their default:")
     for name, node in loaded.nodes.items():
         click.echo(f"{name:<8} {roles[name]:<10} {node.model}, from {node.source}")
     for name, edge in edges.items():

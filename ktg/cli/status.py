@@ -8,6 +8,8 @@ import click
 from ktg.cli.options import as_json, percent, print_json, tracking_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from ktg.reporting.status import Status
@@ -16,17 +18,29 @@ EVERY_S = 3.0
 
 
 @click.command(epilog="Example: ktg status quickstart")
-@click.argument("experiment")
+@click.argument("experiment", required=False)
 @tracking_uri
 @as_json
-def status(experiment: str, tracking_uri: str, as_json: bool) -> None:
-    """Show how EXPERIMENT's last search stands; on a terminal, until it is over or Ctrl-C."""
+def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
+    """Show how EXPERIMENT's last search stands; on a terminal, until it is over or Ctrl-C.
+
+    Without EXPERIMENT: all experiments of the store, a line for the last search of each.
+    """
     from rich.console import Console
     from rich.live import Live
 
-    from ktg.reporting.status import status_of
-    from ktg.tracking import find_experiment
+    from ktg.reporting.status import status_of, statuses
+    from ktg.tracking import find_experiment, find_experiments
 
+    if experiment is None:
+        every = statuses(find_experiments(tracking_uri))
+        if as_json:
+            print_json([one.to_json() for one in every])
+        elif every:
+            Console().print(listed(every), highlight=False)
+        else:
+            click.echo("No searches yet; `ktg search SPACE` begins one.")
+        return
     found = find_experiment(experiment, tracking_uri)
     now = status_of(found)
     console = Console()
@@ -46,14 +60,37 @@ def status(experiment: str, tracking_uri: str, as_json: bool) -> None:
 @click.command(epilog="Example: ktg stop quickstart")
 @click.argument("experiment")
 @tracking_uri
-def stop(experiment: str, tracking_uri: str) -> None:
+@as_json
+def stop(experiment: str, tracking_uri: str, as_json: bool) -> None:
     """Ask EXPERIMENT's running search to end as after Ctrl-C; `ktg search EXPERIMENT --resume` goes on with it."""
     from ktg.tracking import request_stop
 
     request_stop(experiment, tracking_uri)
+    if as_json:
+        print_json({"experiment": experiment, "asked": True})
+        return
     click.echo(
         f"{experiment}: asked to stop; it will within seconds, if its driver lives. See: ktg status {experiment}"
     )
+
+
+def listed(every: "Sequence[Status]") -> "Table":
+    """Return a line for each status."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from ktg.searching.progress import duration
+
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("experiment", "last search", "began", "took", "trials", "best"):
+        table.add_column(column, justify="right" if column in ("took", "trials", "best") else "left", overflow="fold")
+    for one in every:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start_s))
+        trials = sum(number for state, number in one.counts.items() if state != "duplicate")
+        best = "-" if one.best_accuracy is None else percent(one.best_accuracy)
+        table.add_row(Text(one.name), one.state, began, duration(one.wall_s), str(trials), best)
+    return table
 
 
 def drawn(now: "Status") -> "Table":

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Status:
-    """A search as of now. `planned` counts trials without baselines and duplicates; `wall_s` ends with the search."""
+    """A search as of now. `planned` counts trials without baselines and duplicates; `wall_s` ends with the search.
+
+    `start_s` is in seconds since 1970.
+    """
 
     name: str
     state: str
@@ -32,6 +35,7 @@ class Status:
     best: str | None
     best_accuracy: float | None
     running: tuple[Trial, ...]
+    start_s: float
     wall_s: float
 
     def to_json(self) -> dict[str, Any]:
@@ -39,9 +43,20 @@ class Status:
         return {**vars(self), "counts": dict(self.counts), "running": [vars(trial) for trial in self.running]}
 
 
+def statuses(experiments: Iterable[Experiment]) -> list[Status]:
+    """Return how the last search of each experiment that holds one stands, the one that began last first."""
+    found = [status_of(experiment) for experiment in experiments if last_search(experiment)]
+    return sorted(found, key=lambda status: -status.start_s)
+
+
+def last_search(experiment: Experiment) -> RunRecord | None:
+    """Return the search of an experiment that began last, None where there is none."""
+    return next((run for run in experiment.searches() if run.tags.get("kind") == "search"), None)
+
+
 def status_of(experiment: Experiment) -> Status:
     """Return how the last search of an experiment stands. Raises UserError when there is none."""
-    search = next((run for run in experiment.searches() if run.tags.get("kind") == "search"), None)
+    search = last_search(experiment)
     if search is None:
         raise UserError(f"experiment {experiment.name!r} holds no search")
     runs = experiment.trials(search)
@@ -56,6 +71,7 @@ def status_of(experiment: Experiment) -> Status:
         best=best.name if best else None,
         best_accuracy=best.metrics["val_accuracy"] if best else None,
         running=tuple(running(experiment, run) for run in runs if run.state == "running"),
+        start_s=search.start_s,
         wall_s=(search.end_s or time.time()) - search.start_s,
     )
 

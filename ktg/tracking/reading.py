@@ -127,12 +127,7 @@ def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
 
     Raises UserError when there is no such store or experiment, with the nearest name that exists.
     """
-    uri = check_uri(uri)
-    with suppress(UserError):  # a store that cannot be written may still be read
-        recover(uri)
-    file = sqlite_file(uri)
-    if file is not None and not file.is_file():
-        raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")
+    uri = _readable(uri)
     with _answers(uri):
         client = open_client(uri)
         experiment = client.get_experiment_by_name(name)
@@ -141,6 +136,25 @@ def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
             others = [other.name for other in client.search_experiments() if other.name != "Default"]
             raise _no_such(name, others, uri)
     return Experiment(client, uri, str(experiment.experiment_id), name)
+
+
+def find_experiments(uri: str = DEFAULT_URI) -> list[Experiment]:
+    """Return all experiments of a store, as `find_experiment` does one."""
+    uri = _readable(uri)
+    with _answers(uri):
+        client = open_client(uri)
+        return [Experiment(client, uri, str(one.experiment_id), one.name) for one in client.search_experiments()]
+
+
+def _readable(uri: str) -> str:
+    """Return the URI of a store that is there, after what was left for it has been sent."""
+    uri = check_uri(uri)
+    with suppress(UserError):  # a store that cannot be written may still be read
+        recover(uri)
+    file = sqlite_file(uri)
+    if file is not None and not file.is_file():
+        raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")
+    return uri
 
 
 def _no_such(name: str, others: list[str], uri: str) -> UserError:

@@ -29,3 +29,12 @@ def test_the_drawing_is_written_where_asked(room):
     done = ktg("graph", "show", "graph.yaml", "-o", "drawn.svg", "--json", folder=room)
     assert json.loads(done.out)["drawing"] == "drawn.svg"
     assert ET.parse(room / "drawn.svg").getroot().tag.endswith("svg")
+
+
+def test_of_a_space_the_default_graph_is_shown(room):
+    text = (room / "graph.yaml").read_text()
+    (room / "space.yaml").write_text(text.replace("model: resnet8", "model: {choice: [resnet14, resnet8]}", 1))
+    shown = json.loads(ktg("graph", "show", "space.yaml", "--json", folder=room).out)
+    assert (shown["nodes"]["n0"]["model"], shown["holes"]) == ("resnet14", ["nodes.n0.model"])
+    said = ktg("graph", "show", "space.yaml", folder=room).out
+    assert said.startswith("space.yaml: a search space of 1 holes; with all of them at their default:\n")

@@ -18,6 +18,9 @@ def test_the_status_of_a_search_that_is_over(searched):
     assert told["best"] == searched.result["rows"][0]["trial"]
     assert told["best_accuracy"] == searched.result["rows"][0]["accuracy"]
     assert (told["planned"], told["running"]) == (8, [])
+    everything = json.loads(ktg("status", "--tracking-uri", searched.uri, "--json", folder=searched.folder).out)
+    assert told in everything
+    assert "a search" in ktg("status", "--tracking-uri", searched.uri, folder=searched.folder).out
     refused = ktg("stop", "a search", "--tracking-uri", searched.uri, folder=searched.folder)
     assert (refused.code, refused.out) == (2, "")
     assert refused.err == "ktg: no search of 'a search' is running; its last one is finished\n"
@@ -34,8 +37,8 @@ def test_a_running_search_is_shown_and_stopped(tmp_path):
         shown = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path).out
         assert "trial-0001: 3 epochs done, 25.00 %" in shown
         assert "trial-0002: 0 epochs done\n" in "\n".join(line.rstrip() for line in shown.splitlines()) + "\n"
-        asked = ktg("stop", "space", "--tracking-uri", uri, folder=tmp_path)
-        assert (asked.code, asked.err) == (0, "")
+        asked = ktg("stop", "space", "--tracking-uri", uri, "--json", folder=tmp_path)
+        assert (asked.code, asked.err, json.loads(asked.out)) == (0, "", {"experiment": "space", "asked": True})
         assert find_experiment("space", uri).tags(parent)["ktg.stop"].startswith("asked ")
 
 
@@ -46,3 +49,13 @@ def test_no_search_is_a_mistake(tmp_path):
         assert tracker.flush()
     done = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path)
     assert (done.code, done.err) == (2, "ktg: experiment 'space' holds no search\n")
+
+
+def test_a_store_without_searches_is_said_to_have_none(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    refused = ktg("status", "--tracking-uri", uri, folder=tmp_path)
+    assert (refused.code, refused.out) == (2, "")
+    with MlflowTracker("space", uri) as tracker:
+        tracker.start("something else")
+    done = ktg("status", "--tracking-uri", uri, folder=tmp_path)
+    assert (done.code, done.out) == (0, "No searches yet; `ktg search SPACE` begins one.\n")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ktg.affinity.correlation import Figures
     from ktg.affinity.table import Table
-    from ktg.study import Row, Target
+    from ktg.studying import Row, Target
 
 
 @click.command(epilog="Example: ktg affinity study birds.yaml flowers.yaml --seeds 3 -o study.csv")
@@ -68,8 +68,8 @@ def study(
     from rich.console import Console
 
     from ktg.affinity.record import EXPERIMENT
-    from ktg.study import study as run
-    from ktg.study import table_text
+    from ktg.studying import study as run
+    from ktg.studying import table_text
     from ktg.tracking import MlflowTracker
 
     console = Console(stderr=as_json, highlight=False)
@@ -111,7 +111,7 @@ def study(
 def checked_targets(spaces: tuple[str, ...], among: tuple[str, ...]) -> "list[Target]":
     """Return what is to be studied; raise UserError for a name that is given twice, and for too few candidates."""
     from ktg.affinity.table import LEAST_ROWS
-    from ktg.study import Target
+    from ktg.studying import Target
 
     targets = []
     for name in spaces:
