@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ktg.errors import SpecError, WeightsError, show
-from ktg.files import absolute_paths, relative_paths
+from ktg.paths import absolute_paths, relative_paths
 from ktg.spec import Graph, Node, dump, parse
 from ktg.spec.fields import known_keys, mapping, read, write
 from ktg.spec.graph import rule

@@ -12,7 +12,8 @@ from ktg import __version__
 from ktg.atomic import replacing
 from ktg.drawing import draw
 from ktg.errors import UserError, did_you_mean, show
-from ktg.files import loads, relative_paths, save
+from ktg.files import loads, save
+from ktg.paths import relative_paths
 from ktg.spec import Graph, dump, parse
 from ktg.spec.graph import Scalar
 from ktg.tracking import Experiment, RunRecord, find_experiment

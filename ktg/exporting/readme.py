@@ -8,9 +8,10 @@ from ktg.canonical import live, open_edges
 from ktg.exporting.about import About
 from ktg.exporting.int8 import Figures, Quantised
 from ktg.exporting.licence import origin_of
-from ktg.files import dumps, relative_paths
+from ktg.files import dumps
 from ktg.models.architecture import constructor_args
 from ktg.models.names import locate
+from ktg.paths import relative_paths
 from ktg.spec import dump
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}

@@ -8,7 +8,8 @@ from typing import Any
 
 from ktg.canonical import is_taught
 from ktg.errors import SpecError, not_one_of, show
-from ktg.files import absolute_paths, load, naming
+from ktg.files import load, naming
+from ktg.paths import absolute_paths
 from ktg.space.among import Expand, with_sources
 from ktg.space.holes import HOLE_WORDS, Affinity, Choice, Hole, has_hole_word, hole_inside, read_hole
 from ktg.space.search_space import SearchSpace
