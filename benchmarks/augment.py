@@ -1,6 +1,7 @@
 """Images per second that each augmentation makes, in batches on the device.
 
-Every augmentation takes the same batches, in turn, round by round. `over basic` is its time over that of `basic`.
+Every augmentation takes the same batches, in turn, round by round. `over basic` is its time over that of `basic`. On a
+CPU seconds are those that the process had a core, so images per second are for one core, however busy the machine is.
 
     python benchmarks/augment.py               # 32 and 224 pixels, batch 64; about a minute on one core
     python benchmarks/augment.py --device cuda --batch 256
@@ -32,7 +33,7 @@ def main() -> None:
     result: dict[str, object] = {}
     for size in args.sizes:
         steps = {name: step(name, size, args.batch, args.device) for name in NAMES}
-        times = measure.interleaved(steps, args.rounds)
+        times = measure.interleaved(steps, args.rounds, clock=measure.clock_of(args.device))
         for name in NAMES:
             seconds = measure.spread(times[name])
             result[f"{name}, {size} pixels"] = {

@@ -1,7 +1,8 @@
 """What a frozen phase costs when the features of the backbone are computed once.
 
 Times, in one process and in turn: thirty frozen epochs with kept features, one frozen epoch without, and one forward
-pass over the same images, which is the least there is. With features there is an epoch of the head alone, too.
+pass over the same images, which is the least there is. With features there is an epoch of the head alone, too. On a CPU
+seconds are those that the process had a core.
 
     python benchmarks/frozen_phase.py         # mobilenetv2_100, 96 x 96, 1,000 images; about 2 minutes on one core
     python benchmarks/frozen_phase.py --device cuda --model resnet50 --size 224
@@ -10,7 +11,6 @@ pass over the same images, which is the least there is. With features there is a
 import argparse
 import functools
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def main() -> None:
             "epoch without features": epochs(graph, dataset, args.device, 1, keep=False),
             "frozen phase with features": epochs(graph, dataset, args.device, args.epochs, keep=True),
         }
-        times = measure.interleaved(steps, args.rounds, warm_up=1)
+        times = measure.interleaved(steps, args.rounds, warm_up=1, clock=measure.clock_of(args.device))
         head = [head_epoch(graph, dataset, args.device) for _ in range(args.rounds)]
     with_them, without = times["frozen phase with features"], times["epoch without features"]
     result: dict[str, object] = {
@@ -109,11 +109,12 @@ def head_epoch(graph: Graph, dataset: Dataset, device: str) -> float:
     """Return the seconds of the second epoch, in which all features are there."""
     training = make(graph, dataset, device, keep=True)
     next(training)
+    clock = measure.clock_of(device)
     measure.synchronise()
-    started = time.perf_counter()
+    started = clock()
     next(training)
     measure.synchronise()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 if __name__ == "__main__":

@@ -17,18 +17,31 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
-def interleaved(steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, list[float]]:
+def interleaved(
+    steps: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm_up: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Time every step once per round, in turn, so that a machine whose speed drifts treats all alike; seconds."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(warm_up + rounds):
         for name, step in steps.items():
             synchronise()
-            started = time.perf_counter()
+            started = clock()
             step()
             synchronise()
             if number >= warm_up:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(clock() - started)
     return times
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """Return the clock for a device: of a CPU the time that this process had it, which a busy machine leaves alone.
+
+    Several threads add up, so what is counted with it is for one core.
+    """
+    return time.process_time if device == "cpu" else time.perf_counter
 
 
 def synchronise() -> None:

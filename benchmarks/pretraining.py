@@ -21,7 +21,7 @@ import measure
 import torch
 from pretraining_study import figures
 
-from ktg.confirm import confirm
+from ktg.confirming.graph import confirm
 from ktg.data import open_data
 from ktg.engine import Training
 from ktg.spec import Data, Edge, Graph, Node, SourceFile, Train

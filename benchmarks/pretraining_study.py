@@ -20,7 +20,7 @@ import torch
 from scipy import stats
 
 from ktg.canonical import key
-from ktg.confirm import confirm
+from ktg.confirming.graph import confirm
 from ktg.space import SearchSpace, load_space
 from ktg.spec import Graph
 from ktg.tracking import MemoryTracker

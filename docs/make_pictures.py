@@ -1,10 +1,11 @@
-"""Draws the pictures of the documentation into docs/pictures: graphs, gates, schedules and a ranking, by ktg itself.
+"""Draws the pictures of the documentation into docs/pictures by ktg itself: graphs, gates, losses, schedules and so on.
 
     python docs/make_pictures.py
 
 A test compares all but the ranking, which trains three networks: its numbers depend on the machine a little.
 """
 
+import functools
 import io
 import os
 import tempfile
@@ -21,16 +22,19 @@ from matplotlib.figure import Figure
 import ktg
 from ktg.affinity.plots import ranking
 from ktg.affinity.ranking import BASELINES
+from ktg.cli import commands
 from ktg.drawing import draw
 from ktg.drawing.canvas import settings
 from ktg.drawing.svg import GATE_STYLES
 from ktg.engine.learner import Learner
 from ktg.files import load_graph, save
 from ktg.gates import GATES
+from ktg.losses import NODE_LOSSES, dkd
 from ktg.models.network import build
 from ktg.models.stages import stages
 from ktg.spec import Node, Train
 from ktg.spec.affinity import DEFAULT_SCORE
+from ktg.transport import emd
 
 DOCS = Path(__file__).parent
 EPOCHS = 12
@@ -50,14 +54,16 @@ def main() -> None:
     """Write every picture."""
     for name, svg in pictures().items():
         (DOCS / "pictures" / name).write_text(svg, encoding="utf-8")
+    augmentations(DOCS / "pictures" / "augment.png")
     with tempfile.TemporaryDirectory() as folder:
         (DOCS / "pictures" / "affinity.svg").write_bytes(affinity(Path(folder)))
 
 
 def pictures() -> dict[str, str]:
-    """Return every picture but the ranking as SVG by the name of its file."""
+    """Return every picture but the ranking and the contact sheet as SVG by the name of its file."""
     graphs = {f"{path.stem}.svg": draw(load_graph(path)) for path in sorted((DOCS / "graphs").glob("*.yaml"))}
-    return graphs | {"gates.svg": drawn(gates), "schedules.svg": drawn(schedules)}
+    figures = {"gates.svg": gates, "losses.svg": losses, "schedules.svg": schedules}
+    return graphs | {name: drawn(make) for name, make in figures.items()}
 
 
 def drawn(make: Callable[[], Figure]) -> str:
@@ -83,6 +89,41 @@ def gates() -> Figure:
     figure.supxlabel("progress of training (dashed: the source is wrong about the image)", fontsize=9, color=INK)
     figure.supylabel("weight", fontsize=9, color=INK)
     return figure
+
+
+def losses() -> Figure:
+    """Return what losses between nodes make of probability that moves from the right class to a near and to a far one.
+
+    Of three classes the teacher gives the first 0.8 and each of the others 0.1. The second is five times as near to it
+    as the third.
+    """
+    distance = torch.tensor([[0.0, 0.2, 1.0], [0.2, 0.0, 1.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
+    moved = torch.linspace(0, 0.75, 26, dtype=torch.float64)
+    log_p = torch.tensor([[0.8, 0.1, 0.1]], dtype=torch.float64).log().expand(len(moved), -1)
+    label = torch.zeros(len(moved), dtype=torch.int64)
+    values = {name: functools.partial(loss, log_p) for name, loss in NODE_LOSSES.items()}
+    values |= {"dkd": functools.partial(dkd, log_p, labels=label, alpha=1.0, beta=8.0)}
+    values |= {"emd": functools.partial(emd, log_p, distance=distance)}
+    figure = Figure(figsize=(9.0, 2.3), layout="constrained")
+    for axes, (name, value) in zip(figure.subplots(1, len(values)), values.items(), strict=True):
+        for to, colour, style in ((1, "#0072b2", "-"), (2, "#d55e00", (0, (2, 2)))):
+            q = log_p.exp().clone()
+            q[:, 0] -= moved
+            q[:, to] += moved
+            lost = value(q.log()).numpy().round(6)  # what lies beyond depends on the machine
+            axes.plot(moved.numpy(), lost, color=colour, linewidth=2.2, linestyle=style)
+        axes.set_title(name, fontsize=10, color=INK)
+        axes.set_ylim(bottom=0)
+        tidy(axes)
+    figure.supxlabel("probability moved to the near class, and (dashed) to the far one", fontsize=9, color=INK)
+    figure.supylabel("loss", fontsize=9, color=INK)
+    return figure
+
+
+def augmentations(path: Path) -> None:
+    """Write the contact sheet of all augmentations of digits: `ktg data show digits --size 48 --columns 10 -o PATH`."""
+    words = ["data", "show", "digits", "--size", "48", "--columns", "10", "-o", str(path)]
+    commands(words, standalone_mode=False)
 
 
 def schedules() -> Figure:

@@ -1,17 +1,40 @@
-"""The search spaces that come with ktg are read by ktg."""
+"""The search spaces that come with ktg are read by ktg, name what there is, and count what their comments say."""
 
+import importlib
+import itertools
+import json
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
+from command import ktg
+from PIL import Image
+from safetensors.torch import save_file
 
+from ktg.canonical import key
+from ktg.cli.load import checked_space
 from ktg.space import load_space
 
 ROOT = Path(__file__).parents[1]
 SPACES = sorted((ROOT / "search_spaces").rglob("*.yaml"))
+SMALL = sorted((ROOT / "benchmarks" / "spaces").glob("*.yaml"))
+SMALL_RATIO = ROOT / "benchmarks" / "spaces" / "frozen_rose_tulip.yaml"
+spaces = pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+# Of studies that try every graph: the holes' combinations, and how many of them are different graphs.
+COUNTS = {
+    "frozen_cats_dogs": (12, 12),
+    "frozen_rose_tulip": (18, 18),
+    "stl10_regimes": (9, 9),
+    "stl10_vit_augment": (4, 4),
+    "pretraining_imagenet": (24, 18),
+    "pretraining_fractaldb": (24, 18),
+}
 
 
-@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+@spaces
 def test_a_space_is_read_and_says_how_to_run_it(path):
     space = load_space(path)
     assert space.holes
@@ -21,3 +44,74 @@ def test_a_space_is_read_and_says_how_to_run_it(path):
     schema = re.search(r"\$schema=(\S+)", text)
     assert schema is not None
     assert (path.parent / schema[1]).resolve() == ROOT / "search_spaces" / "ktg.schema.json"
+    for script in re.findall(r"benchmarks/\w+\.py", text):
+        assert (ROOT / script).is_file()
+
+
+@spaces
+def test_every_option_of_a_space_names_what_there_is(path, tmp_path):
+    checked_space(with_images(path, tmp_path))
+
+
+@pytest.mark.parametrize("path", SMALL, ids=lambda path: path.stem)
+def test_a_space_of_a_benchmark_is_read_with_every_option(path):
+    space = load_space(path)
+    assert space.name == path.stem
+    for hole, rule in space.holes.items():
+        for option in rule.options_to_check():
+            space.bind(space.default() | {hole: option})
+
+
+def test_the_graphs_of_a_study_have_names_of_their_own(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    curves = importlib.import_module("curves")
+
+    def names(path: str) -> list[tuple[str, str]]:
+        return [name for name, _ in curves.named(load_space(ROOT / path))]
+
+    assert names("benchmarks/spaces/frozen_cats_dogs.yaml") == [("", f"{n}/{31 - n}") for n in (30, 20, 10, 0)]
+    assert names("search_spaces/studies/frozen_cats_dogs.yaml") == [("", f"{n}/{31 - n}") for n in (30, 20, 10, 0)]
+    regimes = [("resnet20", regime) for regime in ("scratch", "transfer", "fine-tuning")]
+    assert names("benchmarks/spaces/regimes_cifar10.yaml")[6:] == regimes
+    assert names("benchmarks/spaces/augment_flowers.yaml")[0] == ("", "augment none")
+    thawing = {name: curves.moment(graph) for name, graph in curves.named(load_space(SMALL_RATIO))}
+    assert list(thawing.values()) == [50, 40, 20, None]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_study_trains_each_of_its_graphs_once(name):
+    space = load_space(ROOT / "search_spaces" / "studies" / f"{name}.yaml")
+    points = list(itertools.product(*(hole.options_to_check() for hole in space.holes.values())))
+    graphs = {key(space.bind(dict(zip(space.holes, values, strict=True)))) for values in points}
+    assert (len(points), len(graphs)) == COUNTS[name]
+    assert space.search.trials == len(graphs)
+    assert not space.search.baselines
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("frozen_cats_dogs", "mobilenetv2_100"),
+        ("frozen_rose_tulip", "mobilenetv2_100"),
+        ("pretraining_imagenet", "resnet18"),
+    ],
+)
+def test_a_study_whose_images_and_weights_are_there_passes_every_check(name, model, tmp_path):
+    save_file(timm.create_model(model).state_dict(), tmp_path / "imagenet.safetensors")
+    space = with_images(ROOT / "search_spaces" / "studies" / f"{name}.yaml", tmp_path)
+    done = ktg("check", space, "--weights", f"{model}={tmp_path / 'imagenet.safetensors'}", "--json", folder=tmp_path)
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert (found["graphs"], found["trials"]) == (str(COUNTS[name][0]), COUNTS[name][1])
+
+
+def with_images(path: Path, folder: Path) -> Path:
+    """Copy a space to a folder, with a folder of images in three splits where the space asks for one."""
+    copy = Path(shutil.copy(path, folder))
+    own = load_space(copy).template["data"].get("path")
+    classes = ("cat", "dog") if "cats" in path.stem else ("rose", "tulip")
+    for split, name in itertools.product(("train", "val", "test"), classes) if own else ():
+        (Path(own) / split / name).mkdir(parents=True)
+        for number in range(16):
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(Path(own) / split / name / f"{number}.png")
+    return copy

@@ -107,15 +107,16 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
     from ktg.searching.baselines import baselines
 
     size, search, epochs = space.size(), space.search, graph.train.epochs
+    most = search.trials if size is None else min(search.trials, size)
     full = len(baselines(space)) * epochs if search.baselines else 0
-    expected = round(search.trials * expected_epochs(space, epochs)) + full
+    expected = round(most * expected_epochs(space, epochs)) + full
     return {
         "holes": len(space.holes),
         **describe_affinity(space),
         "graphs": f"{size:,}" if size is not None else "a continuum",
         "trials": search.trials,
         "cost": f"about {expected} epochs of up to {len(graph.nodes)} networks, "
-        f"{search.trials * epochs + full} if none were stopped early",
+        f"{most * epochs + full} if none were stopped early",
     }
 
 

@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 def report_page(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
     """Return the HTML page of a report, complete in itself. data: what `report` returned; holes: of its space."""
-    best, found = data["best"], data["importance"]
+    best, found, confirmed = data["best"], data["importance"], data["confirmation"]
     target = None if best["at_end"]["ensemble_counts"] else next(iter(best["graph"]["nodes"]))
     order = [hole["hole"] for hole in found["holes"]]
     pictures = {
@@ -31,6 +31,8 @@ def report_page(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
         "gates": charts.gates(best["gates"]),
         "comparison": charts.comparison(data["comparison"], test=False),
         "test": charts.comparison(data["comparison"], test=True) if _tested(data) else None,
+        "seeds": charts.seeds(confirmed) if confirmed else None,
+        "differences": charts.differences(confirmed) if confirmed and confirmed["differences"] else None,
         "progress": charts.progress(data["progress"], data["cost"]),
         "curves": charts.all_curves(data["trials"], best["trial"]),
         "importance": charts.importance(found) if found["known"] else None,
@@ -87,7 +89,10 @@ def number(data: Mapping[str, Any], path: str, how: str) -> Markup:
 
 
 def text_of(value: float, how: str) -> str:
-    """Return a number as text: percent (95.12 %), points (+0.70), duration (3 min 20 s), count (1,234), loss."""
+    """Return a number as text: percent (95.12 %), points (+0.70), duration (3 min 20 s), count (1,234), loss.
+
+    A correlation has two digits.
+    """
     if how == "percent":
         return f"{100 * value:.2f}\N{NO-BREAK SPACE}%"
     if how == "share":
@@ -96,6 +101,8 @@ def text_of(value: float, how: str) -> str:
         return f"{100 * value:+.2f}".replace("-", "\N{MINUS SIGN}")
     if how == "duration":
         return duration(value).replace(" ", "\N{NO-BREAK SPACE}")
+    if how == "correlation":
+        return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
     return f"{value:,}" if how == "count" else f"{value:.4f}"
 
 
@@ -110,7 +117,8 @@ def _breaking(name: str) -> Markup:
 
 
 def _tested(data: Mapping[str, Any]) -> bool:
-    return any(row["test"] for row in data["comparison"])
+    """Return whether `ktg train` read the test split, where there is no confirmation that says more."""
+    return data["confirmation"] is None and any(row["test"] for row in data["comparison"])
 
 
 def _visible(value: Any) -> Any:

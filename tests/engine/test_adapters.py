@@ -1,6 +1,7 @@
 """What edges have of their own: maps that are projected, distances that are found, weights that are learned."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ktg.engine import Training, training
 from ktg.engine.adapters import mapped_nodes
 from ktg.engine.knowledge import Batch, edge_losses
 from ktg.errors import SpecError
-from ktg.spec import Graph, parse
+from ktg.spec import Graph, Node, parse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -122,6 +123,20 @@ def test_maps_are_compared_from_the_last_on_as_many_as_both_have(tiny, dataset):
         flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4))
         networks["n0"] = type(networks["n0"])(flat, size=8, mean=(0,), std=(1,), head=frozenset({"1.weight", "1.bias"}))
         mapped_nodes(two, networks, names)
+
+
+@pytest.mark.parametrize("loss", ["attention", "feature"])
+def test_a_transformer_teaches_a_convolutional_network_what_it_sees_where(tiny, dataset, loss):
+    """At 32 pixels the one has 4 x 4 tokens of 24 channels, the other maps of 8 x 8 to 32 x 32 of up to 64."""
+    small = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
+    graph = make(tiny, {"loss": loss}, {"size": 32}, {"input_size": 32})
+    tokens = Node(model="vit_tiny_patch16_224", input_size=32, model_args=small)
+    graph = dataclasses.replace(graph, nodes={**graph.nodes, "n1": tokens})
+    begun = Training(graph, open_data(graph.data), device="cpu")
+    shapes = {name: [layer.shape for layer in layers] for name, layers in begun._layers.items()}
+    assert shapes == {"n0": [(64, 8, 8)], "n1": [(24, 4, 4)]}
+    first, second = begun
+    assert second.edges["n1", "n0"].loss < first.edges["n1", "n0"].loss
 
 
 def test_the_value_of_a_feature_edge_is_its_formula_by_hand(tiny, dataset):

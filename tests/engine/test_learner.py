@@ -237,6 +237,18 @@ def test_at_the_switch_the_backbone_begins_without_optimizer_state_and_the_head_
     assert steps == {name: 3 * per_epoch if name in head else per_epoch for name in steps}
 
 
+def test_the_schedule_runs_on_across_the_switch(tiny):
+    """The head's rate is that of a network that never was frozen; the backbone begins at its share of it."""
+    fields = {"backbone_lr_scale": 0.1, "unfreeze_from": 2}
+    thawing, free = transferred(tiny, **fields), transferred(tiny, **fields, frozen_epochs=0)
+    (learner,) = thawing.learners.values()
+    for one, other in zip(thawing, free, strict=True):
+        assert one.nodes["n0"].lr == other.nodes["n0"].lr > 0
+        assert {group["lr_scale"] for group in learner.optimizer.param_groups} == {1.0, 0.1}
+        for group in learner.optimizer.param_groups:
+            assert group["lr"] == pytest.approx(one.nodes["n0"].lr * group["lr_scale"])
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_what_has_not_thawed_stays_still_without_optimizer_state(tiny, optimizer):
     training = transferred(tiny, optimizer=optimizer, unfreeze_every=1)

@@ -1,11 +1,13 @@
 """The fourteen operations that learned augmentation policies are made of, each image of a batch by its own.
 
-All operations are computed for all images, and each image takes its own: no image is moved, nothing is read back to
-the host, and a batch costs one warp, one blur and a few passes over its pixels whatever was drawn. The definitions are
-those of torchvision (`transforms.v2.functional`) for images in [0, 1]; warps are bilinear, and black outside.
+On a GPU all operations are computed for all images, and each image takes its own: no image is moved, nothing is read
+back to the host, and a batch costs one warp, one blur and a few passes over its pixels whatever was drawn. On a CPU,
+where nothing has to wait, each is computed for the images that take it. The definitions are those of torchvision
+(`transforms.v2.functional`) for images in [0, 1]; warps are bilinear, and black outside.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -38,17 +40,24 @@ def apply(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     (counter-clockwise), the factor of brightness, color, contrast or sharpness (1 changes nothing), the bits per
     channel that posterize leaves, or the value from which solarize inverts.
     """
-    one = operation[:, None, None, None]
-    amounts = amount[:, None, None, None]
-    out = torch.where(
-        (one >= NUMBER["shear_x"]) & (one <= NUMBER["rotate"]), _warped(images, operation, amount), images
-    )
-    blended = (one >= NUMBER["brightness"]) & (one <= NUMBER["sharpness"])
-    out = torch.where(blended, _blended(images, one, amounts), out)
-    out = torch.where(one == NUMBER["posterize"], posterize(images, amounts), out)
-    out = torch.where((one == NUMBER["solarize"]) & (images >= amounts), 1 - images, out)
-    out = torch.where(one == NUMBER["autocontrast"], autocontrast(images), out)
-    return torch.where(one == NUMBER["equalize"], equalize(images), out)
+    return (_apart if images.device.type == "cpu" else _masked)(images, operation, amount)
+
+
+def _masked(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
+    out = images
+    for first, last, change in _KINDS:
+        chosen = (operation >= NUMBER[first]) & (operation <= NUMBER[last])
+        out = torch.where(chosen[:, None, None, None], change(images, operation, amount), out)
+    return out
+
+
+def _apart(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
+    out = images.clone()
+    for first, last, change in _KINDS:
+        (rows,) = torch.where((operation >= NUMBER[first]) & (operation <= NUMBER[last]))
+        if len(rows):
+            out[rows] = change(images[rows], operation[rows], amount[rows])
+    return out
 
 
 def _warped(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
@@ -65,8 +74,9 @@ def _warped(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _blended(images: Tensor, one: Tensor, factor: Tensor) -> Tensor:
+def _blended(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     """Return the images moved away from (or towards) black, grey, their mean grey, or themselves blurred."""
+    one, factor = operation[:, None, None, None], amount[:, None, None, None]
     grey = grayscale(images)
     worst = torch.where(one == NUMBER["color"], grey, torch.zeros_like(images))
     worst = torch.where(one == NUMBER["contrast"], grey.mean((1, 2, 3), keepdim=True), worst)
@@ -95,19 +105,24 @@ def smoothed(images: Tensor) -> Tensor:
     return out
 
 
-def posterize(images: Tensor, bits: Tensor) -> Tensor:
-    """Return the images with so many levels per channel as `bits` can count."""
-    levels = 2**bits
+def _posterized(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
+    """Return the images with so many levels per channel as `amount` bits can count."""
+    levels = 2 ** amount[:, None, None, None]
     return (images * levels).floor().clamp(max=levels - 1) / levels
 
 
-def autocontrast(images: Tensor) -> Tensor:
+def _solarized(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
+    """Return the images inverted where they are not below `amount`."""
+    return torch.where(images >= amount[:, None, None, None], 1 - images, images)
+
+
+def _autocontrasted(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     """Return each channel of each image stretched to [0, 1]; a constant channel stays."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     return torch.where(high > low, (images - low) / torch.where(high > low, high - low, 1.0), images)
 
 
-def equalize(images: Tensor) -> Tensor:
+def _equalized(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     """Return each channel of each image with its histogram of 256 levels made flat, as PIL does it."""
     batch, channels, height, width = images.shape
     levels = (images * 255.999).long().reshape(batch * channels, height * width)
@@ -120,3 +135,14 @@ def equalize(images: Tensor) -> Tensor:
     table = ((below + step // 2) // step.clamp(min=1)).clamp(0, 255)
     flat = torch.where(step > 0, table.gather(1, levels), levels)
     return (flat.float() / 255).view_as(images)
+
+
+# The first and the last operation of each kind, and what changes images by theirs.
+_KINDS: tuple[tuple[str, str, Callable[[Tensor, Tensor, Tensor], Tensor]], ...] = (
+    ("shear_x", "rotate", _warped),
+    ("brightness", "sharpness", _blended),
+    ("posterize", "posterize", _posterized),
+    ("solarize", "solarize", _solarized),
+    ("autocontrast", "autocontrast", _autocontrasted),
+    ("equalize", "equalize", _equalized),
+)

@@ -8,7 +8,7 @@ from pixels import noise
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from ktg.data.augment.operations import NUMBER, OPERATIONS, apply
+from ktg.data.augment.operations import NUMBER, OPERATIONS, _masked, apply
 
 torch.set_num_threads(1)
 BILINEAR = InterpolationMode.BILINEAR
@@ -63,6 +63,17 @@ def test_each_image_takes_its_own_operation():
     got = apply(images, torch.arange(len(OPERATIONS)), amount)
     for image, name, ours in zip(images, OPERATIONS, got, strict=True):
         torch.testing.assert_close(ours, REFERENCE[name][1](image), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_on_a_cpu_it_is_what_a_gpu_would_do(channels: int):
+    """The one computes each operation for the images that take it, the other all for all."""
+    images, operation = dull(channels).repeat(4, 1, 1, 1), torch.arange(32) % len(OPERATIONS)
+    amount = torch.tensor([REFERENCE[OPERATIONS[number]][0] for number in operation])
+    got, want = apply(images, operation, amount), _masked(images, operation, amount)
+    torch.testing.assert_close(got, want, atol=1e-6, rtol=0)
+    none = torch.zeros(32, dtype=torch.long)
+    assert torch.equal(apply(images, none, amount), _masked(images, none, amount))
 
 
 def test_what_changes_nothing_changes_no_bit():
