@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ktg.api import (
         check,
         compare,
+        confirm,
         correlate,
         draw,
         export,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check",
     "compare",
+    "confirm",
     "correlate",
     "draw",
     "export",

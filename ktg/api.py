@@ -16,7 +16,8 @@ from ktg.errors import UserError, show
 if TYPE_CHECKING:
     from ktg.affinity.correlation import Figures
     from ktg.affinity.ranking import Measured
-    from ktg.confirm import Confirmed
+    from ktg.confirming.graph import Confirmed
+    from ktg.confirming.verdict import Confirmation
     from ktg.exporting.classifier import Classifier, Prediction
     from ktg.exporting.deliver import Delivered
     from ktg.exporting.pixels import Picture
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ktg.searching.supply import Missing
     from ktg.space import SearchSpace
     from ktg.spec import Graph
+    from ktg.studying import Row
     from ktg.tracking import Tracker
 
     GraphLike = Graph | Mapping[str, Any] | str | Path
@@ -50,6 +52,8 @@ def search(
     address: str | None = None,
     storage: str | Path | None = None,
     missing_sources: "Missing" = "stop",
+    confirm: int | None = None,
+    seeds: int = 5,
     tracking_uri: str | None = STORE,
 ) -> "Result":
     """Search a space for its best graph, and return that graph (`.best`) with the baselines beside it (`.rows`).
@@ -57,13 +61,18 @@ def search(
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what the space says.
     address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster one that all machines share.
     missing_sources: whether options that cannot be supplied with weights stop the search or are left out.
+    confirm: then confirm so many best graphs with so many `seeds`; `.confirmation` is the JSON of `ktg.confirm`.
     The page of `ktg report` is kept with the search. To go on with one that was interrupted there is
     `ktg search --resume`.
     """
     import dataclasses
 
+    from rich.console import Console
+
+    from ktg.cli.confirm import run as confirmed
     from ktg.cli.load import experiment_name
     from ktg.cli.report import keep_report
+    from ktg.confirming.check import check_test
     from ktg.searching.run import search as run
 
     loaded = _space(space)
@@ -71,12 +80,45 @@ def search(
     plan = dataclasses.replace(plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed)
     loaded = dataclasses.replace(loaded, search=plan)
     experiment = experiment_name(loaded, Path(space) if isinstance(space, str | Path) else Path("search"), name)
+    if confirm is not None:
+        if tracking_uri is None:
+            raise UserError("confirm: needs a store to read the search from; give a tracking_uri")
+        check_test(loaded, confirm)
     with _tracker(experiment, tracking_uri) as tracker:
         place = Path(storage) if storage else None
         result = run(loaded, experiment, tracker, missing_sources=missing_sources, address=address, storage=place)
     if tracking_uri is not None and result.best is not None and not result.interrupted:
+        if confirm is not None:
+            top = min(confirm, result.finished)
+            found = confirmed(experiment, top, seeds, tracking_uri, Console(quiet=True), address, place)
+            result = dataclasses.replace(result, confirmation=found.to_json())
         keep_report(experiment, tracking_uri)
     return result
+
+
+def confirm(
+    experiment: str,
+    *,
+    top: int = 1,
+    seeds: int = 5,
+    address: str | None = None,
+    storage: str | Path | None = None,
+    tracking_uri: str = STORE,
+) -> "Confirmation":
+    """Train the best graphs and the baselines of an experiment's last search again with new seeds, and test them.
+
+    Returns what `ktg confirm` prints: `.sentence` says whether the best graph is better than each baseline. What an
+    earlier call has finished is not trained again.
+    """
+    from rich.console import Console
+
+    from ktg.cli.confirm import run
+    from ktg.cli.report import keep_report
+
+    place = Path(storage) if storage else None
+    confirmation = run(experiment, top, seeds, tracking_uri, Console(quiet=True), address, place)
+    keep_report(experiment, tracking_uri)
+    return confirmation
 
 
 def train(
@@ -94,7 +136,7 @@ def train(
     weights: keep the network of the first seed in this .safetensors file, which must not be there unless `force`.
     name: of the experiment, where the graph is no file.
     """
-    from ktg.confirm import confirm
+    from ktg.confirming.graph import confirm
 
     loaded = _graph(graph)
     file = Path(weights) if weights is not None else None
@@ -124,6 +166,7 @@ def export(
     int8: str | Path | None = None,
     torch_export: str | Path | None = None,
     card: str | Path | None = None,
+    register: str | None = None,
     final: bool = False,
     force: bool = False,
     device: str | None = None,
@@ -145,6 +188,7 @@ def export(
         wanted=Wanted(top, None if trial is None else str(trial), baseline),
         formats=Formats(**{kind: None if file is None else Path(file) for kind, file in given.items()}),
         all_nodes=all_nodes,
+        name=register,
         final=final,
         force=force,
         device=device,
@@ -245,6 +289,14 @@ def compare(*experiments: str, output: str | Path | None = None, tracking_uri: s
     return data
 
 
+def searches(*, tracking_uri: str = STORE) -> "list[Status]":
+    """Return how the last search of every experiment of a store stands, the newest first."""
+    from ktg.reporting.status import statuses
+    from ktg.tracking import find_experiments
+
+    return statuses(find_experiments(tracking_uri))
+
+
 def status(experiment: str, *, tracking_uri: str = STORE) -> "Status":
     """Return how the last search of an experiment stands: its state, trials by state, the best so far."""
     from ktg.reporting.status import status_of
@@ -295,6 +347,38 @@ def correlate(table: str | Path, *, accuracy: str | None = None, group: str | No
     return run(read_table(Path(table), accuracy, group))
 
 
+def study(
+    *spaces: str | Path,
+    among: Iterable[str] = (),
+    seeds: int = 3,
+    sample: int = 2000,
+    test: bool = False,
+    device: str | None = None,
+    tracking_uri: str | None = STORE,
+) -> "list[Row]":
+    """Fine-tune every candidate on the data of each space or graph and score it, as `ktg affinity study` does.
+
+    among: `MODEL@SOURCE` texts; default: what the target of each space can be.
+    test: also read the test split, once at the end of every training. `ktg.studying.table_text` makes the rows the
+    table that `ktg.correlate` reads. A candidate that failed says so in its row.
+    """
+    import torch
+
+    from ktg.affinity.record import EXPERIMENT
+    from ktg.cli.affinity.study import checked_targets
+    from ktg.cli.options import check_device
+    from ktg.studying import study as run
+    from ktg.tracking import ending
+
+    targets = checked_targets(tuple(map(str, spaces)), tuple(among))
+    check_device(device)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with _tracker(EXPERIMENT, tracking_uri) as tracker:
+        parent = tracker.start("study", params={"seeds": seeds, "test": test}, tags={"kind": "study"})
+        with ending(tracker, parent):
+            return run(targets, seeds, tracker, parent, test=test, sample=sample, device=place)
+
+
 def pretrain(
     data: str,
     *,
@@ -324,7 +408,7 @@ def _graph(given: "GraphLike") -> "Graph":
     """Return a graph with every name in it checked."""
     from ktg.canonical import check_taught
     from ktg.cli.load import check_names, checked_graph
-    from ktg.files import absolute_paths
+    from ktg.paths import absolute_paths
     from ktg.spec import Graph, parse
 
     if isinstance(given, str | Path):
@@ -338,8 +422,8 @@ def _graph(given: "GraphLike") -> "Graph":
 def _space(given: "SpaceLike") -> "SearchSpace":
     """Return a search space with every option in it checked."""
     from ktg.cli.load import check_names, checked_space
-    from ktg.files import absolute_paths
     from ktg.models.names import zoo_sources
+    from ktg.paths import absolute_paths
     from ktg.space import SearchSpace, parse_space
 
     if isinstance(given, str | Path):

@@ -87,6 +87,16 @@ def key(graph: Graph) -> str:
     return form_key(canonical(graph))
 
 
+def seedless(graph: Graph) -> str:
+    """Return the key of a graph apart from its seed."""
+    return key(with_seed(graph, 0))
+
+
+def with_seed(graph: Graph, seed: int) -> Graph:
+    """Return the graph with another seed."""
+    return replace(graph, train=replace(graph.train, seed=seed))
+
+
 def form_key(form: Graph) -> str:
     """Return the key of a graph that is in its canonical form already."""
     return hashlib.sha256(_text(dump(form)).encode()).hexdigest()
@@ -217,7 +227,7 @@ def _effective(edge: Edge, pair: tuple[str, str]) -> Edge:
 def _effective_node(graph: Graph, node: Node) -> Node:
     """Return the node with every field that does nothing there at its default, and one way to unfreeze everything."""
     if node.frozen_epochs >= graph.train.epochs:
-        node = replace(node, unfreeze_every=None, layer_decay=1.0)
+        node = replace(node, unfreeze_from=None, unfreeze_every=None, backbone_lr_scale=1.0, layer_decay=1.0)
     default = "basic" if graph.data.augment == "cutmix_or_mixup" else graph.data.augment
     if node.augment == default:
         node = replace(node, augment=None)

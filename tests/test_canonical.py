@@ -15,9 +15,11 @@ from ktg.canonical import (
     key,
     live,
     open_edges,
+    seedless,
     solo,
     teachers,
     with_names,
+    with_seed,
 )
 from ktg.errors import SpecError
 from ktg.spec import LABEL, Data, Edge, Graph, Node, SourceFile, dump, parse
@@ -257,11 +259,10 @@ def test_a_file_that_stands_for_imagenet_counts_where_a_live_node_starts_from_it
 def test_how_a_backbone_thaws_does_nothing_where_it_never_does():
     graph = graph_of({"label -> n0": "through"}, ("n0",), train={"epochs": 3})
     frozen = replace(graph.nodes["n0"], frozen_epochs=3)
-    keys = {
-        key(replace(graph, nodes={"n0": replace(frozen, **fields)}))
-        for fields in ({}, {"unfreeze_every": 1}, {"layer_decay": 0.5})
-    }
-    assert len(keys) == 1
+    ways = ({}, {"unfreeze_every": 1}, {"unfreeze_from": 2}, {"backbone_lr_scale": 0.1}, {"layer_decay": 0.5})
+    assert len({key(replace(graph, nodes={"n0": replace(frozen, **fields)})) for fields in ways}) == 1
+    thawing = replace(frozen, frozen_epochs=2)
+    assert len({key(replace(graph, nodes={"n0": replace(thawing, **fields)})) for fields in ways}) == len(ways)
 
 
 def test_fixed_views_count_only_while_something_is_frozen_and_augmented():
@@ -397,3 +398,9 @@ def test_large_graphs_with_symmetries_take_milliseconds(what):
     assert time.process_time() - start < 0.2
     assert first == key(shuffled)
     assert key(Graph(data=graph.data, nodes=graph.nodes, edges=dict(list(graph.edges.items())[:-1]))) != first
+
+
+def test_the_key_of_a_graph_without_its_seed():
+    graph = graph_of({"label -> n0": "through"}, train={"seed": 3})
+    assert seedless(graph) == seedless(with_seed(graph, 5)) == key(with_seed(graph, 0))
+    assert seedless(graph) != seedless(replace(graph, train=replace(graph.train, lr=0.5)))

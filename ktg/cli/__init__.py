@@ -9,6 +9,7 @@ from ktg.cli.affinity import affinity
 from ktg.cli.build import build
 from ktg.cli.check import check
 from ktg.cli.compare import compare
+from ktg.cli.confirm import confirm
 from ktg.cli.data import data
 from ktg.cli.export import export
 from ktg.cli.graph import graph
@@ -48,6 +49,7 @@ for _command in (
     search,
     status,
     stop_search,
+    confirm,
     export,
     report,
     compare,

@@ -31,6 +31,7 @@ A_FILE = click.Path(path_type=Path)
 @click.option("--int8", type=A_FILE, help="The same with 8-bit integers, for edge devices: model-int8.onnx.")
 @click.option("--torch-export", type=A_FILE, help="The same as a program of torch.export: model.pt2.")
 @click.option("--card", type=A_FILE, help="A model card: README.md.")
+@click.option("--register", metavar="NAME", help="The trained target as a version of NAME in MLflow's model registry.")
 @click.option("--final", is_flag=True, help="Train on the validation split too, as `ktg train` does.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
@@ -46,15 +47,16 @@ def export(
     as_json: bool,
     device: str | None,
     all_nodes: bool,
+    register: str | None,
     final: bool,
     force: bool,
     **files: Path | None,
 ) -> None:
     """Write the best graph of EXPERIMENT's last search as YAML, and its drawing beside it as SVG.
 
-    A search keeps no weights. For --weights, --onnx, --int8, --torch-export and --card the graph is trained once
-    more, with its own seed. EXPERIMENT may also be a model.safetensors, which is then brought into the other forms
-    as it is.
+    A search keeps no weights. For --weights, --onnx, --int8, --torch-export, --card and --register the graph is
+    trained once more, with its own seed. EXPERIMENT may also be a model.safetensors, which is then brought into the
+    other forms, or registered, as it is.
     """
     for path in (output or Path("best.yaml"), *files.values()):
         if path is not None:
@@ -76,6 +78,7 @@ def export(
             wanted=Wanted(top, trial, baseline),
             formats=Formats(**files),
             all_nodes=all_nodes,
+            name=register,
             final=final,
             force=force,
             device=device,
@@ -102,6 +105,7 @@ def to_json(delivered: "Delivered") -> dict[str, Any]:
             "differences": delivered.written.differences,
             "accuracy": accuracy and vars(accuracy),
             "same_data": delivered.same_data,
+            "registered": delivered.registered,
             "int8": quantised and {"before": vars(quantised.before), "after": vars(quantised.after)},
         }
     return plain
@@ -154,10 +158,12 @@ def model_lines(delivered: "Delivered") -> list[str]:
         )
     if "card" in written.files:
         lines.append(f"{written.files['card']}: the model card")
+    if delivered.registered is not None:
+        lines.append(f"{delivered.registered}: the network in MLflow's model registry")
     if about.accuracy is not None:
         whose = "these weights" if about.accuracy.n == 1 else "the training over its seeds, of which this is the first,"
         lines.append(f"accuracy of {whose} on the {about.accuracy.split} split: {about.accuracy.text()}")
-    elif delivered.weights:
+    elif delivered.weights or delivered.registered:
         lines.append("accuracy of these weights: not measured, as no images were left out of the training")
     if not delivered.same_data:
         lines.append("careful: the images here are not those that the search saw; its figures do not hold for them")
@@ -169,7 +175,10 @@ def next_commands(delivered: "Delivered") -> list[tuple[str, str]]:
     if delivered.about is not None:
         files = delivered.written.files
         model = files.get("weights") or files.get("onnx")
-        return [(shlex.join(["ktg", "predict", str(model), "FOLDER"]), "labels of your images")] if model else []
+        commands = [(shlex.join(["ktg", "predict", str(model), "FOLDER"]), "labels of your images")] if model else []
+        if delivered.registered is not None:
+            commands.append(("ktg ui", "the model and the search it comes from, in MLflow's pages"))
+        return commands
     graph = str(delivered.graphs[0].file)
     test = "retrain on all but the test split, then test: mean and std"
     return [

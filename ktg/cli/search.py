@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ktg.cli.confirm import SEEDS, print_confirmation
+from ktg.cli.confirm import run as confirm
 from ktg.cli.decoding import Decoding
 from ktg.cli.load import checked_space, experiment_name
 from ktg.cli.options import (
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), help="Seed of the sampler, instead of what the space says.")
 @click.option("--address", help="A running Ray cluster: auto, or ray://host:port.")
 @click.option("--storage", type=click.Path(path_type=Path), help="Folder for Ray's files; shared, on a cluster.")
+@click.option("--confirm", "top", type=click.IntRange(1), help="Afterwards confirm so many best graphs: `ktg confirm`.")
+@click.option("--seeds", type=click.IntRange(2), help="Trainings of each graph with --confirm; default: 5.")
 @click.option("--resume", is_flag=True, help="Go on with the last search of this name; SPACE may be the name itself.")
 @imagenet_files("--weights", "--imagenet")
 @missing_sources
@@ -54,6 +58,8 @@ def search(
     seed: int | None,
     address: str | None,
     storage: Path | None,
+    top: int | None,
+    seeds: int | None,
     resume: bool,
     imagenet: dict[str, str],
     missing_sources: "Missing",
@@ -61,19 +67,10 @@ def search(
     as_json: bool,
 ) -> None:
     """Search SPACE for the best graph, on this machine or on a Ray cluster."""
+    if seeds and not top:
+        raise UserError("--seeds: says how often --confirm trains each graph; give that too, for example --confirm 1")
     check_store(tracking_uri)
-    past = None
-    if resume and not space.is_file():
-        experiment = name or str(space)
-        past = read_back(experiment, tracking_uri)
-        loaded = past.space
-    else:
-        loaded = checked_space(space, imagenet)
-        experiment = experiment_name(loaded, space, name)
-        if resume:
-            past = read_back(experiment, tracking_uri)
-            check_same(loaded, past.space, experiment, space)
-            loaded = dataclasses.replace(past.space, search=loaded.search)
+    experiment, loaded, past = asked_for(space, name, imagenet, tracking_uri, resume=resume)
     plan = loaded.search
     plan = dataclasses.replace(plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed)
     loaded = dataclasses.replace(loaded, search=plan)
@@ -82,15 +79,83 @@ def search(
 
     from rich.console import Console
 
-    from ktg.searching.run import search as run
+    console = Console(stderr=as_json)
+    with naming(space):
+        if top:
+            check_confirmable(loaded, top, console)
+        known = left_as_it_is(past, loaded, experiment, console)
+        if known is None:
+            result, delivered = run(loaded, experiment, tracking_uri, missing_sources, past, console, address, storage)
+        else:
+            result, delivered = known, False
+    if not as_json:
+        print_result(result, console, to_confirm=top is not None)
+    if top and result.best is not None and not result.interrupted:
+        top = min(top, result.finished)
+        confirmation = confirm(experiment, top, seeds or SEEDS, tracking_uri, console, address, storage)
+        result = dataclasses.replace(result, confirmation=confirmation.to_json())
+        if not as_json:
+            print_confirmation(confirmation, console)
+    if as_json:
+        print_json(result.to_json())
+    end(result, tracking_uri, console, changed=delivered or top is not None)
+
+
+def asked_for(
+    space: Path, name: str | None, imagenet: dict[str, str], uri: str, *, resume: bool
+) -> "tuple[str, SearchSpace, Past | None]":
+    """Return the name of the experiment, the space, and what there is of the search to go on with."""
+    if resume and not space.is_file():
+        experiment = name or str(space)
+        past = read_back(experiment, uri)
+        return experiment, past.space, past
+    loaded = checked_space(space, imagenet)
+    experiment = experiment_name(loaded, space, name)
+    if not resume:
+        return experiment, loaded, None
+    past = read_back(experiment, uri)
+    check_same(loaded, past.space, experiment, space)
+    return experiment, dataclasses.replace(past.space, search=loaded.search), past
+
+
+def check_confirmable(space: SearchSpace, top: int, console: "Console") -> None:
+    """Raise UserError for a search that could not be confirmed."""
+    from ktg.confirming.check import check_test
+
+    with Decoding(console) as decoding:
+        check_test(space, top, decoding)
+
+
+def end(result: "Result", uri: str, console: "Console", *, changed: bool) -> None:
+    """Keep a report where there is something new; raise for a search that was interrupted or found nothing."""
+    if result.interrupted:
+        raise KeyboardInterrupt
+    if result.best is None:
+        raise KtgError(f"no trial finished; the most common reason: {result.commonest_failure or 'none was given'}")
+    if changed:
+        place = keep_report(result.name, uri)
+        console.print(f"Report: {place}", markup=False, highlight=False, soft_wrap=True)
+
+
+def run(
+    space: SearchSpace,
+    experiment: str,
+    uri: str,
+    missing_sources: "Missing",
+    past: "Past | None",
+    console: "Console",
+    address: str | None,
+    storage: Path | None,
+) -> "tuple[Result, bool]":
+    """Search a space, and return what came of it and whether the store has all of it."""
+    from ktg.searching.run import search
     from ktg.tracking import MlflowTracker, stop_asked
 
-    console = Console(stderr=as_json)
-    tracker = MlflowTracker(experiment, tracking_uri, warn=warner(console))
-    with naming(space), tracker, Decoding(console) as decoding:
-        clear_up(experiment, tracking_uri, tracker)
-        result = run(
-            loaded,
+    tracker = MlflowTracker(experiment, uri, warn=warner(console))
+    with tracker, Decoding(console) as decoding:
+        look_back(experiment, uri, tracker, None if past else console)
+        result = search(
+            space,
             experiment,
             tracker,
             missing_sources=missing_sources,
@@ -99,20 +164,22 @@ def search(
             storage=storage,
             decoding=decoding,
             past=past,
-            stop_asked=stop_asked(experiment, tracking_uri, past.tags if past else {}),
+            stop_asked=stop_asked(experiment, uri, past.tags if past else {}),
         )
-        delivered = tracker.close() is None
-    if as_json:
-        print_json(result.to_json())
-    else:
-        print_result(result, console)
-    if delivered and result.best is not None and not result.interrupted:
-        place = keep_report(experiment, tracking_uri)
-        console.print(f"Report: {place}", markup=False, highlight=False, soft_wrap=True)
-    if result.interrupted:
-        raise KeyboardInterrupt
-    if result.best is None:
-        raise KtgError(f"no trial finished; the most common reason: {result.commonest_failure or 'none was given'}")
+        return result, tracker.close() is None
+
+
+def left_as_it_is(past: "Past | None", space: SearchSpace, experiment: str, console: "Console") -> "Result | None":
+    """Return the result of a search that is over and is asked for no more trials; None for one that is to be run."""
+    if past is None or not past.is_over or space.search.trials > past.space.search.trials:
+        return None
+    from ktg.searching.ledger import Ledger
+    from ktg.searching.outcome import result_of
+
+    more = shlex.join(["ktg", "search", experiment, "--resume", "--trials", str(2 * past.space.search.trials)])
+    said = f"{experiment}: this search is finished, and stays as it is; for more trials: {more}"
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    return result_of(Ledger(past.space, past.entries, past.duplicates), experiment, past.wall_s, interrupted=False)
 
 
 def read_back(experiment: str, uri: str) -> "Past":
@@ -124,13 +191,19 @@ def read_back(experiment: str, uri: str) -> "Past":
     return read_past(find_experiment(experiment, uri))
 
 
-def clear_up(experiment: str, uri: str, tracker: "Tracker") -> None:
-    """End the searches of that name that are dead."""
+def look_back(experiment: str, uri: str, tracker: "Tracker", console: "Console | None") -> None:
+    """End the searches of that name that are dead; tell a console, where one is given, how many there are already."""
     from ktg.searching.alone import end_dead
     from ktg.tracking import find_experiment
 
     with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
-        end_dead(find_experiment(experiment, uri), tracker)
+        found = find_experiment(experiment, uri)
+        end_dead(found, tracker)
+        number = sum(run.tags.get("kind") == "search" for run in found.searches())
+        if number and console:
+            held = "1 search" if number == 1 else f"{number} searches"
+            said = f"a new search is added to experiment {experiment}, which holds {held}"
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def check_same(given: SearchSpace, searched: SearchSpace, experiment: str, path: Path) -> None:
@@ -148,8 +221,11 @@ def check_same(given: SearchSpace, searched: SearchSpace, experiment: str, path:
         )
 
 
-def print_result(result: "Result", console: "Console") -> None:
-    """Print the best graph beside the baselines, what was spent and saved, and what to do next."""
+def print_result(result: "Result", console: "Console", *, to_confirm: bool = False) -> None:
+    """Print the best graph beside the baselines, what was spent and saved, and what to do next.
+
+    to_confirm: whether it is about to be confirmed, which is then no advice.
+    """
     from rich.table import Table
 
     from ktg.searching.progress import duration
@@ -174,5 +250,7 @@ def print_result(result: "Result", console: "Console") -> None:
         again = shlex.join(["ktg", "search", result.name, "--resume"])
         console.print(f"To go on:\n  {again}", markup=False, highlight=False, soft_wrap=True)
     if result.best is not None:
-        command = shlex.join(["ktg", "export", result.name, "-o", "best.yaml"])
-        console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)
+        advice = [] if to_confirm or result.interrupted else [["ktg", "confirm", result.name]]
+        advice.append(["ktg", "export", result.name, "-o", "best.yaml"])
+        lines = "".join(f"\n  {shlex.join(words)}" for words in advice)
+        console.print(f"\nNext:{lines}", markup=False, highlight=False, soft_wrap=True)

@@ -24,7 +24,7 @@ from ktg.files import naming
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ktg.confirm import OnEpoch
+    from ktg.confirming.graph import OnEpoch
     from ktg.engine import Epoch
     from ktg.engine.classical import HeadName
 
@@ -76,7 +76,7 @@ def train(
 
     from rich.console import Console
 
-    from ktg.confirm import confirm, confirm_head
+    from ktg.confirming.graph import confirm, confirm_head
     from ktg.tracking import MlflowTracker
 
     console = Console(stderr=as_json)

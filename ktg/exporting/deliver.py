@@ -1,6 +1,7 @@
 """`ktg export` whole: from an experiment to graphs, and from a graph to a trained network in every form wanted."""
 
 import dataclasses
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,23 +9,26 @@ from pathlib import Path
 import torch
 
 from ktg.canonical import live
-from ktg.confirm import OnEpoch
+from ktg.confirming.graph import OnEpoch
 from ktg.data import Dataset
 from ktg.engine import Training
 from ktg.errors import UserError
 from ktg.exporting.about import About, Accuracy
 from ktg.exporting.best import Exported, Wanted, check_free, export_graphs, write_graph
 from ktg.exporting.formats import Formats, Written, write_formats
+from ktg.exporting.registering import register, waiting_file
 from ktg.exporting.trained import describe, retrain, weights_files, write_weights
 from ktg.exporting.weights import SUFFIX, read_model
 from ktg.sources.opening import open_data
+from ktg.tracking.models import check_model_name
 
 
 @dataclass(frozen=True)
 class Delivered:
     """What left: graphs, files of weights by node, other forms; `about` is None where nothing was trained or read.
 
-    `same_data` is False when the images here are not those that the search saw.
+    `same_data` is False when the images here are not those that the search saw; `registered` is the address of the
+    version in MLflow's model registry.
     """
 
     graphs: tuple[Exported, ...]
@@ -32,6 +36,7 @@ class Delivered:
     written: Written
     about: About | None = None
     same_data: bool = True
+    registered: str | None = None
 
 
 def deliver(
@@ -42,6 +47,7 @@ def deliver(
     wanted: Wanted | None = None,
     formats: Formats | None = None,
     all_nodes: bool = False,
+    name: str | None = None,
     final: bool = False,
     force: bool = False,
     device: torch.device | str | None = None,
@@ -52,16 +58,18 @@ def deliver(
 
     The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if any format is wanted,
     with its own seed, on the training split, or (`final`) on the validation split too. That of a model file goes to
-    `output` where one is given. Raises UserError before any training for whatever can be known before.
+    `output` where one is given. `name` is that of a model in the store's registry, of which the network becomes a new
+    version. Raises UserError before any training for whatever can be known before.
     """
     wanted, formats = wanted or Wanted(), formats or Formats()
     formats.check()
-    _check(wanted, formats, all_nodes)
+    _check(wanted, formats, all_nodes, name)
     check_free(list(formats.files.values()), force=force)
     if Path(source).suffix == SUFFIX:
-        return _from_model(Path(source), output, formats, force, decoding)
+        delivered = _from_model(Path(source), output, formats, force, decoding, registered=name is not None)
+        return _registered(delivered, Path(source), name, uri)
     graphs = tuple(export_graphs(source, uri, output or Path("best.yaml"), wanted, force=force))
-    if not formats.files:
+    if not formats.files and name is None:
         return Delivered(graphs, {}, Written())
     graph = graphs[0].graph
     if all_nodes and graph.ensemble:
@@ -69,7 +77,25 @@ def deliver(
     if formats.weights and all_nodes:
         check_free(list(weights_files(formats.weights, graph, live(graph)).values()), force=force)
     training, accuracies = retrain(graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding)
-    return _from_training(graphs, training, accuracies, formats, all_nodes)
+    delivered = _from_training(graphs, training, accuracies, formats, all_nodes)
+    if name is None or formats.weights is not None:
+        return _registered(delivered, formats.weights, name, uri)
+    file = waiting_file(name)
+    write_weights(file, graph, training, accuracies)
+    delivered = _registered(delivered, file, name, uri)
+    file.unlink()
+    return delivered
+
+
+def _registered(delivered: Delivered, file: Path | None, name: str | None, uri: str) -> Delivered:
+    """Register the network in a file, where a name for it is given."""
+    if name is None or file is None or delivered.about is None:
+        return delivered
+    try:
+        return dataclasses.replace(delivered, registered=register(file, delivered.about, name, uri))
+    except UserError as error:
+        again = shlex.join(["ktg", "export", str(file), "--register", name])
+        raise UserError(f"{error}; the trained network is kept, to try again: `{again}`") from error
 
 
 def _from_training(
@@ -87,13 +113,19 @@ def _from_training(
 
 
 def _from_model(
-    file: Path, output: Path | None, formats: Formats, force: bool, decoding: Callable[[int, int], None] | None
+    file: Path,
+    output: Path | None,
+    formats: Formats,
+    force: bool,
+    decoding: Callable[[int, int], None] | None,
+    *,
+    registered: bool,
 ) -> Delivered:
     """Write the forms of a network that is trained already."""
     if formats.weights:
         raise UserError(f"{file}: is a file of weights already; leave out --weights")
-    if output is None and not formats.files:
-        raise UserError(f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card or -o")
+    if output is None and not formats.files and not registered:
+        raise UserError(f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card, --register or -o")
     network, about = read_model(file)
     graphs = (write_graph(about.graph, output, force=force),) if output else ()
     beside = dataclasses.replace(formats, weights=file)  # for the card, which shows how to use it
@@ -109,10 +141,12 @@ def _images(about: About, file: Path, decoding: Callable[[int, int], None] | Non
     return dataset
 
 
-def _check(wanted: Wanted, formats: Formats, all_nodes: bool) -> None:
+def _check(wanted: Wanted, formats: Formats, all_nodes: bool, name: str | None) -> None:
     if sum((wanted.top > 1, wanted.trial is not None, wanted.baseline is not None)) > 1:
         raise UserError("--top, --trial and --baseline say different things; give one of them")
-    if wanted.top > 1 and formats.files:
+    if name is not None:
+        check_model_name(name)
+    if wanted.top > 1 and (formats.files or name is not None):
         raise UserError("--top writes several graphs; export the weights of one of them with --trial")
     if all_nodes and not formats.weights:
         raise UserError("--all-nodes is about files of weights; give --weights model.safetensors too")

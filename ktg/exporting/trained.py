@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ktg import __version__
-from ktg.confirm import Confirmed, OnEpoch
+from ktg.confirming.graph import Confirmed, OnEpoch
 from ktg.data import Dataset
 from ktg.engine import Training
 from ktg.exporting import about

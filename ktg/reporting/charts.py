@@ -138,6 +138,45 @@ def comparison(rows: Sequence[Data], *, test: bool) -> Markup:
         return svg(drawn, f"comparison-{split}", f"Best graph and baselines on the {split} images")
 
 
+def seeds(confirmed: Data) -> Markup:
+    """Draw the test accuracy of every training of a confirmation, and the mean of each graph."""
+    rows = confirmed["rows"]
+    with figure(_ROW * len(rows) + 58) as drawn:
+        axes = drawn.subplots()
+        for place, row in enumerate(reversed(rows)):
+            colour, values = ACCENT if row is rows[0] else MUTED, [run["accuracy"] for run in row["runs"]]
+            axes.plot(values, [place] * len(values), "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
+            if row["test_accuracy"] is not None:
+                axes.plot([row["test_accuracy"]], [place], "|", color=colour, markersize=15, markeredgewidth=2.6)
+        axes.set_yticks(range(len(rows)), [row["what"] for row in reversed(rows)])
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        plain(axes, x="test accuracy: a dot for each seed, a bar for the mean", percent="x", grid="x")
+        axes.tick_params(axis="y", labelcolor=INK)
+        return svg(drawn, "seeds", "Test accuracy of each graph, by seed")
+
+
+def differences(confirmed: Data) -> Markup:
+    """Draw what each of the best graphs is better than each baseline by, in points, with its interval."""
+    shown, best = confirmed["differences"], confirmed["rows"][0]["what"]
+    with figure(_ROW * len(shown) + 58) as drawn:
+        axes = drawn.subplots()
+        axes.axvline(0, color=INK, linewidth=1)
+        for place, each in enumerate(reversed(shown)):
+            colour = ACCENT if each["of"] == best else MUTED
+            if each["interval"]:
+                ends = [100 * end for end in each["interval"]]
+                axes.plot(ends, (place, place), color=colour, linewidth=2, alpha=0.55, solid_capstyle="round")
+            if each["difference"] is not None:
+                axes.plot([100 * each["difference"]], [place], "o", color=colour, markersize=7)
+        several = len({each["of"] for each in shown}) > 1
+        names = [f"{each['of']} \N{MINUS SIGN} {each['against']}" if several else each["against"] for each in shown]
+        axes.set_yticks(range(len(shown)), names[::-1])
+        axes.set_ylim(-0.6, len(shown) - 0.4)
+        plain(axes, x="points more than the baseline, with 95 % interval", grid="x")
+        axes.tick_params(axis="y", labelcolor=INK)
+        return svg(drawn, "differences", "Differences between the best graphs and the baselines on the test images")
+
+
 def importance(found: Data) -> Markup:
     """Draw the importance of the holes: bars at the first rung, rings at the end of training."""
     holes = found["holes"][:_MOST_HOLES]

@@ -6,10 +6,10 @@ from typing import Any
 
 from ktg import __version__
 from ktg.files import dumps
+from ktg.intervals import binomial
 from ktg.reporting.comparison import validation_images
 from ktg.reporting.cost import cost
 from ktg.reporting.curves import best_so_far
-from ktg.reporting.intervals import binomial
 from ktg.reporting.record import SearchRecord, utc
 from ktg.space.holes import has_hole_word
 

@@ -1,14 +1,13 @@
 """The best graph beside the baselines: on the validation images, and on the test images where `ktg train` read them."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from ktg.canonical import key
+from ktg.canonical import seedless
 from ktg.errors import KtgError
 from ktg.files import loads
-from ktg.reporting.intervals import binomial, of_difference, of_mean
+from ktg.intervals import binomial, of_difference, of_mean
 from ktg.reporting.record import SearchRecord, Trial
 from ktg.spec import Graph, parse
 from ktg.tracking import Experiment, RunRecord
@@ -50,11 +49,6 @@ def confirmations(experiment: Experiment, graphs: Mapping[str, Graph]) -> dict[s
             if what not in found or seeds(run) > seeds(found[what]):
                 found[what] = run
     return found
-
-
-def seedless(graph: Graph) -> str:
-    """Return the key of a graph apart from its seed."""
-    return key(dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=0)))
 
 
 def seeds(run: RunRecord) -> int:

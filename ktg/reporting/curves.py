@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from ktg.canonical import open_edges
+from ktg.intervals import binomial
 from ktg.reporting.cost import devices
-from ktg.reporting.intervals import binomial
 from ktg.reporting.record import SearchRecord
 from ktg.spec import Graph, edge_key, edge_path
 

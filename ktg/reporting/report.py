@@ -7,11 +7,13 @@ from ktg import __version__
 from ktg.reporting.affinity import affinity
 from ktg.reporting.choices import choices
 from ktg.reporting.comparison import compare_with_baselines, validation_images
+from ktg.reporting.confirmation import confirmation
 from ktg.reporting.cost import cost
 from ktg.reporting.curves import at_end, best_so_far, gate_curves, node_curves
 from ktg.reporting.importances import importances
 from ktg.reporting.mistakes import Epochs, mistakes
 from ktg.reporting.record import SearchRecord, Trial, utc
+from ktg.reporting.rungs import foretelling
 from ktg.spec import dump
 
 
@@ -49,9 +51,11 @@ def report(record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epoch
         },
         "validation_images": images,
         "comparison": compare_with_baselines(record, images),
+        "confirmation": confirmation(record),
         "progress": best_so_far(record),
         "importance": importances(record),
         "choices": choices(record),
+        "rungs": foretelling(record),
         "affinity": affinity(record, graph),
         "trials": [_trial(trial) for trial in record.trials],
         "cost": cost(record),

@@ -17,7 +17,7 @@ POLL_S = 2.0
 
 
 @contextmanager
-def only_driver(folder: Path) -> Iterator[None]:
+def only_driver(folder: Path, what: str = "search") -> Iterator[None]:
     """Hold the lock of the search whose `folder` this is; raise UserError when another process of the machine does."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "driver.lock")
@@ -25,7 +25,7 @@ def only_driver(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            "this search is still running, in another terminal; see `ktg status`, or `ktg stop` it"
+            f"this {what} is still running, in another terminal; see `ktg status`, or `ktg stop` it"
         ) from None
     try:
         yield

@@ -1,5 +1,6 @@
 """What a search comes to: the best graph, the baselines beside it, and what was spent and saved."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a search. `best` is None when no trial finished."""
+    """The end of a search. `best` is None when no trial finished.
+
+    `confirmation` is what `ktg confirm --json` prints of it, None where that was not asked for.
+    """
 
     name: str
     best: Graph | None
@@ -35,6 +39,7 @@ class Result:
     interrupted: bool
     exhausted: bool
     commonest_failure: str | None
+    confirmation: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""

@@ -23,6 +23,7 @@ CLOSED = ("finished", "stopped", "failed")
 class Past:
     """What a search had done: `run` and `runs` (by trial number) are ids of the tracker, `tags` those of its run.
 
+    `state` is how it ended ("running" where nothing ended it), `wall_s` how long it took until then, in seconds.
     An entry that is `running` was being trained when the search ended, and is to be trained again, or to its end; one
     that is `unended` had trained all its epochs, but the store was not told of its end.
     """
@@ -34,6 +35,13 @@ class Past:
     unended: Sequence[Entry]
     duplicates: Sequence[Duplicate]
     runs: Mapping[int, str]
+    state: str = "interrupted"
+    wall_s: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it came to its end, so that only more trials than were planned could be added."""
+        return self.state == "finished" and not self.unended and all(one.state != "running" for one in self.entries)
 
 
 def read_past(experiment: Experiment) -> Past:
@@ -63,6 +71,8 @@ def read_past(experiment: Experiment) -> Past:
         unended=[entry for n, entry in entries.items() if entry.state in CLOSED and trials[n].state not in CLOSED],
         duplicates=duplicates,
         runs={number: run.run for number, run in trials.items()},
+        state=search.state,
+        wall_s=(search.end_s or search.start_s) - search.start_s,
     )
 
 

@@ -37,10 +37,13 @@ class Progress:
     def __rich__(self) -> Table:
         """Draw the block."""
         grid = Table.grid(padding=(0, 2))
-        grid.add_row(Text("trials", style="dim"), self.counts())
-        grid.add_row(Text("best", style="dim"), self.best())
-        grid.add_row(Text("time", style="dim"), self.time())
+        for name, text in self.rows().items():
+            grid.add_row(Text(name, style="dim"), text)
         return grid
+
+    def rows(self) -> dict[str, str]:
+        """Return the lines of the block, by their names."""
+        return {"trials": self.counts(), "best": self.best(), "time": self.time()}
 
     def counts(self) -> str:
         """Return how many trials are in which state."""
@@ -93,7 +96,7 @@ class Progress:
     def _refresh(self) -> None:
         if self._live is None and self._clock() - self._printed >= PLAIN_EVERY_S:
             self._printed = self._clock()
-            line = f"{self.counts()} | best: {self.best()} | {self.time()}"
+            line = " | ".join(f"{name}: {text}" if name == "best" else text for name, text in self.rows().items())
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

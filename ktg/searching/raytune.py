@@ -12,7 +12,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from ktg.errors import SpecError, TrainingError
-from ktg.searching.ledger import Entry, Ledger
+from ktg.searching.ledger import Entry
 from ktg.spec import Search, dump
 
 METRIC = "val_accuracy"
@@ -38,10 +38,25 @@ class Observer(Protocol):
         """Hear of a trial that ended; its state says how."""
 
 
-class Proposals(Searcher):  # type: ignore[misc]
-    """Gives Ray the graphs that the ledger proposes."""
+class Book(Protocol):
+    """Says what is trained next, at most `planned` graphs, and takes down what came of it: a `Ledger` for a search."""
 
-    def __init__(self, ledger: Ledger, observer: Observer, *, cpus: float, gpus: float, checkpoints: Path) -> None:
+    planned: int
+
+    def propose(self) -> Entry | None:
+        """Return the next graph to train, None when there is none."""
+
+    def report(self, entry: Entry, epoch: int, metrics: dict[str, Any], seconds: float) -> bool:
+        """Take down one epoch; return whether it is news."""
+
+    def close(self, entry: Entry, reason: str | None = None) -> None:
+        """Take down an end, with the reason of a failure."""
+
+
+class Proposals(Searcher):  # type: ignore[misc]
+    """Gives Ray the graphs that a book proposes."""
+
+    def __init__(self, ledger: Book, observer: Observer, *, cpus: float, gpus: float, checkpoints: Path) -> None:
         super().__init__(metric=METRIC, mode="max")
         self.ledger, self.observer, self.checkpoints = ledger, observer, checkpoints
         self.resources = {"cpus": cpus, "gpus": gpus}
@@ -129,7 +144,22 @@ def death_of(trial: Any) -> str:
     return f"the worker died: {reason}"
 
 
-class Asha(ASHAScheduler):  # type: ignore[misc]
+class Patient:
+    """Lets every trial wait for the worker that was started for it; new trials take the workers that become free.
+
+    Ray's own schedulers give a free worker to any trial that waits, and end the worker that is being started for it.
+    Where trials are shorter than the start of a worker, most slots would never come to life.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Prefer no trial: Ray then takes the newest for a free worker, and the others only when there is no newer."""
+
+
+class Fifo(Patient, FIFOScheduler):  # type: ignore[misc]
+    """Stops nothing early."""
+
+
+class Asha(Patient, ASHAScheduler):  # type: ignore[misc]
     """ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020), sparing the baselines.
 
     Baselines run to the end, as what the winner is compared with, but count in every rung they pass.
@@ -185,7 +215,7 @@ def scheduler(search: Search, epochs: int, past: Sequence[Entry] = ()) -> TrialS
     past: trials of an earlier process, by whose results in the rungs new ones are judged too.
     """
     if search.scheduler == "none" or search.grace_epochs >= epochs:
-        return FIFOScheduler()
+        return Fifo()
     rungs = math.floor(math.log(epochs / search.grace_epochs, search.reduction_factor) + 1e-9)
     asha = Asha(
         time_attr="epoch",

@@ -15,19 +15,17 @@ from ktg.places import cache_folder
 from ktg.searching.affinity import Resolved, resolve
 from ktg.searching.alone import driver_tags, only_driver, stoppable, terminable
 from ktg.searching.cluster import check_address, cluster
+from ktg.searching.driving import checkpoints_of, drive, slots_of, warn
 from ktg.searching.feasible import check, one_by_one
-from ktg.searching.journal import Journal, sizes
+from ktg.searching.journal import Journal, sizes, used_data
 from ktg.searching.ledger import Entry, Ledger
-from ktg.searching.nodes import check_nodes
 from ktg.searching.outcome import Result, result_of
 from ktg.searching.past import Past
 from ktg.searching.progress import Progress, headline
-from ktg.searching.raytune import Deaths, Observer, Proposals, check_resources, scheduler, slots
+from ktg.searching.raytune import Deaths, Observer, Proposals, scheduler
 from ktg.searching.supply import Missing, supplied
 from ktg.space import SearchSpace
-from ktg.tracking import Tracker
-
-MAX_FAILURES = 2  # deaths of its worker that a trial survives
+from ktg.tracking import Tracker, watched
 
 
 class Observers:
@@ -96,30 +94,23 @@ def search(
     with ExitStack() as stack:
         with console.status("Starting Ray"):
             ray = stack.enter_context(cluster(address))
-        total = ray.cluster_resources()
-        gpus = space.search.gpus_per_trial
-        gpus = gpus if gpus is not None else min(1.0, total.get("GPU", 0))
-        cpus = space.search.cpus_per_trial
-        if address is None:
-            check_resources(space.search, cpus=cpus, gpus=gpus, total=total)
-        else:  # a cluster may grow, so that its resources say little
-            check_nodes(ray, one_by_one(space), folder, partial(warn, console))
-        at_once = slots(space.search, cpus=cpus, gpus=gpus, total=total)
-        resources = {"resources.cpus": f"{cpus:g}", "resources.gpus": f"{gpus:g}"}
+        slots = slots_of(space.search, ray, address, one_by_one(space), folder, partial(warn, console))
         if past:
             stack.enter_context(only_driver(checkpoints_of(folder, past.run)))
-        journal = Journal(tracker, ledger, name, sizes(dataset) | resources | driver_tags(), past)
+        data = used_data(space.bind(space.default()).data, dataset)
+        journal = Journal(tracker, ledger, name, sizes(dataset) | slots.tags() | driver_tags(), past, data)
         resolved.record(tracker, journal.parent)
         checkpoints = checkpoints_of(folder, journal.parent)
         if not past:
             stack.enter_context(only_driver(checkpoints))
         stack.enter_context(terminable())
         stack.enter_context(stoppable(stop_asked and partial(stop_asked, journal.parent)))
-        with Progress(ledger, console, total=ledger.planned, slots=at_once) as progress:
+        stack.enter_context(watched(tracker, journal.parent))
+        with Progress(ledger, console, total=ledger.planned, slots=slots.at_once) as progress:
             observers = Observers(journal, progress)
-            proposals = Proposals(ledger, observers, cpus=cpus, gpus=gpus, checkpoints=checkpoints)
+            proposals = Proposals(ledger, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints)
             deaths = Deaths(proposals, partial(warn, console))
-            _tune(proposals, deaths, at_once, folder, past.entries if past else ())
+            _tune(space, proposals, deaths, slots.at_once, folder, past.entries if past else ())
     interrupted = bool(ledger.in_state("running"))
     if not interrupted:
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -139,42 +130,11 @@ def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) ->
     return resolved
 
 
-def checkpoints_of(folder: Path, run: str) -> Path:
-    """Return where the trials of a search leave their states; it is deleted when all of them are over."""
-    return folder / f"checkpoints-{run}"
-
-
-def warn(console: Console, message: str) -> None:
-    """Print a warning on a line of its own."""
-    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def _tune(proposals: Proposals, deaths: Deaths, at_once: int, storage: Path, past: Sequence[Entry]) -> None:
+def _tune(
+    space: SearchSpace, proposals: Proposals, deaths: Deaths, at_once: int, folder: Path, past: Sequence[Entry]
+) -> None:
     """Let Ray Tune drive the trials."""
-    from ray import tune
-
     from ktg.searching.worker import Worker
 
-    space = proposals.ledger.space
     epochs = max(graph.train.epochs for graph in one_by_one(space))
-    resources = {"cpu": proposals.resources["cpus"], "gpu": proposals.resources["gpus"]}
-    name = f"search-{time.time_ns()}"
-    try:
-        tune.run(
-            Worker,
-            name=name,
-            search_alg=proposals,
-            callbacks=[deaths],
-            scheduler=scheduler(space.search, epochs, past),
-            num_samples=proposals.ledger.planned,
-            max_concurrent_trials=at_once,
-            resources_per_trial=resources,
-            storage_path=str(storage),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            reuse_actors=True,
-            max_failures=MAX_FAILURES,
-            raise_on_failed_trial=False,
-            verbose=0,
-        )
-    finally:  # the tracker has all that matters, and Ray's files would heap up
-        shutil.rmtree(storage / name, ignore_errors=True)
+    drive(Worker, proposals, deaths, at_once, folder, scheduler(space.search, epochs, past))

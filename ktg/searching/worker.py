@@ -24,7 +24,7 @@ from ktg.errors import KtgError, TrainingError, WeightsError
 from ktg.models.kept import KEPT
 from ktg.searching.feasible import image_spec
 from ktg.sources.opening import open_data
-from ktg.spec import Data, parse
+from ktg.spec import Data, Graph, parse
 
 CHECKPOINT = "training.pt"
 KEPT_WEIGHTS_BYTES = 2**30
@@ -59,21 +59,21 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         try:
             training = self._training()
             self._leave_checkpoint(training)
-            epoch = next(training)
+            metrics = self._epoch(training)
         except KtgError as error:
             return self._failed(str(error))
         except Exception as error:  # whatever it is, one graph's trouble must not end the search
             if isinstance(error, torch.AcceleratorError):  # nothing works any more in a process that had one
                 raise TrainingError(f"the GPU failed: {str(error).splitlines()[0]}") from None
             return self._failed(self._told(error))
-        metrics = epoch.metrics()
-        if not math.isfinite(metrics["val_loss"]):
-            return self._failed(f"the validation loss became {metrics['val_loss']} in epoch {epoch.number}")
+        loss = metrics.get("val_loss", 0.0)
+        if not math.isfinite(loss):
+            return self._failed(f"the validation loss became {loss} in epoch {training.epoch}")
         return {
-            "val_accuracy": metrics["val_accuracy"],
-            "epoch": epoch.number,
+            "val_accuracy": metrics.get("val_accuracy", 0.0),  # Ray insists on it, also where nothing is validated
+            "epoch": training.epoch,
             "metrics": json.dumps(metrics),
-            "done": epoch.number >= training.graph.train.epochs,
+            "done": training.epoch >= training.graph.train.epochs,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -105,9 +105,17 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if self.training is None:
             graph = parse(json.loads(self.config["graph"]))
             device = "cuda" if self.config["gpus"] else "cpu"
-            self.training = Training(graph, opened(image_spec(graph.data)), device=device)
+            self.training = self._built(graph, device)
             go_on(self.training, self.left)
         return self.training
+
+    def _built(self, graph: Graph, device: str) -> Training:
+        """Build a graph's networks on what it is trained on."""
+        return Training(graph, opened(image_spec(graph.data)), device=device)
+
+    def _epoch(self, training: Training) -> dict[str, Any]:
+        """Train one epoch and return what is to be recorded of it."""
+        return next(training).metrics()
 
     def _leave_checkpoint(self, training: Training) -> None:
         """Write the state now and then, for the case that this process or its machine dies.

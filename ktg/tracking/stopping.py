@@ -8,13 +8,18 @@ from ktg.tracking.reading import Experiment, RunRecord, find_experiment
 from ktg.tracking.store import DEFAULT_URI
 
 STOP_TAG = "ktg.stop"
+STOPPABLE = ("search", "confirm")  # kinds of runs whose drivers listen
 
 
 def request_stop(experiment: str, uri: str = DEFAULT_URI) -> RunRecord:
-    """Ask the running search of an experiment to stop, and return its run. Raises UserError when none is running."""
+    """Ask the running search (or confirmation) of an experiment to stop, and return its run.
+
+    Raises UserError when none is running.
+    """
     found = find_experiment(experiment, uri)
-    searches = [run for run in found.searches() if run.tags.get("kind") == "search"]
-    running = next((run for run in searches if run.state == "running"), None)
+    runs = found.searches()
+    searches = [run for run in runs if run.tags.get("kind") == "search"]
+    running = next((run for run in runs if run.state == "running" and run.tags.get("kind") in STOPPABLE), None)
     if running is None:
         last = f"; its last one is {searches[0].state}" if searches else ""
         raise UserError(f"no search of {experiment!r} is running{last}")

@@ -2,12 +2,16 @@
 
 import io
 import json
+import shutil
 
 import pytest
+from command import ktg
+from records import written
 from rich.console import Console
 
-from ktg.cli.search import print_result
+from ktg.cli.search import look_back, print_result
 from ktg.searching.outcome import Result, Row
+from ktg.tracking import MemoryTracker, find_experiment
 
 ROWS = (
     Row("best graph", "trial-0002 (distillation)", 0.9, 0.25, 75.0),
@@ -17,11 +21,12 @@ ROWS = (
 )
 
 
-def printed(width: int = 80, **changes) -> str:
+def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
     known = {"rows": ROWS, "best": object(), "finished": 5, "stopped": 3, "failed": 1, "duplicates": 2, "epochs": 40}
     rest = {"epochs_saved": 20, "wall_s": 200.0, "interrupted": False, "exhausted": False, "commonest_failure": None}
     page = io.StringIO()
-    print_result(Result(name="mine", **(known | rest | changes)), Console(file=page, width=width))
+    result = Result(name="mine", **(known | rest | changes))
+    print_result(result, Console(file=page, width=width), to_confirm=to_confirm)
     return page.getvalue()
 
 
@@ -41,7 +46,9 @@ def test_what_was_spent_and_saved_and_the_next_command():
     text = " ".join(printed().split())
     assert "5 finished, 3 stopped early, 1 failed; 40 epochs in 3 min 20 s; 20 epochs saved" in text
     assert "2 duplicates not trained" in text
-    assert text.endswith("Next: ktg export mine -o best.yaml")
+    assert text.endswith("Next: ktg confirm mine ktg export mine -o best.yaml")
+    assert "ktg confirm" not in printed(to_confirm=True)
+    assert "ktg confirm" not in printed(interrupted=True)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +69,36 @@ def test_json_is_the_whole_result_and_the_rest_goes_elsewhere(searched):
     assert json.loads(json.dumps(searched.result)) == searched.result
     assert searched.shown.startswith("a search: 4 holes, ")
     assert "8 trials, sampler random, scheduler asha" in searched.shown.splitlines()[0]
+
+
+def test_a_search_that_is_over_stays_as_it_is_when_it_is_resumed(searched, tmp_path):
+    shutil.copy(searched.folder / "mlflow.db", tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    experiment = find_experiment("a search", uri)
+    before = experiment.searches()
+    done = ktg("search", "a search", "--resume", "--json", "--tracking-uri", uri, folder=tmp_path)
+    assert done.code == 0
+    said = "a search: this search is finished, and stays as it is; for more trials: "
+    assert done.err == f"{said}ktg search 'a search' --resume --trials 16\n"
+    again = json.loads(done.out)
+    same = ("best", "finished", "stopped", "failed", "duplicates", "epochs", "epochs_saved", "commonest_failure")
+    assert {name: again[name] for name in same} == {name: searched.result[name] for name in same}
+    for row, known in zip(again["rows"], searched.result["rows"], strict=True):
+        assert row == known | {"train_s": pytest.approx(known["train_s"], abs=1e-3)}
+    assert again["wall_s"] == pytest.approx(before[0].end_s - before[0].start_s)
+    assert experiment.searches() == before
+    assert ktg("status", "a search", "--tracking-uri", uri, folder=tmp_path).out == (
+        ktg("status", "a search", "--tracking-uri", searched.uri, folder=tmp_path).out
+    )
+
+
+def test_that_an_experiment_is_there_already_is_told(tmp_path):
+    uri, page = f"sqlite:///{tmp_path}/mlflow.db", io.StringIO()
+    console = Console(file=page, width=80)
+    look_back("birds", uri, MemoryTracker(), console)
+    assert not page.getvalue()
+    for _ in range(2):
+        written(uri, "birds", ("finished", [0.1, 0.2, 0.3]))
+    look_back("birds", uri, MemoryTracker(), console)
+    look_back("birds", uri, MemoryTracker(), None)
+    assert page.getvalue() == "a new search is added to experiment birds, which holds 2 searches\n"

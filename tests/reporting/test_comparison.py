@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 import ktg
-from ktg.reporting.comparison import compare_with_baselines, confirmations, seedless, validation_images
-from ktg.reporting.intervals import binomial, of_difference, of_mean
+from ktg.intervals import binomial, of_difference, of_mean
+from ktg.reporting.comparison import compare_with_baselines, confirmations, validation_images
 from ktg.tracking import MlflowTracker, find_experiment
 
 
@@ -67,12 +67,6 @@ def test_a_training_is_recognised_by_its_graph_whatever_its_seed(record, uri):
     }
     assert tests["alone"]["minus_alone"] is None
     assert tests["mutual learning"] is None
-
-
-def test_the_key_of_a_graph_without_its_seed(record):
-    best = record.graph(record.best)
-    assert seedless(best) == seedless(seeded(best, 5))
-    assert seedless(best) != seedless(record.space.fill(record.space.default()))
 
 
 def seeded(graph, seed):

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from records import run, search, trial
 
+from ktg.intervals import binomial
 from ktg.reporting.cost import cost
 from ktg.reporting.curves import at_end, best_so_far, gate_curves, node_curves
-from ktg.reporting.intervals import binomial
 from ktg.spec import parse
 
 GRAPH = parse(

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ktg import __version__
 from ktg.engine import Training, train
-from ktg.searching import nodes, raytune, run, worker
+from ktg.searching import driving, nodes, raytune, worker
 from ktg.searching.cluster import QUIET, cluster
 from ktg.searching.run import search
 from ktg.space import SearchSpace, load_space
@@ -81,7 +81,7 @@ def test_what_breaks_ends_one_trial_at_most_and_a_worker_that_died_goes_on_where
     tmp_path, tiny, monkeypatch, capfd
 ):
     monkeypatch.setattr(worker, "Worker", faulty(tmp_path))
-    monkeypatch.setattr(run, "MAX_FAILURES", 1)
+    monkeypatch.setattr(driving, "MAX_FAILURES", 1)
     tracker, plan, page = MemoryTracker(), space(tmp_path, tiny), io.StringIO()
     with cluster(cpus=2):
         result = search(plan, "faults", tracker, console=Console(file=page), storage=tmp_path / "ray")

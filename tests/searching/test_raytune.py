@@ -5,11 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from ktg.errors import SpecError
 from ktg.searching.ledger import Ledger
-from ktg.searching.raytune import Asha, Deaths, Proposals, check_resources, gpu_slots, scheduler, slots
+from ktg.searching.raytune import Asha, Deaths, Fifo, Proposals, check_resources, gpu_slots, scheduler, slots
 from ktg.space import parse_space
 from ktg.spec import Search
 
@@ -61,7 +61,7 @@ def test_a_trial_that_fits_is_not_refused():
 
 @pytest.mark.parametrize(("settings", "epochs"), [({"scheduler": "none"}, 8), ({"grace_epochs": 8}, 8)])
 def test_asha_is_off_where_it_could_stop_nothing(settings, epochs):
-    assert type(scheduler(Search(**settings), epochs)) is FIFOScheduler
+    assert type(scheduler(Search(**settings), epochs)) is Fifo
 
 
 class Race:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from command import graph_file
 
-from ktg import confirm as module
-from ktg.confirm import Confirmed, SeedRun, confirm, confirm_head
+from ktg.confirming import graph as module
+from ktg.confirming.graph import Confirmed, SeedRun, confirm, confirm_head
 from ktg.data import Images, open_data, open_test
 from ktg.data.augment import to_float
 from ktg.engine import Training

@@ -1,4 +1,4 @@
-"""The last word on a graph: train it again over several seeds on all but the test split, then read that split once."""
+"""One graph, as `ktg train` does it: trained over several seeds on all but the test split, which is then read once."""
 
 import dataclasses
 import statistics
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ktg.canonical import solo
+from ktg.canonical import solo, with_seed
 from ktg.drawing import draw
 from ktg.engine import Epoch, Training
 from ktg.engine.classical import HeadName, head_accuracy
@@ -133,10 +133,7 @@ def confirm_head(
 def _seeded(graph: Graph, seeds: int) -> list[Graph]:
     """Return the graph with as many seeds, from its own on."""
     first = graph.train.seed
-    return [
-        dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=seed))
-        for seed in range(first, first + seeds)
-    ]
+    return [with_seed(graph, seed) for seed in range(first, first + seeds)]
 
 
 def _train(training: Training, tracker: Tracker, parent: str, on_epoch: OnEpoch | None) -> float:

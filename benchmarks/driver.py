@@ -1,0 +1,222 @@
+"""What a search costs its driver: CPU per trial and per epoch report, memory over thousands of trials, and the knee.
+
+Everything of a search is real (Ray, its scheduler, TPE, the ledger, the MLflow tracker on SQLite, the live block on a
+terminal) but the training: a worker waits for `--epoch-s` seconds and reports the metrics that one real epoch gave,
+with an accuracy drawn from the graph. Ray is told of as many CPUs as trials are to run at once.
+
+CPU is the driver process's own, all threads, from the moment all slots are busy to the end of the last trial. Runs of
+one epoch a trial and of many, both without early stopping, give two equations for a trial and a report. Ray's own
+servers (gcs_server, raylet) and the workers share the cores with the driver, so rates reached here are lower bounds.
+
+    python benchmarks/driver.py --part costs       # about 15 minutes on two cores
+    python benchmarks/driver.py --part memory
+    python benchmarks/driver.py --part knee
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import measure
+from rich.console import Console
+
+from ktg.engine import train
+from ktg.searching import run, worker
+from ktg.searching.cluster import cluster
+from ktg.searching.ledger import Entry
+from ktg.searching.progress import Progress
+from ktg.space import SearchSpace, parse_space
+from ktg.tracking import MemoryTracker, MlflowTracker
+
+NODES = ("n0", "n1", "n2")
+Event = tuple[str, float, float, float]
+"""What happened, wall and CPU seconds, and memory in MB."""
+
+
+class Watch(Progress):
+    """The product's progress block, which also notes the driver's CPU time and memory at every event."""
+
+    events: ClassVar[list[Event]] = []
+
+    def started(self, entry: Entry) -> None:
+        """Note the proposal of a trial."""
+        self._note("started")
+        super().started(entry)
+
+    def reported(self, entry: Entry) -> None:
+        """Note a report."""
+        self._note("reported")
+        super().reported(entry)
+
+    def closed(self, entry: Entry) -> None:
+        """Note an end."""
+        self._note("closed")
+        super().closed(entry)
+
+    def _note(self, what: str) -> None:
+        self.events.append((what, time.perf_counter(), time.process_time(), rss_mb()))
+
+
+def main() -> None:
+    """Measure one part and add it to the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=["costs", "memory", "knee"], required=True)
+    parser.add_argument("--concurrent", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--epoch-s", type=float, nargs="+", help="seconds an epoch takes; default: by the part")
+    parser.add_argument("--trials", type=int, default=5000, help="of the part `memory`")
+    args = parser.parse_args()
+    Watch.events = []
+    run.Progress = Watch  # type: ignore[misc,attr-defined]
+    metrics = one_epoch()
+    if args.part == "costs":
+        found = {str(n): costs(n, metrics, (args.epoch_s or [4.0])[0]) for n in args.concurrent}
+    elif args.part == "memory":
+        found = memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0])
+    else:
+        waits = args.epoch_s or [8.0, 4.0, 2.0, 1.0, 0.5, 0.25]
+        found = {f"{wait:g} s": knee(args.concurrent[0], wait, metrics) for wait in waits}
+    place = measure.RESULTS / "driver.json"
+    before = json.loads(place.read_text())["result"] if place.exists() else {}
+    measure.write("driver", {"metrics": len(metrics), "nodes": len(NODES)}, before | {args.part: found})
+
+
+def one_epoch() -> dict[str, float]:
+    """Return the metrics of a real epoch, so that reports have the size that they have in life."""
+    searched = space(1, 1, 1)
+    return next(iter(train(searched.bind(searched.default()), device="cpu"))).metrics()
+
+
+def space(trials: int, epochs: int, concurrent: int, **settings: Any) -> SearchSpace:
+    """Return three networks with all gates open to search: 4^9 graphs and a continuum of learning rates."""
+    gate = {"gate": {"choice": ["through", "cutoff", "linear", "correct"]}}
+    return parse_space(
+        {
+            "data": {"name": "digits", "per_class": 10},
+            "train": {"epochs": epochs, "lr": {"log": [0.003, 0.3]}},
+            "nodes": {name: {"model": {"choice": ["resnet8", "resnet14"]}} for name in NODES},
+            "edges": {"label -> n0": {"gate": "through"}, "label -> any": gate, "any -> any": gate},
+            "search": {"trials": trials, "concurrent": concurrent, "baselines": False, **settings},
+        }
+    )
+
+
+def stub(metrics: dict[str, float], wait_s: float) -> type:
+    """Return a worker that waits where the product's trains; shipped by value, it imports neither torch nor ktg."""
+    import hashlib
+
+    from ray import tune
+
+    class Stub(tune.Trainable):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any]) -> None:
+            self.reset_config(config)
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            digest = hashlib.sha256(new_config["graph"].encode()).digest()
+            self.quality = int.from_bytes(digest[:4], "big") / 2**32
+            self.epochs, self.epoch = json.loads(new_config["graph"])["train"]["epochs"], 0
+            return True
+
+        def step(self) -> dict[str, Any]:
+            time.sleep(wait_s * (0.5 + self.quality))
+            self.epoch += 1
+            accuracy = self.quality * self.epoch / self.epochs
+            told = json.dumps({**metrics, "val_accuracy": accuracy})
+            return {
+                "val_accuracy": accuracy,
+                "epoch": self.epoch,
+                "metrics": told,
+                "done": self.epoch >= self.epochs,
+            }
+
+        def save_checkpoint(self, checkpoint_dir: str) -> None:
+            """Nothing is to be saved."""
+
+    return Stub
+
+
+def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
+    """Return CPU milliseconds per trial and per report, with MLflow and with memory as tracker."""
+    found: dict[str, Any] = {}
+    for tracker in ("mlflow", "memory"):
+        few = searched(space(6 * concurrent, 1, concurrent, scheduler="none"), metrics, wait_s, tracker)
+        many = searched(space(2 * concurrent, 16, concurrent, scheduler="none"), metrics, wait_s, tracker)
+        (a, b), (c, d) = ([s["trials"], s["reports"]] for s in (few, many))
+        y, z = few["cpu_s"], many["cpu_s"]
+        trial, report = (y * d - b * z) / (a * d - b * c), (a * z - c * y) / (a * d - b * c)
+        found[tracker] = {"ms_per_trial": 1000 * trial, "ms_per_report": 1000 * report, "runs": [few, many]}
+    return found
+
+
+def memory(trials: int, concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
+    """Return the driver's memory and CPU along a search of thousands of trials with ASHA."""
+    Watch.events.clear()
+    searched(space(trials, 8, concurrent), metrics, wait_s, "mlflow")
+    closed = [event for event in Watch.events if event[0] == "closed"]
+    reports = sum(event[0] == "reported" for event in Watch.events)
+    marks = [closed[min(i, len(closed) - 1)] for i in range(0, len(closed), 500)] + [closed[-1]]
+    rows = [{"wall_s": at - marks[0][1], "cpu_s": cpu - marks[0][2], "rss_mb": round(mb)} for _, at, cpu, mb in marks]
+    half = [mb for _, _, _, mb in closed[len(closed) // 2 :]]
+    return {
+        "trials": len(closed),
+        "reports": reports,
+        "mb_per_1000_trials_second_half": 2000 * (half[-1] - half[0]) / len(closed),
+        "every_500_trials": rows,
+    }
+
+
+def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str, Any]:
+    """Return the reports per second that were asked for and that came, at so many trials at once."""
+    found = searched(
+        space(2 * concurrent, max(8, int(16 / wait_s)), concurrent, scheduler="none"), metrics, wait_s, "mlflow"
+    )
+    return {"offered_per_s": concurrent / wait_s, "reached_per_s": found["reports"] / found["wall_s"], **found}
+
+
+def searched(searched_space: SearchSpace, metrics: dict[str, float], wait_s: float, tracker: str) -> dict[str, Any]:
+    """Run one search and return what it cost once its workers had started."""
+    concurrent = searched_space.search.concurrent or 1
+    del Watch.events[:]
+    worker.Worker = stub(metrics, wait_s)  # type: ignore[misc,assignment]
+    with tempfile.TemporaryDirectory() as folder, terminal() as console, cluster(cpus=concurrent):
+        store = f"sqlite:///{folder}/mlflow.db"
+        with contextlib.nullcontext(MemoryTracker()) if tracker == "memory" else MlflowTracker("driver", store) as book:
+            run.search(searched_space, "driver", book, console=console, storage=Path(folder, "ray"))
+    return window(Watch.events, concurrent)
+
+
+def window(events: Sequence[Event], concurrent: int) -> dict[str, Any]:
+    """Return counts, wall and CPU seconds from as many reports as there are slots to the last event."""
+    reports = [i for i, event in enumerate(events) if event[0] == "reported"]
+    rest = events[reports[min(concurrent, len(reports) - 1)] :]
+    first, last = rest[0], rest[-1]
+    return {
+        "trials": sum(event[0] == "closed" for event in rest),
+        "reports": sum(event[0] == "reported" for event in rest),
+        "wall_s": last[1] - first[1],
+        "cpu_s": last[2] - first[2],
+        "rss_mb": round(last[3]),
+    }
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[Console]:
+    """Yield a console that draws as on a terminal, into nowhere."""
+    with Path(os.devnull).open("w") as nowhere:
+        yield Console(file=nowhere, force_terminal=True, width=120)
+
+
+def rss_mb() -> float:
+    """Return the memory that this process holds now, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Confirms a search: its best graphs and its baselines, trained again with new seeds, side by side when tested."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ktg.confirming.agenda import Agenda, read_done
+from ktg.confirming.candidates import read_candidates
+from ktg.confirming.check import check
+from ktg.confirming.journal import Journal
+from ktg.confirming.progress import Trainings, headline
+from ktg.confirming.store import RESULT_FILE, confirmations
+from ktg.confirming.verdict import Confirmation, judge
+from ktg.confirming.worker import Retrainer
+from ktg.errors import UserError
+from ktg.places import cache_folder
+from ktg.searching.alone import driver_tags, only_driver, stoppable, terminable
+from ktg.searching.cluster import check_address, cluster
+from ktg.searching.driving import Slots, checkpoints_of, drive, slots_of, warn
+from ktg.searching.raytune import Deaths, Proposals
+from ktg.searching.run import Observers
+from ktg.tracking import Experiment, RunRecord, Tracker
+
+
+def confirm_search(
+    experiment: Experiment,
+    tracker: Tracker,
+    *,
+    top: int = 1,
+    seeds: int = 5,
+    console: Console | None = None,
+    address: str | None = None,
+    storage: Path | None = None,
+    decoding: Callable[[int, int], None] | None = None,
+    stop_asked: Callable[[str], bool] | None = None,
+) -> Confirmation:
+    """Train the `top` best graphs of an experiment's last search and all its baselines again, and test them.
+
+    Each is trained with as many `seeds` that the search has not used, on all images but those of the test split, in
+    the slots that the search gave its trials. What an earlier call has finished is not trained again.
+
+    Raises UserError (its kinds are those of `ktg.searching.run.search`) before any training for whatever could not be
+    trained or tested, and KeyboardInterrupt when it is interrupted: then what has finished is kept.
+    """
+    if seeds < 2:
+        raise UserError(f"seeds: at least 2 are needed to tell a difference from chance, got {seeds}")
+    if address is not None:
+        check_address(address)
+    console, folder = console or Console(quiet=True), (storage or cache_folder() / "ray").resolve()
+    chosen = read_candidates(experiment, top)
+    fingerprints, images = check(chosen, decoding)
+    agenda = Agenda(chosen.graphs, chosen.seeds(seeds), read_done(experiment, fingerprints.values(), images))
+    before = next((run for run in confirmations(experiment) if run.tags.get("search") == chosen.search.id), None)
+    judged = partial(judge, experiment.name, chosen.search.id, agenda, images)
+    if before and not agenda.planned and same(written(experiment, before), judged().to_json()):
+        console.print(f"{experiment.name}: confirmed before; nothing is trained again", markup=False, highlight=False)
+        return judged()
+    console.print(headline(agenda, experiment.name), highlight=False)
+    with ExitStack() as stack:
+        if before:
+            stack.enter_context(only_driver(checkpoints_of(folder, before.run), "confirmation"))
+        slots: Slots | None = None
+        if agenda.planned:
+            with console.status("Starting Ray"):
+                ray = stack.enter_context(cluster(address))
+            graphs = [candidate.graph for candidate in chosen.graphs]
+            slots = slots_of(chosen.space.search, ray, address, graphs, folder, partial(warn, console))
+        tags = driver_tags() | (slots.tags() if slots else {})
+        journal = Journal(tracker, agenda, chosen.search, fingerprints, tags, before)
+        checkpoints = checkpoints_of(folder, journal.parent)
+        if not before:
+            stack.enter_context(only_driver(checkpoints, "confirmation"))
+        if slots:
+            stack.enter_context(terminable())
+            stack.enter_context(stoppable(stop_asked and partial(stop_asked, journal.parent)))
+            train(agenda, journal, console, slots, checkpoints)
+    if agenda.interrupted:
+        journal.interrupt()
+        told(agenda, experiment.name, top, seeds, console)
+        raise KeyboardInterrupt
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    confirmation = judged()
+    journal.end(confirmation)
+    return confirmation
+
+
+def train(agenda: Agenda, journal: Journal, console: Console, slots: Slots, checkpoints: Path) -> None:
+    """Let Ray do all trainings that are missing."""
+    with Trainings(agenda, console, slots=slots.at_once) as progress:
+        observers = Observers(journal, progress)
+        proposals = Proposals(agenda, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints)
+        deaths = Deaths(proposals, partial(warn, console))
+        drive(Retrainer, proposals, deaths, slots.at_once, checkpoints.parent)
+
+
+def written(experiment: Experiment, run: RunRecord) -> dict[str, Any]:
+    """Return what a confirmation has written down, nothing when it has not come to its end."""
+    if run.state != "finished" or RESULT_FILE not in experiment.artifacts(run):
+        return {}
+    return dict(json.loads(experiment.read_artifact(run, RESULT_FILE)))
+
+
+def same(known: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Return whether two confirmations are of the same graphs and seeds."""
+    graphs = [[(row["what"], row["trial"]) for row in each.get("rows", ())] for each in (known, new)]
+    return graphs[0] == graphs[1] and known["seeds"] == new["seeds"]
+
+
+def told(agenda: Agenda, name: str, top: int, seeds: int, console: Console) -> None:
+    """Say what an interruption leaves, and how to go on; no result, which could tempt to stop at a lucky moment."""
+    kept = len(agenda.jobs) - agenda.planned + len(agenda.in_state("finished"))
+    again = shlex.join(["ktg", "confirm", name, "--top", str(top), "--seeds", str(seeds)])
+    console.print(f"Interrupted; {kept} of {len(agenda.jobs)} trainings are done and kept.", style="yellow")
+    console.print(f"To go on:\n  {again}", markup=False, highlight=False, soft_wrap=True)

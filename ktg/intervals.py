@@ -1,0 +1,73 @@
+"""Intervals of 95 % for accuracies and their differences. An interval is (low, high), in the unit of its accuracy."""
+
+import math
+from typing import Any
+
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+Interval = tuple[float, float]
+
+
+def binomial(accuracy: float, images: int) -> Interval:
+    """Return the interval of an accuracy in [0, 1] that was measured once on `images` images.
+
+    It covers which images were drawn, not which seed was (Wilson, Journal of the American Statistical Association,
+    1927). Raises ValueError when there are no images.
+    """
+    from scipy.stats import binomtest
+
+    low, high = binomtest(round(accuracy * images), images).proportion_ci(CONFIDENCE, method="wilson")
+    return float(low), float(high)
+
+
+def of_mean(mean: float, std: float, n: int) -> Interval:
+    """Return the interval of a mean over n >= 2 seeds with deviation `std` (Student's t, n - 1 degrees of freedom)."""
+    half = _quantile(n - 1) * std / math.sqrt(n)
+    return mean - half, mean + half
+
+
+def of_difference(a: tuple[float, float, int], b: tuple[float, float, int]) -> Interval:
+    """Return the interval of mean(a) - mean(b), each given as (mean, std, n >= 2); Welch, Biometrika, 1947.
+
+    The seeds need not be the same, so nothing is gained where they are.
+    """
+    (mean_a, std_a, n_a), (mean_b, std_b, n_b) = a, b
+    part_a, part_b = std_a**2 / n_a, std_b**2 / n_b
+    difference = mean_a - mean_b
+    if part_a + part_b == 0:
+        return difference, difference
+    freedom = (part_a + part_b) ** 2 / (part_a**2 / (n_a - 1) + part_b**2 / (n_b - 1))
+    half = _quantile(freedom) * math.sqrt(part_a + part_b)
+    return difference - half, difference + half
+
+
+def of_paired(differences: NDArray[Any], comparisons: int = 1) -> Interval:
+    """Return the interval of the mean of differences (seeds >= 2, images >= 2) between two classifiers.
+
+    Both were trained with the same seeds and saw the same images. The interval covers other seeds and other images of
+    the same kind; Student's t over seeds alone says nothing of images (with 5 seeds and 400 images, in a simulation
+    where images matter, it held the truth in 76 worlds of 100). The variance of the mean is that of crossed random
+    effects (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics, 2007), never less than that of either
+    alone; the degrees of freedom are Satterthwaite's (Biometrics Bulletin, 1946).
+
+    comparisons: of so many intervals all hold at once with 95 % (Bonferroni).
+    """
+    seeds, images = differences.shape
+    by_seed, by_image = differences.mean(axis=1), differences.mean(axis=0)
+    mean = float(differences.mean())
+    part_seeds, part_images = by_seed.var(ddof=1) / seeds, by_image.var(ddof=1) / images
+    rest = differences - by_seed[:, None] - by_image + mean
+    part_rest = (rest**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images)  # is in both other parts
+    if part_seeds + part_images == 0:
+        return mean, mean
+    freedom = (part_seeds + part_images) ** 2 / (part_seeds**2 / (seeds - 1) + part_images**2 / (images - 1))
+    variance = max(part_seeds + part_images - part_rest, part_seeds, part_images)
+    half = _quantile(freedom, comparisons) * math.sqrt(variance)
+    return mean - half, mean + half
+
+
+def _quantile(freedom: float, comparisons: int = 1) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), freedom))
