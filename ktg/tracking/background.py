@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from ktg.spec.graph import Scalar
-from ktg.tracking.protocol import NOTHING, RunState
+from ktg.tracking.access import check_access
+from ktg.tracking.protocol import NOTHING, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start, save
 from ktg.tracking.spool import Spool, new_file, undelivered_folder
 from ktg.tracking.store import DEFAULT_URI, check_uri, load_mlflow, redact, why
@@ -36,7 +37,8 @@ class MlflowTracker:
     While the store is away, slow, locked or full, records wait in memory and are tried again at growing intervals;
     `warn` hears of it once. What `close` cannot deliver, and what a process that is killed had not delivered, is in a
     file in `folder` (default: `undelivered_folder`): `find_experiment` sends it when the store is next read.
-    Raises UserError at once for a URI that cannot be one; whether the store answers shows only in the thread.
+    Raises UserError at once for a URI that cannot be one, and for a server that refuses this user; whether the store
+    is there shows only in the thread.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class MlflowTracker:
         self._hurry = False
         self._deadline: float | None = None
         self._written = -math.inf
-        load_mlflow()  # here, not in the thread: Ray Tune imports it too, and two threads would meet half-way
+        client = load_mlflow()  # here, not in the thread: Ray Tune imports it too, and two threads would meet half-way
+        if self._writer.uri.startswith(("http://", "https://")):
+            check_access(client(self._writer.uri), experiment, self._writer.uri, self._store)
         self._thread = threading.Thread(target=self._work, name="ktg-tracking", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -75,12 +79,16 @@ class MlflowTracker:
         parent: str | None = None,
         params: Mapping[str, Scalar] = NOTHING,
         tags: Mapping[str, str] = NOTHING,
+        data: UsedData | None = None,
         run: str | None = None,
     ) -> str:
         """Begin a run, or go on with `run` of an earlier process, and return its id (ours, kept as tag `ktg.run`)."""
         resumed = run is not None
         run = run or uuid.uuid4().hex
-        self._put(Start(run=run, name=name, parent=parent, params=dict(params), tags=dict(tags), resumed=resumed))
+        start = Start(
+            run=run, name=name, parent=parent, params=dict(params), tags=dict(tags), data=data, resumed=resumed
+        )
+        self._put(start)
         return run
 
     def log(self, run: str, metrics: Mapping[str, float], step: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ktg.spec.graph import Scalar
-from ktg.tracking.protocol import NOTHING, RunState
+from ktg.tracking.protocol import NOTHING, RunState, UsedData
 
 
 @dataclass
@@ -17,6 +17,7 @@ class MemoryRun:
     parent: str | None
     params: dict[str, Scalar]
     tags: dict[str, str]
+    data: UsedData | None = None
     metrics: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     artifacts: dict[str, str | bytes | Path] = field(default_factory=dict)
     state: RunState | None = None
@@ -39,13 +40,14 @@ class MemoryTracker:
         parent: str | None = None,
         params: Mapping[str, Scalar] = NOTHING,
         tags: Mapping[str, str] = NOTHING,
+        data: UsedData | None = None,
         run: str | None = None,
     ) -> str:
         """Begin a run, or go on with `run`, and return its id."""
         run = run or uuid.uuid4().hex
         if run in self.runs:
             self._reopen(run)
-        record = self.runs.setdefault(run, MemoryRun(name, parent, {}, {}))
+        record = self.runs.setdefault(run, MemoryRun(name, parent, {}, {}, data))
         record.params |= params
         record.tags |= tags
         return run

@@ -2,14 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
 
 from ktg.spec.graph import Scalar
 
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description, in Markdown
 RunState = Literal["finished", "stopped", "duplicate", "failed", "interrupted"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedData:
+    """The images that a run chooses by: their name, a hash of them, where they come from, and how many there are."""
+
+    name: str
+    fingerprint: str
+    source: str
+    counts: Mapping[str, int]
 
 
 class Tracker(Protocol):
@@ -22,6 +34,7 @@ class Tracker(Protocol):
         parent: str | None = None,
         params: Mapping[str, Scalar] = NOTHING,
         tags: Mapping[str, str] = NOTHING,
+        data: UsedData | None = None,
         run: str | None = None,
     ) -> str:
         """Begin a run and return its id.

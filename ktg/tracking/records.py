@@ -11,7 +11,7 @@ from typing import Any
 
 from ktg.errors import UserError, show
 from ktg.spec.graph import Scalar
-from ktg.tracking.protocol import RunState
+from ktg.tracking.protocol import RunState, UsedData
 
 
 def now_ms() -> int:
@@ -35,6 +35,7 @@ class Start(Record):
     parent: str | None
     params: Mapping[str, Scalar]
     tags: Mapping[str, str]
+    data: UsedData | None = None
     resumed: bool = False
 
 
@@ -111,4 +112,6 @@ def _record(plain: dict[str, Any]) -> Record:
     if kind is Artifact:
         text = plain["content"]
         plain["content"] = Path(text) if plain.pop("is_path") else base64.b64decode(text)
+    if plain.get("data") is not None:
+        plain["data"] = UsedData(**plain["data"])
     return kind(**plain)

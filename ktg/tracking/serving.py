@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ktg import __version__
 from ktg.tracking.server import HOST, run_server
@@ -15,24 +16,31 @@ COLUMN = "image"
 DEVICE = "KTG_SERVE_DEVICE"
 
 
-def save_pyfunc(model: Path, folder: Path, loader: str) -> None:
+def save_pyfunc(model: Path, folder: Path, loader: str, example: str | None = None, logged: Any = None) -> None:
     """Write `folder`, a model as MLflow has them: the model file, and the name of the module that loads it.
 
-    `loader` is a module with a function `_load_pyfunc(path)`; MLflow imports it, so nothing is pickled.
+    `loader` is a module with a function `_load_pyfunc(path)`; MLflow imports it, so nothing is pickled. `example` is an
+    image in base64; `logged` the `mlflow.models.Model` that it is to be, of a store.
     """
     load_mlflow()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of its own type hints, and that there is no example image
+        warnings.simplefilter("ignore", UserWarning)  # of its own type hints, and where there is no example image
         from mlflow.models import ModelSignature
         from mlflow.pyfunc import save_model
-        from mlflow.types.schema import ColSpec, Schema
+        from mlflow.types.schema import ColSpec, DataType, Map, Schema
+        from pandas import DataFrame
 
+        answer = [ColSpec("string", "label", required=False), ColSpec("double", "probability", required=False)]
+        answer += [ColSpec(Map(DataType.double), "probabilities", required=False)]
+        answer += [ColSpec("string", "error", required=False)]
         save_model(
             folder,
             loader_module=loader,
             data_path=str(model),
-            signature=ModelSignature(inputs=Schema([ColSpec("string", COLUMN)])),
+            signature=ModelSignature(Schema([ColSpec("string", COLUMN)]), Schema(answer)),
+            input_example=None if example is None else DataFrame({COLUMN: [example]}),
             pip_requirements=[f"ktg-automl=={__version__}"],
+            mlflow_model=logged,
         )
 
 

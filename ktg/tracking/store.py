@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ktg.errors import UserError, did_you_mean
+from ktg.tracking.access import hide_login, refusal
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
@@ -58,12 +59,17 @@ def redact(uri: str) -> str:
     head, at, tail = uri.rpartition("@")
     scheme, slashes, login = head.partition("://")
     user, colon, _ = login.partition(":")
+    if at and not colon and scheme in ("http", "https"):  # a name alone may be a token
+        return f"{scheme}://***@{tail}"
     return f"{scheme}{slashes}{user}:***@{tail}" if at and colon else uri
 
 
 def why(error: BaseException, uri: str) -> str:
     """Return the first line of an error that says something, cut and without the password of `uri`."""
-    text = str(error).replace(uri, redact(uri))
+    refused = refusal(error, uri)
+    if refused is not None:
+        return refused
+    text = hide_login(str(error)).replace(uri, redact(uri))
     password = _password(uri)
     for secret in {password, unquote(password)} - {""}:
         text = text.replace(secret, "***")

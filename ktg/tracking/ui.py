@@ -1,5 +1,6 @@
 """MLflow's own web interface on a store, for this machine only."""
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Callable
@@ -9,12 +10,15 @@ from ktg.errors import UserError
 from ktg.tracking.server import HOST, run_server
 from ktg.tracking.store import DEFAULT_URI, check_uri, redact, sqlite_file
 
+APP = "ktg"
+
 
 def ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dict[str, str]]:
     """Return the command line and the environment that run MLflow's interface on the loopback address.
 
     The URI travels in the environment, because every user of a machine can read command lines. Without the job
-    executor the server needs 2 processes instead of 10. Raises UserError when there is no store to show.
+    executor the server needs 2 processes instead of 10. The pages are those of `ktg.tracking.pages`. Raises UserError
+    when there is no store to show.
     """
     uri = check_uri(uri)
     if urlsplit(uri).scheme in ("http", "https", "databricks") or "://" not in uri:
@@ -23,6 +27,8 @@ def ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dic
     if file is not None and not file.is_file():
         raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")
     options = ["--host", HOST, "--port", str(port), "--workers", "1"]
+    if importlib.metadata.entry_points(group="mlflow.app", name=APP):  # not in a checkout that was never installed
+        options += ["--app-name", APP]
     environment = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",

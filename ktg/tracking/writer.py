@@ -1,16 +1,20 @@
 """Writes records into an MLflow store, in batches. Writing the same records twice changes nothing."""
 
+import getpass
+import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ktg.errors import KtgError, show
-from ktg.tracking.protocol import RunState
+from ktg.tracking.protocol import RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start
 from ktg.tracking.store import open_client, sqlite_file
+from ktg.tracking.views import experiment_tags
 
 RUN_TAG = "ktg.run"
 PARENT_TAG = "mlflow.parentRunId"
@@ -21,8 +25,6 @@ STATUS: dict[RunState, str] = {
     "interrupted": "KILLED",
     "failed": "FAILED",
 }
-# MLflow's pages for model training, not those for language models, which are its default.
-_EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _METRICS_PER_BATCH = 1000
 _PARAMS_OR_TAGS_PER_BATCH = 100
 _PARAM_CHARACTERS, _TAG_CHARACTERS, _NAME_CHARACTERS = 6000, 8000, 250
@@ -88,7 +90,7 @@ class Writer:
         if run is None and (self._look or record.resumed):
             run = self._find(record.run)
         if run is None:
-            tags = {RUN_TAG: record.run}
+            tags = {RUN_TAG: record.run, **_origin()}
             if record.parent is not None:
                 tags[PARENT_TAG] = self._id(record.parent)
             created = self._client.create_run(self._experiment_id, record.time_ms, tags, record.name or None)
@@ -97,6 +99,8 @@ class Writer:
             self._reopen(run, record.time_ms)
         self._ids[record.run] = run
         self._batch(run, params=record.params, tags=record.tags)
+        if record.data is not None:
+            self._client.log_inputs(run, [_input(record.data)])
 
     def _reopen(self, run: str, time_ms: int) -> None:
         """Set a run running again, and end its children that a dead process left running."""
@@ -178,10 +182,30 @@ def experiment_id(client: Any, name: str, uri: str) -> str:
         file = sqlite_file(uri)
         folder = re.sub(r"[^\w\-.]", "_", name)
         place = (file.parent / "mlruns" / folder).as_uri() if file else None
-        return str(client.create_experiment(name, place, tags=_EXPERIMENT_KIND))
+        return str(client.create_experiment(name, place, tags=experiment_tags()))
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
+    for tag, value in experiment_tags().items():
+        if tag not in experiment.tags:
+            client.set_experiment_tag(experiment.experiment_id, tag, value)
     return str(experiment.experiment_id)
+
+
+def _origin() -> dict[str, str]:
+    """Return the tags by which MLflow's pages say who made a run, and with what."""
+    tags = {"mlflow.source.name": "ktg", "mlflow.source.type": "LOCAL"}
+    with suppress(OSError, KeyError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
+
+
+def _input(data: UsedData) -> Any:
+    """Return images as MLflow keeps them; its digest has at most 36 characters."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source, profile = json.dumps({"uri": data.source}), json.dumps(dict(data.counts))
+    dataset = Dataset(data.name, data.fingerprint[:32], "local", source, profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "train, val")])
 
 
 def _grouped(records: Iterable[Record]) -> Iterator[list[Record]]:

@@ -4,11 +4,14 @@ from pathlib import Path
 import pytest
 
 from ktg.errors import UserError
+from ktg.tracking import UsedData
 from ktg.tracking.records import Artifact, End, Log, Start, load, save
 
 
 def test_a_file_gives_back_the_same_records(tmp_path):
+    data = UsedData(name="birds", fingerprint="0f", source="/data/birds", counts={"classes": 2})
     records = [
+        Start(run="s", name="search", parent=None, params={}, tags={}, data=data),
         Start(run="a", name="trial", parent="p", params={"lr": 0.1, "gate": "linear", "on": True}, tags={"k": "ü\n"}),
         Log(run="a", metrics={"loss": math.inf, "acc": 0.25}, step=3),
         Artifact(run="a", name="graph.svg", content=b"\x00\xff<svg/>"),

@@ -39,6 +39,7 @@ def test_what_cannot_be_a_store_is_said_at_once(uri, says):
         ("https://me:s3cret@host:5000/x", "https://me:***@host:5000/x"),
         ("postgresql+psycopg://me:s3c@ret@db/mlflow", "postgresql+psycopg://me:***@db/mlflow"),
         ("https://host:5000", "https://host:5000"),
+        ("https://t0ken@host", "https://***@host"),
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
     ],
 )
@@ -50,6 +51,12 @@ def test_an_error_is_shown_without_the_password():
     uri = "https://me:s3%40cret@host"
     shown = why(OSError(f"no route to {uri} for me / s3@cret / s3%40cret\nTraceback ..."), uri)
     assert shown == "no route to https://me:***@host for me / *** / ***"
+
+
+def test_an_error_is_shown_without_the_login_of_the_environment(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+    assert why(OSError("Basic s3cret, Bearer t0ken"), "https://host") == "Basic ***, Bearer ***"
 
 
 def test_an_error_is_shown_by_the_line_that_says_something():

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,7 +68,11 @@ def test_it_serves_a_page_and_ends_with_all_its_processes(uri, tmp_path):
         url = ui.stdout.readline().strip()
         assert url == f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(url) as page:
-            assert "<title>MLflow</title>" in page.read().decode()
+            text = page.read().decode()
+        assert "<title>MLflow</title>" in text
+        assert text.index("'mlflow.workflowType_v1','\"machine_learning\"'") < text.index("<script defer")
+        with urllib.request.urlopen(url + "/" + re.search(r'src="(static-files/[^"]+)"', text)[1]) as program:
+            assert len(program.read()) > 10_000
     finally:
         ui.send_signal(signal.SIGTERM)
         ui.communicate(timeout=30)

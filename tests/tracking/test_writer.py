@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -5,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.tracking import find_experiment
+from ktg.tracking import UsedData, find_experiment
 from ktg.tracking.records import Artifact, End, Log, Record, Start
+from ktg.tracking.store import open_client
 from ktg.tracking.writer import STATUS, Writer, _grouped
 
 
@@ -131,3 +133,22 @@ def test_grouping_keeps_every_runs_order_and_all_records(calls):
     flat = [record for group in _grouped(records) for record in group]
     for run in "ab":
         assert [id(r) for r in flat if r.run == run] == [id(r) for r in records if r.run == run]
+
+
+def test_the_images_of_a_run_and_who_made_it(writer, uri):
+    counts = {"classes": 2, "training images": 20}
+    data = UsedData(name="birds", fingerprint="0123456789abcdef" * 4, source="/data/birds", counts=counts)
+    records = [
+        Start(run="p", name="p", parent=None, params={}, tags={}, data=data),
+        End(run="p", state="finished", tags={}),
+    ]
+    for again in (writer, Writer("my space", uri, look_before_create=True)):
+        assert again.write(records) == []
+    client, (search,) = open_client(uri), find_experiment("my space", uri).searches()
+    (used,) = client.get_run(search.id).inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("birds", "0123456789abcdef" * 2)
+    assert json.loads(used.dataset.profile) == counts
+    assert json.loads(used.dataset.source) == {"uri": "/data/birds"}
+    assert search.tags["mlflow.source.name"] == "ktg"
+    found = client.search_runs([find_experiment("my space", uri).id], "dataset.name = 'birds'")
+    assert [run.info.run_id for run in found] == [search.id]

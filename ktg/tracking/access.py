@@ -1,0 +1,46 @@
+"""Whether an MLflow server lets this user in: asked before anything is spent, and said in one sentence."""
+
+import os
+from typing import Any
+
+from ktg.errors import UserError
+
+USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
+_REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
+
+
+def refusal(error: BaseException, uri: str) -> str | None:
+    """Return why the server at `uri` refuses this user, and what to do; None when an error says something else."""
+    code = getattr(error, "error_code", None)
+    if code not in _REFUSALS:
+        return None
+    given = ["its address"] if "@" in uri else [name for name in (USER, PASSWORD, TOKEN) if os.environ.get(name)]
+    if code == "PERMISSION_DENIED":
+        return "the server does not let this user do that; ask who runs it for the permission"
+    if not given:
+        return f"the server wants a login; set {USER} and {PASSWORD}, or {TOKEN}"
+    return f"the server refuses the login in {' and '.join(given)}"
+
+
+def hide_login(text: str) -> str:
+    """Return a text without the secrets of the environment."""
+    for name in (PASSWORD, TOKEN):
+        if os.environ.get(name):
+            text = text.replace(os.environ[name], "***")
+    return text
+
+
+def check_access(client: Any, experiment: str, uri: str, shown: str) -> None:
+    """Raise UserError when the server refuses this user, or refuses to let it write into an experiment that is there.
+
+    A server that is away is no fault: records wait for it. `shown` is its address without a password.
+    """
+    try:
+        found = client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage == "active":  # to write what is there already changes nothing
+            kind = "mlflow.experimentKind"
+            client.set_experiment_tag(found.experiment_id, kind, found.tags.get(kind, ""))
+    except Exception as error:
+        reason = refusal(error, uri)
+        if reason is not None:
+            raise UserError(f"cannot write into experiment {experiment!r} of MLflow at {shown}: {reason}") from error

@@ -1,0 +1,70 @@
+"""How busy the machine of a run is: MLflow's system metrics, which its pages show on a tab of their own."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import Any
+
+from ktg.tracking.protocol import Tracker
+
+SWITCH, INTERVAL = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
+EVERY_S = 30.0
+PREFIX = "system/"
+
+
+@contextmanager
+def watched(tracker: Tracker, run: str) -> Iterator[None]:
+    """Log on a thread how busy this machine is while the block runs, every 30 s: processor, memory, disk, network.
+
+    GPUs too where nvidia-ml-py is installed; nothing where psutil is not, as with MLflow itself. Its variables hold
+    here as well: the one that switches such metrics on switches these off (false), the other sets the seconds.
+    """
+    monitors = _monitors() if os.environ.get(SWITCH, "true").lower() in ("true", "1") else []
+    if not monitors:
+        yield
+        return
+    over, every_s = threading.Event(), float(os.environ.get(INTERVAL) or EVERY_S)
+
+    def watch() -> None:
+        for step in count():
+            ended = over.wait(every_s)
+            tracker.log(run, _sample(monitors), step)
+            if ended:
+                return
+
+    thread = threading.Thread(target=watch, name="ktg-system", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _monitors() -> list[Any]:
+    """Return those of MLflow's monitors that work here."""
+    found: list[Any] = []
+    with suppress(ImportError):  # psutil
+        from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+        from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+        from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+        found += [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    with suppress(ImportError, RuntimeError):  # nvidia-ml-py, or a GPU
+        from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+
+        found.append(GPUMonitor())
+    if found:
+        _sample(found)  # the use of the processor is that since the sample before
+    return found
+
+
+def _sample(monitors: list[Any]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for monitor in monitors:
+        monitor.clear_metrics()
+        monitor.collect_metrics()
+        values |= {PREFIX + name: value for name, value in monitor.aggregate_metrics().items()}
+    return values

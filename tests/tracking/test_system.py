@@ -1,0 +1,47 @@
+"""How busy the machine is, as real numbers of this machine."""
+
+import threading
+import time
+
+import pytest
+
+from ktg.tracking import MemoryTracker, watched
+from ktg.tracking.system import INTERVAL, SWITCH
+
+
+@pytest.fixture
+def tracker() -> MemoryTracker:
+    return MemoryTracker()
+
+
+def test_numbers_come_at_intervals_and_once_more_at_the_end(tracker, monkeypatch):
+    pytest.importorskip("psutil")
+    monkeypatch.setenv(INTERVAL, "0.05")
+    run = tracker.start("search")
+    with watched(tracker, run):
+        while len(tracker.runs[run].metrics) < 3:
+            time.sleep(0.01)
+    logged = tracker.runs[run].metrics
+    assert [step for step, _ in logged] == list(range(len(logged)))
+    assert all(name.startswith("system/") for _, values in logged for name in values)
+    memory = [values["system/system_memory_usage_percentage"] for _, values in logged]
+    assert all(0 < share <= 100 for share in memory)
+    assert not any(thread.name == "ktg-system" for thread in threading.enumerate())
+    time.sleep(0.1)
+    assert tracker.runs[run].metrics == logged
+
+
+def test_a_short_search_has_one_sample_and_an_error_passes(tracker):
+    pytest.importorskip("psutil")
+    run = tracker.start("search")
+    with pytest.raises(KeyError), watched(tracker, run):
+        raise KeyError
+    assert len(tracker.runs[run].metrics) == 1
+
+
+def test_it_can_be_switched_off(tracker, monkeypatch):
+    monkeypatch.setenv(SWITCH, "false")
+    run = tracker.start("search")
+    with watched(tracker, run):
+        pass
+    assert tracker.runs[run].metrics == []

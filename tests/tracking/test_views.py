@@ -1,0 +1,74 @@
+"""Views that MLflow's pages offer; the filters in them are asked of a real store."""
+
+import json
+
+import pytest
+
+from ktg.tracking import MlflowTracker, find_experiment
+from ktg.tracking.store import open_client
+from ktg.tracking.views import CURVES, SEARCHES, TRIALS, experiment_tags, view_path
+
+TAG = "mlflow.sharedViewState."
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    uri = f"sqlite:///{tmp_path_factory.mktemp('views')}/mlflow.db"
+    with MlflowTracker("space", uri) as tracker:
+        parent = tracker.start("search", tags={"kind": "search"}, params={"search.sampler": "tpe"})
+        for number, accuracy in enumerate((0.5, 0.9, 0.7)):
+            params = {"edges.n1.n0.gate": "linear" if number else "through"}
+            run = tracker.start(f"trial-{number}", parent=parent, tags={"kind": "trial"}, params=params)
+            tracker.log(run, {"val_accuracy": accuracy}, 1)
+            tracker.end(run, "finished" if number else "stopped", {"rung": "1"})
+        tracker.end(parent, "finished")
+    return uri
+
+
+def names(uri: str, query: str, order: str = "attributes.start_time ASC") -> list[str]:
+    client, experiment = open_client(uri), find_experiment("space", uri)
+    return [run.info.run_name for run in client.search_runs([experiment.id], query, order_by=[order])]
+
+
+def test_an_experiment_has_the_views_and_they_find_what_they_name(uri):
+    tags = open_client(uri).get_experiment_by_name("space").tags
+    assert experiment_tags().items() <= tags.items()
+    found = {}
+    for view in (TRIALS, CURVES, SEARCHES):
+        state = json.loads(json.loads(tags[TAG + view])["state"])
+        found[view] = names(uri, state["searchFilter"], state["orderByKey"] + " DESC")
+    assert found == {
+        TRIALS: ["trial-1", "trial-2", "trial-0"],
+        CURVES: ["trial-1", "trial-2", "trial-0"],
+        SEARCHES: ["search"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("tags.state = 'finished' and tags.kind = 'trial'", ["trial-1", "trial-2"]),
+        ("tags.rung = '1' and tags.state = 'stopped'", ["trial-0"]),
+        ("metrics.val_accuracy > 0.6", ["trial-1", "trial-2"]),
+        ("params.\"edges.n1.n0.gate\" = 'linear' and metrics.val_accuracy > 0.8", ["trial-1"]),
+        ("params.\"search.sampler\" = 'tpe'", ["search"]),
+    ],
+)
+def test_the_filters_of_the_documentation(uri, query, found):
+    assert names(uri, query) == found
+
+
+def test_what_an_experiment_has_is_not_overwritten_and_what_it_lacks_is_added(uri):
+    client, experiment = open_client(uri), find_experiment("space", uri)
+    client.set_experiment_tag(experiment.id, TAG + TRIALS, "mine")
+    client.delete_experiment_tag(experiment.id, TAG + CURVES)
+    with MlflowTracker("space", uri) as tracker:
+        tracker.end(tracker.start("another", tags={"kind": "search"}), "finished")
+    tags = client.get_experiment(experiment.id).tags
+    assert tags[TAG + TRIALS] == "mine"
+    assert tags[TAG + CURVES] == experiment_tags()[TAG + CURVES]
+
+
+def test_addresses():
+    assert view_path("7", TRIALS) == "/#/experiments/7/runs?viewStateShareKey=ktg-trials"
+    assert view_path("7", CURVES).endswith("viewStateShareKey=ktg-curves&compareRunsMode=CHART")
