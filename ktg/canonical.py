@@ -228,6 +228,8 @@ def _effective_node(graph: Graph, node: Node) -> Node:
     """Return the node with every field that does nothing there at its default, and one way to unfreeze everything."""
     if node.frozen_epochs >= graph.train.epochs:
         node = replace(node, unfreeze_from=None, unfreeze_every=None, backbone_lr_scale=1.0, layer_decay=1.0)
+    if node.frozen_epochs >= graph.train.epochs or node.source == "none":
+        node = replace(node, frozen_norm=False)
     default = "basic" if graph.data.augment == "cutmix_or_mixup" else graph.data.augment
     if node.augment == default:
         node = replace(node, augment=None)

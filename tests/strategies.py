@@ -46,8 +46,8 @@ sources = st.builds(
 
 
 def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
-    """Nodes with any field set, and sources among `none`, `imagenet` and the given names."""
-    return st.builds(
+    """Nodes with any field set that does something, and sources among `none`, `imagenet` and the given names."""
+    built = st.builds(
         Node,
         model=st.sampled_from(["resnet8", "resnet20", "resnet18"]),
         source=st.sampled_from(["none", "imagenet", *source_names]),
@@ -58,9 +58,11 @@ def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
         unfreeze_every=st.none() | st.integers(1, 3),
         backbone_lr_scale=st.sampled_from([1.0, 0.1]),
         layer_decay=st.sampled_from([1.0, 0.75]),
+        frozen_norm=st.booleans(),
         optimizer=st.none() | st.sampled_from(["sgd", "adamw"]),
         lr=st.none() | positive,
     )
+    return built.map(lambda node: replace(node, frozen_norm=node.frozen_norm and node.source != "none"))
 
 
 def edges(source: str, gates: tuple[str, ...] = GATES) -> st.SearchStrategy[Edge]:

@@ -260,9 +260,16 @@ def test_how_a_backbone_thaws_does_nothing_where_it_never_does():
     graph = graph_of({"label -> n0": "through"}, ("n0",), train={"epochs": 3})
     frozen = replace(graph.nodes["n0"], frozen_epochs=3)
     ways = ({}, {"unfreeze_every": 1}, {"unfreeze_from": 2}, {"backbone_lr_scale": 0.1}, {"layer_decay": 0.5})
+    frozen, ways = replace(frozen, source="imagenet"), (*ways, {"frozen_norm": True})
     assert len({key(replace(graph, nodes={"n0": replace(frozen, **fields)})) for fields in ways}) == 1
     thawing = replace(frozen, frozen_epochs=2)
     assert len({key(replace(graph, nodes={"n0": replace(thawing, **fields)})) for fields in ways}) == len(ways)
+
+
+def test_statistics_that_came_with_no_weights_cannot_be_kept():
+    graph = graph_of({"label -> n0": "through"}, ("n0",))
+    kept = replace(graph, nodes={"n0": replace(graph.nodes["n0"], frozen_norm=True)})
+    assert key(kept) == key(graph)
 
 
 def test_fixed_views_count_only_while_something_is_frozen_and_augmented():

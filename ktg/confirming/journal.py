@@ -12,9 +12,7 @@ from ktg.searching.journal import environment
 from ktg.searching.ledger import Entry
 from ktg.spec import dump
 from ktg.spec.graph import Scalar
-from ktg.tracking import RunRecord, RunState, Tracker
-
-NOTE = "mlflow.note.content"  # what MLflow shows above a run's own page, as Markdown
+from ktg.tracking import NOTE, RunRecord, RunState, Tracker
 
 
 class Journal:

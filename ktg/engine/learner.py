@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ktg.models.network import Network
@@ -92,6 +93,7 @@ class Learner:
     and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018). At a switch what has learned
     keeps its optimizer state, and what begins to learn has none. The schedule runs over all of training, both phases;
     the backbone's rate is `node.backbone_lr_scale` of it, times `node.layer_decay` for each stage below the head's.
+    With `node.frozen_norm` batch norm stays in evaluation mode for good; its scale and shift learn with their stage.
 
     `adapters`, by source, are the parts of incoming edges that learn with the network, at the head's rate.
     """
@@ -102,6 +104,7 @@ class Learner:
         self.network = network
         self.adapters = nn.ModuleDict(adapters)
         self.frozen_epochs, self.unfreeze_every = node.frozen_epochs, node.unfreeze_every
+        self.frozen_norm = node.frozen_norm
         self.clip_norm = train.clip_norm
         self.peak_lr = node.lr or train.lr
         self.schedule = Schedule(
@@ -150,6 +153,9 @@ class Learner:
         for name, parameter in self.network.body.named_parameters():
             parameter.requires_grad_(name in learning)
         set_modes(self.network.body, learning)
+        for module in self.network.body.modules() if self.frozen_norm else ():
+            if isinstance(module, _BatchNorm):
+                module.eval()
 
     def step(self, where: float) -> None:
         """Update the weights from their gradients, at the learning rate of `where` in [0, 1)."""

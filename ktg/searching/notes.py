@@ -21,9 +21,11 @@ def ending(result: Result, headline: str, data: UsedData | None) -> str:
     spent = f"{states}; {result.epochs:,} epochs in {duration(result.wall_s)}."
     saved = f"{result.epochs_saved:,} epochs saved by stopping early and by {result.duplicates} duplicates not trained."
     about = [f"{headline}.", *([_data(data)] if data else []), f"{spent} {saved}"]
+    if result.interrupted:
+        about.append(f"Cut short; to go on: `{shlex.join(['ktg', 'search', result.name, '--resume'])}`.")
     if result.best is None:
-        reason = result.commonest_failure or "none was given"
-        return "\n\n".join([f"**No trial finished.** The most common reason: {reason}", *about])
+        reason = f" The most common reason: {result.commonest_failure}" if result.commonest_failure else ""
+        return "\n\n".join([f"**No trial finished.**{reason}", *about])
     best = result.rows[0]
     table = ["| | accuracy | loss | training time | trial |", "|---|---|---|---|---|"]
     table += [

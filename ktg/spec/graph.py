@@ -210,6 +210,10 @@ class Node:
         above=0,
         at_most=1,
     )
+    frozen_norm: bool = rule(
+        "Keep the batch-norm statistics that came with the weights while the backbone learns, too: for few images.",
+        False,
+    )
     optimizer: OptimizerName | None = rule("This node's optimizer; default: as in `train`.", None)
     lr: float | None = rule("This node's peak learning rate; default: as in `train`.", None, above=0)
     weight_decay: float | None = rule("This node's weight decay; default: as in `train`.", None, at_least=0)

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from ktg.errors import UserError
+from ktg.tracking.views import experiment_tags
 
 USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 _REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
@@ -38,8 +39,8 @@ def check_access(client: Any, experiment: str, uri: str, shown: str) -> None:
     try:
         found = client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage == "active":  # to write what is there already changes nothing
-            kind = "mlflow.experimentKind"
-            client.set_experiment_tag(found.experiment_id, kind, found.tags.get(kind, ""))
+            kind, usual = next(iter(experiment_tags().items()))
+            client.set_experiment_tag(found.experiment_id, kind, found.tags.get(kind, usual))
     except Exception as error:
         reason = refusal(error, uri)
         if reason is not None:

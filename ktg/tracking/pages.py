@@ -23,7 +23,10 @@ def create_app() -> Any:
     import mlflow.server
     from mlflow.server.fastapi_app import app as pages
 
-    start = start_page(Path(mlflow.server.__file__).parent / "js" / "build" / "index.html")
+    page = Path(mlflow.server.__file__).parent / "js" / "build" / "index.html"
+    if not page.is_file():  # another version of MLflow, with its page elsewhere
+        return pages
+    start = start_page(page)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and (scope["path"], scope["method"]) == ("/", "GET"):

@@ -18,8 +18,8 @@ PREFIX = "system/"
 def watched(tracker: Tracker, run: str) -> Iterator[None]:
     """Log on a thread how busy this machine is while the block runs, every 30 s: processor, memory, disk, network.
 
-    GPUs too where nvidia-ml-py is installed; nothing where psutil is not, as with MLflow itself. Its variables hold
-    here as well: the one that switches such metrics on switches these off (false), the other sets the seconds.
+    GPUs too where nvidia-ml-py is installed, as with MLflow itself. Its variables hold here as well: the one that
+    switches such metrics on switches these off (false), the other sets the seconds.
     """
     monitors = _monitors() if os.environ.get(SWITCH, "true").lower() in ("true", "1") else []
     if not monitors:
@@ -45,13 +45,11 @@ def watched(tracker: Tracker, run: str) -> Iterator[None]:
 
 def _monitors() -> list[Any]:
     """Return those of MLflow's monitors that work here."""
-    found: list[Any] = []
-    with suppress(ImportError):  # psutil
-        from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-        from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
-        from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
-        found += [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    found: list[Any] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
     with suppress(ImportError, RuntimeError):  # nvidia-ml-py, or a GPU
         from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 

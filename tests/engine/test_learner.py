@@ -129,6 +129,24 @@ def test_the_frozen_phase_leaves_only_the_head_and_what_holds_it_in_training_mod
     assert learning_names(learner) == {name for name, _ in network.body.named_parameters()}
 
 
+@pytest.mark.parametrize("frozen_epochs", [0, 2])
+@pytest.mark.parametrize("model", ["resnet8", "resnet10t"])
+def test_statistics_that_came_with_the_weights_stay_while_all_else_learns(tiny, tmp_path, model, frozen_epochs):
+    size = {"input_size": 32} if model == "resnet10t" else {}
+    body = build(Node(model=model, **size), {}, classes=4, image_size=32, mean=[0.5], std=[0.5], seed=1).body
+    for name, buffer in body.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.uniform_(-0.1, 0.1)
+    torch.save(body.state_dict(), tmp_path / "w.pth")
+    fields = {"model": model, "source": str(tmp_path / "w.pth"), "frozen_epochs": frozen_epochs, **size}
+    training = transferred(tiny, **fields, frozen_norm=True)
+    before = body_state(training)
+    list(training)
+    statistics = {name for name, _ in training.target.body.named_buffers()}
+    assert len(statistics) > 20
+    assert differing(before, body_state(training)) == before.keys() - statistics
+
+
 @pytest.mark.parametrize("frozen_epochs", [0, 1])
 def test_stages_before_the_one_to_unfreeze_from_stay_still_for_good(network, frozen_epochs):
     learner = Learner(network, Node(model="resnet8", frozen_epochs=frozen_epochs, unfreeze_from=2), Train())

@@ -112,6 +112,7 @@ def test_the_end_leaves_no_run_open(journal, tracker, ledger):
     parent = tracker.runs[journal.parent]
     assert parent.state == "interrupted"
     assert parent.tags["best_trial"] == "trial-0001 (alone)"
+    assert "Cut short; to go on: `ktg search mine --resume`." in parent.tags[NOTE]
     assert parse(loads(parent.artifacts["best.yaml"], "best.yaml")) == ledger.best.graph
     assert "best.svg" in parent.artifacts
 

@@ -15,7 +15,6 @@ def tracker() -> MemoryTracker:
 
 
 def test_numbers_come_at_intervals_and_once_more_at_the_end(tracker, monkeypatch):
-    pytest.importorskip("psutil")
     monkeypatch.setenv(INTERVAL, "0.05")
     run = tracker.start("search")
     with watched(tracker, run):
@@ -32,7 +31,6 @@ def test_numbers_come_at_intervals_and_once_more_at_the_end(tracker, monkeypatch
 
 
 def test_a_short_search_has_one_sample_and_an_error_passes(tracker):
-    pytest.importorskip("psutil")
     run = tracker.start("search")
     with pytest.raises(KeyError), watched(tracker, run):
         raise KeyError
