@@ -3,7 +3,7 @@
 Every augmentation takes the same batches, in turn, round by round. `over basic` is its time over that of `basic`. On a
 CPU seconds are those that the process had a core, so images per second are for one core, however busy the machine is.
 
-    python benchmarks/augment.py               # 32 and 224 pixels, batch 64; about a minute on one core
+    python benchmarks/augment.py               # 32 and 224 pixels, batch 64; about three minutes on one core
     python benchmarks/augment.py --device cuda --batch 256
 """
 

@@ -8,8 +8,9 @@ CPU is the driver process's own, all threads, from the moment all slots are busy
 one epoch a trial and of many, both without early stopping, give two equations for a trial and a report. Ray's own
 servers (gcs_server, raylet) and the workers share the cores with the driver, so rates reached here are lower bounds.
 
-    python benchmarks/driver.py --part costs       # about 15 minutes on two cores
-    python benchmarks/driver.py --part memory
+    python benchmarks/driver.py --part costs       # about ten minutes on two cores
+    python benchmarks/driver.py --part memory      # random points, for TPE's own time grows: it is the part `sampler`
+    python benchmarks/driver.py --part sampler
     python benchmarks/driver.py --part knee
 """
 
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import resource
 import tempfile
 import time
@@ -30,7 +32,7 @@ from rich.console import Console
 from ktg.engine import train
 from ktg.searching import run, worker
 from ktg.searching.cluster import cluster
-from ktg.searching.ledger import Entry
+from ktg.searching.ledger import Entry, Ledger
 from ktg.searching.progress import Progress
 from ktg.space import SearchSpace, parse_space
 from ktg.tracking import MemoryTracker, MlflowTracker
@@ -67,18 +69,20 @@ class Watch(Progress):
 def main() -> None:
     """Measure one part and add it to the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=["costs", "memory", "knee"], required=True)
+    parser.add_argument("--part", choices=["costs", "memory", "sampler", "knee"], required=True)
     parser.add_argument("--concurrent", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--epoch-s", type=float, nargs="+", help="seconds an epoch takes; default: by the part")
     parser.add_argument("--trials", type=int, default=5000, help="of the part `memory`")
     args = parser.parse_args()
     Watch.events = []
-    run.Progress = Watch  # type: ignore[misc,attr-defined]
+    run.Progress = Watch  # type: ignore[attr-defined]
     metrics = one_epoch()
     if args.part == "costs":
-        found = {str(n): costs(n, metrics, (args.epoch_s or [4.0])[0]) for n in args.concurrent}
+        found: dict[str, Any] = {str(n): costs(n, metrics, (args.epoch_s or [4.0])[0]) for n in args.concurrent}
     elif args.part == "memory":
         found = memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0])
+    elif args.part == "sampler":
+        found = sampler(args.trials, args.concurrent[0])
     else:
         waits = args.epoch_s or [8.0, 4.0, 2.0, 1.0, 0.5, 0.25]
         found = {f"{wait:g} s": knee(args.concurrent[0], wait, metrics) for wait in waits}
@@ -157,7 +161,7 @@ def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str
 def memory(trials: int, concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
     """Return the driver's memory and CPU along a search of thousands of trials with ASHA."""
     Watch.events.clear()
-    searched(space(trials, 8, concurrent), metrics, wait_s, "mlflow")
+    searched(space(trials, 8, concurrent, sampler="random"), metrics, wait_s, "mlflow")
     closed = [event for event in Watch.events if event[0] == "closed"]
     reports = sum(event[0] == "reported" for event in Watch.events)
     marks = [closed[min(i, len(closed) - 1)] for i in range(0, len(closed), 500)] + [closed[-1]]
@@ -169,6 +173,24 @@ def memory(trials: int, concurrent: int, metrics: dict[str, float], wait_s: floa
         "mb_per_1000_trials_second_half": 2000 * (half[-1] - half[0]) / len(closed),
         "every_500_trials": rows,
     }
+
+
+def sampler(trials: int, concurrent: int) -> dict[str, float]:
+    """Return the milliseconds of CPU that a proposal of TPE takes after so many trials, without Ray."""
+    chance, book, running, found = random.Random(0), Ledger(space(trials, 8, concurrent)), [], {}
+    began = time.process_time()
+    while entry := book.propose():
+        running.append(entry)
+        if len(running) >= concurrent:
+            ended = running.pop(chance.randrange(concurrent))
+            book.report(
+                ended, chance.choice([1, 1, 1, 1, 2, 2, 4, 8]), {"val_accuracy": chance.random(), "val_loss": 1.0}, 1
+            )
+            book.close(ended)
+        if entry.number % 500 == 0:
+            found[str(entry.number)] = 1000 * (time.process_time() - began) / 500
+            began = time.process_time()
+    return found
 
 
 def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str, Any]:
@@ -184,7 +206,9 @@ def searched(searched_space: SearchSpace, metrics: dict[str, float], wait_s: flo
     concurrent = searched_space.search.concurrent or 1
     del Watch.events[:]
     worker.Worker = stub(metrics, wait_s)  # type: ignore[misc,assignment]
-    with tempfile.TemporaryDirectory() as folder, terminal() as console, cluster(cpus=concurrent):
+    # A tracker that was left behind gives up after a minute, and may still be writing one record.
+    room = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with room as folder, terminal() as console, cluster(cpus=concurrent):
         store = f"sqlite:///{folder}/mlflow.db"
         with contextlib.nullcontext(MemoryTracker()) if tracker == "memory" else MlflowTracker("driver", store) as book:
             run.search(searched_space, "driver", book, console=console, storage=Path(folder, "ray"))
