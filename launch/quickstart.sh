@@ -30,7 +30,7 @@ PYTHON
 
 bash launch/install.sh
 if (($# == 0)) && finished; then
-    echo "The search of this quickstart is done already. To repeat it: ktg search $space"
+    echo "A search of this quickstart is done already. Another one, of all its 96 trials: ktg search $space"
 else
     .venv/bin/ktg search "$space" "$@"
 fi

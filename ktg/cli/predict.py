@@ -60,7 +60,8 @@ def predict(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if faults:
-        raise KtgError(f"{faults} of {len(found)} could not be read; the others were labelled")
+        others = "the others were labelled" if faults < len(found) else "nothing was labelled"
+        raise KtgError(f"{faults} of {len(found)} could not be read; {others}")
 
 
 def answers(

@@ -202,7 +202,9 @@ def look_back(experiment: str, uri: str, tracker: "Tracker", console: "Console |
         number = sum(run.tags.get("kind") == "search" for run in found.searches())
         if number and console:
             held = "1 search" if number == 1 else f"{number} searches"
-            said = f"a new search is added to experiment {experiment}, which holds {held}"
+            said = (
+                f"a new search is added to experiment {experiment}, which holds {held}; another --seed makes it differ"
+            )
             console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 

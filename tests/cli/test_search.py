@@ -101,4 +101,6 @@ def test_that_an_experiment_is_there_already_is_told(tmp_path):
         written(uri, "birds", ("finished", [0.1, 0.2, 0.3]))
     look_back("birds", uri, MemoryTracker(), console)
     look_back("birds", uri, MemoryTracker(), None)
-    assert page.getvalue() == "a new search is added to experiment birds, which holds 2 searches\n"
+    assert page.getvalue() == (
+        "a new search is added to experiment birds, which holds 2 searches; another --seed makes it differ\n"
+    )
