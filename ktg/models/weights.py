@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ktg.errors import MissingSourceError, WeightsError
@@ -40,6 +39,8 @@ def stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]
 
     What is wrong with a file is said by whoever reads its weights.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})[KEY])
