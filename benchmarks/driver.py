@@ -74,7 +74,6 @@ def main() -> None:
     parser.add_argument("--epoch-s", type=float, nargs="+", help="seconds an epoch takes; default: by the part")
     parser.add_argument("--trials", type=int, default=5000, help="of the part `memory`")
     args = parser.parse_args()
-    Watch.events = []
     run.Progress = Watch  # type: ignore[attr-defined]
     metrics = one_epoch()
     if args.part == "costs":
@@ -160,7 +159,6 @@ def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str
 
 def memory(trials: int, concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
     """Return the driver's memory and CPU along a search of thousands of trials with ASHA."""
-    Watch.events.clear()
     searched(space(trials, 8, concurrent, sampler="random"), metrics, wait_s, "mlflow")
     closed = [event for event in Watch.events if event[0] == "closed"]
     reports = sum(event[0] == "reported" for event in Watch.events)
@@ -204,7 +202,7 @@ def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str,
 def searched(searched_space: SearchSpace, metrics: dict[str, float], wait_s: float, tracker: str) -> dict[str, Any]:
     """Run one search and return what it cost once its workers had started."""
     concurrent = searched_space.search.concurrent or 1
-    del Watch.events[:]
+    Watch.events.clear()
     worker.Worker = stub(metrics, wait_s)  # type: ignore[misc,assignment]
     # A tracker that was left behind gives up after a minute, and may still be writing one record.
     room = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)

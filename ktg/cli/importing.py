@@ -71,18 +71,12 @@ def imported(
 
 def description(file: Path) -> "About | None":
     """Return what a model file of ktg says of itself, or None where it is another file, or an ensemble."""
-    from safetensors import SafetensorError, safe_open
-
     from ktg.exporting.about import from_json
-    from ktg.models.weights import KEY
+    from ktg.models.weights import self_description
 
     if file.suffix != ".safetensors" or not file.is_file():
         return None
-    try:
-        with safe_open(file, framework="pt") as opened:
-            text = (opened.metadata() or {}).get(KEY)
-    except (SafetensorError, OSError):
-        return None  # what is wrong with the file is said by whoever reads its weights
+    text = self_description(file)
     about = None if text is None else from_json(text, file)
     return None if about is None or about.members else about
 

@@ -90,7 +90,7 @@ def keep_report(experiment: str, uri: str) -> str:
     command = shlex.join(["ktg", "report", experiment])
     try:
         found = find_experiment(experiment, uri)
-        searches = [run for run in found.searches() if run.tags.get("kind") == "search"]
+        searches = found.of_kind("search")
         if len(found.trials(searches[0])) > MOST_TRIALS:
             return f"write it with {command}"
         record = read_search(found)

@@ -199,7 +199,7 @@ def look_back(experiment: str, uri: str, tracker: "Tracker", console: "Console |
     with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
         found = find_experiment(experiment, uri)
         end_dead(found, tracker)
-        number = sum(run.tags.get("kind") == "search" for run in found.searches())
+        number = len(found.of_kind("search"))
         if number and console:
             held = "1 search" if number == 1 else f"{number} searches"
             said = (

@@ -99,7 +99,7 @@ def with_control(graphs: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 def last_search(experiment: Experiment) -> RunRecord:
     """Return the last search of an experiment; raise UserError when there is none, or when it still runs."""
-    search = next((run for run in experiment.searches() if run.tags.get("kind") == "search"), None)
+    search = next(iter(experiment.of_kind("search")), None)
     if search is None:
         raise UserError(
             f"experiment {experiment.name!r} holds no search; run `ktg search SPACE --name {experiment.name}`"

@@ -9,4 +9,4 @@ RESULT_FILE = "confirm.json"
 
 def confirmations(experiment: Experiment) -> list[RunRecord]:
     """Return the runs of an experiment's confirmations, the newest first."""
-    return [run for run in experiment.searches() if run.tags.get("kind") == KIND]
+    return experiment.of_kind(KIND)

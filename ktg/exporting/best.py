@@ -94,7 +94,7 @@ def choose(experiment: Experiment, wanted: Wanted) -> tuple[RunRecord, list[RunR
 
     Of trials with equal accuracy that of lower loss comes first. By its name a stopped trial can be had too.
     """
-    searches = [run for run in experiment.searches() if run.tags.get("kind") == "search"]
+    searches = experiment.of_kind("search")
     if not searches:
         raise UserError(
             f"experiment {experiment.name!r} holds no search; run `ktg search SPACE --name {experiment.name}`"

@@ -34,8 +34,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return _unprefixed(_tensors(_unwrapped(_open(path)), path))
 
 
-def stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Return (mean, std) per channel that a model file of ktg says its network expects, None where nothing is said.
+def self_description(path: Path) -> str | None:
+    """Return the text in which a model file of ktg describes itself, None for any other file.
 
     What is wrong with a file is said by whoever reads its weights.
     """
@@ -43,10 +43,18 @@ def stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]
 
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})[KEY])
+            return (file.metadata() or {}).get(KEY)
+    except (OSError, SafetensorError):
+        return None
+
+
+def stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return (mean, std) per channel that a model file of ktg says its network expects, None where nothing is said."""
+    try:
+        about = json.loads(self_description(path) or "")
         found = about["input"]["mean"], about["input"]["std"]
         mean, std = (tuple(map(float, values)) for values in found)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return None if about.get("members") else (mean, std)
 

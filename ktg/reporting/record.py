@@ -95,7 +95,7 @@ def read_search(experiment: Experiment) -> SearchRecord:
 
     Raises UserError when there is none, and for a search that this version cannot read.
     """
-    searches = [run for run in experiment.searches() if run.tags.get("kind") == "search"]
+    searches = experiment.of_kind("search")
     if not searches:
         raise UserError(
             f"experiment {experiment.name!r} holds no search; run `ktg search SPACE --name {experiment.name}`"

@@ -45,20 +45,19 @@ class Status:
 
 def statuses(experiments: Iterable[Experiment]) -> list[Status]:
     """Return how the last search of each experiment that holds one stands, the one that began last first."""
-    found = [status_of(experiment) for experiment in experiments if last_search(experiment)]
+    found = [_status(one, searches[0]) for one in experiments if (searches := one.of_kind("search"))]
     return sorted(found, key=lambda status: -status.start_s)
-
-
-def last_search(experiment: Experiment) -> RunRecord | None:
-    """Return the search of an experiment that began last, None where there is none."""
-    return next((run for run in experiment.searches() if run.tags.get("kind") == "search"), None)
 
 
 def status_of(experiment: Experiment) -> Status:
     """Return how the last search of an experiment stands. Raises UserError when there is none."""
-    search = last_search(experiment)
-    if search is None:
+    searches = experiment.of_kind("search")
+    if not searches:
         raise UserError(f"experiment {experiment.name!r} holds no search")
+    return _status(experiment, searches[0])
+
+
+def _status(experiment: Experiment, search: RunRecord) -> Status:
     runs = experiment.trials(search)
     counts = Counter(run.state for run in runs)
     finished = [run for run in runs if run.state == "finished" and "val_accuracy" in run.metrics]

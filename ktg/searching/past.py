@@ -46,7 +46,7 @@ class Past:
 
 def read_past(experiment: Experiment) -> Past:
     """Return the last search of an experiment. Raises UserError when there is none, or none of this version of ktg."""
-    searches = [run for run in experiment.searches() if run.tags.get("kind") == "search"]
+    searches = experiment.of_kind("search")
     if not searches:
         raise UserError(f"experiment {experiment.name!r} holds no search to go on with; start one without --resume")
     search = searches[0]

@@ -56,6 +56,10 @@ class Experiment:
         """Return the runs that have no parent, the newest first."""
         return self._runs(f"tags.`{PARENT_TAG}` IS NULL", "DESC")
 
+    def of_kind(self, kind: str) -> list[RunRecord]:
+        """Return the runs without a parent that are of one kind, `search` or `confirm` say, the newest first."""
+        return [run for run in self.searches() if run.tags.get("kind") == kind]
+
     def trials(self, search: RunRecord) -> list[RunRecord]:
         """Return the children of a search in the order in which they started."""
         return self._runs(f"tags.`{PARENT_TAG}` = '{search.id}'", "ASC")

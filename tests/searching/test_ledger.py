@@ -22,7 +22,7 @@ from ktg.searching.past import Past
 from ktg.searching.sampler import Outcome
 from ktg.space import SearchSpace, parse_space
 from ktg.spec import Graph
-from ktg.tracking import MemoryTracker, RunRecord
+from ktg.tracking import Experiment, MemoryTracker, RunRecord
 
 # Two equal nodes, gates open or cut: with n1 -> n0 cut only label -> n0 is left to train n0; with it open, each of the
 # other three edges may be open or not.
@@ -160,13 +160,11 @@ class Repeating:
         pass
 
 
-class Kept:
+class Kept(Experiment):
     """What a memory tracker holds, as a report reads it from a store."""
 
-    name = "kept"
-
     def __init__(self, tracker: MemoryTracker) -> None:
-        self.tracker = tracker
+        self.name, self.tracker = "kept", tracker
 
     def searches(self) -> list[RunRecord]:
         return [self.record(id_) for id_, run in self.tracker.runs.items() if run.parent is None]
