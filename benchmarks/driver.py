@@ -7,6 +7,8 @@ with an accuracy drawn from the graph. Ray is told of as many CPUs as trials are
 CPU is the driver process's own, all threads, from the moment all slots are busy to the end of the last trial. Runs of
 one epoch a trial and of many, both without early stopping, give two equations for a trial and a report. Ray's own
 servers (gcs_server, raylet) and the workers share the cores with the driver, so rates reached here are lower bounds.
+The tracker begins to write on a thread of the driver and goes on in a process of its own; the part `costs` measures
+either state from the first record on, the CPU of that process beside the driver's, and a search without a store.
 
     python benchmarks/driver.py --part costs       # about ten minutes on two cores
     python benchmarks/driver.py --part memory      # random points, for TPE's own time grows: it is the part `sampler`
@@ -24,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import measure
 from rich.console import Console
@@ -35,17 +37,29 @@ from ktg.searching.cluster import cluster
 from ktg.searching.ledger import Entry, Ledger
 from ktg.searching.progress import Progress
 from ktg.space import SearchSpace, parse_space
-from ktg.tracking import MemoryTracker, MlflowTracker
+from ktg.tracking import MemoryTracker, MlflowTracker, Tracker, moving
 
 NODES = ("n0", "n1", "n2")
-Event = tuple[str, float, float, float]
-"""What happened, wall and CPU seconds, and memory in MB."""
+HERE, APART, NONE = "mlflow, on a thread", "mlflow, in a process of its own", "no store"
+SHARES = {HERE: 2.0, APART: -1.0}
+"""Which share of a core the tracker's thread may take before a process goes on: never reached, and always."""
+
+
+class Event(NamedTuple):
+    """What happened, and what the driver had used by then."""
+
+    what: str
+    wall_s: float
+    cpu_s: float
+    rss_mb: float
+    writer_s: float  # CPU of the process that writes to MLflow
 
 
 class Watch(Progress):
     """The product's progress block, which also notes the driver's CPU time and memory at every event."""
 
     events: ClassVar[list[Event]] = []
+    tracker: ClassVar[MlflowTracker | None] = None
 
     def started(self, entry: Entry) -> None:
         """Note the proposal of a trial."""
@@ -63,7 +77,8 @@ class Watch(Progress):
         super().closed(entry)
 
     def _note(self, what: str) -> None:
-        self.events.append((what, time.perf_counter(), time.process_time(), rss_mb()))
+        used = time.process_time(), rss_mb(), writer_s(self.tracker)
+        self.events.append(Event(what, time.perf_counter(), *used))
 
 
 def main() -> None:
@@ -145,26 +160,32 @@ def stub(metrics: dict[str, float], wait_s: float) -> type:
 
 
 def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
-    """Return CPU milliseconds per trial and per report, with MLflow and with memory as tracker."""
+    """Return CPU milliseconds per trial and per report, with MLflow written in either way and without a store."""
     found: dict[str, Any] = {}
-    for tracker in ("mlflow", "memory"):
-        few = searched(space(6 * concurrent, 1, concurrent, scheduler="none"), metrics, wait_s, tracker)
+    for tracker in (APART, HERE, NONE):
+        # Epochs four times as long, or the driver would have no time left, and its CPU would say nothing.
+        few = searched(space(6 * concurrent, 1, concurrent, scheduler="none"), metrics, 4 * wait_s, tracker)
         many = searched(space(2 * concurrent, 16, concurrent, scheduler="none"), metrics, wait_s, tracker)
         (a, b), (c, d) = ([s["trials"], s["reports"]] for s in (few, many))
-        y, z = few["cpu_s"], many["cpu_s"]
-        trial, report = (y * d - b * z) / (a * d - b * c), (a * z - c * y) / (a * d - b * c)
-        found[tracker] = {"ms_per_trial": 1000 * trial, "ms_per_report": 1000 * report, "runs": [few, many]}
+        found[tracker] = {"runs": [few, many]}
+        for who, key in (("driver", "cpu_s"), ("writer", "writer_s")):
+            y, z = 1000 * few[key], 1000 * many[key]
+            trial, report = (y * d - b * z) / (a * d - b * c), (a * z - c * y) / (a * d - b * c)
+            found[tracker] |= {f"{who}_ms_per_trial": trial, f"{who}_ms_per_report": report}
     return found
 
 
 def memory(trials: int, concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
     """Return the driver's memory and CPU along a search of thousands of trials with ASHA."""
-    searched(space(trials, 8, concurrent, sampler="random"), metrics, wait_s, "mlflow")
-    closed = [event for event in Watch.events if event[0] == "closed"]
-    reports = sum(event[0] == "reported" for event in Watch.events)
+    searched(space(trials, 8, concurrent, sampler="random"), metrics, wait_s)
+    closed = [event for event in Watch.events if event.what == "closed"]
+    reports = sum(event.what == "reported" for event in Watch.events)
     marks = [closed[min(i, len(closed) - 1)] for i in range(0, len(closed), 500)] + [closed[-1]]
-    rows = [{"wall_s": at - marks[0][1], "cpu_s": cpu - marks[0][2], "rss_mb": round(mb)} for _, at, cpu, mb in marks]
-    half = [mb for _, _, _, mb in closed[len(closed) // 2 :]]
+    rows = [
+        {"wall_s": mark.wall_s - marks[0].wall_s, "cpu_s": mark.cpu_s - marks[0].cpu_s, "rss_mb": round(mark.rss_mb)}
+        for mark in marks
+    ]
+    half = [event.rss_mb for event in closed[len(closed) // 2 :]]
     return {
         "trials": len(closed),
         "reports": reports,
@@ -193,13 +214,13 @@ def sampler(trials: int, concurrent: int) -> dict[str, float]:
 
 def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str, Any]:
     """Return the reports per second that were asked for and that came, at so many trials at once."""
-    found = searched(
-        space(2 * concurrent, max(8, int(16 / wait_s)), concurrent, scheduler="none"), metrics, wait_s, "mlflow"
-    )
+    found = searched(space(2 * concurrent, max(8, int(16 / wait_s)), concurrent, scheduler="none"), metrics, wait_s)
     return {"offered_per_s": concurrent / wait_s, "reached_per_s": found["reports"] / found["wall_s"], **found}
 
 
-def searched(searched_space: SearchSpace, metrics: dict[str, float], wait_s: float, tracker: str) -> dict[str, Any]:
+def searched(
+    searched_space: SearchSpace, metrics: dict[str, float], wait_s: float, tracker: str = "mlflow"
+) -> dict[str, Any]:
     """Run one search and return what it cost once its workers had started."""
     concurrent = searched_space.search.concurrent or 1
     Watch.events.clear()
@@ -208,22 +229,39 @@ def searched(searched_space: SearchSpace, metrics: dict[str, float], wait_s: flo
     room = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     with room as folder, terminal() as console, cluster(cpus=concurrent):
         store = f"sqlite:///{folder}/mlflow.db"
-        with contextlib.nullcontext(MemoryTracker()) if tracker == "memory" else MlflowTracker("driver", store) as book:
+        with opened(tracker, store) as book:
             run.search(searched_space, "driver", book, console=console, storage=Path(folder, "ray"))
     return window(Watch.events, concurrent)
 
 
+@contextlib.contextmanager
+def opened(tracker: str, store: str) -> Iterator[Tracker]:
+    """Yield a tracker, and let the watch know it."""
+    if tracker == NONE:
+        yield MemoryTracker()
+        return
+    window_s, share = moving._WINDOW_S, moving._SHARE
+    if tracker in SHARES:
+        moving._WINDOW_S, moving._SHARE = 0.0, SHARES[tracker]
+    try:
+        with MlflowTracker("driver", store) as Watch.tracker:
+            yield Watch.tracker
+    finally:
+        moving._WINDOW_S, moving._SHARE, Watch.tracker = window_s, share, None
+
+
 def window(events: Sequence[Event], concurrent: int) -> dict[str, Any]:
     """Return counts, wall and CPU seconds from as many reports as there are slots to the last event."""
-    reports = [i for i, event in enumerate(events) if event[0] == "reported"]
+    reports = [i for i, event in enumerate(events) if event.what == "reported"]
     rest = events[reports[min(concurrent, len(reports) - 1)] :]
     first, last = rest[0], rest[-1]
     return {
-        "trials": sum(event[0] == "closed" for event in rest),
-        "reports": sum(event[0] == "reported" for event in rest),
-        "wall_s": last[1] - first[1],
-        "cpu_s": last[2] - first[2],
-        "rss_mb": round(last[3]),
+        "trials": sum(event.what == "closed" for event in rest),
+        "reports": sum(event.what == "reported" for event in rest),
+        "wall_s": last.wall_s - first.wall_s,
+        "cpu_s": last.cpu_s - first.cpu_s,
+        "writer_s": last.writer_s - first.writer_s,
+        "rss_mb": round(last.rss_mb),
     }
 
 
@@ -232,6 +270,15 @@ def terminal() -> Iterator[Console]:
     """Yield a console that draws as on a terminal, into nowhere."""
     with Path(os.devnull).open("w") as nowhere:
         yield Console(file=nowhere, force_terminal=True, width=120)
+
+
+def writer_s(tracker: MlflowTracker | None) -> float:
+    """Return the CPU seconds that the tracker's process has used; 0 while there is none."""
+    process = tracker and tracker._writer.process
+    if not process:
+        return 0.0
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_mb() -> float:

@@ -83,6 +83,16 @@ def line_of(record: Record) -> str:
     return json.dumps(_plain(record)) + "\n"
 
 
+def batch_line(records: Iterable[Record]) -> str:
+    """Return one line, in ASCII, of several records."""
+    return json.dumps([_plain(record) for record in records]) + "\n"
+
+
+def batch_of(line: str) -> list[Record]:
+    """Return the records of a line that `batch_line` wrote."""
+    return [_record(plain) for plain in json.loads(line)]
+
+
 def load(path: Path) -> tuple[str, list[Record]]:
     """Return the experiment and the records that `save` wrote, or raise a UserError.
 
@@ -99,7 +109,10 @@ def load(path: Path) -> tuple[str, list[Record]]:
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    plain = {"record": type(record).__name__, **dataclasses.asdict(record)}
+    # Not `asdict` for all of it: that copies every metric of every epoch, which is then only read.
+    plain = {"record": type(record).__name__, **vars(record)}
+    if isinstance(record, Start) and record.data is not None:
+        plain["data"] = dataclasses.asdict(record.data)
     if isinstance(record, Artifact):
         content = record.content
         plain["is_path"] = isinstance(content, Path)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
+from ktg.errors import UserError, show
 from ktg.tracking.protocol import Tracker
 
 SWITCH, INTERVAL = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
@@ -19,13 +20,13 @@ def watched(tracker: Tracker, run: str) -> Iterator[None]:
     """Log on a thread how busy this machine is while the block runs, every 30 s: processor, memory, disk, network.
 
     GPUs too where nvidia-ml-py is installed, as with MLflow itself. Its variables hold here as well: the one that
-    switches such metrics on switches these off (false), the other sets the seconds.
+    switches such metrics on switches these off (false), the other sets the seconds, or raises UserError.
     """
     monitors = _monitors() if os.environ.get(SWITCH, "true").lower() in ("true", "1") else []
     if not monitors:
         yield
         return
-    over, every_s = threading.Event(), float(os.environ.get(INTERVAL) or EVERY_S)
+    over, every_s = threading.Event(), _interval_s()
 
     def watch() -> None:
         for step in count():
@@ -41,6 +42,17 @@ def watched(tracker: Tracker, run: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def _interval_s() -> float:
+    text = os.environ.get(INTERVAL) or str(EVERY_S)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise UserError(f"{INTERVAL} (an environment variable): {show(text)} is no number of seconds above 0")
+    return seconds
 
 
 def _monitors() -> list[Any]:

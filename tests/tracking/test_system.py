@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from ktg.errors import UserError
 from ktg.tracking import MemoryTracker, watched
 from ktg.tracking.system import INTERVAL, SWITCH
 
@@ -43,3 +44,11 @@ def test_it_can_be_switched_off(tracker, monkeypatch):
     with watched(tracker, run):
         pass
     assert tracker.runs[run].metrics == []
+
+
+@pytest.mark.parametrize("text", ["often", "0", "-1", "nan", "inf"])
+def test_an_impossible_interval_is_a_users_mistake(tracker, monkeypatch, text):
+    monkeypatch.setenv(INTERVAL, text)
+    run = tracker.start("search")
+    with pytest.raises(UserError, match=f"{INTERVAL}.*'{text}' is no number"), watched(tracker, run):
+        raise AssertionError("it must not begin")
