@@ -362,21 +362,19 @@ def study(
     test: also read the test split, once at the end of every training. `ktg.studying.table_text` makes the rows the
     table that `ktg.correlate` reads. A candidate that failed says so in its row.
     """
-    import torch
-
     from ktg.affinity.record import EXPERIMENT
     from ktg.cli.affinity.study import checked_targets
     from ktg.cli.options import check_device
+    from ktg.models.device import device_of
     from ktg.studying import study as run
     from ktg.tracking import ending
 
     targets = checked_targets(tuple(map(str, spaces)), tuple(among))
     check_device(device)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with _tracker(EXPERIMENT, tracking_uri) as tracker:
         parent = tracker.start("study", params={"seeds": seeds, "test": test}, tags={"kind": "study"})
         with ending(tracker, parent):
-            return run(targets, seeds, tracker, parent, test=test, sample=sample, device=place)
+            return run(targets, seeds, tracker, parent, test=test, sample=sample, device=device_of(device))
 
 
 def pretrain(

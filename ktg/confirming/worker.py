@@ -3,6 +3,9 @@
 import functools
 from typing import Any
 
+import torch
+from torch.nn import functional
+
 from ktg.data import Images
 from ktg.engine import Training
 from ktg.searching.feasible import image_spec
@@ -32,11 +35,12 @@ class Retrainer(Worker):
 
 def tested(training: Training, images: Images) -> dict[str, Any]:
     """Return the score of a training that is over on the test split, in total and by image."""
-    right = training.predict(images).argmax(dim=1).numpy() == images.labels
+    logits, labels = training.logits(images), torch.from_numpy(images.labels)
+    right = logits.argmax(dim=1) == labels
     return {
-        "test_accuracy": float(right.mean()),
-        "test_loss": training.test(images).loss,
-        RIGHT: "".join("1" if each else "0" for each in right),
+        "test_accuracy": right.double().mean().item(),
+        "test_loss": functional.cross_entropy(logits, labels).item(),
+        RIGHT: "".join("1" if each else "0" for each in right.tolist()),
     }
 
 

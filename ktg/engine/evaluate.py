@@ -77,14 +77,14 @@ def evaluate(
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, split: Split, precision: torch.dtype) -> Tensor:
-    """Return the network's probabilities (N, C), float32 on the CPU, for a split in its order."""
+def logits_of(network: nn.Module, split: Split, precision: torch.dtype) -> Tensor:
+    """Return the network's logits (N, C), float32 on the CPU, for a split in its order."""
     network.eval()
     parts = []
     for images, _ in split:
         with torch.autocast(split.device.type, dtype=precision, enabled=precision != torch.float32):
             logits = network(images)
-        parts.append(logits.float().softmax(dim=1).cpu())
+        parts.append(logits.float().cpu())
     return torch.cat(parts)
 
 

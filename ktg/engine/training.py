@@ -14,13 +14,14 @@ from ktg.canonical import check_taught, form_key, with_names
 from ktg.data import Dataset, Images, check_batch, merge
 from ktg.engine.adapters import Pair
 from ktg.engine.assembly import assemble
-from ktg.engine.evaluate import ENSEMBLE, Score, Split, evaluate, head_inputs, predict
+from ktg.engine.evaluate import ENSEMBLE, Score, Split, evaluate, head_inputs, logits_of
 from ktg.engine.feed import Feed
 from ktg.engine.frozen import Features, still_nodes
 from ktg.engine.knowledge import Batch, edge_losses, sum_per_node
 from ktg.engine.meter import EdgeFigures, Epoch, Meter, NodeFigures, first_bad
 from ktg.engine.seeds import derive_seed, seeded
 from ktg.errors import SpecError, TrainingError, WeightsError
+from ktg.models.device import device_of
 from ktg.models.ensemble import Ensemble
 from ktg.models.head import classify, head_of
 from ktg.models.maps import forward_with_maps
@@ -54,7 +55,7 @@ class Training:
         self.key = form_key(self.graph)
         self.names = {names[original]: original for original in graph.nodes if original in names}
         self._target = names[graph.target]  # of an ensemble it need not be the first
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_of(device)
         self.dataset, self.final = dataset, final
         self.epoch = 0
         images = merge(dataset) if final and graph.data.per_class is None else dataset.train
@@ -196,7 +197,11 @@ class Training:
 
     def predict(self, images: Images) -> Tensor:
         """Return its probabilities (N, C), float32 on the CPU, for a split in its order."""
-        return predict(self.scored, self._split(images), self._precision)
+        return self.logits(images).softmax(dim=1)
+
+    def logits(self, images: Images) -> Tensor:
+        """Return its logits (N, C), float32 on the CPU, for a split in its order."""
+        return logits_of(self.scored, self._split(images), self._precision)
 
     def features(self, images: Images) -> Tensor:
         """Return what the target's head is given for the images of a split, (N, ...) float32 on the CPU.

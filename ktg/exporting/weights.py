@@ -17,6 +17,7 @@ from ktg.data.decode import Pixels
 from ktg.errors import SpecError, WeightsError
 from ktg.exporting.about import About, Input, from_json, to_json
 from ktg.models.architecture import create, sketch
+from ktg.models.device import device_of
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 from ktg.models.weights import KEY, fit
@@ -65,7 +66,7 @@ def runner(network: Network | Ensemble, device: str | None = None) -> Callable[[
 
     device: where it runs; default: a GPU if there is one.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_of(device)
     return partial(_logits, network.to(place), place)
 
 

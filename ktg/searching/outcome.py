@@ -23,6 +23,7 @@ class Row:
 class Result:
     """The end of a search. `best` is None when no trial finished.
 
+    `wall_s` counts from the first record in the tracking store, once Ray has started: so do `ktg status` and the pages.
     `confirmation` is what `ktg confirm --json` prints of it, None where that was not asked for.
     """
 

@@ -79,7 +79,7 @@ def search(
     if address is not None:
         check_address(address)
     console = console or Console(quiet=True)
-    started, folder = time.monotonic(), (storage or cache_folder() / "ray").resolve()
+    folder = (storage or cache_folder() / "ray").resolve()
     found = supplied(space, missing_sources)
     for what, why in found.changes.items():
         warn(console, f"{what} {why}")
@@ -98,6 +98,7 @@ def search(
         if past:
             stack.enter_context(only_driver(checkpoints_of(folder, past.run)))
         data = used_data(space.bind(space.default()).data, dataset)
+        started = time.monotonic()
         journal = Journal(tracker, ledger, name, sizes(dataset) | slots.tags() | driver_tags(), past, data)
         resolved.record(tracker, journal.parent)
         checkpoints = checkpoints_of(folder, journal.parent)

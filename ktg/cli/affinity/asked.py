@@ -147,14 +147,13 @@ def measure_all(
     console: "Console",
 ) -> "tuple[dict[str, Measured], dict[str, str]]":
     """Return what was measured of each candidate, and why others could not be. Raises UserError if none could."""
-    import torch
-
     from ktg.affinity.ranking import measured
+    from ktg.models.device import device_of
     from ktg.sources.opening import open_data
 
     with Decoding(console) as decoding:
         data = open_data(given.data, progress=decoding)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_of(device)
     found: dict[str, Measured] = {}
     failed: dict[str, str] = {}
     for count, candidate in enumerate(candidates, 1):

@@ -64,16 +64,16 @@ def study(
         check_writable(output)
     into = folder(plots) if plots else None
 
-    import torch
     from rich.console import Console
 
     from ktg.affinity.record import EXPERIMENT
+    from ktg.models.device import device_of
     from ktg.studying import study as run
     from ktg.studying import table_text
     from ktg.tracking import MlflowTracker
 
     console = Console(stderr=as_json, highlight=False)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_of(device)
     tracker = MlflowTracker(EXPERIMENT, tracking_uri, warn=warner(console))
     with tracker, Decoding(console) as decoding, console.status("Scoring") as status:
         parent = tracker.start("study", params={"seeds": seeds, "test": test}, tags={"kind": "study"})
