@@ -153,13 +153,13 @@ def describe_data(data: Data) -> dict[str, Any]:
     per_class = {split: f"{counts[split]}, at least {fewest[split]} in each class" for split in counts}
     if found.unlabelled is not None:
         per_class["unlabelled"] = f"{found.unlabelled} images"
-    noted = [*unused(data), *coarse(sum(found.counts["val"]))]
+    noted = [*puzzling(data), *coarse(sum(found.counts["val"]))]
     return {"classes": len(found.classes), "data": per_class} | ({"note": noted} if noted else {})
 
 
-def unused(data: Data) -> Iterator[str]:
-    """Yield a sentence for images, and one for folders, that lie in the folder of a data set and that nothing uses."""
-    from ktg.data.folder import passed_over
+def puzzling(data: Data) -> Iterator[str]:
+    """Yield sentences on what lies in the folder of a data set and is used by nothing, or as what it may not be."""
+    from ktg.data.folder import nested, passed_over
     from ktg.data.source import listed
 
     root = Path(data.path or "")
@@ -172,6 +172,9 @@ def unused(data: Data) -> Iterator[str]:
         yield f"{lie} beside the class folders and not in one, so nothing uses them: {listed(images, 5)}"
     if folders:
         yield f"folders beside train/ are used only if they are val/ or test/; not used: {listed(folders, 5)}"
+    if below := nested(root):
+        folders = listed(below, 5)
+        yield f"no class has images but in folders of its own; if these are the classes, go one down: {folders}"
 
 
 def coarse(val: int) -> Iterator[str]:

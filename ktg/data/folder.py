@@ -64,6 +64,18 @@ def passed_over(root: Path) -> tuple[list[str], list[str]]:
     return images, [name for name in _folders(root) if splits and name not in splits]
 
 
+def nested(root: Path) -> list[str]:
+    """Return the folders in class folders, relative to `root`, if every class has several and no image beside them.
+
+    They are then likely to be the classes, and what was given lies one level too high. Only names are read.
+    """
+    split = "train/" if _folders(root / "train") else ""
+    below = {f"{split}{name}": _folders(root / split / name) for name in _folders(root / split)}
+    if any(len(folders) < 2 or _images_in(root / name, "") for name, folders in below.items()):
+        return []
+    return [f"{name}/{folder}" for name, folders in below.items() for folder in folders]
+
+
 def _images_in(folder: Path, before: str) -> list[str]:
     names = (entry.name for entry in folder.iterdir() if entry.is_file() and not _hidden(entry.name))
     return [before + name for name in sorted(names) if Path(name).suffix.lower() in extensions()]

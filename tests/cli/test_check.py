@@ -67,6 +67,14 @@ def test_what_of_a_folder_nothing_uses_is_said(room, photos):
     assert "note\n  2 images lie beside" in ktg("check", "photos", folder=room).out
 
 
+def test_a_folder_one_level_too_high_is_said(room, photos):
+    both = room / "both"
+    for name in ("photos", "more"):
+        shutil.copytree(photos / "train", both / name)
+    said = "no class has images but in folders of its own; if these are the classes, go one down: more/a"
+    assert checked(room, "both")["note"][0].startswith(said)
+
+
 def test_a_validation_split_of_a_hundred_images_is_no_remark(room):
     np.savez(room / "large.npz", x=np.zeros((625, 8, 8), np.uint8), y=np.arange(625) % 2)
     assert checked(room, "large.npz")["data"]["val"].startswith("100 images")

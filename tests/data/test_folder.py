@@ -1,6 +1,6 @@
 import pytest
 
-from ktg.data.folder import passed_over, read_folder
+from ktg.data.folder import nested, passed_over, read_folder
 from ktg.errors import DataError
 
 
@@ -75,3 +75,16 @@ def test_what_lies_beside_classes_or_splits_is_passed_over(make):
     (split / "valid/two.jpeg").touch()
     assert passed_over(plain) == (["one.png"], [])
     assert passed_over(split) == (["one.png", "valid/two.jpeg"], ["tset"])
+
+
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_classes_that_consist_of_folders_are_told_apart_from_classes_that_have_some(make, split):
+    root = make(
+        {f"{split}{name}": 1 for name in ("pets/cat", "pets/dog", "flowers/rose", "flowers/tulip")}, name="high"
+    )
+    found = [f"{split}{name}" for name in ("flowers/rose", "flowers/tulip", "pets/cat", "pets/dog")]
+    assert nested(root) == found
+    assert nested(root / split / "pets") == []
+    (root / split / "pets/one.png").touch()
+    assert nested(root) == []
+    assert nested(make({f"{split}a/images": 1, f"{split}b/images": 1}, name="one folder each")) == []
