@@ -173,8 +173,8 @@ def puzzling(data: Data) -> Iterator[str]:
     if folders:
         yield f"folders beside train/ are used only if they are val/ or test/; not used: {listed(folders, 5)}"
     if below := nested(root):
-        folders = listed(below, 5)
-        yield f"no class has images but in folders of its own; if these are the classes, go one down: {folders}"
+        named = listed(below, 5)
+        yield f"no class has images but in folders of its own; if these are the classes, go one down: {named}"
 
 
 def coarse(val: int) -> Iterator[str]:
