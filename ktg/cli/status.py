@@ -22,7 +22,7 @@ EVERY_S = 3.0
 @tracking_uri
 @as_json
 def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
-    """Show how EXPERIMENT's last search stands; on a terminal, until it is over or Ctrl-C.
+    """Show how EXPERIMENT's last search stands, and its confirmation; on a terminal, until both are over or Ctrl-C.
 
     Without EXPERIMENT: all experiments of the store, a line for the last search of each.
     """
@@ -51,7 +51,7 @@ def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
         console.print(drawn(now), highlight=False)
         return
     with Live(drawn(now), console=console, auto_refresh=False) as live:
-        while now.state == "running":
+        while now.going_on:
             time.sleep(EVERY_S)
             now = status_of(found)
             live.update(drawn(now), refresh=True)
@@ -106,7 +106,12 @@ def drawn(now: "Status") -> "Table":
     grid.add_row(Text("search", style="dim"), f"{now.name}: {now.state}, {duration(now.wall_s)}")
     grid.add_row(Text("trials", style="dim"), f"{counts or 'none yet'}; {now.planned} planned, baselines on top")
     grid.add_row(Text("best", style="dim"), best)
-    for trial in now.running:
+    confirmation = now.confirmation
+    if confirmation is not None:
+        failed = f", {confirmation.failed} failed" if confirmation.failed else ""
+        done = f"{confirmation.finished} trainings finished{failed}, {confirmation.trainings} asked for"
+        grid.add_row(Text("confirm", style="dim"), confirmation.sentence or f"{confirmation.state}, {done}")
+    for trial in (*now.running, *(confirmation.running if confirmation else ())):
         reached = "" if trial.accuracy is None else f", {percent(trial.accuracy)}"
         grid.add_row(Text("running", style="dim"), f"{trial.name}: {trial.epoch} epochs done{reached}")
     return grid

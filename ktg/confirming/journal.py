@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ktg import __version__
 from ktg.confirming.agenda import Agenda
-from ktg.confirming.store import KIND, RESULT_FILE, RIGHT_FILE, TRAINING
+from ktg.confirming.store import KIND, RESULT_FILE, RIGHT_FILE, TRAINING, TRAININGS_TAG
 from ktg.confirming.verdict import Confirmation, percent
 from ktg.files import dumps
 from ktg.searching.journal import environment
@@ -33,6 +33,7 @@ class Journal:
     ) -> None:
         self.tracker, self.agenda, self.fingerprints = tracker, agenda, fingerprints
         tags = {"kind": KIND, "search": search.id, "search.name": search.name, **environment(), **tags}
+        tags[TRAININGS_TAG] = str(len(agenda.jobs))
         self.parent = tracker.start("confirm", tags=tags, run=before.run if before else None)
         self._runs: dict[str, str] = {}
 

@@ -1,6 +1,5 @@
 """Confirms a search: its best graphs and its baselines, trained again with new seeds, side by side when tested."""
 
-import json
 import shlex
 import shutil
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from ktg.confirming.candidates import read_candidates
 from ktg.confirming.check import check
 from ktg.confirming.journal import Journal
 from ktg.confirming.progress import Trainings, headline
-from ktg.confirming.store import RESULT_FILE, confirmations
+from ktg.confirming.store import confirmations, result
 from ktg.confirming.verdict import Confirmation, judge
 from ktg.confirming.worker import Retrainer
 from ktg.errors import UserError
@@ -26,7 +25,7 @@ from ktg.searching.cluster import check_address, cluster
 from ktg.searching.driving import Slots, checkpoints_of, drive, slots_of, warn
 from ktg.searching.raytune import Deaths, Proposals
 from ktg.searching.run import Observers
-from ktg.tracking import Experiment, RunRecord, Tracker
+from ktg.tracking import Experiment, Tracker
 
 
 def confirm_search(
@@ -59,7 +58,7 @@ def confirm_search(
     agenda = Agenda(chosen.graphs, chosen.seeds(seeds), read_done(experiment, fingerprints.values(), images))
     before = next((run for run in confirmations(experiment) if run.tags.get("search") == chosen.search.id), None)
     judged = partial(judge, experiment.name, chosen.search.id, agenda, images)
-    if before and not agenda.planned and same(written(experiment, before), judged().to_json()):
+    if before and not agenda.planned and same(result(experiment, before), judged().to_json()):
         console.print(f"{experiment.name}: confirmed before; nothing is trained again", markup=False, highlight=False)
         return judged()
     console.print(headline(agenda, experiment.name), highlight=False)
@@ -98,13 +97,6 @@ def train(agenda: Agenda, journal: Journal, console: Console, slots: Slots, chec
         proposals = Proposals(agenda, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints)
         deaths = Deaths(proposals, partial(warn, console))
         drive(Retrainer, proposals, deaths, slots.at_once, checkpoints.parent)
-
-
-def written(experiment: Experiment, run: RunRecord) -> dict[str, Any]:
-    """Return what a confirmation has written down, nothing when it has not come to its end."""
-    if run.state != "finished" or RESULT_FILE not in experiment.artifacts(run):
-        return {}
-    return dict(json.loads(experiment.read_artifact(run, RESULT_FILE)))
 
 
 def same(known: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""How a search stands, read from the tracking store: by whoever can read it, from wherever."""
+"""How a search and its confirmation stand, read from the tracking store: by whoever can read it, from wherever."""
 
 import time
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ktg.confirming.store import TRAININGS_TAG, confirmations, result
 from ktg.errors import UserError
 from ktg.tracking import Experiment, RunRecord
 
@@ -22,10 +23,29 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Confirming:
+    """A search's confirmation as of now. `sentence` says what it proved, None before its end.
+
+    `trainings` is what the last call asked for; `finished` and `failed` count those of earlier calls too.
+    """
+
+    state: str
+    trainings: int
+    finished: int
+    failed: int
+    running: tuple[Trial, ...]
+    sentence: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {**vars(self), "running": [vars(trial) for trial in self.running]}
+
+
+@dataclass(frozen=True)
 class Status:
     """A search as of now. `planned` counts trials without baselines and duplicates; `wall_s` ends with the search.
 
-    `start_s` is in seconds since 1970.
+    `start_s` is in seconds since 1970; `confirmation` is the last that began, None where there is none.
     """
 
     name: str
@@ -37,10 +57,17 @@ class Status:
     running: tuple[Trial, ...]
     start_s: float
     wall_s: float
+    confirmation: Confirming | None
+
+    @property
+    def going_on(self) -> bool:
+        """Whether the search or its confirmation is running."""
+        return "running" in (self.state, self.confirmation and self.confirmation.state)
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as plain data."""
-        return {**vars(self), "counts": dict(self.counts), "running": [vars(trial) for trial in self.running]}
+        plain = {**vars(self), "counts": dict(self.counts), "running": [vars(trial) for trial in self.running]}
+        return plain | {"confirmation": self.confirmation and self.confirmation.to_json()}
 
 
 def statuses(experiments: Iterable[Experiment]) -> list[Status]:
@@ -72,11 +99,29 @@ def _status(experiment: Experiment, search: RunRecord) -> Status:
         running=tuple(running(experiment, run) for run in runs if run.state == "running"),
         start_s=search.start_s,
         wall_s=(search.end_s or time.time()) - search.start_s,
+        confirmation=_confirming(experiment, search),
+    )
+
+
+def _confirming(experiment: Experiment, search: RunRecord) -> Confirming | None:
+    found = next((run for run in confirmations(experiment) if run.tags.get("search") == search.id), None)
+    if found is None:
+        return None
+    runs = experiment.trials(found)
+    counts = Counter(run.state for run in runs)
+    return Confirming(
+        state=found.state,
+        trainings=int(found.tags.get(TRAININGS_TAG, len(runs))),
+        finished=counts["finished"],
+        failed=counts["failed"],
+        running=tuple(running(experiment, run) for run in runs if run.state == "running"),
+        sentence=result(experiment, found).get("sentence"),
     )
 
 
 def running(experiment: Experiment, run: RunRecord) -> Trial:
-    """Return a running trial as far as it has come."""
+    """Return a running trial, or training of a confirmation, as far as it has come."""
     history = experiment.history(run, "val_accuracy")
-    epoch, accuracy = history[-1] if history else (0, None)
-    return Trial(run.name, epoch, accuracy)
+    if not history:  # a confirmation validates on nothing
+        return Trial(run.name, max((epoch for epoch, _ in experiment.history(run, "epoch_s")), default=0), None)
+    return Trial(run.name, *history[-1])

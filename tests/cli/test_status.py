@@ -42,6 +42,36 @@ def test_a_running_search_is_shown_and_stopped(tmp_path):
         assert find_experiment("space", uri).tags(parent)["ktg.stop"].startswith("asked ")
 
 
+def test_a_running_confirmation_is_shown(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with MlflowTracker("space", uri) as tracker:
+        search = tracker.start("space", params={"search.trials": 5}, tags={"kind": "search"})
+        tracker.end(search, "finished")
+        assert tracker.flush()
+        before = json.loads(ktg("status", "space", "--tracking-uri", uri, "--json", folder=tmp_path).out)
+        assert before["confirmation"] is None
+        found = find_experiment("space", uri).searches()[0].id
+        parent = tracker.start("confirm", tags={"kind": "confirm", "search": found, "trainings": "15"})
+        for seed, state in enumerate(("finished", "finished", "failed")):
+            tracker.end(tracker.start(f"alone, seed {seed}", parent=parent), state)
+        training = tracker.start("alone, seed 3", parent=parent)
+        for epoch in (1, 2):
+            tracker.log(training, {"epoch_s": 0.1}, epoch)
+        assert tracker.flush()
+        shown = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path).out
+        told = json.loads(ktg("status", "space", "--tracking-uri", uri, "--json", folder=tmp_path).out)["confirmation"]
+    assert "running, 2 trainings finished, 1 failed, 15 asked for" in shown
+    assert "alone, seed 3: 2 epochs done" in shown
+    assert told == {
+        "state": "running",
+        "trainings": 15,
+        "finished": 2,
+        "failed": 1,
+        "running": [{"name": "alone, seed 3", "epoch": 2, "accuracy": None}],
+        "sentence": None,
+    }
+
+
 def test_no_search_is_a_mistake(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with MlflowTracker("space", uri) as tracker:

@@ -134,6 +134,9 @@ def test_an_interruption_keeps_what_was_done_says_how_to_go_on_and_tells_no_resu
     assert done >= 2
     assert states["finished"] >= done  # a later test may have added some
     assert states["running"] == 0
+    now = api.status("a search", tracking_uri=cut.uri).confirmation
+    assert now.finished == states["finished"]
+    assert now.running == ()
 
 
 def test_what_was_done_before_is_not_trained_again_and_a_failure_loses_nothing_else(broken):
@@ -161,6 +164,8 @@ def test_a_later_call_trains_only_what_failed(mended, cut):
     assert {row["n"] for row in result["rows"]} == {3}
     assert not any(row["failures"] for row in result["rows"])
     assert all(each["interval"] for each in result["differences"])
+    now = api.status("a search", tracking_uri=cut.uri).confirmation
+    assert (now.state, now.trainings, now.sentence) == ("finished", 3 * len(result["rows"]), result["sentence"])
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -197,7 +202,7 @@ def test_how_it_stands_in_the_store(mended, cut, searched):
         assert [step for step, _ in experiment.history(run, "nodes.n0.train_accuracy")] == [1, 2, 3, 4]
     status = json.loads(ktg("status", "a search", "--json", "--tracking-uri", cut.uri, folder=cut.folder).out)
     before = json.loads(ktg("status", "a search", "--json", "--tracking-uri", searched.uri, folder=cut.folder).out)
-    assert status == before
+    assert status == before | {"confirmation": status["confirmation"]}
 
 
 def test_once_all_is_done_a_call_changes_nothing_and_starts_no_ray(mended, cut, monkeypatch):
