@@ -1,9 +1,10 @@
 """Kills the driver of one search (kill -9) again and again, resumes it each time, and checks what the store holds.
 
 Every other kill comes at a random moment from the start of the process on; the others up to three seconds after the
-first new epoch has reached the store. When the search is over: no trial that was seen finished is lost or was trained
-again, no epoch is there twice, no graph was trained twice, the budget is spent exactly, no run is left RUNNING, and
-neither files of undelivered records nor processes of Ray are left behind.
+first new epoch has reached the store, of drivers whose tracker has a process of its own write to MLflow. When the
+search is over: no trial that was seen finished is lost or was trained again, no epoch is there twice, no graph was
+trained twice, the budget is spent exactly, no run is left RUNNING, and neither files of undelivered records nor
+processes of Ray or of the tracker are left behind.
 
     python benchmarks/chaos.py                       # 12 kills; about six minutes on two idle cores
     python benchmarks/chaos.py --kills 2 --json      # what the tests run
@@ -35,7 +36,10 @@ edges:
   any -> any: {gate: {choice: [through, cutoff, linear]}}
 search: {trials: %d, cpus_per_trial: 1}
 """
-KTG = Path(sys.executable).with_name("ktg")
+KTG = [str(Path(sys.executable).with_name("ktg"))]
+MOVED = "from ktg.tracking import moving; moving._SHARE, moving._WINDOW_S = -1, 0; from ktg.cli import main; main()"
+"""The same, but that the tracker's thread does not wait to see whether a process pays."""
+WRITER = "from ktg.tracking.process import main"
 
 
 def main() -> None:
@@ -60,11 +64,15 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
     """Return what was seen on the way and what is wrong in the end, which should be nothing."""
     (folder / "chaos.yaml").write_text(SPACE % trials)
     seen: dict[str, tuple[float, float | None]] = {}
-    lost, done, pids, epochs = [], None, [], []
+    lost: list[str] = []
+    pids: list[int] = []
+    epochs: list[int] = []
+    done = None
     while done is None:
-        running = start(folder)
+        at_once = bool(len(epochs) % 2)
+        running = start(folder, KTG if at_once else [sys.executable, "-c", MOVED])
         pids.append(running.pid)
-        if len(epochs) < kills and kill(running, folder, chance, at_once=bool(len(epochs) % 2)):
+        if len(epochs) < kills and kill(running, folder, chance, at_once=at_once):
             epochs.append(count(folder, "metrics where key = 'val_accuracy'"))
         else:
             out, err = running.communicate()
@@ -73,14 +81,14 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
                 raise SystemExit(f"the search ended with {done}: {out}{err}")
         lost += [name for name, was in seen.items() if finished(folder).get(name) != was]
         seen |= finished(folder)
-    wrong = {**faults(folder, trials), "lost_or_repeated": sorted(set(lost)), "processes": left_running(pids)}
+    wrong = {**faults(folder, trials), "lost_or_repeated": sorted(set(lost)), "processes": left_running(folder, pids)}
     return {"kills": len(epochs), "epochs_in_store_at_kills": epochs, "finished": len(seen), **wrong}
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
+def start(folder: Path, program: list[str]) -> "subprocess.Popen[str]":
     """Start the search, or go on with it where there is one."""
     resume = ["--resume"] if count(folder, "experiments where name = 'chaos'") and count(folder, "runs") else []
-    command = [str(KTG), "search", "chaos.yaml", *resume]
+    command = [*program, "search", "chaos.yaml", *resume]
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "KTG_CACHE": str(folder / "cache")}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, env=os.environ | store, stdout=pipe, stderr=pipe, text=True)
@@ -145,16 +153,18 @@ def faults(folder: Path, trials: int) -> dict[str, Any]:
     }
 
 
-def left_running(pids: Sequence[int], patience_s: float = 30.0) -> list[str]:
-    """Return the command lines of Ray's processes that drivers with these pids have left, if they do not end soon."""
+def left_running(folder: Path, pids: Sequence[int], patience_s: float = 30.0) -> list[str]:
+    """Return the command lines of processes that drivers with these pids have left, if they do not end soon."""
     session = re.compile(rf"session_[\d_-]+_({'|'.join(map(str, pids))})\b")
     deadline = time.monotonic() + patience_s
     while True:
         lines = []
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):  # it has just ended
-                lines.append(process.read_text().replace("\0", " ").strip())
-        left = sorted(line for line in lines if session.search(line))
+                line = process.read_text().replace("\0", " ").strip()
+                if session.search(line) or (WRITER in line and (process.parent / "cwd").readlink() == folder):
+                    lines.append(line)
+        left = sorted(lines)
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.5)
