@@ -24,8 +24,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ktg.data import Dataset, open_data
-from ktg.drawing.canvas import settings
 from ktg.engine import Training
+from ktg.reporting.theme import settings
 from ktg.space import SearchSpace, load_space
 from ktg.spec import LABEL, Graph
 

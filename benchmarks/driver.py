@@ -53,6 +53,7 @@ class Event(NamedTuple):
     cpu_s: float
     rss_mb: float
     writer_s: float  # CPU of the process that writes to MLflow
+    waited: float  # by the worker for the epoch that is reported, in units of --epoch-s
 
 
 class Watch(Progress):
@@ -68,7 +69,8 @@ class Watch(Progress):
 
     def reported(self, entry: Entry) -> None:
         """Note a report."""
-        self._note("reported")
+        quality = entry.accuracy * entry.graph.train.epochs / entry.epoch
+        self._note("reported", waiting(quality))
         super().reported(entry)
 
     def closed(self, entry: Entry) -> None:
@@ -76,9 +78,9 @@ class Watch(Progress):
         self._note("closed")
         super().closed(entry)
 
-    def _note(self, what: str) -> None:
+    def _note(self, what: str, waited: float = 0.0) -> None:
         used = time.process_time(), rss_mb(), writer_s(self.tracker)
-        self.events.append(Event(what, time.perf_counter(), *used))
+        self.events.append(Event(what, time.perf_counter(), *used, waited))
 
 
 def main() -> None:
@@ -98,8 +100,8 @@ def main() -> None:
     elif args.part == "sampler":
         found = sampler(args.trials, args.concurrent[0])
     else:
-        waits = args.epoch_s or [8.0, 4.0, 2.0, 1.0, 0.5, 0.25]
-        found = {f"{wait:g} s": knee(args.concurrent[0], wait, metrics) for wait in waits}
+        waits = args.epoch_s or [4.0, 2.0, 1.0, 0.5, 0.25]
+        found = {str(n): {f"{wait:g} s": knee(n, wait, metrics) for wait in waits} for n in args.concurrent}
     place = measure.RESULTS / "driver.json"
     before = json.loads(place.read_text())["result"] if place.exists() else {}
     measure.write("driver", {"metrics": len(metrics), "nodes": len(NODES)}, before | {args.part: found})
@@ -125,6 +127,11 @@ def space(trials: int, epochs: int, concurrent: int, **settings: Any) -> SearchS
     )
 
 
+def waiting(quality: float) -> float:
+    """Return how long an epoch of a graph of this quality in [0, 1) takes, 1 on average."""
+    return 0.5 + quality
+
+
 def stub(metrics: dict[str, float], wait_s: float) -> type:
     """Return a worker that waits where the product's trains; shipped by value, it imports neither torch nor ktg."""
     import hashlib
@@ -142,7 +149,7 @@ def stub(metrics: dict[str, float], wait_s: float) -> type:
             return True
 
         def step(self) -> dict[str, Any]:
-            time.sleep(wait_s * (0.5 + self.quality))
+            time.sleep(wait_s * waiting(self.quality))
             self.epoch += 1
             accuracy = self.quality * self.epoch / self.epochs
             told = json.dumps({**metrics, "val_accuracy": accuracy})
@@ -213,9 +220,26 @@ def sampler(trials: int, concurrent: int) -> dict[str, float]:
 
 
 def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str, Any]:
-    """Return the reports per second that were asked for and that came, at so many trials at once."""
-    found = searched(space(2 * concurrent, max(8, int(16 / wait_s)), concurrent, scheduler="none"), metrics, wait_s)
-    return {"offered_per_s": concurrent / wait_s, "reached_per_s": found["reports"] / found["wall_s"], **found}
+    """Return how busy so many slots are kept by trials of many epochs, and by trials of one, of so many seconds each.
+
+    A slot is busy while its worker waits as if it trained. Counted from when all slots are to when the last trial has
+    begun, so that no slot is empty for want of trials.
+    """
+    found = {}
+    for what, epochs, trials in (("reports", max(8, round(32 / wait_s)), 2), ("trials", 1, max(6, round(32 / wait_s)))):
+        searched(space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s)
+        rest = busy(Watch.events, concurrent)
+        last = max(i for i, event in enumerate(rest) if event.what == "started")
+        counted = window(rest[: last + 1])
+        waited_s = wait_s * sum(event.waited for event in rest[: last + 1])
+        found[what] = {
+            f"{what}_per_s": counted[what] / counted["wall_s"],
+            "slots_busy": waited_s / (concurrent * counted["wall_s"]),
+            "driver_busy": counted["cpu_s"] / counted["wall_s"],
+            "writer_busy": counted["writer_s"] / counted["wall_s"],
+            **counted,
+        }
+    return found
 
 
 def searched(
@@ -231,7 +255,7 @@ def searched(
         store = f"sqlite:///{folder}/mlflow.db"
         with opened(tracker, store) as book:
             run.search(searched_space, "driver", book, console=console, storage=Path(folder, "ray"))
-    return window(Watch.events, concurrent)
+    return window(busy(Watch.events, concurrent))
 
 
 @contextlib.contextmanager
@@ -250,14 +274,18 @@ def opened(tracker: str, store: str) -> Iterator[Tracker]:
         moving._WINDOW_S, moving._SHARE, Watch.tracker = window_s, share, None
 
 
-def window(events: Sequence[Event], concurrent: int) -> dict[str, Any]:
-    """Return counts, wall and CPU seconds from as many reports as there are slots to the last event."""
+def busy(events: Sequence[Event], concurrent: int) -> Sequence[Event]:
+    """Return the events from as many reports on as there are slots."""
     reports = [i for i, event in enumerate(events) if event.what == "reported"]
-    rest = events[reports[min(concurrent, len(reports) - 1)] :]
-    first, last = rest[0], rest[-1]
+    return events[reports[min(concurrent, len(reports) - 1)] :]
+
+
+def window(events: Sequence[Event]) -> dict[str, Any]:
+    """Return counts, wall and CPU seconds from the first to the last event."""
+    first, last = events[0], events[-1]
     return {
-        "trials": sum(event.what == "closed" for event in rest),
-        "reports": sum(event.what == "reported" for event in rest),
+        "trials": sum(event.what == "closed" for event in events),
+        "reports": sum(event.what == "reported" for event in events),
         "wall_s": last.wall_s - first.wall_s,
         "cpu_s": last.cpu_s - first.cpu_s,
         "writer_s": last.writer_s - first.writer_s,

@@ -24,7 +24,6 @@ from ktg.affinity.plots import ranking
 from ktg.affinity.ranking import BASELINES
 from ktg.cli import commands
 from ktg.drawing import draw
-from ktg.drawing.canvas import settings
 from ktg.drawing.svg import GATE_STYLES
 from ktg.engine.learner import Learner
 from ktg.files import load_graph, save
@@ -32,6 +31,7 @@ from ktg.gates import GATES
 from ktg.losses import NODE_LOSSES, dkd
 from ktg.models.network import build
 from ktg.models.stages import stages
+from ktg.reporting.theme import settings
 from ktg.spec import Node, Train
 from ktg.spec.affinity import DEFAULT_SCORE
 from ktg.transport import emd

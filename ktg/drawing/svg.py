@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.drawing.canvas import Canvas, printable, settings
+from ktg.drawing.canvas import Canvas, printable
 from ktg.drawing.geometry import Box, bent
 from ktg.drawing.layout import NOTE_SIZE, Arrow, Card, Layout, Role, lay_out
 from ktg.spec import Graph
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; the dashes do without colour.
 GATE_STYLES: dict[str, tuple[str, tuple[float, ...]]] = {
-    "through": ("#0072B2", ()),
-    "linear": ("#D55E00", (4.0, 1.8)),
-    "correct": ("#009E73", (6.0, 1.6, 1.2, 1.6)),
-    "inverse": ("#CC79A7", (1.3, 1.3)),
+    "through": ("#0072b2", ()),
+    "linear": ("#d55e00", (4.0, 1.8)),
+    "correct": ("#009e73", (6.0, 1.6, 1.2, 1.6)),
+    "inverse": ("#cc79a7", (1.3, 1.3)),
 }
 _GATE_WORDS = {
     "through": "through: always",
@@ -23,16 +23,16 @@ _GATE_WORDS = {
     "correct": "correct: source is right",
     "inverse": "inverse: closes 1 → 0",
 }
-_INK, _GREY, _WHITE = "#212529", "#868E96", "#FFFFFF"
+_INK, _GREY, _WHITE = "#212529", "#868e96", "#ffffff"
 _FAINT = 0.4
 _CARD_STYLES: dict[Role, dict[str, Any]] = {
-    "target": {"facecolor": "#12344D", "edgecolor": "#12344D", "linewidth": 1.2},
-    "teacher": {"facecolor": "#E9ECEF", "edgecolor": "#495057", "linewidth": 1.2},
-    "student": {"facecolor": _WHITE, "edgecolor": "#495057", "linewidth": 1.2},
-    "unused": {"facecolor": _WHITE, "edgecolor": "#ADB5BD", "linewidth": 1.0, "linestyle": (0, (3, 3))},
+    "target": {"fill": "#12344d", "line": "#12344d", "width": 1.2},
+    "teacher": {"fill": "#e9ecef", "line": "#495057", "width": 1.2},
+    "student": {"fill": _WHITE, "line": "#495057", "width": 1.2},
+    "unused": {"fill": _WHITE, "line": "#adb5bd", "width": 1.0, "dashes": (3.0, 3.0)},
 }
 _TEXT_COLOURS: dict[Role, tuple[str, str]] = {
-    "target": (_WHITE, "#D0DCE6"),
+    "target": (_WHITE, "#d0dce6"),
     "teacher": (_INK, "#495057"),
     "student": (_INK, "#495057"),
     "unused": (_GREY, _GREY),
@@ -58,14 +58,13 @@ def draw(graph: Graph, title: str | None = None) -> str:
     width = max(inside.width, _text_width(title, _TITLE_SIZE), legend.width)
     above, below = (_TITLE_HEIGHT if title else 0.0), legend.height
     sheet = Box(inside.x, inside.y + (above - below) / 2, width, inside.height + above + below).grown(_MARGIN)
-    with settings():
-        canvas = Canvas(sheet)
-        _draw_graph(canvas, layout)
-        legend.draw(canvas, inside.x, inside.y - inside.height / 2)
-        if title:
-            top = sheet.y + sheet.height / 2
-            canvas.text((inside.x, top - _MARGIN - _TITLE_SIZE), title, _TITLE_SIZE, _INK, bold=True)
-        return canvas.svg()
+    canvas = Canvas(sheet)
+    _draw_graph(canvas, layout)
+    legend.draw(canvas, inside.x, inside.y - inside.height / 2)
+    if title:
+        top = sheet.y + sheet.height / 2
+        canvas.text((inside.x, top - _MARGIN - _TITLE_SIZE), title, _TITLE_SIZE, _INK, bold=True)
+    return canvas.svg()
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def _draw_graph(canvas: Canvas, layout: Layout) -> None:
         _draw_note(canvas, arrow)
     for name, pill in layout.pills.items():
         opacity = _FAINT if layout.cards[name].role == "unused" else 1.0
-        canvas.box(pill, pill.height / 2, facecolor="#495057", edgecolor="none", alpha=opacity)
+        canvas.box(pill, pill.height / 2, fill="#495057", opacity=opacity)
         canvas.text((pill.x, pill.y - 3), "label", 8.5, _WHITE)
     for name, card in layout.cards.items():
         _draw_card(canvas, name, card)
@@ -128,7 +127,7 @@ def _draw_graph(canvas: Canvas, layout: Layout) -> None:
 
 def _draw_card(canvas: Canvas, name: str, card: Card) -> None:
     if card.role == "target":
-        canvas.box(card.outline, 10, facecolor=_WHITE, edgecolor="#12344D", linewidth=1.4)
+        canvas.box(card.outline, 10, fill=_WHITE, line="#12344d", width=1.4)
     canvas.box(card.box, 7, gid=f"node:{name}", **_CARD_STYLES[card.role])
     strong, soft = _TEXT_COLOURS[card.role]
     x, y = card.box.centre
@@ -141,7 +140,7 @@ def _draw_card(canvas: Canvas, name: str, card: Card) -> None:
 def _draw_note(canvas: Canvas, arrow: Arrow) -> None:
     if arrow.note_box is not None:
         box = arrow.note_box
-        canvas.box(box, 3, facecolor=_WHITE, edgecolor="none", alpha=0.9)
+        canvas.box(box, 3, fill=_WHITE, opacity=0.9)
         colour = GATE_STYLES[arrow.gate][0] if arrow.matters else _GREY
         canvas.text((box.x, box.y - 2.7), arrow.note, NOTE_SIZE, colour)
 

@@ -12,13 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ktg.drawing.canvas import settings
-
 INK, MUTED, LINE, CARD, ACCENT = "#010101", "#020202", "#030303", "#040404", "#050505"
 BLUE, ORANGE, GREEN, PINK, VIOLET, GOLD = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f6bb3", "#b8860b"
 SERIES = (BLUE, ORANGE, GREEN, PINK, VIOLET, GOLD)
 WIDTH = 360.0  # points; a phone shows them nearly as large as they are, so that labels stay readable there
 _FONT_SIZE = 10.0
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ktg",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica Neue", "Helvetica", "Arial", "DejaVu Sans"],
+}
 _VARIABLES: Mapping[str, str] = {
     INK: "ink",
     MUTED: "muted",
@@ -41,6 +45,17 @@ _STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
 _HEAD = re.compile(r"<svg[^>]*?viewBox=\"([^\"]*)\"[^>]*>")
 _REFERENCE = re.compile(r"(\bid=\"|url\(#|href=\"#)")
 _TAG = re.compile(r"<[^>]*>")
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Use matplotlib's defaults and text that stays text, whatever style the user has set, until the block ends."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
 
 
 @contextmanager
