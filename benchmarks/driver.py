@@ -18,6 +18,7 @@ either state from the first record on, the CPU of that process beside the driver
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -94,17 +95,22 @@ def main() -> None:
     run.Progress = Watch  # type: ignore[attr-defined]
     metrics = one_epoch()
     if args.part == "costs":
-        found: dict[str, Any] = {str(n): costs(n, metrics, (args.epoch_s or [4.0])[0]) for n in args.concurrent}
+        for n in args.concurrent:
+            keep("costs", {str(n): costs(n, metrics, (args.epoch_s or [4.0])[0])}, len(metrics))
     elif args.part == "memory":
-        found = memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0])
+        keep("memory", memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0]), len(metrics))
     elif args.part == "sampler":
-        found = sampler(args.trials, args.concurrent[0])
+        keep("sampler", sampler(args.trials, args.concurrent[0]), len(metrics))
     else:
-        waits = args.epoch_s or [4.0, 2.0, 1.0, 0.5, 0.25]
-        found = {str(n): {f"{wait:g} s": knee(n, wait, metrics) for wait in waits} for n in args.concurrent}
+        for n, wait in itertools.product(args.concurrent, args.epoch_s or [4.0, 1.0, 0.25]):
+            keep("knee", {f"{n} at once, epochs of {wait:g} s": knee(n, wait, metrics)}, len(metrics))
+
+
+def keep(part: str, found: dict[str, Any], metrics: int) -> None:
+    """Add what was found to what the file has of this part, or of others."""
     place = measure.RESULTS / "driver.json"
     before = json.loads(place.read_text())["result"] if place.exists() else {}
-    measure.write("driver", {"metrics": len(metrics), "nodes": len(NODES)}, before | {args.part: found})
+    measure.write("driver", {"metrics": metrics, "nodes": len(NODES)}, before | {part: before.get(part, {}) | found})
 
 
 def one_epoch() -> dict[str, float]:
@@ -223,11 +229,11 @@ def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str,
     """Return how busy so many slots are kept by trials of many epochs, and by trials of one, of so many seconds each.
 
     A slot is busy while its worker waits as if it trained. Counted from when all slots are to when the last trial has
-    begun, so that no slot is empty for want of trials.
+    begun, so that no slot is empty for want of trials. A process writes to MLflow from the first record on.
     """
     found = {}
-    for what, epochs, trials in (("reports", max(8, round(32 / wait_s)), 2), ("trials", 1, max(6, round(32 / wait_s)))):
-        searched(space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s)
+    for what, epochs, trials in (("reports", max(8, round(32 / wait_s)), 2), ("trials", 1, 8)):
+        searched(space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s, APART)
         rest = busy(Watch.events, concurrent)
         last = max(i for i, event in enumerate(rest) if event.what == "started")
         counted = window(rest[: last + 1])
