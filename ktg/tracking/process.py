@@ -29,6 +29,9 @@ _READY = {"ready": True}
 class EndedError(Exception):
     """The process has ended. What it was to write last may be in the store or not."""
 
+    def __init__(self) -> None:
+        super().__init__("the process that writes to it has ended")
+
 
 class WriterProcess:
     """Has the interface of `Writer`. Starting it takes seconds of another core: see `ready`."""
