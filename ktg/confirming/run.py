@@ -15,7 +15,7 @@ from ktg.confirming.candidates import read_candidates
 from ktg.confirming.check import check
 from ktg.confirming.journal import Journal
 from ktg.confirming.progress import Trainings, headline
-from ktg.confirming.store import confirmations, result
+from ktg.confirming.store import confirmations_of, result
 from ktg.confirming.verdict import Confirmation, judge
 from ktg.confirming.worker import Retrainer
 from ktg.errors import UserError
@@ -56,7 +56,7 @@ def confirm_search(
     chosen = read_candidates(experiment, top)
     fingerprints, images = check(chosen, decoding)
     agenda = Agenda(chosen.graphs, chosen.seeds(seeds), read_done(experiment, fingerprints.values(), images))
-    before = next((run for run in confirmations(experiment) if run.tags.get("search") == chosen.search.id), None)
+    before = next(iter(confirmations_of(experiment, chosen.search.id)), None)
     judged = partial(judge, experiment.name, chosen.search.id, agenda, images)
     if before and not agenda.planned and same(result(experiment, before), judged().to_json()):
         console.print(f"{experiment.name}: confirmed before; nothing is trained again", markup=False, highlight=False)

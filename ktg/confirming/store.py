@@ -16,6 +16,11 @@ def confirmations(experiment: Experiment) -> list[RunRecord]:
     return experiment.of_kind(KIND)
 
 
+def confirmations_of(experiment: Experiment, search: str) -> list[RunRecord]:
+    """Return the runs of the confirmations of the search with this id, the newest first."""
+    return [run for run in confirmations(experiment) if run.tags.get("search") == search]
+
+
 def result(experiment: Experiment, run: RunRecord) -> dict[str, Any]:
     """Return what a confirmation has written down, nothing when it has not come to its end."""
     if run.state != "finished" or RESULT_FILE not in experiment.artifacts(run):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.confirming.store import TRAININGS_TAG, confirmations, result
+from ktg.confirming.store import TRAININGS_TAG, confirmations_of, result
 from ktg.errors import UserError
 from ktg.tracking import Experiment, RunRecord
 
@@ -104,7 +104,7 @@ def _status(experiment: Experiment, search: RunRecord) -> Status:
 
 
 def _confirming(experiment: Experiment, search: RunRecord) -> Confirming | None:
-    found = next((run for run in confirmations(experiment) if run.tags.get("search") == search.id), None)
+    found = next(iter(confirmations_of(experiment, search.id)), None)
     if found is None:
         return None
     runs = experiment.trials(found)
