@@ -1,9 +1,9 @@
 """Affinity at the size of a published experiment: AlexNet's conv5 (43,264 numbers) on as many images as Caltech-101.
 
-What: time and extra memory of S1 to S5 against the forward pass and against a plain numpy loop; LogME against a form
-with a singular value decomposition for each class. Where: any machine; a GPU is not used. How long: minutes on two
-cores at --images 500, a quarter of an hour at 3000.
-Example: python benchmarks/affinity.py --images 500 -o benchmarks/results/affinity.json
+What: time and extra memory of S1 to S5 against the forward pass and against a plain numpy loop;
+LogME against a form with a singular value decomposition for each class. Where: any machine; a GPU
+is not used. How long: minutes on two cores at --images 500, a quarter of an hour at 3000. Example:
+python benchmarks/affinity.py --images 500 -o benchmarks/results/affinity.json
 """
 
 import argparse
@@ -26,8 +26,8 @@ from ktg.affinity.logme import logme_fixed_point
 from ktg.affinity.sample import Sample
 from ktg.data.decode import Geometry
 from ktg.data.images import Images
+from ktg.graph import Node
 from ktg.models.network import build
-from ktg.spec import Node
 
 CLASSES = 102
 SCORES = ("s1", "s2", "s3", "s4", "s5")
@@ -40,7 +40,9 @@ class Noise:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return the pixels of these rows."""
-        return np.stack([np.random.default_rng(row).integers(0, 256, (224, 224, 3), np.uint8) for row in rows])
+        return np.stack(
+            [np.random.default_rng(row).integers(0, 256, (224, 224, 3), np.uint8) for row in rows]
+        )
 
 
 class Peak:
@@ -81,12 +83,18 @@ def plain(maps: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     classes = [flat[labels == label] for label in np.unique(labels)]
     pairs = np.triu_indices(maps.shape[1], 1)
     with np.errstate(invalid="ignore"):  # a constant channel: 0 / 0
-        s3 = sum(np.abs(np.nan_to_num(np.corrcoef(image.reshape(len(image), -1))))[pairs].sum() for image in maps)
+        s3 = sum(
+            np.abs(np.nan_to_num(np.corrcoef(image.reshape(len(image), -1))))[pairs].sum()
+            for image in maps
+        )
     return {
         "s1": flat.var(axis=0).sum(),
         "s2": np.stack([part.mean(axis=0) for part in classes]).var(axis=0).sum(),
         "s3": s3,
-        "s4": sum(np.linalg.norm(flat[row + 1 :] - flat[row], axis=1).sum() for row in range(len(flat) - 1)),
+        "s4": sum(
+            np.linalg.norm(flat[row + 1 :] - flat[row], axis=1).sum()
+            for row in range(len(flat) - 1)
+        ),
         "s5": sum(part.var(axis=0).sum() for part in classes),
     }
 
@@ -101,7 +109,10 @@ def svd_per_class(features: np.ndarray, labels: np.ndarray) -> float:
         rest = max(target.sum() - x2.sum(), 0)
         for _ in range(11):
             t = alpha / beta
-            m2, res2 = (squares * x2 / (t + squares) ** 2).sum(), (x2 * (t / (t + squares)) ** 2).sum() + rest
+            m2, res2 = (
+                (squares * x2 / (t + squares) ** 2).sum(),
+                (x2 * (t / (t + squares)) ** 2).sum() + rest,
+            )
             gamma = (squares / (squares + t)).sum()
             alpha, beta = gamma / m2, (len(target) - gamma) / res2
             if abs(alpha / beta - t) <= 0.01 * t:
@@ -116,20 +127,36 @@ def run(images: int, threads: int, loop: bool) -> dict[str, Any]:
     """Return all figures as plain data."""
     torch.set_num_threads(threads)
     labels = np.arange(images) % CLASSES
-    network = build(Node(model="torchvision/alexnet"), {}, classes=2, image_size=224, mean=[0.5], std=[0.25], seed=0)
+    network = build(
+        Node(model="torchvision/alexnet"),
+        {},
+        classes=2,
+        image_size=224,
+        mean=[0.5],
+        std=[0.25],
+        seed=0,
+    )
     split = Images(Noise(), np.arange(images), labels)
-    found, forward = timed(lambda: extract(network, split, torch.arange(images), torch.device("cpu")))
+    found, forward = timed(
+        lambda: extract(network, split, torch.arange(images), torch.device("cpu"))
+    )
     result: dict[str, Any] = {"forward": forward, "scores": {}, "values": {}}
     for name in SCORES:
-        result["values"][name], result["scores"][name] = timed(lambda name=name: score(name, found.maps, labels))
+        result["values"][name], result["scores"][name] = timed(
+            lambda name=name: score(name, found.maps, labels)
+        )
     _, result["all five, moments shared"] = timed(lambda: shared(found.maps, labels))
     pooled = found.maps.mean(dim=(2, 3))
     result["values"]["logme"], result["logme"] = timed(lambda: score("logme", pooled, labels))
     ours = logme_fixed_point(Sample.of(pooled, labels))
-    theirs, result["logme, SVD for each class"] = timed(lambda: svd_per_class(pooled.double().numpy(), labels))
+    theirs, result["logme, SVD for each class"] = timed(
+        lambda: svd_per_class(pooled.double().numpy(), labels)
+    )
     result["logme, relative difference"] = abs(ours / theirs - 1)
     if loop:
-        values, result["plain numpy loop, all five"] = timed(lambda: plain(found.maps.numpy(), labels))
+        values, result["plain numpy loop, all five"] = timed(
+            lambda: plain(found.maps.numpy(), labels)
+        )
         differences = {name: abs(values[name] / result["values"][name] - 1) for name in SCORES}
         result["largest relative difference"] = max(differences.values())
     return result
@@ -146,10 +173,16 @@ def shared(maps: torch.Tensor, labels: np.ndarray) -> None:
 
 def main() -> None:
     """Run the benchmark and write its figures with what they depend on."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--no-loop", action="store_true", help="Skip the plain numpy loop, which needs all in float64.")
+    parser.add_argument(
+        "--no-loop",
+        action="store_true",
+        help="Skip the plain numpy loop, which needs all in float64.",
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()
     result = {

@@ -22,12 +22,11 @@ import torch
 from ktg.affinity.candidate import Candidate, of_space
 from ktg.affinity.correlation import BASELINES, correlate, oriented
 from ktg.affinity.plots import correlations, scatter
+from ktg.affinity.study import Row, Target, study, table_text
 from ktg.affinity.table import LEAST_ROWS, parse_table
+from ktg.graph import Data, Node, load_space
+from ktg.graph.score_names import DEFAULT_SCORE
 from ktg.models.names import zoo_sources
-from ktg.space import load_space
-from ktg.spec import Data, Node
-from ktg.spec.affinity import DEFAULT_SCORE
-from ktg.studying import Row, Target, study, table_text
 from ktg.tracking import MemoryTracker
 
 HERE = Path(__file__).parent
@@ -37,7 +36,8 @@ SEEDS = 3
 _FEW = {"size": 96, "val_fraction": 0.15}
 _TWO = {**_FEW, "per_class": 60, "batch_size": 16}
 TARGETS = ("cats_dogs", "rose_tulip", "flowers", "cifar10", "digits")
-# The same question of fewer candidates, because to tell weights from none is easy, and not every source has a head.
+# The same question of fewer candidates, because to tell weights from none is easy, and not every
+# source has a head.
 ASKED: dict[str, Callable[[Row], bool]] = {
     "all": lambda row: True,
     "pretrained": lambda row: row.candidate.node.source != "none",
@@ -67,7 +67,9 @@ def plans(data: Mapping[str, Data]) -> list[Target]:
     space = load_space(HERE / "spaces" / "affinity.yaml")
     graph = space.bind(space.default())
     competing = of_space(space) + fractal()
-    return [Target(name, dataclasses.replace(graph, data=one), competing) for name, one in data.items()]
+    return [
+        Target(name, dataclasses.replace(graph, data=one), competing) for name, one in data.items()
+    ]
 
 
 def fractal() -> list[Candidate]:
@@ -89,7 +91,9 @@ def figures(rows: list[Row]) -> dict[str, Any]:
     for question, asks in ASKED.items():
         chosen = [row for row in rows if asks(row)]
         if len({row.candidate.name for row in chosen}) >= LEAST_ROWS:
-            found = correlate(parse_table(table_text(chosen, test=False), question, group="dataset"))
+            found = correlate(
+                parse_table(table_text(chosen, test=False), question, group="dataset")
+            )
             best_first = sorted(found, key=lambda name: -oriented(name, found[name]))
             answers[question] = {
                 "candidates": list(dict.fromkeys(row.candidate.name for row in chosen)),
@@ -101,8 +105,12 @@ def figures(rows: list[Row]) -> dict[str, Any]:
 def brief(plain: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a score, rounded; of the groups Spearman's correlation and the regret."""
     groups = plain.pop("groups")
-    each = {name: [rounded(one["spearman"]), rounded(one["regret"])] for name, one in groups.items()}
-    return {name: rounded(value) for name, value in plain.items()} | {"spearman and regret in each": each}
+    each = {
+        name: [rounded(one["spearman"]), rounded(one["regret"])] for name, one in groups.items()
+    }
+    return {name: rounded(value) for name, value in plain.items()} | {
+        "spearman and regret in each": each
+    }
 
 
 def rounded(value: Any) -> Any:
@@ -118,7 +126,9 @@ def write(rows: list[Row]) -> None:
     (measure.RESULTS / f"{NAME}.csv").write_text(text, encoding="utf-8")
     table = parse_table(text, NAME, group="dataset")
     found = correlate(table)
-    (measure.RESULTS / f"{NAME}.svg").write_bytes(correlations(found, [name for name in found if name in BASELINES]))
+    (measure.RESULTS / f"{NAME}.svg").write_bytes(
+        correlations(found, [name for name in found if name in BASELINES])
+    )
     drawn = scatter(table, DEFAULT_SCORE, found[DEFAULT_SCORE])
     (measure.RESULTS / f"{NAME}_{DEFAULT_SCORE}.svg").write_bytes(drawn)
     runs = {
@@ -127,22 +137,38 @@ def write(rows: list[Row]) -> None:
         if row.failed is None
     }
     train_s = sum(run.train_s for row in rows for run in row.runs)
-    result = {"accuracy of each seed": runs, "training hours": round(train_s / 3600, 2), "questions": figures(rows)}
+    result = {
+        "accuracy of each seed": runs,
+        "training hours": round(train_s / 3600, 2),
+        "questions": figures(rows),
+    }
     measure.write(NAME, {"space": "benchmarks/spaces/affinity.yaml", "seeds": SEEDS}, result)
 
 
 def main() -> None:
     """Run the study and write its results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"Of {', '.join(TARGETS)}; default: all.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help=f"Of {', '.join(TARGETS)}; default: all."
+    )
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     tracker = MemoryTracker()
     with tempfile.TemporaryDirectory() as pair:
-        data = {name: one for name, one in data_sets(Path(pair)).items() if name in (args.targets or TARGETS)}
+        data = {
+            name: one
+            for name, one in data_sets(Path(pair)).items()
+            if name in (args.targets or TARGETS)
+        }
         rows = study(plans(data), SEEDS, tracker, tracker.start(NAME), progress=told)
-    print(json.dumps({f"{row.dataset}: {row.candidate.name}": row.failed for row in rows if row.failed}))
+    print(
+        json.dumps(
+            {f"{row.dataset}: {row.candidate.name}": row.failed for row in rows if row.failed}
+        )
+    )
     write(rows)
 
 

@@ -1,9 +1,11 @@
 """Images per second that each augmentation makes, in batches on the device.
 
-Every augmentation takes the same batches, in turn, round by round. `over basic` is its time over that of `basic`. On a
-CPU seconds are those that the process had a core, so images per second are for one core, however busy the machine is.
+Every augmentation takes the same batches, in turn, round by round. `over basic` is its time over
+that of `basic`. On a CPU seconds are those that the process had a core, so images per second are
+for one core, however busy the machine is.
 
-    python benchmarks/augment.py               # 32 and 224 pixels, batch 64; about three minutes on one core
+    # 32 and 224 pixels, batch 64; about three minutes on one core.
+    python benchmarks/augment.py
     python benchmarks/augment.py --device cuda --batch 256
 """
 
@@ -15,14 +17,24 @@ import measure
 import torch
 
 from ktg.data.augment.sheet import augmented
-from ktg.spec.graph import AugmentName
+from ktg.graph.spec import AugmentName
 
-NAMES: tuple[AugmentName, ...] = ("none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup")
+NAMES: tuple[AugmentName, ...] = (
+    "none",
+    "basic",
+    "crop",
+    "randaugment",
+    "augmix",
+    "pspnet",
+    "cutmix_or_mixup",
+)
 
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 224])
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=10)
@@ -47,7 +59,9 @@ def main() -> None:
 def step(name: AugmentName, size: int, batch: int, device: str) -> Callable[[], object]:
     """Return a function that augments one batch."""
     generator = torch.Generator(device).manual_seed(0)
-    pixels = torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8, device=device)
+    pixels = torch.randint(
+        0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8, device=device
+    )
     return functools.partial(augmented, pixels, name, generator)
 
 

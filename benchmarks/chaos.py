@@ -1,10 +1,11 @@
 """Kills the driver of one search (kill -9) again and again, resumes it each time, and checks what the store holds.
 
-Every other kill comes at a random moment from the start of the process on; the others up to three seconds after the
-first new epoch has reached the store, of drivers whose tracker has a process of its own write to MLflow. When the
-search is over: no trial that was seen finished is lost or was trained again, no epoch is there twice, no graph was
-trained twice, the budget is spent exactly, no run is left RUNNING, and neither files of undelivered records nor
-processes of Ray or of the tracker are left behind.
+Every other kill comes at a random moment from the start of the process on; the others up to three
+seconds after the first new epoch has reached the store, of drivers whose tracker has a process of
+its own write to MLflow. When the search is over: no trial that was seen finished is lost or was
+trained again, no epoch is there twice, no graph was trained twice, the budget is spent exactly, no
+run is left RUNNING, and neither files of undelivered records nor processes of Ray or of the tracker
+are left behind.
 
     python benchmarks/chaos.py                       # 12 kills; about six minutes on two idle cores
     python benchmarks/chaos.py --kills 2 --json      # what the tests run
@@ -37,14 +38,19 @@ edges:
 search: {trials: %d, cpus_per_trial: 1}
 """
 KTG = [str(Path(sys.executable).with_name("ktg"))]
-MOVED = "from ktg.tracking import moving; moving._SHARE, moving._WINDOW_S = -1, 0; from ktg.cli import main; main()"
+MOVED = (
+    "from ktg.tracking import adaptive_writer as writer; writer._SHARE, writer._WINDOW_S = -1, 0; "
+    "from ktg.cli import main; main()"
+)
 """The same, but that the tracker's thread does not wait to see whether a process pays."""
 WRITER = "from ktg.tracking.process import main"
 
 
 def main() -> None:
     """Kill, resume, check, and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
@@ -81,20 +87,40 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
                 raise SystemExit(f"the search ended with {done}: {out}{err}")
         lost += [name for name, was in seen.items() if finished(folder).get(name) != was]
         seen |= finished(folder)
-    wrong = {**faults(folder, trials), "lost_or_repeated": sorted(set(lost)), "processes": left_running(folder, pids)}
-    return {"kills": len(epochs), "epochs_in_store_at_kills": epochs, "finished": len(seen), **wrong}
+    wrong = {
+        **faults(folder, trials),
+        "lost_or_repeated": sorted(set(lost)),
+        "processes": left_running(folder, pids),
+    }
+    return {
+        "kills": len(epochs),
+        "epochs_in_store_at_kills": epochs,
+        "finished": len(seen),
+        **wrong,
+    }
 
 
 def start(folder: Path, program: list[str]) -> "subprocess.Popen[str]":
     """Start the search, or go on with it where there is one."""
-    resume = ["--resume"] if count(folder, "experiments where name = 'chaos'") and count(folder, "runs") else []
+    resume = (
+        ["--resume"]
+        if count(folder, "experiments where name = 'chaos'") and count(folder, "runs")
+        else []
+    )
     command = [*program, "search", "chaos.yaml", *resume]
-    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "KTG_CACHE": str(folder / "cache")}
+    store = {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "KTG_CACHE": str(folder / "cache"),
+    }
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=os.environ | store, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=os.environ | store, stdout=pipe, stderr=pipe, text=True
+    )
 
 
-def kill(running: "subprocess.Popen[str]", folder: Path, chance: random.Random, *, at_once: bool) -> bool:
+def kill(
+    running: "subprocess.Popen[str]", folder: Path, chance: random.Random, *, at_once: bool
+) -> bool:
     """Kill the driver at a random moment; return False when it was over before."""
     if at_once:
         time.sleep(chance.uniform(0, 20))
@@ -129,7 +155,11 @@ def finished(folder: Path) -> dict[str, tuple[float, float | None]]:
         runs = [run for search in found.searches() for run in found.trials(search)]
     except UserError:  # killed before there was anything
         return {}
-    return {run.name: (run.metrics["val_accuracy"], run.end_s) for run in runs if run.state == "finished"}
+    return {
+        run.name: (run.metrics["val_accuracy"], run.end_s)
+        for run in runs
+        if run.state == "finished"
+    }
 
 
 def faults(folder: Path, trials: int) -> dict[str, Any]:
@@ -140,7 +170,9 @@ def faults(folder: Path, trials: int) -> dict[str, Any]:
     searches = found.searches()
     runs = [run for search in searches for run in found.trials(search)]
     trained = [run for run in runs if run.tags["kind"] == "trial"]
-    keys, names = (Counter(values) for values in ([r.tags["key"] for r in trained], [r.name for r in trained]))
+    keys, names = (
+        Counter(values) for values in ([r.tags["key"] for r in trained], [r.name for r in trained])
+    )
     epochs = {run.name: [step for step, _ in found.history(run, "val_accuracy")] for run in trained}
     return {
         "searches": len(searches),
@@ -148,7 +180,9 @@ def faults(folder: Path, trials: int) -> dict[str, Any]:
         "running": [run.name for run in (*searches, *runs) if run.status == "RUNNING"],
         "interrupted": [run.name for run in trained if run.state == "interrupted"],
         "graphs_twice": [name for name, times in (keys + names).items() if times > 1],
-        "wrong_epochs": [name for name, steps in epochs.items() if steps != list(range(1, len(steps) + 1))],
+        "wrong_epochs": [
+            name for name, steps in epochs.items() if steps != list(range(1, len(steps) + 1))
+        ],
         "left_behind": sorted(path.name for path in folder.rglob("*undelivered-*")),
     }
 
@@ -162,7 +196,9 @@ def left_running(folder: Path, pids: Sequence[int], patience_s: float = 30.0) ->
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):  # it has just ended
                 line = process.read_text().replace("\0", " ").strip()
-                if session.search(line) or (WRITER in line and (process.parent / "cwd").readlink() == folder):
+                if session.search(line) or (
+                    WRITER in line and (process.parent / "cwd").readlink() == folder
+                ):
                     lines.append(line)
         left = sorted(lines)
         if not left or time.monotonic() > deadline:

@@ -1,10 +1,12 @@
 """Every graph of a space with several seeds, epoch by epoch: the published studies at the size of two cores.
 
-Trains each option of the holes of a space (a hole `train.seed` gives the seeds) and keeps accuracy and loss after every
-epoch. The validation split is only looked at: nothing is chosen by it. Writes results/NAME.json, and results/NAME.svg
-with the mean and the range over the seeds; a dotted line is the moment of unfreezing.
+Trains each option of the holes of a space (a hole `train.seed` gives the seeds) and keeps accuracy
+and loss after every epoch. The validation split is only looked at: nothing is chosen by it. Writes
+results/NAME.json, and results/NAME.svg with the mean and the range over the seeds; a dotted line is
+the moment of unfreezing.
 
-    python benchmarks/curves.py benchmarks/spaces/frozen_cats_dogs.yaml      # about 15 minutes on one core
+    # About 15 minutes on one core.
+    python benchmarks/curves.py benchmarks/spaces/frozen_cats_dogs.yaml
     python benchmarks/curves.py benchmarks/spaces/frozen_rose_tulip.yaml     # about 10
     python benchmarks/curves.py benchmarks/spaces/regimes_cifar10.yaml       # about 20
     python benchmarks/curves.py benchmarks/spaces/augment_flowers.yaml       # about 15
@@ -24,10 +26,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ktg.data import Dataset, open_data
-from ktg.engine import Training
+from ktg.graph import LABEL, Graph, SearchSpace, load_space
 from ktg.reporting.theme import settings
-from ktg.space import SearchSpace, load_space
-from ktg.spec import LABEL, Graph
+from ktg.training import Training
 
 SEED = "train.seed"
 FROZEN = "frozen_epochs"
@@ -44,14 +45,18 @@ Name = tuple[str, str]  # what shares a row of panels, and which curve there it 
 
 def main() -> None:
     """Train, and write the figures and the drawing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("space", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     space = load_space(args.space)
-    seeds = space.holes[SEED].options_to_check() if SEED in space.holes else tuple(range(args.seeds))
+    seeds = (
+        space.holes[SEED].options_to_check() if SEED in space.holes else tuple(range(args.seeds))
+    )
     graphs, found = dict(named(space)), {}
     thawing = {name: moment(graph) for name, graph in graphs.items()}
     rows = {}
@@ -71,7 +76,9 @@ def named(space: SearchSpace) -> Iterator[tuple[Name, Graph]]:
     seed = {SEED: space.holes[SEED].default()} if SEED in space.holes else {}
     for values in itertools.product(*(hole.options_to_check() for hole in holes.values())):
         graph = space.bind(dict(zip(holes, values, strict=True)) | seed)
-        *rows, curve = [called(path, value, graph) for path, value in zip(holes, values, strict=True)]
+        *rows, curve = [
+            called(path, value, graph) for path, value in zip(holes, values, strict=True)
+        ]
         if isinstance(values[-1], Mapping):
             rows.append(graph.nodes[graph.target].model)
         yield (", ".join(rows), curve), graph
@@ -103,7 +110,9 @@ def curves(graph: Graph, images: Dataset, seed: int) -> Curves:
         node = epoch.nodes[graph.target]
         for name in PANELS:
             loss = name == "train_loss"
-            kept[name].append(epoch.edges[LABEL, graph.target].loss if loss else getattr(node, name))
+            kept[name].append(
+                epoch.edges[LABEL, graph.target].loss if loss else getattr(node, name)
+            )
     return kept
 
 
@@ -125,7 +134,10 @@ def figures(runs: list[Curves], thawing: int | None) -> dict[str, Any]:
             ]
     result: dict[str, Any] = {name: mean_and_std(values) for name, values in asked.items()}
     result["mean curves"] = {
-        name: [round(statistics.fmean(values), 4) for values in zip(*(run[name] for run in runs), strict=True)]
+        name: [
+            round(statistics.fmean(values), 4)
+            for values in zip(*(run[name] for run in runs), strict=True)
+        ]
         for name in runs[0]
     }
     return result
@@ -151,7 +163,13 @@ def draw(found: Mapping[Name, list[Curves]], thawing: Mapping[Name, int | None],
                 epochs = range(1, len(by_epoch) + 1)
                 mean = [statistics.fmean(values) for values in by_epoch]
                 axes.plot(epochs, mean, color=colour, linewidth=1.4, label=curve)
-                axes.fill_between(epochs, list(map(min, by_epoch)), list(map(max, by_epoch)), color=colour, alpha=0.12)
+                axes.fill_between(
+                    epochs,
+                    list(map(min, by_epoch)),
+                    list(map(max, by_epoch)),
+                    color=colour,
+                    alpha=0.12,
+                )
                 switch = thawing[group, curve]
                 if switch:
                     axes.axvline(switch + 0.5, color=colour, linewidth=0.9, linestyle=":")

@@ -1,14 +1,16 @@
 """What a search costs its driver: CPU per trial and per epoch report, memory over thousands of trials, and the knee.
 
-Everything of a search is real (Ray, its scheduler, TPE, the ledger, the MLflow tracker on SQLite, the live block on a
-terminal) but the training: a worker waits for `--epoch-s` seconds and reports the metrics that one real epoch gave,
-with an accuracy drawn from the graph. Ray is told of as many CPUs as trials are to run at once.
+Everything of a search is real (Ray, its scheduler, TPE, the ledger, the MLflow tracker on SQLite,
+the live block on a terminal) but the training: a worker waits for `--epoch-s` seconds and reports
+the metrics that one real epoch gave, with an accuracy drawn from the graph. Ray is told of as many
+CPUs as trials are to run at once.
 
-CPU is the driver process's own, all threads, from the moment all slots are busy to the end of the last trial. Runs of
-one epoch a trial and of many, both without early stopping, give two equations for a trial and a report. Ray's own
-servers (gcs_server, raylet) and the workers share the cores with the driver, so rates reached here are lower bounds.
-The tracker begins to write on a thread of the driver and goes on in a process of its own; the part `costs` measures
-either state from the first record on, the CPU of that process beside the driver's, and a search without a store.
+CPU is the driver process's own, all threads, from the moment all slots are busy to the end of the
+last trial. Runs of one epoch a trial and of many, both without early stopping, give two equations
+for a trial and a report. Ray's own servers (gcs_server, raylet) and the workers share the cores
+with the driver, so rates reached here are lower bounds. The tracker begins to write on a thread of
+the driver and goes on in a process of its own; the part `costs` measures either state from the
+first record on, the CPU of that process beside the driver's, and a search without a store.
 
     python benchmarks/driver.py --part costs       # about ten minutes on two cores
     python benchmarks/driver.py --part memory      # random points, for TPE's own time grows: it is the part `sampler`
@@ -32,13 +34,14 @@ from typing import Any, ClassVar, NamedTuple
 import measure
 from rich.console import Console
 
-from ktg.engine import train
+from ktg.graph import SearchSpace, parse_space
 from ktg.searching import run, worker
 from ktg.searching.cluster import cluster
-from ktg.searching.ledger import Entry, Ledger
 from ktg.searching.progress import Progress
-from ktg.space import SearchSpace, parse_space
-from ktg.tracking import MemoryTracker, MlflowTracker, Tracker, moving
+from ktg.searching.trials import Entry, Ledger
+from ktg.tracking import MemoryTracker, MlflowTracker, Tracker
+from ktg.tracking import adaptive_writer as moving
+from ktg.training import train
 
 NODES = ("n0", "n1", "n2")
 HERE, APART, NONE = "mlflow, on a thread", "mlflow, in a process of its own", "no store"
@@ -86,10 +89,14 @@ class Watch(Progress):
 
 def main() -> None:
     """Measure one part and add it to the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--part", choices=["costs", "memory", "sampler", "knee"], required=True)
     parser.add_argument("--concurrent", type=int, nargs="+", default=[64, 128])
-    parser.add_argument("--epoch-s", type=float, nargs="+", help="seconds an epoch takes; default: by the part")
+    parser.add_argument(
+        "--epoch-s", type=float, nargs="+", help="seconds an epoch takes; default: by the part"
+    )
     parser.add_argument("--trials", type=int, default=5000, help="of the part `memory`")
     args = parser.parse_args()
     run.Progress = Watch  # type: ignore[attr-defined]
@@ -98,19 +105,29 @@ def main() -> None:
         for n in args.concurrent:
             keep("costs", {str(n): costs(n, metrics, (args.epoch_s or [4.0])[0])}, len(metrics))
     elif args.part == "memory":
-        keep("memory", memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0]), len(metrics))
+        keep(
+            "memory",
+            memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0]),
+            len(metrics),
+        )
     elif args.part == "sampler":
         keep("sampler", sampler(args.trials, args.concurrent[0]), len(metrics))
     else:
         for n, wait in itertools.product(args.concurrent, args.epoch_s or [4.0, 1.0, 0.25]):
-            keep("knee", {f"{n} at once, epochs of {wait:g} s": knee(n, wait, metrics)}, len(metrics))
+            keep(
+                "knee", {f"{n} at once, epochs of {wait:g} s": knee(n, wait, metrics)}, len(metrics)
+            )
 
 
 def keep(part: str, found: dict[str, Any], metrics: int) -> None:
     """Add what was found to what the file has of this part, or of others."""
     place = measure.RESULTS / "driver.json"
     before = json.loads(place.read_text())["result"] if place.exists() else {}
-    measure.write("driver", {"metrics": metrics, "nodes": len(NODES)}, before | {part: before.get(part, {}) | found})
+    measure.write(
+        "driver",
+        {"metrics": metrics, "nodes": len(NODES)},
+        before | {part: before.get(part, {}) | found},
+    )
 
 
 def one_epoch() -> dict[str, float]:
@@ -176,9 +193,14 @@ def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str
     """Return CPU milliseconds per trial and per report, with MLflow written in either way and without a store."""
     found: dict[str, Any] = {}
     for tracker in (APART, HERE, NONE):
-        # Epochs four times as long, or the driver would have no time left, and its CPU would say nothing.
-        few = searched(space(6 * concurrent, 1, concurrent, scheduler="none"), metrics, 4 * wait_s, tracker)
-        many = searched(space(2 * concurrent, 16, concurrent, scheduler="none"), metrics, wait_s, tracker)
+        # Epochs four times as long, or the driver would have no time left, and its CPU would say
+        # nothing.
+        few = searched(
+            space(6 * concurrent, 1, concurrent, scheduler="none"), metrics, 4 * wait_s, tracker
+        )
+        many = searched(
+            space(2 * concurrent, 16, concurrent, scheduler="none"), metrics, wait_s, tracker
+        )
         (a, b), (c, d) = ([s["trials"], s["reports"]] for s in (few, many))
         found[tracker] = {"runs": [few, many]}
         for who, key in (("driver", "cpu_s"), ("writer", "writer_s")):
@@ -188,14 +210,20 @@ def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str
     return found
 
 
-def memory(trials: int, concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
+def memory(
+    trials: int, concurrent: int, metrics: dict[str, float], wait_s: float
+) -> dict[str, Any]:
     """Return the driver's memory and CPU along a search of thousands of trials with ASHA."""
     searched(space(trials, 8, concurrent, sampler="random"), metrics, wait_s)
     closed = [event for event in Watch.events if event.what == "closed"]
     reports = sum(event.what == "reported" for event in Watch.events)
     marks = [closed[min(i, len(closed) - 1)] for i in range(0, len(closed), 500)] + [closed[-1]]
     rows = [
-        {"wall_s": mark.wall_s - marks[0].wall_s, "cpu_s": mark.cpu_s - marks[0].cpu_s, "rss_mb": round(mark.rss_mb)}
+        {
+            "wall_s": mark.wall_s - marks[0].wall_s,
+            "cpu_s": mark.cpu_s - marks[0].cpu_s,
+            "rss_mb": round(mark.rss_mb),
+        }
         for mark in marks
     ]
     half = [event.rss_mb for event in closed[len(closed) // 2 :]]
@@ -216,7 +244,10 @@ def sampler(trials: int, concurrent: int) -> dict[str, float]:
         if len(running) >= concurrent:
             ended = running.pop(chance.randrange(concurrent))
             book.report(
-                ended, chance.choice([1, 1, 1, 1, 2, 2, 4, 8]), {"val_accuracy": chance.random(), "val_loss": 1.0}, 1
+                ended,
+                chance.choice([1, 1, 1, 1, 2, 2, 4, 8]),
+                {"val_accuracy": chance.random(), "val_loss": 1.0},
+                1,
             )
             book.close(ended)
         if entry.number % 500 == 0:
@@ -228,12 +259,15 @@ def sampler(trials: int, concurrent: int) -> dict[str, float]:
 def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str, Any]:
     """Return how busy so many slots are kept by trials of many epochs, and by trials of one, of so many seconds each.
 
-    A slot is busy while its worker waits as if it trained. Counted from when all slots are to when the last trial has
-    begun, so that no slot is empty for want of trials. A process writes to MLflow from the first record on.
+    A slot is busy while its worker waits as if it trained. Counted from when all slots are to when
+    the last trial has begun, so that no slot is empty for want of trials. A process writes to
+    MLflow from the first record on.
     """
     found = {}
     for what, epochs, trials in (("reports", max(8, round(32 / wait_s)), 2), ("trials", 1, 8)):
-        searched(space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s, APART)
+        searched(
+            space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s, APART
+        )
         rest = busy(Watch.events, concurrent)
         last = max(i for i, event in enumerate(rest) if event.what == "started")
         counted = window(rest[: last + 1])

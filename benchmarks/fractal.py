@@ -1,12 +1,14 @@
 """How fast FractalDB is drawn, on one core, and whether it is the official FractalDB.
 
-Draws 256 x 256 pixels of 100,000 points as 3x3 patches and counts pictures per second, of wall time and of processor
-time (which differ where the machine is shared): ten sets of masks per walk, one per walk (every picture a new walk),
-and pictures whose walk is still in memory. Beside them the same picture by `tests/plain_fractal.py`, a plain loop over
-points with Pillow for the patches, in the same rounds, so that the ratios hold on a machine whose speed drifts.
+Draws 256 x 256 pixels of 100,000 points as 3x3 patches and counts pictures per second, of wall time
+and of processor time (which differ where the machine is shared): ten sets of masks per walk, one
+per walk (every picture a new walk), and pictures whose walk is still in memory. Beside them the
+same picture by `tests/plain_fractal.py`, a plain loop over points with Pillow for the patches, in
+the same rounds, so that the ratios hold on a machine whose speed drifts.
 
     python benchmarks/fractal.py                    # a minute
-    python benchmarks/fractal.py --search           # the search for all 1,000 categories as well; another minute
+    # The search for all 1,000 categories as well; another minute.
+    python benchmarks/fractal.py --search
     python benchmarks/fractal.py --search --write   # the same, and make ktg's categories.npz anew from it
 """
 
@@ -23,9 +25,9 @@ from typing import Any
 import measure
 import numpy as np
 
-from ktg.sources.folder import write_folder
-from ktg.sources.fractal import FractalDB, catalogue, categories, render, search, settings_of
-from ktg.sources.stream import Stream
+from ktg.data.formula.folder import write_folder
+from ktg.data.formula.fractal import FractalDB, catalogue, categories, render, search, settings_of
+from ktg.data.formula.stream import Stream
 
 TESTS = Path(__file__).parents[1] / "tests"
 SIZE, POINTS, SCALE, SEED = 256, 100_000, 0.4, 0
@@ -34,15 +36,26 @@ WALKS, MASKS, FLIPS = 20, 10, 4
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--search", action="store_true", help="find all 1,000 categories")
-    parser.add_argument("--write", action="store_true", help="keep what was found as the categories of ktg")
+    parser.add_argument(
+        "--write", action="store_true", help="keep what was found as the categories of ktg"
+    )
     args = parser.parse_args()
     result: dict[str, Any] = speeds(args.rounds) | {"memory": memory()}
     if args.search:
         result["search"] = whole_search(args.write)
-    config = {"size": SIZE, "points": POINTS, "scale": SCALE, "seed": SEED, "patch": True, "rounds": args.rounds}
+    config = {
+        "size": SIZE,
+        "points": POINTS,
+        "scale": SCALE,
+        "seed": SEED,
+        "patch": True,
+        "rounds": args.rounds,
+    }
     measure.write("fractal", config, result)
 
 
@@ -87,7 +100,10 @@ def speeds(rounds: int) -> dict[str, Any]:
             for name, (pictures, step) in timed.items():
                 wall, processor = time.perf_counter(), time.process_time()
                 step()
-                taken = (time.perf_counter() - wall) / pictures, (time.process_time() - processor) / pictures
+                taken = (
+                    (time.perf_counter() - wall) / pictures,
+                    (time.process_time() - processor) / pictures,
+                )
                 if number:  # the first round compiles
                     seconds[name].append(taken)
     plain = seconds["plain program"]
@@ -126,7 +142,12 @@ def whole_search(write: bool) -> dict[str, Any]:
     known = categories(1000)
     same = [np.array_equal(ours, theirs) for ours, theirs in zip(found, known, strict=True)]
     following = np.array_equal(next(search(generator)), categories(1001)[1000])
-    return {"found": len(found), "equal to ktg's, bit by bit": sum(same), "goes on alike": following, "wall_s": taken}
+    return {
+        "found": len(found),
+        "equal to ktg's, bit by bit": sum(same),
+        "goes on alike": following,
+        "wall_s": taken,
+    }
 
 
 if __name__ == "__main__":

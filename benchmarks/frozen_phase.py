@@ -1,10 +1,11 @@
 """What a frozen phase costs when the features of the backbone are computed once.
 
-Times, in one process and in turn: thirty frozen epochs with kept features, one frozen epoch without, and one forward
-pass over the same images, which is the least there is. With features there is an epoch of the head alone, too. On a CPU
-seconds are those that the process had a core.
+Times, in one process and in turn: thirty frozen epochs with kept features, one frozen epoch
+without, and one forward pass over the same images, which is the least there is. With features there
+is an epoch of the head alone, too. On a CPU seconds are those that the process had a core.
 
-    python benchmarks/frozen_phase.py         # mobilenetv2_100, 96 x 96, 1,000 images; about 2 minutes on one core
+    # Mobilenetv2_100, 96 x 96, 1,000 images; about 2 minutes on one core.
+    python benchmarks/frozen_phase.py
     python benchmarks/frozen_phase.py --device cuda --model resnet50 --size 224
 """
 
@@ -19,15 +20,17 @@ import step_time
 import torch
 
 from ktg.data import Dataset, open_data
-from ktg.engine import Training
-from ktg.engine import training as training_module
-from ktg.engine.frozen import Features
-from ktg.spec import Data, Graph, parse
+from ktg.graph import Data, Graph, parse
+from ktg.training import Training
+from ktg.training import loop as training_module
+from ktg.training.frozen_features import Features
 
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="mobilenetv2_100")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--images", type=int, default=1000)
@@ -45,13 +48,19 @@ def main() -> None:
         steps = {
             "forward pass": forward_pass(graph, dataset, args.device),
             "epoch without features": epochs(graph, dataset, args.device, 1, keep=False),
-            "frozen phase with features": epochs(graph, dataset, args.device, args.epochs, keep=True),
+            "frozen phase with features": epochs(
+                graph, dataset, args.device, args.epochs, keep=True
+            ),
         }
-        times = measure.interleaved(steps, args.rounds, warm_up=1, clock=measure.clock_of(args.device))
+        times = measure.interleaved(
+            steps, args.rounds, warm_up=1, clock=measure.clock_of(args.device)
+        )
         head = [head_epoch(graph, dataset, args.device) for _ in range(args.rounds)]
     with_them, without = times["frozen phase with features"], times["epoch without features"]
     result: dict[str, object] = {
-        "phase with features over one forward pass": measure.ratio(times, "frozen phase with features", "forward pass"),
+        "phase with features over one forward pass": measure.ratio(
+            times, "frozen phase with features", "forward pass"
+        ),
         "phase without features over the phase with them": measure.spread(
             [args.epochs * one / phase for one, phase in zip(without, with_them, strict=True)]
         ),
@@ -75,11 +84,14 @@ def transfer(path: Path, args: argparse.Namespace) -> Graph:
 
 def make(graph: Graph, dataset: Dataset, device: str, *, keep: bool) -> Training:
     """Return the training of the graph, with or without room for features."""
-    training_module.Features = Features if keep else functools.partial(Features, memory_bytes=0)  # type: ignore
+    features = Features if keep else functools.partial(Features, memory_bytes=0)
+    training_module.Features = features  # type: ignore[misc,assignment]
     return Training(graph, dataset, device=device)
 
 
-def epochs(graph: Graph, dataset: Dataset, device: str, count: int, *, keep: bool) -> Callable[[], object]:
+def epochs(
+    graph: Graph, dataset: Dataset, device: str, count: int, *, keep: bool
+) -> Callable[[], object]:
     """Return a function that trains the first epochs of the graph anew, its validation included."""
     ready = [make(graph, dataset, device, keep=keep) for _ in range(2)]
     fresh = ready[0].state_dict()

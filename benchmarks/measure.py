@@ -65,7 +65,9 @@ def ratio(times: Mapping[str, list[float]], above: str, below: str) -> dict[str,
 def machine() -> dict[str, Any]:
     """Return what the numbers were measured on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cores": os.cpu_count(),
@@ -82,6 +84,11 @@ def machine() -> dict[str, Any]:
 def write(name: str, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """Write benchmarks/results/NAME.json and print the result."""
     RESULTS.mkdir(exist_ok=True)
-    record = {"command": " ".join(sys.argv), "config": dict(config), "machine": machine(), "result": dict(result)}
+    record = {
+        "command": " ".join(sys.argv),
+        "config": dict(config),
+        "machine": machine(),
+        "result": dict(result),
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(record["result"], indent=2))

@@ -1,13 +1,16 @@
 """Share of a search's wall time that is not training.
 
-Runs a search with MLflow as `ktg search` does and adds up the seconds of all epochs (training steps and validation):
+Runs a search with MLflow as `ktg search` does and adds up the seconds of all epochs (training steps
+and validation):
 
     overhead = 1 - seconds of all epochs / (slots x wall seconds)
 
-The wall seconds run from before the imports to after the last record is written, so that starting Ray and its workers,
-building networks, solo runs of teachers, waiting, and slots that are empty at the end all count as overhead.
+The wall seconds run from before the imports to after the last record is written, so that starting
+Ray and its workers, building networks, solo runs of teachers, waiting, and slots that are empty at
+the end all count as overhead.
 
-    python benchmarks/overhead.py                                  # the quickstart; about four minutes on two cores
+    # The quickstart; about four minutes on two cores.
+    python benchmarks/overhead.py
     python benchmarks/overhead.py --space benchmarks/spaces/cifar10_small.yaml
 """
 
@@ -23,9 +26,13 @@ QUICKSTART = Path(__file__).parents[1] / "search_spaces" / "quickstart.yaml"
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--space", type=Path, default=QUICKSTART)
-    parser.add_argument("--slots", type=int, default=os.cpu_count(), help="trials that run at once on this machine")
+    parser.add_argument(
+        "--slots", type=int, default=os.cpu_count(), help="trials that run at once on this machine"
+    )
     args = parser.parse_args()
     space = args.space.resolve()
     with tempfile.TemporaryDirectory() as folder:
@@ -39,8 +46,8 @@ def main() -> None:
 def measured(path: Path, slots: int) -> dict[str, Any]:
     """Run the search and return where its time went."""
     started = time.perf_counter()
+    from ktg.graph import load_space
     from ktg.searching.run import search
-    from ktg.space import load_space
     from ktg.tracking import MlflowTracker, find_experiment
 
     with MlflowTracker("overhead") as tracker:

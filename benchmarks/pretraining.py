@@ -1,8 +1,9 @@
 """Does pretraining on formulas help a small data set, and from which size on? Fine-tuned accuracy, source by source.
 
-For every number of training images and every source, the learning rate is chosen on the validation split (one seed that
-is not used again); then three seeds train on training and validation images, and the test split is read once for each.
-Differences to training from nothing are paired by seed, with a 95 % interval of Student's t.
+For every number of training images and every source, the learning rate is chosen on the validation
+split (one seed that is not used again); then three seeds train on training and validation images,
+and the test split is read once for each. Differences to training from nothing are paired by seed,
+with a 95 % interval of Student's t.
 
     ktg source pretrain fractaldb --preset tiny --model resnet20
     ktg source pretrain fractaldb --preset tiny --model mobilenetv2_035
@@ -21,20 +22,24 @@ import measure
 import torch
 from pretraining_study import figures
 
-from ktg.confirming.graph import confirm
 from ktg.data import open_data
-from ktg.engine import Training
-from ktg.spec import Data, Edge, Graph, Node, SourceFile, Train
+from ktg.graph import Data, Edge, Graph, Node, SourceFile, Train
+from ktg.searching.seeds import confirm
 from ktg.tracking import MemoryTracker
+from ktg.training import Training
 
 SHARED = Path(os.environ.get("KTG_SHARED", Path(__file__).parents[2] / "shared"))
 KERAS = SourceFile(
-    path=str(SHARED / "weights" / "mobilenetv2_035.imagenet.pth"), mean=(0.5,), std=(0.5,), origin="Keras Applications"
+    path=str(SHARED / "weights" / "mobilenetv2_035.imagenet.pth"),
+    mean=(0.5,),
+    std=(0.5,),
+    origin="Keras Applications",
 )
 RATES = (0.1, 0.03, 0.01)
 CHOOSING_SEED = 100
 
-# Of each task: the images, the network, and the training images of each class with the epochs they are trained for.
+# Of each task: the images, the network, and the training images of each class with the epochs they
+# are trained for.
 TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
     "cifar10_small": (
         Data(path=str(SHARED / "data" / "cifar10_small" / "cifar10_small.npz")),
@@ -49,7 +54,11 @@ TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
     "flowers": (
         Data(path=str(SHARED / "data" / "flowers"), size=64),
         {source: Node(model="mobilenetv2_035", source=source) for source in ("none", "fractaldb")}
-        | {"imagenet": Node(model="mobilenetv2_035", source="keras", model_args={"pad_type": "same"})},
+        | {
+            "imagenet": Node(
+                model="mobilenetv2_035", source="keras", model_args={"pad_type": "same"}
+            )
+        },
         {10: 60, 30: 40, 100: 20},
     ),
 }
@@ -57,7 +66,9 @@ TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
 
 def main() -> None:
     """Train and write benchmarks/results/pretraining_TASK.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
@@ -72,13 +83,21 @@ def main() -> None:
             source: {"lr": graphs[source].train.lr, **figures(values, tested["none"])}
             for source, values in tested.items()
         }
-    measure.write(f"pretraining_{args.task}", {"seeds": args.seeds, "rates": RATES}, {"test": result})
+    measure.write(
+        f"pretraining_{args.task}", {"seeds": args.seeds, "rates": RATES}, {"test": result}
+    )
 
 
 def alone(data: Data, node: Node, epochs: int) -> Graph:
     """Return the graph of one node that learns from the label."""
     edges = {("label", "n0"): Edge(loss="ce")}
-    return Graph(data=data, train=Train(epochs=epochs), nodes={"n0": node}, edges=edges, sources={"keras": KERAS})
+    return Graph(
+        data=data,
+        train=Train(epochs=epochs),
+        nodes={"n0": node},
+        edges=edges,
+        sources={"keras": KERAS},
+    )
 
 
 def at_best_rate(graph: Graph) -> Graph:
@@ -90,7 +109,9 @@ def at_best_rate(graph: Graph) -> Graph:
         *_, last = Training(dataclasses.replace(graph, train=train), dataset)
         return last.nodes["n0"].val_accuracy or 0.0
 
-    return dataclasses.replace(graph, train=dataclasses.replace(graph.train, lr=max(RATES, key=validated)))
+    return dataclasses.replace(
+        graph, train=dataclasses.replace(graph.train, lr=max(RATES, key=validated))
+    )
 
 
 def accuracies(graph: Graph, seeds: int) -> list[float]:

@@ -1,8 +1,8 @@
 """Which nodes of a graph should start pretrained? The shape of the published study, on any space like it.
 
-Trains every different graph of a space whose holes are the nodes' sources, with several seeds, and reads the test split
-once for each. Beside the mean and its spread stands the difference to the row in which nothing is pretrained, paired by
-seed, with a 95 % interval of Student's t.
+Trains every different graph of a space whose holes are the nodes' sources, with several seeds, and
+reads the test split once for each. Beside the mean and its spread stands the difference to the row
+in which nothing is pretrained, paired by seed, with a 95 % interval of Student's t.
 
     python benchmarks/pretraining_study.py benchmarks/spaces/pretraining_imagenet.yaml --seeds 3
 """
@@ -19,16 +19,17 @@ import measure
 import torch
 from scipy import stats
 
-from ktg.canonical import key
-from ktg.confirming.graph import confirm
-from ktg.space import SearchSpace, load_space
-from ktg.spec import Graph
+from ktg.graph import Graph, SearchSpace, load_space
+from ktg.graph.canonical import key
+from ktg.searching.seeds import confirm
 from ktg.tracking import MemoryTracker
 
 
 def main() -> None:
     """Train and write benchmarks/results/NAME.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("space", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="first of the seeds")

@@ -1,7 +1,8 @@
 """Whether the quickstart's winner is really better: test accuracy over many seeds, beside the baselines.
 
-Runs the search of search_spaces/quickstart.yaml once and confirms it, as `ktg search --confirm 1` does: best graph,
-baselines, and the target alone with the winner's settings are trained again with seeds that the search has never used.
+Runs the search of search_spaces/quickstart.yaml once and confirms it, as `ktg search --confirm 1`
+does: best graph, baselines, and the target alone with the winner's settings are trained again with
+seeds that the search has never used.
 
     python benchmarks/quickstart.py --seeds 20        # about ten minutes on two cores
 """
@@ -14,21 +15,28 @@ from pathlib import Path
 import measure
 
 import ktg
-from ktg.spec import dump
+from ktg.graph import dump
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "quickstart.yaml"
 
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=20)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # a store that does not last
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),
+    ):  # a store that does not last
         found = ktg.search(SPACE, confirm=1, seeds=args.seeds)
     if found.best is None:
         raise SystemExit("no trial finished")
-    measure.write("quickstart", {"seeds": args.seeds}, {"test": found.confirmation, "best": dump(found.best)})
+    measure.write(
+        "quickstart", {"seeds": args.seeds}, {"test": found.confirmation, "best": dump(found.best)}
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """How many epochs a search needs, replayed on a table of real results: the original's way against ours.
 
-results/table.jsonl holds the validation accuracy after every epoch of every different graph of spaces/table.yaml (see
-table.py). A replay is the product's own ledger, sampler and scheduler, with an event simulation of some slots in place
-of Ray and of training. Quality is the best accuracy of a trial that ran to its end, averaged over seeds; `epochs` is
-where a way first reaches the quality that the original (random, ASHA with r = 1 and eta = 2, nothing known of
-duplicates) has when its budget is spent, and `ratio` that number over the budget. Epochs count every epoch trained,
-those of stopped trials and of baselines too. Several runs with ways of their own may write to the result at once.
+results/table.jsonl holds the validation accuracy after every epoch of every different graph of
+spaces/table.yaml (see table.py). A replay is the product's own ledger, sampler and scheduler, with
+an event simulation of some slots in place of Ray and of training. Quality is the best accuracy of a
+trial that ran to its end, averaged over seeds; `epochs` is where a way first reaches the quality
+that the original (random, ASHA with r = 1 and eta = 2, nothing known of duplicates) has when its
+budget is spent, and `ratio` that number over the budget. Epochs count every epoch trained, those of
+stopped trials and of baselines too. Several runs with ways of their own may write to the result at
+once.
 
-    python benchmarks/search_efficiency.py    # a quarter of an hour on a free core; started again, it goes on
+    # A quarter of an hour on a free core; started again, it goes on.
+    python benchmarks/search_efficiency.py
 """
 
 import argparse
@@ -28,14 +31,13 @@ import measure
 import optuna
 from optuna.trial import TrialState
 
-import ktg.searching.ledger as book
-from ktg.canonical import check_taught, key
+import ktg.searching.trials as book
 from ktg.errors import SpecError
-from ktg.searching.ledger import Entry, Ledger
-from ktg.searching.raytune import scheduler
+from ktg.graph import Graph, SearchSpace, load_space
+from ktg.graph.canonical import check_taught, key
+from ktg.searching.ray_adapter import scheduler
 from ktg.searching.sampler import STARTUP, Outcome
-from ktg.space import SearchSpace, load_space
-from ktg.spec import Graph
+from ktg.searching.trials import Entry, Ledger
 
 HERE = Path(__file__).parent
 SPACE = HERE / "spaces" / "table.yaml"
@@ -58,10 +60,18 @@ WAYS: dict[str, dict[str, Any]] = {
     "tpe, grace 4": {"baselines": False, "grace_epochs": 4},
     "tpe, hyperband": {"baselines": False, "scheduler": "hyperband"},
     "tpe, eta 4": {"baselines": False, "reduction_factor": 4},
-    "tpe univariate, grace 8": {"baselines": False, "grace_epochs": 8, "tpe": {"multivariate": False}},
+    "tpe univariate, grace 8": {
+        "baselines": False,
+        "grace_epochs": 8,
+        "tpe": {"multivariate": False},
+    },
     "tpe grouped, grace 8": {"baselines": False, "grace_epochs": 8, "tpe": {"group": True}},
     "tpe canonical, grace 8": {"baselines": False, "grace_epochs": 8, "teller": "canonical"},
-    "tpe 5 at random, grace 8": {"baselines": False, "grace_epochs": 8, "tpe": {"n_startup_trials": 5}},
+    "tpe 5 at random, grace 8": {
+        "baselines": False,
+        "grace_epochs": 8,
+        "tpe": {"n_startup_trials": 5},
+    },
     "tpe not told of stopped, grace 8": {"baselines": False, "grace_epochs": 8, "teller": "silent"},
     "tpe not told of stopped": {"baselines": False, "teller": "silent"},
 }
@@ -85,24 +95,45 @@ class Forgetful(Ledger):
 
 def main() -> None:
     """Replay every way over all seeds; the result is written after each of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--table", type=Path, default=HERE / "results" / "table.jsonl")
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--budget", type=int, default=640, help="epochs; a full training has 16")
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     args = parser.parse_args()
-    table = {row["key"]: row["accuracy"] for row in map(json.loads, args.table.read_text().splitlines())}
+    table = {
+        row["key"]: row["accuracy"] for row in map(json.loads, args.table.read_text().splitlines())
+    }
     space = Remembering(**vars(load_space(SPACE)))
     book.key = remembered(book.key)
     best = max(row[-1] for row in table.values())
-    config = {"seeds": args.seeds, "budget": args.budget, "slots": args.slots, "graphs": len(table), "best": best}
+    config = {
+        "seeds": args.seeds,
+        "budget": args.budget,
+        "slots": args.slots,
+        "graphs": len(table),
+        "best": best,
+    }
     for name in dict.fromkeys([ORIGINAL, *args.ways]):
         result = known(config)
         if name not in result:
-            runs = [quality(space, table, WAYS[name], seed, args.budget, args.slots) for seed in range(args.seeds)]
-            goal = result[ORIGINAL]["quality"] if name != ORIGINAL else statistics.mean(run[-1] for run in runs)
-            measure.write("search_efficiency", config, {**known(config), name: summed_up(runs, goal, args.budget)})
+            runs = [
+                quality(space, table, WAYS[name], seed, args.budget, args.slots)
+                for seed in range(args.seeds)
+            ]
+            goal = (
+                result[ORIGINAL]["quality"]
+                if name != ORIGINAL
+                else statistics.mean(run[-1] for run in runs)
+            )
+            measure.write(
+                "search_efficiency",
+                config,
+                {**known(config), name: summed_up(runs, goal, args.budget)},
+            )
 
 
 def known(config: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +146,8 @@ def known(config: dict[str, Any]) -> dict[str, Any]:
 def summed_up(runs: list[Curve], goal: float, budget: int) -> dict[str, Any]:
     """Return the quality at quarters of the budget, its standard error at the end, and where the mean meets the goal.
 
-    The interval of the ratio is the middle 90 % of what other draws of as many seeds would give (bootstrap).
+    The interval of the ratio is the middle 90 % of what other draws of as many seeds would give
+    (bootstrap).
     """
     final = [run[-1] for run in runs]
     chance = random.Random(0)
@@ -141,15 +173,27 @@ def mean_at(runs: list[Curve], epoch: int) -> float:
 
 
 def quality(
-    space: SearchSpace, table: Mapping[str, Curve], way: Mapping[str, Any], seed: int, budget: int, slots: int
+    space: SearchSpace,
+    table: Mapping[str, Curve],
+    way: Mapping[str, Any],
+    seed: int,
+    budget: int,
+    slots: int,
 ) -> Curve:
     """Return the best finished accuracy after 0, 1, ... `budget` epochs of one search."""
-    fields = {name: value for name, value in way.items() if name not in ("forgets", "tpe", "teller")}
+    fields = {
+        name: value for name, value in way.items() if name not in ("forgets", "tpe", "teller")
+    }
     settings = dataclasses.replace(space.search, seed=seed, trials=100_000, **fields)
     searched = dataclasses.replace(space, search=settings)
     ledger = Forgetful(searched) if way.get("forgets") else Ledger(searched)
     if "tpe" in way:
-        options = {"n_startup_trials": STARTUP, "multivariate": True, "constant_liar": True, **way["tpe"]}
+        options = {
+            "n_startup_trials": STARTUP,
+            "multivariate": True,
+            "constant_liar": True,
+            **way["tpe"],
+        }
         ledger.sampler._chosen = optuna.samplers.TPESampler(seed=seed, **options)
     if "teller" in way:
         TELLERS[way["teller"]](ledger)
@@ -243,7 +287,9 @@ def replay(ledger: Ledger, curve: Curves, slots: int) -> Iterator[Entry]:
     def begin(now: int) -> None:
         entry = ledger.propose()
         if entry is not None:
-            trial = SimpleNamespace(trial_id=f"{entry.name} {next(order)}", config={"baseline": entry.baseline or ""})
+            trial = SimpleNamespace(
+                trial_id=f"{entry.name} {next(order)}", config={"baseline": entry.baseline or ""}
+            )
             judge.on_trial_add(None, trial)
             heapq.heappush(waiting, (now + 1, next(order), entry, trial))
 
@@ -255,7 +301,12 @@ def replay(ledger: Ledger, curve: Curves, slots: int) -> Iterator[Entry]:
         accuracy, done = curve(entry)[epoch - 1], epoch == epochs
         ledger.report(entry, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, 1.0)
         yield entry
-        result = {"epoch": epoch, "val_accuracy": accuracy, "training_iteration": epoch, "done": done}
+        result = {
+            "epoch": epoch,
+            "val_accuracy": accuracy,
+            "training_iteration": epoch,
+            "done": done,
+        }
         if done or judge.on_trial_result(None, trial, result) == ASHA_STOP:
             judge.on_trial_complete(None, trial, result)
             ledger.close(entry)

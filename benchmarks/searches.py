@@ -12,13 +12,15 @@ from typing import Any
 import measure
 
 from ktg.exporting.best import best_trial
-from ktg.files import loads
+from ktg.graph.yaml_files import loads
 from ktg.tracking import DEFAULT_URI, RunRecord, find_experiment
 
 
 def main() -> None:
     """Read the last search of every experiment named and write one file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("experiments", nargs="+")
     parser.add_argument("--store", default=DEFAULT_URI)
     args = parser.parse_args()
@@ -42,7 +44,11 @@ def outcome(name: str, store: str) -> dict[str, Any]:
 
 def row(trial: RunRecord) -> dict[str, Any]:
     """Return the figures of a trial on the validation split."""
-    return {"trial": trial.name, "accuracy": trial.metrics["val_accuracy"], "loss": trial.metrics["val_loss"]}
+    return {
+        "trial": trial.name,
+        "accuracy": trial.metrics["val_accuracy"],
+        "loss": trial.metrics["val_loss"],
+    }
 
 
 if __name__ == "__main__":

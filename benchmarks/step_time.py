@@ -1,9 +1,11 @@
 """What a graph costs over its bare networks.
 
-One training step of a graph (losses of all edges, gates, figures of every edge and node, schedules) over the forward,
-backward and optimizer step of the same networks under cross-entropy alone: in one process, in turn, round by round.
+One training step of a graph (losses of all edges, gates, figures of every edge and node, schedules)
+over the forward, backward and optimizer step of the same networks under cross-entropy alone: in one
+process, in turn, round by round.
 
-    python benchmarks/step_time.py            # 3 x resnet32, 32 x 32, batch 64; about 2 minutes on two cores
+    # 3 x resnet32, 32 x 32, batch 64; about 2 minutes on two cores.
+    python benchmarks/step_time.py
     python benchmarks/step_time.py --device cuda --rounds 100
 """
 
@@ -17,15 +19,17 @@ import numpy as np
 import torch
 
 from ktg.data import Dataset, open_data
-from ktg.engine import Training
-from ktg.engine.learner import OPTIMIZERS
-from ktg.engine.training import forward_precision
-from ktg.spec import Data, Graph, parse
+from ktg.graph import Data, Graph, parse
+from ktg.training import Training
+from ktg.training.loop import forward_precision
+from ktg.training.node import OPTIMIZERS
 
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="resnet32")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=64)
@@ -40,14 +44,22 @@ def main() -> None:
         dataset = open_data(Data(path=str(path)))
         through, last = all_through(path, args), torch.channels_last
         steps = {"bare": bare(through, dataset, args.device, last)}
-        steps["bare, default memory format"] = bare(through, dataset, args.device, torch.contiguous_format)
+        steps["bare, default memory format"] = bare(
+            through, dataset, args.device, torch.contiguous_format
+        )
         for name, graph in graphs(path, args).items():
             steps[name] = graph_step(graph, dataset, args.device)
         times = measure.interleaved(steps, args.rounds)
-    result: dict[str, object] = {f"{name} over bare": measure.ratio(times, name, "bare") for name in steps}
+    result: dict[str, object] = {
+        f"{name} over bare": measure.ratio(times, name, "bare") for name in steps
+    }
     result |= {f"{name}, seconds": measure.spread(values) for name, values in times.items()}
     result["images_per_s"] = args.batch / measure.spread(times["all through"])["median"]
-    kind = "" if (args.device, args.precision, args.compile) == ("cpu", "float32", False) else f"_{args.precision}"
+    kind = (
+        ""
+        if (args.device, args.precision, args.compile) == ("cpu", "float32", False)
+        else f"_{args.precision}"
+    )
     suffix = "_compiled" if args.compile else ""
     measure.write(f"step_time_{args.device}_{args.model}{kind}{suffix}", vars(args), result)
 
@@ -99,14 +111,24 @@ def graph_step(graph: Graph, dataset: Dataset, device: str) -> Callable[[], obje
     return lambda: training.step(pixels, labels, progress=0.5, where=0.5)
 
 
-def bare(graph: Graph, dataset: Dataset, device: str, memory_format: torch.memory_format) -> Callable[[], object]:
+def bare(
+    graph: Graph, dataset: Dataset, device: str, memory_format: torch.memory_format
+) -> Callable[[], object]:
     """Return a function that takes one step of the same networks with nothing around them."""
-    networks = [n.to(memory_format=memory_format) for n in Training(graph, dataset, device=device).networks.values()]
-    optimizers = [OPTIMIZERS["sgd"]([{"params": list(n.parameters())}], 0.1, graph.train) for n in networks]
+    networks = [
+        n.to(memory_format=memory_format)
+        for n in Training(graph, dataset, device=device).networks.values()
+    ]
+    optimizers = [
+        OPTIMIZERS["sgd"]([{"params": list(n.parameters())}], 0.1, graph.train) for n in networks
+    ]
     precision = forward_precision(graph, torch.device(device))
     pixels, labels = batch_of(dataset, graph.data.batch_size, device)
     pixels = pixels.contiguous(memory_format=memory_format)
-    calls = [torch.compile(network.train()) if graph.train.compile else network.train() for network in networks]
+    calls = [
+        torch.compile(network.train()) if graph.train.compile else network.train()
+        for network in networks
+    ]
 
     def step() -> None:
         with torch.autocast(device, dtype=precision, enabled=precision != torch.float32):

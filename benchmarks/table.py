@@ -1,7 +1,8 @@
 """Trains every different graph of a small space to its end: a table on which searches can be replayed in seconds.
 
-One line of JSON for a graph: its values (the first of all that are the same graph), and the target's accuracy and loss
-on the validation split after every epoch. A second run goes on where the first one ended.
+One line of JSON for a graph: its values (the first of all that are the same graph), and the
+target's accuracy and loss on the validation split after every epoch. A second run goes on where the
+first one ended.
 
     python benchmarks/table.py                    # about two hours on one core
 """
@@ -17,25 +18,30 @@ from typing import Any
 import measure
 import torch
 
-from ktg.canonical import check_taught, key
 from ktg.data import Dataset, open_data
-from ktg.engine import Training
 from ktg.errors import SpecError
-from ktg.space import SearchSpace, load_space
-from ktg.spec import Graph
+from ktg.graph import Graph, SearchSpace, load_space
+from ktg.graph.canonical import check_taught, key
+from ktg.training import Training
 
 SPACE = Path(__file__).parent / "spaces" / "table.yaml"
 
 
 def main() -> None:
     """Train what the table lacks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "table.jsonl")
     args = parser.parse_args()
     torch.set_num_threads(1)
     space = load_space(SPACE)
     graphs = dict(different(space))
-    known = {json.loads(line)["key"] for line in args.out.read_text().splitlines()} if args.out.exists() else set()
+    known = (
+        {json.loads(line)["key"] for line in args.out.read_text().splitlines()}
+        if args.out.exists()
+        else set()
+    )
     data = open_data(next(iter(graphs.values()))[1].data)
     with args.out.open("a", encoding="utf-8") as out:
         for number, (name, (values, graph)) in enumerate(graphs.items()):

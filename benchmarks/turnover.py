@@ -1,13 +1,13 @@
 """Time from one trial's end to the next trial's first training step, per slot, against a naive function trainable.
 
-Both train the same two networks (MobileNetV2-0.35 with weights from a file, and a ResNet8) for one epoch a trial, with
-torch and timm imported. `ktg` is the product's own search with its MLflow tracker. The naive way is what a first
-script looks like: a function that opens the data, builds the graph and reports, run by Ray Tune with its defaults, in
-a fresh process for every trial.
+Both train the same two networks (MobileNetV2-0.35 with weights from a file, and a ResNet8) for one
+epoch a trial, with torch and timm imported. `ktg` is the product's own search with its MLflow
+tracker. The naive way is what a first script looks like: a function that opens the data, builds the
+graph and reports, run by Ray Tune with its defaults, in a fresh process for every trial.
 
-With s slots, trial number k + s begins in the slot that the k-th end has set free, so that the mean time of a turnover
-is (sum of all starts but the first s - sum of all ends but the last s) / (trials - s). Starting Ray and its first
-workers is not in it.
+With s slots, trial number k + s begins in the slot that the k-th end has set free, so that the mean
+time of a turnover is (sum of all starts but the first s - sum of all ends but the last s) / (trials
+- s). Starting Ray and its first workers is not in it.
 
     python benchmarks/turnover.py             # about five minutes on two cores
 """
@@ -24,10 +24,9 @@ from typing import Any
 import measure
 import torch
 
-from ktg.engine import Training, train
+from ktg.graph import SearchSpace, dump, parse, parse_space
 from ktg.searching import worker
-from ktg.space import SearchSpace, parse_space
-from ktg.spec import dump, parse
+from ktg.training import Training, train
 
 MODEL = "mobilenetv2_035"
 
@@ -80,7 +79,9 @@ def naive(config: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure both ways and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--naive-trials", type=int, default=16)
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2])
@@ -89,7 +90,11 @@ def main() -> None:
     for slots in args.slots:
         ours = turnover(run_ktg, args.trials, slots)
         theirs = turnover(run_naive, args.naive_trials, slots)
-        result[f"{slots} slots"] = {"ktg": ours, "naive": theirs, "ratio": theirs["mean_s"] / ours["mean_s"]}
+        result[f"{slots} slots"] = {
+            "ktg": ours,
+            "naive": theirs,
+            "ratio": theirs["mean_s"] / ours["mean_s"],
+        }
     measure.write("turnover", {"model": MODEL, **vars(args)}, result)
 
 
@@ -102,10 +107,17 @@ def turnover(run: Any, trials: int, slots: int) -> dict[str, float]:
         run(space(Path(folder), trials, slots), Path(folder))
         wall_s = time.perf_counter() - began
         events = [line.split() for line in Path(folder, "stamps").read_text().splitlines()]
-    starts, ends = (sorted(float(at) for what, at in events if what == kind) for kind in ("start", "end"))
+    starts, ends = (
+        sorted(float(at) for what, at in events if what == kind) for kind in ("start", "end")
+    )
     gaps = [start - end for start, end in zip(starts[slots:], ends, strict=False)]
     mean = (sum(starts[slots:]) - sum(ends[: len(ends) - slots])) / (len(starts) - slots)
-    return {"trials": len(starts), "mean_s": mean, "median_s": statistics.median(gaps), "wall_s": wall_s}
+    return {
+        "trials": len(starts),
+        "mean_s": mean,
+        "median_s": statistics.median(gaps),
+        "wall_s": wall_s,
+    }
 
 
 def space(folder: Path, trials: int, slots: int) -> SearchSpace:
@@ -120,7 +132,10 @@ def space(folder: Path, trials: int, slots: int) -> SearchSpace:
             "train": {"epochs": 1, "lr": {"log": [0.01, 0.1]}},
             "sources": {"mine": {"path": str(weights)}},
             "nodes": {"n0": {"model": MODEL, "source": "mine"}, "n1": {"model": "resnet8"}},
-            "edges": {"label -> any": {}, "any -> any": {"gate": {"choice": ["through", "linear"]}}},
+            "edges": {
+                "label -> any": {},
+                "any -> any": {"gate": {"choice": ["through", "linear"]}},
+            },
             "search": {"trials": trials, "concurrent": slots, "baselines": False},
         }
     )
@@ -148,7 +163,12 @@ def run_naive(searched: SearchSpace, folder: Path) -> None:
         lr = {"train.lr": chance.uniform(0.01, 0.1)}
         graphs.append(json.dumps(dump(searched.bind(searched.default() | lr))))
     ray.init(num_cpus=searched.search.concurrent, include_dashboard=False, log_to_driver=False)
-    tune.run(naive, config={"graph": tune.grid_search(graphs)}, storage_path=str(folder / "ray"), verbose=0)
+    tune.run(
+        naive,
+        config={"graph": tune.grid_search(graphs)},
+        storage_path=str(folder / "ray"),
+        verbose=0,
+    )
     ray.shutdown()
 
 

@@ -2,7 +2,8 @@
 
     python docs/make_pictures.py
 
-A test compares all but the ranking, which trains three networks: its numbers depend on the machine a little.
+A test compares all but the ranking, which trains three networks: its numbers depend on the machine
+a little.
 """
 
 import functools
@@ -23,18 +24,18 @@ import ktg
 from ktg.affinity.plots import ranking
 from ktg.affinity.ranking import BASELINES
 from ktg.cli import commands
-from ktg.drawing import draw
-from ktg.drawing.svg import GATE_STYLES
-from ktg.engine.learner import Learner
-from ktg.files import load_graph, save
-from ktg.gates import GATES
-from ktg.losses import NODE_LOSSES, dkd
+from ktg.graph import Node, Train
+from ktg.graph.drawing import draw
+from ktg.graph.drawing.svg import GATE_STYLES
+from ktg.graph.score_names import DEFAULT_SCORE
+from ktg.graph.yaml_files import load_graph, save
 from ktg.models.network import build
 from ktg.models.stages import stages
 from ktg.reporting.theme import settings
-from ktg.spec import Node, Train
-from ktg.spec.affinity import DEFAULT_SCORE
-from ktg.transport import emd
+from ktg.training.gates import GATES
+from ktg.training.losses import NODE_LOSSES, dkd
+from ktg.training.node import Learner
+from ktg.training.sinkhorn import emd
 
 DOCS = Path(__file__).parent
 EPOCHS = 12
@@ -42,7 +43,9 @@ MODEL = "resnet8"
 SCHEDULES: Mapping[str, Node] = {
     "the default: all learn alike": Node(model=MODEL),
     "frozen_epochs: 4": Node(model=MODEL, frozen_epochs=4),
-    "frozen_epochs: 4, backbone_lr_scale: 0.1": Node(model=MODEL, frozen_epochs=4, backbone_lr_scale=0.1),
+    "frozen_epochs: 4, backbone_lr_scale: 0.1": Node(
+        model=MODEL, frozen_epochs=4, backbone_lr_scale=0.1
+    ),
     "frozen_epochs: 4, unfreeze_from: 3": Node(model=MODEL, frozen_epochs=4, unfreeze_from=3),
     "frozen_epochs: 2, unfreeze_every: 2": Node(model=MODEL, frozen_epochs=2, unfreeze_every=2),
     "layer_decay: 0.6": Node(model=MODEL, layer_decay=0.6),
@@ -61,7 +64,10 @@ def main() -> None:
 
 def pictures() -> dict[str, str]:
     """Return every picture but the ranking and the contact sheet as SVG by the name of its file."""
-    graphs = {f"{path.stem}.svg": draw(load_graph(path)) for path in sorted((DOCS / "graphs").glob("*.yaml"))}
+    graphs = {
+        f"{path.stem}.svg": draw(load_graph(path))
+        for path in sorted((DOCS / "graphs").glob("*.yaml"))
+    }
     figures = {"gates.svg": gates, "losses.svg": losses, "schedules.svg": schedules}
     return graphs | {name: drawn(make) for name, make in figures.items()}
 
@@ -70,7 +76,9 @@ def drawn(make: Callable[[], Figure]) -> str:
     """Return a figure as SVG, the same text for the same figure."""
     with settings():
         text = io.StringIO()
-        FigureCanvasSVG(make()).print_svg(text, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        FigureCanvasSVG(make()).print_svg(
+            text, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
         return text.getvalue()
 
 
@@ -78,15 +86,21 @@ def gates() -> Figure:
     """Return the weight of an image at each moment of training, for each gate: source right and source wrong."""
     figure = Figure(figsize=(9.0, 2.1), layout="constrained")
     progress = np.linspace(0, 1, 51)
-    for axes, (name, gate) in zip(figure.subplots(1, len(GATES), sharey=True), GATES.items(), strict=True):
+    for axes, (name, gate) in zip(
+        figure.subplots(1, len(GATES), sharey=True), GATES.items(), strict=True
+    ):
         colour, _ = GATE_STYLES.get(name, (GREY, ()))
-        weights = np.stack([gate(torch.tensor([True, False]), where).numpy() for where in progress.tolist()])
+        weights = np.stack(
+            [gate(torch.tensor([True, False]), where).numpy() for where in progress.tolist()]
+        )
         axes.plot(progress, weights[:, 0], color=colour, linewidth=2.2)
         axes.plot(progress, weights[:, 1], color=colour, linewidth=2.2, linestyle=(0, (2, 2)))
         axes.set_title(name, fontsize=10, color=INK)
         axes.set_ylim(-0.08, 1.08)
         tidy(axes)
-    figure.supxlabel("progress of training (dashed: the source is wrong about the image)", fontsize=9, color=INK)
+    figure.supxlabel(
+        "progress of training (dashed: the source is wrong about the image)", fontsize=9, color=INK
+    )
     figure.supylabel("weight", fontsize=9, color=INK)
     return figure
 
@@ -94,10 +108,12 @@ def gates() -> Figure:
 def losses() -> Figure:
     """Return what losses between nodes make of probability that moves from the right class to a near and to a far one.
 
-    Of three classes the teacher gives the first 0.8 and each of the others 0.1. The second is five times as near to it
-    as the third.
+    Of three classes the teacher gives the first 0.8 and each of the others 0.1. The second is five
+    times as near to it as the third.
     """
-    distance = torch.tensor([[0.0, 0.2, 1.0], [0.2, 0.0, 1.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
+    distance = torch.tensor(
+        [[0.0, 0.2, 1.0], [0.2, 0.0, 1.0], [1.0, 1.0, 0.0]], dtype=torch.float64
+    )
     moved = torch.linspace(0, 0.75, 26, dtype=torch.float64)
     log_p = torch.tensor([[0.8, 0.1, 0.1]], dtype=torch.float64).log().expand(len(moved), -1)
     label = torch.zeros(len(moved), dtype=torch.int64)
@@ -115,7 +131,9 @@ def losses() -> Figure:
         axes.set_title(name, fontsize=10, color=INK)
         axes.set_ylim(bottom=0)
         tidy(axes)
-    figure.supxlabel("probability moved to the near class, and (dashed) to the far one", fontsize=9, color=INK)
+    figure.supxlabel(
+        "probability moved to the near class, and (dashed) to the far one", fontsize=9, color=INK
+    )
     figure.supylabel("loss", fontsize=9, color=INK)
     return figure
 
@@ -144,7 +162,9 @@ def schedules() -> Figure:
             linewidth=1.0,
         )
         axes.set_facecolor("#E9ECEF")
-        axes.set_yticks(np.arange(count) + 0.5, ["stem", *(f"stage {n}" for n in range(1, count - 1)), "head"])
+        axes.set_yticks(
+            np.arange(count) + 0.5, ["stem", *(f"stage {n}" for n in range(1, count - 1)), "head"]
+        )
         axes.set_title(title, fontsize=9, color=INK, loc="left")
         axes.tick_params(labelsize=8, colors=GREY, length=0)
         axes.spines[:].set_visible(False)
@@ -169,7 +189,11 @@ def stage_rates(node: Node) -> npt.NDArray[np.float64]:
     for epoch in range(EPOCHS):
         learner.begin_epoch(epoch)
         learner.step((epoch + 0.5) / EPOCHS)
-        of = {id(parameter): group["lr"] for group in learner.optimizer.param_groups for parameter in group["params"]}
+        of = {
+            id(parameter): group["lr"]
+            for group in learner.optimizer.param_groups
+            for parameter in group["params"]
+        }
         learning = learner.learning(epoch)
         for stage, name in enumerate(firsts):
             rates[epoch, stage] = of[id(parameters[name])] if name in learning else 0.0
@@ -187,16 +211,30 @@ def affinity(folder: Path) -> bytes:
         "edges": {"label -> n0": {}},
     }
     save(folder / "digits.yaml", graph)
-    formula = {"preset": "tiny", "size": 24, "classes": 10, "points": 5000, "scale": 0.1, "epochs": 12}
+    formula = {
+        "preset": "tiny",
+        "size": 24,
+        "classes": 10,
+        "points": 5000,
+        "scale": 0.1,
+        "epochs": 12,
+    }
     ktg.pretrain(str(folder / "digits.yaml"), name="digits-5-to-9", tracking_uri=None)
     ktg.pretrain(str(folder / "digits.yaml"), name="digits-one-epoch", epochs=1, tracking_uri=None)
     ktg.pretrain("fractaldb", model=MODEL, **formula, tracking_uri=None)
-    save(folder / "target.yaml", graph | {"data": {"name": "digits", "only": list("01234"), "per_class": 15}})
+    save(
+        folder / "target.yaml",
+        graph | {"data": {"name": "digits", "only": list("01234"), "per_class": 15}},
+    )
     sources = ("none", "fractaldb", "zoo/digits-one-epoch", "zoo/digits-5-to-9")
     candidates = [f"{MODEL}@{source}" for source in sources]
     found = ktg.rank(folder / "target.yaml", candidates, device="cpu")
-    panels = {name: [one.value(name) for one in found.values()] for name in (DEFAULT_SCORE, *BASELINES)}
-    return ranking(f"Pretrained weights for the digits 0 to 4, by {DEFAULT_SCORE}", list(found), panels)
+    panels = {
+        name: [one.value(name) for one in found.values()] for name in (DEFAULT_SCORE, *BASELINES)
+    }
+    return ranking(
+        f"Pretrained weights for the digits 0 to 4, by {DEFAULT_SCORE}", list(found), panels
+    )
 
 
 def tidy(axes: Axes) -> None:

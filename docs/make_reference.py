@@ -15,15 +15,21 @@ import click
 
 from ktg.affinity import SCORES
 from ktg.cli import commands
-from ktg.spec import Data, Edge, Formula, Node, Search, SourceFile, Train
-from ktg.spec.fields import type_hints
+from ktg.graph import Data, Edge, Formula, Node, Search, SourceFile, Train
+from ktg.graph.fields import type_hints
 
 DOCS = Path(__file__).parent
 SECTIONS: dict[str, tuple[type, str]] = {
     "data": (Data, "The images: either `name` or `path`, the rest is optional."),
-    "data.formula": (Formula, "What is drawn, where `data.name` is a formula. See [pictures by formula](fractals.md)."),
+    "data.formula": (
+        Formula,
+        "What is drawn, where `data.name` is a formula. See [pictures by formula](fractals.md).",
+    ),
     "train": (Train, "How every node is trained, unless the node says otherwise."),
-    "nodes": (Node, "A mapping from names to nodes; the first is the target, which is scored and exported."),
+    "nodes": (
+        Node,
+        "A mapping from names to nodes; the first is the target, which is scored and exported.",
+    ),
     "edges": (
         Edge,
         "A mapping from `SOURCE -> TARGET` to an edge; the source may be `label`, and `any` stands for every node. A "
@@ -97,7 +103,9 @@ def yaml_page() -> str:
     """Return the reference of graph and space files."""
     parts = [HEAD]
     for name, (record, what) in SECTIONS.items():
-        parts.append(f"## {name}\n{what}\n\n| key | allowed | default | meaning |\n|---|---|---|---|")
+        parts.append(
+            f"## {name}\n{what}\n\n| key | allowed | default | meaning |\n|---|---|---|---|"
+        )
         parts[-1] += "".join(f"\n{row}" for row in rows(record)) + "\n"
         if name == "train":
             parts.append(TARGET)
@@ -108,8 +116,12 @@ def rows(record: Any) -> Iterator[str]:
     """Yield a row of a table for each field of a dataclass."""
     hints = type_hints(record)
     for field in dataclasses.fields(record):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        default = _DEFAULTS.get((record, field.name)) or ("required" if required else shown(field.default))
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        default = _DEFAULTS.get((record, field.name)) or (
+            "required" if required else shown(field.default)
+        )
         cells = (
             f"`{field.name}`",
             allowed(hints[field.name], field.metadata["bounds"]),
@@ -133,7 +145,9 @@ def allowed(hint: Any, bounds: Mapping[str, float]) -> str:
     if dataclasses.is_dataclass(hint):
         return "mapping"
     word = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}[hint]
-    limits = " and ".join(f"{sign} {bounds[name]:,}" for name, sign in _BOUNDS.items() if name in bounds)
+    limits = " and ".join(
+        f"{sign} {bounds[name]:,}" for name, sign in _BOUNDS.items() if name in bounds
+    )
     return f"{word} {limits}".strip() if hint in (int, float) else word
 
 
@@ -151,7 +165,9 @@ def cli_page() -> str:
         "of the user's (one sentence, nothing is written), with 1 on a failure, and with 130 when interrupted.\n"
     ]
     for words, command in leaves(commands, ("ktg",)):
-        context = click.Context(command, info_name=" ".join(words), max_content_width=100, terminal_width=100)
+        context = click.Context(
+            command, info_name=" ".join(words), max_content_width=100, terminal_width=100
+        )
         parts.append(f"## {' '.join(words)}\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
@@ -169,7 +185,9 @@ def scores_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def leaves(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def leaves(
+    command: click.Command, words: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield every command that is not a group, with the words that call it."""
     if not isinstance(command, click.Group):
         yield words, command

@@ -1,8 +1,9 @@
 """AutoML for image classification on small data: search, train and export knowledge-transfer graphs."""
 
-__version__ = "0.1.0"
+from ktg.version import __version__ as __version__
 
-# A plain name, which type checkers and editors take for the one of `typing`: `import ktg` is to load nothing at all.
+# A plain name, which type checkers and editors take for the one of `typing`: `import ktg` is to
+# load nothing at all.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ktg.api import (

@@ -20,8 +20,9 @@ class UserError(KtgError):
 class SpecError(UserError):
     """A graph or search space that says something it may not.
 
-    `path` is the dotted place in the data; `file` names the file (and line, for a mistake in the YAML itself) where
-    it is known. All three are the exception's arguments, so that it survives pickling between processes.
+    `path` is the dotted place in the data; `file` names the file (and line, for a mistake in the
+    YAML itself) where it is known. All three are the exception's arguments, so that it survives
+    pickling between processes.
     """
 
     def __init__(self, path: str, problem: str, file: str = "") -> None:
@@ -75,8 +76,14 @@ def did_you_mean_path(path: Path, suffixes: Collection[str] = ()) -> str:
     return did_you_mean(missing.name, sorted(kept))
 
 
-def not_one_of(path: str, got: object, what: str, allowed: Iterable[str], most: int = 12) -> SpecError:
+def not_one_of(
+    path: str, got: object, what: str, allowed: Iterable[str], most: int = 12
+) -> SpecError:
     """Return the error for a value outside a closed list, with the list (at most `most` of it) and the nearest."""
     options = list(allowed)
-    listed = ", ".join(options[:most]) + (f", ... ({len(options)} in all)" if len(options) > most else "")
-    return SpecError(path, f"{show(got)} is not {what}; allowed: {listed}.{did_you_mean(got, options)}")
+    listed = ", ".join(options[:most]) + (
+        f", ... ({len(options)} in all)" if len(options) > most else ""
+    )
+    return SpecError(
+        path, f"{show(got)} is not {what}; allowed: {listed}.{did_you_mean(got, options)}"
+    )

@@ -12,12 +12,14 @@ Interval = tuple[float, float]
 def binomial(accuracy: float, images: int) -> Interval:
     """Return the interval of an accuracy in [0, 1] that was measured once on `images` images.
 
-    It covers which images were drawn, not which seed was (Wilson, Journal of the American Statistical Association,
-    1927). Raises ValueError when there are no images.
+    It covers which images were drawn, not which seed was (Wilson, Journal of the American
+    Statistical Association, 1927). Raises ValueError when there are no images.
     """
     from scipy.stats import binomtest
 
-    low, high = binomtest(round(accuracy * images), images).proportion_ci(CONFIDENCE, method="wilson")
+    low, high = binomtest(round(accuracy * images), images).proportion_ci(
+        CONFIDENCE, method="wilson"
+    )
     return float(low), float(high)
 
 
@@ -45,11 +47,12 @@ def of_difference(a: tuple[float, float, int], b: tuple[float, float, int]) -> I
 def of_paired(differences: NDArray[Any], comparisons: int = 1) -> Interval:
     """Return the interval of the mean of differences (seeds >= 2, images >= 2) between two classifiers.
 
-    Both were trained with the same seeds and saw the same images. The interval covers other seeds and other images of
-    the same kind; Student's t over seeds alone says nothing of images (with 5 seeds and 400 images, in a simulation
-    where images matter, it held the truth in 76 worlds of 100). The variance of the mean is that of crossed random
-    effects (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics, 2007), never less than that of either
-    alone; the degrees of freedom are Satterthwaite's (Biometrics Bulletin, 1946).
+    Both were trained with the same seeds and saw the same images. The interval covers other seeds
+    and other images of the same kind; Student's t over seeds alone says nothing of images (with 5
+    seeds and 400 images, in a simulation where images matter, it held the truth in 76 worlds of
+    100). The variance of the mean is that of crossed random effects (Owen, "The pigeonhole
+    bootstrap", Annals of Applied Statistics, 2007), never less than that of either alone; the
+    degrees of freedom are Satterthwaite's (Biometrics Bulletin, 1946).
 
     comparisons: of so many intervals all hold at once with 95 % (Bonferroni).
     """
@@ -58,10 +61,14 @@ def of_paired(differences: NDArray[Any], comparisons: int = 1) -> Interval:
     mean = float(differences.mean())
     part_seeds, part_images = by_seed.var(ddof=1) / seeds, by_image.var(ddof=1) / images
     rest = differences - by_seed[:, None] - by_image + mean
-    part_rest = (rest**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images)  # is in both other parts
+    part_rest = (
+        (rest**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images)
+    )  # is in both other parts
     if part_seeds + part_images == 0:
         return mean, mean
-    freedom = (part_seeds + part_images) ** 2 / (part_seeds**2 / (seeds - 1) + part_images**2 / (images - 1))
+    freedom = (part_seeds + part_images) ** 2 / (
+        part_seeds**2 / (seeds - 1) + part_images**2 / (images - 1)
+    )
     variance = max(part_seeds + part_images - part_rest, part_seeds, part_images)
     half = _quantile(freedom, comparisons) * math.sqrt(variance)
     return mean - half, mean + half

@@ -24,7 +24,7 @@ stop() { say "$@"; exit 1; }
 recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 # What an installation depends on: also the place, because the scripts in .venv/bin hold its full path.
-state() { { pwd; echo "${UV_TORCH_BACKEND:-}"; cat pyproject.toml constraints.txt ktg/__init__.py; } | cksum; }
+state() { { pwd; echo "${UV_TORCH_BACKEND:-}"; cat pyproject.toml constraints.txt ktg/version.py; } | cksum; }
 
 # Whether .venv was made here, no installation into it was cut short, and its Python still runs.
 usable() { [[ ! -e $busy ]] && grep -qsF "$PWD/.venv" .venv/bin/activate && recent "$python"; }

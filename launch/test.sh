@@ -5,7 +5,7 @@
 #           The network is needed for the installation only.
 # How long: the installation one to six minutes, once; the tests about ten.
 # Example:  bash launch/test.sh
-#           bash launch/test.sh tests/engine -k resume         options go to pytest
+#           bash launch/test.sh tests/training -k resume         options go to pytest
 set -euo pipefail
 unset CDPATH
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."

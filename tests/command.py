@@ -43,7 +43,12 @@ def ktg(*words: object, folder: Path) -> Done:
 def graph_file(path: Path, images: Path, **sections: dict) -> Path:
     """Write a graph of two small networks; `sections` replace its own, `train` and `data` only the keys given."""
     plain = {
-        "data": {"path": str(images), "batch_size": 16, "augment": "none", **sections.pop("data", {})},
+        "data": {
+            "path": str(images),
+            "batch_size": 16,
+            "augment": "none",
+            **sections.pop("data", {}),
+        },
         "train": {"epochs": 2, "lr": 0.05, "precision": "float32", **sections.pop("train", {})},
         "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
         "edges": EDGES,

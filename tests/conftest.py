@@ -15,7 +15,8 @@ from hypothesis import settings
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
-# The same examples in every run, and no time limits: a test that fails on a slow machine says nothing.
+# The same examples in every run, and no time limits: a test that fails on a slow machine says
+# nothing.
 settings.register_profile("ktg", deadline=None, derandomize=True)
 settings.load_profile("ktg")
 
@@ -38,7 +39,9 @@ def shared() -> Path:
     """Real images, weights and reference numbers, which lie beside the checkout of a developer only."""
     folder = Path(os.environ.get("KTG_SHARED", Path(__file__).parents[2] / "shared"))
     if not (folder / "reference").is_dir():
-        pytest.skip(f"needs the developers' reference folder, and {folder} does not exist (set KTG_SHARED)")
+        pytest.skip(
+            f"needs the developers' reference folder, and {folder} does not exist (set KTG_SHARED)"
+        )
     return folder
 
 
@@ -124,7 +127,7 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     import torch
 
     from ktg.exporting.trained import retrain, write_weights
-    from ktg.files import load_graph
+    from ktg.graph.yaml_files import load_graph
 
     folder = tmp_path_factory.mktemp("trained")
     file = graph_file(

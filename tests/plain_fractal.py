@@ -41,7 +41,9 @@ def rescale(xs, ys, size, pad=6):
 
 def render(transforms, size, points, seed=None):
     """Return which pixels are set: of points, or of patches whose masks come from `random.seed(seed)`."""
-    columns, rows = rescale(*walk(transforms, np.random.RandomState(100).random_sample(points)), size)
+    columns, rows = rescale(
+        *walk(transforms, np.random.RandomState(100).random_sample(points)), size
+    )
     image = Image.new("L", (size, size))
     source = random.Random(seed)
     for x, y in zip(columns.tolist(), rows.tolist(), strict=True):

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ktg.files import loads
+from ktg.graph import parse_space
+from ktg.graph.yaml_files import loads
 from ktg.reporting.record import SearchRecord, Trial
-from ktg.space import parse_space
 from ktg.tracking import MlflowTracker, RunRecord
 
 SPACE = """\
@@ -60,7 +60,9 @@ def trial(
     )
 
 
-def search(*trials: Trial, space: str = SPACE, duplicates: tuple[RunRecord, ...] = (), **tags: Any) -> SearchRecord:
+def search(
+    *trials: Trial, space: str = SPACE, duplicates: tuple[RunRecord, ...] = (), **tags: Any
+) -> SearchRecord:
     """Return a search of these trials."""
     return SearchRecord(
         experiment=None,
@@ -84,7 +86,11 @@ GRAPH = PLAIN.replace("{choice: [through, cutoff]}", "cutoff")
 
 @contextmanager
 def going_on(
-    uri: str, experiment: str, *trials: tuple[str, list[float]], space: str = PLAIN, kind: str = "trial"
+    uri: str,
+    experiment: str,
+    *trials: tuple[str, list[float]],
+    space: str = PLAIN,
+    kind: str = "trial",
 ) -> Iterator[None]:
     """Write a search of `PLAIN` as the journal does, with trials (state, accuracies); it runs until the block ends."""
     with MlflowTracker(experiment, uri) as tracker:
@@ -92,10 +98,14 @@ def going_on(
         tracker.artifact(parent, "space.yaml", space)
         for number, (state, accuracies) in enumerate(trials, 1):
             params = {"edges.n1.n0.gate": "cutoff"}
-            one = tracker.start(f"trial-{number:04d}", parent=parent, params=params, tags={"kind": kind})
+            one = tracker.start(
+                f"trial-{number:04d}", parent=parent, params=params, tags={"kind": kind}
+            )
             tracker.artifact(one, "graph.yaml", GRAPH)
             for epoch, accuracy in enumerate(accuracies, 1):
-                tracker.log(one, {"val_accuracy": accuracy, "val_loss": 1 - accuracy, "epoch_s": 2.0}, epoch)
+                tracker.log(
+                    one, {"val_accuracy": accuracy, "val_loss": 1 - accuracy, "epoch_s": 2.0}, epoch
+                )
             if state != "running":
                 tracker.end(one, state)
         assert tracker.flush()

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from ktg.spec import FORMULAS, GATES, LABEL, Data, Edge, Formula, Graph, Node, SourceFile, Train
+from ktg.graph import FORMULAS, GATES, LABEL, Data, Edge, Formula, Graph, Node, SourceFile, Train
 
-names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True).filter(lambda name: name not in (LABEL, "any"))
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True).filter(
+    lambda name: name not in (LABEL, "any")
+)
 positive = st.floats(1e-6, 100)
 texts = st.text(min_size=1).filter(lambda text: "\0" not in text)
 scalars = texts | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
@@ -62,14 +64,18 @@ def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
         optimizer=st.none() | st.sampled_from(["sgd", "adamw"]),
         lr=st.none() | positive,
     )
-    return built.map(lambda node: replace(node, frozen_norm=node.frozen_norm and node.source != "none"))
+    return built.map(
+        lambda node: replace(node, frozen_norm=node.frozen_norm and node.source != "none")
+    )
 
 
 def edges(source: str, gates: tuple[str, ...] = GATES) -> st.SearchStrategy[Edge]:
     """Edges that may start at `source`."""
     return st.builds(
         Edge,
-        loss=st.just("ce") if source == LABEL else st.sampled_from(["kl", "js", "dkd", "emd", "attention", "feature"]),
+        loss=st.just("ce")
+        if source == LABEL
+        else st.sampled_from(["kl", "js", "dkd", "emd", "attention", "feature"]),
         gate=st.sampled_from(gates),
         weight=st.sampled_from([1.0, 0.5, "learned"]),
         beta=st.sampled_from([8.0, 2.0]),
@@ -103,12 +109,20 @@ def small_graphs(draw: st.DrawFn, max_nodes: int = 4) -> Graph:
     """Graphs from so few words that two of them often train the same target."""
     order = [f"n{i}" for i in range(draw(st.integers(1, max_nodes)))]
     pairs = [(s, t) for t in order for s in (LABEL, *order) if s != t]
-    gates = draw(st.lists(st.sampled_from(["cutoff", "through", "correct"]), min_size=len(pairs), max_size=len(pairs)))
+    gates = draw(
+        st.lists(
+            st.sampled_from(["cutoff", "through", "correct"]),
+            min_size=len(pairs),
+            max_size=len(pairs),
+        )
+    )
     kept = zip(pairs, gates, strict=True)
     return Graph(
         data=Data(name="digits"),
         nodes={name: Node(model=draw(st.sampled_from(["resnet8", "resnet20"]))) for name in order},
-        edges={pair: Edge(loss="ce" if pair[0] == LABEL else "kl", gate=gate) for pair, gate in kept},
+        edges={
+            pair: Edge(loss="ce" if pair[0] == LABEL else "kl", gate=gate) for pair, gate in kept
+        },
     )
 
 
@@ -120,16 +134,23 @@ def disguises(draw: st.DrawFn, graph: Graph) -> Graph:
     fresh = draw(st.lists(names, min_size=count + 1, max_size=count + 1, unique=True))
     rename = dict(zip([target, *others], fresh, strict=False)) | {LABEL: LABEL}
     dead = fresh[len(graph.nodes) :]
-    bodies = {rename[name]: node for name, node in graph.nodes.items()} | {name: draw(nodes()) for name in dead}
+    bodies = {rename[name]: node for name, node in graph.nodes.items()} | {
+        name: draw(nodes()) for name in dead
+    }
     order = [fresh[0], *draw(st.permutations(fresh[1:]))]
     links = {(rename[s], rename[t]): edge for (s, t), edge in graph.edges.items()}
     for name in dead:
-        links |= {(s, name): draw(edges(s)) for s in (LABEL, *fresh) if s != name and draw(st.booleans())}
+        links |= {
+            (s, name): draw(edges(s)) for s in (LABEL, *fresh) if s != name and draw(st.booleans())
+        }
     for t in fresh:
         for s in (LABEL, *fresh):
             if s != t and (s, t) not in links and draw(st.booleans()):
                 links[s, t] = draw(edges(s, ("cutoff",)))
     shuffled = dict(draw(st.permutations(list(links.items()))))
     return replace(
-        graph, nodes={name: bodies[name] for name in order}, edges=shuffled, provenance=draw(st.just({"run": "abc"}))
+        graph,
+        nodes={name: bodies[name] for name in order},
+        edges=shuffled,
+        provenance=draw(st.just({"run": "abc"})),
     )

@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 from test_launch import check_words, written
 
-from ktg.files import loads
-from ktg.space import is_space, parse_space
-from ktg.spec import parse
+from ktg.graph import is_space, parse, parse_space
+from ktg.graph.yaml_files import loads
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -38,7 +37,9 @@ def blocks(page: Path, *languages: str) -> list[str]:
 def anchors(page: Path) -> set[str]:
     """Return what GitHub makes of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text_of(page)), re.MULTILINE)
-    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "") for heading in headings]
+    plain = [
+        re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "") for heading in headings
+    ]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
 
 
@@ -76,10 +77,16 @@ def test_python_compiles_and_what_it_imports_is_there(page: Path):
     for block in blocks(page, "python", "py"):
         for node in ast.walk(ast.parse(block)):
             for module, name in used(node):
-                assert importlib.util.find_spec(module.partition(".")[0]), f"{NAMES[page]}: there is no {module}"
-                if module.partition(".")[0] == "ktg":  # other libraries are slow to import, and not ours to test
+                assert importlib.util.find_spec(module.partition(".")[0]), (
+                    f"{NAMES[page]}: there is no {module}"
+                )
+                if (
+                    module.partition(".")[0] == "ktg"
+                ):  # other libraries are slow to import, and not ours to test
                     found = importlib.import_module(module)
-                    assert not name or hasattr(found, name), f"{NAMES[page]}: {module} has no {name}"
+                    assert not name or hasattr(found, name), (
+                        f"{NAMES[page]}: {module} has no {name}"
+                    )
 
 
 def used(node: ast.AST) -> list[tuple[str, str]]:
@@ -88,7 +95,11 @@ def used(node: ast.AST) -> list[tuple[str, str]]:
         return [(node.module or "", alias.name) for alias in node.names]
     if isinstance(node, ast.Import):
         return [(alias.name, "") for alias in node.names]
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ktg":
+    if (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "ktg"
+    ):
         return [("ktg", node.attr)]
     return []
 
@@ -100,11 +111,16 @@ def test_the_index_names_every_page():
 
 
 def test_the_reference_is_what_the_code_says():
-    # In a process of its own: click keeps the help option that a command had when it was first called, by other tests.
+    # In a process of its own: click keeps the help option that a command had when it was first
+    # called, by other tests.
     program = "import json, make_reference; print(json.dumps(make_reference.pages()))"
-    made = subprocess.run([sys.executable, "-c", program], cwd=DOCS, check=True, capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, "-c", program], cwd=DOCS, check=True, capture_output=True, text=True
+    )
     for name, text in json.loads(made.stdout).items():
-        assert text_of(DOCS / name) == text, f"docs/{name} is stale; run: python docs/make_reference.py"
+        assert text_of(DOCS / name) == text, (
+            f"docs/{name} is stale; run: python docs/make_reference.py"
+        )
 
 
 def test_the_pictures_are_what_the_code_draws(monkeypatch, tmp_path: Path):
@@ -115,9 +131,14 @@ def test_the_pictures_are_what_the_code_draws(monkeypatch, tmp_path: Path):
     for name, svg in made.pictures().items():
         assert (DOCS / "pictures" / name).read_text(encoding="utf-8") == svg, stale.format(name)
     made.augmentations(tmp_path / "augment.png")
-    drawn, kept = (np.asarray(Image.open(folder / "augment.png")) for folder in (tmp_path, DOCS / "pictures"))
-    # Machines differ in the last bit of a colour, and where that decides an operation, in some pixels.
-    assert drawn.shape == kept.shape and np.abs(drawn.astype(int) - kept).mean() < 1, stale.format("augment.png")
+    drawn, kept = (
+        np.asarray(Image.open(folder / "augment.png")) for folder in (tmp_path, DOCS / "pictures")
+    )
+    # Machines differ in the last bit of a colour, and where that decides an operation, in some
+    # pixels.
+    assert drawn.shape == kept.shape and np.abs(drawn.astype(int) - kept).mean() < 1, stale.format(
+        "augment.png"
+    )
 
 
 def test_the_checks_find_mistakes(tmp_path: Path):
@@ -125,8 +146,8 @@ def test_the_checks_find_mistakes(tmp_path: Path):
     page.write_text("# A `b` [c](d.md), e!\n```yaml\n# no heading\n```\n", encoding="utf-8")
     assert anchors(page) == {"a-b-c-e"}
     assert blocks(page, "yaml") == ["# no heading\n"]
-    line = "import ktg.files\nfrom ktg.spec import parse\nktg.nonsense()"
-    needed = [("ktg", "nonsense"), ("ktg.files", ""), ("ktg.spec", "parse")]
+    line = "import ktg.graph.yaml_files\nfrom ktg.graph import parse\nktg.nonsense()"
+    needed = [("ktg", "nonsense"), ("ktg.graph", "parse"), ("ktg.graph.yaml_files", "")]
     assert sorted(pair for node in ast.walk(ast.parse(line)) for pair in used(node)) == needed
     assert ["".join(pair) for pair in LINK.findall('[a](b.md#c) ![](p.png) <img src="q.svg">')] == [
         "b.md#c",

@@ -69,13 +69,18 @@ def test_not_one_of_lists_a_dozen_and_counts_the_rest():
     assert "a12" not in text
 
 
-def test_a_path_that_is_not_there_is_compared_with_what_lies_beside_its_first_missing_part(tmp_path):
+def test_a_path_that_is_not_there_is_compared_with_what_lies_beside_its_first_missing_part(
+    tmp_path,
+):
     (tmp_path / "photos" / "birds").mkdir(parents=True)
     (tmp_path / "photos" / "birds.NPZ").touch()
     (tmp_path / "photos" / "brids.txt").touch()
     assert did_you_mean_path(tmp_path / "phtos" / "birds") == " Did you mean 'photos'?"
     assert did_you_mean_path(tmp_path / "photos" / "brids") == " Did you mean 'birds'?"
-    assert did_you_mean_path(tmp_path / "photos" / "bird.npz", (".npz",)) == " Did you mean 'birds.NPZ'?"
+    assert (
+        did_you_mean_path(tmp_path / "photos" / "bird.npz", (".npz",))
+        == " Did you mean 'birds.NPZ'?"
+    )
     assert did_you_mean_path(tmp_path / "photos" / "elephants") == ""
     assert did_you_mean_path(tmp_path / "photos") == ""  # it is there
     assert did_you_mean_path(tmp_path / "photos" / "birds.NPZ" / "x") == ""  # its folder is a file

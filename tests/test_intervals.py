@@ -41,7 +41,9 @@ def test_the_interval_of_a_mean_is_student_s(mean, std, n):
 def test_the_interval_of_a_difference_is_welch_s(mean_a, std_a, n_a, mean_b, std_b, n_b):
     # Its ends are the differences that Welch's test, as scipy has it, rejects with p = 0.05.
     for end in of_difference((mean_a, std_a, n_a), (mean_b, std_b, n_b)):
-        found = stats.ttest_ind_from_stats(mean_a - end, std_a, n_a, mean_b, std_b, n_b, equal_var=False)
+        found = stats.ttest_ind_from_stats(
+            mean_a - end, std_a, n_a, mean_b, std_b, n_b, equal_var=False
+        )
         assert found.pvalue == pytest.approx(0.05, rel=1e-6)
 
 
@@ -62,7 +64,9 @@ def test_of_images_that_are_all_alike_the_paired_interval_is_student_s_over_seed
     if by_seed.std() == 0:
         assert (low, high) == (by_seed[0], by_seed[0])
         return
-    zeros = np.zeros_like(by_seed)  # its ends are the differences that the paired t-test rejects with p = 0.05
+    zeros = np.zeros_like(
+        by_seed
+    )  # its ends are the differences that the paired t-test rejects with p = 0.05
     assert stats.ttest_rel(by_seed - low, zeros).pvalue == pytest.approx(0.05, rel=1e-6)
     assert stats.ttest_rel(by_seed - high, zeros).pvalue == pytest.approx(0.05, rel=1e-6)
 
@@ -94,15 +98,23 @@ def test_a_paired_interval_is_turned_with_its_graphs_and_wider_for_more_comparis
 
 
 def _freedom(table):
-    a, b = table.mean(axis=1).var(ddof=1) / table.shape[0], table.mean(axis=0).var(ddof=1) / table.shape[1]
+    a, b = (
+        table.mean(axis=1).var(ddof=1) / table.shape[0],
+        table.mean(axis=0).var(ddof=1) / table.shape[1],
+    )
     return (a + b) ** 2 / (a**2 / (table.shape[0] - 1) + b**2 / (table.shape[1] - 1))
 
 
-@pytest.mark.parametrize(("of_seeds", "of_images"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.2), (0.02, 0.2)])
+@pytest.mark.parametrize(
+    ("of_seeds", "of_images"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.2), (0.02, 0.2)]
+)
 def test_the_paired_interval_holds_the_truth_in_95_of_100_worlds(of_seeds, of_images):
     random, worlds, held = np.random.default_rng(0), 400, 0
     for _ in range(worlds):
-        seeds, images = of_seeds * random.normal(size=(5, 1)), of_images * random.normal(size=(1, 200))
+        seeds, images = (
+            of_seeds * random.normal(size=(5, 1)),
+            of_images * random.normal(size=(1, 200)),
+        )
         low, high = of_paired(0.1 + seeds + images + 0.25 * random.normal(size=(5, 200)))
         held += low <= 0.1 <= high
     assert stats.binomtest(held, worlds, 0.95).pvalue > 1e-3 or held > 0.95 * worlds

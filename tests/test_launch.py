@@ -27,7 +27,11 @@ NAME = {path: str(path.relative_to(ROOT)) for path in (*SCRIPTS, *FILES)}
 
 def test_scripts_are_headed_by_what_where_how_long_and_an_example():
     for path in FILES:
-        head = [line for line in path.read_text(encoding="utf-8").splitlines()[:20] if line.startswith("#")]
+        head = [
+            line
+            for line in path.read_text(encoding="utf-8").splitlines()[:20]
+            if line.startswith("#")
+        ]
         for word in ("What:", "Where:", "How long:", "Example:"):
             assert any(line.startswith(f"# {word}") for line in head), f"{path.name} has no {word}"
 
@@ -77,8 +81,16 @@ def check_words(words, *, whole=False):
 
 def _check_value(parameter, given, context, whole):
     """Assert that a number, or one of several words, is a right one, and (`whole`) that it is there where needed."""
-    values = [given] if isinstance(given, str) else list(given) if isinstance(given, list | tuple) else []
-    assert values or not (whole and parameter.required), f"{context.info_name} lacks {parameter.name}"
+    values = (
+        [given]
+        if isinstance(given, str)
+        else list(given)
+        if isinstance(given, list | tuple)
+        else []
+    )
+    assert values or not (whole and parameter.required), (
+        f"{context.info_name} lacks {parameter.name}"
+    )
     if isinstance(parameter.type, click.Choice | click.IntRange | click.FloatRange):
         for value in values:
             if not value.isupper() and not value.startswith("$"):  # what stands for a value
@@ -116,8 +128,14 @@ CLUSTERS = ("slurm.sbatch", "kuberay-job.yaml", "ray-cluster.yaml")
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_cluster_files_search_with_shared_storage(name):
-    searches = [words for words in written((LAUNCH / name).read_text(encoding="utf-8")) if words[0] == "search"]
-    assert any({"--address", "auto", "--storage", "--tracking-uri"} <= set(words) for words in searches)
+    searches = [
+        words
+        for words in written((LAUNCH / name).read_text(encoding="utf-8"))
+        if words[0] == "search"
+    ]
+    assert any(
+        {"--address", "auto", "--storage", "--tracking-uri"} <= set(words) for words in searches
+    )
 
 
 def ray_version():
@@ -134,12 +152,19 @@ def test_cluster_files_use_the_ray_of_the_constraints(name):
 
 
 def test_the_cluster_of_vms_fits_rays_own_schema():
-    ray = Path(subprocess.check_output([sys.executable, "-c", "import ray; print(ray.__path__[0])"], text=True).strip())
+    ray = Path(
+        subprocess.check_output(
+            [sys.executable, "-c", "import ray; print(ray.__path__[0])"], text=True
+        ).strip()
+    )
     schema = json.loads((ray / "autoscaler/ray-schema.json").read_text(encoding="utf-8"))
     config = yaml.safe_load((LAUNCH / "ray-cluster.yaml").read_text(encoding="utf-8"))
     jsonschema.validate(config, schema)
     assert config["head_node_type"] in config["available_node_types"]
-    assert sum(kind.get("min_workers", 0) for kind in config["available_node_types"].values()) <= config["max_workers"]
+    assert (
+        sum(kind.get("min_workers", 0) for kind in config["available_node_types"].values())
+        <= config["max_workers"]
+    )
 
 
 def test_the_job_on_kubernetes_mounts_what_it_names():
@@ -176,9 +201,14 @@ def test_the_slurm_job_starts_ray_on_all_nodes_and_searches_from_the_shared_fold
     words = (tmp_path / "calls").read_text().splitlines()
     start, searching = words[: words.index("--")], words[words.index("--") + 1 :]
     assert start[:4] == ["srun", "--kill-on-bad-exit=1", "ray", "symmetric-run"]
-    assert start[start.index("--min-nodes") + 1] == "2" and start[start.index("--num-cpus") + 1] == "8"
+    assert (
+        start[start.index("--min-nodes") + 1] == "2" and start[start.index("--num-cpus") + 1] == "8"
+    )
     assert searching[:3] == ["ktg", "search", f"{tmp_path}/a space.yaml"]
     assert searching[-2:] == ["--trials", "5"]
     assert f"sqlite:///{shared}/mlflow.db" in searching and f"{shared}/ray" in searching
-    assert (tmp_path / "calls.environment").read_text().split(str(shared))[2].split()[1:] == ["token", "64"]
+    assert (tmp_path / "calls.environment").read_text().split(str(shared))[2].split()[1:] == [
+        "token",
+        "64",
+    ]
     check_words(searching[1:])

@@ -18,7 +18,9 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
-pytestmark = pytest.mark.timeout(1800)  # the first test runs all of them, and a busy machine is no fault
+pytestmark = pytest.mark.timeout(
+    1800
+)  # the first test runs all of them, and a busy machine is no fault
 notebooks = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -43,7 +45,8 @@ class Kernel(AsyncKernelManager):
 def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[nbformat.NotebookNode]]:
     """Return the cells of each notebook after a run of all, in one folder, as a user has: 02 reads what 01 has written.
 
-    One kernel runs them, because importing is what takes longest; its variables are forgotten in between.
+    One kernel runs them, because importing is what takes longest; its variables are forgotten in
+    between.
     """
     folder = tmp_path_factory.mktemp("notebooks")
     kept = os.environ.get("KTG_NOTEBOOKS")
@@ -56,21 +59,32 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[nbforma
                 make_smaller(cell)
         together.cells += [*cells, nbformat.v4.new_code_cell("%reset -f")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # for `!ktg`
+        patch.setenv(
+            "PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        )  # for `!ktg`
         patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
         resources = {"metadata": {"path": folder}}
-        NotebookClient(together, kernel_manager_class=Kernel, timeout=900, resources=resources).execute()
-    found = {file.name: [c for c in together.cells if c.metadata.get("file") == file.name] for file in FILES}
+        NotebookClient(
+            together, kernel_manager_class=Kernel, timeout=900, resources=resources
+        ).execute()
+    found = {
+        file.name: [c for c in together.cells if c.metadata.get("file") == file.name]
+        for file in FILES
+    }
     for name, cells in found.items() if kept else ():
         nbformat.write(nbformat.v4.new_notebook(cells=cells), Path(str(kept), name))
     return found
 
 
 @notebooks
-def test_a_notebook_runs_quietly_and_draws(file: Path, executed: dict[str, list[nbformat.NotebookNode]]):
+def test_a_notebook_runs_quietly_and_draws(
+    file: Path, executed: dict[str, list[nbformat.NotebookNode]]
+):
     outputs = [output for cell in executed[file.name] for output in cell.get("outputs", ())]
     noise = [output["text"] for output in outputs if output.get("name") == "stderr"]
-    assert not [text for text in noise if "IProgress" not in text]  # which is about a package of Jupyter's
+    assert not [
+        text for text in noise if "IProgress" not in text
+    ]  # which is about a package of Jupyter's
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
@@ -89,7 +103,9 @@ def test_all_numbers_to_be_smaller_are_there():
 @notebooks
 def test_a_notebook_is_committed_without_outputs(file: Path):
     for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
-        assert not cell.get("outputs") and cell.get("execution_count") is None, f"{file.name}: clear its outputs"
+        assert not cell.get("outputs") and cell.get("execution_count") is None, (
+            f"{file.name}: clear its outputs"
+        )
 
 
 @notebooks

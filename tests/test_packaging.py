@@ -47,7 +47,9 @@ def test_the_wheel_holds_the_package_its_types_and_its_licence_and_nothing_else(
     assert {name.partition("/")[0] for name in names} == {"ktg", info}
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "ktg").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
-    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "ktg/reporting/templates").rglob("*.*")}
+    templates = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "ktg/reporting/templates").rglob("*.*")
+    }
     assert templates
     assert templates <= names
 
@@ -74,6 +76,10 @@ def test_every_requirement_is_pinned_within_its_range():
         if requirement.name == PROJECT["name"]:
             continue  # an extra that includes another
         pins = [pin for pin in CONSTRAINTS if normal(pin.name) == normal(requirement.name)]
-        assert pins, f"{requirement.name} is not in constraints.txt; its first lines say how to make it again"
+        assert pins, (
+            f"{requirement.name} is not in constraints.txt; its first lines say how to make it again"
+        )
         for pin in pins:
-            assert all(requirement.specifier.contains(version.version) for version in pin.specifier), (pin, requirement)
+            assert all(
+                requirement.specifier.contains(version.version) for version in pin.specifier
+            ), (pin, requirement)

@@ -14,16 +14,17 @@ from command import ktg
 from PIL import Image
 from safetensors.torch import save_file
 
-from ktg.canonical import key
 from ktg.cli.load import checked_space
-from ktg.space import load_space
+from ktg.graph import load_space
+from ktg.graph.canonical import key
 
 ROOT = Path(__file__).parents[1]
 SPACES = sorted((ROOT / "search_spaces").rglob("*.yaml"))
 SMALL = sorted((ROOT / "benchmarks" / "spaces").glob("*.yaml"))
 SMALL_RATIO = ROOT / "benchmarks" / "spaces" / "frozen_rose_tulip.yaml"
 spaces = pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
-# Of studies that try every graph: the holes' combinations, and how many of them are different graphs.
+# Of studies that try every graph: the holes' combinations, and how many of them are different
+# graphs.
 COUNTS = {
     "frozen_cats_dogs": (12, 12),
     "frozen_rose_tulip": (18, 18),
@@ -69,8 +70,12 @@ def test_the_graphs_of_a_study_have_names_of_their_own(monkeypatch):
     def names(path: str) -> list[tuple[str, str]]:
         return [name for name, _ in curves.named(load_space(ROOT / path))]
 
-    assert names("benchmarks/spaces/frozen_cats_dogs.yaml") == [("", f"{n}/{31 - n}") for n in (30, 20, 10, 0)]
-    assert names("search_spaces/studies/frozen_cats_dogs.yaml") == [("", f"{n}/{31 - n}") for n in (30, 20, 10, 0)]
+    assert names("benchmarks/spaces/frozen_cats_dogs.yaml") == [
+        ("", f"{n}/{31 - n}") for n in (30, 20, 10, 0)
+    ]
+    assert names("search_spaces/studies/frozen_cats_dogs.yaml") == [
+        ("", f"{n}/{31 - n}") for n in (30, 20, 10, 0)
+    ]
     regimes = [("resnet20", regime) for regime in ("scratch", "transfer", "fine-tuning")]
     assert names("benchmarks/spaces/regimes_cifar10.yaml")[6:] == regimes
     assert names("benchmarks/spaces/augment_flowers.yaml")[0] == ("", "augment none")
@@ -99,7 +104,14 @@ def test_a_study_trains_each_of_its_graphs_once(name):
 def test_a_study_whose_images_and_weights_are_there_passes_every_check(name, model, tmp_path):
     save_file(timm.create_model(model).state_dict(), tmp_path / "imagenet.safetensors")
     space = with_images(ROOT / "search_spaces" / "studies" / f"{name}.yaml", tmp_path)
-    done = ktg("check", space, "--weights", f"{model}={tmp_path / 'imagenet.safetensors'}", "--json", folder=tmp_path)
+    done = ktg(
+        "check",
+        space,
+        "--weights",
+        f"{model}={tmp_path / 'imagenet.safetensors'}",
+        "--json",
+        folder=tmp_path,
+    )
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert (found["graphs"], found["trials"]) == (str(COUNTS[name][0]), COUNTS[name][1])
@@ -113,5 +125,7 @@ def with_images(path: Path, folder: Path) -> Path:
     for split, name in itertools.product(("train", "val", "test"), classes) if own else ():
         (Path(own) / split / name).mkdir(parents=True)
         for number in range(16):
-            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(Path(own) / split / name / f"{number}.png")
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(
+                Path(own) / split / name / f"{number}.png"
+            )
     return copy

@@ -17,7 +17,13 @@ HASH = "0" * 64
 
 def card(name: str = "animals", model: str = "resnet8", **fields: Any) -> Card:
     """Return a card; `fields` replace its own."""
-    own = {"classes": ("cat", "dog"), "data": "animals", "mean": (0.5,), "std": (0.25,), "input_size": 32}
+    own = {
+        "classes": ("cat", "dog"),
+        "data": "animals",
+        "mean": (0.5,),
+        "std": (0.25,),
+        "input_size": 32,
+    }
     return Card(name=name, model=model, **{**own, **fields})
 
 
@@ -38,7 +44,9 @@ def filled(folder: Path, *keys: tuple[str, str]) -> Zoo:
 def files(folder: Path) -> list[str]:
     """Return the names of all files below a folder but its lock, hidden ones too."""
     return sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
     )
 
 

@@ -10,15 +10,19 @@ from types import MappingProxyType
 
 from ktg.data import Dataset
 from ktg.errors import SpecError, show
-from ktg.models.architecture import sketch
+from ktg.graph import Node, SearchSpace, SourceFile, sources_for
+from ktg.models.build import sketch
 from ktg.models.names import check_model, check_source
 from ktg.models.network import Network, build
 from ktg.models.renames import translate
 from ktg.models.source import initial_state, resolve
-from ktg.space import SearchSpace
-from ktg.spec import Node, SourceFile, sources_for
 
-WEIGHTS = ("model", "source", "model_args", "input_size")  # fields of a node that say which network it is
+WEIGHTS = (
+    "model",
+    "source",
+    "model_args",
+    "input_size",
+)  # fields of a node that say which network it is
 NO_FILES: Mapping[str, SourceFile] = MappingProxyType({})
 
 
@@ -63,7 +67,10 @@ def named(nodes: Sequence[Node]) -> list[Candidate]:
     names = [f"{node.model}@{node.source.rpartition('/')[2]}" for node in nodes]
     for longer in (_with_path, _with_arguments):
         counts = Counter(names)
-        names = [longer(node) if counts[name] > 1 else name for node, name in zip(nodes, names, strict=True)]
+        names = [
+            longer(node) if counts[name] > 1 else name
+            for node, name in zip(nodes, names, strict=True)
+        ]
     counts = Counter(names)
     places = {name: itertools.count(1) for name in counts}
     names = [f"{name} #{next(places[name])}" if counts[name] > 1 else name for name in names]
@@ -99,17 +106,30 @@ def of_space(space: SearchSpace) -> list[Candidate]:
     return named(nodes)
 
 
-def _node(text: str, sources: Mapping[str, SourceFile], weights: Mapping[str, SourceFile], base: Path | None) -> Node:
+def _node(
+    text: str,
+    sources: Mapping[str, SourceFile],
+    weights: Mapping[str, SourceFile],
+    base: Path | None,
+) -> Node:
     model, at, source = text.partition("@")
     if not at or not model or not source:
-        raise SpecError("--among", f"{show(text)} is not MODEL@SOURCE, such as resnet18@imagenet or resnet18@none")
+        raise SpecError(
+            "--among",
+            f"{show(text)} is not MODEL@SOURCE, such as resnet18@imagenet or resnet18@none",
+        )
     check_model(model, f"--among {text}")
     check_source(source, sources_for(model, sources, weights), f"--among {text}", base, model)
     return Node(model=model, source=source)
 
 
 def network(
-    candidate: Candidate, sources: Mapping[str, SourceFile], data: Dataset, *, base: Path | None = None, seed: int = 0
+    candidate: Candidate,
+    sources: Mapping[str, SourceFile],
+    data: Dataset,
+    *,
+    base: Path | None = None,
+    seed: int = 0,
 ) -> tuple[Network, bool]:
     """Return the candidate's network, and whether its head is the source's own, with the classes of the source.
 
@@ -131,7 +151,10 @@ def network(
 
 
 def source_classes(
-    candidate: Candidate, sources: Mapping[str, SourceFile], image_size: int, base: Path | None = None
+    candidate: Candidate,
+    sources: Mapping[str, SourceFile],
+    image_size: int,
+    base: Path | None = None,
 ) -> int | None:
     """Return how many classes the head in the source's weights tells apart; None where there is no head."""
     node, where = candidate.node, candidate.name

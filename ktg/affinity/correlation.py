@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ktg.affinity.table import Numbers, Table
-from ktg.spec.affinity import SMALLER_IS_BETTER, Direction, TauRank
+from ktg.graph.score_names import SMALLER_IS_BETTER, Direction, TauRank
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -23,9 +23,10 @@ Rows = npt.NDArray[np.intp]
 class Figures:
     """What one score tells of accuracy, on raw values: of a score of which smaller is better, less than 0 is good.
 
-    All are None where the score is constant. `regret` is the accuracy lost, in the units of the accuracy column, by
-    taking the best model of the score instead of the best. `interval` holds Spearman's correlation in 95 % of the
-    resamples of the models. `groups` has the figures of each group; the others are then means over groups.
+    All are None where the score is constant. `regret` is the accuracy lost, in the units of the
+    accuracy column, by taking the best model of the score instead of the best. `interval` holds
+    Spearman's correlation in 95 % of the resamples of the models. `groups` has the figures of each
+    group; the others are then means over groups.
     """
 
     spearman: float | None = None
@@ -48,8 +49,9 @@ class Figures:
 def correlate(table: Table, tau_rank: TauRank = "none", seed: int = 0) -> dict[str, Figures]:
     """Return the figures of every score of a table.
 
-    `tau_rank` names what gives a model its weight in Kendall's weighted tau (Vigna, "A Weighted Correlation Index for
-    Rankings with Ties", WWW 2015): its rank by score, by accuracy, or neither, which is the mean of both.
+    `tau_rank` names what gives a model its weight in Kendall's weighted tau (Vigna, "A Weighted
+    Correlation Index for Rankings with Ties", WWW 2015): its rank by score, by accuracy, or
+    neither, which is the mean of both.
     """
     parts = table.parts()
     draws = _draws(table, parts, np.random.default_rng(seed))
@@ -62,7 +64,10 @@ def correlate(table: Table, tau_rank: TauRank = "none", seed: int = 0) -> dict[s
         if table.groups is None:
             found[name] = each[""]
         else:
-            resampled = [_resampled(values[rows], table.accuracy[rows], draws[group]) for group, rows in parts.items()]
+            resampled = [
+                _resampled(values[rows], table.accuracy[rows], draws[group])
+                for group, rows in parts.items()
+            ]
             found[name] = _mean(each, _mean_of_defined(np.stack(resampled)))
     return found
 
@@ -72,7 +77,9 @@ def better(name: str) -> Direction:
     return "smaller" if name.lower() in SMALLER_IS_BETTER else "larger"
 
 
-def figures(score: Numbers, accuracy: Numbers, draws: Rows, direction: Direction, tau_rank: TauRank) -> Figures:
+def figures(
+    score: Numbers, accuracy: Numbers, draws: Rows, direction: Direction, tau_rank: TauRank
+) -> Figures:
     """Return the figures of a score (N,) and an accuracy (N,) that is not constant; `draws` (B, N) resample."""
     if np.ptp(score) == 0:
         return Figures()
@@ -94,7 +101,9 @@ def weighted_tau(score: Numbers, accuracy: Numbers, rank: TauRank) -> float:
 
     if rank == "accuracy":  # scipy ranks by its first argument, and the correlation is symmetric
         return float(stats.weightedtau(accuracy, score, rank=None).statistic)
-    return float(stats.weightedtau(score, accuracy, rank=None if rank == "score" else True).statistic)
+    return float(
+        stats.weightedtau(score, accuracy, rank=None if rank == "score" else True).statistic
+    )
 
 
 def regret(score: Numbers, accuracy: Numbers, direction: Direction) -> float:
@@ -105,13 +114,19 @@ def regret(score: Numbers, accuracy: Numbers, direction: Direction) -> float:
 
 def _draws(table: Table, parts: Mapping[str, Rows], random: np.random.Generator) -> dict[str, Rows]:
     """Return rows to resample for each group, (B, n): the same models in all groups where these share their models."""
-    orders = {group: np.argsort(np.array(table.models)[rows], kind="stable") for group, rows in parts.items()}
+    orders = {
+        group: np.argsort(np.array(table.models)[rows], kind="stable")
+        for group, rows in parts.items()
+    }
     models = {tuple(np.array(table.models)[rows][orders[group]]) for group, rows in parts.items()}
     if len(models) == 1:
         size = len(next(iter(parts.values())))
         shared = random.integers(0, size, (RESAMPLES, size))
         return {group: order[shared] for group, order in orders.items()}
-    return {group: random.integers(0, len(rows), (RESAMPLES, len(rows))) for group, rows in parts.items()}
+    return {
+        group: random.integers(0, len(rows), (RESAMPLES, len(rows)))
+        for group, rows in parts.items()
+    }
 
 
 def _resampled(score: Numbers, accuracy: Numbers, draws: Rows) -> Numbers:
@@ -121,7 +136,9 @@ def _resampled(score: Numbers, accuracy: Numbers, draws: Rows) -> Numbers:
     x, y = (rankdata(values[draws], axis=1) for values in (score, accuracy))
     x, y = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (x, y))
     norm = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
-    correlations: Numbers = np.divide((x * y).sum(axis=1), norm, out=np.full(len(norm), np.nan), where=norm > 0)
+    correlations: Numbers = np.divide(
+        (x * y).sum(axis=1), norm, out=np.full(len(norm), np.nan), where=norm > 0
+    )
     return correlations
 
 
@@ -145,12 +162,16 @@ def _mean(groups: Mapping[str, Figures], resampled: Numbers) -> Figures:
 
 def _mean_of_defined(values: Numbers) -> Numbers:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a resample that is undefined in every group stays NaN
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # a resample that is undefined in every group stays NaN
         means: Numbers = np.nanmean(values, axis=0)
     return means
 
 
-def beaten(found: Mapping[str, Figures], baseline: str, baselines: Sequence[str]) -> tuple[int, int]:
+def beaten(
+    found: Mapping[str, Figures], baseline: str, baselines: Sequence[str]
+) -> tuple[int, int]:
     """Return how many scores a baseline beats by its correlation in the intended direction, and of how many."""
     mark = oriented(baseline, found[baseline])
     scores = [oriented(name, figures) for name, figures in found.items() if name not in baselines]

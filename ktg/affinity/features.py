@@ -32,12 +32,17 @@ class Features:
 
 
 def extract(
-    network: Network, images: Images, rows: Tensor, device: torch.device, progress: Progress | None = None
+    network: Network,
+    images: Images,
+    rows: Tensor,
+    device: torch.device,
+    progress: Progress | None = None,
 ) -> Features:
     """Return the features of these rows (N,) of a split, in their order: one pass, without augmentation.
 
-    The network normalises and resizes as its weights demand. Maps beyond 1 GiB are kept in a temporary file that the
-    system deletes with the last reference to them. `progress` is told (done, all) images.
+    The network normalises and resizes as its weights demand. Maps beyond 1 GiB are kept in a
+    temporary file that the system deletes with the last reference to them. `progress` is told
+    (done, all) images.
     """
     network = network.to(device)
     layer = last_map(network)
@@ -46,7 +51,8 @@ def extract(
     taken: list[Tensor] = []
 
     def keep(_module: object, _inputs: object, output: Tensor) -> None:
-        # At once, because the next layer may work in place; a module that is called again overwrites.
+        # At once, because the next layer may work in place; a module that is called again
+        # overwrites.
         taken[:] = [layer.maps(output).to("cpu", torch.float32, copy=True)]
 
     training, start, done = network.training, time.perf_counter(), 0

@@ -13,8 +13,8 @@ from ktg.errors import DataError
 def leep(sample: Sample) -> float:
     """Return the mean log-likelihood of the labels under the source's predictions joined to P(label | source class).
 
-    Nguyen et al., "LEEP: A New Measure to Evaluate Transferability of Learned Representations", ICML 2020. A source
-    class that no image has any probability of says nothing, and is left out.
+    Nguyen et al., "LEEP: A New Measure to Evaluate Transferability of Learned Representations",
+    ICML 2020. A source class that no image has any probability of says nothing, and is left out.
     """
     probs = _given(sample.source_probs)
     joint = sample.one_hot.T @ probs
@@ -25,7 +25,8 @@ def leep(sample: Sample) -> float:
 def nce(sample: Sample) -> float:
     """Return minus the conditional entropy of the labels given the source's most probable class.
 
-    Tran, Nguyen and Hassner, "Transferability and Hardness of Supervised Classification Tasks", ICCV 2019.
+    Tran, Nguyen and Hassner, "Transferability and Hardness of Supervised Classification Tasks",
+    ICCV 2019.
     """
     probs = _given(sample.source_probs)
     guessed = torch.nn.functional.one_hot(probs.argmax(dim=1), probs.shape[1]).to(torch.float64)
@@ -37,36 +38,52 @@ def nce(sample: Sample) -> float:
 def emd(sample: Sample) -> float:
     """Return the mean cost of moving an image's source probabilities to its label, at the distance between names.
 
-    With all mass on one side in one class, the optimal transport is known: sum_i p_i d(i, label). Smaller is better.
+    With all mass on one side in one class, the optimal transport is known: sum_i p_i d(i, label).
+    Smaller is better.
     """
-    return float((_given(sample.source_probs) @ _given(sample.class_distance)).gather(1, sample.labels[:, None]).mean())
+    return float(
+        (_given(sample.source_probs) @ _given(sample.class_distance))
+        .gather(1, sample.labels[:, None])
+        .mean()
+    )
 
 
 def emd_features(sample: Sample) -> float:
     """Return the earth mover's distance between the class means of source and target images, by Euclidean cost.
 
-    Cui et al., "Large Scale Fine-Grained Categorization and Domain-Specific Transfer Learning", CVPR 2018; classes
-    weigh as many images as they have. Smaller is better. Raises DataError where the solver finds no optimum.
+    Cui et al., "Large Scale Fine-Grained Categorization and Domain-Specific Transfer Learning",
+    CVPR 2018; classes weigh as many images as they have. Smaller is better. Raises DataError where
+    the solver finds no optimum.
     """
     source = _given(sample.source_means)
     means = sample.one_hot.T @ sample.vectors.to(torch.float64) / sample.counts[:, None]
     if source.ndim != 2 or source.shape[1] != means.shape[1]:
-        raise DataError(f"source_means: shape {tuple(source.shape)}; expected (source classes, {means.shape[1]})")
-    sizes = source.new_ones(len(source)) if sample.source_sizes is None else _given(sample.source_sizes)
+        raise DataError(
+            f"source_means: shape {tuple(source.shape)}; expected (source classes, {means.shape[1]})"
+        )
+    sizes = (
+        source.new_ones(len(source)) if sample.source_sizes is None else _given(sample.source_sizes)
+    )
     weights = [(mass / mass.sum()).cpu().numpy() for mass in (sizes, sample.counts)]
     transport = solver()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # for a cost that is not a number the solver warns and returns 0
+        warnings.simplefilter(
+            "error"
+        )  # for a cost that is not a number the solver warns and returns 0
         try:
             return float(transport.emd2(*weights, torch.cdist(source, means).cpu().numpy()))
         except Warning as problem:
-            raise DataError(f"emd_features: the transport problem was not solved ({problem})") from problem
+            raise DataError(
+                f"emd_features: the transport problem was not solved ({problem})"
+            ) from problem
 
 
 def solver() -> Any:
     """Return POT (Flamary et al., "POT: Python Optimal Transport", JMLR 2021), imported when it is first needed."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its docstrings have escapes that newer versions of Python warn about
+        warnings.simplefilter(
+            "ignore"
+        )  # its docstrings have escapes that newer versions of Python warn about
         import ot
     return ot
 

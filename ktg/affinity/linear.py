@@ -12,9 +12,10 @@ _RIDGES = torch.logspace(-7, 2, 28, dtype=torch.float64)
 def hscore(sample: Sample) -> float:
     """Return tr(cov(f)^-1 cov(E[f|y])): how far the classes lie apart, in units of the features' own covariance.
 
-    Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer Learning", ICIP 2019.
-    Trap: when N <= D it is K - 1 for any labels, so the shrunk form is returned there; and it rises towards that as
-    D does, so use `hscore_shrunk` to compare networks of different widths.
+    Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer Learning",
+    ICIP 2019. Trap: when N <= D it is K - 1 for any labels, so the shrunk form is returned there;
+    and it rises towards that as D does, so use `hscore_shrunk` to compare networks of different
+    widths.
     """
     if len(sample.labels) <= sample.vectors.shape[1]:
         return hscore_shrunk(sample)
@@ -24,8 +25,8 @@ def hscore(sample: Sample) -> float:
 def hscore_shrunk(sample: Sample) -> float:
     """Return the H-score with the covariance shrunk towards a multiple of the identity.
 
-    Ibrahim et al., "Newer is not always better: Rethinking transferability metrics, their peculiarities, stability
-    and performance", ECML PKDD 2022.
+    Ibrahim et al., "Newer is not always better: Rethinking transferability metrics, their
+    peculiarities, stability and performance", ECML PKDD 2022.
     """
     variances = sample.centred.squares / len(sample.labels)
     shrinkage = ledoit_wolf(sample.centred)
@@ -36,9 +37,10 @@ def hscore_shrunk(sample: Sample) -> float:
 def linear_probe(sample: Sample) -> float:
     """Return the leave-one-out accuracy of ridge regression, with intercept, of the one-hot labels.
 
-    In closed form for all images at once (Allen, "The Relationship between Variable Selection and Data Augmentation
-    and a Method for Prediction", Technometrics 1974); the penalty is the one of a grid with the least squared error.
-    Trap: the penalty is chosen on the same images, and an image alone in its class is never predicted.
+    In closed form for all images at once (Allen, "The Relationship between Variable Selection and
+    Data Augmentation and a Method for Prediction", Technometrics 1974); the penalty is the one of a
+    grid with the least squared error. Trap: the penalty is chosen on the same images, and an image
+    alone in its class is never predicted.
     """
     spectrum, labels = sample.centred, sample.one_hot
     signal, weights, mean = spectrum.u.T @ labels, spectrum.u**2, labels.mean(dim=0)
@@ -47,7 +49,9 @@ def linear_probe(sample: Sample) -> float:
         shrunk = spectrum.squares / (spectrum.squares + ridge * spectrum.squares.mean())
         fitted = mean + spectrum.u @ (shrunk[:, None] * signal)
         leverage = weights @ shrunk + 1 / len(labels)
-        error = (labels - fitted) / (1 - leverage).clamp(min=torch.finfo(torch.float64).eps)[:, None]
+        error = (labels - fitted) / (1 - leverage).clamp(min=torch.finfo(torch.float64).eps)[
+            :, None
+        ]
         tried.append((float((error**2).sum()), _accuracy(labels - error, sample.labels)))
     return min(tried)[1]
 
@@ -55,8 +59,8 @@ def linear_probe(sample: Sample) -> float:
 def ledoit_wolf(spectrum: Spectrum) -> float:
     """Return the share of a multiple of the identity in the best mixture of it with the covariance.
 
-    Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004. `spectrum` is that
-    of centred features.
+    Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004.
+    `spectrum` is that of centred features.
     """
     images = len(spectrum.u)
     variances = spectrum.squares / images

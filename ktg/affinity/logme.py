@@ -7,21 +7,24 @@ from torch import Tensor
 
 from ktg.affinity.sample import Sample
 
-# Ratios of prior to noise precision, in units of the mean squared singular value: beyond these nothing changes.
+# Ratios of prior to noise precision, in units of the mean squared singular value: beyond these
+# nothing changes.
 _RATIOS = torch.logspace(-12, 12, 241, dtype=torch.float64)
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _STEPS = 45
-# Labels that are exactly linear in the features would have infinite evidence: the least residual, per squared label.
+# Labels that are exactly linear in the features would have infinite evidence: the least residual,
+# per squared label.
 _RESIDUAL = 1e-12
 
 
 def logme(sample: Sample) -> float:
     """Return the log evidence per image of a linear model of each class's indicator, averaged over classes.
 
-    You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning", ICML 2021; no intercept.
-    For a ratio t of the precisions of prior and noise, the best noise is known in closed form, so the maximum over t
-    alone is searched: on a grid, then between its neighbours.
-    Trap: the fixed-point form copied most widely leaves out -(D - R)/2 log alpha and is wrong when N < D.
+    You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning", ICML
+    2021; no intercept. For a ratio t of the precisions of prior and noise, the best noise is known
+    in closed form, so the maximum over t alone is searched: on a grid, then between its neighbours.
+    Trap: the fixed-point form copied most widely leaves out -(D - R)/2 log alpha and is wrong when
+    N < D.
     """
     squares, signal, rest = _projected(sample)
     rest = rest.clamp(min=_RESIDUAL * sample.counts)
@@ -45,12 +48,14 @@ def logme(sample: Sample) -> float:
     return float(torch.maximum(evidence((low + high) / 2), grid.amax(dim=0)).mean())
 
 
-def logme_fixed_point(sample: Sample, *, iterations: int = 11, tolerance: float = 1e-2, epsilon: float = 0.0) -> float:
+def logme_fixed_point(
+    sample: Sample, *, iterations: int = 11, tolerance: float = 1e-2, epsilon: float = 0.0
+) -> float:
     """Return LogME by MacKay's fixed point, stopped before it has converged, as published programs stop it.
 
-    For comparison with their numbers, which can lie a few hundredths below the maximum that `logme` finds. The ratio
-    of the precisions changes by at most the share `tolerance` in the last step; `epsilon` is added to the denominators
-    of both (some programs: 1e-3 and 1e-5).
+    For comparison with their numbers, which can lie a few hundredths below the maximum that `logme`
+    finds. The ratio of the precisions changes by at most the share `tolerance` in the last step;
+    `epsilon` is added to the denominators of both (some programs: 1e-3 and 1e-5).
     """
     squares, signal, rest = _projected(sample)
     return sum(
@@ -60,7 +65,13 @@ def logme_fixed_point(sample: Sample, *, iterations: int = 11, tolerance: float 
 
 
 def _fixed_point(
-    squares: Tensor, x2: Tensor, beyond: Tensor, images: int, iterations: int, tolerance: float, epsilon: float
+    squares: Tensor,
+    x2: Tensor,
+    beyond: Tensor,
+    images: int,
+    iterations: int,
+    tolerance: float,
+    epsilon: float,
 ) -> float:
     alpha = beta = squares.new_ones(())
     for _ in range(iterations):

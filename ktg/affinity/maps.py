@@ -1,8 +1,8 @@
 """Scores of feature maps (Ueno and Kondo): how far the images of a data set lie apart in a source's last maps.
 
-On balanced classes S1 = S2 + S5/K, and the mean squared distance of pairs is 2N/(N-1) S1: nearly one score. All but
-S3 grow with the scale of the features, so they do not compare across architectures; their `_rms` forms, on features
-divided by their root mean square, and `fisher` do.
+On balanced classes S1 = S2 + S5/K, and the mean squared distance of pairs is 2N/(N-1) S1: nearly
+one score. All but S3 grow with the scale of the features, so they do not compare across
+architectures; their `_rms` forms, on features divided by their root mean square, and `fisher` do.
 """
 
 import math
@@ -37,10 +37,12 @@ def s3(sample: Sample) -> float:
 def s4(sample: Sample) -> float:
     """Return the sum over pairs of images of the Euclidean distance of their flattened maps.
 
-    Distances come from Gram matrices of blocks, of maps less their mean: fewer digits cancel where the mean is large.
+    Distances come from Gram matrices of blocks, of maps less their mean: fewer digits cancel where
+    the mean is large.
     """
     flat, mean = sample.maps.flatten(1), sample.moments.mean
-    # Each block is widened again for every other one, so few large blocks are faster than many small.
+    # Each block is widened again for every other one, so few large blocks are faster than many
+    # small.
     parts = list(slices(len(flat), flat.shape[1], _PAIR_BYTES))
     total = 0.0
     for number, rows in enumerate(parts):
@@ -91,9 +93,12 @@ def channel_correlation(maps: Tensor) -> float:
         wide = rows.to(torch.float64)
         centred = wide - wide.mean(dim=2, keepdim=True)
         norms = torch.linalg.vector_norm(centred, dim=2, keepdim=True)
-        # The mean of equal numbers need not equal them, so constancy is asked of the numbers themselves.
+        # The mean of equal numbers need not equal them, so constancy is asked of the numbers
+        # themselves.
         constant = wide.amax(dim=2, keepdim=True) == wide.amin(dim=2, keepdim=True)
-        unit = torch.where(constant, 0.0, centred / norms.clamp(min=torch.finfo(torch.float64).tiny))
+        unit = torch.where(
+            constant, 0.0, centred / norms.clamp(min=torch.finfo(torch.float64).tiny)
+        )
         both = torch.bmm(unit, unit.mT).abs_().sum()
         total += float(both - torch.linalg.vecdot(unit, unit).sum()) / 2
     return total
@@ -101,5 +106,7 @@ def channel_correlation(maps: Tensor) -> float:
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
     """Return the Euclidean distances (A, B) between the rows of two blocks."""
-    squares = torch.addmm(torch.linalg.vecdot(a, a)[:, None] + torch.linalg.vecdot(b, b), a, b.T, alpha=-2)
+    squares = torch.addmm(
+        torch.linalg.vecdot(a, a)[:, None] + torch.linalg.vecdot(b, b), a, b.T, alpha=-2
+    )
     return squares.clamp_(min=0).sqrt_()

@@ -9,10 +9,11 @@ from torch import Tensor
 class Moments:
     """What S1, S2 and S5 need of features (N, D) seen batch by batch: counts, means and scatter of each class.
 
-    Two of these merge as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample
-    variances", 1979): no sum of squares is ever subtracted from another, so nothing cancels when the mean is large.
-    Of the scatter only the sum over components is kept, one number for each class: all that the scores ask for.
-    The state is float64, (classes, D) for the means.
+    Two of these merge as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm
+    for computing sample variances", 1979): no sum of squares is ever subtracted from another, so
+    nothing cancels when the mean is large. Of the scatter only the sum over components is kept, one
+    number for each class: all that the scores ask for. The state is float64, (classes, D) for the
+    means.
     """
 
     def __init__(self, classes: int) -> None:
@@ -45,7 +46,9 @@ class Moments:
         counts = self.counts + other.counts
         share = other.counts / counts.clamp(min=1)
         step = other.means - self.means
-        self.scatter = self.scatter + other.scatter + self.counts * share * torch.linalg.vecdot(step, step)
+        self.scatter = (
+            self.scatter + other.scatter + self.counts * share * torch.linalg.vecdot(step, step)
+        )
         self.means = self.means + share[:, None] * step
         self.counts = counts
         return self

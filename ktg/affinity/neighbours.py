@@ -14,9 +14,10 @@ _LEAST_VARIANCE = 1e-4
 def gbc(sample: Sample) -> float:
     """Return minus the sum, over ordered pairs of classes, of the Bhattacharyya coefficients of their Gaussians.
 
-    Pandy et al., "Transferability Estimation using Bhattacharyya Class Separability", CVPR 2022: 64 principal axes,
-    diagonal covariances; in log-determinants, because determinants of 64 axes underflow. A variance is at least 1e-4
-    of the mean one, and a class of one image takes the mean over all classes: else it would lie infinitely far away.
+    Pandy et al., "Transferability Estimation using Bhattacharyya Class Separability", CVPR 2022: 64
+    principal axes, diagonal covariances; in log-determinants, because determinants of 64 axes
+    underflow. A variance is at least 1e-4 of the mean one, and a class of one image takes the mean
+    over all classes: else it would lie infinitely far away.
     """
     axes = sample.centred.u[:, :PRINCIPAL_AXES] * sample.centred.squares[:PRINCIPAL_AXES].sqrt()
     counts = sample.counts[:, None]
@@ -38,8 +39,9 @@ def gbc(sample: Sample) -> float:
 def parc(sample: Sample) -> float:
     """Return 100 x Spearman's correlation, over pairs of images, of the distances of features and of labels.
 
-    Bolya, Mittapalli and Hoffman, "Scalable Diverse Model Selection for Accessible Transfer Learning", NeurIPS 2021.
-    Distance is 1 - Pearson's correlation of standardised features. Memory and time grow with N^2.
+    Bolya, Mittapalli and Hoffman, "Scalable Diverse Model Selection for Accessible Transfer
+    Learning", NeurIPS 2021. Distance is 1 - Pearson's correlation of standardised features. Memory
+    and time grow with N^2.
     """
     vectors = sample.vectors.to(torch.float64)
     deviation = vectors.std(dim=0, correction=0)
@@ -48,7 +50,8 @@ def parc(sample: Sample) -> float:
     rows, columns = torch.triu_indices(len(unit), len(unit), offset=1, device=unit.device)
     ranks = _ranks(-(unit @ unit.T)[rows, columns])
     apart = (sample.labels[rows] != sample.labels[columns]).to(torch.float64)
-    # Spearman's correlation is Pearson's of ranks, and a variable of two values is its own rank up to scale.
+    # Spearman's correlation is Pearson's of ranks, and a variable of two values is its own rank up
+    # to scale.
     pair = torch.stack([ranks - ranks.mean(), apart - apart.mean()])
     return 100 * float(torch.linalg.vecdot(*_unit(pair)))
 
@@ -56,8 +59,8 @@ def parc(sample: Sample) -> float:
 def transrate(sample: Sample) -> float:
     """Return the mutual information of features and labels, as a difference of coding rates at distortion 1e-4.
 
-    Huang et al., "Frustratingly Easy Transferability Estimation", ICML 2022. Trap: the distortion is absolute, so the
-    score changes with the scale of the features.
+    Huang et al., "Frustratingly Easy Transferability Estimation", ICML 2022. Trap: the distortion
+    is absolute, so the score changes with the scale of the features.
     """
     images = len(sample.labels)
     spectrum = sample.centred
@@ -66,15 +69,20 @@ def transrate(sample: Sample) -> float:
     for number, count in enumerate(sample.counts.tolist()):
         own = spectrum.u[sample.labels == number] * (spectrum.squares / (count * DISTORTION)).sqrt()
         gram = own @ own.T if own.shape[0] <= own.shape[1] else own.T @ own
-        parts += count / images * float(torch.linalg.slogdet(gram + torch.eye(len(gram)).to(gram)).logabsdet) / 2
+        parts += (
+            count
+            / images
+            * float(torch.linalg.slogdet(gram + torch.eye(len(gram)).to(gram)).logabsdet)
+            / 2
+        )
     return float(whole) - parts
 
 
 def knn(sample: Sample) -> float:
     """Return the leave-one-out accuracy of the 5 nearest neighbours by cosine similarity, nearer ones breaking ties.
 
-    As a baseline for the choice of a source: Renggli et al., "Which Model to Transfer? Finding the Needle in the
-    Growing Haystack", CVPR 2022.
+    As a baseline for the choice of a source: Renggli et al., "Which Model to Transfer? Finding the
+    Needle in the Growing Haystack", CVPR 2022.
     """
     unit = _unit(sample.vectors.to(torch.float64))
     similarity = (unit @ unit.T).fill_diagonal_(-torch.inf)

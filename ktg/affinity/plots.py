@@ -38,7 +38,9 @@ def scatter(table: Table, name: str, figures: Figures) -> bytes:
         _points(axes, values[members], table.accuracy[members], alone)
         if group:
             axes.set_title(f"{group}   {_rho(own)}", fontsize=9, color=INK, loc="left")
-    figure.suptitle(_title(name, figures, alone), fontsize=12 if alone else 13, color=INK, x=0.01, ha="left")
+    figure.suptitle(
+        _title(name, figures, alone), fontsize=12 if alone else 13, color=INK, x=0.01, ha="left"
+    )
     figure.supxlabel(f"{name} ({better(name)} is meant to be better)", fontsize=10, color=INK)
     figure.supylabel(f"{table.accuracy_name} (log axis)", fontsize=10, color=INK)
     figure.draw_without_rendering()  # only now is it known where the points are
@@ -62,26 +64,50 @@ def correlations(found: Mapping[str, Figures], baselines: Sequence[str]) -> byte
         if interval is not None:
             ends = interval if better(name) == "larger" else (-interval[1], -interval[0])
             axes.plot(ends, (place, place), color=INK, linewidth=1.2, solid_capstyle="butt")
-    axes.set_yticks(range(len(names)), [f"{name} (baseline)" if name in baselines else name for name in names])
+    axes.set_yticks(
+        range(len(names)), [f"{name} (baseline)" if name in baselines else name for name in names]
+    )
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_xlabel("Spearman's rho, in the score's intended direction (line: 95 % of resamples of models)", fontsize=9)
-    figure.suptitle("How well each score foretells accuracy", fontsize=12, color=INK, x=0.01, ha="left")
+    axes.set_xlabel(
+        "Spearman's rho, in the score's intended direction (line: 95 % of resamples of models)",
+        fontsize=9,
+    )
+    figure.suptitle(
+        "How well each score foretells accuracy", fontsize=12, color=INK, x=0.01, ha="left"
+    )
     _clean(axes, "x")
     return svg(figure)
 
 
-def ranking(title: str, names: Sequence[str], panels: Mapping[str, Sequence[float | None]]) -> bytes:
+def ranking(
+    title: str, names: Sequence[str], panels: Mapping[str, Sequence[float | None]]
+) -> bytes:
     """Return an SVG of horizontal bars, the best candidate first: a panel for the score, and one for each baseline."""
-    figure = Figure(figsize=(2.4 + 2.3 * len(panels), 0.36 * len(names) + 1.3), layout="constrained")
+    figure = Figure(
+        figsize=(2.4 + 2.3 * len(panels), 0.36 * len(names) + 1.3), layout="constrained"
+    )
     row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     places = np.arange(len(names))[::-1]
     for number, (axes, (label, values)) in enumerate(zip(row, panels.items(), strict=True)):
-        known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
-        axes.barh([p for p, _ in known], [v for _, v in known], color=GREY if number else BLUE, height=0.62)
+        known = [
+            (place, value) for place, value in zip(places, values, strict=True) if value is not None
+        ]
+        axes.barh(
+            [p for p, _ in known],
+            [v for _, v in known],
+            color=GREY if number else BLUE,
+            height=0.62,
+        )
         for place, value in zip(places, values, strict=True):
             text = "n/a" if value is None else f"{value:.3g}"
             axes.annotate(
-                text, (value or 0, place), (3, 0), textcoords="offset points", fontsize=8, va="center", color=INK
+                text,
+                (value or 0, place),
+                (3, 0),
+                textcoords="offset points",
+                fontsize=8,
+                va="center",
+                color=INK,
             )
         axes.set_title(label if number else f"{label} (chosen)", fontsize=9, color=INK, loc="left")
         axes.margins(x=0.22)
@@ -102,7 +128,16 @@ def svg(figure: Figure) -> bytes:
 
 
 def _points(axes: Axes, x: Numbers, y: Numbers, large: bool) -> None:
-    axes.scatter(x, y, s=34 if large else 18, color=BLUE, alpha=0.85, linewidths=0.6, edgecolors="white", zorder=3)
+    axes.scatter(
+        x,
+        y,
+        s=34 if large else 18,
+        color=BLUE,
+        alpha=0.85,
+        linewidths=0.6,
+        edgecolors="white",
+        zorder=3,
+    )
     if x.min() > 0 and x.max() / x.min() > _LOG_FROM:
         axes.set_xscale("log")
     if y.min() > 0:
@@ -140,11 +175,21 @@ def _label(axes: Axes, x: Numbers, y: Numbers, labels: Sequence[str], size: floa
         across = "left" if side[0] > 0 else "right" if side[0] < 0 else "center"
         up = "bottom" if side[1] > 0 else "top" if side[1] < 0 else "center"
         axes.annotate(
-            label, at, side, textcoords="offset points", fontsize=size, ha=across, va=up, color=MUTED, zorder=2
+            label,
+            at,
+            side,
+            textcoords="offset points",
+            fontsize=size,
+            ha=across,
+            va=up,
+            color=MUTED,
+            zorder=2,
         )
 
 
-def _box(x: float, y: float, dx: float, dy: float, width: float, height: float) -> tuple[float, float, float, float]:
+def _box(
+    x: float, y: float, dx: float, dy: float, width: float, height: float
+) -> tuple[float, float, float, float]:
     """Return (left, bottom, right, top) in pixels of a text that is put off a point by (dx, dy)."""
     left = x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0)
     bottom = y + dy - (height if dy < 0 else height / 2 if dy == 0 else 0)
@@ -177,7 +222,11 @@ def _clean(axes: Axes, grid: Literal["both", "x"]) -> None:
 
 
 def _rho(figures: Figures) -> str:
-    return "undefined: constant" if figures.spearman is None else f"\N{GREEK SMALL LETTER RHO} = {figures.spearman:.3f}"
+    return (
+        "undefined: constant"
+        if figures.spearman is None
+        else f"\N{GREEK SMALL LETTER RHO} = {figures.spearman:.3f}"
+    )
 
 
 def _title(name: str, figures: Figures, alone: bool) -> str:

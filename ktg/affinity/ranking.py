@@ -15,18 +15,17 @@ import torch
 
 from ktg.affinity.candidate import Candidate, network
 from ktg.affinity.features import Features, extract
-from ktg.affinity.known import source_accuracy
 from ktg.affinity.sample import Sample
 from ktg.affinity.scores import SCORES, NotApplicable, measure
-from ktg.atomic import replacing
+from ktg.affinity.source_facts import source_accuracy
 from ktg.data import Dataset
 from ktg.data.pictures import Rows
+from ktg.graph import SourceFile
+from ktg.graph.score_names import ScoreName
+from ktg.local import cache_folder, replacing
 from ktg.models.names import zoo_card
 from ktg.models.network import Network
 from ktg.models.source import content_hash
-from ktg.places import cache_folder
-from ktg.spec import SourceFile
-from ktg.spec.affinity import ScoreName
 
 FORMAT = 1
 SAMPLE = 2000
@@ -40,8 +39,9 @@ Progress = Callable[[int, int], None]
 class Measured:
     """What one candidate's features say: scores, and for those without a value the reason.
 
-    `parameters` counts the backbone's; `forward_s` and `score_s` are seconds, of the passes that were made for it;
-    `dimensions` are (C, H, W) of `layer`; `source_accuracy` is what is said of the source, not measured.
+    `parameters` counts the backbone's; `forward_s` and `score_s` are seconds, of the passes that
+    were made for it; `dimensions` are (C, H, W) of `layer`; `source_accuracy` is what is said of
+    the source, not measured.
     """
 
     layer: str
@@ -92,16 +92,23 @@ def measured(
     """Return a candidate's scores on a sample of the training split, from the cache as far as they are there.
 
     class_distance: (S, K) from each class of the source to each of the data, for the score emd.
-    Raises UserError where the candidate cannot be measured at all: its weights do not fit, or it has no map.
+    Raises UserError where the candidate cannot be measured at all: its weights do not fit, or it
+    has no map.
     """
     sources, rows = sources or {}, sample_rows(data.train.labels, sample, seed)
     key = _key(candidate, sources, base, data, rows, seed, class_distance)
     file = cache_folder() / "affinity" / f"{key}.json"
     known = _load(file)
-    missing = [name for name in names if known is None or name not in {**known.scores, **known.not_applicable}]
+    missing = [
+        name
+        for name in names
+        if known is None or name not in {**known.scores, **known.not_applicable}
+    ]
     if known is None or missing:
         net, has_head = network(candidate, sources, data, base=base, seed=seed)
-        features = extract(net, data.train, torch.from_numpy(rows), device or torch.device("cpu"), progress)
+        features = extract(
+            net, data.train, torch.from_numpy(rows), device or torch.device("cpu"), progress
+        )
         probs = features.probs if has_head else None
         images = Sample.of(
             features.maps,
@@ -115,7 +122,9 @@ def measured(
     return dataclasses.replace(known, source_accuracy=source_accuracy(candidate, sources))
 
 
-def _scored(images: Sample, names: Sequence[ScoreName], features: Features, net: Network) -> Measured:
+def _scored(
+    images: Sample, names: Sequence[ScoreName], features: Features, net: Network
+) -> Measured:
     result = Measured(
         layer=features.layer.name,
         dimensions=features.layer.shape,
@@ -144,7 +153,9 @@ def _key(
 ) -> str:
     """Return the name of everything that the scores depend on."""
     weights = content_hash(candidate.node, sources, base)
-    told = sources.get(candidate.node.source) or zoo_card(candidate.node.source, {}, "source", candidate.node.model)
+    told = sources.get(candidate.node.source) or zoo_card(
+        candidate.node.source, {}, "source", candidate.node.model
+    )
     what = {
         "format": FORMAT,
         "node": [candidate.node.model, candidate.node.input_size, dict(candidate.node.model_args)],

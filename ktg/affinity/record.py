@@ -42,14 +42,24 @@ def recorded(tracker: Tracker, data: str, score: str) -> Iterator[str]:
     tracker.end(run, "finished")
 
 
-def record(tracker: Tracker, run: str, found: Mapping[str, Measured], failed: Mapping[str, str], chart: bytes) -> None:
+def record(
+    tracker: Tracker,
+    run: str,
+    found: Mapping[str, Measured],
+    failed: Mapping[str, str],
+    chart: bytes,
+) -> None:
     """Log a ranking: the table and the chart in its run, the figures of each candidate in a run below it."""
     tracker.artifact(run, "ranking.json", json.dumps(table(found, failed), indent=2))
     tracker.artifact(run, "ranking.svg", chart)
     for place, (name, one) in enumerate(found.items(), 1):
         model, _, source = name.partition("@")
-        child = tracker.start(name, parent=run, params={"model": model, "source": source, "layer": one.layer})
-        known = one.scores | {name: value for name in BASELINES if (value := one.value(name)) is not None}
+        child = tracker.start(
+            name, parent=run, params={"model": model, "source": source, "layer": one.layer}
+        )
+        known = one.scores | {
+            name: value for name in BASELINES if (value := one.value(name)) is not None
+        }
         tracker.log(child, known | {"place": float(place), "forward_s": one.forward_s}, step=0)
         tracker.end(child, "finished")
     for name, reason in failed.items():

@@ -21,9 +21,10 @@ Features = Any
 class Sample:
     """Features (N, C, H, W) of N images, and which of `classes` each belongs to, `labels` (N,).
 
-    `source_probs` (N, S) is the source head's softmax for each image; `class_distance` (S, K) the distance from each
-    source class to each of `classes`; `source_means` (S, C) the mean features of the source classes, and
-    `source_sizes` (S,) how many images they have. The features keep their type: only blocks become float64.
+    `source_probs` (N, S) is the source head's softmax for each image; `class_distance` (S, K) the
+    distance from each source class to each of `classes`; `source_means` (S, C) the mean features of
+    the source classes, and `source_sizes` (S,) how many images they have. The features keep their
+    type: only blocks become float64.
     """
 
     maps: Tensor
@@ -35,16 +36,20 @@ class Sample:
     source_sizes: Tensor | None = None
 
     @classmethod
-    def of(cls, features: Features, labels: Sequence[Hashable] | Features, **given: Features | None) -> Self:
+    def of(
+        cls, features: Features, labels: Sequence[Hashable] | Features, **given: Features | None
+    ) -> Self:
         """Return the sample of features (N, C, H, W) or (N, D) and labels (N,), which may be any hashable values.
 
-        Columns of `class_distance` follow the sorted labels; where there are more columns than labels that occur,
-        the labels must be the numbers of their columns.
+        Columns of `class_distance` follow the sorted labels; where there are more columns than
+        labels that occur, the labels must be the numbers of their columns.
         Raises DataError where shapes do not fit each other or a number is not finite.
         """
         maps = as_floats(features, "features")
         if maps.ndim not in (2, 4) or 0 in maps.shape[1:]:
-            raise DataError(f"features: shape {tuple(maps.shape)}; allowed: (N, C, H, W) or (N, D), none of them 0")
+            raise DataError(
+                f"features: shape {tuple(maps.shape)}; allowed: (N, C, H, W) or (N, D), none of them 0"
+            )
         if maps.ndim == 2:
             maps = maps[:, :, None, None]
         values = plain(labels)
@@ -54,7 +59,11 @@ class Sample:
         classes = ordered(values)
         number = {value: place for place, value in enumerate(classes)}
         index = torch.tensor([number[value] for value in values], device=maps.device)
-        rest = {name: as_floats(value, name).to(maps.device) for name, value in given.items() if value is not None}
+        rest = {
+            name: as_floats(value, name).to(maps.device)
+            for name, value in given.items()
+            if value is not None
+        }
         if "class_distance" in rest:
             rest["class_distance"] = _columns(rest["class_distance"], classes)
         self = cls(maps, index, classes, **rest)
@@ -110,7 +119,9 @@ class Sample:
             _check_probabilities(self.source_probs, len(self.maps))
             sources = self.source_probs.shape[1]
             if self.class_distance is not None and len(self.class_distance) != sources:
-                raise DataError(f"class_distance: {len(self.class_distance)} rows for {sources} source classes")
+                raise DataError(
+                    f"class_distance: {len(self.class_distance)} rows for {sources} source classes"
+                )
 
 
 def as_floats(values: Features, name: str) -> Tensor:
@@ -125,7 +136,9 @@ def plain(labels: Sequence[Hashable] | Features) -> list[Hashable]:
     """Return labels as Python values. Raises DataError unless each is hashable and equal to itself (unlike NaN)."""
     values = labels.tolist() if isinstance(labels, (np.ndarray, Tensor)) else list(labels)
     # Scalars of numpy and torch: two tensors of one value are different keys of a dict.
-    values = [value.item() if isinstance(value, (np.generic, Tensor)) else value for value in values]
+    values = [
+        value.item() if isinstance(value, (np.generic, Tensor)) else value for value in values
+    ]
     for value in values:
         if not isinstance(value, Hashable) or value != value:
             raise DataError(
@@ -146,7 +159,9 @@ def ordered(labels: Sequence[Hashable]) -> tuple[Hashable, ...]:
 def _columns(distance: Tensor, classes: tuple[Hashable, ...]) -> Tensor:
     if distance.ndim == 2 and distance.shape[1] == len(classes):
         return distance
-    columns = [value for value in classes if isinstance(value, int) and 0 <= value < distance.shape[-1]]
+    columns = [
+        value for value in classes if isinstance(value, int) and 0 <= value < distance.shape[-1]
+    ]
     if distance.ndim != 2 or len(columns) < len(classes):
         raise DataError(
             f"class_distance: shape {tuple(distance.shape)}; expected (source classes, {len(classes)}), "
@@ -157,7 +172,9 @@ def _columns(distance: Tensor, classes: tuple[Hashable, ...]) -> Tensor:
 
 def _check_probabilities(probs: Tensor, images: int) -> None:
     if probs.ndim != 2 or len(probs) != images:
-        raise DataError(f"source_probs: shape {tuple(probs.shape)}; expected ({images}, source classes)")
+        raise DataError(
+            f"source_probs: shape {tuple(probs.shape)}; expected ({images}, source classes)"
+        )
     if bool((probs < 0).any()) or bool(((probs.sum(dim=1) - 1).abs() > 1e-3).any()):
         raise DataError("source_probs: rows must be probabilities: not negative, with the sum 1")
 

@@ -8,14 +8,21 @@ from typing import Literal
 from ktg.affinity import heads, linear, logme, maps, neighbours
 from ktg.affinity.sample import Features, Sample
 from ktg.errors import UserError, not_one_of
-from ktg.spec.affinity import Direction, ScoreName
+from ktg.graph.score_names import Direction, ScoreName
 
 Need = Literal[
-    "positions", "two classes", "spread in a class", "a scale", "source_probs", "class_distance", "source_means"
+    "positions",
+    "two classes",
+    "spread in a class",
+    "a scale",
+    "source_probs",
+    "class_distance",
+    "source_means",
 ]
 
 
-class NotApplicable(UserError):  # noqa: N818 - it says that a question has no answer, not that one failed
+# It says that a question has no answer, not that one failed.
+class NotApplicable(UserError):  # noqa: N818
     """A score that has no value for a source and a data set, and why."""
 
 
@@ -35,15 +42,37 @@ _UENO = "Ueno and Kondo"
 _HEAD = "only sources whose head is kept have it"
 
 SCORES: Mapping[ScoreName, Score] = {
-    "s1": Score(maps.s1, "larger", (), _UENO, f"{_SCALE}; nearly S4, and S2 + S5/K on balanced classes"),
+    "s1": Score(
+        maps.s1, "larger", (), _UENO, f"{_SCALE}; nearly S4, and S2 + S5/K on balanced classes"
+    ),
     "s2": Score(maps.s2, "larger", ("two classes",), _UENO, _SCALE),
-    "s3": Score(maps.s3, "smaller", ("positions",), _UENO, "grows with the square of the number of channels"),
+    "s3": Score(
+        maps.s3, "smaller", ("positions",), _UENO, "grows with the square of the number of channels"
+    ),
     "s4": Score(maps.s4, "larger", (), _UENO, f"{_SCALE}; time grows with N^2"),
-    "s5": Score(maps.s5, "smaller", (), _UENO, f"{_SCALE}; where it was measured, larger was better"),
-    "s1_rms": Score(maps.s1_rms, "larger", ("a scale",), _UENO, "grows with the number of components"),
-    "s2_rms": Score(maps.s2_rms, "larger", ("two classes", "a scale"), _UENO, "grows with the number of components"),
-    "s4_rms": Score(maps.s4_rms, "larger", ("a scale",), _UENO, "grows with the root of the number of components"),
-    "s5_rms": Score(maps.s5_rms, "smaller", ("a scale",), _UENO, "grows with the number of components"),
+    "s5": Score(
+        maps.s5, "smaller", (), _UENO, f"{_SCALE}; where it was measured, larger was better"
+    ),
+    "s1_rms": Score(
+        maps.s1_rms, "larger", ("a scale",), _UENO, "grows with the number of components"
+    ),
+    "s2_rms": Score(
+        maps.s2_rms,
+        "larger",
+        ("two classes", "a scale"),
+        _UENO,
+        "grows with the number of components",
+    ),
+    "s4_rms": Score(
+        maps.s4_rms,
+        "larger",
+        ("a scale",),
+        _UENO,
+        "grows with the root of the number of components",
+    ),
+    "s5_rms": Score(
+        maps.s5_rms, "smaller", ("a scale",), _UENO, "grows with the number of components"
+    ),
     "fisher": Score(
         maps.fisher,
         "larger",
@@ -73,7 +102,11 @@ SCORES: Mapping[ScoreName, Score] = {
         "without intercept; the form copied most widely is wrong when N < D",
     ),
     "hscore": Score(
-        linear.hscore, "larger", ("two classes",), "Bao et al., ICIP 2019", "shrunk when N <= D; near K - 1 just above"
+        linear.hscore,
+        "larger",
+        ("two classes",),
+        "Bao et al., ICIP 2019",
+        "shrunk when N <= D; near K - 1 just above",
     ),
     "hscore_shrunk": Score(
         linear.hscore_shrunk,
@@ -83,18 +116,34 @@ SCORES: Mapping[ScoreName, Score] = {
         "at most K - 1; the shrinkage depends on N",
     ),
     "gbc": Score(
-        neighbours.gbc, "larger", ("two classes",), "Pandy et al., CVPR 2022", "0 once all classes are far apart"
+        neighbours.gbc,
+        "larger",
+        ("two classes",),
+        "Pandy et al., CVPR 2022",
+        "0 once all classes are far apart",
     ),
     "parc": Score(
-        neighbours.parc, "larger", ("two classes",), "Bolya et al., NeurIPS 2021", "time and memory grow with N^2"
+        neighbours.parc,
+        "larger",
+        ("two classes",),
+        "Bolya et al., NeurIPS 2021",
+        "time and memory grow with N^2",
     ),
     "leep": Score(heads.leep, "larger", ("source_probs",), "Nguyen et al., ICML 2020", _HEAD),
     "nce": Score(heads.nce, "larger", ("source_probs",), "Tran et al., ICCV 2019", _HEAD),
     "transrate": Score(
-        neighbours.transrate, "larger", ("two classes",), "Huang et al., ICML 2022", "changes with the scale"
+        neighbours.transrate,
+        "larger",
+        ("two classes",),
+        "Huang et al., ICML 2022",
+        "changes with the scale",
     ),
     "knn": Score(
-        neighbours.knn, "larger", ("two classes",), "Renggli et al., CVPR 2022", "an image alone in its class is lost"
+        neighbours.knn,
+        "larger",
+        ("two classes",),
+        "Renggli et al., CVPR 2022",
+        "an image alone in its class is lost",
     ),
     "linear_probe": Score(
         linear.linear_probe,
@@ -106,13 +155,25 @@ SCORES: Mapping[ScoreName, Score] = {
 }
 
 _MISSING: Mapping[Need, tuple[Callable[[Sample], bool], str]] = {
-    "positions": (lambda s: s.maps.shape[2:].numel() < 2, "needs feature maps with more than one position"),
+    "positions": (
+        lambda s: s.maps.shape[2:].numel() < 2,
+        "needs feature maps with more than one position",
+    ),
     "two classes": (lambda s: len(s.classes) < 2, "needs images of at least two classes"),
-    "spread in a class": (lambda s: not s.moments.s5() > 0, "needs a class whose images differ from each other"),
+    "spread in a class": (
+        lambda s: not s.moments.s5() > 0,
+        "needs a class whose images differ from each other",
+    ),
     "a scale": (lambda s: not s.moments.mean_square() > 0, "needs features that are not all zero"),
     "source_probs": (lambda s: s.source_probs is None, "needs a source with a head (source_probs)"),
-    "class_distance": (lambda s: s.class_distance is None, "needs distances between class names (class_distance)"),
-    "source_means": (lambda s: s.source_means is None, "needs the mean features of the source's classes"),
+    "class_distance": (
+        lambda s: s.class_distance is None,
+        "needs distances between class names (class_distance)",
+    ),
+    "source_means": (
+        lambda s: s.source_means is None,
+        "needs the mean features of the source's classes",
+    ),
 }
 
 
@@ -128,10 +189,11 @@ def score(
 ) -> float:
     """Return one score of features (N, C, H, W) or (N, D), numpy or torch, with labels (N,) of any hashable values.
 
-    Scores of vectors average maps over their positions. `source_probs` (N, S) are the softmax of the source's head,
-    `class_distance` (S, K) the distances of its classes from the sorted labels, `source_means` (S, C) and
-    `source_sizes` (S,) the mean features and sizes of its classes.
-    Raises SpecError for an unknown name, NotApplicable where the score has no value, DataError for unfit inputs.
+    Scores of vectors average maps over their positions. `source_probs` (N, S) are the softmax of
+    the source's head, `class_distance` (S, K) the distances of its classes from the sorted labels,
+    `source_means` (S, C) and `source_sizes` (S,) the mean features and sizes of its classes.
+    Raises SpecError for an unknown name, NotApplicable where the score has no value, DataError for
+    unfit inputs.
     """
     given = {
         "source_probs": source_probs,

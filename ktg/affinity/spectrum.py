@@ -13,7 +13,8 @@ BLOCK_BYTES = 2**26
 class Spectrum:
     """Left singular vectors `u` (N, R) of features (N, D), and their squared singular values (R,), descending.
 
-    R is the numerical rank: directions whose square is lost in the rounding of the largest are left out.
+    R is the numerical rank: directions whose square is lost in the rounding of the largest are left
+    out.
     """
 
     u: Tensor
@@ -24,7 +25,8 @@ class Spectrum:
 def spectrum(features: Tensor, mean: Tensor | None = None) -> Spectrum:
     """Return the spectrum of features (N, D), less `mean` (D,) if given, in float64.
 
-    The smaller of features @ features.T and its transpose is decomposed; blocks alone are widened to float64.
+    The smaller of features @ features.T and its transpose is decomposed; blocks alone are widened
+    to float64.
     """
     images, dimensions = features.shape
     if images <= dimensions:

@@ -21,8 +21,8 @@ _Row = tuple[int, list[str]]
 class Table:
     """Score columns (N,) by name, the accuracy (N,) that they should foretell, and what each row is.
 
-    `models` is the first column that is neither number nor group, joined with the others of that kind; `groups` names
-    the group of each row, or is None.
+    `models` is the first column that is neither number nor group, joined with the others of that
+    kind; `groups` names the group of each row, or is None.
     """
 
     accuracy_name: str
@@ -34,7 +34,9 @@ class Table:
     def parts(self) -> dict[str, npt.NDArray[np.intp]]:
         """Return the rows of each group, in the order of the file; one nameless group if there is none."""
         groups = np.array(self.groups or [""] * len(self.accuracy))
-        return {str(group): np.flatnonzero(groups == group) for group in dict.fromkeys(groups.tolist())}
+        return {
+            str(group): np.flatnonzero(groups == group) for group in dict.fromkeys(groups.tolist())
+        }
 
 
 def read_table(path: Path, accuracy: str | None = None, group: str | None = None) -> Table:
@@ -47,12 +49,16 @@ def read_table(path: Path, accuracy: str | None = None, group: str | None = None
     return parse_table(text, str(path), accuracy, group)
 
 
-def parse_table(text: str, path: str, accuracy: str | None = None, group: str | None = None) -> Table:
+def parse_table(
+    text: str, path: str, accuracy: str | None = None, group: str | None = None
+) -> Table:
     """Return the table in CSV text. Lines that start with # are comments; the next one is the header.
 
-    Every column of numbers but the accuracy (default: `accuracy`, `acc` or `test_accuracy`) and the group is a score.
-    Raises DataError, one sentence that begins with `path`, for a column that is not there, for cells that are no finite
-    numbers (named by row and line) and for fewer than 3 rows, in a group too.
+    Every column of numbers but the accuracy (default: `accuracy`, `acc` or `test_accuracy`) and the
+    group is a score.
+    Raises DataError, one sentence that begins with `path`, for a column that is not there, for
+    cells that are no finite numbers (named by row and line) and for fewer than 3 rows, in a group
+    too.
     """
     header, rows = _read(text, path)
     accuracy_name = _accuracy_column(path, header, accuracy)
@@ -62,7 +68,9 @@ def parse_table(text: str, path: str, accuracy: str | None = None, group: str | 
             raise DataError(f"{path}: --group and --accuracy both name {group!r}; give two columns")
     columns = {name: [row[place] for _, row in rows] for place, name in enumerate(header)}
     numeric = [
-        name for name in header if name != group and (name == accuracy_name or any(map(_is_number, columns[name])))
+        name
+        for name in header
+        if name != group and (name == accuracy_name or any(map(_is_number, columns[name])))
     ]
     numbers = {name: _numbers(path, name, rows, header.index(name)) for name in numeric}
     names = [columns[name] for name in header if name not in numeric and name != group]
@@ -70,7 +78,8 @@ def parse_table(text: str, path: str, accuracy: str | None = None, group: str | 
         accuracy_name=accuracy_name,
         accuracy=numbers.pop(accuracy_name),
         scores=numbers,
-        models=tuple(map("/".join, zip(*names, strict=True))) or tuple(f"row {n + 1}" for n in range(len(rows))),
+        models=tuple(map("/".join, zip(*names, strict=True)))
+        or tuple(f"row {n + 1}" for n in range(len(rows))),
         groups=None if group is None else tuple(columns[group]),
     )
     _check(path, table)
@@ -79,7 +88,11 @@ def parse_table(text: str, path: str, accuracy: str | None = None, group: str | 
 
 def _read(text: str, path: str) -> tuple[list[str], list[_Row]]:
     """Return the header and (line number, cells) of each row."""
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#"]
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and line[0] != "#"
+    ]
     cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in lines)]
     rows = [(number, row) for (number, _), row in zip(lines, cells, strict=False)]
     if not rows:
@@ -90,7 +103,9 @@ def _read(text: str, path: str) -> tuple[list[str], list[_Row]]:
         raise DataError(f"{path}: the header has {', '.join(sorted(twice))} twice")
     for number, (line, row) in enumerate(rows[1:], 1):
         if len(row) != len(header):
-            raise DataError(f"{path}: row {number} (line {line}) has {len(row)} cells; the header has {len(header)}")
+            raise DataError(
+                f"{path}: row {number} (line {line}) has {len(row)} cells; the header has {len(header)}"
+            )
     return header, rows[1:]
 
 
@@ -110,7 +125,9 @@ def _accuracy_column(path: str, header: Sequence[str], given: str | None) -> str
 def _check_column(path: str, header: Sequence[str], name: str, option: str) -> None:
     if name not in header:
         hint = did_you_mean(name, header)
-        raise DataError(f"{path}: {option}: there is no column {name!r}; columns: {', '.join(header)}.{hint}")
+        raise DataError(
+            f"{path}: {option}: there is no column {name!r}; columns: {', '.join(header)}.{hint}"
+        )
 
 
 def _is_number(cell: str) -> bool:
@@ -126,16 +143,24 @@ def _numbers(path: str, name: str, rows: Sequence[_Row], place: int) -> Numbers:
     for number in np.flatnonzero(~np.isfinite(values)).tolist():
         line, row = rows[number]
         got = repr(row[place]) if row[place] else "nothing"
-        raise DataError(f"{path}: row {number + 1} (line {line}) has {got} for {name}; expected a finite number")
+        raise DataError(
+            f"{path}: row {number + 1} (line {line}) has {got} for {name}; expected a finite number"
+        )
     return values
 
 
 def _check(path: str, table: Table) -> None:
     if not table.scores:
-        raise DataError(f"{path}: has no column of numbers besides {table.accuracy_name}; expected at least one score")
+        raise DataError(
+            f"{path}: has no column of numbers besides {table.accuracy_name}; expected at least one score"
+        )
     for group, rows in table.parts().items():
         where = f"group {group} has" if group else "has"
         if len(rows) < LEAST_ROWS:
-            raise DataError(f"{path}: {where} {len(rows)} rows; a correlation needs at least {LEAST_ROWS}")
+            raise DataError(
+                f"{path}: {where} {len(rows)} rows; a correlation needs at least {LEAST_ROWS}"
+            )
         if np.ptp(table.accuracy[rows]) == 0:
-            raise DataError(f"{path}: {where} the same {table.accuracy_name} in every row; no correlation is defined")
+            raise DataError(
+                f"{path}: {where} the same {table.accuracy_name} in every row; no correlation is defined"
+            )

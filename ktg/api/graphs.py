@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktg.api.given import STORE, graph_of, tracker_of
+from ktg.api.inputs import STORE, graph_of, tracker_of
 
 if TYPE_CHECKING:
-    from ktg.api.given import GraphLike
-    from ktg.confirming.graph import Confirmed
+    from ktg.api.inputs import GraphLike
+    from ktg.searching.seeds import Confirmed
 
 
 def check(file: str | Path) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def check(file: str | Path) -> dict[str, Any]:
 
 def draw(graph: "GraphLike", title: str = "") -> str:
     """Return a graph's drawing as SVG, which `ktg graph show -o` writes."""
-    from ktg import drawing
+    from ktg.graph import drawing
 
     return drawing.draw(graph_of(graph), title)
 
@@ -36,10 +36,11 @@ def train(
 ) -> "Confirmed":
     """Train a graph on all but the test split, over several seeds, then read that split once: mean and deviation.
 
-    weights: keep the network of the first seed in this .safetensors file, which must not be there unless `force`.
+    weights: keep the network of the first seed in this .safetensors file, which must not be there
+    unless `force`.
     name: of the experiment, where the graph is no file.
     """
-    from ktg.confirming.graph import confirm
+    from ktg.searching.seeds import confirm
 
     loaded = graph_of(graph)
     file = Path(weights) if weights is not None else None
@@ -47,7 +48,9 @@ def train(
         from ktg.exporting.formats import check_weights_file
 
         check_weights_file(file, force=force)
-    with tracker_of(Path(graph).stem if isinstance(graph, str | Path) else name, tracking_uri) as tracker:
+    with tracker_of(
+        Path(graph).stem if isinstance(graph, str | Path) else name, tracking_uri
+    ) as tracker:
         confirmed = confirm(loaded, seeds, tracker, device=device)
     if file is not None:
         from ktg.exporting.trained import write_confirmed

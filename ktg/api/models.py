@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktg.api.given import STORE
+from ktg.api.inputs import STORE
 
 if TYPE_CHECKING:
     from ktg.exporting.classifier import Classifier, Prediction
@@ -33,19 +33,28 @@ def export(
 ) -> "Delivered":
     """Write the best graph of an experiment (or a chosen one), and the trained network in the forms that are asked for.
 
-    The arguments are the options of `ktg export`; `experiment` may also be a .safetensors file of ktg.
+    The arguments are the options of `ktg export`; `experiment` may also be a .safetensors file of
+    ktg.
     """
     from ktg.exporting.best import Wanted
     from ktg.exporting.deliver import deliver
     from ktg.exporting.formats import Formats
 
-    given = {"weights": weights, "onnx": onnx, "int8": int8, "torch_export": torch_export, "card": card}
+    given = {
+        "weights": weights,
+        "onnx": onnx,
+        "int8": int8,
+        "torch_export": torch_export,
+        "card": card,
+    }
     return deliver(
         str(experiment),
         tracking_uri,
         output=None if output is None else Path(output),
         wanted=Wanted(top, None if trial is None else str(trial), baseline),
-        formats=Formats(**{kind: None if file is None else Path(file) for kind, file in given.items()}),
+        formats=Formats(
+            **{kind: None if file is None else Path(file) for kind, file in given.items()}
+        ),
         all_nodes=all_nodes,
         name=register,
         final=final,
@@ -70,10 +79,11 @@ def predict(
 ) -> "list[Prediction]":
     """Return what a model says of images: paths, folders, patterns, bytes, arrays (H, W[, 3]) uint8, Pillow images.
 
-    Raises DataError at the first that cannot be read; `ktg.load(model).stream(images)` goes on instead.
+    Raises DataError at the first that cannot be read; `ktg.load(model).stream(images)` goes on
+    instead.
     """
     from ktg.exporting.classifier import Classifier
-    from ktg.exporting.find import spelled_out
+    from ktg.exporting.image_files import spelled_out
 
     classifier = model if isinstance(model, Classifier) else load(model, device)
     return classifier.predict(spelled_out(images), batch_size)

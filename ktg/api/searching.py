@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktg.api.given import STORE, space_of, tracker_of
+from ktg.api.inputs import STORE, space_of, tracker_of
 from ktg.errors import UserError
 
 if TYPE_CHECKING:
-    from ktg.api.given import SpaceLike
-    from ktg.confirming.verdict import Confirmation
+    from ktg.api.inputs import SpaceLike
     from ktg.reporting.status import Status
-    from ktg.searching.outcome import Result
-    from ktg.searching.supply import Missing
+    from ktg.searching.confirm.verdict import Confirmation
+    from ktg.searching.missing_weights import Missing
+    from ktg.searching.result import Result
 
 
 def search(
@@ -29,12 +29,15 @@ def search(
 ) -> "Result":
     """Search a space for its best graph, and return that graph (`.best`) with the baselines beside it (`.rows`).
 
-    name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what the space says.
-    address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster one that all machines share.
-    missing_sources: whether options that cannot be supplied with weights stop the search or are left out.
-    confirm: then confirm so many best graphs with so many `seeds`; `.confirmation` is the JSON of `ktg.confirm`.
-    The page of `ktg report` is kept with the search. To go on with one that was interrupted there is
-    `ktg search --resume`.
+    name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
+    the space says.
+    address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster one that all
+    machines share.
+    missing_sources: whether options that cannot be supplied with weights stop the search or are
+    left out.
+    confirm: then confirm so many best graphs with so many `seeds`; `.confirmation` is the JSON of
+    `ktg.confirm`. The page of `ktg report` is kept with the search. To go on with one that was
+    interrupted there is `ktg search --resume`.
     """
     import dataclasses
 
@@ -43,25 +46,38 @@ def search(
     from ktg.cli.confirm import run as confirmed
     from ktg.cli.load import experiment_name
     from ktg.cli.report import keep_report
-    from ktg.confirming.check import check_test
+    from ktg.searching.confirm.check import check_test
     from ktg.searching.run import search as run
 
     loaded = space_of(space)
     plan = loaded.search
-    plan = dataclasses.replace(plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed)
+    plan = dataclasses.replace(
+        plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed
+    )
     loaded = dataclasses.replace(loaded, search=plan)
-    experiment = experiment_name(loaded, Path(space) if isinstance(space, str | Path) else Path("search"), name)
+    experiment = experiment_name(
+        loaded, Path(space) if isinstance(space, str | Path) else Path("search"), name
+    )
     if confirm is not None:
         if tracking_uri is None:
             raise UserError("confirm: needs a store to read the search from; give a tracking_uri")
         check_test(loaded, confirm)
     with tracker_of(experiment, tracking_uri) as tracker:
         place = Path(storage) if storage else None
-        result = run(loaded, experiment, tracker, missing_sources=missing_sources, address=address, storage=place)
+        result = run(
+            loaded,
+            experiment,
+            tracker,
+            missing_sources=missing_sources,
+            address=address,
+            storage=place,
+        )
     if tracking_uri is not None and result.best is not None and not result.interrupted:
         if confirm is not None:
             top = min(confirm, result.finished)
-            found = confirmed(experiment, top, seeds, tracking_uri, Console(quiet=True), address, place)
+            found = confirmed(
+                experiment, top, seeds, tracking_uri, Console(quiet=True), address, place
+            )
             result = dataclasses.replace(result, confirmation=found.to_json())
         keep_report(experiment, tracking_uri)
     return result
@@ -78,8 +94,8 @@ def confirm(
 ) -> "Confirmation":
     """Train the best graphs and the baselines of an experiment's last search again with new seeds, and test them.
 
-    Returns what `ktg confirm` prints: `.sentence` says whether the best graph is better than each baseline. What an
-    earlier call has finished is not trained again.
+    Returns what `ktg confirm` prints: `.sentence` says whether the best graph is better than each
+    baseline. What an earlier call has finished is not trained again.
     """
     from rich.console import Console
 
@@ -116,7 +132,11 @@ def stop(experiment: str, *, tracking_uri: str = STORE) -> None:
 
 
 def report(
-    experiment: str, output: str | Path | None = None, *, retrain: bool | None = None, tracking_uri: str = STORE
+    experiment: str,
+    output: str | Path | None = None,
+    *,
+    retrain: bool | None = None,
+    tracking_uri: str = STORE,
 ) -> dict[str, Any]:
     """Return the numbers of the report on an experiment's last search, as `ktg report --json` prints them.
 
@@ -141,7 +161,9 @@ def report(
     return data
 
 
-def compare(*experiments: str, output: str | Path | None = None, tracking_uri: str = STORE) -> dict[str, Any]:
+def compare(
+    *experiments: str, output: str | Path | None = None, tracking_uri: str = STORE
+) -> dict[str, Any]:
     """Return the last searches of several experiments side by side, as `ktg compare --json` prints them.
 
     output: write the comparison as an HTML page to this file.

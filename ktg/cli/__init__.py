@@ -4,7 +4,6 @@ import sys
 
 import click
 
-from ktg import __version__
 from ktg.cli.affinity import affinity
 from ktg.cli.build import build
 from ktg.cli.check import check
@@ -25,10 +24,12 @@ from ktg.cli.train import train
 from ktg.cli.ui import ui
 from ktg.cli.zoo import zoo
 from ktg.errors import KtgError, UserError
+from ktg.version import __version__
 
 
 @click.group(
-    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ktg")
 @click.pass_context
@@ -40,7 +41,7 @@ def commands(context: click.Context) -> None:
       ktg search search_spaces/quickstart.yaml
       ktg export quickstart -o best.yaml
       ktg train best.yaml --seeds 3
-    """  # noqa: D301  (a raw string would hide the \b, with which click keeps the lines apart)
+    """  # noqa: D301 - a raw string would hide the \b, with which click keeps the lines apart
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -58,7 +58,12 @@ def available(model: str | None, folder: Path | None) -> tuple[list[Available], 
 def imagenet(model: str | None) -> Available:
     """Return whether the weights that timm or torchvision publish for a model are in their caches."""
     if model is None:
-        return Available("imagenet", "any", None, "published by timm and torchvision; --model says whether it is here")
+        return Available(
+            "imagenet",
+            "any",
+            None,
+            "published by timm and torchvision; --model says whether it is here",
+        )
     from ktg.models.imagenet import cached, published
 
     try:

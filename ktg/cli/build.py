@@ -15,8 +15,8 @@ from ktg.cli.zoo import chosen_zoo, zoo_option
 from ktg.errors import UserError
 
 if TYPE_CHECKING:
+    from ktg.graph import Data
     from ktg.pretraining.groups import Groups
-    from ktg.spec import Data
 
 _A_FILE = click.Path(path_type=Path)
 
@@ -24,11 +24,27 @@ _A_FILE = click.Path(path_type=Path)
 @click.command(epilog="Example: ktg zoo build imagenet/ --model resnet18 --split 10")
 @click.argument("data")
 @click.option("--model", required=True, help="The architecture of all.")
-@click.option("--split", type=int, help="Simple split: this many blocks of the classes in their order.")
-@click.option("--groups", type=_A_FILE, help="Super-classes: YAML `bear: [class, ...]`, or CSV with group,class.")
-@click.option("--wordnet", type=_A_FILE, help="A hierarchy of lines `child parent`; the classes are ids in it.")
-@click.option("--ancestor", multiple=True, metavar="NAME=ID", help="With --wordnet: a group; give several.")
-@click.option("--prefix", default="", help="Begins the names of the entries: DATA-01 ..., or those of the groups.")
+@click.option(
+    "--split", type=int, help="Simple split: this many blocks of the classes in their order."
+)
+@click.option(
+    "--groups",
+    type=_A_FILE,
+    help="Super-classes: YAML `bear: [class, ...]`, or CSV with group,class.",
+)
+@click.option(
+    "--wordnet",
+    type=_A_FILE,
+    help="A hierarchy of lines `child parent`; the classes are ids in it.",
+)
+@click.option(
+    "--ancestor", multiple=True, metavar="NAME=ID", help="With --wordnet: a group; give several."
+)
+@click.option(
+    "--prefix",
+    default="",
+    help="Begins the names of the entries: DATA-01 ..., or those of the groups.",
+)
 @training_options
 @zoo_option
 @tracking_uri
@@ -50,9 +66,9 @@ def build(
 ) -> None:
     """Train a source model on each group of classes of DATA, and keep them in the zoo.
 
-    By the published recipe: 30 epochs, SGD, learning rate 0.01, a tenth of it every 7 epochs, the best validation epoch
-    is kept. What is there already is not trained again, an interrupted training goes on, and several of these commands
-    at once share the work.
+    By the published recipe: 30 epochs, SGD, learning rate 0.01, a tenth of it every 7 epochs, the
+    best validation epoch is kept. What is there already is not trained again, an interrupted
+    training goes on, and several of these commands at once share the work.
     """
     images = named_data(data)
     check_device(device)
@@ -87,8 +103,12 @@ def build(
             replace=replace,
             device=device,
             decoding=decoding,
-            on_model=lambda name: line.about(f"{name}/{model} ({list(graphs).index(name) + 1} of {len(graphs)})"),
-            on_busy=lambda name: console.print(f"{name}: another process is training this; it comes last here"),
+            on_model=lambda name: line.about(
+                f"{name}/{model} ({list(graphs).index(name) + 1} of {len(graphs)})"
+            ),
+            on_busy=lambda name: console.print(
+                f"{name}: another process is training this; it comes last here"
+            ),
         ):
             built.append(one)
             line.rest()
@@ -97,7 +117,9 @@ def build(
     if as_json:
         print_json([plain(one) for one in built])
     else:
-        click.echo(f"{sum(one.new for one in built)} of {len(built)} entries are new in {zoo.folder}")
+        click.echo(
+            f"{sum(one.new for one in built)} of {len(built)} entries are new in {zoo.folder}"
+        )
 
 
 def stem(images: "Data") -> str:
@@ -107,7 +129,7 @@ def stem(images: "Data") -> str:
 
 def class_names(images: "Data", decoding: Decoding) -> tuple[str, ...]:
     """Return the classes of a data set, which is downloaded for that if it has to be."""
-    from ktg.sources.opening import open_data, summary
+    from ktg.data.open import open_data, summary
 
     found = summary(images) or open_data(images, progress=decoding)
     return found.classes
@@ -142,7 +164,9 @@ def ancestors(given: tuple[str, ...]) -> dict[str, str]:
     for word in given:
         name, sign, ancestor = word.partition("=")
         if not (name and sign and ancestor):
-            raise UserError(f"--ancestor: {word!r} is not of the form NAME=ID, for example dog=n02084071")
+            raise UserError(
+                f"--ancestor: {word!r} is not of the form NAME=ID, for example dog=n02084071"
+            )
         if name in found:
             raise UserError(f"--ancestor: {name!r} is given twice")
         found[name] = ancestor

@@ -64,8 +64,18 @@ def described(place: "Zoo", card: "Card") -> list[str]:
             continue
         text = percent(value) if field == "accuracy" else value
         text = ", ".join(map(str, value)) if isinstance(value, list) else text
-        text = ", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else text
+        text = (
+            ", ".join(f"{key}={one}" for key, one in value.items())
+            if isinstance(value, dict)
+            else text
+        )
         lines.append(f"  {field.replace('_', ' '):<13} {text}")
-    named = ", ".join(card.classes[:_NAMED_CLASSES]) + (", ..." if len(card.classes) > _NAMED_CLASSES else "")
-    lines.append(f"  {'classes':<13} {len(card.classes)}: {named}" if card.classes else "  classes       none: no head")
+    named = ", ".join(card.classes[:_NAMED_CLASSES]) + (
+        ", ..." if len(card.classes) > _NAMED_CLASSES else ""
+    )
+    lines.append(
+        f"  {'classes':<13} {len(card.classes)}: {named}"
+        if card.classes
+        else "  classes       none: no head"
+    )
     return lines + [f"  {key:<13} {value}" for key, value in card.provenance.items()]

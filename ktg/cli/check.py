@@ -12,26 +12,33 @@ import click
 from ktg.cli.load import checked_graph, checked_space
 from ktg.cli.options import as_json, imagenet_files, missing_sources, print_json
 from ktg.errors import UserError, did_you_mean_path
-from ktg.files import load, naming
-from ktg.space import SearchSpace, is_space
-from ktg.spec import Data, Graph
+from ktg.graph import Data, Graph, SearchSpace, is_space
+from ktg.graph.yaml_files import load, naming
 
 if TYPE_CHECKING:
-    from ktg.searching.supply import Missing
+    from ktg.searching.missing_weights import Missing
 
 FEW = 100
 
 
 @click.command(epilog="Example: ktg check search_spaces/quickstart.yaml")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of search spaces instead, for an editor.")
+@click.option(
+    "--schema", is_flag=True, help="Print the JSON Schema of search spaces instead, for an editor."
+)
 @imagenet_files("--weights", "--imagenet")
 @missing_sources
 @as_json
-def check(file: Path | None, schema: bool, imagenet: dict[str, str], missing_sources: "Missing", as_json: bool) -> None:
+def check(
+    file: Path | None,
+    schema: bool,
+    imagenet: dict[str, str],
+    missing_sources: "Missing",
+    as_json: bool,
+) -> None:
     """Check a space, a graph, a folder or an .npz of images, and say what it would cost."""
     if schema:
-        from ktg.schema import json_schema
+        from ktg.graph.json_schema import json_schema
 
         click.echo(json.dumps(json_schema("space"), indent=2))
         return
@@ -49,12 +56,16 @@ def check(file: Path | None, schema: bool, imagenet: dict[str, str], missing_sou
             click.echo(f"  {sentence}")
 
 
-def describe(file: Path, imagenet: Mapping[str, str], missing_sources: "Missing" = "stop") -> dict[str, Any]:
+def describe(
+    file: Path, imagenet: Mapping[str, str], missing_sources: "Missing" = "stop"
+) -> dict[str, Any]:
     """Return what a file or folder is, in plain data; raise UserError for anything wrong with it."""
     if file.is_dir() or file.suffix == ".npz":
         return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
     if not file.exists() and not file.suffix:
-        raise UserError(f"{file}: there is no such file or folder.{did_you_mean_path(file, ('.yaml', '.yml', '.npz'))}")
+        raise UserError(
+            f"{file}: there is no such file or folder.{did_you_mean_path(file, ('.yaml', '.yml', '.npz'))}"
+        )
     if is_space(load(file)):
         return {"kind": "search space"} | check_space(file, imagenet, missing_sources)
     graph = checked_graph(file, imagenet)
@@ -64,9 +75,11 @@ def describe(file: Path, imagenet: Mapping[str, str], missing_sources: "Missing"
     return found
 
 
-def check_space(file: Path, imagenet: Mapping[str, str], missing_sources: "Missing") -> dict[str, Any]:
+def check_space(
+    file: Path, imagenet: Mapping[str, str], missing_sources: "Missing"
+) -> dict[str, Any]:
     """Return what a search space is, and what a search would do without for want of weights."""
-    from ktg.searching.supply import supplied
+    from ktg.searching.missing_weights import supplied
 
     space = checked_space(file, imagenet)
     with naming(file):
@@ -81,7 +94,7 @@ def check_weights(graph: Graph) -> None:
 
     torch is imported only if a node has weights.
     """
-    from ktg.searching.feasible import check_graphs, counted
+    from ktg.searching.preflight import check_graphs, counted
 
     for fault in check_graphs([graph], functools.partial(counted, final=True)).values():
         raise fault
@@ -89,11 +102,13 @@ def check_weights(graph: Graph) -> None:
 
 def describe_graph(graph: Graph) -> dict[str, Any]:
     """Return what a graph trains."""
-    from ktg.canonical import live, open_edges, teachers
+    from ktg.graph.canonical import live, open_edges, teachers
 
     dead = [name for name in graph.nodes if name not in live(graph)]
     return {
-        "target": "ensemble" if graph.ensemble else f"{graph.target} ({graph.nodes[graph.target].model})",
+        "target": "ensemble"
+        if graph.ensemble
+        else f"{graph.target} ({graph.nodes[graph.target].model})",
         "nodes": ", ".join(live(graph)),
         "teachers": ", ".join(teachers(graph)) or "none",
         "not live": ", ".join(dead) or "none",
@@ -122,10 +137,14 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
 
 def describe_affinity(space: SearchSpace) -> dict[str, Any]:
     """Return how many candidates would be measured before the first trial; nothing if there is no affinity hole."""
-    from ktg.space.among import candidates
+    from ktg.graph.affinity_holes import candidates
 
     found = {name: f"{len(pairs)} candidates" for name, pairs in candidates(space).items()}
-    return {"affinity": {"before": "the first trial, by one pass over training images each", **found}} if found else {}
+    return (
+        {"affinity": {"before": "the first trial, by one pass over training images each", **found}}
+        if found
+        else {}
+    )
 
 
 def expected_epochs(space: SearchSpace, epochs: int) -> float:
@@ -137,20 +156,28 @@ def expected_epochs(space: SearchSpace, epochs: int) -> float:
     following = float(search.grace_epochs)
     while following < epochs:
         spent += share * (following - rung)
-        rung, following, share = following, following * search.reduction_factor, share / search.reduction_factor
+        rung, following, share = (
+            following,
+            following * search.reduction_factor,
+            share / search.reduction_factor,
+        )
     return spent + share * (epochs - rung)
 
 
 def describe_data(data: Data) -> dict[str, Any]:
     """Return the number of images in each class and split, without decoding any, and what of them may surprise."""
-    from ktg.sources.opening import summary
+    from ktg.data.open import summary
 
     found = summary(data)
     if found is None:
-        return {"data": f"{data.name}, not on this machine yet: it is downloaded at the first training"}
+        return {
+            "data": f"{data.name}, not on this machine yet: it is downloaded at the first training"
+        }
     counts = {split: f"{sum(images)} images" for split, images in found.counts.items()}
     fewest = {split: min(images) for split, images in found.counts.items()}
-    per_class = {split: f"{counts[split]}, at least {fewest[split]} in each class" for split in counts}
+    per_class = {
+        split: f"{counts[split]}, at least {fewest[split]} in each class" for split in counts
+    }
     if found.unlabelled is not None:
         per_class["unlabelled"] = f"{found.unlabelled} images"
     noted = [*puzzling(data), *coarse(sum(found.counts["val"]))]
@@ -166,7 +193,9 @@ def puzzling(data: Data) -> Iterator[str]:
     if data.path is None or not root.is_dir():
         return
     used = data.unlabelled and os.path.relpath(data.unlabelled, root)
-    images, folders = ([name for name in found if used not in (".", name)] for found in passed_over(root))
+    images, folders = (
+        [name for name in found if used not in (".", name)] for found in passed_over(root)
+    )
     if images:
         lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"
         yield f"{lie} beside the class folders and not in one, so nothing uses them: {listed(images, 5)}"

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: ktg compare quickstart digits-random -o compare.html")
 @click.argument("experiments", metavar="EXPERIMENT...", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the comparison as an HTML page, too.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the comparison as an HTML page, too.",
+)
 @tracking_uri
 @as_json
-def compare(experiments: tuple[str, ...], output: Path | None, tracking_uri: str, as_json: bool) -> None:
+def compare(
+    experiments: tuple[str, ...], output: Path | None, tracking_uri: str, as_json: bool
+) -> None:
     """Put the last searches of several experiments side by side: spaces, budgets, best graphs."""
     check_several(experiments)
     if output is not None:
@@ -55,12 +62,17 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     for search in data["searches"]:
         cost, alone = search["cost"], search["alone"]
         name = Text(search["experiment"] + (" (unfinished)" if search["unfinished"] else ""))
-        figures = [percent(search["best"]["val_accuracy"]), "-" if alone is None else percent(alone)]
+        figures = [
+            percent(search["best"]["val_accuracy"]),
+            "-" if alone is None else percent(alone),
+        ]
         counts = [str(cost["trials"]), str(cost["states"].get("stopped", 0)), f"{cost['epochs']:,}"]
         table.add_row(name, *figures, *counts, duration(cost["device_s"]))
     console.print(table)
     if not data["same_data"]:
-        console.print("They did not choose by the same images: accuracies cannot be compared.", style="yellow")
+        console.print(
+            "They did not choose by the same images: accuracies cannot be compared.", style="yellow"
+        )
     if not data["differences"]:
         console.print("Their spaces are equal.")
         return

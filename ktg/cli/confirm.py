@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING
 import click
 
 from ktg.cli.decoding import Decoding
-from ktg.cli.options import as_json, check_store, check_writable, percent, print_json, tracking_uri, warner
+from ktg.cli.options import (
+    as_json,
+    check_store,
+    check_writable,
+    percent,
+    print_json,
+    tracking_uri,
+    warner,
+)
 from ktg.cli.report import keep_report
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ktg.confirming.verdict import Confirmation, Row
+    from ktg.searching.confirm.verdict import Confirmation, Row
 
 SEEDS = 5
 
@@ -22,11 +30,25 @@ SEEDS = 5
 @click.command(epilog="Example: ktg confirm quickstart --seeds 10")
 @click.argument("experiment")
 @click.option(
-    "--top", type=click.IntRange(1), default=1, show_default=True, help="How many of the best graphs, by validation."
+    "--top",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many of the best graphs, by validation.",
 )
-@click.option("--seeds", type=click.IntRange(2), default=SEEDS, show_default=True, help="Trainings of each graph.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(2),
+    default=SEEDS,
+    show_default=True,
+    help="Trainings of each graph.",
+)
 @click.option("--address", help="A running Ray cluster: auto, or ray://host:port.")
-@click.option("--storage", type=click.Path(path_type=Path), help="Folder for Ray's files; shared, on a cluster.")
+@click.option(
+    "--storage",
+    type=click.Path(path_type=Path),
+    help="Folder for Ray's files; shared, on a cluster.",
+)
 @tracking_uri
 @as_json
 def confirm(
@@ -40,9 +62,10 @@ def confirm(
 ) -> None:
     """Train EXPERIMENT's best graphs and its baselines again, with new seeds, and test them side by side.
 
-    They are trained on the training and validation splits, in the slots that the search gave its trials, and scored
-    on the test split, which no choice has seen. Says whether the best graph is better than each baseline, with 95 %
-    intervals. What an earlier call has finished is not trained again.
+    They are trained on the training and validation splits, in the slots that the search gave its
+    trials, and scored on the test split, which no choice has seen. Says whether the best graph is
+    better than each baseline, with 95 % intervals. What an earlier call has finished is not trained
+    again.
     """
     from rich.console import Console
 
@@ -66,9 +89,9 @@ def run(
     storage: Path | None,
 ) -> "Confirmation":
     """Confirm the last search of an experiment, and write it into its store."""
-    from ktg.confirming.run import confirm_search
-    from ktg.confirming.store import confirmations
-    from ktg.searching.alone import end_dead
+    from ktg.searching.confirm.run import confirm_search
+    from ktg.searching.confirm.store import confirmations
+    from ktg.searching.driver_lock import end_dead
     from ktg.tracking import MlflowTracker, find_experiment, stop_asked
 
     check_store(uri)
@@ -76,7 +99,10 @@ def run(
         check_writable(storage / "confirm")
     found = find_experiment(experiment, uri)
     before = next((run.tags for run in confirmations(found)), {})
-    with MlflowTracker(experiment, uri, warn=warner(console)) as tracker, Decoding(console) as decoding:
+    with (
+        MlflowTracker(experiment, uri, warn=warner(console)) as tracker,
+        Decoding(console) as decoding,
+    ):
         end_dead(found, tracker)
         return confirm_search(
             found,
@@ -113,7 +139,9 @@ def print_confirmation(confirmation: "Confirmation", console: "Console") -> None
     if any(row.failures for row in confirmation.rows):
         settings = ["--top", str(confirmation.top), "--seeds", str(len(confirmation.seeds))]
         again = shlex.join(["ktg", "confirm", confirmation.experiment, *settings])
-        console.print(f"To try again what failed: {again}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"To try again what failed: {again}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def differences(confirmation: "Confirmation") -> "Table":
@@ -122,10 +150,16 @@ def differences(confirmation: "Confirmation") -> "Table":
 
     table = Table(title="Differences in points", title_justify="left")
     for column in ("", "minus", "points", "95 % interval", ""):
-        table.add_column(column, justify="right" if column in ("points", "95 % interval") else "left")
+        table.add_column(
+            column, justify="right" if column in ("points", "95 % interval") else "left"
+        )
     for each in confirmation.differences:
         mean = "-" if each.difference is None else f"{100 * each.difference:+.2f}"
-        ends = "-" if each.interval is None else " to ".join(f"{100 * end:+.2f}" for end in each.interval)
+        ends = (
+            "-"
+            if each.interval is None
+            else " to ".join(f"{100 * end:+.2f}" for end in each.interval)
+        )
         table.add_row(each.of, each.against, mean, ends, each.verdict)
     return table
 

@@ -23,16 +23,39 @@ A_FILE = click.Path(path_type=Path)
 @click.argument("source", metavar="EXPERIMENT")
 @click.option("-o", "--output", type=A_FILE, help="The graph; default: best.yaml.")
 @click.option("--trial", help="This trial, by its name or number, instead of the best.")
-@click.option("--top", type=click.IntRange(1), default=1, help="The best K graphs: best-1.yaml, best-2.yaml ...")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=1,
+    help="The best K graphs: best-1.yaml, best-2.yaml ...",
+)
 @click.option("--baseline", help="This baseline instead: alone, distillation, 'mutual learning'.")
-@click.option("--weights", type=A_FILE, help="Train the graph again and write its target: model.safetensors.")
-@click.option("--all-nodes", is_flag=True, help="With --weights: every other node too, as model-n1.safetensors ...")
-@click.option("--onnx", type=A_FILE, help="The trained target as ONNX, checked against torch: model.onnx.")
-@click.option("--int8", type=A_FILE, help="The same with 8-bit integers, for edge devices: model-int8.onnx.")
-@click.option("--torch-export", type=A_FILE, help="The same as a program of torch.export: model.pt2.")
+@click.option(
+    "--weights", type=A_FILE, help="Train the graph again and write its target: model.safetensors."
+)
+@click.option(
+    "--all-nodes",
+    is_flag=True,
+    help="With --weights: every other node too, as model-n1.safetensors ...",
+)
+@click.option(
+    "--onnx", type=A_FILE, help="The trained target as ONNX, checked against torch: model.onnx."
+)
+@click.option(
+    "--int8", type=A_FILE, help="The same with 8-bit integers, for edge devices: model-int8.onnx."
+)
+@click.option(
+    "--torch-export", type=A_FILE, help="The same as a program of torch.export: model.pt2."
+)
 @click.option("--card", type=A_FILE, help="A model card: README.md.")
-@click.option("--register", metavar="NAME", help="The trained target as a version of NAME in MLflow's model registry.")
-@click.option("--final", is_flag=True, help="Train on the validation split too, as `ktg train` does.")
+@click.option(
+    "--register",
+    metavar="NAME",
+    help="The trained target as a version of NAME in MLflow's model registry.",
+)
+@click.option(
+    "--final", is_flag=True, help="Train on the validation split too, as `ktg train` does."
+)
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
 @tracking_uri
@@ -54,9 +77,9 @@ def export(
 ) -> None:
     """Write the best graph of EXPERIMENT's last search as YAML, and its drawing beside it as SVG.
 
-    A search keeps no weights. For --weights, --onnx, --int8, --torch-export, --card and --register the graph is
-    trained once more, with its own seed. EXPERIMENT may also be a model.safetensors, which is then brought into the
-    other forms, or registered, as it is.
+    A search keeps no weights. For --weights, --onnx, --int8, --torch-export, --card and --register
+    the graph is trained once more, with its own seed. EXPERIMENT may also be a model.safetensors,
+    which is then brought into the other forms, or registered, as it is.
     """
     for path in (output or Path("best.yaml"), *files.values()):
         if path is not None:
@@ -95,7 +118,10 @@ def to_json(delivered: "Delivered") -> dict[str, Any]:
     """Return what was written as plain data; the first graph's figures stand at the top."""
     plain: dict[str, Any] = {}
     if delivered.graphs:
-        graphs = [{"graph": str(g.file), "drawing": str(g.drawing), **g.graph.provenance} for g in delivered.graphs]
+        graphs = [
+            {"graph": str(g.file), "drawing": str(g.drawing), **g.graph.provenance}
+            for g in delivered.graphs
+        ]
         plain = {**graphs[0], "graphs": graphs} if len(graphs) > 1 else graphs[0]
     if delivered.about is not None:
         accuracy, quantised = delivered.about.accuracy, delivered.written.quantised
@@ -106,7 +132,8 @@ def to_json(delivered: "Delivered") -> dict[str, Any]:
             "accuracy": accuracy and vars(accuracy),
             "same_data": delivered.same_data,
             "registered": delivered.registered,
-            "int8": quantised and {"before": vars(quantised.before), "after": vars(quantised.after)},
+            "int8": quantised
+            and {"before": vars(quantised.before), "after": vars(quantised.after)},
         }
     return plain
 
@@ -120,7 +147,9 @@ def print_delivered(delivered: "Delivered", top: int) -> None:
     if any(exported.running for exported in delivered.graphs):
         click.echo("the search is still running: this is its best so far")
     for path in dict.fromkeys(path for exported in delivered.graphs for path in exported.outside):
-        click.echo(f"on another machine, the graph needs {path} at the same place, or the new path written into it")
+        click.echo(
+            f"on another machine, the graph needs {path} at the same place, or the new path written into it"
+        )
     for line in model_lines(delivered):
         click.echo(line)
     commands = next_commands(delivered)
@@ -136,7 +165,9 @@ def graph_line(exported: "Exported") -> str:
     if "trial" not in exported.graph.provenance:
         return f"{exported.file} and {exported.drawing}"
     accuracy = percent(exported.accuracy)
-    return f"{exported.file} and {exported.drawing}: {exported.trial}, validation accuracy {accuracy}"
+    return (
+        f"{exported.file} and {exported.drawing}: {exported.trial}, validation accuracy {accuracy}"
+    )
 
 
 def model_lines(delivered: "Delivered") -> list[str]:
@@ -161,12 +192,22 @@ def model_lines(delivered: "Delivered") -> list[str]:
     if delivered.registered is not None:
         lines.append(f"{delivered.registered}: the network in MLflow's model registry")
     if about.accuracy is not None:
-        whose = "these weights" if about.accuracy.n == 1 else "the training over its seeds, of which this is the first,"
-        lines.append(f"accuracy of {whose} on the {about.accuracy.split} split: {about.accuracy.text()}")
+        whose = (
+            "these weights"
+            if about.accuracy.n == 1
+            else "the training over its seeds, of which this is the first,"
+        )
+        lines.append(
+            f"accuracy of {whose} on the {about.accuracy.split} split: {about.accuracy.text()}"
+        )
     elif delivered.weights or delivered.registered:
-        lines.append("accuracy of these weights: not measured, as no images were left out of the training")
+        lines.append(
+            "accuracy of these weights: not measured, as no images were left out of the training"
+        )
     if not delivered.same_data:
-        lines.append("careful: the images here are not those that the search saw; its figures do not hold for them")
+        lines.append(
+            "careful: the images here are not those that the search saw; its figures do not hold for them"
+        )
     return lines
 
 
@@ -175,7 +216,11 @@ def next_commands(delivered: "Delivered") -> list[tuple[str, str]]:
     if delivered.about is not None:
         files = delivered.written.files
         model = files.get("weights") or files.get("onnx")
-        commands = [(shlex.join(["ktg", "predict", str(model), "FOLDER"]), "labels of your images")] if model else []
+        commands = (
+            [(shlex.join(["ktg", "predict", str(model), "FOLDER"]), "labels of your images")]
+            if model
+            else []
+        )
         if delivered.registered is not None:
             commands.append(("ktg ui", "the model and the search it comes from, in MLflow's pages"))
         return commands

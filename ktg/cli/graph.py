@@ -6,8 +6,8 @@ import click
 
 from ktg.cli.load import checked_graph, checked_space
 from ktg.cli.options import as_json, check_writable, print_json
-from ktg.files import load
-from ktg.space import is_space
+from ktg.graph import is_space
+from ktg.graph.yaml_files import load
 
 
 @click.group(no_args_is_help=False)
@@ -17,36 +17,52 @@ def graph() -> None:
 
 @graph.command(epilog="Example: ktg graph show best.yaml -o best.svg")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw the graph into this SVG file.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Draw the graph into this SVG file."
+)
 @as_json
 def show(file: Path, output: Path | None, as_json: bool) -> None:
     """Print what FILE trains: live nodes, teachers, open edges; draw it with -o.
 
-    Of a search space it is the graph whose holes all have their default, with which the baselines begin.
+    Of a search space it is the graph whose holes all have their default, with which the baselines
+    begin.
     """
     space = checked_space(file) if is_space(load(file)) else None
     loaded = space.bind(space.default()) if space else checked_graph(file)
     if output:
         check_writable(output)
 
-    from ktg.canonical import key, live, open_edges, teachers
-    from ktg.spec import edge_key
-    from ktg.spec.fields import write
+    from ktg.graph import edge_key
+    from ktg.graph.canonical import key, live, open_edges, teachers
+    from ktg.graph.fields import write
 
     roles = {name: "teacher" if name in teachers(loaded) else "auxiliary" for name in live(loaded)}
-    roles = {name: "target" if name == loaded.target else roles.get(name, "not live") for name in loaded.nodes}
+    roles = {
+        name: "target" if name == loaded.target else roles.get(name, "not live")
+        for name in loaded.nodes
+    }
     edges = {edge_key(*pair): write(edge) for pair, edge in open_edges(loaded).items()}
     if output:
-        from ktg.drawing import draw
+        from ktg.graph.drawing import draw
 
         output.write_text(draw(loaded, file.stem), encoding="utf-8")
     if as_json:
         nodes = {name: {"role": roles[name], **write(node)} for name, node in loaded.nodes.items()}
         holes = {"holes": sorted(space.holes)} if space else {}
-        print_json({"key": key(loaded), "nodes": nodes, "open_edges": edges, "drawing": output and str(output)} | holes)
+        print_json(
+            {
+                "key": key(loaded),
+                "nodes": nodes,
+                "open_edges": edges,
+                "drawing": output and str(output),
+            }
+            | holes
+        )
         return
     if space:
-        click.echo(f"{file}: a search space of {len(space.holes)} holes; with all of them at their default:")
+        click.echo(
+            f"{file}: a search space of {len(space.holes)} holes; with all of them at their default:"
+        )
     for name, node in loaded.nodes.items():
         click.echo(f"{name:<8} {roles[name]:<10} {node.model}, from {node.source}")
     for name, edge in edges.items():

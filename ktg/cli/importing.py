@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ktg.errors import UserError, show
 
 if TYPE_CHECKING:
-    from ktg.exporting.about import About
+    from ktg.exporting.metadata import About
     from ktg.zoo import Card, Zoo
 
 
@@ -29,11 +29,11 @@ def imported(
 
     Raises UserError or one of its kinds, before anything is written, for whatever cannot be.
     """
-    from ktg import __version__
-    from ktg.models.architecture import own_statistics, usual_size
+    from ktg.graph import Node
+    from ktg.models.build import own_statistics, usual_size
     from ktg.models.importing import import_weights, write_weights
     from ktg.models.names import check_model, shortest
-    from ktg.spec import Node
+    from ktg.version import __version__
     from ktg.zoo import Card
     from ktg.zoo.card import check_card, check_name
     from ktg.zoo.staging import hashed, staging
@@ -42,10 +42,15 @@ def imported(
     check_model(model, "--model")
     about = description(file)
     own = own_statistics(model)
-    if about is not None:  # a model that ktg trained says itself what it is, where no option says otherwise
+    if (
+        about is not None
+    ):  # a model that ktg trained says itself what it is, where no option says otherwise
         own = about.input.mean, about.input.std
         input_size = input_size or about.input.size
-        data = data or f"{about.graph.data.name or Path(about.graph.data.path or '').name}, by a graph of ktg"
+        data = (
+            data
+            or f"{about.graph.data.name or Path(about.graph.data.path or '').name}, by a graph of ktg"
+        )
     given = model_args(model_arg) or (about.node.model_args if about is not None else {})
     node = Node(model=model, model_args=given, input_size=input_size)
     listed = class_names(classes) if classes else about.classes if about is not None else None
@@ -71,7 +76,7 @@ def imported(
 
 def description(file: Path) -> "About | None":
     """Return what a model file of ktg says of itself, or None where it is another file, or an ensemble."""
-    from ktg.exporting.about import from_json
+    from ktg.exporting.metadata import from_json
     from ktg.models.weights import self_description
 
     if file.suffix != ".safetensors" or not file.is_file():
@@ -83,7 +88,7 @@ def description(file: Path) -> "About | None":
 
 def model_args(texts: tuple[str, ...]) -> dict[str, Any]:
     """Return `NAME=VALUE` texts as a mapping; a value is read as in YAML."""
-    from ktg.files import loads
+    from ktg.graph.yaml_files import loads
 
     found = {}
     for text in texts:
@@ -105,7 +110,9 @@ def class_names(file: Path) -> tuple[str, ...]:
         raise UserError(f"--classes {file}: cannot be read ({reason})") from None
     names = tuple(line.strip() for line in lines)
     if "" in names:
-        raise UserError(f"--classes {file}: line {names.index('') + 1} is empty; write a name on each line")
+        raise UserError(
+            f"--classes {file}: line {names.index('') + 1} is empty; write a name on each line"
+        )
     return names
 
 
@@ -114,7 +121,11 @@ def named_classes(listed: tuple[str, ...] | None, count: int, file: Path | None)
     if listed is None:
         return tuple(map(str, range(count)))
     if len(listed) != count:
-        head = f"the head in the weights tells {count} classes apart" if count else "the weights have no head"
+        head = (
+            f"the head in the weights tells {count} classes apart"
+            if count
+            else "the weights have no head"
+        )
         raise UserError(f"--classes {file}: names {len(listed)} classes, but {head}")
     return listed
 
@@ -126,7 +137,11 @@ def channels(text: str | None, option: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(f"{option}: {show(text)} is not a number, or three with commas between them") from None
+        raise UserError(
+            f"{option}: {show(text)} is not a number, or three with commas between them"
+        ) from None
     if len(numbers) not in (1, 3):
-        raise UserError(f"{option}: expected one number, or three (red, green, blue), got {len(numbers)}")
+        raise UserError(
+            f"{option}: expected one number, or three (red, green, blue), got {len(numbers)}"
+        )
     return numbers

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-    from ktg.engine import Epoch
+    from ktg.training import Epoch
 
 
 class LiveLine:
@@ -32,7 +32,9 @@ class LiveLine:
                 self._write(f"{text}, {duration(left)} left")
             else:
                 speed = f"{epoch.images_per_s:.0f} images/s"
-                self._console.print(f"{text}, {speed}", highlight=False, markup=False, soft_wrap=True)
+                self._console.print(
+                    f"{text}, {speed}", highlight=False, markup=False, soft_wrap=True
+                )
 
         return show
 
@@ -45,7 +47,12 @@ class LiveLine:
     def __enter__(self) -> "LiveLine":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self.rest()
 
     def _write(self, text: str) -> None:

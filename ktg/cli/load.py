@@ -6,12 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ktg.errors import SpecError, UserError, did_you_mean, did_you_mean_path
-from ktg.files import load, load_graph, naming
+from ktg.graph import Data, Graph, SearchSpace, SourceFile, edge_path, is_space, load_space
+from ktg.graph.parse import read_weights
+from ktg.graph.spec import FEATURES
+from ktg.graph.yaml_files import load, load_graph, naming
 from ktg.models.names import check_model, check_source, check_stand_ins, zoo_sources
-from ktg.space import SearchSpace, is_space, load_space
-from ktg.spec import Data, Graph, SourceFile, edge_path
-from ktg.spec.graph import FEATURES
-from ktg.spec.parse import read_weights
 
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -19,13 +18,16 @@ NONE: Mapping[str, str] = MappingProxyType({})
 def checked_graph(path: Path, imagenet: Mapping[str, str] = NONE) -> Graph:
     """Return the graph in a file; raise SpecError for a search space, an unknown name, or an untaught target.
 
-    imagenet: by model, files that stand for `source: imagenet`, besides those in the file's `weights`.
+    imagenet: by model, files that stand for `source: imagenet`, besides those in the file's
+    `weights`.
     """
-    from ktg.canonical import check_taught
+    from ktg.graph.canonical import check_taught
 
     if is_space(load(path)):
         raise SpecError(
-            "", "is a search space, not a graph; give it to `ktg search`, then `ktg export` a graph", str(path)
+            "",
+            "is a search space, not a graph; give it to `ktg search`, then `ktg export` a graph",
+            str(path),
         )
     graph = load_graph(path)
     with naming(path):
@@ -33,7 +35,9 @@ def checked_graph(path: Path, imagenet: Mapping[str, str] = NONE) -> Graph:
         graph = dataclasses.replace(graph, weights={**graph.weights, **read_weights(imagenet)})
         check_names(graph)
         for name, node in graph.nodes.items():
-            check_source(node.source, graph.sources_for(node.model), f"nodes.{name}.source", model=node.model)
+            check_source(
+                node.source, graph.sources_for(node.model), f"nodes.{name}.source", model=node.model
+            )
         check_taught(graph)
     return graph
 
@@ -43,7 +47,7 @@ def checked_space(path: Path, imagenet: Mapping[str, str] = NONE) -> SearchSpace
 
     Whether a source has weights for each model is not asked here. imagenet: see `checked_graph`.
     """
-    from ktg.searching.feasible import check_data_holes, one_by_one
+    from ktg.searching.preflight import check_data_holes, one_by_one
 
     space = load_space(path, check_names, zoo_sources)
     if not space.holes:
@@ -60,7 +64,9 @@ def checked_space(path: Path, imagenet: Mapping[str, str] = NONE) -> SearchSpace
     return dataclasses.replace(space, template={**space.template, **with_files})
 
 
-def check_files(own: Mapping[str, SourceFile], given: Mapping[str, str], models: Collection[str]) -> None:
+def check_files(
+    own: Mapping[str, SourceFile], given: Mapping[str, str], models: Collection[str]
+) -> None:
     """Raise SpecError for a file that stands for `source: imagenet` of a model and is not there, or not needed."""
     check_stand_ins({model: file for model, file in own.items() if model not in given}, models)
     check_stand_ins(read_weights(given), models, "--imagenet ")
@@ -68,7 +74,7 @@ def check_files(own: Mapping[str, SourceFile], given: Mapping[str, str], models:
 
 def check_names(graph: Graph) -> None:
     """Raise SpecError for a data set, model or source that is not known, or a path that is not there."""
-    from ktg.data.names import check_name
+    from ktg.data.set_names import check_name
 
     if graph.data.name is not None:
         check_name(graph.data.name)
@@ -89,8 +95,8 @@ def check_names(graph: Graph) -> None:
 
 def named_data(data: str) -> Data:
     """Return the data set that a word of the command line means: a folder, an .npz, or one known by name."""
-    from ktg.data.names import NAMES
-    from ktg.spec import FORMULAS
+    from ktg.data.set_names import NAMES
+    from ktg.graph import FORMULAS
 
     path, names = Path(data).expanduser(), (*NAMES, *FORMULAS)
     if path.exists():
@@ -98,12 +104,16 @@ def named_data(data: str) -> Data:
     if data in names:
         return Data(name=data)
     hint = did_you_mean(data, names)
-    raise UserError(f"{data}: is no folder, no .npz and no YAML that is there, and no data set known by name.{hint}")
+    raise UserError(
+        f"{data}: is no folder, no .npz and no YAML that is there, and no data set known by name.{hint}"
+    )
 
 
 def experiment_name(space: SearchSpace, path: Path, given: str | None) -> str:
     """Return the experiment's name: as given, else the space's own, else the file's."""
     name = next(name for name in (given, space.name, path.stem) if name is not None)
     if not name.strip() or "/" in name:
-        raise UserError(f"--name: {name!r} cannot name an experiment; it must not be empty or contain a slash")
+        raise UserError(
+            f"--name: {name!r} cannot name an experiment; it must not be empty or contain a slash"
+        )
     return name

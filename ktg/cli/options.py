@@ -37,18 +37,27 @@ def imagenet_files(*names: str) -> Callable[[C], C]:
     """Return the option that names files to stand for `source: imagenet`; its value is {model: absolute path}."""
     help_text = "A file that stands for `source: imagenet` of a model, besides `weights:` in the file; give several."
     return click.option(
-        *names, "imagenet", multiple=True, metavar="MODEL=FILE", callback=_read_imagenet, help=help_text
+        *names,
+        "imagenet",
+        multiple=True,
+        metavar="MODEL=FILE",
+        callback=_read_imagenet,
+        help=help_text,
     )
 
 
-def _read_imagenet(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+def _read_imagenet(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
     from ktg.models.names import check_model
 
     files: dict[str, str] = {}
     for text in texts:
         model, equals, file = text.partition("=")
         if not model or not equals or not file:
-            raise UserError(f"--imagenet: {show(text)} is not MODEL=FILE, such as resnet18=resnet18.safetensors")
+            raise UserError(
+                f"--imagenet: {show(text)} is not MODEL=FILE, such as resnet18=resnet18.safetensors"
+            )
         check_model(model, "--imagenet")
         if model in files:
             raise UserError(f"--imagenet: two files are given for {model}; a model has one")
@@ -93,7 +102,9 @@ def check_device(device: str | None) -> None:
         return
     if not re.fullmatch(r"cuda(:\d+)?", device):
         guess = did_you_mean(device, ("cpu", "cuda"))
-        raise UserError(f"--device: {show(device)} is not a device; allowed: cpu, cuda, cuda:1 and so on.{guess}")
+        raise UserError(
+            f"--device: {show(device)} is not a device; allowed: cpu, cuda, cuda:1 and so on.{guess}"
+        )
     import torch
 
     count = torch.cuda.device_count()
@@ -103,7 +114,9 @@ def check_device(device: str | None) -> None:
 
 def warner(console: "Console") -> Callable[[str], None]:
     """Return a function that prints a warning without harm to what is drawn on the console."""
-    return lambda message: console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return lambda message: console.print(
+        message, style="yellow", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def percent(share: float) -> str:

@@ -25,27 +25,46 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: ktg predict model.safetensors photos/ --csv > labels.csv")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True)
-@click.option("--json", "form", flag_value="json", help="Print one JSON object for each image, a line each.")
-@click.option("--csv", "form", flag_value="csv", help="Print a table with a header, comma-separated.")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes of each image.")
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at once.")
+@click.option(
+    "--json", "form", flag_value="json", help="Print one JSON object for each image, a line each."
+)
+@click.option(
+    "--csv", "form", flag_value="csv", help="Print a table with a header, comma-separated."
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="How many classes of each image.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at once."
+)
 @click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
 def predict(
-    model: Path, images: tuple[str, ...], form: str | None, top: int, batch_size: int, device: str | None
+    model: Path,
+    images: tuple[str, ...],
+    form: str | None,
+    top: int,
+    batch_size: int,
+    device: str | None,
 ) -> None:
     """Label IMAGES with MODEL, a .safetensors or .onnx file of `ktg export` or `ktg train`.
 
-    IMAGES are files, folders, patterns, or - for a list of them on standard input, one a line. A file that is no
-    readable image is reported and skipped, and the exit code is 1 at the end.
+    IMAGES are files, folders, patterns, or - for a list of them on standard input, one a line. A
+    file that is no readable image is reported and skipped, and the exit code is 1 at the end.
     """
     check_device(device)
     # Of Pillow about files; whatever keeps one from being decoded is reported in one line anyway.
     warnings.filterwarnings("ignore", module=r"PIL\b")
 
     from ktg.exporting.classifier import load
-    from ktg.exporting.find import find_images
+    from ktg.exporting.image_files import find_images
 
-    places = itertools.chain.from_iterable(_listed() if place == "-" else [place] for place in images)
+    places = itertools.chain.from_iterable(
+        _listed() if place == "-" else [place] for place in images
+    )
     classifier = load(model, device)
     found = list(find_images(places))
     if not found:
@@ -122,18 +141,26 @@ def as_csv(top: int) -> Callable[[str, Any], bool]:
     """Return a function that prints one row: the file, then the most probable classes with their probabilities."""
     rows = csv.writer(sys.stdout, lineterminator="\n")
     places = ["", *(f"_{place}" for place in range(2, top + 1))]
-    rows.writerow(["file", *(f"{column}{place}" for place in places for column in ("label", "probability"))])
+    rows.writerow(
+        ["file", *(f"{column}{place}" for place in places for column in ("label", "probability"))]
+    )
 
     def show(name: str, answer: Any) -> bool:
         if fault(name, answer):
             return True
-        rows.writerow([name, *(cell for label, share in answer.top(top) for cell in (label, f"{share:.6f}"))])
+        rows.writerow(
+            [name, *(cell for label, share in answer.top(top) for cell in (label, f"{share:.6f}"))]
+        )
         return False
 
     return show
 
 
-WRITERS: dict[str, Callable[[int], Callable[[str, Any], bool]]] = {"text": text, "json": as_json, "csv": as_csv}
+WRITERS: dict[str, Callable[[int], Callable[[str, Any], bool]]] = {
+    "text": text,
+    "json": as_json,
+    "csv": as_csv,
+}
 
 
 def fault(name: str, answer: Any) -> bool:

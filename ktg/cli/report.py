@@ -20,7 +20,9 @@ MOST_TRIALS = 300
 
 @click.command(epilog="Example: ktg report quickstart -o report.html")
 @click.argument("experiment")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="report.html", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default="report.html", show_default=True
+)
 @click.option(
     "--retrain/--no-retrain",
     default=None,
@@ -28,7 +30,9 @@ MOST_TRIALS = 300
 )
 @tracking_uri
 @as_json
-def report(experiment: str, output: Path, retrain: bool | None, tracking_uri: str, as_json: bool) -> None:
+def report(
+    experiment: str, output: Path, retrain: bool | None, tracking_uri: str, as_json: bool
+) -> None:
     """Write a page about EXPERIMENT's last search: one HTML file that needs no network.
 
     With --json, print its numbers and write the page only where -o is given.
@@ -55,13 +59,15 @@ def report(experiment: str, output: Path, retrain: bool | None, tracking_uri: st
         print_json(data)
     else:
         best = data["comparison"][0]
-        said = f"{output}: {data['cost']['trials']} trials, best {best['trial']}, validation accuracy "
+        said = (
+            f"{output}: {data['cost']['trials']} trials, best {best['trial']}, validation accuracy "
+        )
         click.echo(said + percent(best["val_accuracy"]))
 
 
 def write_page(output: Path, page: str) -> None:
     """Write a page, whole or not at all."""
-    from ktg.atomic import replacing
+    from ktg.local import replacing
 
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -80,7 +86,8 @@ def keep(experiment: str, uri: str, run: str, page: str, console: "Console") -> 
 def keep_report(experiment: str, uri: str) -> str:
     """Keep a page with a search that has just ended, and return where it is; whatever goes wrong, the search is done.
 
-    The best graph is not trained again for it, and a large search, to read which takes minutes, is left alone.
+    The best graph is not trained again for it, and a large search, to read which takes minutes, is
+    left alone.
     """
     from ktg.reporting.page import report_page
     from ktg.reporting.record import read_search
@@ -113,6 +120,8 @@ def _printer(console: "Console") -> "Epochs":
 
     def show(epoch: int, epochs: int) -> None:
         if epoch == 1:
-            console.print(f"training the best graph again for its mistakes ({epochs} epochs)", highlight=False)
+            console.print(
+                f"training the best graph again for its mistakes ({epochs} epochs)", highlight=False
+            )
 
     return show

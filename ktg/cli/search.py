@@ -25,28 +25,47 @@ from ktg.cli.options import (
 )
 from ktg.cli.report import keep_report
 from ktg.errors import KtgError, UserError
-from ktg.files import naming
-from ktg.space import Choice, SearchSpace
+from ktg.graph import Choice, SearchSpace
+from ktg.graph.yaml_files import naming
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ktg.searching.outcome import Result
-    from ktg.searching.past import Past
-    from ktg.searching.supply import Missing
+    from ktg.searching.history import Past
+    from ktg.searching.missing_weights import Missing
+    from ktg.searching.result import Result
     from ktg.tracking import Tracker
 
 
 @click.command(epilog="Example: ktg search search_spaces/quickstart.yaml --trials 50")
 @click.argument("space", type=click.Path(path_type=Path))
 @click.option("--name", help="Name of the experiment; default: the space's own, or its file's.")
-@click.option("--trials", type=click.IntRange(1), help="Graphs to train, instead of what the space says.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of the sampler, instead of what the space says.")
+@click.option(
+    "--trials", type=click.IntRange(1), help="Graphs to train, instead of what the space says."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), help="Seed of the sampler, instead of what the space says."
+)
 @click.option("--address", help="A running Ray cluster: auto, or ray://host:port.")
-@click.option("--storage", type=click.Path(path_type=Path), help="Folder for Ray's files; shared, on a cluster.")
-@click.option("--confirm", "top", type=click.IntRange(1), help="Afterwards confirm so many best graphs: `ktg confirm`.")
-@click.option("--seeds", type=click.IntRange(2), help="Trainings of each graph with --confirm; default: 5.")
-@click.option("--resume", is_flag=True, help="Go on with the last search of this name; SPACE may be the name itself.")
+@click.option(
+    "--storage",
+    type=click.Path(path_type=Path),
+    help="Folder for Ray's files; shared, on a cluster.",
+)
+@click.option(
+    "--confirm",
+    "top",
+    type=click.IntRange(1),
+    help="Afterwards confirm so many best graphs: `ktg confirm`.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(2), help="Trainings of each graph with --confirm; default: 5."
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the last search of this name; SPACE may be the name itself.",
+)
 @imagenet_files("--weights", "--imagenet")
 @missing_sources
 @tracking_uri
@@ -68,11 +87,15 @@ def search(
 ) -> None:
     """Search SPACE for the best graph, on this machine or on a Ray cluster."""
     if seeds and not top:
-        raise UserError("--seeds: says how often --confirm trains each graph; give that too, for example --confirm 1")
+        raise UserError(
+            "--seeds: says how often --confirm trains each graph; give that too, for example --confirm 1"
+        )
     check_store(tracking_uri)
     experiment, loaded, past = asked_for(space, name, imagenet, tracking_uri, resume=resume)
     plan = loaded.search
-    plan = dataclasses.replace(plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed)
+    plan = dataclasses.replace(
+        plan, trials=trials or plan.trials, seed=plan.seed if seed is None else seed
+    )
     loaded = dataclasses.replace(loaded, search=plan)
     if storage is not None:
         check_writable(storage / "search")
@@ -85,14 +108,18 @@ def search(
             check_confirmable(loaded, top, console)
         known = left_as_it_is(past, loaded, experiment, console)
         if known is None:
-            result, delivered = run(loaded, experiment, tracking_uri, missing_sources, past, console, address, storage)
+            result, delivered = run(
+                loaded, experiment, tracking_uri, missing_sources, past, console, address, storage
+            )
         else:
             result, delivered = known, False
     if not as_json:
         print_result(result, console, to_confirm=top is not None)
     if top and result.best is not None and not result.interrupted:
         top = min(top, result.finished)
-        confirmation = confirm(experiment, top, seeds or SEEDS, tracking_uri, console, address, storage)
+        confirmation = confirm(
+            experiment, top, seeds or SEEDS, tracking_uri, console, address, storage
+        )
         result = dataclasses.replace(result, confirmation=confirmation.to_json())
         if not as_json:
             print_confirmation(confirmation, console)
@@ -120,7 +147,7 @@ def asked_for(
 
 def check_confirmable(space: SearchSpace, top: int, console: "Console") -> None:
     """Raise UserError for a search that could not be confirmed."""
-    from ktg.confirming.check import check_test
+    from ktg.searching.confirm.check import check_test
 
     with Decoding(console) as decoding:
         check_test(space, top, decoding)
@@ -131,7 +158,9 @@ def end(result: "Result", uri: str, console: "Console", *, changed: bool) -> Non
     if result.interrupted:
         raise KeyboardInterrupt
     if result.best is None:
-        raise KtgError(f"no trial finished; the most common reason: {result.commonest_failure or 'none was given'}")
+        raise KtgError(
+            f"no trial finished; the most common reason: {result.commonest_failure or 'none was given'}"
+        )
     if changed:
         place = keep_report(result.name, uri)
         console.print(f"Report: {place}", markup=False, highlight=False, soft_wrap=True)
@@ -169,22 +198,31 @@ def run(
         return result, tracker.close() is None
 
 
-def left_as_it_is(past: "Past | None", space: SearchSpace, experiment: str, console: "Console") -> "Result | None":
+def left_as_it_is(
+    past: "Past | None", space: SearchSpace, experiment: str, console: "Console"
+) -> "Result | None":
     """Return the result of a search that is over and is asked for no more trials; None for one that is to be run."""
     if past is None or not past.is_over or space.search.trials > past.space.search.trials:
         return None
-    from ktg.searching.ledger import Ledger
-    from ktg.searching.outcome import result_of
+    from ktg.searching.result import result_of
+    from ktg.searching.trials import Ledger
 
-    more = shlex.join(["ktg", "search", experiment, "--resume", "--trials", str(2 * past.space.search.trials)])
+    more = shlex.join(
+        ["ktg", "search", experiment, "--resume", "--trials", str(2 * past.space.search.trials)]
+    )
     said = f"{experiment}: this search is finished, and stays as it is; for more trials: {more}"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
-    return result_of(Ledger(past.space, past.entries, past.duplicates), experiment, past.wall_s, interrupted=False)
+    return result_of(
+        Ledger(past.space, past.entries, past.duplicates),
+        experiment,
+        past.wall_s,
+        interrupted=False,
+    )
 
 
 def read_back(experiment: str, uri: str) -> "Past":
     """Return the last search of an experiment, with all that its driver had put down before it was killed."""
-    from ktg.searching.past import read_past
+    from ktg.searching.history import read_past
     from ktg.tracking import find_experiment, recover
 
     recover(uri)  # what cannot be sent would be trained again
@@ -193,7 +231,7 @@ def read_back(experiment: str, uri: str) -> "Past":
 
 def look_back(experiment: str, uri: str, tracker: "Tracker", console: "Console | None") -> None:
     """End the searches of that name that are dead; tell a console, where one is given, how many there are already."""
-    from ktg.searching.alone import end_dead
+    from ktg.searching.driver_lock import end_dead
     from ktg.tracking import find_experiment
 
     with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
@@ -202,9 +240,7 @@ def look_back(experiment: str, uri: str, tracker: "Tracker", console: "Console |
         number = len(found.of_kind("search"))
         if number and console:
             held = "1 search" if number == 1 else f"{number} searches"
-            said = (
-                f"a new search is added to experiment {experiment}, which holds {held}; another --seed makes it differ"
-            )
+            said = f"a new search is added to experiment {experiment}, which holds {held}; another --seed makes it differ"
             console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -212,7 +248,9 @@ def check_same(given: SearchSpace, searched: SearchSpace, experiment: str, path:
     """Raise UserError unless a space is the one that was searched, but for options left out for want of weights."""
     default = searched.default()
     same = given.holes.keys() == searched.holes.keys() and all(
-        option in given.holes[place].options_to_check() if isinstance(hole, Choice) else hole == given.holes[place]
+        option in given.holes[place].options_to_check()
+        if isinstance(hole, Choice)
+        else hole == given.holes[place]
         for place, hole in searched.holes.items()
         for option in hole.options_to_check()
     )
@@ -244,7 +282,9 @@ def print_result(result: "Result", console: "Console", *, to_confirm: bool = Fal
     console.print(table)
     saved = f"{result.epochs_saved} epochs saved by stopping early and by {result.duplicates} duplicates not trained"
     states = f"{result.finished} finished, {result.stopped} stopped early, {result.failed} failed"
-    console.print(f"{states}; {result.epochs} epochs in {duration(result.wall_s)}; {saved}.", highlight=False)
+    console.print(
+        f"{states}; {result.epochs} epochs in {duration(result.wall_s)}; {saved}.", highlight=False
+    )
     if result.exhausted:
         console.print("The space is exhausted: every graph in it that could be trained was.")
     if result.interrupted:

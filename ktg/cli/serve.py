@@ -19,8 +19,8 @@ _REQUEST = """\
 def serve(model: Path, port: int, device: str | None) -> None:
     """Answer requests for labels with MODEL over HTTP, for this machine only, until Ctrl-C.
 
-    The server is MLflow's. A request holds image files in base64, in a column `image`; the answer has the label, its
-    probability and those of all classes for each.
+    The server is MLflow's. A request holds image files in base64, in a column `image`; the answer
+    has the label, its probability and those of all classes for each.
     """
     check_device(device)
 

@@ -84,7 +84,11 @@ def listed(every: "Sequence[Status]") -> "Table":
 
     table = Table(box=SIMPLE_HEAD)
     for column in ("experiment", "last search", "began", "took", "trials", "best"):
-        table.add_column(column, justify="right" if column in ("took", "trials", "best") else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if column in ("took", "trials", "best") else "left",
+            overflow="fold",
+        )
     for one in every:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start_s))
         trials = sum(number for state, number in one.counts.items() if state != "duplicate")
@@ -101,17 +105,28 @@ def drawn(now: "Status") -> "Table":
     from ktg.searching.progress import duration
 
     counts = ", ".join(f"{number} {state}" for state, number in now.counts.items() if number)
-    best = "none finished yet" if now.best is None else f"{percent(now.best_accuracy or 0)}, {now.best}"
+    best = (
+        "none finished yet"
+        if now.best is None
+        else f"{percent(now.best_accuracy or 0)}, {now.best}"
+    )
     grid = Table.grid(padding=(0, 2))
     grid.add_row(Text("search", style="dim"), f"{now.name}: {now.state}, {duration(now.wall_s)}")
-    grid.add_row(Text("trials", style="dim"), f"{counts or 'none yet'}; {now.planned} planned, baselines on top")
+    grid.add_row(
+        Text("trials", style="dim"),
+        f"{counts or 'none yet'}; {now.planned} planned, baselines on top",
+    )
     grid.add_row(Text("best", style="dim"), best)
     confirmation = now.confirmation
     if confirmation is not None:
         failed = f", {confirmation.failed} failed" if confirmation.failed else ""
         done = f"{confirmation.finished} trainings finished{failed}, {confirmation.trainings} asked for"
-        grid.add_row(Text("confirm", style="dim"), confirmation.sentence or f"{confirmation.state}, {done}")
+        grid.add_row(
+            Text("confirm", style="dim"), confirmation.sentence or f"{confirmation.state}, {done}"
+        )
     for trial in (*now.running, *(confirmation.running if confirmation else ())):
         reached = "" if trial.accuracy is None else f", {percent(trial.accuracy)}"
-        grid.add_row(Text("running", style="dim"), f"{trial.name}: {trial.epoch} epochs done{reached}")
+        grid.add_row(
+            Text("running", style="dim"), f"{trial.name}: {trial.epoch} epochs done{reached}"
+        )
     return grid

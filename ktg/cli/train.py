@@ -19,23 +19,29 @@ from ktg.cli.options import (
     warner,
 )
 from ktg.errors import UserError
-from ktg.files import naming
+from ktg.graph.yaml_files import naming
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ktg.confirming.graph import OnEpoch
-    from ktg.engine import Epoch
-    from ktg.engine.classical import HeadName
+    from ktg.searching.seeds import OnEpoch
+    from ktg.training import Epoch
+    from ktg.training.classical import HeadName
 
 
 @click.command(epilog="Example: ktg train best.yaml --seeds 3")
 @click.argument("graph", type=click.Path(path_type=Path))
 @click.option(
-    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many seeds, from train.seed on."
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many seeds, from train.seed on.",
 )
 @click.option(
-    "--weights", type=click.Path(path_type=Path), help="Keep the first seed's target in this file: model.safetensors."
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Keep the first seed's target in this file: model.safetensors.",
 )
 @click.option("--force", is_flag=True, help="Overwrite that file if it is there.")
 @click.option(
@@ -60,12 +66,15 @@ def train(
 ) -> None:
     """Train GRAPH on the training and validation splits, then read the test split once.
 
-    The test split is read here, and by `affinity study --test`, and nowhere else. With --weights the network of the
-    first seed is kept, not that of the best: choosing by the test split would spoil what is measured on it.
+    The test split is read here, and by `affinity study --test`, and nowhere else. With --weights
+    the network of the first seed is kept, not that of the best: choosing by the test split would
+    spoil what is measured on it.
     """
     loaded = checked_graph(graph, imagenet)
     if head and weights:
-        raise UserError("--weights: with --head no network is trained that could be kept; leave one of the two out")
+        raise UserError(
+            "--weights: with --head no network is trained that could be kept; leave one of the two out"
+        )
     check_store(tracking_uri)
     check_device(device)
     if weights is not None:
@@ -76,7 +85,7 @@ def train(
 
     from rich.console import Console
 
-    from ktg.confirming.graph import confirm, confirm_head
+    from ktg.searching.seeds import confirm, confirm_head
     from ktg.tracking import MlflowTracker
 
     console = Console(stderr=as_json)
@@ -85,7 +94,9 @@ def train(
         if head:
             confirmed = confirm_head(loaded, head, seeds, tracker, device=device, decoding=decoding)
         else:
-            confirmed = confirm(loaded, seeds, tracker, device=device, on_epoch=printer(console), decoding=decoding)
+            confirmed = confirm(
+                loaded, seeds, tracker, device=device, on_epoch=printer(console), decoding=decoding
+            )
         if weights is not None:
             from ktg.exporting.trained import write_confirmed
 
@@ -98,7 +109,9 @@ def train(
         click.echo(f"seed {run.seed}: test accuracy {percent(run.accuracy)}{loss}")
     click.echo(f"test accuracy {confirmed.summary()}")
     if weights is not None:
-        click.echo(f"{weights}: the {'ensemble' if loaded.ensemble else 'target'} of seed {confirmed.runs[0].seed}")
+        click.echo(
+            f"{weights}: the {'ensemble' if loaded.ensemble else 'target'} of seed {confirmed.runs[0].seed}"
+        )
 
 
 def printer(console: "Console") -> "OnEpoch":

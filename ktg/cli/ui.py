@@ -17,5 +17,9 @@ def ui(experiment: str | None, port: int, tracking_uri: str) -> None:
     from ktg.tracking import find_experiment, serve_ui
     from ktg.tracking.views import TRIALS, view_path
 
-    page = "" if experiment is None else view_path(find_experiment(experiment, tracking_uri).id, TRIALS)
+    page = (
+        ""
+        if experiment is None
+        else view_path(find_experiment(experiment, tracking_uri).id, TRIALS)
+    )
     serve_ui(tracking_uri, port, ready=lambda url: click.echo(f"{url}{page}  (Ctrl-C ends it)"))

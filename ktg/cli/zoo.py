@@ -57,7 +57,13 @@ def list_(model: str | None, folder: Path | None, as_json: bool) -> None:
     cards, faults = readable(place)
     cards = [card for card in cards if wanted in (None, card.model)]
     if as_json:
-        print_json({"zoo": str(place.folder), "entries": [plain(place, card) for card in cards], "faults": faults})
+        print_json(
+            {
+                "zoo": str(place.folder),
+                "entries": [plain(place, card) for card in cards],
+                "faults": faults,
+            }
+        )
         return
     if cards:
         from rich.console import Console
@@ -87,24 +93,44 @@ def show_(name: str, model: str | None, folder: Path | None, as_json: bool) -> N
         click.echo("\n" * (number > 0) + "\n".join(described(place, card)))
 
 
-@zoo.command(epilog="Example: ktg zoo add fractaldb FractalDB-1000_res18.pth --model resnet18 --licence MIT")
+@zoo.command(
+    epilog="Example: ktg zoo add fractaldb FractalDB-1000_res18.pth --model resnet18 --licence MIT"
+)
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--model", required=True, help="The architecture of the weights.")
-@click.option("--model-arg", multiple=True, metavar="NAME=VALUE", help="An argument of its constructor; give several.")
-@click.option("--classes", type=click.Path(path_type=Path), help="Text file with the name of a class on each line.")
+@click.option(
+    "--model-arg",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of its constructor; give several.",
+)
+@click.option(
+    "--classes",
+    type=click.Path(path_type=Path),
+    help="Text file with the name of a class on each line.",
+)
 @click.option("--data", help="What it was trained on, for a reader.")
-@click.option("--mean", help="Of the input in [0, 1], one number or three: 0.2,0.2,0.2; default: the model's own.")
+@click.option(
+    "--mean",
+    help="Of the input in [0, 1], one number or three: 0.2,0.2,0.2; default: the model's own.",
+)
 @click.option("--std", help="Likewise.")
-@click.option("--input-size", type=click.IntRange(4, 2048), help="Pixels of a side; default: the model's own.")
-@click.option("--accuracy", type=click.FloatRange(0, 1), help="Share of validation images it gets right.")
+@click.option(
+    "--input-size", type=click.IntRange(4, 2048), help="Pixels of a side; default: the model's own."
+)
+@click.option(
+    "--accuracy", type=click.FloatRange(0, 1), help="Share of validation images it gets right."
+)
 @click.option("--epochs", type=click.IntRange(0), help="Epochs of training.")
 @click.option("--licence", help="Under which licence it may be used.")
 @click.option("--origin", help="Where it comes from: an address, a paper.")
 @click.option("--replace", is_flag=True, help="Take the place of an entry of this name and model.")
 @zoo_option
 @as_json
-def add(name: str, file: Path, folder: Path | None, replace: bool, as_json: bool, **given: Any) -> None:
+def add(
+    name: str, file: Path, folder: Path | None, replace: bool, as_json: bool, **given: Any
+) -> None:
     """Import FILE, a .safetensors or .pth of weights, as the entry NAME.
 
     It is checked against the architecture, never run as code, and kept as .safetensors.
@@ -117,7 +143,9 @@ def add(name: str, file: Path, folder: Path | None, replace: bool, as_json: bool
         print_json(plain(place, card))
     else:
         head = f"{len(card.classes)} classes" if card.classes else "no head"
-        click.echo(f"{card.key}: {card.bytes / 1e6:.1f} MB, {head}; use it as `source: zoo/{card.name}`")
+        click.echo(
+            f"{card.key}: {card.bytes / 1e6:.1f} MB, {head}; use it as `source: zoo/{card.name}`"
+        )
 
 
 @zoo.command(epilog="Example: ktg zoo remove animals --model resnet18")
@@ -131,7 +159,9 @@ def remove(name: str, model: str | None, every: bool, folder: Path | None, as_js
     place = chosen_zoo(folder, reading=True)
     models = [key.partition("/")[2] for key in place.listing(name)]
     if len(models) > 1 and not model and not every:
-        raise UserError(f"{name} is there for {', '.join(models)}; give --model, or --all to remove it for all")
+        raise UserError(
+            f"{name} is there for {', '.join(models)}; give --model, or --all to remove it for all"
+        )
     gone = place.remove(name, shortest_known(model) if model else None)
     if as_json:
         print_json({"removed": gone})
@@ -153,7 +183,9 @@ def verify(name: str | None, folder: Path | None, as_json: bool) -> None:
     for problem in problems if not as_json else ():
         click.echo(problem)
     if problems:
-        raise KtgError(f"{place.folder}: {len(problems)} found wrong, {counted(len(checked))} checked")
+        raise KtgError(
+            f"{place.folder}: {len(problems)} found wrong, {counted(len(checked))} checked"
+        )
     if not as_json:
         click.echo(f"{place.folder}: nothing wrong, {counted(len(checked))} checked")
 
@@ -166,23 +198,32 @@ def verify(name: str | None, folder: Path | None, as_json: bool) -> None:
 @tracking_uri
 @as_json
 def pull(
-    source: str, names: tuple[str, ...], replace: bool, folder: Path | None, tracking_uri: str, as_json: bool
+    source: str,
+    names: tuple[str, ...],
+    replace: bool,
+    folder: Path | None,
+    tracking_uri: str,
+    as_json: bool,
 ) -> None:
     """Copy entries of the zoo at SOURCE, all of them unless some are named; every file is checked by its hash.
 
-    SOURCE is a folder, the http(s) address of such a folder, or a model in the registry of an MLflow store:
-    models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.
+    SOURCE is a folder, the http(s) address of such a folder, or a model in the registry of an
+    MLflow store: models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.
     """
     from ktg.zoo import pull as run
 
     place = chosen_zoo(folder)
     with transfer_bar() as progress:
-        pulled = run(place, source, names, replace=replace, tracking_uri=tracking_uri, progress=progress)
+        pulled = run(
+            place, source, names, replace=replace, tracking_uri=tracking_uri, progress=progress
+        )
     if as_json:
         print_json([plain(place, one.card) | {"new": one.new} for one in pulled])
         return
     for one in pulled:
-        click.echo(f"{one.card.key}: {f'{one.card.bytes / 1e6:.1f} MB' if one.new else 'is here already'}")
+        click.echo(
+            f"{one.card.key}: {f'{one.card.bytes / 1e6:.1f} MB' if one.new else 'is here already'}"
+        )
     click.echo(f"{sum(one.new for one in pulled)} of {counted(len(pulled))} new in {place.folder}")
 
 
@@ -193,7 +234,9 @@ def pull(
 @zoo_option
 @tracking_uri
 @as_json
-def push(name: str, target: str, model: str | None, folder: Path | None, tracking_uri: str, as_json: bool) -> None:
+def push(
+    name: str, target: str, model: str | None, folder: Path | None, tracking_uri: str, as_json: bool
+) -> None:
     """Store NAME as a new version of TARGET, models:/NAME in the registry of an MLflow store."""
     from ktg.zoo import push as run
 

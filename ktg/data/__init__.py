@@ -1,12 +1,14 @@
 """Labelled images: found, split, decoded once into a memory-mapped cache, and fed to a device.
 
-`open_data` gives train and val, `open_test` alone reads test images. torch is imported with `Batches` only.
+`open_data` gives train and val, `open_test` alone reads test images. torch is imported with
+`Batches` only.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ktg.data.dataset import Dataset, Summary, merge, open_data, open_test, summary, val_names
+from ktg.data.dataset import Dataset, Summary, merge, val_names
 from ktg.data.images import Images
+from ktg.data.open import open_data, open_test, summary
 from ktg.data.source import check_batch
 
 if TYPE_CHECKING:

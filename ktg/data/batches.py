@@ -21,13 +21,15 @@ class Batches:
 
     `labels` (N,) are those of all images, on the device.
 
-    A split of at most `resident_bytes` is kept on the device: a batch is then one gather there, without any
-    synchronisation with the host. A larger one is read batch by batch, by `workers` processes (0: this one), through
-    pinned memory where the device is a GPU. What is resident stays so for as long as `images` lives, and whoever makes
-    batches of the same `images` shares it.
+    A split of at most `resident_bytes` is kept on the device: a batch is then one gather there,
+    without any synchronisation with the host. A larger one is read batch by batch, by `workers`
+    processes (0: this one), through pinned memory where the device is a GPU. What is resident stays
+    so for as long as `images` lives, and whoever makes batches of the same `images` shares it.
     """
 
-    def __init__(self, images: Images, device: torch.device, *, resident_bytes: int = 2**31, workers: int = 0) -> None:
+    def __init__(
+        self, images: Images, device: torch.device, *, resident_bytes: int = 2**31, workers: int = 0
+    ) -> None:
         self._device = device
         self.labels = torch.from_numpy(images.labels).to(device)
         self._resident = _resident(images, device) if images.nbytes <= resident_bytes else None
@@ -58,7 +60,10 @@ class Batches:
 
     def on_device(self, steps: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the row numbers of each step (B,) on the device, to where they are moved all at once."""
-        return torch.split(torch.cat(list(steps)).to(self._device, non_blocking=True), [len(step) for step in steps])
+        return torch.split(
+            torch.cat(list(steps)).to(self._device, non_blocking=True),
+            [len(step) for step in steps],
+        )
 
     def _pixels(self, steps: list[Tensor], here: Sequence[Tensor]) -> Iterator[Tensor]:
         if self._resident is not None:

@@ -1,8 +1,9 @@
 """Decoded images in memory-mapped files, made once and read by every worker.
 
-An entry is a folder `<key>.pixels` with `pixels.npy` (N, H, W, C) and `index.npz`, or `<key>.index` with the index
-alone where pixels are not kept. It is made under a lock in a temporary folder and renamed when complete, so that a
-process killed in the middle leaves nothing that looks like an entry.
+An entry is a folder `<key>.pixels` with `pixels.npy` (N, H, W, C) and `index.npz`, or `<key>.index`
+with the index alone where pixels are not kept. It is made under a lock in a temporary folder and
+renamed when complete, so that a process killed in the middle leaves nothing that looks like an
+entry.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from ktg.data.parallel import in_order
 from ktg.data.pictures import Pictures
 from ktg.data.source import listed
 from ktg.errors import DataError
-from ktg.places import cache_folder
+from ktg.local import cache_folder
 
 FORMAT = 1
 SIDE = 224
@@ -31,10 +32,11 @@ _LARGEST_OWN_SIDE = 2048
 
 @dataclass(frozen=True)
 class Wish:
-    """What decoded images shall be like, and whether to keep them: the fields of `ktg.spec.Data` of these names.
+    """What decoded images shall be like, and whether to keep them: the fields of `ktg.graph.Data` of these names.
 
-    `geometry` forces the form, as for a val or test split that follows train. Without it `size` is the side (None:
-    the images' own if they share one, else 224) and they are grey if all of them are.
+    `geometry` forces the form, as for a val or test split that follows train. Without it `size` is
+    the side (None: the images' own if they share one, else 224) and they are grey if all of them
+    are.
     """
 
     size: int | None
@@ -51,11 +53,13 @@ class Entry:
     pixels: Path | None
 
 
-def open_entry(pictures: Pictures, wish: Wish, title: str, progress: Progress | None = None) -> Entry:
+def open_entry(
+    pictures: Pictures, wish: Wish, title: str, progress: Progress | None = None
+) -> Entry:
     """Return the decoded form of `pictures`, made now unless some process has made it before.
 
-    Raises DataError that names the files which cannot be decoded (unless they are to be skipped), and where there
-    is no room or no right to write.
+    Raises DataError that names the files which cannot be decoded (unless they are to be skipped),
+    and where there is no room or no right to write.
     """
     home = cache_folder() / "images"
     key = _key(pictures, wish)
@@ -67,18 +71,26 @@ def open_entry(pictures: Pictures, wish: Wish, title: str, progress: Progress | 
         form = known or wish.geometry or probe(pictures, wish.size)
         try:
             home.mkdir(parents=True, exist_ok=True)
-            keep = wish.cache == "always" or (wish.cache == "auto" and _fits(len(pictures), form, home))
+            keep = wish.cache == "always" or (
+                wish.cache == "auto" and _fits(len(pictures), form, home)
+            )
             entry = _made(pictures, form, full if keep else lean, wish.corrupt, title, progress)
         except OSError as error:
             remedy = "make room there, set KTG_CACHE to another folder, or set data.cache: never"
-            raise DataError(f"{title}: decoded images cannot be kept in {home} ({error}); {remedy}") from error
+            raise DataError(
+                f"{title}: decoded images cannot be kept in {home} ({error}); {remedy}"
+            ) from error
     _refuse(pictures, entry.index, wish.corrupt, title)
     return entry
 
 
 def probe(pictures: Pictures, size: int | None) -> Geometry:
     """Return the form for these pictures from their headers; those that are broken do not vote."""
-    headers = [header for header in in_order(lambda row: _header(pictures, row), range(len(pictures))) if header]
+    headers = [
+        header
+        for header in in_order(lambda row: _header(pictures, row), range(len(pictures)))
+        if header
+    ]
     grey = bool(headers) and all(header.grey for header in headers)
     sides = {header.sides for header in headers}
     own = min(sides.pop()) if len(sides) == 1 else SIDE
@@ -108,7 +120,12 @@ def _read(folder: Path) -> Entry:
 
 
 def _made(
-    pictures: Pictures, form: Geometry, target: Path, corrupt: str, title: str, progress: Progress | None
+    pictures: Pictures,
+    form: Geometry,
+    target: Path,
+    corrupt: str,
+    title: str,
+    progress: Progress | None,
 ) -> Entry:
     if not target.is_dir():
         with FileLock(target.with_suffix(".lock")):
@@ -118,7 +135,12 @@ def _made(
 
 
 def _make(
-    pictures: Pictures, form: Geometry, target: Path, corrupt: str, title: str, progress: Progress | None
+    pictures: Pictures,
+    form: Geometry,
+    target: Path,
+    corrupt: str,
+    title: str,
+    progress: Progress | None,
 ) -> None:
     temporary = target.with_name(f"{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
@@ -135,7 +157,9 @@ def _make(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _decode_into(path: Path, pictures: Pictures, form: Geometry, progress: Progress | None) -> Index:
+def _decode_into(
+    path: Path, pictures: Pictures, form: Geometry, progress: Progress | None
+) -> Index:
     """Decode into an .npy file, written in order: through a memory map a full disk would be a SIGBUS."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(pictures), *form.shape)}
     with path.open("wb") as file:

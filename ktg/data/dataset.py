@@ -9,25 +9,26 @@ import numpy as np
 
 from ktg.data.cache import Entry, Wish, open_entry
 from ktg.data.decode import Geometry
-from ktg.data.find import find
 from ktg.data.images import Images, Mapped, OnTheFly, join
 from ktg.data.index import Progress
-from ktg.data.known import is_here
-from ktg.data.names import check_name
+from ktg.data.locate import find
 from ktg.data.pictures import Rows
+from ktg.data.set_names import check_name
 from ktg.data.source import Part, Source, check_present
 from ktg.data.split import TEST, VAL, few_shot, hold_out, per_class
+from ktg.data.torchvision_sets import is_here
 from ktg.data.unlabelled import find_unlabelled
-from ktg.spec import Data
+from ktg.graph import Data
 
 
 @dataclass(frozen=True)
 class Dataset:
     """What a search may see: the train and val splits.
 
-    `mean` and `std` are per channel over the training images, of values in [0, 1]; `std` is never 0. `fingerprint`
-    is equal for two data sets iff images (as found), form, classes, labels and split are. `skipped` names the files
-    left out because they cannot be read. `unlabelled` are images whose labels are all -1.
+    `mean` and `std` are per channel over the training images, of values in [0, 1]; `std` is never
+    0. `fingerprint` is equal for two data sets iff images (as found), form, classes, labels and
+    split are. `skipped` names the files left out because they cannot be read. `unlabelled` are
+    images whose labels are all -1.
     """
 
     classes: tuple[str, ...]
@@ -76,9 +77,10 @@ class _Opened:
 def open_data(spec: Data, *, base: Path | None = None, progress: Progress | None = None) -> Dataset:
     """Return the train and val splits of the data set. Never touches a test image.
 
-    A relative `spec.path` is relative to `base` (the working folder by default). `progress` is told (done, all)
-    while images are decoded for the first time.
-    Raises SpecError for an unknown name, DataError for anything else that keeps the data from being trained on.
+    A relative `spec.path` is relative to `base` (the working folder by default). `progress` is told
+    (done, all) while images are decoded for the first time.
+    Raises SpecError for an unknown name, DataError for anything else that keeps the data from being
+    trained on.
     """
     source = find(spec, base)
     pool = _open_pool(source, spec, progress)
@@ -88,7 +90,9 @@ def open_data(spec: Data, *, base: Path | None = None, progress: Progress | None
     parts = [(pool, train_rows), (val, val_rows)]
     if spec.unlabelled is not None:
         part = _unlabelled(source, spec, val.part.take(val.rows[val_rows]), base)
-        more = _open(part, spec, f"data.unlabelled: {spec.unlabelled}", pool.entry.index.geometry, progress)
+        more = _open(
+            part, spec, f"data.unlabelled: {spec.unlabelled}", pool.entry.index.geometry, progress
+        )
         parts.append((more, np.arange(len(more.rows))))
     found = [pool, *(opened for opened, _ in parts if opened is not pool)]
     return Dataset(
@@ -133,10 +137,9 @@ def merge(dataset: Dataset) -> Images:
 def summary(spec: Data, base: Path | None = None, *, test: bool = True) -> Summary | None:
     """Return how many images each class has in each split, from names and labels alone.
 
-    test: whether the test split is counted; a search does not even look for it, but for names of files that must not
-    be among the unlabelled ones.
-    None for a known data set that is not on this machine yet. Raises as `open_data` does for anything that shows
-    without decoding.
+    test: whether the test split is counted; a search does not even look for it, but for names of
+    files that must not be among the unlabelled ones. None for a known data set that is not on this
+    machine yet. Raises as `open_data` does for anything that shows without decoding.
     """
     if spec.name is not None:
         check_name(spec.name)
@@ -161,11 +164,19 @@ def summary(spec: Data, base: Path | None = None, *, test: bool = True) -> Summa
 
 def _pool(source: Source, spec: Data) -> Part:
     """Return what train (and val, if it has no part of its own) is made of: never an image of the test split."""
-    return source.train if source.test is not None else source.train.take(np.flatnonzero(~_held(source, spec)))
+    return (
+        source.train
+        if source.test is not None
+        else source.train.take(np.flatnonzero(~_held(source, spec)))
+    )
 
 
 def _test_part(source: Source, spec: Data) -> Part:
-    return source.test() if source.test is not None else source.train.take(np.flatnonzero(_held(source, spec)))
+    return (
+        source.test()
+        if source.test is not None
+        else source.train.take(np.flatnonzero(_held(source, spec)))
+    )
 
 
 def _unlabelled(source: Source, spec: Data, val: Part, base: Path | None) -> Part:
@@ -176,7 +187,9 @@ def _held(source: Source, spec: Data) -> np.ndarray[tuple[int], np.dtype[np.bool
     return hold_out(source.original(source.train.labels), spec.test_fraction, spec.split_seed, TEST)
 
 
-def _divide(source: Source, pool: _Opened, spec: Data, progress: Progress | None) -> tuple[Rows, _Opened, Rows]:
+def _divide(
+    source: Source, pool: _Opened, spec: Data, progress: Progress | None
+) -> tuple[Rows, _Opened, Rows]:
     """Return the training images' places in the pool, and what holds the val images with their places there."""
     if source.val is None:
         train_rows, val_rows = _split_val(source.original(pool.labels), spec)
@@ -193,14 +206,20 @@ def _split_val(labels: Rows, spec: Data) -> tuple[Rows, Rows]:
 
 
 def _few(labels: Rows, rows: Rows, spec: Data) -> Rows:
-    return rows if spec.per_class is None else rows[few_shot(labels[rows], spec.per_class, spec.split_seed)]
+    return (
+        rows
+        if spec.per_class is None
+        else rows[few_shot(labels[rows], spec.per_class, spec.split_seed)]
+    )
 
 
 def _open_pool(source: Source, spec: Data, progress: Progress | None) -> _Opened:
     return _open(_pool(source, spec), spec, source.title, None, progress)
 
 
-def _open(part: Part, spec: Data, title: str, geometry: Geometry | None, progress: Progress | None) -> _Opened:
+def _open(
+    part: Part, spec: Data, title: str, geometry: Geometry | None, progress: Progress | None
+) -> _Opened:
     wish = Wish(spec.size, geometry, spec.cache, spec.corrupt)
     entry = open_entry(part.pictures, wish, title, progress)
     return _Opened(part, entry, entry.index.sound)

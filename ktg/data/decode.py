@@ -1,6 +1,7 @@
 """From the bytes of an image file to a square of uint8 pixels.
 
-One function makes the pixels for the cache and for decoding on the fly, so both hold the same bytes.
+One function makes the pixels for the cache and for decoding on the fly, so both hold the same
+bytes.
 """
 
 import functools
@@ -14,14 +15,18 @@ from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 
-# The limit at which Pillow itself warns of a decompression bomb: a small file that unpacks to gigabytes.
+# The limit at which Pillow itself warns of a decompression bomb: a small file that unpacks to
+# gigabytes.
 MAX_PIXELS = 89_478_485
 
-# Formats that Pillow lists but that run other programs (EPS: Ghostscript), hold no picture of their own or are
-# only recognised, never decoded.
-_NOT_PICTURES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MCIDAS", "MPEG", "WMF", "XVTHUMB"})
+# Formats that Pillow lists but that run other programs (EPS: Ghostscript), hold no picture of their
+# own or are only recognised, never decoded.
+_NOT_PICTURES = frozenset(
+    {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MCIDAS", "MPEG", "WMF", "XVTHUMB"}
+)
 
-# Photographs that Pillow cannot open. They are listed so that a folder of them is reported and not passed over.
+# Photographs that Pillow cannot open. They are listed so that a folder of them is reported and not
+# passed over.
 _UNOPENED = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".svg"})
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -54,7 +59,8 @@ class Geometry:
 class Header:
     """What a file says of its image before any pixel is decoded: its sides (shorter first) and whether it is grey.
 
-    The sides are sorted, so that a photograph and the same one turned by its EXIF orientation agree.
+    The sides are sorted, so that a photograph and the same one turned by its EXIF orientation
+    agree.
     """
 
     sides: tuple[int, int]
@@ -72,7 +78,9 @@ def formats() -> tuple[str, ...]:
 def extensions() -> frozenset[str]:
     """Return the file extensions, in lower case with the dot, that count as images in a folder."""
     opened = set(formats())
-    return _UNOPENED | {end for end, kind in Image.registered_extensions().items() if kind in opened}
+    return _UNOPENED | {
+        end for end, kind in Image.registered_extensions().items() if kind in opened
+    }
 
 
 def read_header(file: BinaryIO) -> Header:
@@ -86,8 +94,8 @@ def read_header(file: BinaryIO) -> Header:
 def decode(content: bytes, geometry: Geometry) -> Pixels:
     """Return the (H, W, C) pixels of the first frame: turned upright, on white where transparent, 8 bits, square.
 
-    Raises whatever Pillow raises for a broken file, and ValueError for one that it opens but that is too large or
-    has no agreed range of values.
+    Raises whatever Pillow raises for a broken file, and ValueError for one that it opens but that
+    is too large or has no agreed range of values.
     """
     with Image.open(io.BytesIO(content), formats=formats()) as image:
         return decode_image(image, geometry)
@@ -105,11 +113,14 @@ def decode_image(image: Image.Image, geometry: Geometry) -> Pixels:
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:
     """Return the centre square of `image`, resized by antialiased bicubic filtering if its side differs.
 
-    Cutting first and resizing then equals the shorter side resized and the centre cut, without its rounding.
+    Cutting first and resizing then equals the shorter side resized and the centre cut, without its
+    rounding.
     """
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.crop((left, top, left + side, top + side)).convert("L" if geometry.channels == 1 else "RGB")
+    image = image.crop((left, top, left + side, top + side)).convert(
+        "L" if geometry.channels == 1 else "RGB"
+    )
     if side != geometry.side:
         image = image.resize((geometry.side, geometry.side), Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8).reshape(geometry.shape)
@@ -117,7 +128,9 @@ def fit(image: Image.Image, geometry: Geometry) -> Pixels:
 
 def _guard(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} that are opened")
+        raise ValueError(
+            f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} that are opened"
+        )
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -132,14 +145,18 @@ def _upright(image: Image.Image) -> Image.Image:
 def _plain(image: Image.Image) -> Image.Image:
     """Return the image with 8 bits per channel and no transparency."""
     if image.mode == "F":
-        raise ValueError("32-bit floating-point pixels, which have no agreed range; save it with 8 or 16 bits")
+        raise ValueError(
+            "32-bit floating-point pixels, which have no agreed range; save it with 8 or 16 bits"
+        )
     if image.mode.startswith("I"):
         return _from_16_bits(np.asarray(image))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     # CMYK, YCbCr, LAB and the like go through RGB, also on the way to grey.
-    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+    return (
+        image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+    )
 
 
 def _from_16_bits(values: npt.NDArray[np.generic]) -> Image.Image:

@@ -59,15 +59,24 @@ def passed_over(root: Path) -> tuple[list[str], list[str]]:
 
     Such a folder lies beside train/ and is no split. Only names are read.
     """
-    splits = [name for name in ("train", *_VAL, "test") if (root / name).is_dir()] if _folders(root / "train") else []
-    images = [name for place in ("", *splits) for name in _images_in(root / place, f"{place}/" if place else "")]
+    splits = (
+        [name for name in ("train", *_VAL, "test") if (root / name).is_dir()]
+        if _folders(root / "train")
+        else []
+    )
+    images = [
+        name
+        for place in ("", *splits)
+        for name in _images_in(root / place, f"{place}/" if place else "")
+    ]
     return images, [name for name in _folders(root) if splits and name not in splits]
 
 
 def nested(root: Path) -> list[str]:
     """Return the folders in class folders, relative to `root`, if every class has several and no image beside them.
 
-    They are then likely to be the classes, and what was given lies one level too high. Only names are read.
+    They are then likely to be the classes, and what was given lies one level too high. Only names
+    are read.
     """
     split = "train/" if _folders(root / "train") else ""
     below = {f"{split}{name}": _folders(root / split / name) for name in _folders(root / split)}
@@ -77,7 +86,9 @@ def nested(root: Path) -> list[str]:
 
 
 def _images_in(folder: Path, before: str) -> list[str]:
-    names = (entry.name for entry in folder.iterdir() if entry.is_file() and not _hidden(entry.name))
+    names = (
+        entry.name for entry in folder.iterdir() if entry.is_file() and not _hidden(entry.name)
+    )
     return [before + name for name in sorted(names) if Path(name).suffix.lower() in extensions()]
 
 
@@ -96,7 +107,9 @@ def _folders(root: Path) -> tuple[str, ...]:
     """Return the sorted names of the visible folders in `root`; none where there is no `root`."""
     if not root.is_dir():
         return ()
-    return tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not _hidden(entry.name)))
+    return tuple(
+        sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not _hidden(entry.name))
+    )
 
 
 def _hidden(name: str) -> bool:
@@ -106,21 +119,27 @@ def _hidden(name: str) -> bool:
 def _one_val(root: Path, title: str) -> str | None:
     present = [name for name in _VAL if (root / name).is_dir()]
     if len(present) > 1:
-        raise DataError(f"{title}: has both {present[0]}/ and {present[1]}/; keep one as the val split")
+        raise DataError(
+            f"{title}: has both {present[0]}/ and {present[1]}/; keep one as the val split"
+        )
     return present[0] if present else None
 
 
 def _no_split_without_train(root: Path, title: str) -> None:
     for split in (*_VAL, "test"):
         if _folders(root / split):
-            raise DataError(f"{title}: has {split}/ with class folders but no train/ with any; add train/")
+            raise DataError(
+                f"{title}: has {split}/ with class folders but no train/ with any; add train/"
+            )
 
 
 def _same_classes(train: tuple[str, ...], other: tuple[str, ...], split: str, title: str) -> None:
     unseen = [name for name in other if name not in train]
     if unseen:
         hint = did_you_mean(unseen[0], train)
-        raise DataError(f"{title}: {split}/ has classes that train/ has not: {listed(unseen)}.{hint}")
+        raise DataError(
+            f"{title}: {split}/ has classes that train/ has not: {listed(unseen)}.{hint}"
+        )
     missing = [name for name in train if name not in other]
     if missing:
         raise DataError(f"{title}: {split}/ lacks classes that train/ has: {listed(missing)}")

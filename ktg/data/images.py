@@ -87,7 +87,9 @@ class Images:
 def join(first: Images, second: Images) -> Images:
     """Return the images of both as one split, those of `first` before those of `second`. They share one shape."""
     both = len(first) + len(second)
-    return Images(_Joined(first, second), np.arange(both), np.concatenate([first.labels, second.labels]))
+    return Images(
+        _Joined(first, second), np.arange(both), np.concatenate([first.labels, second.labels])
+    )
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ Sums = npt.NDArray[np.uint64]
 class Index:
     """The form of N images, and of each its content hash and the sums that mean and deviation are made of.
 
-    `digests` (N, 32) are SHA-256 of the images as found; `sums` (N, 2, C) the sum and the sum of squares of each
-    channel, in exact integers; `faults` maps the rows that could not be decoded to the reason.
+    `digests` (N, 32) are SHA-256 of the images as found; `sums` (N, 2, C) the sum and the sum of
+    squares of each channel, in exact integers; `faults` maps the rows that could not be decoded to
+    the reason.
     """
 
     geometry: Geometry
@@ -34,7 +35,9 @@ class Index:
     @property
     def sound(self) -> Rows:
         """The rows that could be decoded, in order."""
-        return np.setdiff1d(np.arange(len(self.digests)), np.array(sorted(self.faults), dtype=np.int64))
+        return np.setdiff1d(
+            np.arange(len(self.digests)), np.array(sorted(self.faults), dtype=np.int64)
+        )
 
     def moments(self, rows: Rows) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation per channel over these images, of values in [0, 1].
@@ -63,25 +66,35 @@ def load_index(path: Path) -> Index:
     try:
         with np.load(path, allow_pickle=False) as file:
             side, channels = file["form"].tolist()
-            faults = dict(zip(file["fault_rows"].tolist(), file["fault_reasons"].tolist(), strict=True))
+            faults = dict(
+                zip(file["fault_rows"].tolist(), file["fault_reasons"].tolist(), strict=True)
+            )
             return Index(Geometry(side, channels), file["digests"], file["sums"], faults)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.parent} is a broken cache of images ({error}); delete that folder") from error
+        raise DataError(
+            f"{path.parent} is a broken cache of images ({error}); delete that folder"
+        ) from error
 
 
 def decode_all(
-    pictures: Pictures, geometry: Geometry, write: Callable[[bytes], object], progress: Progress | None = None
+    pictures: Pictures,
+    geometry: Geometry,
+    write: Callable[[bytes], object],
+    progress: Progress | None = None,
 ) -> Index:
     """Decode every picture on all cores, hand its pixels to `write` in order, and return the index.
 
-    A picture that cannot be decoded is written as zeros and noted in `faults`. `progress` is told (done, all).
+    A picture that cannot be decoded is written as zeros and noted in `faults`. `progress` is told
+    (done, all).
     """
     count = len(pictures)
     digests = np.zeros((count, 32), np.uint8)
     sums = np.zeros((count, 2, geometry.channels), np.uint64)
     faults: dict[int, str] = {}
     blank = bytes(int(np.prod(geometry.shape)))
-    for row, found in enumerate(in_order(lambda row: _decode_one(pictures, row, geometry), range(count))):
+    for row, found in enumerate(
+        in_order(lambda row: _decode_one(pictures, row, geometry), range(count))
+    ):
         if isinstance(found, str):
             faults[row] = found
             write(blank)
@@ -94,10 +107,13 @@ def decode_all(
     return Index(geometry, digests, sums, faults)
 
 
-def _decode_one(pictures: Pictures, row: int, geometry: Geometry) -> tuple[bytes, Pixels, Sums] | str:
+def _decode_one(
+    pictures: Pictures, row: int, geometry: Geometry
+) -> tuple[bytes, Pixels, Sums] | str:
     """Return hash, pixels and sums of one picture, or why it cannot be decoded.
 
-    Pillow raises errors of many kinds for broken files (OSError, SyntaxError, struct.error, ...), hence the breadth.
+    Pillow raises errors of many kinds for broken files (OSError, SyntaxError, struct.error, ...),
+    hence the breadth.
     """
     try:
         digest, pixels = pictures.open(row, geometry)

@@ -45,17 +45,25 @@ def read_npz(path: Path, title: str) -> Source:
     y = _load(path, keys["train"][1])
     classes, values = _classes(path, members, y, title)
 
-    # Labels of the test split are checked now, not after a search of hours; its images stay untouched.
+    # Labels of the test split are checked now, not after a search of hours; its images stay
+    # untouched.
     parts = {split: _part(path, members, pair, values, title) for split, pair in keys.items()}
     test = parts.get("test")
-    return Source(title, classes, parts["train"], parts.get("val"), None if test is None else lambda: test)
+    return Source(
+        title, classes, parts["train"], parts.get("val"), None if test is None else lambda: test
+    )
 
 
 def _part(
-    path: Path, members: Mapping[str, _Member], keys: tuple[str, str], values: npt.NDArray[Any], title: str
+    path: Path,
+    members: Mapping[str, _Member],
+    keys: tuple[str, str],
+    values: npt.NDArray[Any],
+    title: str,
 ) -> Part:
     images, labels = keys
-    # The file's size and time stand for its content: reading it again at every start would cost seconds.
+    # The file's size and time stand for its content: reading it again at every start would cost
+    # seconds.
     stat = path.stat()
     key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {images}"
     pictures = Array.whole(key, members[images].shape, functools.partial(_load, path, images))
@@ -70,22 +78,32 @@ def _members(path: Path, title: str) -> dict[str, _Member]:
             for entry in archive.namelist():
                 with archive.open(entry) as file:
                     version = np.lib.format.read_magic(file)
-                    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                    readers = {
+                        (1, 0): np.lib.format.read_array_header_1_0,
+                        (2, 0): np.lib.format.read_array_header_2_0,
+                    }
                     shape, _, dtype = readers[version](file)
                 members[entry.removesuffix(".npy")] = _Member(shape, dtype)
     except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
         raise DataError(f"{title}: not an .npz file of plain arrays ({error})") from error
     for name, member in members.items():
         if member.dtype.hasobject:
-            raise DataError(f"{title}: {name} holds Python objects, which are never unpickled; save plain arrays")
+            raise DataError(
+                f"{title}: {name} holds Python objects, which are never unpickled; save plain arrays"
+            )
     return members
 
 
 def _keys(members: Mapping[str, _Member], title: str) -> dict[str, tuple[str, str]]:
     """Return the names of images and labels by split."""
     for images, labels in _WITH_SPLITS:
-        names = {split: (images.format(split), labels.format(split)) for split in ("train", "val", "test")}
-        present = {split: pair for split, pair in names.items() if pair[0] in members or pair[1] in members}
+        names = {
+            split: (images.format(split), labels.format(split))
+            for split in ("train", "val", "test")
+        }
+        present = {
+            split: pair for split, pair in names.items() if pair[0] in members or pair[1] in members
+        }
         if "train" in present:
             return _complete(present, members, title)
     for pair in _WITHOUT:
@@ -100,26 +118,40 @@ def _complete(
     for pair in keys.values():
         for name in pair:
             if name not in members:
-                raise DataError(f"{title}: lacks {name}; it holds {listed(list(members))}; expected {_EXPECTED}")
+                raise DataError(
+                    f"{title}: lacks {name}; it holds {listed(list(members))}; expected {_EXPECTED}"
+                )
     return keys
 
 
 def _check_images(member: _Member, name: str, title: str) -> None:
     shape = member.shape
     if member.dtype != np.uint8:
-        raise DataError(f"{title}: {name} is of type {member.dtype}; images must be uint8, 0 to 255")
+        raise DataError(
+            f"{title}: {name} is of type {member.dtype}; images must be uint8, 0 to 255"
+        )
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)) or 0 in shape:
         hint = " (the channels come last)" if len(shape) == 4 and shape[1] in (1, 3) else ""
-        raise DataError(f"{title}: {name} has shape {shape}; allowed: (N, H, W) or (N, H, W, C) with C 1 or 3{hint}")
+        raise DataError(
+            f"{title}: {name} has shape {shape}; allowed: (N, H, W) or (N, H, W, C) with C 1 or 3{hint}"
+        )
 
 
-def _check_labels(member: _Member, name: str, images: _Member, images_name: str, title: str) -> None:
+def _check_labels(
+    member: _Member, name: str, images: _Member, images_name: str, title: str
+) -> None:
     if member.dtype.kind not in "iuU":
-        raise DataError(f"{title}: {name} is of type {member.dtype}; labels must be whole numbers or text")
+        raise DataError(
+            f"{title}: {name} is of type {member.dtype}; labels must be whole numbers or text"
+        )
     if len(member.shape) not in (1, 2) or member.shape[1:] not in ((), (1,)):
-        raise DataError(f"{title}: {name} has shape {member.shape}; allowed: (N,), one label per image")
+        raise DataError(
+            f"{title}: {name} has shape {member.shape}; allowed: (N,), one label per image"
+        )
     if member.shape[0] != images.shape[0]:
-        raise DataError(f"{title}: {name} has {member.shape[0]} labels for the {images.shape[0]} of {images_name}")
+        raise DataError(
+            f"{title}: {name} has {member.shape[0]} labels for the {images.shape[0]} of {images_name}"
+        )
 
 
 def _classes(

@@ -20,8 +20,9 @@ def cores() -> int:
 def in_order(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Yield `function(item)` for every item, in the order of the items.
 
-    Threads suffice for images, because Pillow lets go of the interpreter while it decodes and resizes. Only a few
-    chunks are under way at once, so that a slow reader of the results does not fill the memory.
+    Threads suffice for images, because Pillow lets go of the interpreter while it decodes and
+    resizes. Only a few chunks are under way at once, so that a slow reader of the results does not
+    fill the memory.
     """
     with ThreadPoolExecutor(cores()) as pool:
         waiting: deque[Future[list[R]]] = deque()

@@ -58,14 +58,17 @@ class Files:
     def identity(self) -> str:
         """Return a hash of the folder, and of the names, sizes in bytes and times of change of its files.
 
-        A stat of each file costs microseconds where reading it would cost milliseconds at every start of every
-        worker. A copy elsewhere is merely decoded again; without the folder, archives that set all times alike
-        could give two data sets one hash. A file rewritten with its old size and its old time goes unnoticed.
+        A stat of each file costs microseconds where reading it would cost milliseconds at every
+        start of every worker. A copy elsewhere is merely decoded again; without the folder,
+        archives that set all times alike could give two data sets one hash. A file rewritten with
+        its old size and its old time goes unnoticed.
         """
         digest = hashlib.sha256(f"{self.root.resolve()}\n".encode("utf-8", "surrogateescape"))
         for name in self.names:
             stat = (self.root / name).stat()
-            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+            digest.update(
+                f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+            )
         return digest.hexdigest()
 
     def take(self, rows: Rows) -> "Files":
@@ -91,7 +94,8 @@ class Files:
 class Array:
     """Rows of a uint8 array (N, H, W) or (N, H, W, C), which is loaded when a row is first asked for.
 
-    `key` stands for the content of the whole array; `load` must be picklable for workers that are spawned.
+    `key` stands for the content of the whole array; `load` must be picklable for workers that are
+    spawned.
     """
 
     key: str

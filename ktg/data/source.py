@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ktg.data.pictures import Pictures, Rows
 from ktg.data.split import per_class
 from ktg.errors import DataError, SpecError
-from ktg.spec import Data
+from ktg.graph import Data
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Part:
 class Source:
     """A data set as found. `title` begins every message about it.
 
-    `val` and `test` are None where the data has no such split. `test` is called by those only who may see it.
-    `origins` are the labels that the classes had before others were left out.
+    `val` and `test` are None where the data has no such split. `test` is called by those only who
+    may see it. `origins` are the labels that the classes had before others were left out.
     """
 
     title: str
@@ -51,7 +51,9 @@ def check_classes(source: Source) -> None:
     """Raise DataError for fewer than two classes, and for a class of the official splits without images."""
     if len(source.classes) < 2:
         found = ", ".join(source.classes) or "none"
-        raise DataError(f"{source.title}: classes found: {found}; at least two are needed to tell apart")
+        raise DataError(
+            f"{source.title}: classes found: {found}; at least two are needed to tell apart"
+        )
     if source.val is not None:
         check_present(source, source.val.labels, "val")
     needed = 1 + (source.val is None) + (source.test is None)
@@ -61,7 +63,11 @@ def check_classes(source: Source) -> None:
 def check_present(source: Source, labels: Rows, split: str, needed: int = 1) -> None:
     """Raise DataError unless every class has at least `needed` images in the split."""
     counts = per_class(labels, len(source.classes))
-    few = [f"{name} ({count})" for name, count in zip(source.classes, counts, strict=True) if count < needed]
+    few = [
+        f"{name} ({count})"
+        for name, count in zip(source.classes, counts, strict=True)
+        if count < needed
+    ]
     if few:
         why = "" if needed == 1 else ", one for each split that is made of them"
         images = "image" if needed == 1 else "images"

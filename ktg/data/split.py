@@ -5,14 +5,16 @@ import numpy.typing as npt
 
 from ktg.data.pictures import Rows
 
-# Independent random streams of one split seed, so that changing one choice leaves the others as they are.
+# Independent random streams of one split seed, so that changing one choice leaves the others as
+# they are.
 TEST, VAL, FEW = range(3)
 
 
 def hold_out(labels: Rows, fraction: float, seed: int, stream: int) -> npt.NDArray[np.bool_]:
     """Return a mask (N,) of the images held out: `fraction` of every class, at least one, never all of it.
 
-    A class with a single image is not held out at all; who asks must have checked that no class is that small.
+    A class with a single image is not held out at all; who asks must have checked that no class is
+    that small.
     """
     held = np.zeros(len(labels), dtype=bool)
     for rows in _shuffled(labels, seed, stream):

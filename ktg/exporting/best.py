@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ktg import __version__
-from ktg.atomic import replacing
-from ktg.drawing import draw
 from ktg.errors import UserError, did_you_mean, show
-from ktg.files import loads, save
-from ktg.paths import relative_paths
-from ktg.spec import Graph, dump, parse
-from ktg.spec.graph import Scalar
+from ktg.graph import Graph, dump, parse
+from ktg.graph.drawing import draw
+from ktg.graph.paths import relative_paths
+from ktg.graph.spec import Scalar
+from ktg.graph.yaml_files import loads, save
+from ktg.local import replacing
 from ktg.tracking import Experiment, RunRecord, find_experiment
+from ktg.version import __version__
 
 SUFFIXES = (".yaml", ".yml")
 VERSIONS = ("torch", "timm", "ray", "optuna")
@@ -58,9 +58,11 @@ def export_graphs(
 ) -> list[Exported]:
     """Write graphs of an experiment's last search, and a drawing beside each; the best one to `output`.
 
-    Of several the files are `best-1.yaml`, `best-2.yaml` and so on. A graph is copied from the trial's own record.
-    Raises UserError for an output that is not named as YAML, or is there already (unless `force`), and when there is no
-    such experiment, search or trial in a state to be exported; nothing is written then.
+    Of several the files are `best-1.yaml`, `best-2.yaml` and so on. A graph is copied from the
+    trial's own record.
+    Raises UserError for an output that is not named as YAML, or is there already (unless `force`),
+    and when there is no such experiment, search or trial in a state to be exported; nothing is
+    written then.
     """
     wanted = wanted or Wanted()
     files = graph_files(output, wanted.top)
@@ -76,8 +78,14 @@ def export_graphs(
 def graph_files(output: Path, top: int) -> list[Path]:
     """Return the names of the files that `top` graphs go to; raise UserError unless they are named as YAML."""
     if output.suffix not in SUFFIXES:
-        raise UserError(f"{output}: a graph is a YAML file; give a name that ends in {' or '.join(SUFFIXES)}")
-    return [output] if top == 1 else [output.with_stem(f"{output.stem}-{place}") for place in range(1, top + 1)]
+        raise UserError(
+            f"{output}: a graph is a YAML file; give a name that ends in {' or '.join(SUFFIXES)}"
+        )
+    return (
+        [output]
+        if top == 1
+        else [output.with_stem(f"{output.stem}-{place}") for place in range(1, top + 1)]
+    )
 
 
 def check_free(files: Sequence[Path], *, force: bool) -> None:
@@ -86,13 +94,16 @@ def check_free(files: Sequence[Path], *, force: bool) -> None:
         if not file.absolute().parent.is_dir():
             raise UserError(f"{file}: there is no folder {file.absolute().parent}; create it first")
         if not force and os.path.lexists(file):
-            raise UserError(f"{file}: is there already; give --force to overwrite it, or another name")
+            raise UserError(
+                f"{file}: is there already; give --force to overwrite it, or another name"
+            )
 
 
 def choose(experiment: Experiment, wanted: Wanted) -> tuple[RunRecord, list[RunRecord]]:
     """Return the newest search that holds what is wanted, and its trials, the most accurate first.
 
-    Of trials with equal accuracy that of lower loss comes first. By its name a stopped trial can be had too.
+    Of trials with equal accuracy that of lower loss comes first. By its name a stopped trial can be
+    had too.
     """
     searches = experiment.of_kind("search")
     if not searches:
@@ -101,7 +112,9 @@ def choose(experiment: Experiment, wanted: Wanted) -> tuple[RunRecord, list[RunR
         )
     known: list[RunRecord] = []
     for search in searches:
-        trials = [trial for trial in experiment.trials(search) if trial.tags.get("kind") != "duplicate"]
+        trials = [
+            trial for trial in experiment.trials(search) if trial.tags.get("kind") != "duplicate"
+        ]
         chosen = _among(trials, wanted)
         if chosen:
             return search, chosen
@@ -111,11 +124,18 @@ def choose(experiment: Experiment, wanted: Wanted) -> tuple[RunRecord, list[RunR
 
 def _among(trials: list[RunRecord], wanted: Wanted) -> list[RunRecord]:
     if wanted.trial is not None:
-        return [trial for trial in trials if _is_called(trial, wanted.trial) and trial.state in _USABLE]
-    finished = [trial for trial in trials if trial.state == "finished" and "val_accuracy" in trial.metrics]
+        return [
+            trial for trial in trials if _is_called(trial, wanted.trial) and trial.state in _USABLE
+        ]
+    finished = [
+        trial for trial in trials if trial.state == "finished" and "val_accuracy" in trial.metrics
+    ]
     if wanted.baseline is not None:
         return [trial for trial in finished if trial.tags.get("baseline") == wanted.baseline]
-    ranked = sorted(finished, key=lambda trial: (-trial.metrics["val_accuracy"], trial.metrics.get("val_loss", 0.0)))
+    ranked = sorted(
+        finished,
+        key=lambda trial: (-trial.metrics["val_accuracy"], trial.metrics.get("val_loss", 0.0)),
+    )
     return ranked[: wanted.top]
 
 
@@ -131,15 +151,23 @@ def _none(name: str, trials: list[RunRecord], wanted: Wanted) -> UserError:
         same = [trial for trial in trials if _is_called(trial, wanted.trial)]
         if same:
             reason = f" ({same[0].tags['reason']})" if "reason" in same[0].tags else ""
-            state = {"failed": "it failed", "running": "it still runs"}.get(same[0].state, f"it was {same[0].state}")
-            return UserError(f"{same[0].name} of experiment {name!r} has no result: {state}{reason}")
+            state = {"failed": "it failed", "running": "it still runs"}.get(
+                same[0].state, f"it was {same[0].state}"
+            )
+            return UserError(
+                f"{same[0].name} of experiment {name!r} has no result: {state}{reason}"
+            )
         names = sorted(trial.name for trial in trials)
         span = f"it has {names[0]} to {names[-1]}" if names else "it has none"
         return UserError(
             f"no trial {show(wanted.trial)} in experiment {name!r}; {span}.{did_you_mean(wanted.trial, names)}"
         )
     if wanted.baseline is not None:
-        names = [trial.tags["baseline"] for trial in trials if "baseline" in trial.tags and trial.state == "finished"]
+        names = [
+            trial.tags["baseline"]
+            for trial in trials
+            if "baseline" in trial.tags and trial.state == "finished"
+        ]
         guess = did_you_mean(wanted.baseline, names)
         listed = ", ".join(names) or "none"
         return UserError(
@@ -157,7 +185,9 @@ def _graph(experiment: Experiment, search: RunRecord, trial: RunRecord) -> Graph
 
 def provenance_of(experiment: Experiment, search: RunRecord, trial: RunRecord) -> dict[str, Scalar]:
     """Return where a graph comes from; what an older ktg did not write down is `unknown`."""
-    versions = {f"version_{name}": search.tags.get(f"version.{name}", "unknown") for name in VERSIONS}
+    versions = {
+        f"version_{name}": search.tags.get(f"version.{name}", "unknown") for name in VERSIONS
+    }
     return {
         "experiment": experiment.name,
         "search_run": search.id,
@@ -172,13 +202,17 @@ def provenance_of(experiment: Experiment, search: RunRecord, trial: RunRecord) -
     }
 
 
-def write_graph(graph: Graph, output: Path, *, force: bool = False, running: bool = False) -> Exported:
+def write_graph(
+    graph: Graph, output: Path, *, force: bool = False, running: bool = False
+) -> Exported:
     """Write one graph as YAML, and its drawing beside it; raise UserError as `export_graphs` does."""
     graph_files(output, 1)
     drawing = output.with_suffix(".svg")
     check_free([output, drawing], force=force)
     plain = relative_paths(dump(graph), output.absolute().parent)
-    title = ": ".join(str(graph.provenance[key]) for key in ("experiment", "trial") if key in graph.provenance)
+    title = ": ".join(
+        str(graph.provenance[key]) for key in ("experiment", "trial") if key in graph.provenance
+    )
     save(output, plain)
     with replacing(drawing) as temporary:
         temporary.write_text(draw(graph, title or output.stem), encoding="utf-8")
@@ -193,5 +227,9 @@ def outside(plain: Mapping[str, Any]) -> tuple[str, ...]:
         graph.data.unlabelled,
         *(file.path for file in (*graph.sources.values(), *graph.weights.values())),
     ]
-    paths += [node.source for node in graph.nodes.values()] + [edge.distance for edge in graph.edges.values()]
-    return tuple(dict.fromkeys(path for path in paths if path is not None and Path(path).is_absolute()))
+    paths += [node.source for node in graph.nodes.values()] + [
+        edge.distance for edge in graph.edges.values()
+    ]
+    return tuple(
+        dict.fromkeys(path for path in paths if path is not None and Path(path).is_absolute())
+    )

@@ -1,8 +1,8 @@
 """A model that classifies images: loaded from a file, asked in Python.
 
->>> model = ktg.load("model.safetensors")                                            # doctest: +SKIP
->>> [answer.label for answer in model.predict(["cat.jpg", "dog.jpg"])]               # doctest: +SKIP
-['cat', 'dog']
+>>> model = ktg.load("model.safetensors")                                            # doctest:
++SKIP >>> [answer.label for answer in model.predict(["cat.jpg", "dog.jpg"])]               #
+doctest: +SKIP ['cat', 'dog']
 """
 
 import itertools
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ktg.data.decode import Geometry, Pixels
 from ktg.data.parallel import in_order
 from ktg.errors import DataError, WeightsError, did_you_mean
-from ktg.exporting.about import About
+from ktg.exporting.metadata import About
 from ktg.exporting.pixels import Picture, PictureError, to_pixels
 
 Logits = npt.NDArray[np.float32]
@@ -51,7 +51,8 @@ class Prediction:
 class Classifier:
     """A trained network with all that it takes to use it; `ktg.load` returns one.
 
-    `about` is what its file says of itself; `run` maps pixels (B, side, side, C) uint8 to logits (B, classes).
+    `about` is what its file says of itself; `run` maps pixels (B, side, side, C) uint8 to logits
+    (B, classes).
     """
 
     about: About
@@ -65,7 +66,8 @@ class Classifier:
     def predict(self, pictures: Sequence[Picture], batch_size: int = 64) -> list[Prediction]:
         """Return the prediction for every image: paths, bytes of files, arrays (H, W[, 3]) uint8 or Pillow images.
 
-        Raises DataError, which names it, at the first image that cannot be read; `stream` goes on instead.
+        Raises DataError, which names it, at the first image that cannot be read; `stream` goes on
+        instead.
         """
         if isinstance(pictures, str | Path | bytes):
             raise DataError("predict takes a list of images; write [image] for one")
@@ -73,14 +75,19 @@ class Classifier:
         for place, answer in enumerate(self.stream(pictures, batch_size)):
             if isinstance(answer, PictureError):
                 picture = pictures[place]
-                raise DataError(f"{picture if isinstance(picture, str | Path) else f'image {place}'}: {answer}")
+                raise DataError(
+                    f"{picture if isinstance(picture, str | Path) else f'image {place}'}: {answer}"
+                )
             found.append(answer)
         return found
 
-    def stream(self, pictures: Iterable[Picture], batch_size: int = 64) -> Iterator[Prediction | PictureError]:
+    def stream(
+        self, pictures: Iterable[Picture], batch_size: int = 64
+    ) -> Iterator[Prediction | PictureError]:
         """Yield one answer for each image, in order: a prediction, or why there is none.
 
-        Images are decoded on all cores while they are asked for; at most a few batches are in memory at once.
+        Images are decoded on all cores while they are asked for; at most a few batches are in
+        memory at once.
         """
         given = Geometry(self.about.input.side, self.about.input.channels)
         every = iter(pictures)
@@ -91,14 +98,19 @@ class Classifier:
         sound = [pixels for pixels in found if not isinstance(pixels, PictureError)]
         probabilities = iter(softmax(self.run(np.stack(sound)))) if sound else iter(())
         for each in found:
-            yield each if isinstance(each, PictureError) else Prediction(self.classes, next(probabilities))
+            yield (
+                each
+                if isinstance(each, PictureError)
+                else Prediction(self.classes, next(probabilities))
+            )
 
 
 def load(path: str | Path, device: str | None = None) -> Classifier:
     """Return the model in a file that `ktg export` or `ktg train --weights` wrote: .safetensors or .onnx.
 
     device: cpu, cuda, cuda:1; default: a GPU if there is one. Models in ONNX run on the CPU.
-    Raises WeightsError, in one sentence, for a file that is not there, not ours, damaged or hostile.
+    Raises WeightsError, in one sentence, for a file that is not there, not ours, damaged or
+    hostile.
     """
     path = Path(path)
     if path.suffix == ".onnx":
@@ -107,7 +119,9 @@ def load(path: str | Path, device: str | None = None) -> Classifier:
         return load_onnx(path)
     if path.suffix != ".safetensors":
         guess = did_you_mean(path.suffix, SUFFIXES)
-        raise WeightsError(f"{path}: is not a model file; allowed: {' and '.join(SUFFIXES)}.{guess}")
+        raise WeightsError(
+            f"{path}: is not a model file; allowed: {' and '.join(SUFFIXES)}.{guess}"
+        )
     from ktg.exporting.weights import read_model, runner
 
     network, about = read_model(path)

@@ -8,27 +8,27 @@ from pathlib import Path
 
 import torch
 
-from ktg.canonical import live
-from ktg.confirming.graph import OnEpoch
 from ktg.data import Dataset
-from ktg.engine import Training
+from ktg.data.open import open_data
 from ktg.errors import UserError
-from ktg.exporting.about import About, Accuracy
 from ktg.exporting.best import Exported, Wanted, check_free, export_graphs, write_graph
 from ktg.exporting.formats import Formats, Written, write_formats
+from ktg.exporting.metadata import About, Accuracy
 from ktg.exporting.registering import register, waiting_file
 from ktg.exporting.trained import describe, retrain, weights_files, write_weights
 from ktg.exporting.weights import SUFFIX, read_model
-from ktg.sources.opening import open_data
+from ktg.graph.canonical import live
+from ktg.searching.seeds import OnEpoch
 from ktg.tracking.models import check_model_name
+from ktg.training import Training
 
 
 @dataclass(frozen=True)
 class Delivered:
     """What left: graphs, files of weights by node, other forms; `about` is None where nothing was trained or read.
 
-    `same_data` is False when the images here are not those that the search saw; `registered` is the address of the
-    version in MLflow's model registry.
+    `same_data` is False when the images here are not those that the search saw; `registered` is the
+    address of the version in MLflow's model registry.
     """
 
     graphs: tuple[Exported, ...]
@@ -56,17 +56,20 @@ def deliver(
 ) -> Delivered:
     """Export from `source`: an experiment of the store `uri`, or a model file (.safetensors) that is trained already.
 
-    The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if any format is wanted,
-    with its own seed, on the training split, or (`final`) on the validation split too. That of a model file goes to
-    `output` where one is given. `name` is that of a model in the store's registry, of which the network becomes a new
-    version. Raises UserError before any training for whatever can be known before.
+    The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if
+    any format is wanted, with its own seed, on the training split, or (`final`) on the validation
+    split too. That of a model file goes to `output` where one is given. `name` is that of a model
+    in the store's registry, of which the network becomes a new version. Raises UserError before any
+    training for whatever can be known before.
     """
     wanted, formats = wanted or Wanted(), formats or Formats()
     formats.check()
     _check(wanted, formats, all_nodes, name)
     check_free(list(formats.files.values()), force=force)
     if Path(source).suffix == SUFFIX:
-        delivered = _from_model(Path(source), output, formats, force, decoding, registered=name is not None)
+        delivered = _from_model(
+            Path(source), output, formats, force, decoding, registered=name is not None
+        )
         return _registered(delivered, Path(source), name, uri)
     graphs = tuple(export_graphs(source, uri, output or Path("best.yaml"), wanted, force=force))
     if not formats.files and name is None:
@@ -76,7 +79,9 @@ def deliver(
         raise UserError("the file of an ensemble has all its nodes in it; leave out --all-nodes")
     if formats.weights and all_nodes:
         check_free(list(weights_files(formats.weights, graph, live(graph)).values()), force=force)
-    training, accuracies = retrain(graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding)
+    training, accuracies = retrain(
+        graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding
+    )
     delivered = _from_training(graphs, training, accuracies, formats, all_nodes)
     if name is None or formats.weights is not None:
         return _registered(delivered, formats.weights, name, uri)
@@ -99,7 +104,11 @@ def _registered(delivered: Delivered, file: Path | None, name: str | None, uri: 
 
 
 def _from_training(
-    graphs: tuple[Exported, ...], training: Training, accuracies: dict[str, Accuracy], formats: Formats, all_nodes: bool
+    graphs: tuple[Exported, ...],
+    training: Training,
+    accuracies: dict[str, Accuracy],
+    formats: Formats,
+    all_nodes: bool,
 ) -> Delivered:
     """Write the forms of a network that has just been trained from the first of the graphs."""
     graph, dataset = graphs[0].graph, training.dataset
@@ -125,7 +134,9 @@ def _from_model(
     if formats.weights:
         raise UserError(f"{file}: is a file of weights already; leave out --weights")
     if output is None and not formats.files and not registered:
-        raise UserError(f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card, --register or -o")
+        raise UserError(
+            f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card, --register or -o"
+        )
     network, about = read_model(file)
     graphs = (write_graph(about.graph, output, force=force),) if output else ()
     beside = dataclasses.replace(formats, weights=file)  # for the card, which shows how to use it
@@ -147,6 +158,10 @@ def _check(wanted: Wanted, formats: Formats, all_nodes: bool, name: str | None) 
     if name is not None:
         check_model_name(name)
     if wanted.top > 1 and (formats.files or name is not None):
-        raise UserError("--top writes several graphs; export the weights of one of them with --trial")
+        raise UserError(
+            "--top writes several graphs; export the weights of one of them with --trial"
+        )
     if all_nodes and not formats.weights:
-        raise UserError("--all-nodes is about files of weights; give --weights model.safetensors too")
+        raise UserError(
+            "--all-nodes is about files of weights; give --weights model.safetensors too"
+        )

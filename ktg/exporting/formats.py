@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ktg.atomic import replacing
 from ktg.data import Dataset
 from ktg.errors import UserError
-from ktg.exporting.about import About
 from ktg.exporting.best import check_free
 from ktg.exporting.int8 import Quantised, write_int8
+from ktg.exporting.metadata import About
 from ktg.exporting.onnx import WRITING, need, write_onnx
 from ktg.exporting.readme import model_card
+from ktg.local import replacing
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 
@@ -75,7 +75,7 @@ def write_formats(
     if formats.onnx:
         written.differences["onnx"] = write_onnx(formats.onnx, network, about)
     if formats.torch_export:
-        from ktg.exporting.program import write_program
+        from ktg.exporting.torch_export import write_program
 
         written.differences["torch_export"] = write_program(formats.torch_export, network, about)
     if formats.int8:

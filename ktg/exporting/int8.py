@@ -1,8 +1,8 @@
 """Post-training quantisation to 8-bit integers for edge devices: onnxruntime's static one, in QDQ form.
 
-Weights are quantised per channel; the ranges of activations come from images of the training split. What it costs in
-accuracy and what it gains in time is measured, because neither can be known before: see Krishnamoorthi, "Quantizing
-deep convolutional networks for efficient inference", 2018.
+Weights are quantised per channel; the ranges of activations come from images of the training split.
+What it costs in accuracy and what it gains in time is measured, because neither can be known
+before: see Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
 """
 
 import statistics
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ktg.atomic import replacing
 from ktg.data import Dataset, Images
-from ktg.exporting.about import About, to_json
+from ktg.exporting.metadata import About, to_json
 from ktg.exporting.onnx import INPUT, WRITING, need, run_session, session, write_onnx
+from ktg.local import replacing
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 from ktg.models.weights import KEY
@@ -48,18 +48,24 @@ class Quantised:
     seen: bool
 
 
-def write_int8(path: Path, network: Network | Ensemble, about: About, dataset: Dataset) -> Quantised:
+def write_int8(
+    path: Path, network: Network | Ensemble, about: About, dataset: Dataset
+) -> Quantised:
     """Write the quantised network as an ONNX file like that of `write_onnx`, and return what that changed."""
     need(WRITING)
     with tempfile.TemporaryDirectory() as folder:
-        plain, prepared, small = (Path(folder, name) for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
+        plain, prepared, small = (
+            Path(folder, name) for name in ("plain.onnx", "prepared.onnx", "int8.onnx")
+        )
         write_onnx(plain, network, about)
         _quantise(plain, prepared, small, dataset.train)
         _describe(small, to_json(about, path.parent))
         contents = [plain.read_bytes(), small.read_bytes()]
     accuracies = [_accuracy(content, dataset.val) for content in contents]
     latencies = _latencies(contents, dataset.val.read([0]))
-    figures = [Figures(*each) for each in zip(accuracies, latencies, map(len, contents), strict=True)]
+    figures = [
+        Figures(*each) for each in zip(accuracies, latencies, map(len, contents), strict=True)
+    ]
     with replacing(path) as temporary:
         temporary.write_bytes(contents[1])
     return Quantised(figures[0], figures[1], len(dataset.val), about.training.splits != "train")
@@ -88,8 +94,12 @@ class _Calibration:
     """Images of the training split, spread over all of it, as onnxruntime asks for them: one batch after another."""
 
     def __init__(self, images: Images) -> None:
-        rows = np.unique(np.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).astype(np.int64))
-        self._batches = (images.read(part) for part in np.array_split(rows, -(-len(rows) // _BATCH)))
+        rows = np.unique(
+            np.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).astype(np.int64)
+        )
+        self._batches = (
+            images.read(part) for part in np.array_split(rows, -(-len(rows) // _BATCH))
+        )
 
     def get_next(self) -> dict[str, Any] | None:
         """Return the next batch by the name of the input, None after the last."""
@@ -122,13 +132,17 @@ def _describe(model: Path, text: str) -> None:
 def _accuracy(content: bytes, images: Images) -> float:
     run = partial(run_session, session(content, "the ONNX model"))
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 64))
-    right = sum(int((run(images.read(part)).argmax(axis=1) == images.labels[part]).sum()) for part in parts)
+    right = sum(
+        int((run(images.read(part)).argmax(axis=1) == images.labels[part]).sum()) for part in parts
+    )
     return right / len(images)
 
 
 def _latencies(contents: list[bytes], image: Any) -> list[float]:
     """Return the median milliseconds of each model for one image, in turns, so that both see the same machine."""
-    runs = [partial(run_session, session(content, "the ONNX model", threads=1)) for content in contents]
+    runs = [
+        partial(run_session, session(content, "the ONNX model", threads=1)) for content in contents
+    ]
     times: list[list[float]] = [[] for _ in runs]
     for round_ in range(_WARM_UP + _ROUNDS):
         for run, found in zip(runs, times, strict=True):

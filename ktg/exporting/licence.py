@@ -1,8 +1,8 @@
 """Where the weights that a node began with come from, and under which licence: who passes them on must know."""
 
-from ktg.models.architecture import timm_cfg
+from ktg.graph import Graph
+from ktg.models.build import timm_cfg
 from ktg.models.names import locate, zoo_card
-from ktg.spec import Graph
 
 UNKNOWN = "its licence is not known to ktg; ask whoever made the file"
 

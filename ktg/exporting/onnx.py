@@ -1,7 +1,8 @@
 """The network as an ONNX file, checked against torch; and such a file as a classifier.
 
-The graph takes `images` (batch, side, side, channels) uint8 and returns `logits` (batch, classes); what stands between
-is inside it. What must happen before, from an image of any size to the square, is in its metadata: see `about.Input`.
+The graph takes `images` (batch, side, side, channels) uint8 and returns `logits` (batch, classes);
+what stands between is inside it. What must happen before, from an image of any size to the square,
+is in its metadata: see `about.Input`.
 """
 
 import importlib.util
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ktg.atomic import replacing
 from ktg.data.decode import Pixels
 from ktg.errors import KtgError, UserError, WeightsError
-from ktg.exporting.about import About, from_json, to_json
 from ktg.exporting.classifier import Classifier
+from ktg.exporting.metadata import About, from_json, to_json
+from ktg.local import replacing
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
 from ktg.models.weights import KEY
@@ -31,17 +32,20 @@ def need(packages: tuple[str, ...] = RUNNING) -> None:
     """Raise UserError, which says how to install them, unless these packages are there."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"ONNX needs {', '.join(missing)}; install with `pip install 'ktg-automl[onnx]'`")
+        raise UserError(
+            f"ONNX needs {', '.join(missing)}; install with `pip install 'ktg-automl[onnx]'`"
+        )
 
 
 def write_onnx(path: Path, network: Network | Ensemble, about: About) -> float:
     """Write the network, and return the largest difference of its logits in onnxruntime from those in torch.
 
-    Raises KtgError, and writes nothing, when the network cannot be expressed in ONNX or the difference is too large.
+    Raises KtgError, and writes nothing, when the network cannot be expressed in ONNX or the
+    difference is too large.
     """
     import torch
 
-    from ktg.exporting.deployed import compare, deployed, probe_images
+    from ktg.exporting.deployable import compare, deployed, probe_images
 
     need(WRITING)
     module, images = deployed(network, about.input), probe_images(about.input)
@@ -50,7 +54,10 @@ def write_onnx(path: Path, network: Network | Ensemble, about: About) -> float:
     with torch.inference_mode():
         reference = module(torch.from_numpy(images)).numpy()
     # Batches of another size than the example's too: the batch is to be free.
-    difference = max(compare(f"{path}", run(images), reference), compare(f"{path}", run(images[:1]), reference[:1]))
+    difference = max(
+        compare(f"{path}", run(images), reference),
+        compare(f"{path}", run(images[:1]), reference[:1]),
+    )
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return difference
@@ -66,7 +73,9 @@ def load_onnx(path: Path) -> Classifier:
     given, classes = about.input, len(about.classes)
     shapes = [place.shape[1:] for place in (*opened.get_inputs(), *opened.get_outputs())]
     if shapes != [[given.side, given.side, given.channels], [classes]]:
-        raise WeightsError(f"{path}: its graph does not take and return what its description says; it is damaged")
+        raise WeightsError(
+            f"{path}: its graph does not take and return what its description says; it is damaged"
+        )
     return Classifier(about, partial(run_session, opened))
 
 
@@ -79,8 +88,12 @@ def session(content: bytes, name: str, threads: int = 0) -> Any:
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has an exception of its own for each of its status codes
-        raise WeightsError(f"{name}: is not an ONNX file that onnxruntime can run, or is damaged") from error
+    except (
+        Exception
+    ) as error:  # onnxruntime has an exception of its own for each of its status codes
+        raise WeightsError(
+            f"{name}: is not an ONNX file that onnxruntime can run, or is damaged"
+        ) from error
 
 
 def run_session(opened: Any, pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -106,7 +119,8 @@ def _exported(module: Any, example: Any, description: str) -> bytes:
                 opset_version=OPSET,
                 verbose=False,
             )
-        assert program is not None  # noqa: S101  (for the type checker: it is None for a file or without dynamo only)
+        # For the type checker: it is None for a file or without dynamo only.
+        assert program is not None  # noqa: S101
         model = program.model_proto
         model.metadata_props.add(key=KEY, value=description)
         return bytes(model.SerializeToString())

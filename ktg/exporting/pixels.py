@@ -18,15 +18,17 @@ class PictureError(Exception):
 def to_pixels(picture: Picture, geometry: Geometry) -> Pixels:
     """Return the (H, W, C) pixels of one image, exactly as the splits of a data set hold them.
 
-    A path, the bytes of a file, a Pillow image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3). Raises PictureError
-    for anything that is not an image or cannot be decoded.
+    A path, the bytes of a file, a Pillow image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3).
+    Raises PictureError for anything that is not an image or cannot be decoded.
     """
     try:
         if isinstance(picture, str | Path):
             return decode(Path(picture).read_bytes(), geometry)
         if isinstance(picture, bytes):
             return decode(picture, geometry)
-        return decode_image(picture.copy() if isinstance(picture, Image.Image) else _from_array(picture), geometry)
+        return decode_image(
+            picture.copy() if isinstance(picture, Image.Image) else _from_array(picture), geometry
+        )
     except PictureError:
         raise
     except UnidentifiedImageError:
@@ -43,9 +45,17 @@ def _from_array(array: object) -> Image.Image:
             f"is no image: expected a path, bytes, an array or a Pillow image, got {type(array).__name__}"
         )
     grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
-    if array.dtype != np.uint8 or array.size == 0 or not (grey or (array.ndim == 3 and array.shape[2] == 3)):
-        raise PictureError(f"is no image: expected uint8 (H, W) or (H, W, 3), got {array.dtype} {array.shape}")
-    return Image.fromarray(np.ascontiguousarray(array[..., 0] if grey and array.ndim == 3 else array))
+    if (
+        array.dtype != np.uint8
+        or array.size == 0
+        or not (grey or (array.ndim == 3 and array.shape[2] == 3))
+    ):
+        raise PictureError(
+            f"is no image: expected uint8 (H, W) or (H, W, 3), got {array.dtype} {array.shape}"
+        )
+    return Image.fromarray(
+        np.ascontiguousarray(array[..., 0] if grey and array.ndim == 3 else array)
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,9 @@
 """A model file as MLflow's scoring server asks for it.
 
-POST /invocations with {"dataframe_split": {"columns": ["image"], "data": [["<base64 of a file>"], ...]}} answers
-{"predictions": [{"label": ..., "probability": ..., "probabilities": {class: ...}}, ...]}; an image that cannot be read
-has {"error": ...} in its place. MLflow imports this module by its name; nothing of MLflow is imported here.
+POST /invocations with {"dataframe_split": {"columns": ["image"], "data": [["<base64 of a file>"],
+...]}} answers {"predictions": [{"label": ..., "probability": ..., "probabilities": {class: ...}},
+...]}; an image that cannot be read has {"error": ...} in its place. MLflow imports this module by
+its name; nothing of MLflow is imported here.
 """
 
 import base64
@@ -26,8 +27,12 @@ class Scorer:
     def predict(self, frame: Any) -> list[dict[str, Any]]:
         """Return one answer for each row."""
         contents = [_decoded(str(text)) for text in frame[COLUMN]]
-        answers = self.classifier.stream(content for content in contents if isinstance(content, bytes))
-        return [_plain(next(answers) if isinstance(content, bytes) else content) for content in contents]
+        answers = self.classifier.stream(
+            content for content in contents if isinstance(content, bytes)
+        )
+        return [
+            _plain(next(answers) if isinstance(content, bytes) else content) for content in contents
+        ]
 
 
 def _load_pyfunc(path: str) -> Scorer:
@@ -35,12 +40,16 @@ def _load_pyfunc(path: str) -> Scorer:
 
 
 def serve(
-    model: str | Path, port: int = 5001, *, device: str | None = None, ready: Callable[[str], None] | None = None
+    model: str | Path,
+    port: int = 5001,
+    *,
+    device: str | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Answer requests for a model file on http://127.0.0.1:PORT/invocations until Ctrl-C.
 
-    The server is MLflow's; `ready` hears its address once it answers. Raises WeightsError for a file that is no model,
-    UserError when the port is taken.
+    The server is MLflow's; `ready` hears its address once it answers. Raises WeightsError for a
+    file that is no model, UserError when the port is taken.
     """
     load(model, "cpu")  # what is wrong with it is said here, and not in the server's log
     serve_model(Path(model).absolute(), __name__, port, ready, device)
@@ -49,7 +58,9 @@ def serve(
 def _decoded(text: str) -> bytes | PictureError:
     """Return the bytes of a file from base64; the head of a data: URL is passed over."""
     try:
-        return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
+        return base64.b64decode(
+            text.partition(",")[2] if text.startswith("data:") else text, validate=True
+        )
     except binascii.Error:
         return PictureError("is not base64")
 
@@ -58,4 +69,8 @@ def _plain(answer: Prediction | PictureError) -> dict[str, Any]:
     if isinstance(answer, PictureError):
         return {"error": str(answer)}
     probabilities = dict(zip(answer.classes, map(float, answer.probabilities), strict=True))
-    return {"label": answer.label, "probability": answer.probability, "probabilities": probabilities}
+    return {
+        "label": answer.label,
+        "probability": answer.probability,
+        "probabilities": probabilities,
+    }

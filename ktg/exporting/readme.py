@@ -4,21 +4,23 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ktg.canonical import live, open_edges
-from ktg.exporting.about import About
 from ktg.exporting.int8 import Figures, Quantised
 from ktg.exporting.licence import origin_of
-from ktg.files import dumps
-from ktg.models.architecture import constructor_args
+from ktg.exporting.metadata import About
+from ktg.graph import dump
+from ktg.graph.canonical import live, open_edges
+from ktg.graph.paths import relative_paths
+from ktg.graph.yaml_files import dumps
+from ktg.models.build import constructor_args
 from ktg.models.names import locate
-from ktg.paths import relative_paths
-from ktg.spec import dump
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}
 _LISTED = 200
 
 
-def model_card(about: About, files: Mapping[str, Path], folder: Path, quantised: Quantised | None = None) -> str:
+def model_card(
+    about: About, files: Mapping[str, Path], folder: Path, quantised: Quantised | None = None
+) -> str:
     """Return the card as Markdown. `files` are those that go with it, by kind; `folder` is where the card will lie."""
     sections = [_head(about), _accuracy(about), _data(about), _classes(about), _use(about, files)]
     if quantised is not None:
@@ -30,7 +32,11 @@ def model_card(about: About, files: Mapping[str, Path], folder: Path, quantised:
 def _head(about: About) -> str:
     given = about.input
     colour = "grey" if given.channels == 1 else "colour"
-    what = "An ensemble, which says the mean of what its networks say," if about.members else f"A {about.node.model}"
+    what = (
+        "An ensemble, which says the mean of what its networks say,"
+        if about.members
+        else f"A {about.node.model}"
+    )
     return (
         f"# {about.models}, {len(about.classes)} classes\n"
         f"{what} that classifies {colour} images of {given.side} x {given.side} pixels, "
@@ -50,14 +56,18 @@ def _accuracy(about: About) -> str:
     else:
         lines.append("Not measured: no labelled image was left out of this training.")
     if searched is not None and (measured is None or measured.split == "test"):
-        lines.append(f"In the search: {100 * float(searched):.2f} % of the validation images, by which it was chosen.")
+        lines.append(
+            f"In the search: {100 * float(searched):.2f} % of the validation images, by which it was chosen."
+        )
     return "\n".join(lines)
 
 
 def _data(about: About) -> str:
     data, training = about.graph.data, about.training
     source = data.name or Path(data.path or "").name
-    splits = {"train": "training split", "train and val": "training and validation splits"}[training.splits]
+    splits = {"train": "training split", "train and val": "training and validation splits"}[
+        training.splits
+    ]
     return f"## Data\n`{source}`: {training.images} images of the {splits} (fingerprint `{training.fingerprint[:16]}`)."
 
 
@@ -77,8 +87,14 @@ def _use(about: About, files: Mapping[str, Path]) -> str:
             f'```python\nimport ktg\n\nmodel = ktg.load("{model.name}")\nanswer = model.predict(["photo.jpg"])[0]\n'
             "print(answer.label, answer.probability)\n```"
         )
-    if weights is not None and not about.members and (locate(about.node.model) or ("ktg",))[0] != "ktg":
-        parts.append(f"Without ktg, in plain PyTorch:\n```python\n{plain_code(about, weights.name)}```")
+    if (
+        weights is not None
+        and not about.members
+        and (locate(about.node.model) or ("ktg",))[0] != "ktg"
+    ):
+        parts.append(
+            f"Without ktg, in plain PyTorch:\n```python\n{plain_code(about, weights.name)}```"
+        )
     others = [path for kind, path in files.items() if kind in ("onnx", "int8", "torch_export")]
     if others:
         given = about.input
@@ -94,9 +110,14 @@ def plain_code(about: About, weights: str) -> str:
     """Return Python that classifies one image with the weights and no ktg: timm or torchvision, numpy and Pillow."""
     library, name = locate(about.node.model) or ("", about.node.model)
     given = about.input
-    args = "".join(f", {key}={value!r}" for key, value in constructor_args(about.node, given.size).items())
+    args = "".join(
+        f", {key}={value!r}" for key, value in constructor_args(about.node, given.size).items()
+    )
     if library == "timm":
-        create, imports = f'timm.create_model("{name}", num_classes={len(about.classes)}{args})', "import timm"
+        create, imports = (
+            f'timm.create_model("{name}", num_classes={len(about.classes)}{args})',
+            "import timm",
+        )
     else:
         if name in ("googlenet", "inception_v3"):
             args = f", aux_logits=False, init_weights=False{args}"
@@ -148,7 +169,9 @@ def _quantised(quantised: Quantised) -> str:
 
 def _origin(about: About) -> str:
     graph = about.graph
-    lines = [f"- `{name}` ({graph.nodes[name].model}): {origin_of(graph, name)}." for name in live(graph)]
+    lines = [
+        f"- `{name}` ({graph.nodes[name].model}): {origin_of(graph, name)}." for name in live(graph)
+    ]
     first = "What the networks began with; the licence of that still holds for what became of it."
     if len(lines) > 1 and not about.members:
         first += f" The others taught `{graph.target}`, and are not in it."
@@ -158,7 +181,10 @@ def _origin(about: About) -> str:
 def _graph(about: About, folder: Path) -> str:
     graph = about.graph
     plain = relative_paths(dump(graph), folder.absolute())
-    networks, edges = len(live(graph)), sum(target in live(graph) for _, target in open_edges(graph))
+    networks, edges = (
+        len(live(graph)),
+        sum(target in live(graph) for _, target in open_edges(graph)),
+    )
     counted = f"{networks} network{'s' * (networks > 1)} and {edges} open edge{'s' * (edges > 1)}"
     return (
         f"## How it was trained\n{counted}. Saved as `graph.yaml`, `ktg train graph.yaml` trains this again:\n"

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ktg.exporting import pyfunc
-from ktg.exporting.about import About, Input
-from ktg.places import cache_folder
+from ktg.exporting.metadata import About, Input
+from ktg.local import cache_folder
 from ktg.tracking.models import TrainedModel, register_model
 from ktg.tracking.serving import COLUMN
 
@@ -18,7 +18,8 @@ from ktg.tracking.serving import COLUMN
 def register(file: Path, about: About, name: str, uri: str) -> str:
     """Store a model file as a new version of the model `name`, and return its address `models:/NAME/VERSION`.
 
-    It is linked to the trial and the search that its graph comes from, where the store has them. Raises UserError.
+    It is linked to the trial and the search that its graph comes from, where the store has them.
+    Raises UserError.
     """
     origin = about.graph.provenance
     measured = about.accuracy
@@ -50,9 +51,17 @@ def example_image(given: Input) -> str:
 
 
 def _description(about: About) -> str:
-    accuracy = "not measured" if about.accuracy is None else f"{about.accuracy.text()} ({about.accuracy.split} split)"
+    accuracy = (
+        "not measured"
+        if about.accuracy is None
+        else f"{about.accuracy.text()} ({about.accuracy.split} split)"
+    )
     data, training, origin = about.graph.data, about.training, about.graph.provenance
-    found = f"\n\nFound by the search *{origin['experiment']}*: {origin['trial']}." if "trial" in origin else ""
+    found = (
+        f"\n\nFound by the search *{origin['experiment']}*: {origin['trial']}."
+        if "trial" in origin
+        else ""
+    )
     return (
         f"**{about.models}**, {len(about.classes)} classes; accuracy {accuracy}. Trained by ktg {training.ktg} on "
         f"{training.images:,} images of {data.name or Path(data.path or '').name} ({training.splits}).{found}\n\n"
@@ -62,6 +71,10 @@ def _description(about: About) -> str:
 
 
 def _tags(about: About) -> dict[str, str]:
-    tags = {"model": about.models, "data.fingerprint": about.training.fingerprint, "ktg": about.training.ktg}
+    tags = {
+        "model": about.models,
+        "data.fingerprint": about.training.fingerprint,
+        "ktg": about.training.ktg,
+    }
     origin = about.graph.provenance
     return tags | {key: str(origin[key]) for key in ("experiment", "trial") if key in origin}

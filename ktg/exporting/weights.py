@@ -11,12 +11,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ktg.atomic import replacing
 from ktg.data.augment import to_float
 from ktg.data.decode import Pixels
 from ktg.errors import SpecError, WeightsError
-from ktg.exporting.about import About, Input, from_json, to_json
-from ktg.models.architecture import create, sketch
+from ktg.exporting.metadata import About, Input, from_json, to_json
+from ktg.local import replacing
+from ktg.models.build import create, sketch
 from ktg.models.device import device_of
 from ktg.models.ensemble import Ensemble
 from ktg.models.network import Network
@@ -28,22 +28,29 @@ SUFFIX = ".safetensors"
 def write_model(path: Path, network: Network | Ensemble, about: About) -> None:
     """Write the weights of `network.body` under the names of its library, with `about` as metadata.
 
-    Those of an ensemble's members stand in the same file, each with the name of its node before it: `n1.conv1.weight`.
+    Those of an ensemble's members stand in the same file, each with the name of its node before it:
+    `n1.conv1.weight`.
     """
     bodies = {"": network.body} if isinstance(network, Network) else _bodies(network)
-    named = [(prefix + name, tensor) for prefix, body in bodies.items() for name, tensor in body.state_dict().items()]
+    named = [
+        (prefix + name, tensor)
+        for prefix, body in bodies.items()
+        for name, tensor in body.state_dict().items()
+    ]
     # Clones, because safetensors refuses tensors that share memory, as tied weights do.
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named}
     content = save(state, metadata={"format": "pt", KEY: to_json(about, path.parent)})
-    with replacing(path) as temporary:  # `save_file` would make a file that nobody but its owner may read
+    with replacing(
+        path
+    ) as temporary:  # `save_file` would make a file that nobody but its owner may read
         temporary.write_bytes(content)
 
 
 def read_model(path: Path) -> tuple[Network | Ensemble, About]:
     """Return the network, or the ensemble, in evaluation mode, on the CPU, and what the file says of it.
 
-    Nothing in the file is run. Raises WeightsError in one sentence for a file that is not there, not ours, cut off or
-    made to do harm.
+    Nothing in the file is run. Raises WeightsError in one sentence for a file that is not there,
+    not ours, cut off or made to do harm.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such model file")
@@ -51,17 +58,22 @@ def read_model(path: Path) -> tuple[Network | Ensemble, About]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(KEY)
             about = from_json(text, path)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+            # It is no mapping.
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except WeightsError:
         raise
     except Exception as error:  # the reader has errors of its own kind, and Python's, for what is cut off or hostile
-        raise WeightsError(f"{path}: is not a {SUFFIX} file, or is damaged; nothing in it was run") from error
+        raise WeightsError(
+            f"{path}: is not a {SUFFIX} file, or is damaged; nothing in it was run"
+        ) from error
     if not about.members:
         return _network(about, about.training.node, about.input, state, path), about
     return _ensemble(about, state, path), about
 
 
-def runner(network: Network | Ensemble, device: str | None = None) -> Callable[[Pixels], npt.NDArray[np.float32]]:
+def runner(
+    network: Network | Ensemble, device: str | None = None
+) -> Callable[[Pixels], npt.NDArray[np.float32]]:
     """Return a function from pixels (B, H, W, C) uint8 to the network's logits (B, classes), computed in float32.
 
     device: where it runs; default: a GPU if there is one.
@@ -71,7 +83,9 @@ def runner(network: Network | Ensemble, device: str | None = None) -> Callable[[
 
 
 @torch.inference_mode()
-def _logits(network: Network | Ensemble, device: torch.device, pixels: Pixels) -> npt.NDArray[np.float32]:
+def _logits(
+    network: Network | Ensemble, device: torch.device, pixels: Pixels
+) -> npt.NDArray[np.float32]:
     planes = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
     logits = network(to_float(planes).contiguous(memory_format=torch.channels_last))
     return logits.float().cpu().numpy()  # type: ignore[no-any-return]
@@ -86,23 +100,36 @@ def _ensemble(about: About, state: Mapping[str, Tensor], path: Path) -> Ensemble
     for name, tensor in state.items():
         member, _, inner = name.partition(".")  # no name of a node has a dot
         if member not in parts:
-            raise WeightsError(f"{path}: has {name}, which belongs to none of its networks; the file is damaged")
+            raise WeightsError(
+                f"{path}: has {name}, which belongs to none of its networks; the file is damaged"
+            )
         parts[member][inner] = tensor
-    members = {name: _network(about, name, given, parts[name], path) for name, given in about.members.items()}
+    members = {
+        name: _network(about, name, given, parts[name], path)
+        for name, given in about.members.items()
+    }
     return Ensemble(members).eval()
 
 
-def _network(about: About, name: str, given: Input, state: Mapping[str, Tensor], path: Path) -> Network:
+def _network(
+    about: About, name: str, given: Input, state: Mapping[str, Tensor], path: Path
+) -> Network:
     node = about.graph.nodes[name]
     try:
-        plan = sketch(node, classes=len(about.classes), image_size=given.side, where=f"nodes.{name}")
+        plan = sketch(
+            node, classes=len(about.classes), image_size=given.side, where=f"nodes.{name}"
+        )
     except SpecError as error:
         raise WeightsError(f"{path}: {error}") from error
     if plan.size != given.size:
-        raise WeightsError(f"{path}: input.size is {given.size}, but {node.model} is built for {plan.size} pixels")
+        raise WeightsError(
+            f"{path}: input.size is {given.size}, but {node.model} is built for {plan.size} pixels"
+        )
     used = fit(plan.body, state, plan.head, str(path))
     if not plan.head <= used.keys():
-        raise WeightsError(f"{path}: the head does not fit {len(about.classes)} classes; the file is damaged")
+        raise WeightsError(
+            f"{path}: the head does not fit {len(about.classes)} classes; the file is damaged"
+        )
     with torch.random.fork_rng(devices=[]):
         body = create(node, classes=len(about.classes), size=plan.size)
     body.load_state_dict({**body.state_dict(), **used})

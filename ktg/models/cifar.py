@@ -15,8 +15,8 @@ from ktg.models.names import CIFAR_RESNETS, CIFAR_WIDE_RESNETS
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a parameter-free shortcut: "option A" of He et al., CVPR 2016, section 4.2.
 
-    Where the block halves the image and adds channels, the shortcut takes every second pixel and fills the new
-    channels with zeros, half of them before and half after.
+    Where the block halves the image and adds channels, the shortcut takes every second pixel and
+    fills the new channels with zeros, half of them before and half after.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -66,7 +66,9 @@ class WideBlock(nn.Module):
     Where the shape changes, the shortcut is a 1x1 convolution of the activated input.
     """
 
-    def __init__(self, channels_in: int, channels: int, stride: int, drop_rate: float = 0.0) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, drop_rate: float = 0.0
+    ) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(channels_in)
         self.conv1 = _conv3x3(channels_in, channels, stride)
@@ -81,7 +83,8 @@ class WideBlock(nn.Module):
         active = functional.relu(self.bn1(x), inplace=True)
         out = functional.relu(self.bn2(self.conv1(active)), inplace=True)
         out = self.conv2(self.dropout(out))
-        return out + (x if self.shortcut is None else self.shortcut(active))  # type: ignore[no-any-return]
+        added: Tensor = out + (x if self.shortcut is None else self.shortcut(active))
+        return added
 
 
 class WideResNet(nn.Module):
@@ -111,7 +114,11 @@ def _conv3x3(channels_in: int, channels: int, stride: int) -> nn.Conv2d:
 
 
 def _stage(
-    block: Callable[[int, int, int], nn.Module], channels_in: int, channels: int, blocks: int, stride: int
+    block: Callable[[int, int, int], nn.Module],
+    channels_in: int,
+    channels: int,
+    blocks: int,
+    stride: int,
 ) -> nn.Sequential:
     first = block(channels_in, channels, stride)
     return nn.Sequential(first, *(block(channels, channels, 1) for _ in range(blocks - 1)))
@@ -132,6 +139,9 @@ def _wide(name: str) -> Callable[..., nn.Module]:
 
 
 CIFAR_MODELS: Mapping[str, Callable[..., nn.Module]] = {
-    **{name: functools.partial(CifarResNet, int(name.removeprefix("resnet"))) for name in CIFAR_RESNETS},
+    **{
+        name: functools.partial(CifarResNet, int(name.removeprefix("resnet")))
+        for name in CIFAR_RESNETS
+    },
     **{name: _wide(name) for name in CIFAR_WIDE_RESNETS},
 }

@@ -1,7 +1,8 @@
 """The weights that timm and torchvision publish for an architecture: where they are, and how to get them.
 
-They come from the cache of the Hugging Face hub or of `torch.hub` when they are there. Else the host is asked for a
-connection, briefly, so that a machine without network says so in a second or two instead of after many retries.
+They come from the cache of the Hugging Face hub or of `torch.hub` when they are there. Else the
+host is asked for a connection, briefly, so that a machine without network says so in a second or
+two instead of after many retries.
 """
 
 import contextlib
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor
 
 from ktg.errors import MissingSourceError, WeightsError
-from ktg.models.architecture import constructor_args, sketch, timm_cfg
+from ktg.graph import Node
+from ktg.local import reachable
+from ktg.models.build import constructor_args, sketch, timm_cfg
 from ktg.models.names import locate
 from ktg.models.weights import fit, read_state
-from ktg.online import reachable
-from ktg.spec import Node
 
-# The hub serves older repositories under other names than timm's configuration has them: safetensors come first.
+# The hub serves older repositories under other names than timm's configuration has them:
+# safetensors come first.
 _SAFE_NAMES = {
     "pytorch_model.bin": "model.safetensors",
     "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
@@ -31,7 +33,8 @@ _SAFE_NAMES = {
 class Published:
     """Published weights of a model: a file in a repository of the Hugging Face hub, or one with an address.
 
-    `files` are the names to try in turn; `repository` is `owner/name[@revision]`, or empty when `url` is given.
+    `files` are the names to try in turn; `repository` is `owner/name[@revision]`, or empty when
+    `url` is given.
     """
 
     model: str
@@ -48,7 +51,11 @@ class Published:
     def missing(self) -> str:
         """How to say that the file could not be had, and what the user can do."""
         file = self.files[0]
-        where = f"{file} from {_hub_endpoint()}/{self.repository}" if self.repository else f"{file} from {self.url}"
+        where = (
+            f"{file} from {_hub_endpoint()}/{self.repository}"
+            if self.repository
+            else f"{file} from {self.url}"
+        )
         return (
             f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be downloaded now; get "
             f"the file {where} and give it with `--imagenet {self.model}={file}`, or in the graph or space as "
@@ -72,7 +79,9 @@ def published(model: str, where: str = "source") -> Published:
     else:
         url = _torchvision_url(name) if library == "torchvision" else ""
     if not url:
-        raise MissingSourceError(where, f"no ImageNet weights are published for {model!r}; allowed: none, or a file")
+        raise MissingSourceError(
+            where, f"no ImageNet weights are published for {model!r}; allowed: none, or a file"
+        )
     return Published(model, "", (urlsplit(url).path.rpartition("/")[2],), url)
 
 
@@ -115,19 +124,23 @@ def fetch(weights: Published, where: str) -> Path:
 def published_state(node: Node, size: int, where: str) -> dict[str, Tensor]:
     """Return the published weights of the node's model, built for `size` pixels, under the names of its library.
 
-    timm converts many files while it loads them (names, position embeddings), so its own loader reads its files.
+    timm converts many files while it loads them (names, position embeddings), so its own loader
+    reads its files.
     """
     weights = published(node.model, where)
     file = fetch(weights, where)
     if (locate(node.model) or ("", ""))[0] == "torchvision":
         return read_state(file)
-    return _through_timm(node, size, {"file": str(file), "custom_load": file.suffix == ".npz"}, f"{where}: {file}")
+    return _through_timm(
+        node, size, {"file": str(file), "custom_load": file.suffix == ".npz"}, f"{where}: {file}"
+    )
 
 
 def stand_in_state(node: Node, file: Path, size: int, where: str) -> dict[str, Tensor]:
     """Return the tensors of a file that the user has in place of the published one.
 
-    Only the names and shapes of some published files need timm's own loader, which is asked where they do not fit.
+    Only the names and shapes of some published files need timm's own loader, which is asked where
+    they do not fit.
     """
     state = read_state(file)
     plan = sketch(node, classes=2, image_size=size)
@@ -136,7 +149,9 @@ def stand_in_state(node: Node, file: Path, size: int, where: str) -> dict[str, T
     except MissingSourceError:
         if (locate(node.model) or ("", ""))[0] == "timm":
             with contextlib.suppress(WeightsError):  # the caller says better what does not fit
-                return _through_timm(node, size, {"state_dict": state, "custom_load": False}, f"{where}: {file}")
+                return _through_timm(
+                    node, size, {"state_dict": state, "custom_load": False}, f"{where}: {file}"
+                )
     return state
 
 
@@ -149,7 +164,9 @@ def _through_timm(node: Node, size: int, overlay: dict[str, Any], where: str) ->
         with torch.random.fork_rng(devices=[]):
             args = constructor_args(node, size)
             donor = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **args)
-    except Exception as error:  # a damaged file, or arguments with which the published weights do not go
+    except (
+        Exception
+    ) as error:  # a damaged file, or arguments with which the published weights do not go
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{where} does not load into {node.model!r} ({problem})") from error
     return dict(donor.state_dict())
@@ -184,7 +201,9 @@ def _download(weights: Published) -> Path:
     file = Path(torch.hub.get_dir(), "checkpoints", weights.files[0])
     file.parent.mkdir(parents=True, exist_ok=True)
     digest = torch.hub.HASH_REGEX.search(file.name)
-    torch.hub.download_url_to_file(weights.url, str(file), digest.group(1) if digest else None, progress=False)
+    torch.hub.download_url_to_file(
+        weights.url, str(file), digest.group(1) if digest else None, progress=False
+    )
     return file
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ktg.models.architecture import Sketch, sketch, usual_size
+from ktg.graph import Node
+from ktg.models.build import Sketch, sketch, usual_size
 from ktg.models.names import check_model
 from ktg.models.renames import translate
 from ktg.models.weights import fit, read_state
-from ktg.spec import Node
 
 
 def import_weights(file: Path, node: Node) -> tuple[dict[str, Tensor], int]:
@@ -43,6 +43,8 @@ def _head_classes(node: Node, plan: Sketch, state: dict[str, Tensor]) -> int:
     for name in plan.head:
         if name not in state:
             return 0
-        axis = next(axis for axis, side in enumerate(fewer[name].shape) if side != more[name].shape[axis])
+        axis = next(
+            axis for axis, side in enumerate(fewer[name].shape) if side != more[name].shape[axis]
+        )
         found.add(state[name].shape[axis])
     return found.pop() if len(found) == 1 else 0

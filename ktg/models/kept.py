@@ -1,7 +1,8 @@
 """Weights that stay in memory from one network to the next, for processes that build the same few over and over.
 
-Reading a file of weights takes as long as a short trial, and a search begins hundreds of trials with the same ones.
-Nothing is kept until `keep` is called: whoever builds each network once would only lose memory.
+Reading a file of weights takes as long as a short trial, and a search begins hundreds of trials
+with the same ones. Nothing is kept until `keep` is called: whoever builds each network once would
+only lose memory.
 """
 
 from collections import OrderedDict

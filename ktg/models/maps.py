@@ -12,7 +12,8 @@ from ktg.errors import SpecError
 from ktg.models.network import Network
 
 Layout = Literal["NCHW", "NHWC", "NTC"]
-# Kinds of modules that pass a map on unchanged; by name, as for pooling, because each library has its own.
+# Kinds of modules that pass a map on unchanged; by name, as for pooling, because each library has
+# its own.
 _PASSING = ("Dropout", "DropPath", "Identity", "Flatten")
 
 
@@ -20,8 +21,8 @@ _PASSING = ("Dropout", "DropPath", "Identity", "Flatten")
 class Layer:
     """Where the last feature map comes from: a module of `Network.body` by its name, and how its output lies.
 
-    NCHW and NHWC are maps, NTC a sequence of tokens of which the first `prefix` are no places in the image. `shape` is
-    (C, H, W) of one image.
+    NCHW and NHWC are maps, NTC a sequence of tokens of which the first `prefix` are no places in
+    the image. `shape` is (C, H, W) of one image.
     """
 
     name: str
@@ -41,8 +42,9 @@ class Layer:
 def last_map(network: Network) -> Layer:
     """Return the layer of the last map or token grid before the classifier, found by a pass of one black image.
 
-    A map has more than one position; pooling layers are passed over, so AlexNet gives conv5 of 13 x 13. Libraries
-    end one architecture differently (a DenseNet before or after the last ReLU): scores of the two differ.
+    A map has more than one position; pooling layers are passed over, so AlexNet gives conv5 of 13 x
+    13. Libraries end one architecture differently (a DenseNet before or after the last ReLU):
+    scores of the two differ.
     Raises SpecError for a network without such a map.
     """
     return last_maps(network)[0]
@@ -62,7 +64,9 @@ def last_maps(network: Network, where: str = "model") -> list[Layer]:
     return list(found.values())
 
 
-def forward_with_maps(network: Network, layers: Sequence[Layer], images: Tensor) -> tuple[Tensor, list[Tensor]]:
+def forward_with_maps(
+    network: Network, layers: Sequence[Layer], images: Tensor
+) -> tuple[Tensor, list[Tensor]]:
     """Return the logits (B, classes), and what the layers make of the images on the way, (B, C, H, W) each."""
     taken: dict[str, Tensor] = {}
     hooks = [
@@ -95,17 +99,23 @@ def _outputs(network: Network) -> list[tuple[str, Tensor]]:
         if "Pool" in kind:
             pooled.append(output)
         # A container that ends with a pooling layer returns the very output of that layer.
-        elif not any(word in kind for word in _PASSING) and not any(output is one for one in pooled):
+        elif not any(word in kind for word in _PASSING) and not any(
+            output is one for one in pooled
+        ):
             found.append((name, output))
 
     hooks = [
-        module.register_forward_hook(lambda module, _, output, name=name: record(name, module, output))
+        module.register_forward_hook(
+            lambda module, _, output, name=name: record(name, module, output)
+        )
         for name, module in network.body.named_modules()
     ]
     training = network.training
     try:
         with torch.inference_mode():
-            network.eval()(torch.zeros(1, 3, network.size, network.size, device=network.mean.device))
+            network.eval()(
+                torch.zeros(1, 3, network.size, network.size, device=network.mean.device)
+            )
     finally:
         network.train(training)
         for hook in hooks:
@@ -114,7 +124,11 @@ def _outputs(network: Network) -> list[tuple[str, Tensor]]:
 
 
 def _layer(name: str, output: Tensor, body: nn.Module) -> Layer | None:
-    if output.ndim == 4 and output.shape[2] == output.shape[3] > 1 and not _channels_last(output, body):
+    if (
+        output.ndim == 4
+        and output.shape[2] == output.shape[3] > 1
+        and not _channels_last(output, body)
+    ):
         return Layer(name, "NCHW", 0, (output.shape[1], output.shape[2], output.shape[3]))
     if output.ndim == 4 and output.shape[1] == output.shape[2] > 1:
         return Layer(name, "NHWC", 0, (output.shape[3], output.shape[1], output.shape[2]))
@@ -129,4 +143,6 @@ def _layer(name: str, output: Tensor, body: nn.Module) -> Layer | None:
 
 def _channels_last(output: Tensor, body: nn.Module) -> bool:
     """Return whether an output that could be either has its channels last: what the library says, in doubt not."""
-    return getattr(body, "output_fmt", None) == "NHWC" and output.shape[3] == getattr(body, "num_features", None)
+    return getattr(body, "output_fmt", None) == "NHWC" and output.shape[3] == getattr(
+        body, "num_features", None
+    )

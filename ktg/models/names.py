@@ -1,7 +1,8 @@
 """What a node may name as its model and its source, checked without importing torch, timm or torchvision.
 
-The names of timm's and torchvision's models are read from the text of the installed packages: a function under
-`@register_model` is a model. That takes a tenth of a second, where importing the two packages takes many.
+The names of timm's and torchvision's models are read from the text of the installed packages: a
+function under `@register_model` is a model. That takes a tenth of a second, where importing the two
+packages takes many.
 """
 
 import fnmatch
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ktg.errors import MissingSourceError, SpecError, did_you_mean, show
-from ktg.spec import IMAGENET, SourceFile
+from ktg.graph import IMAGENET, SourceFile
 from ktg.zoo import Card, default_zoo
 from ktg.zoo.card import check_name
 from ktg.zoo.folder import MissingEntryError
@@ -45,7 +46,8 @@ def library_models(library: Library) -> frozenset[str]:
     folders = package.submodule_search_locations if package else None
     names: set[str] = set()
     for folder in folders or ():
-        # Only the top folder: torchvision keeps detection, segmentation, video and quantized models in others.
+        # Only the top folder: torchvision keeps detection, segmentation, video and quantized models
+        # in others.
         for module in Path(folder, "models").glob("*.py"):
             names.update(_REGISTERED.findall(module.read_text(encoding="utf-8")))
     return frozenset(names)
@@ -55,7 +57,9 @@ def library_models(library: Library) -> frozenset[str]:
 def known_models() -> Mapping[str, Library]:
     """Return every bare model name with the library that builds it: ktg comes before timm, timm before torchvision."""
     libraries: tuple[Library, ...] = get_args(Library)
-    return {name: library for library in reversed(libraries) for name in sorted(library_models(library))}
+    return {
+        name: library for library in reversed(libraries) for name in sorted(library_models(library))
+    }
 
 
 def locate(model: str) -> tuple[Library, str] | None:
@@ -82,34 +86,50 @@ def check_model(name: str, path: str) -> None:
         return
     known: Collection[str] = known_models()
     if "/" in name:
-        known = [f"{prefix}/{model}" for prefix in ("timm", "torchvision") for model in library_models(prefix)]
+        known = [
+            f"{prefix}/{model}"
+            for prefix in ("timm", "torchvision")
+            for model in library_models(prefix)
+        ]
     networks = ", ".join(CIFAR_RESNETS + CIFAR_WIDE_RESNETS)
-    allowed = f"a classification model of timm or torchvision (by its name, without a tag), {networks}"
-    raise SpecError(path, f"{show(name)} is not a model; allowed: {allowed}.{did_you_mean(name, known)}")
+    allowed = (
+        f"a classification model of timm or torchvision (by its name, without a tag), {networks}"
+    )
+    raise SpecError(
+        path, f"{show(name)} is not a model; allowed: {allowed}.{did_you_mean(name, known)}"
+    )
 
 
 def check_source(
-    source: str, sources: Mapping[str, SourceFile], path: str, base: Path | None = None, model: str | None = None
+    source: str,
+    sources: Mapping[str, SourceFile],
+    path: str,
+    base: Path | None = None,
+    model: str | None = None,
 ) -> None:
     """Raise SpecError at the dotted place `path` unless `source` names weights that can be looked for.
 
-    `none`, `imagenet`, an entry of the zoo (`zoo/NAME` or `fractaldb`), a name of `sources`, or the path of an existing
-    weights file, relative to the folder `base` (default: the working folder). With `model`, raises its subclass
-    MissingSourceError when nobody publishes ImageNet weights for its library, and when the zoo has no such entry for
-    this model.
+    `none`, `imagenet`, an entry of the zoo (`zoo/NAME` or `fractaldb`), a name of `sources`, or the
+    path of an existing weights file, relative to the folder `base` (default: the working folder).
+    With `model`, raises its subclass MissingSourceError when nobody publishes ImageNet weights for
+    its library, and when the zoo has no such entry for this model.
     """
     file = locate_file(source, sources, path, base, model)
     located = locate(model) if model else None
     if source == IMAGENET and file is None and located and located[0] == "ktg":
-        problem = f"no ImageNet weights are published for {model!r}; allowed: none, or a file of weights"
+        problem = (
+            f"no ImageNet weights are published for {model!r}; allowed: none, or a file of weights"
+        )
         raise MissingSourceError(path, problem)
 
 
-def check_stand_ins(weights: Mapping[str, SourceFile], wanted: Collection[str], place: str = "weights.") -> None:
+def check_stand_ins(
+    weights: Mapping[str, SourceFile], wanted: Collection[str], place: str = "weights."
+) -> None:
     """Raise SpecError unless the files that stand for `imagenet` are there, for models that are `wanted` from it.
 
-    A file for any other model would not be read, and what it was meant for be downloaded instead. Errors are at
-    `place` and the model.
+    A file for any other model would not be read, and what it was meant for be downloaded instead.
+    Errors are at `place` and the model.
     """
     for model, file in weights.items():
         at = f"{place}{model}"
@@ -118,17 +138,26 @@ def check_stand_ins(weights: Mapping[str, SourceFile], wanted: Collection[str], 
         if model not in wanted:
             allowed = ", ".join(sorted(wanted)) or "none, because no node starts from imagenet"
             hint = did_you_mean(model, wanted)
-            raise SpecError(at, f"no node starts {model!r} from imagenet; models that do: {allowed}.{hint}")
+            raise SpecError(
+                at, f"no node starts {model!r} from imagenet; models that do: {allowed}.{hint}"
+            )
 
 
 def locate_file(
-    source: str, sources: Mapping[str, SourceFile], path: str, base: Path | None = None, model: str | None = None
+    source: str,
+    sources: Mapping[str, SourceFile],
+    path: str,
+    base: Path | None = None,
+    model: str | None = None,
 ) -> Path | None:
     """Return the weights file that `source` stands for, or None for `none` and `imagenet`; raise as `check_source`.
 
-    None also for an entry of the zoo when no `model` is given, because an entry is a file for each model.
+    None also for an entry of the zoo when no `model` is given, because an entry is a file for each
+    model.
     """
-    if source in sources:  # first, so that a file named `imagenet` stands in where nothing can be downloaded
+    if (
+        source in sources
+    ):  # first, so that a file named `imagenet` stands in where nothing can be downloaded
         return _existing(sources[source].path, f"sources.{source}.path", base)
     if entry_name(source, sources, path):
         card = zoo_card(source, sources, path, model) if model else None
@@ -139,7 +168,9 @@ def locate_file(
         return _existing(source, path, base)
     allowed = [*BUILTIN_SOURCES, *sources]
     listed = f"{', '.join(allowed)}, {ZOO}NAME, or the path of a {'/'.join(WEIGHT_SUFFIXES)} file"
-    raise SpecError(path, f"{show(source)} is not a source; allowed: {listed}.{did_you_mean(source, allowed)}")
+    raise SpecError(
+        path, f"{show(source)} is not a source; allowed: {listed}.{did_you_mean(source, allowed)}"
+    )
 
 
 def entry_name(source: str, sources: Mapping[str, SourceFile], path: str = "source") -> str | None:
@@ -175,7 +206,9 @@ def zoo_card(source: str, sources: Mapping[str, SourceFile], path: str, model: s
     except MissingEntryError as error:
         bringing = "`ktg zoo build`, `add` or `pull`"
         if name == "fractaldb":
-            bringing = f"`ktg source pretrain fractaldb --model {model}`, or bring one with {bringing}"
+            bringing = (
+                f"`ktg source pretrain fractaldb --model {model}`, or bring one with {bringing}"
+            )
         problem = f"{error} Make it with {bringing}; `ktg zoo list` shows what there is"
         raise MissingSourceError(path, problem) from None
 
@@ -188,5 +221,7 @@ def _existing(name: str, path: str, base: Path | None) -> Path:
         where = "" if Path(name).is_absolute() else f" in {(base or Path()).absolute()}"
         raise SpecError(path, f"there is no file {name}{where}")
     if file.suffix not in WEIGHT_SUFFIXES:
-        raise SpecError(path, f"{name} is not a weights file; allowed: {', '.join(WEIGHT_SUFFIXES)}")
+        raise SpecError(
+            path, f"{name} is not a weights file; allowed: {', '.join(WEIGHT_SUFFIXES)}"
+        )
     return file

@@ -7,13 +7,13 @@ from pathlib import Path
 from torch import Tensor
 
 from ktg.errors import SpecError
-from ktg.hashing import file_sha256
-from ktg.models.architecture import own_statistics, sketch
+from ktg.graph import IMAGENET, Node, SourceFile
+from ktg.local import file_sha256
+from ktg.models.build import own_statistics, sketch
 from ktg.models.imagenet import check_available, published, published_state, stand_in_state
 from ktg.models.kept import KEPT, file_stamp
 from ktg.models.names import check_model, check_source, locate_file, zoo_card
 from ktg.models.weights import fit, read_state, stated_statistics
-from ktg.spec import IMAGENET, Node, SourceFile
 from ktg.zoo import Card, default_zoo
 
 
@@ -21,9 +21,9 @@ from ktg.zoo import Card, default_zoo
 class Source:
     """A node's source of weights. `file` is None for `none`, and for `imagenet` unless the user names a file for it.
 
-    `mean` and `std` per channel are what the weights expect of pixels in [0, 1]: as `sources` says, else as a model
-    file of ktg says of itself, else the usual ones of the model; None where the data decide (`none`).
-    `card` is that of the entry when the weights come from the zoo.
+    `mean` and `std` per channel are what the weights expect of pixels in [0, 1]: as `sources` says,
+    else as a model file of ktg says of itself, else the usual ones of the model; None where the
+    data decide (`none`). `card` is that of the entry when the weights come from the zoo.
     """
 
     name: str
@@ -33,11 +33,14 @@ class Source:
     card: Card | None = None
 
 
-def resolve(node: Node, sources: Mapping[str, SourceFile], base: Path | None = None, where: str = "node") -> Source:
+def resolve(
+    node: Node, sources: Mapping[str, SourceFile], base: Path | None = None, where: str = "node"
+) -> Source:
     """Return the source of a node's weights: none, imagenet, of the zoo, of `sources`, or a path relative to `base`.
 
-    Raises SpecError, below the dotted place `where` of the node, for anything else, for a file that is not there, for
-    an unknown model, and for an entry of the zoo that was made with other `model_args`.
+    Raises SpecError, below the dotted place `where` of the node, for anything else, for a file that
+    is not there, for an unknown model, and for an entry of the zoo that was made with other
+    `model_args`.
     """
     check_model(node.model, f"{where}.model")
     check_source(node.source, sources, f"{where}.source", base, node.model)
@@ -56,7 +59,9 @@ def resolve(node: Node, sources: Mapping[str, SourceFile], base: Path | None = N
     return Source(node.source, file, mean, std)
 
 
-def initial_state(node: Node, source: Source, size: int, where: str = "node") -> dict[str, Tensor] | None:
+def initial_state(
+    node: Node, source: Source, size: int, where: str = "node"
+) -> dict[str, Tensor] | None:
     """Return the weights that the node begins with, by name, or None for `none`. Raises WeightsError."""
     file, card = source.file, source.card
     if source.name != IMAGENET:
@@ -78,8 +83,8 @@ def check_weights(
 ) -> None:
     """Raise SpecError or WeightsError unless the node's model takes the images and its source supplies its weights.
 
-    Nothing is downloaded, and only shapes are compared; for `imagenet` without a file the cache, then the host is
-    asked.
+    Nothing is downloaded, and only shapes are compared; for `imagenet` without a file the cache,
+    then the host is asked.
     """
     source = resolve(node, sources, base, where)
     plan = sketch(node, classes=classes, image_size=image_size, where=where)
@@ -93,8 +98,8 @@ def check_weights(
 def content_hash(node: Node, sources: Mapping[str, SourceFile], base: Path | None = None) -> str:
     """Return what identifies the node's initial weights: `none`, the published name, or the SHA-256 of the file.
 
-    For `imagenet` it is the name and not the file, so that it does not change when the file is downloaded. Of an entry
-    of the zoo it is read from the card.
+    For `imagenet` it is the name and not the file, so that it does not change when the file is
+    downloaded. Of an entry of the zoo it is read from the card.
     """
     card = zoo_card(node.source, sources, "source", node.model)
     if card is not None:
@@ -113,10 +118,15 @@ def _read(file: Path, card: Card | None) -> dict[str, Tensor]:
 def _check_args(node: Node, card: Card, path: str) -> None:
     if dict(node.model_args) != dict(card.model_args):
         given, made = (dict(args) or "none" for args in (node.model_args, card.model_args))
-        raise SpecError(path, f"{node.source} was made for {card.model} with model_args {made}, this node has {given}")
+        raise SpecError(
+            path,
+            f"{node.source} was made for {card.model} with model_args {made}, this node has {given}",
+        )
 
 
 def _per_channel(values: Sequence[float] | None, path: str) -> tuple[float, ...]:
     if values is not None and len(values) not in (1, 3):
-        raise SpecError(path, f"expected one number, or three (red, green, blue), got {len(values)}")
+        raise SpecError(
+            path, f"expected one number, or three (red, green, blue), got {len(values)}"
+        )
     return tuple(values or ())

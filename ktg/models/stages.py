@@ -7,20 +7,30 @@ from torch import nn
 
 from ktg.errors import SpecError, show
 
-# Children that hold a network's whole trunk, as torchvision and timm call them; their own children are the stages.
+# Children that hold a network's whole trunk, as torchvision and timm call them; their own children
+# are the stages.
 TRUNKS = frozenset(
-    {"features", "encoder", "layers", "blocks", "stages", "dense_stages", "transformers", "trunk_output"}
+    {
+        "features",
+        "encoder",
+        "layers",
+        "blocks",
+        "stages",
+        "dense_stages",
+        "transformers",
+        "trunk_output",
+    }
 )
 
 
 def stages(body: nn.Module) -> list[frozenset[str]]:
     """Return the names of the parameters of each stage, from the input (stage 0, the stem) to the head, the last.
 
-    Every parameter is in exactly one stage. timm says itself what belongs together in its networks (its
-    `group_matcher`). In all others, and in the few of timm that do not say, each child of the body that holds weight
-    matrices is a stage, in the order of registration; a child that holds the trunk (`TRUNKS`) is opened first. What
-    has no matrices, a norm layer for instance, and the body's own tensors, such as a class token, belong to the
-    stage before them, or to the stem.
+    Every parameter is in exactly one stage. timm says itself what belongs together in its networks
+    (its `group_matcher`). In all others, and in the few of timm that do not say, each child of the
+    body that holds weight matrices is a stage, in the order of registration; a child that holds the
+    trunk (`TRUNKS`) is opened first. What has no matrices, a norm layer for instance, and the
+    body's own tensors, such as a class token, belong to the stage before them, or to the stem.
 
     The trap: the last stage holds the head, and sometimes more, such as the norm layer before it.
     """
@@ -39,8 +49,8 @@ def layers(body: nn.Module) -> list[frozenset[str]]:
 def unfrozen(body: nn.Module, head: Set[str], unfreeze_from: float | None) -> frozenset[str]:
     """Return the names of the parameters that learn after the frozen phase; those of the head always do.
 
-    A whole number is the first stage to learn; a fraction is the share of the layers, from the input and rounded
-    down, that never learn. None and 0 unfreeze everything.
+    A whole number is the first stage to learn; a fraction is the share of the layers, from the
+    input and rounded down, that never learn. None and 0 unfreeze everything.
 
     Raises SpecError for a stage that the network does not have, and for a fraction of 1 or more.
     """
@@ -64,8 +74,8 @@ def unfrozen(body: nn.Module, head: Set[str], unfreeze_from: float | None) -> fr
 def set_modes(body: nn.Module, learning: Set[str]) -> None:
     """Put what holds a learning parameter into training mode and all else into evaluation mode.
 
-    So the batch-norm statistics of what is frozen do not drift, and nothing in it is dropped at random. A module
-    without parameters, such as a dropout, is in the mode of the layer before it.
+    So the batch-norm statistics of what is frozen do not drift, and nothing in it is dropped at
+    random. A module without parameters, such as a dropout, is in the mode of the layer before it.
     """
     before = next(iter(body.named_parameters()))[0] in learning
     for path, module in body.named_modules():
@@ -92,7 +102,9 @@ def _by_library(body: nn.Module) -> list[frozenset[str]]:
 def _by_children(body: nn.Module) -> list[frozenset[str]]:
     found: list[set[str]] = [set()]
     started = False
-    once = {name for name, _ in body.named_parameters()}  # a shared parameter has one name here, two among children
+    once = {
+        name for name, _ in body.named_parameters()
+    }  # a shared parameter has one name here, two among children
     for names, begins in _units(body):
         if begins and started:
             found.append(set())

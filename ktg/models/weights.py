@@ -14,15 +14,20 @@ from ktg.models.renames import translate
 
 KEY = "ktg"  # of the metadata in which a model file of ktg describes itself
 _WRAPPERS = ("state_dict", "model")
-_PREFIXES = ("module.", "_orig_mod.", "body.")  # DataParallel, torch.compile and ktg's own `Network`
+_PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "body.",
+)  # DataParallel, torch.compile and ktg's own `Network`
 _LISTED = 5
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a .safetensors, .pth, .pt or .bin file by name, on the CPU.
 
-    A checkpoint that wraps them as {"state_dict": ...} or {"model": ...}, or that names them all `module.X`, is
-    unwrapped. Code in a pickle is never run: a file that holds more than tensors is refused.
+    A checkpoint that wraps them as {"state_dict": ...} or {"model": ...}, or that names them all
+    `module.X`, is unwrapped. Code in a pickle is never run: a file that holds more than tensors is
+    refused.
     Raises WeightsError, which names the file.
     """
     if path.suffix not in WEIGHT_SUFFIXES:
@@ -59,19 +64,29 @@ def stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]
     return None if about.get("members") else (mean, std)
 
 
-def fit(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str) -> dict[str, Tensor]:
+def fit(
+    body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str
+) -> dict[str, Tensor]:
     """Return what of `state` goes into `body`, under the names of `body`; only shapes are compared.
 
-    The head is part of it when all of its tensors are there in the right shape, that is when the number of classes
-    is the same; else it is left out whole. Raises MissingSourceError at `where`, which lists the keys, when a tensor
-    of the backbone is missing, unknown to the network or of another shape.
+    The head is part of it when all of its tensors are there in the right shape, that is when the
+    number of classes is the same; else it is left out whole. Raises MissingSourceError at `where`,
+    which lists the keys, when a tensor of the backbone is missing, unknown to the network or of
+    another shape.
     """
     wanted = body.state_dict()
-    state = {name: _shaped(tensor, wanted.get(name)) for name, tensor in translate(state, wanted).items()}
+    state = {
+        name: _shaped(tensor, wanted.get(name)) for name, tensor in translate(state, wanted).items()
+    }
     kept = all(name in state and state[name].shape == wanted[name].shape for name in head)
     used = {name: tensor for name, tensor in state.items() if kept or name not in head}
-    # A counter that older PyTorch did not save, and that only matters to batch norms without momentum.
-    missing = [name for name in wanted if name not in head | used.keys() and not name.endswith("num_batches_tracked")]
+    # A counter that older PyTorch did not save, and that only matters to batch norms without
+    # momentum.
+    missing = [
+        name
+        for name in wanted
+        if name not in head | used.keys() and not name.endswith("num_batches_tracked")
+    ]
     unknown = [name for name in used if name not in wanted]
     misshaped = [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
@@ -96,7 +111,11 @@ def load(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], whe
 
 def _shaped(tensor: Tensor, wanted: Tensor | None) -> Tensor:
     """Return the weights of a linear layer as those of a 1x1 convolution, or the reverse, where that is wanted."""
-    if wanted is None or {tensor.ndim, wanted.ndim} != {2, 4} or tensor.shape[:2] != wanted.shape[:2]:
+    if (
+        wanted is None
+        or {tensor.ndim, wanted.ndim} != {2, 4}
+        or tensor.shape[:2] != wanted.shape[:2]
+    ):
         return tensor
     return tensor.reshape(wanted.shape) if tensor.numel() == wanted.numel() else tensor
 
@@ -108,7 +127,9 @@ def _open(path: Path) -> object:
 
             return safetensors.torch.load_file(path, device="cpu")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about unusual pickles; what matters is raised
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # about unusual pickles; what matters is raised
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the readers fail in every way there is
         if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
@@ -120,7 +141,9 @@ def _open(path: Path) -> object:
 
 def _unwrapped(content: object) -> object:
     while isinstance(content, Mapping):
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        inner = next(
+            (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None
+        )
         if inner is None:
             break
         content = inner
@@ -131,10 +154,18 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{path}: holds no state dict (a mapping from names to tensors)")
     for name, tensor in content.items():
-        if not isinstance(name, str) or not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
-            raise WeightsError(f"{path}: {name!r} is not a dense tensor, so this is not a state dict")
+        if (
+            not isinstance(name, str)
+            or not isinstance(tensor, Tensor)
+            or tensor.layout is not torch.strided
+        ):
+            raise WeightsError(
+                f"{path}: {name!r} is not a dense tensor, so this is not a state dict"
+            )
         if tensor.is_quantized:
-            raise WeightsError(f"{path}: {name!r} is quantized; give the weights as floating point numbers")
+            raise WeightsError(
+                f"{path}: {name!r} is quantized; give the weights as floating point numbers"
+            )
     return dict(content)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ktg.data.open import summary
 from ktg.errors import SpecError
+from ktg.graph import Graph
 from ktg.pretraining.groups import Groups
 from ktg.pretraining.pretrain import BusyError, Pretrained, check, pretrain
-from ktg.pretraining.sitting import OnEpoch
-from ktg.sources.opening import summary
-from ktg.spec import Graph
+from ktg.pretraining.resumable import OnEpoch
 from ktg.tracking import Tracker
 from ktg.zoo import Zoo
 
@@ -19,7 +19,10 @@ def graphs_of(graph: Graph, groups: Groups) -> dict[str, Graph]:
 
     Raises SpecError as `check` does, and for a group with fewer training images than a batch.
     """
-    graphs = {name: replace(graph, data=replace(graph.data, only=classes)) for name, classes in groups.items()}
+    graphs = {
+        name: replace(graph, data=replace(graph.data, only=classes))
+        for name, classes in groups.items()
+    }
     for name, one in graphs.items():
         check(one, name)
         found = summary(one.data)
@@ -41,16 +44,26 @@ def build(
 ) -> Iterator[Pretrained]:
     """Train every graph and add its network, of its best validation epoch, to the zoo; yield each when it is there.
 
-    What other processes are training is waited for last, so that several builders share the work, and all of them end
-    with the whole zoo. on_model: is given a name before its training and returns what is told its epochs; on_busy: is
-    given a name that has to wait. options: of `pretrain`.
+    What other processes are training is waited for last, so that several builders share the work,
+    and all of them end with the whole zoo. on_model: is given a name before its training and
+    returns what is told its epochs; on_busy: is given a name that has to wait. options: of
+    `pretrain`.
     """
     busy: dict[str, Graph] = {}
     for wait, todo in ((False, graphs), (True, busy)):
         for name, graph in todo.items():
             on_epoch = on_model(name) if on_model else None
             try:
-                yield pretrain(graph, name, tracker, zoo=zoo, keep="best", wait=wait, on_epoch=on_epoch, **options)
+                yield pretrain(
+                    graph,
+                    name,
+                    tracker,
+                    zoo=zoo,
+                    keep="best",
+                    wait=wait,
+                    on_epoch=on_epoch,
+                    **options,
+                )
             except BusyError:
                 busy[name] = graph
                 if on_busy is not None:

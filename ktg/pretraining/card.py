@@ -6,13 +6,13 @@ from pathlib import Path
 import timm
 import torch
 
-from ktg import __version__
 from ktg.data import Dataset
-from ktg.engine import Training
+from ktg.data.open import settings
+from ktg.graph import Graph, Scalar, dump
 from ktg.models.names import shortest
-from ktg.pretraining.sitting import Keep
-from ktg.sources.opening import settings
-from ktg.spec import Graph, Scalar, dump
+from ktg.pretraining.resumable import Keep
+from ktg.training import Training
+from ktg.version import __version__
 from ktg.zoo import Card
 
 
@@ -29,8 +29,9 @@ def describe(
 ) -> Card:
     """Return the card of the network that `training` of `graph` has made, for the entry `name`.
 
-    identity: hash of all that decides the weights; keep, epoch, accuracy: which are kept, and how good they are. The
-    provenance holds the graph itself, as one line of JSON, which is also YAML that `ktg train` reads.
+    identity: hash of all that decides the weights; keep, epoch, accuracy: which are kept, and how
+    good they are. The provenance holds the graph itself, as one line of JSON, which is also YAML
+    that `ktg train` reads.
     """
     node, network = graph.nodes[graph.target], training.target
     provenance: dict[str, Scalar] = {

@@ -1,6 +1,7 @@
 """Groups of classes, each of which a source model of the zoo is trained on.
 
-Ueno and Kondo split a large data set simply, by the order of its classes, or into super-classes with a common ancestor.
+Ueno and Kondo split a large data set simply, by the order of its classes, or into super-classes
+with a common ancestor.
 """
 
 import csv
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ktg.errors import SpecError, UserError, did_you_mean, show
-from ktg.files import load
+from ktg.graph.yaml_files import load
 from ktg.zoo.card import check_name
 
 Groups = Mapping[str, tuple[str, ...]]
@@ -42,8 +43,12 @@ def read_groups(path: Path) -> Groups:
         return _from_csv(path)
     groups = {}
     for name, members in load(path).items():
-        if not isinstance(members, list) or not all(isinstance(member, str | int) for member in members):
-            raise SpecError(str(name), f"expected a list of classes, got {show(members)}", str(path))
+        if not isinstance(members, list) or not all(
+            isinstance(member, str | int) for member in members
+        ):
+            raise SpecError(
+                str(name), f"expected a list of classes, got {show(members)}", str(path)
+            )
         groups[str(name)] = tuple(str(member) for member in members)
     return groups
 
@@ -51,9 +56,10 @@ def read_groups(path: Path) -> Groups:
 def from_hierarchy(path: Path, ancestors: Mapping[str, str], classes: Sequence[str]) -> Groups:
     """Return for each name the classes that descend from its ancestor, or are it, in the order of `classes`.
 
-    path: lines `child parent` of ids, such as those of WordNet, which name ImageNet's folders of classes. A child may
-    have several parents.
-    ancestors: id by name of the group: {"dog": "n02084071"}. Raises UserError for one that is not there or above none.
+    path: lines `child parent` of ids, such as those of WordNet, which name ImageNet's folders of
+    classes. A child may have several parents.
+    ancestors: id by name of the group: {"dog": "n02084071"}. Raises UserError for one that is not
+    there or above none.
     """
     parents, known = _links(path, classes)
     groups = {}
@@ -64,7 +70,9 @@ def from_hierarchy(path: Path, ancestors: Mapping[str, str], classes: Sequence[s
             )
         groups[name] = tuple(one for one in classes if ancestor in _ancestry(one, parents))
         if not groups[name]:
-            raise UserError(f"{path}: no class of the data descends from {ancestor}, the ancestor of {name!r}")
+            raise UserError(
+                f"{path}: no class of the data descends from {ancestor}, the ancestor of {name!r}"
+            )
     return groups
 
 
@@ -77,13 +85,19 @@ def check_groups(groups: Groups, classes: Sequence[str], where: str) -> None:
         check_name(name, f"{where}: {name}")
         if len(members) < 2:
             found = ", ".join(members) or "none"
-            raise UserError(f"{where}: {name}: a group needs at least two classes to tell apart, got {found}")
+            raise UserError(
+                f"{where}: {name}: a group needs at least two classes to tell apart, got {found}"
+            )
         for member in members:
             if member not in known:
-                raise UserError(f"{where}: {name}: the data have no class {show(member)}.{did_you_mean(member, known)}")
+                raise UserError(
+                    f"{where}: {name}: the data have no class {show(member)}.{did_you_mean(member, known)}"
+                )
             if member in owner:
                 again = "twice" if owner[member] == name else f"in {owner[member]} and in {name}"
-                raise UserError(f"{where}: the class {show(member)} is {again}; groups must not overlap")
+                raise UserError(
+                    f"{where}: the class {show(member)} is {again}; groups must not overlap"
+                )
             owner[member] = name
 
 
@@ -93,12 +107,16 @@ def _from_csv(path: Path) -> Groups:
             rows = csv.DictReader(file)
             if rows.fieldnames is None or not {"group", "class"} <= set(rows.fieldnames):
                 found = ", ".join(rows.fieldnames or ()) or "none"
-                raise UserError(f"{path}: needs the columns group and class in its first line, found: {found}")
+                raise UserError(
+                    f"{path}: needs the columns group and class in its first line, found: {found}"
+                )
             groups: dict[str, tuple[str, ...]] = {}
             for row in rows:
                 group, member = row["group"], row["class"]
                 if not group or not member:
-                    raise UserError(f"{path}:{rows.line_num}: a group and a class are needed on every line")
+                    raise UserError(
+                        f"{path}:{rows.line_num}: a group and a class are needed on every line"
+                    )
                 groups[group] = (*groups.get(group, ()), member)
             return groups
     except OSError as error:
@@ -110,7 +128,9 @@ def _from_csv(path: Path) -> Groups:
 def _links(path: Path, classes: Sequence[str]) -> tuple[Mapping[str, set[str]], set[str]]:
     """Return the parents of each child, and all ids of the file."""
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [
+            line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -123,7 +143,11 @@ def _links(path: Path, classes: Sequence[str]) -> tuple[Mapping[str, set[str]], 
         parents.setdefault(child, set()).add(parent)
     known = {word for line in lines for word in line}
     if not any(one in parents for one in classes):
-        turned = ": its lines seem to be `parent child`; turn them" if any(one in known for one in classes) else ""
+        turned = (
+            ": its lines seem to be `parent child`; turn them"
+            if any(one in known for one in classes)
+            else ""
+        )
         raise UserError(f"{path}: no class of the data is a child in it{turned}")
     return parents, known
 

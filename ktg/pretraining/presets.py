@@ -27,7 +27,13 @@ def _published(classes: int) -> Fields:
 
     Theirs trains on all pictures; here three in a hundred are held out, to see how it goes.
     """
-    data = {"size": 224, "batch_size": 256, "augment": "crop", "val_fraction": 0.02, "test_fraction": 0.01}
+    data = {
+        "size": 224,
+        "batch_size": 256,
+        "augment": "crop",
+        "val_fraction": 0.02,
+        "test_fraction": 0.01,
+    }
     return {"data": data | {"formula": {"classes": classes}}, "train": _PUBLISHED}
 
 
@@ -41,7 +47,13 @@ PRESETS: Mapping[PresetName, Fields] = {
             "test_fraction": 0.05,
             "formula": {"classes": 60, "instances": 100, "points": 20_000},
         },
-        "train": {"epochs": 30, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
+        "train": {
+            "epochs": 30,
+            "optimizer": "sgd",
+            "lr": 0.1,
+            "momentum": 0.9,
+            "weight_decay": 1e-4,
+        },
     },
     "fractaldb60": _published(60),
     "fractaldb1k": _published(1000),

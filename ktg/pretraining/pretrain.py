@@ -10,19 +10,19 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from ktg.canonical import key
 from ktg.data import Dataset
-from ktg.engine import Training
+from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
+from ktg.graph import Graph
+from ktg.graph.canonical import key
+from ktg.local import cache_folder
 from ktg.models.names import check_model, check_source, shortest
 from ktg.models.source import content_hash
-from ktg.places import cache_folder
 from ktg.pretraining.card import describe
 from ktg.pretraining.recipe import check_one_node
-from ktg.pretraining.sitting import Keep, OnEpoch, Sitting, writing
-from ktg.sources.opening import open_data
-from ktg.spec import Graph
+from ktg.pretraining.resumable import Keep, OnEpoch, Sitting, writing
 from ktg.tracking import Tracker
+from ktg.training import Training
 from ktg.zoo import Card, Zoo, default_zoo
 from ktg.zoo.card import check_name
 from ktg.zoo.folder import MissingEntryError
@@ -57,13 +57,16 @@ def pretrain(
 ) -> Pretrained:
     """Train the one node of `graph` and add its network to the zoo (by default the user's) as the source `name`.
 
-    An entry that was made of the same graph, data and initial weights is returned as it is. A training that was
-    interrupted goes on after its last whole epoch and gives the very weights it would have given; `anew` forgets it.
+    An entry that was made of the same graph, data and initial weights is returned as it is. A
+    training that was interrupted goes on after its last whole epoch and gives the very weights it
+    would have given; `anew` forgets it.
 
     keep: the weights after the last epoch, or after the best by validation.
-    replace: whether an entry of that name that was made otherwise may be replaced; else UserError is raised.
+    replace: whether an entry of that name that was made otherwise may be replaced; else UserError
+    is raised.
     wait: for another process that trains the same; else BusyError is raised.
-    on_epoch: is told each epoch and how many there are; decoding: (done, all) while images are decoded.
+    on_epoch: is told each epoch and how many there are; decoding: (done, all) while images are
+    decoded.
     """
     check(graph, name)
     zoo = zoo or default_zoo()
@@ -101,7 +104,9 @@ def identify(graph: Graph, dataset: Dataset, keep: Keep) -> str:
     """Return a hash (64 hex digits) of all that decides the weights but the version of ktg."""
     node = graph.nodes[graph.target]
     weights = content_hash(node, graph.sources_for(node.model))
-    return hashlib.sha256(f"{key(graph)} {dataset.fingerprint} {weights} {keep}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{key(graph)} {dataset.fingerprint} {weights} {keep}".encode()
+    ).hexdigest()
 
 
 def existing(zoo: Zoo, name: str, graph: Graph, identity: str, *, replace: bool) -> Card | None:

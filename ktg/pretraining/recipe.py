@@ -5,12 +5,13 @@ from dataclasses import fields
 from typing import Any
 
 from ktg.errors import SpecError, UserError, not_one_of
+from ktg.graph import FORMULAS, LABEL, Data, Graph, dump, edge_key, parse
+from ktg.graph.fields import write
 from ktg.models.names import locate
 from ktg.pretraining.presets import PRESETS, SMALL_SIZE, USUAL_SIZE, PresetName
-from ktg.spec import FORMULAS, LABEL, Data, Graph, dump, edge_key, parse
-from ktg.spec.fields import write
 
-# Side of the pictures for that of the squares that are cut out of them: see `ktg.data.augment.crop`.
+# Side of the pictures for that of the squares that are cut out of them: see
+# `ktg.data.augment.crop`.
 CROPPED_FROM = 362 / 224
 _OF_DATA = frozenset(field.name for field in fields(Data))
 
@@ -27,24 +28,32 @@ def recipe(
 ) -> Graph:
     """Return the graph of one node that pretrains `model` on `data`.
 
-    preset: by default fractaldb1k for data by formula, zoo for images. What else is given takes the place of its
-    fields: `size`, the side in pixels of what the network sees; `formula`, fields of `ktg.spec.Formula`; and fields of
-    `data` and `train` by their names. With other epochs, the milestones keep their place in training.
-    Raises SpecError for what a graph may not say, UserError for an option that the data do not have.
+    preset: by default fractaldb1k for data by formula, zoo for images. What else is given takes the
+    place of its fields: `size`, the side in pixels of what the network sees; `formula`, fields of
+    `ktg.graph.Formula`; and fields of `data` and `train` by their names. With other epochs, the
+    milestones keep their place in training.
+    Raises SpecError for what a graph may not say, UserError for an option that the data do not
+    have.
     """
     drawn = data.name in FORMULAS
     preset = preset or ("fractaldb1k" if drawn else "zoo")
     if preset not in PRESETS:
         raise not_one_of("preset", preset, "a preset", PRESETS)
     plain = {"data": dict(PRESETS[preset]["data"]), "train": dict(PRESETS[preset]["train"])}
-    pictures = {**plain["data"].pop("formula", {}), **write(data).get("formula", {}), **(formula or {})}
+    pictures = {
+        **plain["data"].pop("formula", {}),
+        **write(data).get("formula", {}),
+        **(formula or {}),
+    }
     plain["data"] |= write(data)
     for name, value in given.items():
         plain["data" if name in _OF_DATA else "train"][name] = value
     if drawn:
         plain["data"]["formula"] = _fitting(pictures, data.name, formula or {})
     elif formula:
-        raise UserError(f"--{next(iter(formula))}: is an option of pictures drawn by a formula, not of other images")
+        raise UserError(
+            f"--{next(iter(formula))}: is an option of pictures drawn by a formula, not of other images"
+        )
     _move_milestones(plain["train"], PRESETS[preset]["train"]["epochs"])
     node: dict[str, Any] = {"model": model, "source": source}
     small = (locate(model) or ("",))[0] == "ktg"
@@ -68,7 +77,9 @@ def changed(
     check_one_node(graph)
     plain = dump(graph)
     node = plain["nodes"][graph.target]
-    node |= {name: value for name, value in (("model", model), ("source", source)) if value is not None}
+    node |= {
+        name: value for name, value in (("model", model), ("source", source)) if value is not None
+    }
     if size is not None:
         plain["data"]["size"] = size
     for name, value in given.items():
@@ -81,10 +92,14 @@ def changed(
 def check_one_node(graph: Graph) -> None:
     """Raise SpecError for a graph of several nodes."""
     if len(graph.nodes) > 1:
-        raise SpecError("nodes", f"pretraining trains one network, and this graph has {len(graph.nodes)} nodes")
+        raise SpecError(
+            "nodes", f"pretraining trains one network, and this graph has {len(graph.nodes)} nodes"
+        )
 
 
-def _fitting(pictures: dict[str, Any], name: str | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _fitting(
+    pictures: dict[str, Any], name: str | None, asked: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the formula's fields; of ofdb and onep, which have one picture a class, without a preset's `instances`."""
     if name in ("ofdb", "onep") and "instances" not in asked:
         pictures.pop("instances", None)

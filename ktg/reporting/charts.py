@@ -5,9 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ktg.drawing.canvas import printable
-from ktg.drawing.layout import shorten
-from ktg.drawing.svg import GATE_STYLES
+from ktg.graph.drawing.canvas import printable
+from ktg.graph.drawing.layout import shorten
+from ktg.graph.drawing.svg import GATE_STYLES
 from ktg.reporting.theme import ACCENT, CARD, INK, MUTED, SERIES, figure, legend, plain, svg
 
 Data = Mapping[str, Any]
@@ -28,13 +28,27 @@ def progress(points: Sequence[Data], cost: Data) -> Markup:
         x, y = [point["device_s"] for point in finished], [point["accuracy"] for point in finished]
         axes.scatter(x, y, s=13, color=MUTED, label="finished", zorder=2)
         stopped = [point["device_s"] for point in points if point["state"] == "stopped"]
-        axes.plot(stopped, [0.025] * len(stopped), "|", color=MUTED, markersize=7, transform=axes.get_xaxis_transform())
+        axes.plot(
+            stopped,
+            [0.025] * len(stopped),
+            "|",
+            color=MUTED,
+            markersize=7,
+            transform=axes.get_xaxis_transform(),
+        )
         axes.plot([], [], "|", color=MUTED, markersize=7, label="stopped early")
         known = [point for point in points if point["best"] is not None]
         x, y = [point["device_s"] for point in known], [point["best"] for point in known]
-        axes.plot(x, y, drawstyle="steps-post", color=ACCENT, linewidth=2.2, label="best so far", zorder=3)
+        axes.plot(
+            x, y, drawstyle="steps-post", color=ACCENT, linewidth=2.2, label="best so far", zorder=3
+        )
         axes.margins(y=0.12)
-        plain(axes, x=f"{cost['device']} seconds spent by all trials", y="validation accuracy", percent="y")
+        plain(
+            axes,
+            x=f"{cost['device']} seconds spent by all trials",
+            y="validation accuracy",
+            percent="y",
+        )
         legend(axes)
         return svg(drawn, "progress", "The best accuracy so far over the device-seconds spent")
 
@@ -48,7 +62,15 @@ def side_by_side(searches: Sequence[Data], spent: str, words: str) -> Markup:
             x, y = [point[spent] for point in known], [point["best"] for point in known]
             name, colour = shorten(printable(search["experiment"])), SERIES[place % len(SERIES)]
             dashes = (0, (4, 1.5)) if place >= len(SERIES) else "solid"
-            axes.plot(x, y, drawstyle="steps-post", color=colour, linewidth=1.9, linestyle=dashes, label=name)
+            axes.plot(
+                x,
+                y,
+                drawstyle="steps-post",
+                color=colour,
+                linewidth=1.9,
+                linestyle=dashes,
+                label=name,
+            )
             axes.plot(x[-1:], y[-1:], "o", color=colour, markersize=4)
         axes.margins(y=0.12)
         plain(axes, x=words, y="validation accuracy", percent="y")
@@ -65,7 +87,9 @@ def all_curves(trials: Sequence[Data], best: str) -> Markup:
             if trial["trial"] == best:
                 axes.plot(x, y, color=ACCENT, linewidth=2.2, zorder=4, label="best")
             elif trial["baseline"]:
-                axes.plot(x, y, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=3, label="baselines")
+                axes.plot(
+                    x, y, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=3, label="baselines"
+                )
             else:
                 stopped = trial["state"] == "stopped"
                 alpha, label = (0.35, "stopped early") if stopped else (0.8, "finished")
@@ -87,12 +111,24 @@ def nodes(curves: Sequence[Data], target: str | None) -> Markup:
         axes = drawn.subplots()
         for place, curve in enumerate(curves):
             colour, is_target = SERIES[place % len(SERIES)], curve["node"] == target
-            name = f"{shorten(curve['node'], 14)} (target)" if is_target else shorten(curve["node"], 14)
+            name = (
+                f"{shorten(curve['node'], 14)} (target)"
+                if is_target
+                else shorten(curve["node"], 14)
+            )
             width = 2.2 if is_target else 1.3
-            axes.plot(*thin(curve["val_accuracy"]), color=colour, linewidth=width, label=name, zorder=3 + is_target)
+            axes.plot(
+                *thin(curve["val_accuracy"]),
+                color=colour,
+                linewidth=width,
+                label=name,
+                zorder=3 + is_target,
+            )
             dashes: dict[str, Any] = {"linestyle": (0, (2, 2)), "alpha": 0.7}
             axes.plot(*thin(curve["train_accuracy"]), color=colour, linewidth=0.9, **dashes)
-        axes.plot([], [], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="on training images")
+        axes.plot(
+            [], [], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="on training images"
+        )
         plain(axes, x="epoch", y="validation accuracy", percent="y")
         legend(axes, columns=2)
         return svg(drawn, "nodes", "Accuracy of each node of the best graph over the epochs")
@@ -107,10 +143,24 @@ def gates(curves: Sequence[Data]) -> Markup:
             for curve in own:
                 x, y = thin(curve["openness"])
                 style = (0, dashes) if dashes else "solid"
-                axes.plot(x, y, color=colour.lower(), linewidth=1.6, linestyle=style, label=f"{gate} ({len(own)})")
+                axes.plot(
+                    x,
+                    y,
+                    color=colour.lower(),
+                    linewidth=1.6,
+                    linestyle=style,
+                    label=f"{gate} ({len(own)})",
+                )
                 if gate == "correct" and y:
                     note = shorten(printable(curve["edge"]), 20)
-                    axes.annotate(note, (x[-1], y[-1]), (-3, -11), textcoords="offset points", ha="right", fontsize=8.5)
+                    axes.annotate(
+                        note,
+                        (x[-1], y[-1]),
+                        (-3, -11),
+                        textcoords="offset points",
+                        ha="right",
+                        fontsize=8.5,
+                    )
         _once(axes)
         axes.set_ylim(-0.04, 1.06)
         plain(axes, x="epoch", y="mean weight of a sample")
@@ -128,11 +178,23 @@ def comparison(rows: Sequence[Data], *, test: bool) -> Markup:
             ends = row["test"]["interval"] if test else row["val_interval"]
             colour = ACCENT if row["what"] == shown[0]["what"] else MUTED
             if ends:
-                axes.plot(ends, (place, place), color=colour, linewidth=2, alpha=0.55, solid_capstyle="round")
+                axes.plot(
+                    ends,
+                    (place, place),
+                    color=colour,
+                    linewidth=2,
+                    alpha=0.55,
+                    solid_capstyle="round",
+                )
             axes.plot([value], [place], "o", color=colour, markersize=7)
         axes.set_yticks(range(len(shown)), [row["what"] for row in reversed(shown)])
         axes.set_ylim(-0.6, len(shown) - 0.4)
-        plain(axes, x=f"{'test' if test else 'validation'} accuracy, with 95 % interval", percent="x", grid="x")
+        plain(
+            axes,
+            x=f"{'test' if test else 'validation'} accuracy, with 95 % interval",
+            percent="x",
+            grid="x",
+        )
         axes.tick_params(axis="y", labelcolor=INK)
         split = "test" if test else "validation"
         return svg(drawn, f"comparison-{split}", f"Best graph and baselines on the {split} images")
@@ -144,13 +206,33 @@ def seeds(confirmed: Data) -> Markup:
     with figure(_ROW * len(rows) + 58) as drawn:
         axes = drawn.subplots()
         for place, row in enumerate(reversed(rows)):
-            colour, values = ACCENT if row is rows[0] else MUTED, [run["accuracy"] for run in row["runs"]]
-            axes.plot(values, [place] * len(values), "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
+            colour, values = (
+                ACCENT if row is rows[0] else MUTED,
+                [run["accuracy"] for run in row["runs"]],
+            )
+            axes.plot(
+                values,
+                [place] * len(values),
+                "o",
+                color=colour,
+                markersize=4,
+                alpha=0.45,
+                markeredgewidth=0,
+            )
             if row["test_accuracy"] is not None:
-                axes.plot([row["test_accuracy"]], [place], "|", color=colour, markersize=15, markeredgewidth=2.6)
+                axes.plot(
+                    [row["test_accuracy"]],
+                    [place],
+                    "|",
+                    color=colour,
+                    markersize=15,
+                    markeredgewidth=2.6,
+                )
         axes.set_yticks(range(len(rows)), [row["what"] for row in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        plain(axes, x="test accuracy: a dot for each seed, a bar for the mean", percent="x", grid="x")
+        plain(
+            axes, x="test accuracy: a dot for each seed, a bar for the mean", percent="x", grid="x"
+        )
         axes.tick_params(axis="y", labelcolor=INK)
         return svg(drawn, "seeds", "Test accuracy of each graph, by seed")
 
@@ -165,16 +247,30 @@ def differences(confirmed: Data) -> Markup:
             colour = ACCENT if each["of"] == best else MUTED
             if each["interval"]:
                 ends = [100 * end for end in each["interval"]]
-                axes.plot(ends, (place, place), color=colour, linewidth=2, alpha=0.55, solid_capstyle="round")
+                axes.plot(
+                    ends,
+                    (place, place),
+                    color=colour,
+                    linewidth=2,
+                    alpha=0.55,
+                    solid_capstyle="round",
+                )
             if each["difference"] is not None:
                 axes.plot([100 * each["difference"]], [place], "o", color=colour, markersize=7)
         several = len({each["of"] for each in shown}) > 1
-        names = [f"{each['of']} \N{MINUS SIGN} {each['against']}" if several else each["against"] for each in shown]
+        names = [
+            f"{each['of']} \N{MINUS SIGN} {each['against']}" if several else each["against"]
+            for each in shown
+        ]
         axes.set_yticks(range(len(shown)), names[::-1])
         axes.set_ylim(-0.6, len(shown) - 0.4)
         plain(axes, x="points more than the baseline, with 95 % interval", grid="x")
         axes.tick_params(axis="y", labelcolor=INK)
-        return svg(drawn, "differences", "Differences between the best graphs and the baselines on the test images")
+        return svg(
+            drawn,
+            "differences",
+            "Differences between the best graphs and the baselines on the test images",
+        )
 
 
 def importance(found: Data) -> Markup:
@@ -188,12 +284,20 @@ def importance(found: Data) -> Markup:
         if holes and holes[0]["fanova_early"] is not None:
             values = [hole["fanova_early"] for hole in holes]
             axes.barh(places, values, color=ACCENT, height=0.56, alpha=0.75, label=series[0][1])
-        for (name, label), marker in zip((*series[1:], ("fanova_end", "fANOVA, finished trials")), "do", strict=True):
-            known = [(place, hole[name]) for place, hole in zip(places, holes, strict=True) if hole[name] is not None]
+        for (name, label), marker in zip(
+            (*series[1:], ("fanova_end", "fANOVA, finished trials")), "do", strict=True
+        ):
+            known = [
+                (place, hole[name])
+                for place, hole in zip(places, holes, strict=True)
+                if hole[name] is not None
+            ]
             if known:
                 at, value = zip(*known, strict=True)
                 face = CARD if marker == "o" else INK
-                axes.plot(value, at, marker, color=INK, markerfacecolor=face, markersize=5, label=label)
+                axes.plot(
+                    value, at, marker, color=INK, markerfacecolor=face, markersize=5, label=label
+                )
         axes.set_yticks(places, [shorten(printable(hole["hole"]), 26) for hole in holes])
         axes.set_xlim(left=0)
         plain(axes, x="share of the differences explained", percent="x", grid="x")

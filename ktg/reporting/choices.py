@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ktg.graph import LABEL, Choice
 from ktg.reporting.record import SearchRecord, Trial
 from ktg.searching.sampler import label
-from ktg.space import Choice
-from ktg.spec import LABEL
 
 TITLES = {"model": "Models", "source": "Initial weights"}
 
@@ -14,8 +13,9 @@ TITLES = {"model": "Models", "source": "Initial weights"}
 def choices(record: SearchRecord) -> list[dict[str, Any]]:
     """Return a group for all choices of one kind with the same options: gates between nodes, models, ...
 
-    Shares are of what the sampler chose (baselines, which are never stopped, and failed trials are left out), counted
-    once for every hole of the group, also where the node could not reach the target.
+    Shares are of what the sampler chose (baselines, which are never stopped, and failed trials are
+    left out), counted once for every hole of the group, also where the node could not reach the
+    target.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for path, hole in record.space.holes.items():
@@ -24,7 +24,9 @@ def choices(record: SearchRecord) -> list[dict[str, Any]]:
             groups.setdefault((title(path), options), []).append(path)
     names = [name for name, _ in groups]
     return [
-        _group(record, name if names.count(name) == 1 else f"{name}: {_places(paths)}", options, paths)
+        _group(
+            record, name if names.count(name) == 1 else f"{name}: {_places(paths)}", options, paths
+        )
         for (name, options), paths in groups.items()
     ]
 
@@ -42,7 +44,9 @@ def title(path: str) -> str:
     return TITLES.get(parts[-1], path) if parts[0] == "nodes" else path
 
 
-def _group(record: SearchRecord, name: str, options: Sequence[str], paths: Sequence[str]) -> dict[str, Any]:
+def _group(
+    record: SearchRecord, name: str, options: Sequence[str], paths: Sequence[str]
+) -> dict[str, Any]:
     trials = [trial for trial in record.sampled if trial.state in ("stopped", "finished")]
     stopped = [trial for trial in trials if trial.state == "stopped"]
     drawn, lost = _count(record, trials, paths), _count(record, stopped, paths)
@@ -67,7 +71,9 @@ def _group(record: SearchRecord, name: str, options: Sequence[str], paths: Seque
 
 def _count(record: SearchRecord, trials: Sequence[Trial], paths: Sequence[str]) -> list[str]:
     holes = record.space.holes
-    return [str(label(holes[path], (trial.values or {})[path])) for trial in trials for path in paths]
+    return [
+        str(label(holes[path], (trial.values or {})[path])) for trial in trials for path in paths
+    ]
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -4,14 +4,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ktg import __version__
-from ktg.files import dumps
+from ktg.graph.holes import has_hole_word
+from ktg.graph.yaml_files import dumps
 from ktg.intervals import binomial
 from ktg.reporting.comparison import validation_images
 from ktg.reporting.cost import cost
 from ktg.reporting.curves import best_so_far
 from ktg.reporting.record import SearchRecord, utc
-from ktg.space.holes import has_hole_word
+from ktg.version import __version__
 
 
 def compare(records: Sequence[SearchRecord]) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def settings(record: SearchRecord) -> dict[str, str]:
 def differences(spaces: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Return the places at which spaces do not all say the same, with what each says there.
 
-    None stands for a space that says nothing of a place: its default holds, or it has no such node or edge. A place
-    that is empty in one space is left out where another says something inside it.
+    None stands for a space that says nothing of a place: its default holds, or it has no such node
+    or edge. A place that is empty in one space is left out where another says something inside it.
     """
     places = dict.fromkeys(place for space in spaces for place in space)
     filled = {place.rpartition(".")[0] for place in places}

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ktg.canonical import seedless
 from ktg.errors import KtgError
-from ktg.files import loads
+from ktg.graph import Graph, parse
+from ktg.graph.canonical import seedless
+from ktg.graph.yaml_files import loads
 from ktg.intervals import binomial, of_difference, of_mean
 from ktg.reporting.record import SearchRecord, Trial
-from ktg.spec import Graph, parse
 from ktg.tracking import Experiment, RunRecord
 
 BEST = "best graph"
@@ -19,14 +19,22 @@ MOST_TRAININGS = 50  # runs of `ktg train` that are looked at; each costs a file
 def compare_with_baselines(record: SearchRecord, images: int | None) -> list[dict[str, Any]]:
     """Return a row for the best graph, then one for each baseline that was trained to its end.
 
-    Each has the accuracy of the one training on the validation images, with its binomial interval where the number of
-    `images` is known, and under `test`, if `ktg train` has trained that graph since, the accuracy on the test images.
+    Each has the accuracy of the one training on the validation images, with its binomial interval
+    where the number of `images` is known, and under `test`, if `ktg train` has trained that graph
+    since, the accuracy on the test images.
     """
-    rivals = {BEST: record.best} | {trial.baseline: trial for trial in record.finished if trial.baseline}
-    tests = confirmations(record.experiment, {what: record.graph(trial) for what, trial in rivals.items()})
+    rivals = {BEST: record.best} | {
+        trial.baseline: trial for trial in record.finished if trial.baseline
+    }
+    tests = confirmations(
+        record.experiment, {what: record.graph(trial) for what, trial in rivals.items()}
+    )
     alone = tests.get("alone")
     return [
-        {**_row(what, trial, record.best, images), "test": _test(tests.get(what), None if what == "alone" else alone)}
+        {
+            **_row(what, trial, record.best, images),
+            "test": _test(tests.get(what), None if what == "alone" else alone),
+        }
         for what, trial in rivals.items()
     ]
 
@@ -43,7 +51,11 @@ def confirmations(experiment: Experiment, graphs: Mapping[str, Graph]) -> dict[s
     for what, graph in graphs.items():
         wanted.setdefault(seedless(graph), []).append(what)
     found: dict[str, RunRecord] = {}
-    trained = [run for run in experiment.trainings() if run.state == "finished" and "test_accuracy" in run.metrics]
+    trained = [
+        run
+        for run in experiment.trainings()
+        if run.state == "finished" and "test_accuracy" in run.metrics
+    ]
     for run in trained[:MOST_TRAININGS]:
         for what in wanted.get(_key_of(experiment, run), []):
             if what not in found or seeds(run) > seeds(found[what]):
@@ -87,7 +99,9 @@ def _test(run: RunRecord | None, alone: RunRecord | None) -> dict[str, Any] | No
         "n": n,
         "interval": of_mean(mean, std, n) if several else None,
         "minus_alone": mean - alone.metrics["test_accuracy"] if alone is not None else None,
-        "minus_alone_interval": of_difference((mean, std, n), _figures(alone)) if compared and alone else None,
+        "minus_alone_interval": of_difference((mean, std, n), _figures(alone))
+        if compared and alone
+        else None,
     }
 
 

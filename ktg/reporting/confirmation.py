@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ktg.confirming.store import confirmations_of, result
 from ktg.errors import KtgError
 from ktg.reporting.record import SearchRecord, utc
+from ktg.searching.confirm.store import confirmations_of, result
 
 VERSION = 1
 

@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ktg.canonical import key, solo, teachers
+from ktg.graph import Graph
+from ktg.graph.canonical import key, solo, teachers
 from ktg.reporting.record import SearchRecord, Trial
-from ktg.spec import Graph
 
 
 def cost(record: SearchRecord) -> dict[str, Any]:
     """Return epochs and device-seconds spent and saved.
 
-    A device-second is one second of training on one CPU core, or on one GPU where trials had (shares of) one.
-    What early stopping saved of a trial is its missing epochs at the pace of those it had; what recognising a
-    duplicate saved is what its original cost, had it too been stopped where that was.
+    A device-second is one second of training on one CPU core, or on one GPU where trials had
+    (shares of) one. What early stopping saved of a trial is its missing epochs at the pace of those
+    it had; what recognising a duplicate saved is what its original cost, had it too been stopped
+    where that was.
     """
     share, device = devices(record)
     stopped = [trial for trial in record.trials if trial.state == "stopped"]
@@ -33,7 +34,8 @@ def cost(record: SearchRecord) -> dict[str, Any]:
             "stopping": {
                 "trials": len(stopped),
                 "epochs": sum(trial.epochs - trial.epoch for trial in stopped),
-                "device_s": share * sum((trial.epochs - trial.epoch) * _epoch_s(trial) for trial in stopped),
+                "device_s": share
+                * sum((trial.epochs - trial.epoch) * _epoch_s(trial) for trial in stopped),
             },
             "duplicates": {
                 "trials": len(record.duplicates),
@@ -47,7 +49,9 @@ def cost(record: SearchRecord) -> dict[str, Any]:
 
 def devices(record: SearchRecord) -> tuple[float, str]:
     """Return how much of a device a trial had, and what the device is."""
-    gpus = float(record.run.tags.get("resources.gpus", record.run.params.get("search.gpus_per_trial", 0)))
+    gpus = float(
+        record.run.tags.get("resources.gpus", record.run.params.get("search.gpus_per_trial", 0))
+    )
     if gpus:
         return gpus, "GPU"
     return float(record.run.params.get("search.cpus_per_trial", 1)), "CPU core"
@@ -60,7 +64,9 @@ def _epoch_s(trial: Trial) -> float:
 def _graphs(record: SearchRecord) -> Iterable[Graph]:
     for trial in record.trials:
         if trial.epoch:
-            yield record.space.bind(trial.values) if trial.values is not None else record.graph(trial)
+            yield (
+                record.space.bind(trial.values) if trial.values is not None else record.graph(trial)
+            )
 
 
 def _teachers(graphs: Iterable[Graph]) -> dict[str, int]:

@@ -3,18 +3,19 @@
 import math
 from typing import Any
 
-from ktg.canonical import open_edges
+from ktg.graph import Graph, edge_key, edge_path
+from ktg.graph.canonical import open_edges
 from ktg.intervals import binomial
 from ktg.reporting.cost import devices
 from ktg.reporting.record import SearchRecord
-from ktg.spec import Graph, edge_key, edge_path
 
 
 def node_curves(record: SearchRecord, graph: Graph) -> list[dict[str, Any]]:
     """Return for each node of the best graph that was trained its accuracies (in [0, 1]) after every epoch."""
     figures = ("val_accuracy", "train_accuracy")
     curves = [
-        {"node": name, "model": node.model} | {figure: _history(record, f"nodes.{name}.{figure}") for figure in figures}
+        {"node": name, "model": node.model}
+        | {figure: _history(record, f"nodes.{name}.{figure}") for figure in figures}
         for name, node in graph.nodes.items()
     ]
     return [curve for curve in curves if curve["val_accuracy"]]
@@ -23,18 +24,28 @@ def node_curves(record: SearchRecord, graph: Graph) -> list[dict[str, Any]]:
 def at_end(record: SearchRecord, graph: Graph, images: int | None) -> dict[str, Any]:
     """Return how good each node of the best graph was after the last epoch, and the mean of their probabilities.
 
-    `ensemble` is None for a single node, and where it was not recorded, by an older version. `ensemble_counts`: whether
-    it is what the search scored. images: how many the validation split has; without them there are no intervals.
+    `ensemble` is None for a single node, and where it was not recorded, by an older version.
+    `ensemble_counts`: whether it is what the search scored. images: how many the validation split
+    has; without them there are no intervals.
     """
     metrics = record.best.run.metrics
 
     def row(place: str) -> dict[str, Any]:
-        accuracy, loss = metrics[f"{place}.val_accuracy"], metrics.get(f"{place}.val_loss", math.inf)
+        accuracy, loss = (
+            metrics[f"{place}.val_accuracy"],
+            metrics.get(f"{place}.val_loss", math.inf),
+        )
         interval = binomial(accuracy, images) if images else None
-        return {"val_accuracy": accuracy, "val_interval": interval, "val_loss": loss if math.isfinite(loss) else None}
+        return {
+            "val_accuracy": accuracy,
+            "val_interval": interval,
+            "val_loss": loss if math.isfinite(loss) else None,
+        }
 
     known = [name for name in graph.nodes if f"nodes.{name}.val_accuracy" in metrics]
-    nodes = [{"node": name, "model": graph.nodes[name].model} | row(f"nodes.{name}") for name in known]
+    nodes = [
+        {"node": name, "model": graph.nodes[name].model} | row(f"nodes.{name}") for name in known
+    ]
     together = row("ensemble") if len(known) > 1 and "ensemble.val_accuracy" in metrics else None
     return {"nodes": nodes, "ensemble": together, "ensemble_counts": graph.ensemble}
 
@@ -59,7 +70,9 @@ def best_so_far(record: SearchRecord) -> list[dict[str, Any]]:
     Trials run side by side, so what those still running had spent by then is counted when they end.
     """
     share, _ = devices(record)
-    over = sorted((t for t in record.trials if t.state != "running"), key=lambda trial: trial.run.end_s or 0.0)
+    over = sorted(
+        (t for t in record.trials if t.state != "running"), key=lambda trial: trial.run.end_s or 0.0
+    )
     spent_s, epochs, best = 0.0, 0, None
     points = []
     for trial in over:

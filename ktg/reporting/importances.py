@@ -9,13 +9,18 @@ from ktg.searching.importance import FEWEST, importance
 def importances(record: SearchRecord) -> dict[str, Any]:
     """Return the importance of each hole, at the first rung and at the end.
 
-    At the first rung, the last epoch that every trial was given, no trial is missing, but what helps late (a gate that
-    opens slowly) looks unimportant or harmful. At the end it shows, but the trials left are those that were good
-    early. A column is None where there are too few trials, or where they do not differ.
+    At the first rung, the last epoch that every trial was given, no trial is missing, but what
+    helps late (a gate that opens slowly) looks unimportant or harmful. At the end it shows, but the
+    trials left are those that were good early. A column is None where there are too few trials, or
+    where they do not differ.
     """
-    compared = [trial for trial in record.trials if trial.values is not None and trial.state != "failed"]
+    compared = [
+        trial for trial in record.trials if trial.values is not None and trial.state != "failed"
+    ]
     epoch = first_rung(record)
-    early = [(trial.values or {}, trial.curve[epoch - 1]) for trial in compared if trial.epoch >= epoch]
+    early = [
+        (trial.values or {}, trial.curve[epoch - 1]) for trial in compared if trial.epoch >= epoch
+    ]
     ended = [trial for trial in compared if trial.state == "finished"]
     final = [(trial.values or {}, trial.accuracy) for trial in ended]
     columns = {
@@ -31,7 +36,10 @@ def importances(record: SearchRecord) -> dict[str, Any]:
         "trials_end": len(final),
         "fewest": dict(FEWEST),
         "known": any(columns.values()),
-        "holes": [{"hole": path, **{name: found and found[path] for name, found in columns.items()}} for path in paths],
+        "holes": [
+            {"hole": path, **{name: found and found[path] for name, found in columns.items()}}
+            for path in paths
+        ],
     }
 
 

@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 
 from ktg.data import Dataset, val_names
-from ktg.engine import Training
+from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
+from ktg.graph import FORMULAS, Data
 from ktg.reporting.cost import devices
 from ktg.reporting.record import SearchRecord
-from ktg.sources.opening import open_data
-from ktg.spec import FORMULAS, Data
 from ktg.tracking import attach
+from ktg.training import Training
 
 ARTIFACT, VERSION = "mistakes.json", 1
 CHEAP_S = 60.0  # training again is not asked for below this
@@ -35,11 +35,14 @@ Probabilities = npt.NDArray[np.float32]
 Epochs = Callable[[int, int], None]
 
 
-def mistakes(record: SearchRecord, *, retrain: bool | None, on_epoch: Epochs | None = None) -> dict[str, Any]:
+def mistakes(
+    record: SearchRecord, *, retrain: bool | None, on_epoch: Epochs | None = None
+) -> dict[str, Any]:
     """Return the confusion matrix (rows: labels) and the most confidently wrong validation images of the best graph.
 
-    They are kept as an artifact of the search. Without it the graph is trained again: `retrain` says whether, None: if
-    its training took no more than `CHEAP_S`. Where nothing is known, the mapping has only `why`, a sentence.
+    They are kept as an artifact of the search. Without it the graph is trained again: `retrain`
+    says whether, None: if its training took no more than `CHEAP_S`. Where nothing is known, the
+    mapping has only `why`, a sentence.
     on_epoch: is told (epoch, all) while the graph is trained.
     """
     kept = _kept(record)
@@ -49,15 +52,25 @@ def mistakes(record: SearchRecord, *, retrain: bool | None, on_epoch: Epochs | N
     if retrain is False:
         return {"why": "The best graph was not trained again for this page."}
     if retrain is None and best.train_s > CHEAP_S:
-        return {"why": "Its training took long, so it was not repeated for this page; --retrain does."}
+        return {
+            "why": "Its training took long, so it was not repeated for this page; --retrain does."
+        }
     try:
         found = _trained_again(record, on_epoch)
     except KtgError as error:
         if retrain:
             raise
         return {"why": f"The best graph could not be trained again: {error}"}
-    with contextlib.suppress(UserError):  # a store that takes nothing costs this training once more next time
-        attach(record.experiment.name, record.experiment.uri, record.run.run, ARTIFACT, json.dumps(found))
+    with contextlib.suppress(
+        UserError
+    ):  # a store that takes nothing costs this training once more next time
+        attach(
+            record.experiment.name,
+            record.experiment.uri,
+            record.run.run,
+            ARTIFACT,
+            json.dumps(found),
+        )
     return found
 
 
@@ -142,17 +155,23 @@ def confusion(labels: Labels, predicted: Labels, classes: int) -> list[list[int]
     return [[int(count) for count in row] for row in table]
 
 
-def most_confused(labels: Labels, predicted: Labels, classes: Sequence[str]) -> list[dict[str, Any]]:
+def most_confused(
+    labels: Labels, predicted: Labels, classes: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return the pairs of label and wrong class that occur most often, with their images and those of the label."""
     wrong = Counter((int(a), int(b)) for a, b in zip(labels, predicted, strict=True) if a != b)
     sizes = np.bincount(labels, minlength=len(classes))
     return [
         {"label": classes[a], "predicted": classes[b], "images": count, "of": int(sizes[a])}
-        for (a, b), count in sorted(wrong.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_PAIRS]
+        for (a, b), count in sorted(wrong.items(), key=lambda pair: (-pair[1], pair[0]))[
+            :MOST_PAIRS
+        ]
     ]
 
 
-def most_confidently_wrong(probabilities: Probabilities, labels: Labels, most: int = MOST_WRONG) -> list[int]:
+def most_confidently_wrong(
+    probabilities: Probabilities, labels: Labels, most: int = MOST_WRONG
+) -> list[int]:
     """Return the places of the misclassified images, those first to whose wrong class most probability (N, C) went."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")

@@ -8,13 +8,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ktg.drawing import draw
+from ktg.graph import Hole, parse
+from ktg.graph.drawing import draw
 from ktg.reporting import charts
 from ktg.reporting.parallel import parallel
 from ktg.reporting.theme import inline
 from ktg.searching.progress import duration
-from ktg.space import Hole
-from ktg.spec import parse
 
 MOST_CELLS = 20  # classes up to which the confusion matrix is drawn cell by cell
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -32,7 +31,9 @@ def report_page(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
         "comparison": charts.comparison(data["comparison"], test=False),
         "test": charts.comparison(data["comparison"], test=True) if _tested(data) else None,
         "seeds": charts.seeds(confirmed) if confirmed else None,
-        "differences": charts.differences(confirmed) if confirmed and confirmed["differences"] else None,
+        "differences": charts.differences(confirmed)
+        if confirmed and confirmed["differences"]
+        else None,
         "progress": charts.progress(data["progress"], data["cost"]),
         "curves": charts.all_curves(data["trials"], best["trial"]),
         "importance": charts.importance(found) if found["known"] else None,
@@ -46,7 +47,9 @@ def compare_page(data: Mapping[str, Any]) -> str:
     """Return the HTML page of a comparison, complete in itself. data: what `compare` returned."""
     searches = data["searches"]
     devices = {search["cost"]["device"] for search in searches}
-    device = f"{devices.pop()} seconds" if len(devices) == 1 else "device-seconds (of different devices)"
+    device = (
+        f"{devices.pop()} seconds" if len(devices) == 1 else "device-seconds (of different devices)"
+    )
     pictures = {
         "seconds": charts.side_by_side(searches, "device_s", f"{device} spent by all trials"),
         "epochs": charts.side_by_side(searches, "epochs", "epochs trained by all trials"),
@@ -56,7 +59,11 @@ def compare_page(data: Mapping[str, Any]) -> str:
 
 def render(template: str, data: Mapping[str, Any], **more: Any) -> str:
     """Return a page from one of the templates; in it `n(path, how)` writes a number of the data."""
-    return environment().get_template(template).render(data=data, n=functools.partial(number, data), **more)
+    return (
+        environment()
+        .get_template(template)
+        .render(data=data, n=functools.partial(number, data), **more)
+    )
 
 
 @functools.cache
@@ -77,15 +84,17 @@ def environment() -> Environment:
 def number(data: Mapping[str, Any], path: str, how: str) -> Markup:
     """Return the number at a dotted path of the data (digits are places in lists) as `how` (see `text_of`) says it.
 
-    The HTML element has the path and the whole number with it, so that a reader (and a test) can check the page
-    against the data.
+    The HTML element has the path and the whole number with it, so that a reader (and a test) can
+    check the page against the data.
     """
     value: Any = data
     for step in path.split("."):
         value = value[int(step)] if isinstance(value, list | tuple) else value[step]
     if value is None:
         return Markup('<span class="unknown">\N{EN DASH}</span>')
-    return Markup('<data data-at="{}" value="{}">{}</data>').format(path, repr(value), text_of(value, how))
+    return Markup('<data data-at="{}" value="{}">{}</data>').format(
+        path, repr(value), text_of(value, how)
+    )
 
 
 def text_of(value: float, how: str) -> str:

@@ -6,26 +6,33 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ktg.drawing.canvas import printable
-from ktg.drawing.layout import shorten
+from ktg.graph import Choice, Hole, Log
+from ktg.graph.drawing.canvas import printable
+from ktg.graph.drawing.layout import shorten
 from ktg.reporting.charts import most_telling
 from ktg.reporting.theme import ACCENT, INK, LINE, MUTED, figure, svg
 from ktg.searching.sampler import label
-from ktg.space import Choice, Hole, Log
 
 MOST_AXES = 8
 _BETWEEN = 92.0  # points from one axis to the next
-_STOPPED, _WORST = 0.22, 0.34  # the last axis: up to here stopped trials, from here finished ones by accuracy
+_STOPPED, _WORST = (
+    0.22,
+    0.34,
+)  # the last axis: up to here stopped trials, from here finished ones by accuracy
 _TOP = 0.1  # the share of trials that is drawn in colour
 
 Trial = Mapping[str, Any]
 
 
-def parallel(trials: Sequence[Trial], holes: Mapping[str, Hole], order: Sequence[str], best: str) -> Markup:
+def parallel(
+    trials: Sequence[Trial], holes: Mapping[str, Hole], order: Sequence[str], best: str
+) -> Markup:
     """Draw trials through at most `MOST_AXES` holes, in the given order of importance, the accuracy at the right."""
     axes_of = list(order[:MOST_AXES])
     shown = [trial for trial in most_telling(trials) if trial["values"] is not None]
-    ranked = sorted(shown, key=lambda trial: (trial["state"] == "finished", trial["val_accuracy"][-1]))
+    ranked = sorted(
+        shown, key=lambda trial: (trial["state"] == "finished", trial["val_accuracy"][-1])
+    )
     top = {trial["trial"] for trial in ranked[-max(1, round(_TOP * len(ranked))) :]}
     ended = [trial["val_accuracy"][-1] for trial in shown if trial["state"] == "finished"]
     low, high = min(ended, default=0.0), max(ended, default=1.0)
@@ -33,22 +40,42 @@ def parallel(trials: Sequence[Trial], holes: Mapping[str, Hole], order: Sequence
     with figure(250, width=_BETWEEN * len(axes_of) + 130) as drawn:
         axes = drawn.subplots()
         for trial in ranked:
-            heights = [_height(holes[path], trial["values"][path]) + _jitter(holes[path], random) for path in axes_of]
+            heights = [
+                _height(holes[path], trial["values"][path]) + _jitter(holes[path], random)
+                for path in axes_of
+            ]
             heights.append(_result(trial, low, high, random))
             axes.plot(range(len(heights)), heights, **_style(trial, top, best))
         for place, path in enumerate(axes_of):
             axes.plot((place, place), (0, 1), color=LINE, linewidth=1.2, zorder=1)
             _ticks(axes, place, _marks(holes[path]))
-            axes.annotate(_words(path), (place, 1.0), (0, 12), textcoords="offset points", ha="center", color=INK)
+            axes.annotate(
+                _words(path),
+                (place, 1.0),
+                (0, 12),
+                textcoords="offset points",
+                ha="center",
+                color=INK,
+            )
         last = len(axes_of)
         axes.plot((last, last), (0, 1), color=LINE, linewidth=1.2, zorder=1)
-        axes.annotate("accuracy", (last, 1.0), (0, 12), textcoords="offset points", ha="center", color=INK)
-        marks = [(1.0, f"{100 * high:.1f} %"), (_WORST, f"{100 * low:.1f} %"), (_STOPPED / 2, "stopped")]
+        axes.annotate(
+            "accuracy", (last, 1.0), (0, 12), textcoords="offset points", ha="center", color=INK
+        )
+        marks = [
+            (1.0, f"{100 * high:.1f} %"),
+            (_WORST, f"{100 * low:.1f} %"),
+            (_STOPPED / 2, "stopped"),
+        ]
         _ticks(axes, last, marks if high > low else marks[::2], right=True)
         axes.set_axis_off()
         axes.set_xlim(-0.45, last + 0.6)
         axes.set_ylim(-0.06, 1.15)
-        return svg(drawn, "parallel", "Every trial as a line through the values of its holes to its accuracy")
+        return svg(
+            drawn,
+            "parallel",
+            "Every trial as a line through the values of its holes to its accuracy",
+        )
 
 
 def _style(trial: Trial, top: set[str], best: str) -> dict[str, Any]:
@@ -73,7 +100,11 @@ def _result(trial: Trial, low: float, high: float, random: np.random.Generator) 
     """Return where on the last axis a trial ends: by its accuracy, or with those whose training did not end."""
     if trial["state"] != "finished":
         return float(random.uniform(0, _STOPPED))
-    return _WORST + (1 - _WORST) * (trial["val_accuracy"][-1] - low) / (high - low) if high > low else 1.0
+    return (
+        _WORST + (1 - _WORST) * (trial["val_accuracy"][-1] - low) / (high - low)
+        if high > low
+        else 1.0
+    )
 
 
 def _jitter(hole: Hole, random: np.random.Generator) -> float:
@@ -83,17 +114,30 @@ def _jitter(hole: Hole, random: np.random.Generator) -> float:
 
 def _marks(hole: Hole) -> list[tuple[float, str]]:
     if isinstance(hole, Choice):
-        return [(_height(hole, option), shorten(printable(str(label(hole, option))), 14)) for option in hole.options]
+        return [
+            (_height(hole, option), shorten(printable(str(label(hole, option))), 14))
+            for option in hole.options
+        ]
     return [(0.0, f"{hole.low:g}"), (1.0, f"{hole.high:g}")]
 
 
-def _ticks(axes: Any, place: int, marks: Sequence[tuple[float, str]], *, right: bool = False) -> None:
+def _ticks(
+    axes: Any, place: int, marks: Sequence[tuple[float, str]], *, right: bool = False
+) -> None:
     for height, text in marks:
         shift, side = (6, "left") if right else (-5, "right")
-        at = {"textcoords": "offset points", "ha": side, "va": "center", "fontsize": 8.5, "color": MUTED}
+        at = {
+            "textcoords": "offset points",
+            "ha": side,
+            "va": "center",
+            "fontsize": 8.5,
+            "color": MUTED,
+        }
         axes.annotate(text, (place, height), (shift, 0), zorder=6, **at)
 
 
 def _words(path: str) -> str:
     """Return a hole's path short enough for the head of an axis."""
-    return shorten(printable(path.removeprefix("edges.").removeprefix("nodes.").removeprefix("train.")), 15)
+    return shorten(
+        printable(path.removeprefix("edges.").removeprefix("nodes.").removeprefix("train.")), 15
+    )

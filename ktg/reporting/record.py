@@ -4,22 +4,21 @@ import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ktg import __version__
 from ktg.errors import KtgError, UserError
-from ktg.files import loads
-from ktg.searching.past import values_of
+from ktg.graph import Graph, SearchSpace, parse, parse_space
+from ktg.graph.yaml_files import loads
+from ktg.searching.history import values_of
 from ktg.searching.sampler import Values
-from ktg.space import SearchSpace, parse_space
-from ktg.spec import Graph, parse
 from ktg.tracking import Experiment, RunRecord
+from ktg.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """A trained graph. `curve` has the target's validation accuracy after each epoch; `epochs` is the full budget.
 
-    `values` fill the holes of the space, None for a baseline that the space does not hold. `train_s` is the time of
-    training in seconds, all its epochs together.
+    `values` fill the holes of the space, None for a baseline that the space does not hold.
+    `train_s` is the time of training in seconds, all its epochs together.
     """
 
     run: RunRecord
@@ -82,7 +81,11 @@ class SearchRecord:
     @property
     def sampled(self) -> list[Trial]:
         """The trials that the sampler chose and that say something of their graph: no baselines, no failed ones."""
-        return [t for t in self.trials if t.baseline is None and t.values is not None and t.state != "failed"]
+        return [
+            t
+            for t in self.trials
+            if t.baseline is None and t.values is not None and t.state != "failed"
+        ]
 
     def graph(self, trial: Trial) -> Graph:
         """Return a trial's own graph."""
@@ -111,9 +114,13 @@ def read_search(experiment: Experiment) -> SearchRecord:
 
 def _record(experiment: Experiment, run: RunRecord, children: list[RunRecord]) -> SearchRecord:
     space = read_space(experiment, run)
-    trials = tuple(_trial(experiment, space, child) for child in children if child.tags.get("kind") == "trial")
+    trials = tuple(
+        _trial(experiment, space, child) for child in children if child.tags.get("kind") == "trial"
+    )
     duplicates = tuple(child for child in children if child.tags.get("kind") == "duplicate")
-    record = SearchRecord(experiment=experiment, run=run, space=space, trials=trials, duplicates=duplicates)
+    record = SearchRecord(
+        experiment=experiment, run=run, space=space, trials=trials, duplicates=duplicates
+    )
     if not record.finished:
         raise UserError(_unreadable(run, "its trials are not marked as such"))
     return record
@@ -129,7 +136,9 @@ def read_space(experiment: Experiment, run: RunRecord) -> SearchSpace:
 
 def _unreadable(run: RunRecord, why: str) -> str:
     version = run.tags.get("version.ktg-automl", "another version")
-    return f"search {run.name!r} was made by ktg {version} and cannot be read by {__version__}: {why}"
+    return (
+        f"search {run.name!r} was made by ktg {version} and cannot be read by {__version__}: {why}"
+    )
 
 
 def _trial(experiment: Experiment, space: SearchSpace, run: RunRecord) -> Trial:

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from ktg import __version__
+from ktg.graph import dump
 from ktg.reporting.affinity import affinity
 from ktg.reporting.choices import choices
 from ktg.reporting.comparison import compare_with_baselines, validation_images
@@ -14,13 +14,16 @@ from ktg.reporting.importances import importances
 from ktg.reporting.mistakes import Epochs, mistakes
 from ktg.reporting.record import SearchRecord, Trial, utc
 from ktg.reporting.rungs import foretelling
-from ktg.spec import dump
+from ktg.version import __version__
 
 
-def report(record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epochs | None = None) -> dict[str, Any]:
+def report(
+    record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epochs | None = None
+) -> dict[str, Any]:
     """Return the report of a search. Accuracies are shares of one, losses nats, times seconds.
 
-    retrain: whether the best graph is trained again to see its mistakes; None: if that takes under a minute.
+    retrain: whether the best graph is trained again to see its mistakes; None: if that takes under
+    a minute.
     on_epoch: is told (epoch, all) while it is.
     """
     best, wrong = record.best, mistakes(record, retrain=retrain, on_epoch=on_epoch)
@@ -34,7 +37,9 @@ def report(record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epoch
             "started": utc(record.run.start_s),
             "state": record.run.state,
             "unfinished": record.run.state == "running",
-            "settings": {key: value for key, value in vars(record.space.search).items() if value is not None},
+            "settings": {
+                key: value for key, value in vars(record.space.search).items() if value is not None
+            },
             "holes": len(record.space.holes),
             "graphs": record.space.size(),
         },
@@ -67,8 +72,16 @@ def report(record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epoch
 def environment(record: SearchRecord) -> dict[str, Any]:
     """Return on what a search ran, with which versions and seeds, and on which data."""
     tags = record.run.tags
-    versions = {key.removeprefix("version."): value for key, value in tags.items() if key.startswith("version.")}
-    sizes = {what: int(tags[f"data.{what}"]) for what in ("classes", "train", "val") if f"data.{what}" in tags}
+    versions = {
+        key.removeprefix("version."): value
+        for key, value in tags.items()
+        if key.startswith("version.")
+    }
+    sizes = {
+        what: int(tags[f"data.{what}"])
+        for what in ("classes", "train", "val")
+        if f"data.{what}" in tags
+    }
     return {
         "machine": tags.get("machine"),
         "python": tags.get("python"),
@@ -76,7 +89,9 @@ def environment(record: SearchRecord) -> dict[str, Any]:
         "data_fingerprint": tags.get("data.fingerprint"),
         "data": sizes,
         "sampler_seed": record.space.search.seed,
-        "training_seeds": sorted({int(trial.run.tags["seed"]) for trial in record.trials if "seed" in trial.run.tags}),
+        "training_seeds": sorted(
+            {int(trial.run.tags["seed"]) for trial in record.trials if "seed" in trial.run.tags}
+        ),
         "reported": utc(time.time()),
         "reported_by": __version__,
     }

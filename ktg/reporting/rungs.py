@@ -13,9 +13,10 @@ FEWEST = 8  # trials trained to their end, below which a rank correlation says n
 def foretelling(record: SearchRecord) -> list[dict[str, Any]]:
     """Return for each rung its epoch, and Spearman's correlation of the accuracy there with that at the end.
 
-    Over the trials that were trained to their end, baselines included: what was stopped has no end to compare with, so
-    that the trials left are alike and the correlation is lower than that of all would be. Empty where nothing is
-    stopped early, or for too few trials; `spearman` is None where all accuracies are equal.
+    Over the trials that were trained to their end, baselines included: what was stopped has no end
+    to compare with, so that the trials left are alike and the correlation is lower than that of all
+    would be. Empty where nothing is stopped early, or for too few trials; `spearman` is None where
+    all accuracies are equal.
     """
     ended = [trial for trial in record.finished if trial.epochs == record.best.epochs]
     search, epochs = record.space.search, record.best.epochs

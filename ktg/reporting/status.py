@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.confirming.store import TRAININGS_TAG, confirmations_of, result
 from ktg.errors import UserError
+from ktg.searching.confirm.store import TRAININGS_TAG, confirmations_of, result
 from ktg.tracking import Experiment, RunRecord
 
 STATES = ("running", "finished", "stopped", "failed", "interrupted", "duplicate")
@@ -26,7 +26,8 @@ class Trial:
 class Confirming:
     """A search's confirmation as of now. `sentence` says what it proved, None before its end.
 
-    `trainings` is what the last call asked for; `finished` and `failed` count those of earlier calls too.
+    `trainings` is what the last call asked for; `finished` and `failed` count those of earlier
+    calls too.
     """
 
     state: str
@@ -45,7 +46,8 @@ class Confirming:
 class Status:
     """A search as of now. `planned` counts trials without baselines and duplicates; `wall_s` ends with the search.
 
-    `start_s` is in seconds since 1970; `confirmation` is the last that began, None where there is none.
+    `start_s` is in seconds since 1970; `confirmation` is the last that began, None where there is
+    none.
     """
 
     name: str
@@ -66,13 +68,19 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as plain data."""
-        plain = {**vars(self), "counts": dict(self.counts), "running": [vars(trial) for trial in self.running]}
+        plain = {
+            **vars(self),
+            "counts": dict(self.counts),
+            "running": [vars(trial) for trial in self.running],
+        }
         return plain | {"confirmation": self.confirmation and self.confirmation.to_json()}
 
 
 def statuses(experiments: Iterable[Experiment]) -> list[Status]:
     """Return how the last search of each experiment that holds one stands, the one that began last first."""
-    found = [_status(one, searches[0]) for one in experiments if (searches := one.of_kind("search"))]
+    found = [
+        _status(one, searches[0]) for one in experiments if (searches := one.of_kind("search"))
+    ]
     return sorted(found, key=lambda status: -status.start_s)
 
 
@@ -88,7 +96,11 @@ def _status(experiment: Experiment, search: RunRecord) -> Status:
     runs = experiment.trials(search)
     counts = Counter(run.state for run in runs)
     finished = [run for run in runs if run.state == "finished" and "val_accuracy" in run.metrics]
-    best = max(finished, key=lambda run: (run.metrics["val_accuracy"], -run.metrics["val_loss"]), default=None)
+    best = max(
+        finished,
+        key=lambda run: (run.metrics["val_accuracy"], -run.metrics["val_loss"]),
+        default=None,
+    )
     return Status(
         name=experiment.name,
         state=search.state,
@@ -123,5 +135,9 @@ def running(experiment: Experiment, run: RunRecord) -> Trial:
     """Return a running trial, or training of a confirmation, as far as it has come."""
     history = experiment.history(run, "val_accuracy")
     if not history:  # a confirmation validates on nothing
-        return Trial(run.name, max((epoch for epoch, _ in experiment.history(run, "epoch_s")), default=0), None)
+        return Trial(
+            run.name,
+            max((epoch for epoch, _ in experiment.history(run, "epoch_s")), default=0),
+            None,
+        )
     return Trial(run.name, *history[-1])

@@ -13,9 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 INK, MUTED, LINE, CARD, ACCENT = "#010101", "#020202", "#030303", "#040404", "#050505"
-BLUE, ORANGE, GREEN, PINK, VIOLET, GOLD = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f6bb3", "#b8860b"
+BLUE, ORANGE, GREEN, PINK, VIOLET, GOLD = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#7f6bb3",
+    "#b8860b",
+)
 SERIES = (BLUE, ORANGE, GREEN, PINK, VIOLET, GOLD)
-WIDTH = 360.0  # points; a phone shows them nearly as large as they are, so that labels stay readable there
+# Points; a phone shows them nearly as large as they are, so that labels stay readable there.
+WIDTH = 360.0
 _FONT_SIZE = 10.0
 _SETTINGS = {
     "svg.fonttype": "none",
@@ -37,7 +45,13 @@ _VARIABLES: Mapping[str, str] = {
     GOLD: "gold",
 }
 # The graph's drawing has colours of its own; white on its filled boxes stays white.
-_DRAWING = {"#212529": "ink", "#868e96": "muted", "#adb5bd": "muted", "#12344d": "target", "#e9ecef": "teacher"}
+_DRAWING = {
+    "#212529": "ink",
+    "#868e96": "muted",
+    "#adb5bd": "muted",
+    "#12344d": "target",
+    "#e9ecef": "teacher",
+}
 _SHAPES = {"#ffffff": "card", "#495057": "slate"}
 _LETTERS = {"#495057": "muted"}
 _PROLOG = re.compile(r"^.*?(?=<svg)", re.DOTALL)
@@ -64,11 +78,15 @@ def figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
     import matplotlib
 
     with settings():
-        matplotlib.rcParams.update({"font.size": _FONT_SIZE, "text.parse_math": False, "text.color": INK})
+        matplotlib.rcParams.update(
+            {"font.size": _FONT_SIZE, "text.parse_math": False, "text.color": INK}
+        )
         yield Figure(figsize=(width / 72, height / 72), facecolor="none", layout="constrained")
 
 
-def plain(axes: Axes, *, x: str = "", y: str = "", percent: str = "", grid: Literal["x", "y"] = "y") -> None:
+def plain(
+    axes: Axes, *, x: str = "", y: str = "", percent: str = "", grid: Literal["x", "y"] = "y"
+) -> None:
     """Give axes labels with their units, quiet lines, percent on the axes named in `percent`, and whole epochs."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
@@ -104,8 +122,12 @@ def svg(drawn: Figure, name: str, says: str) -> Markup:
 
     target = io.StringIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a viewer's fonts must have it, not ours
-        FigureCanvasSVG(drawn).print_svg(target, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font"
+        )  # a viewer's fonts must have it, not ours
+        FigureCanvasSVG(drawn).print_svg(
+            target, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
     return inline(target.getvalue(), name, says)
 
 
@@ -118,7 +140,8 @@ def inline(document: str, name: str, says: str) -> Markup:
     width = float(view[1].split()[2])
     head = f'<svg viewBox="{view[1]}" role="img" aria-label="{escape(says)}" style="--natural: {width:.0f}px">'
     body = _REFERENCE.sub(lambda found: f"{found[1]}{name}-", head + body[view.end() :])
-    return Markup(_TAG.sub(_coloured, body))  # noqa: S704  (matplotlib has escaped what it was given)
+    # Matplotlib has escaped what it was given.
+    return Markup(_TAG.sub(_coloured, body))  # noqa: S704
 
 
 def _coloured(tag: re.Match[str]) -> str:

@@ -1,7 +1,8 @@
 """Affinity holes, resolved before the first trial: which sources of a node are worth searching.
 
-A node whose model is a hole too has its sources ranked for each model by itself. What is kept for some model is an
-option; with the other models the space refuses it. The default becomes the favourite, with which the baselines begin.
+A node whose model is a hole too has its sources ranked for each model by itself. What is kept for
+some model is an option; with the other models the space refuses it. The default becomes the
+favourite, with which the baselines begin.
 """
 
 import dataclasses
@@ -19,9 +20,9 @@ from ktg.affinity.plots import ranking
 from ktg.affinity.ranking import BASELINES, Measured, measured, ordered
 from ktg.data import Dataset
 from ktg.errors import KtgError
-from ktg.space import Affinity, Choice, SearchSpace
-from ktg.space.among import affinity_holes, candidates
-from ktg.spec.affinity import ScoreName
+from ktg.graph import Affinity, Choice, SearchSpace
+from ktg.graph.affinity_holes import affinity_holes, candidates
+from ktg.graph.score_names import ScoreName
 from ktg.tracking import Tracker
 
 ARTIFACT = "affinity.json"
@@ -69,7 +70,11 @@ class Resolved:
         for name, hole in self.holes.items():
             models = {one.model: one.to_json(hole) for one in self.ranked[name]}
             kept = union(hole, self.ranked[name])
-            settings = {"score": hole.score, "keep": None if hole.prior else hole.keep, "prior": hole.prior}
+            settings = {
+                "score": hole.score,
+                "keep": None if hole.prior else hole.keep,
+                "prior": hole.prior,
+            }
             nodes[name] = settings | next(iter(models.values())) | {"kept": kept, "models": models}
         return {"score": scores[0] if len(scores) == 1 else None, "nodes": nodes}
 
@@ -77,7 +82,11 @@ class Resolved:
         """Return a bar chart as SVG for each node: the score, and the baselines beside it."""
         drawn = {}
         for name, hole in self.holes.items():
-            bars = {f"{one.model}@{_short(s)}": m for one in self.ranked[name] for s, m in one.found.items()}
+            bars = {
+                f"{one.model}@{_short(s)}": m
+                for one in self.ranked[name]
+                for s, m in one.found.items()
+            }
             columns = dict.fromkeys((hole.score, *BASELINES))
             panels = {column: [one.value(column) for one in bars.values()] for column in columns}
             if bars:
@@ -86,7 +95,11 @@ class Resolved:
 
     def table(self) -> Table:
         """Return what was measured as a table."""
-        shown = Table(title="Affinity: which sources suit the training images", title_justify="left", box=SIMPLE_HEAD)
+        shown = Table(
+            title="Affinity: which sources suit the training images",
+            title_justify="left",
+            box=SIMPLE_HEAD,
+        )
         shown.add_column("node")
         shown.add_column("candidate", overflow="fold")  # its end says which source
         shown.add_column("by")
@@ -98,11 +111,19 @@ class Resolved:
                 kept = one.kept(hole)
                 for source, found in one.found.items():
                     values = [found.value(column) for column in (hole.score, "knn", "linear_probe")]
-                    state = "favourite" if source == kept[0] else "kept" if source in kept else "left out"
+                    state = (
+                        "favourite"
+                        if source == kept[0]
+                        else "kept"
+                        if source in kept
+                        else "left out"
+                    )
                     cells = ["n/a" if value is None else f"{value:.4g}" for value in values]
                     shown.add_row(name, f"{one.model}@{_short(source)}", hole.score, *cells, state)
                 for source in one.not_measured:
-                    shown.add_row(name, f"{one.model}@{_short(source)}", hole.score, "n/a", "", "", "kept")
+                    shown.add_row(
+                        name, f"{one.model}@{_short(source)}", hole.score, "n/a", "", "", "kept"
+                    )
         return shown
 
     def not_measured(self) -> dict[str, str]:
@@ -122,7 +143,9 @@ class Resolved:
             tracker.artifact(run, f"affinity/{name}.svg", chart)
 
 
-def resolve(space: SearchSpace, data: Dataset, tell: Tell, device: torch.device | None = None) -> Resolved:
+def resolve(
+    space: SearchSpace, data: Dataset, tell: Tell, device: torch.device | None = None
+) -> Resolved:
     """Return the space with the sources that suit the data, and what was measured for it.
 
     data: the images; only those of the training split are looked at.
@@ -134,7 +157,16 @@ def resolve(space: SearchSpace, data: Dataset, tell: Tell, device: torch.device 
     for name, pairs in candidates(space).items():
         models = dict.fromkeys(model for model, _ in pairs)
         ranked[name] = [
-            _ranked(space, name, model, [s for m, s in pairs if m == model], holes[name], data, tell, device)
+            _ranked(
+                space,
+                name,
+                model,
+                [s for m, s in pairs if m == model],
+                holes[name],
+                data,
+                tell,
+                device,
+            )
             for model in models
         ]
     for name, hole in holes.items():
@@ -168,7 +200,9 @@ def _ranked(
             )
         except KtgError as error:
             not_measured[source] = str(error)
-        except Exception as error:  # whatever it is, what could not be measured must not end the search
+        except (
+            Exception
+        ) as error:  # whatever it is, what could not be measured must not end the search
             not_measured[source] = f"{type(error).__name__}: {error}"
         else:
             if one.value(hole.score) is None:
@@ -184,7 +218,9 @@ def union(hole: Affinity, ranked: Sequence[Ranked]) -> list[str]:
     return list(dict.fromkeys(source for one in ranked for source in one.kept(hole)))
 
 
-def _narrowed(space: SearchSpace, name: str, hole: Affinity, ranked: Sequence[Ranked]) -> SearchSpace:
+def _narrowed(
+    space: SearchSpace, name: str, hole: Affinity, ranked: Sequence[Ranked]
+) -> SearchSpace:
     """Return the space with what stays as the options of a node's source."""
     kept = tuple(union(hole, ranked))
     options: Choice = dataclasses.replace(hole, options=kept) if hole.prior else Choice(kept)
@@ -195,12 +231,23 @@ def _narrowed(space: SearchSpace, name: str, hole: Affinity, ranked: Sequence[Ra
 def refused(plain: Mapping[str, Any]) -> frozenset[tuple[str, str, str]]:
     """Return (node, model, source) of what a search left out, from the JSON of what it measured."""
     nodes = plain["nodes"].items()
-    kept = {name: {model: one["kept"] for model, one in node["models"].items()} for name, node in nodes}
-    return frozenset(use for name, node in nodes for use in _left_out(name, node["kept"], kept[name]))
+    kept = {
+        name: {model: one["kept"] for model, one in node["models"].items()} for name, node in nodes
+    }
+    return frozenset(
+        use for name, node in nodes for use in _left_out(name, node["kept"], kept[name])
+    )
 
 
-def _left_out(name: str, options: Sequence[str], kept: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
-    return [(name, model, source) for model, own in kept.items() for source in options if source not in own]
+def _left_out(
+    name: str, options: Sequence[str], kept: Mapping[str, Sequence[str]]
+) -> list[tuple[str, str, str]]:
+    return [
+        (name, model, source)
+        for model, own in kept.items()
+        for source in options
+        if source not in own
+    ]
 
 
 def _short(source: str) -> str:

@@ -6,8 +6,7 @@ They use the space's defaults for models, sources and schedules, and differ in t
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from ktg.space import SearchSpace
-from ktg.spec import LABEL, Edge, Graph
+from ktg.graph import LABEL, Edge, Graph, SearchSpace
 
 Edges = dict[tuple[str, str], Edge]
 
@@ -30,7 +29,9 @@ def independent(graph: Graph) -> Edges:
 
 def mutual_learning(graph: Graph) -> Edges:
     """Return the edges of deep mutual learning (Zhang et al., CVPR 2018): everyone teaches everyone."""
-    return independent(graph) | {(s, t): _node_edge(graph, s, t) for t in graph.nodes for s in graph.nodes if s != t}
+    return independent(graph) | {
+        (s, t): _node_edge(graph, s, t) for t in graph.nodes for s in graph.nodes if s != t
+    }
 
 
 BASELINES: Mapping[str, Callable[[Graph], Edges]] = {

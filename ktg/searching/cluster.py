@@ -20,7 +20,8 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a third of the driver's time per report
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # snapshots that nobody reads: the tracking store is the record
+    # Snapshots that nobody reads: the tracking store is the record.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
     "TUNE_WARN_THRESHOLD_S": "1e9",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
@@ -29,7 +30,9 @@ ANSWER_S = 5.0
 
 
 @contextmanager
-def cluster(address: str | None = None, *, cpus: int | None = None, gpus: int | None = None) -> Iterator[Any]:
+def cluster(
+    address: str | None = None, *, cpus: int | None = None, gpus: int | None = None
+) -> Iterator[Any]:
     """Start Ray (or join the cluster at `address`), yield the `ray` module, and leave nothing running.
 
     A Ray that this process has started before is used as it is, and left running.
@@ -57,7 +60,9 @@ def cluster(address: str | None = None, *, cpus: int | None = None, gpus: int | 
 def local_settings(python: str, cpus: int | None, gpus: int | None) -> dict[str, Any]:
     """Return what `ray.init` is told for this machine; `python` is the interpreter that workers are to run."""
     settings: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
-    if shlex.quote(python) != python:  # Ray writes the path into a shell command as it is: spaces would end it
+    if (
+        shlex.quote(python) != python
+    ):  # Ray writes the path into a shell command as it is: spaces would end it
         settings["runtime_env"] = {"py_executable": shlex.quote(python)}
     return settings
 
@@ -68,7 +73,9 @@ def check_address(address: str) -> None:
         return
     found = re.fullmatch(r"(?:ray://)?([^\s:/]+):(\d{1,5})", address)
     if found is None:
-        raise UserError(f"--address: {show(address)} is no address; allowed: auto, HOST:PORT or ray://HOST:PORT")
+        raise UserError(
+            f"--address: {show(address)} is no address; allowed: auto, HOST:PORT or ray://HOST:PORT"
+        )
     try:
         socket.create_connection((found[1], int(found[2])), ANSWER_S).close()
     except (OSError, OverflowError) as error:
@@ -83,7 +90,8 @@ def _start(ray: Any, **settings: Any) -> None:
     for attempt in range(1, starts + 1):
         try:
             ray.init(**settings)
-            # Raylets' own words on dead workers would go to standard output, into the JSON; `Deaths` tells of them.
+            # Raylets' own words on dead workers would go to standard output, into the JSON;
+            # `Deaths` tells of them.
             ray._private.worker.print_to_stdstream = lambda *_, **__: None
             return
         except ConnectionError as error:

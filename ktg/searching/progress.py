@@ -8,8 +8,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ktg.searching.ledger import Entry, Ledger
-from ktg.space import SearchSpace
+from ktg.graph import SearchSpace
+from ktg.searching.trials import Entry, Ledger
 
 PLAIN_EVERY_S = 10.0
 
@@ -18,12 +18,22 @@ class Progress:
     """An observer that keeps one live block on a terminal, and prints a line now and then elsewhere."""
 
     def __init__(
-        self, ledger: Ledger, console: Console, *, total: int, slots: int, clock: Callable[[], float] = time.monotonic
+        self,
+        ledger: Ledger,
+        console: Console,
+        *,
+        total: int,
+        slots: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ledger, self.console, self.total, self.slots = ledger, console, total, slots
         self._clock = clock
         self._started = self._printed = clock()
-        self._live = Live(self, console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
+        self._live = (
+            Live(self, console=console, refresh_per_second=2, transient=True)
+            if console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "Progress":
         if self._live:
@@ -56,7 +66,11 @@ class Progress:
     def best(self) -> str:
         """Return the best finished trial so far."""
         best = self.ledger.best
-        return "none finished yet" if best is None else f"{100 * best.accuracy:.2f} % validation accuracy, {best.name}"
+        return (
+            "none finished yet"
+            if best is None
+            else f"{100 * best.accuracy:.2f} % validation accuracy, {best.name}"
+        )
 
     def time(self) -> str:
         """Return the time spent and the time left, as far as that can be told."""
@@ -89,14 +103,20 @@ class Progress:
         """See a trial end."""
         if entry.state == "failed":
             self.console.print(
-                f"{entry.name} failed: {entry.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True
+                f"{entry.name} failed: {entry.reason}",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
         self._refresh()
 
     def _refresh(self) -> None:
         if self._live is None and self._clock() - self._printed >= PLAIN_EVERY_S:
             self._printed = self._clock()
-            line = " | ".join(f"{name}: {text}" if name == "best" else text for name, text in self.rows().items())
+            line = " | ".join(
+                f"{name}: {text}" if name == "best" else text for name, text in self.rows().items()
+            )
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -11,20 +11,20 @@ from rich.console import Console
 
 from ktg.data import Dataset
 from ktg.errors import DataError
-from ktg.places import cache_folder
+from ktg.graph import SearchSpace
+from ktg.local import cache_folder
 from ktg.searching.affinity import Resolved, resolve
-from ktg.searching.alone import driver_tags, only_driver, stoppable, terminable
 from ktg.searching.cluster import check_address, cluster
-from ktg.searching.driving import checkpoints_of, drive, slots_of, warn
-from ktg.searching.feasible import check, one_by_one
-from ktg.searching.journal import Journal, sizes, used_data
-from ktg.searching.ledger import Entry, Ledger
-from ktg.searching.outcome import Result, result_of
-from ktg.searching.past import Past
+from ktg.searching.driver_lock import driver_tags, only_driver, stoppable, terminable
+from ktg.searching.history import Past
+from ktg.searching.missing_weights import Missing, supplied
+from ktg.searching.preflight import check, one_by_one
 from ktg.searching.progress import Progress, headline
-from ktg.searching.raytune import Deaths, Observer, Proposals, scheduler
-from ktg.searching.supply import Missing, supplied
-from ktg.space import SearchSpace
+from ktg.searching.ray_adapter import Deaths, Observer, Proposals, scheduler
+from ktg.searching.ray_run import checkpoints_of, drive, slots_of, warn
+from ktg.searching.recorder import Journal, sizes, used_data
+from ktg.searching.result import Result, result_of
+from ktg.searching.trials import Entry, Ledger
 from ktg.tracking import Tracker, watched
 
 
@@ -66,15 +66,17 @@ def search(
     """Search a space and return what came of it.
 
     tracker: where the search is written; `ktg.tracking.MlflowTracker(name)` for MLflow.
-    missing_sources: whether options that cannot be supplied with weights stop the search or are left out.
+    missing_sources: whether options that cannot be supplied with weights stop the search or are
+    left out.
     address: a Ray cluster to join; default: Ray is started on this machine.
     storage: folder for Ray's own files, on a cluster one that all machines share.
     decoding: is told (done, all) while images are decoded for the first time.
     past: what this search had done before it was interrupted, to go on from there.
-    stop_asked: is asked now and then, with the id of the search's run, whether to stop as after Ctrl-C.
+    stop_asked: is asked now and then, with the id of the search's run, whether to stop as after
+    Ctrl-C.
 
-    Raises SpecError, DataError or WeightsError before any training for anything that could not be trained, and
-    UserError for a machine of a cluster that lacks ktg or a file.
+    Raises SpecError, DataError or WeightsError before any training for anything that could not be
+    trained, and UserError for a machine of a cluster that lacks ktg or a file.
     """
     if address is not None:
         check_address(address)
@@ -89,17 +91,23 @@ def search(
     space = resolved.space
     console.print(headline(space, name), highlight=False)
     if past and past.tags.get("data.fingerprint", dataset.fingerprint) != dataset.fingerprint:
-        raise DataError("the data have changed since the search began: its trials cannot be compared with new ones")
+        raise DataError(
+            "the data have changed since the search began: its trials cannot be compared with new ones"
+        )
     ledger = Ledger(space, past.entries, past.duplicates) if past else Ledger(space)
     with ExitStack() as stack:
         with console.status("Starting Ray"):
             ray = stack.enter_context(cluster(address))
-        slots = slots_of(space.search, ray, address, one_by_one(space), folder, partial(warn, console))
+        slots = slots_of(
+            space.search, ray, address, one_by_one(space), folder, partial(warn, console)
+        )
         if past:
             stack.enter_context(only_driver(checkpoints_of(folder, past.run)))
         data = used_data(space.bind(space.default()).data, dataset)
         started = time.monotonic()
-        journal = Journal(tracker, ledger, name, sizes(dataset) | slots.tags() | driver_tags(), past, data)
+        journal = Journal(
+            tracker, ledger, name, sizes(dataset) | slots.tags() | driver_tags(), past, data
+        )
         resolved.record(tracker, journal.parent)
         checkpoints = checkpoints_of(folder, journal.parent)
         if not past:
@@ -109,7 +117,9 @@ def search(
         stack.enter_context(watched(tracker, journal.parent))
         with Progress(ledger, console, total=ledger.planned, slots=slots.at_once) as progress:
             observers = Observers(journal, progress)
-            proposals = Proposals(ledger, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints)
+            proposals = Proposals(
+                ledger, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints
+            )
             deaths = Deaths(proposals, partial(warn, console))
             _tune(space, proposals, deaths, slots.at_once, folder, past.entries if past else ())
     interrupted = bool(ledger.in_state("running"))
@@ -123,7 +133,9 @@ def search(
 def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) -> Resolved:
     """Return the space with its affinity holes resolved; print what was measured."""
     with console.status("Measuring affinity") as status:
-        resolved = resolve(space, dataset, lambda what: status.update(f"Measuring affinity: {what}"))
+        resolved = resolve(
+            space, dataset, lambda what: status.update(f"Measuring affinity: {what}")
+        )
     if resolved.holes:
         console.print(resolved.table(), highlight=False)
     for what, why in resolved.not_measured().items():
@@ -132,7 +144,12 @@ def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) ->
 
 
 def _tune(
-    space: SearchSpace, proposals: Proposals, deaths: Deaths, at_once: int, folder: Path, past: Sequence[Entry]
+    space: SearchSpace,
+    proposals: Proposals,
+    deaths: Deaths,
+    at_once: int,
+    folder: Path,
+    past: Sequence[Entry],
 ) -> None:
     """Let Ray Tune drive the trials."""
     from ktg.searching.worker import Worker

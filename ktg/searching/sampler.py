@@ -1,9 +1,10 @@
 """Chooses the next point of a search space, through Optuna's ask and tell.
 
-What a trial tells the sampler is the same in every case: a finished trial its final accuracy (COMPLETE), a trial that
-was stopped early the accuracy it had reached, at the epoch it had reached (PRUNED, which TPE ranks by epoch first), a
-failed one an accuracy of 0, so that it keeps away from there. Optuna shows its Gaussian process no pruned trials: until
-STARTUP have finished it draws at random, which early stopping puts off.
+What a trial tells the sampler is the same in every case: a finished trial its final accuracy
+(COMPLETE), a trial that was stopped early the accuracy it had reached, at the epoch it had reached
+(PRUNED, which TPE ranks by epoch first), a failed one an accuracy of 0, so that it keeps away from
+there. Optuna shows its Gaussian process no pruned trials: until STARTUP have finished it draws at
+random, which early stopping puts off.
 """
 
 import itertools
@@ -16,15 +17,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import TrialState, create_trial
 
 from ktg.errors import SpecError
-from ktg.space import Affinity, Choice, Hole, Int, Log
-from ktg.spec import Search
+from ktg.graph import Affinity, Choice, Hole, Int, Log, Search
 
 MOST_POINTS = 100_000  # of a grid
-STARTUP = 10  # trials that TPE draws at random before it has anything to learn from: Optuna's own default
+STARTUP = (
+    10  # trials that TPE draws at random before it has anything to learn from: Optuna's own default
+)
 Values = dict[str, Any]
 
 
@@ -44,7 +51,10 @@ class Sampler:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._holes = holes
         self._distributions = {path: distribution(hole) for path, hole in holes.items()}
-        self._chosen, self._evenly = optuna_sampler(search), optuna.samplers.RandomSampler(seed=search.seed)
+        self._chosen, self._evenly = (
+            optuna_sampler(search),
+            optuna.samplers.RandomSampler(seed=search.seed),
+        )
         self._study = optuna.create_study(direction="maximize", sampler=self._chosen)
         self._asked: dict[int, optuna.Trial] = {}
         self._search = search
@@ -73,14 +83,26 @@ class Sampler:
         self._study.sampler = self._evenly if evenly else self._chosen
         trial = self._study.ask(self._distributions)
         self._asked[trial.number] = trial
-        return trial.number, {path: option(self._holes[path], value) for path, value in trial.params.items()}
+        return trial.number, {
+            path: option(self._holes[path], value) for path, value in trial.params.items()
+        }
 
     def _favour(self) -> None:
         """Draw from the priors of affinity what would be drawn evenly: by TPE, that is in its first trials."""
-        holes = {path: hole for path, hole in self._holes.items() if isinstance(hole, Affinity) and hole.prior}
-        evenly = self._search.sampler == "random" or len(self._study.get_trials(deepcopy=False)) < STARTUP
+        holes = {
+            path: hole
+            for path, hole in self._holes.items()
+            if isinstance(hole, Affinity) and hole.prior
+        }
+        evenly = (
+            self._search.sampler == "random"
+            or len(self._study.get_trials(deepcopy=False)) < STARTUP
+        )
         if holes and evenly:
-            drawn = {path: self._random.choices(hole.options, hole.chances())[0] for path, hole in holes.items()}
+            drawn = {
+                path: self._random.choices(hole.options, hole.chances())[0]
+                for path, hole in holes.items()
+            }
             self._study.enqueue_trial(drawn)
 
     def tell(self, number: int, outcome: Outcome) -> None:
@@ -114,8 +136,11 @@ def optuna_sampler(search: Search) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if search.sampler == "gp":
-            return optuna.samplers.GPSampler(seed=search.seed, n_startup_trials=STARTUP, deterministic_objective=True)
-        # constant_liar: trials still running count as poor ones, or parallel workers would all be sent to one place
+            return optuna.samplers.GPSampler(
+                seed=search.seed, n_startup_trials=STARTUP, deterministic_objective=True
+            )
+        # constant_liar: trials still running count as poor ones, or parallel workers would all be
+        # sent to one place
         return optuna.samplers.TPESampler(
             seed=search.seed, n_startup_trials=STARTUP, multivariate=True, constant_liar=True
         )
@@ -126,7 +151,8 @@ def grid(holes: Mapping[str, Hole], seed: int) -> Iterator[Values]:
     for path, hole in holes.items():
         if hole.size() is None:
             raise SpecError(
-                "search.sampler", f"grid tries every value, and {path} is a continuum; allowed: random, tpe, gp"
+                "search.sampler",
+                f"grid tries every value, and {path} is a continuum; allowed: random, tpe, gp",
             )
     size = math.prod(hole.size() or 0 for hole in holes.values())
     if size > MOST_POINTS:

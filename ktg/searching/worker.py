@@ -1,8 +1,9 @@
 """What runs on a Ray worker: one graph after the other in one live process.
 
-Starting a process that imports torch takes seconds, often more than a trial that is stopped after its first epoch. So
-a worker outlives its trials: Ray hands it the next graph through `reset_config`. What trials share stays where it is:
-the images, on the device as training has laid them there, and the pretrained weights that were read.
+Starting a process that imports torch takes seconds, often more than a trial that is stopped after
+its first epoch. So a worker outlives its trials: Ray hands it the next graph through
+`reset_config`. What trials share stays where it is: the images, on the device as training has laid
+them there, and the pretrained weights that were read.
 """
 
 import functools
@@ -18,13 +19,13 @@ import torch
 from ray import tune
 
 from ktg.data import Dataset
-from ktg.engine import Training
-from ktg.engine.checkpoint import read_checkpoint, write_checkpoint
+from ktg.data.open import open_data
 from ktg.errors import KtgError, TrainingError, WeightsError
+from ktg.graph import Data, Graph, parse
 from ktg.models.kept import KEPT
-from ktg.searching.feasible import image_spec
-from ktg.sources.opening import open_data
-from ktg.spec import Data, Graph, parse
+from ktg.searching.preflight import image_spec
+from ktg.training import Training
+from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 
 CHECKPOINT = "training.pt"
 KEPT_WEIGHTS_BYTES = 2**30
@@ -33,9 +34,10 @@ KEPT_WEIGHTS_BYTES = 2**30
 class Worker(tune.Trainable):  # type: ignore[misc]
     """Trains the graph in `config["graph"]` (JSON), one epoch per step.
 
-    An error ends the trial, not the worker: the last result then has the reason under `failed`. A trial that takes
-    long leaves its state at `config["checkpoint"]`, and goes on from there when it begins again after a death. Only an
-    error of the GPU is raised: Ray ends the worker then, and gives the trial to a new one.
+    An error ends the trial, not the worker: the last result then has the reason under `failed`. A
+    trial that takes long leaves its state at `config["checkpoint"]`, and goes on from there when it
+    begins again after a death. Only an error of the GPU is raised: Ray ends the worker then, and
+    gives the trial to a new one.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -63,14 +65,18 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         except KtgError as error:
             return self._failed(str(error))
         except Exception as error:  # whatever it is, one graph's trouble must not end the search
-            if isinstance(error, torch.AcceleratorError):  # nothing works any more in a process that had one
+            if isinstance(
+                error, torch.AcceleratorError
+            ):  # nothing works any more in a process that had one
                 raise TrainingError(f"the GPU failed: {str(error).splitlines()[0]}") from None
             return self._failed(self._told(error))
         loss = metrics.get("val_loss", 0.0)
         if not math.isfinite(loss):
             return self._failed(f"the validation loss became {loss} in epoch {training.epoch}")
         return {
-            "val_accuracy": metrics.get("val_accuracy", 0.0),  # Ray insists on it, also where nothing is validated
+            "val_accuracy": metrics.get(
+                "val_accuracy", 0.0
+            ),  # Ray insists on it, also where nothing is validated
             "epoch": training.epoch,
             "metrics": json.dumps(metrics),
             "done": training.epoch >= training.graph.train.epochs,
@@ -95,7 +101,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def _take(self, config: dict[str, Any]) -> None:
         self.config = config
-        self.left = checkpoint_of(config)  # kept apart: Ray replaces `config` before it calls `reset_config`
+        self.left = checkpoint_of(
+            config
+        )  # kept apart: Ray replaces `config` before it calls `reset_config`
         self._checkpointed = time.monotonic()
         # Training seeds what it draws; this is for what a library might draw on its own.
         torch.manual_seed(0)
@@ -120,9 +128,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _leave_checkpoint(self, training: Training) -> None:
         """Write the state now and then, for the case that this process or its machine dies.
 
-        Before an epoch and not after it: by now the driver has put down all epochs of which the state tells.
+        Before an epoch and not after it: by now the driver has put down all epochs of which the
+        state tells.
         """
-        if training.epoch and time.monotonic() - self._checkpointed >= self.config["checkpoint_every_s"]:
+        if (
+            training.epoch
+            and time.monotonic() - self._checkpointed >= self.config["checkpoint_every_s"]
+        ):
             with suppress(OSError, RuntimeError):  # a disk that is full is no reason to stop
                 self.left.parent.mkdir(parents=True, exist_ok=True)
                 write_checkpoint(training.state_dict(), self.left)
@@ -144,7 +156,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
 def out_of_memory(error: Exception) -> bool:
     """Return whether there was too little memory, on the GPU or in the machine."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(
+        error
+    )
 
 
 def checkpoint_of(config: dict[str, Any]) -> Path:

@@ -1,6 +1,7 @@
 """Records of searches and trials: a four-method protocol, kept in memory or in MLflow. Importing it is light.
 
-The rest of ktg sees `Tracker`; only the modules of this package import mlflow, and only when a store is opened.
+The rest of ktg sees `Tracker`; only the modules of this package import mlflow, and only when a
+store is opened.
 """
 
 from ktg.tracking.attaching import attach

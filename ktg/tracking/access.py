@@ -6,7 +6,11 @@ from typing import Any
 from ktg.errors import UserError
 from ktg.tracking.views import experiment_tags
 
-USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
+USER, PASSWORD, TOKEN = (
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+)
 _REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
@@ -15,7 +19,11 @@ def refusal(error: BaseException, uri: str) -> str | None:
     code = getattr(error, "error_code", None)
     if code not in _REFUSALS:
         return None
-    given = ["its address"] if "@" in uri else [name for name in (USER, PASSWORD, TOKEN) if os.environ.get(name)]
+    given = (
+        ["its address"]
+        if "@" in uri
+        else [name for name in (USER, PASSWORD, TOKEN) if os.environ.get(name)]
+    )
     if code == "PERMISSION_DENIED":
         return "the server does not let this user do that; ask who runs it for the permission"
     if not given:
@@ -34,14 +42,19 @@ def hide_login(text: str) -> str:
 def check_access(client: Any, experiment: str, uri: str, shown: str) -> None:
     """Raise UserError when the server refuses this user, or refuses to let it write into an experiment that is there.
 
-    A server that is away is no fault: records wait for it. `shown` is its address without a password.
+    A server that is away is no fault: records wait for it. `shown` is its address without a
+    password.
     """
     try:
         found = client.get_experiment_by_name(experiment)
-        if found is not None and found.lifecycle_stage == "active":  # to write what is there already changes nothing
+        if (
+            found is not None and found.lifecycle_stage == "active"
+        ):  # to write what is there already changes nothing
             kind, usual = next(iter(experiment_tags().items()))
             client.set_experiment_tag(found.experiment_id, kind, found.tags.get(kind, usual))
     except Exception as error:
         reason = refusal(error, uri)
         if reason is not None:
-            raise UserError(f"cannot write into experiment {experiment!r} of MLflow at {shown}: {reason}") from error
+            raise UserError(
+                f"cannot write into experiment {experiment!r} of MLflow at {shown}: {reason}"
+            ) from error

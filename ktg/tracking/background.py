@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ktg.spec.graph import Scalar
+from ktg.graph.spec import Scalar
 from ktg.tracking.access import check_access
-from ktg.tracking.moving import MovingWriter
+from ktg.tracking.adaptive_writer import MovingWriter
 from ktg.tracking.protocol import NOTHING, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start, save
 from ktg.tracking.spool import Spool, new_file, undelivered_folder
@@ -27,18 +27,20 @@ _RECORDS_PER_BATCH = 1000
 _RECORDS_ON_DISK = 10_000
 _MORE_TIME_S = 60.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 60.0
-# A call of MLflow costs milliseconds, however little it writes: epochs of one run that came since are written at once.
+# A call of MLflow costs milliseconds, however little it writes: epochs of one run that came since
+# are written at once.
 _GATHER_S = 2.0
 
 
 class MlflowTracker:
     """A `Tracker` on an MLflow store. Use it as a context manager, or call `close`.
 
-    While the store is away, slow, locked or full, records wait in memory and are tried again at growing intervals;
-    `warn` hears of it once. What `close` cannot deliver, and what a process that is killed had not delivered, is in a
-    file in `folder` (default: `undelivered_folder`): `find_experiment` sends it when the store is next read.
-    Raises UserError at once for a URI that cannot be one, and for a server that refuses this user; whether the store
-    is there shows only in the thread.
+    While the store is away, slow, locked or full, records wait in memory and are tried again at
+    growing intervals; `warn` hears of it once. What `close` cannot deliver, and what a process that
+    is killed had not delivered, is in a file in `folder` (default: `undelivered_folder`):
+    `find_experiment` sends it when the store is next read.
+    Raises UserError at once for a URI that cannot be one, and for a server that refuses this user;
+    whether the store is there shows only in the thread.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class MlflowTracker:
         self._hurry = False
         self._deadline: float | None = None
         self._written = -math.inf
-        client = load_mlflow()  # here, not in the thread: Ray Tune imports it too, and two threads would meet half-way
+        client = (
+            load_mlflow()
+        )  # here, not in the thread: Ray Tune imports it too, and two threads would meet half-way
         if self._writer.uri.startswith(("http://", "https://")):
             check_access(client(self._writer.uri), experiment, self._writer.uri, self._store)
         self._thread = threading.Thread(target=self._work, name="ktg-tracking", daemon=True)
@@ -86,18 +90,32 @@ class MlflowTracker:
         resumed = run is not None
         run = run or uuid.uuid4().hex
         start = Start(
-            run=run, name=name, parent=parent, params=dict(params), tags=dict(tags), data=data, resumed=resumed
+            run=run,
+            name=name,
+            parent=parent,
+            params=dict(params),
+            tags=dict(tags),
+            data=data,
+            resumed=resumed,
         )
         self._put(start)
         return run
 
     def log(self, run: str, metrics: Mapping[str, float], step: int) -> None:
         """Record metric values at a step."""
-        self._put(Log(run=run, metrics={name: float(value) for name, value in metrics.items()}, step=step))
+        self._put(
+            Log(run=run, metrics={name: float(value) for name, value in metrics.items()}, step=step)
+        )
 
     def artifact(self, run: str, name: str, content: str | bytes | Path) -> None:
         """Store a file under `name`. A `Path` is read when it is sent: leave the file until `close`."""
-        self._put(Artifact(run=run, name=name, content=content.encode() if isinstance(content, str) else content))
+        self._put(
+            Artifact(
+                run=run,
+                name=name,
+                content=content.encode() if isinstance(content, str) else content,
+            )
+        )
 
     def end(self, run: str, state: RunState, tags: Mapping[str, str] = NOTHING) -> None:
         """End a run."""
@@ -109,13 +127,16 @@ class MlflowTracker:
             target = self._flushed = self._accepted
             self._hurry = True
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._settled >= target, timeout_s) and not self._refused
+            return (
+                self._changed.wait_for(lambda: self._settled >= target, timeout_s)
+                and not self._refused
+            )
 
     def close(self, timeout_s: float = 10.0) -> Path | None:
         """End what still runs as interrupted, deliver what waits, and stop.
 
-        Returns the file of records that the store did not take within `timeout_s`, or None when all are delivered. A
-        store that is slow, but has not failed, is given a minute more.
+        Returns the file of records that the store did not take within `timeout_s`, or None when all
+        are delivered. A store that is slow, but has not failed, is given a minute more.
         """
         with self._changed:
             if self._deadline is not None:
@@ -140,7 +161,12 @@ class MlflowTracker:
     def __enter__(self) -> "MlflowTracker":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _put(self, record: Record) -> None:
@@ -167,7 +193,10 @@ class MlflowTracker:
                 refused = self._writer.write(batch)
             except Exception as error:  # whatever a store raises, the thread must live on
                 self._failing = True
-                self._warn_once("away", f"{self._reason(error)}; training goes on, and records are kept and sent later")
+                self._warn_once(
+                    "away",
+                    f"{self._reason(error)}; training goes on, and records are kept and sent later",
+                )
                 if not self._pause(delay_s):
                     return
                 delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
@@ -180,7 +209,9 @@ class MlflowTracker:
         """Wait for records, and then for more of them unless someone waits; return none only when closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._deadline is not None)
-            self._changed.wait_for(self._is_time, max(0.0, self._written + _GATHER_S - time.monotonic()))
+            self._changed.wait_for(
+                self._is_time, max(0.0, self._written + _GATHER_S - time.monotonic())
+            )
             self._written = time.monotonic()
             return list(itertools.islice(self._queue, _RECORDS_PER_BATCH))
 
@@ -205,7 +236,10 @@ class MlflowTracker:
         if not left:
             self._spool.clear()
         elif self._spool.records > max(_RECORDS_ON_DISK, 2 * len(left)):
-            old, self._spool = self._spool, Spool(self._folder, self._writer.experiment, self._store)
+            old, self._spool = (
+                self._spool,
+                Spool(self._folder, self._writer.experiment, self._store),
+            )
             for record in left:
                 self._spool.add(record)
             old.remove()
@@ -243,5 +277,7 @@ class MlflowTracker:
                     f"and the next `ktg search`, `status`, `report` or `export` on this store sends them"
                 )
                 return path
-        self._warn(f"{len(records)} records could not be delivered to MLflow nor written to {self._folder}: lost")
+        self._warn(
+            f"{len(records)} records could not be delivered to MLflow nor written to {self._folder}: lost"
+        )
         return None

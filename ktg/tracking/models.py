@@ -24,8 +24,8 @@ _URI = "MLFLOW_TRACKING_URI"
 class TrainedModel:
     """A model file, the module that loads it (see `save_pyfunc`), an image to try it on, and what is known of it.
 
-    `runs` are MLflow's ids of the runs it comes from, the nearest first; those that the store does not have are passed
-    over. `metrics` are those of the model.
+    `runs` are MLflow's ids of the runs it comes from, the nearest first; those that the store does
+    not have are passed over. `metrics` are those of the model.
     """
 
     file: Path
@@ -40,13 +40,16 @@ class TrainedModel:
 def check_model_name(name: str) -> None:
     """Raise UserError for what cannot be the name of a registered model."""
     if not name.strip() or any(sign in name for sign in _NOT_IN_A_NAME):
-        raise UserError(f"{show(name)} cannot be the name of a model in MLflow: it is empty, or has one of / : @ ' \"")
+        raise UserError(
+            f"{show(name)} cannot be the name of a model in MLflow: it is empty, or has one of / : @ ' \""
+        )
 
 
 def register_model(model: TrainedModel, name: str, uri: str) -> str:
     """Log a model with its runs, register it as a new version of `name`, and return `models:/NAME/VERSION`.
 
-    The runs then say so in the tag `registered_model`. Raises UserError when the store does not take it.
+    The runs then say so in the tag `registered_model`. Raises UserError when the store does not
+    take it.
     """
     check_model_name(name)
     uri = check_uri(uri)
@@ -63,7 +66,9 @@ def register_model(model: TrainedModel, name: str, uri: str) -> str:
                 client.delete_logged_model(logged.model_id)
             raise
     except Exception as error:
-        raise UserError(f"model {name}: cannot be stored in MLflow at {redact(uri)}: {why(error, uri)}") from error
+        raise UserError(
+            f"model {name}: cannot be stored in MLflow at {redact(uri)}: {why(error, uri)}"
+        ) from error
 
 
 @contextmanager
@@ -93,7 +98,9 @@ def _run(client: Any, run: str) -> Any:
 
 
 def _new_run(client: Any, name: str, uri: str) -> Any:
-    run = client.create_run(experiment_id(client, name, uri), run_name=name, tags={"kind": "model"}).info
+    run = client.create_run(
+        experiment_id(client, name, uri), run_name=name, tags={"kind": "model"}
+    ).info
     client.set_terminated(run.run_id)
     return run
 
@@ -105,12 +112,20 @@ def _logged(client: Any, model: TrainedModel, name: str, runs: Sequence[Any]) ->
 
     first = runs[0]
     made = client.create_logged_model(
-        first.experiment_id, name, source_run_id=first.run_id, tags=dict(model.tags), model_type="classifier"
+        first.experiment_id,
+        name,
+        source_run_id=first.run_id,
+        tags=dict(model.tags),
+        model_type="classifier",
     )
     try:
-        described = Model(made.artifact_location, first.run_id, model_uuid=made.model_id, model_id=made.model_id)
+        described = Model(
+            made.artifact_location, first.run_id, model_uuid=made.model_id, model_id=made.model_id
+        )
         with TemporaryDirectory() as temporary:
-            save_pyfunc(model.file, Path(temporary, "model"), model.loader, model.example, described)
+            save_pyfunc(
+                model.file, Path(temporary, "model"), model.loader, model.example, described
+            )
             client.log_model_artifacts(made.model_id, str(Path(temporary, "model")))
         client.finalize_logged_model(made.model_id, "READY")
     except BaseException:
@@ -120,22 +135,29 @@ def _logged(client: Any, model: TrainedModel, name: str, runs: Sequence[Any]) ->
     return made
 
 
-def _registered(client: Any, model: TrainedModel, name: str, runs: Sequence[Any], logged: Any) -> str:
+def _registered(
+    client: Any, model: TrainedModel, name: str, runs: Sequence[Any], logged: Any
+) -> str:
     """Give a logged model its runs, its metrics and its name, and return its address."""
     from mlflow.entities import LoggedModelOutput, Metric
 
     first, model_id = runs[0].run_id, logged.model_id
     metrics = [
-        Metric(metric, value, now_ms(), 0, model_id=model_id, run_id=first) for metric, value in model.metrics.items()
+        Metric(metric, value, now_ms(), 0, model_id=model_id, run_id=first)
+        for metric, value in model.metrics.items()
     ]
     if metrics:
         client.log_batch(first, metrics=metrics)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
     place, text = f"models:/{model_id}", model.description
-    made = client.create_model_version(name, place, first, tags=dict(model.tags), description=text, model_id=model_id)
+    made = client.create_model_version(
+        name, place, first, tags=dict(model.tags), description=text, model_id=model_id
+    )
     versions = json.dumps([{"name": name, "version": int(made.version)}])
-    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": versions})  # a server does so itself
+    client.set_logged_model_tags(
+        model_id, {"mlflow.modelVersions": versions}
+    )  # a server does so itself
     address = f"models:/{name}/{made.version}"
     for run in runs:
         client.log_outputs(run.run_id, [LoggedModelOutput(model_id, 0)])

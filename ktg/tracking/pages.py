@@ -1,8 +1,8 @@
 """MLflow's web pages as `ktg ui` and `mlflow server --app-name ktg` show them: opened for training, not for chatbots.
 
-What a browser shows of MLflow is kept in the browser. Where it has been told nothing yet, its pages open on traces of
-language models, beside an assistant; no setting of the server changes that. So the one page that MLflow has gets a
-line of script that tells it, once. All else is MLflow's own.
+What a browser shows of MLflow is kept in the browser. Where it has been told nothing yet, its pages
+open on traces of language models, beside an assistant; no setting of the server changes that. So
+the one page that MLflow has gets a line of script that tells it, once. All else is MLflow's own.
 """
 
 import os
@@ -30,7 +30,10 @@ def create_app() -> Any:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and (scope["path"], scope["method"]) == ("/", "GET"):
-            headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-cache")]
+            headers = [
+                (b"content-type", b"text/html; charset=utf-8"),
+                (b"cache-control", b"no-cache"),
+            ]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": start})
         else:

@@ -1,9 +1,10 @@
 """A `Writer` in a process of its own: MLflow's work then takes no time from the process that trains or searches.
 
-The two speak in lines of JSON over pipes: the first line names the experiment and the store, each further one is a
-batch of records, and is answered by what the writer returned or raised. The store's URI, which may hold a password, is
-in no list of arguments. When the parent ends, in whatever way, its end of the pipe closes, and the child stops at once,
-in the middle of a batch too: what was not answered is on the parent's disk, and sent by whoever reads the store next.
+The two speak in lines of JSON over pipes: the first line names the experiment and the store, each
+further one is a batch of records, and is answered by what the writer returned or raised. The
+store's URI, which may hold a password, is in no list of arguments. When the parent ends, in
+whatever way, its end of the pipe closes, and the child stops at once, in the middle of a batch too:
+what was not answered is on the parent's disk, and sent by whoever reads the store next.
 """
 
 import json
@@ -44,7 +45,10 @@ class WriterProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the parent, which then has records to deliver
         )
-        self._to, self._from = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+        self._to, self._from = (
+            cast(IO[bytes], self._process.stdin),
+            cast(IO[bytes], self._process.stdout),
+        )
         self._ready = False
         with suppress(EndedError):  # shows at the first `ready`
             self._send(json.dumps({"experiment": experiment, "uri": uri}) + "\n")
@@ -63,7 +67,8 @@ class WriterProcess:
     def write(self, records: Sequence[Record]) -> list[tuple[Record, Exception]]:
         """Write records in order; return those that the store refuses, each with its reason.
 
-        Raises KtgError when the store is away, locked or full, EndedError when the process has ended.
+        Raises KtgError when the store is away, locked or full, EndedError when the process has
+        ended.
         """
         self._send(batch_line(records))
         if not self._ready:

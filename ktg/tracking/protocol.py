@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from ktg.spec.graph import Scalar
+from ktg.graph.spec import Scalar
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description, in Markdown
 RunState = Literal["finished", "stopped", "duplicate", "failed", "interrupted"]
@@ -39,8 +39,9 @@ class Tracker(Protocol):
     ) -> str:
         """Begin a run and return its id.
 
-        Give `run`, the id that an earlier process got here, to go on with that run. Its children that were left
-        running then count as interrupted until they are started again in the same way.
+        Give `run`, the id that an earlier process got here, to go on with that run. Its children
+        that were left running then count as interrupted until they are started again in the same
+        way.
         """
         ...
 

@@ -23,8 +23,9 @@ _PREVIEW = 10
 class RunRecord:
     """A search or a trial as the store has it; `metrics` are the values of the last step, `params` are text.
 
-    `id` is MLflow's, `run` the id that `Tracker.start` returned (empty for runs of others). Times are seconds since
-    1970; `end_s` is None while the run goes on. `status` is MLflow's word: RUNNING, FINISHED, FAILED or KILLED.
+    `id` is MLflow's, `run` the id that `Tracker.start` returned (empty for runs of others). Times
+    are seconds since 1970; `end_s` is None while the run goes on. `status` is MLflow's word:
+    RUNNING, FINISHED, FAILED or KILLED.
     """
 
     id: str
@@ -40,7 +41,9 @@ class RunRecord:
     @property
     def state(self) -> str:
         """The state given to `Tracker.end`; "running" before that."""
-        return "running" if self.status == "RUNNING" else self.tags.get("state", self.status.lower())
+        return (
+            "running" if self.status == "RUNNING" else self.tags.get("state", self.status.lower())
+        )
 
 
 class Experiment:
@@ -74,7 +77,9 @@ class Experiment:
         """Return the parent runs of `ktg train` in all experiments of the store, the newest first."""
         with _answers(self.uri):
             everywhere = [other.experiment_id for other in self._client.search_experiments()]
-        return self._runs(f"tags.kind = 'train' AND tags.`{PARENT_TAG}` IS NULL", "DESC", everywhere)
+        return self._runs(
+            f"tags.kind = 'train' AND tags.`{PARENT_TAG}` IS NULL", "DESC", everywhere
+        )
 
     def tags(self, run: str) -> Mapping[str, str]:
         """Return the present tags of the run whose id from `Tracker.start` this is; none when it is not there yet."""
@@ -103,10 +108,14 @@ class Experiment:
         """Return the text of a run's artifact, or raise a UserError when it has none of that name."""
         with tempfile.TemporaryDirectory() as folder:
             try:
-                return Path(self._client.download_artifacts(run.id, name, folder)).read_text(encoding="utf-8")
+                return Path(self._client.download_artifacts(run.id, name, folder)).read_text(
+                    encoding="utf-8"
+                )
             except Exception as error:
                 reason = why(error, self.uri)
-                raise UserError(f"run {run.name!r} of {self.name!r}: cannot read {name!r}: {reason}") from error
+                raise UserError(
+                    f"run {run.name!r} of {self.name!r}: cannot read {name!r}: {reason}"
+                ) from error
 
     def _runs(self, query: str, order: str, experiments: Sequence[str] = ()) -> list[RunRecord]:
         runs: list[RunRecord] = []
@@ -137,7 +146,9 @@ def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
         experiment = client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage == "deleted":
             # "Default" is there in every MLflow store, and never holds a search.
-            others = [other.name for other in client.search_experiments() if other.name != "Default"]
+            others = [
+                other.name for other in client.search_experiments() if other.name != "Default"
+            ]
             raise _no_such(name, others, uri)
     return Experiment(client, uri, str(experiment.experiment_id), name)
 
@@ -147,7 +158,10 @@ def find_experiments(uri: str = DEFAULT_URI) -> list[Experiment]:
     uri = _readable(uri)
     with _answers(uri):
         client = open_client(uri)
-        return [Experiment(client, uri, str(one.experiment_id), one.name) for one in client.search_experiments()]
+        return [
+            Experiment(client, uri, str(one.experiment_id), one.name)
+            for one in client.search_experiments()
+        ]
 
 
 def _readable(uri: str) -> str:
@@ -157,14 +171,20 @@ def _readable(uri: str) -> str:
         recover(uri)
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
-        raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")
+        raise UserError(
+            f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri"
+        )
     return uri
 
 
 def _no_such(name: str, others: list[str], uri: str) -> UserError:
-    listed = ", ".join(others[:_PREVIEW]) + (f", ... ({len(others)} in all)" if len(others) > _PREVIEW else "")
+    listed = ", ".join(others[:_PREVIEW]) + (
+        f", ... ({len(others)} in all)" if len(others) > _PREVIEW else ""
+    )
     allowed = f"it has: {listed}" if others else "it has none yet"
-    return UserError(f"no experiment {name!r} in {redact(uri)}; {allowed}.{did_you_mean(name, others)}")
+    return UserError(
+        f"no experiment {name!r} in {redact(uri)}; {allowed}.{did_you_mean(name, others)}"
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from time import time
 from typing import Any
 
 from ktg.errors import UserError, show
-from ktg.spec.graph import Scalar
+from ktg.graph.spec import Scalar
 from ktg.tracking.protocol import RunState, UsedData
 
 
@@ -105,7 +105,9 @@ def load(path: Path) -> tuple[str, list[Record]]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a file of undelivered tracking records ({show(str(error))})") from error
+        raise UserError(
+            f"{path}: not a file of undelivered tracking records ({show(str(error))})"
+        ) from error
 
 
 def _plain(record: Record) -> dict[str, Any]:
@@ -116,7 +118,11 @@ def _plain(record: Record) -> dict[str, Any]:
     if isinstance(record, Artifact):
         content = record.content
         plain["is_path"] = isinstance(content, Path)
-        plain["content"] = str(content.absolute()) if isinstance(content, Path) else base64.b64encode(content).decode()
+        plain["content"] = (
+            str(content.absolute())
+            if isinstance(content, Path)
+            else base64.b64encode(content).decode()
+        )
     return plain
 
 

@@ -24,7 +24,8 @@ def deliver(path: Path, uri: str = DEFAULT_URI) -> int:
 def recover(uri: str = DEFAULT_URI, folder: Path | None = None) -> int:
     """Send all that dead processes have left for a store in `folder` (default: `undelivered_folder`).
 
-    Returns how many records the store took; the files are deleted. Raises UserError when the store cannot be used.
+    Returns how many records the store took; the files are deleted. Raises UserError when the store
+    cannot be used.
     """
     taken = 0
     with orphaned(folder or undelivered_folder(), redact(check_uri(uri))) as files:
@@ -44,7 +45,11 @@ def _send(experiment: str, records: Sequence[Record], uri: str) -> int:
     try:
         refused = writer.write(records)
     except Exception as error:
-        raise UserError(f"MLflow at {redact(uri)} does not take records: {why(error, uri)}") from error
+        raise UserError(
+            f"MLflow at {redact(uri)} does not take records: {why(error, uri)}"
+        ) from error
     for record, reason in refused[:1]:
-        _logger.warning("MLflow refused %s of run %s: %s", type(record).__name__, record.run, why(reason, uri))
+        _logger.warning(
+            "MLflow refused %s of run %s: %s", type(record).__name__, record.run, why(reason, uri)
+        )
     return len(records) - len(refused)

@@ -15,12 +15,14 @@ _ADDRESS = re.compile(r"models:/{1,2}([^/@]+)(?:/([^/@]+)|@([^/@]+))?")
 def fetch_version(address: str, uri: str, into: Path) -> Path:
     """Copy the files of `models:/NAME/VERSION`, `models:/NAME/latest` or `models:/NAME@ALIAS` into the folder `into`.
 
-    Returns the folder inside it that holds them. Raises UserError for another form, a model or version that is not
-    there, and a store that does not answer.
+    Returns the folder inside it that holds them. Raises UserError for another form, a model or
+    version that is not there, and a store that does not answer.
     """
     name, version, alias = parse_address(address)
     if version is None and alias is None:
-        raise UserError(f"{address}: give a version, for example models:/{name}/latest or models:/{name}/1")
+        raise UserError(
+            f"{address}: give a version, for example models:/{name}/latest or models:/{name}/1"
+        )
     uri = check_uri(uri)
     client = open_client(uri)
     from mlflow.artifacts import download_artifacts
@@ -33,10 +35,14 @@ def fetch_version(address: str, uri: str, into: Path) -> Path:
         place = client.get_model_version_download_uri(name, version)
         return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=uri))
     except Exception as error:
-        raise UserError(f"{address}: cannot be had from MLflow at {redact(uri)}: {why(error, uri)}") from error
+        raise UserError(
+            f"{address}: cannot be had from MLflow at {redact(uri)}: {why(error, uri)}"
+        ) from error
 
 
-def publish_version(folder: Path, address: str, uri: str, experiment: str, tags: Mapping[str, str]) -> str:
+def publish_version(
+    folder: Path, address: str, uri: str, experiment: str, tags: Mapping[str, str]
+) -> str:
     """Store the files of a folder as a new version of the model `models:/NAME`, and return `models:/NAME/VERSION`.
 
     They are logged as artifacts of a run in `experiment`. Raises UserError like `fetch_version`.
@@ -49,12 +55,16 @@ def publish_version(folder: Path, address: str, uri: str, experiment: str, tags:
     try:
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        run = client.create_run(experiment_id(client, experiment, uri), tags=dict(tags), run_name=name).info
+        run = client.create_run(
+            experiment_id(client, experiment, uri), tags=dict(tags), run_name=name
+        ).info
         client.log_artifacts(run.run_id, str(folder))
         client.set_terminated(run.run_id)
         made = client.create_model_version(name, run.artifact_uri, run.run_id, tags=dict(tags))
     except Exception as error:
-        raise UserError(f"{address}: cannot be stored in MLflow at {redact(uri)}: {why(error, uri)}") from error
+        raise UserError(
+            f"{address}: cannot be stored in MLflow at {redact(uri)}: {why(error, uri)}"
+        ) from error
     return f"models:/{name}/{made.version}"
 
 

@@ -30,15 +30,23 @@ def run_server(
 ) -> None:
     """Run a server until Ctrl-C (or SIGTERM). `ready` hears its address once it answers.
 
-    `what` names the server in messages, and `ours` the command of ktg that runs it. Raises UserError when the port is
-    taken, KtgError with the server's last words when it does not come up.
+    `what` names the server in messages, and `ours` the command of ktg that runs it. Raises
+    UserError when the port is taken, KtgError with the server's last words when it does not come
+    up.
     """
     if _answers(port):
-        raise UserError(f"port {port} is taken (perhaps by another `{ours}`); choose another with --port")
+        raise UserError(
+            f"port {port} is taken (perhaps by another `{ours}`); choose another with --port"
+        )
     with tempfile.TemporaryFile("w+") as log, _terminable():
         # A session of its own, so that the server's own children end with it.
-        server = subprocess.Popen(  # noqa: S603  our own interpreter, with options that our callers build
-            command, env=_with_our_programs(environment), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        # Our own interpreter, with options that our callers build.
+        server = subprocess.Popen(  # noqa: S603
+            command,
+            env=_with_our_programs(environment),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             _wait_until_up(server, port, log, what)
@@ -54,7 +62,8 @@ def run_server(
 def _with_our_programs(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with the programs of this Python first on the PATH.
 
-    MLflow starts uvicorn by its name, and a ktg that was called by its path has no activated environment.
+    MLflow starts uvicorn by its name, and a ktg that was called by its path has no activated
+    environment.
     """
     ours = str(Path(sys.executable).parent)
     return {**environment, "PATH": os.pathsep.join([ours, environment.get("PATH", os.defpath)])}

@@ -8,29 +8,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ktg import __version__
 from ktg.tracking.server import HOST, run_server
 from ktg.tracking.store import load_mlflow
+from ktg.version import __version__
 
 COLUMN = "image"
 DEVICE = "KTG_SERVE_DEVICE"
 
 
-def save_pyfunc(model: Path, folder: Path, loader: str, example: str | None = None, logged: Any = None) -> None:
+def save_pyfunc(
+    model: Path, folder: Path, loader: str, example: str | None = None, logged: Any = None
+) -> None:
     """Write `folder`, a model as MLflow has them: the model file, and the name of the module that loads it.
 
-    `loader` is a module with a function `_load_pyfunc(path)`; MLflow imports it, so nothing is pickled. `example` is an
-    image in base64; `logged` the `mlflow.models.Model` that it is to be, of a store.
+    `loader` is a module with a function `_load_pyfunc(path)`; MLflow imports it, so nothing is
+    pickled. `example` is an image in base64; `logged` the `mlflow.models.Model` that it is to be,
+    of a store.
     """
     load_mlflow()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of its own type hints, and where there is no example image
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # of its own type hints, and where there is no example image
         from mlflow.models import ModelSignature
         from mlflow.pyfunc import save_model
         from mlflow.types.schema import ColSpec, DataType, Map, Schema
         from pandas import DataFrame
 
-        answer = [ColSpec("string", "label", required=False), ColSpec("double", "probability", required=False)]
+        answer = [
+            ColSpec("string", "label", required=False),
+            ColSpec("double", "probability", required=False),
+        ]
         answer += [ColSpec(Map(DataType.double), "probabilities", required=False)]
         answer += [ColSpec("string", "error", required=False)]
         save_model(
@@ -45,7 +53,11 @@ def save_pyfunc(model: Path, folder: Path, loader: str, example: str | None = No
 
 
 def serve_model(
-    model: Path, loader: str, port: int = 5001, ready: Callable[[str], None] | None = None, device: str | None = None
+    model: Path,
+    loader: str,
+    port: int = 5001,
+    ready: Callable[[str], None] | None = None,
+    device: str | None = None,
 ) -> None:
     """Run MLflow's scoring server on a model file until Ctrl-C (or SIGTERM); see `run_server`."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -54,4 +66,6 @@ def serve_model(
         command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder)]
         options = ["--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1"]
         environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", DEVICE: device or ""}
-        run_server([*command, *options], environment, port, "MLflow's scoring server", "ktg serve", ready)
+        run_server(
+            [*command, *options], environment, port, "MLflow's scoring server", "ktg serve", ready
+        )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ktg.places import cache_folder
+from ktg.local import cache_folder
 from ktg.tracking.records import Record, head_line, line_of
 
 PREFIX, SUFFIX = "mlflow-undelivered-", ".jsonl"
@@ -19,8 +19,8 @@ PREFIX, SUFFIX = "mlflow-undelivered-", ".jsonl"
 class Spool:
     """A file of the records that are on their way. Its process holds a lock on it, which ends with the process.
 
-    store: where they are to go. A disk that takes no more is no reason to stop: records then are in memory only, as
-    `working` says.
+    store: where they are to go. A disk that takes no more is no reason to stop: records then are in
+    memory only, as `working` says.
     """
 
     def __init__(self, folder: Path, experiment: str, store: str) -> None:
@@ -59,7 +59,8 @@ class Spool:
 
     def _open(self) -> IO[bytes]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Without a buffer, or what a full disk did not take would be written once more when the file is closed.
+        # Without a buffer, or what a full disk did not take would be written once more when the
+        # file is closed.
         self._file = self.path.open("wb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX)  # another process may just be looking whose it is
         _write(self._file, self._head)
@@ -87,11 +88,16 @@ def new_file(folder: Path) -> Path:
 def orphaned(folder: Path, store: str) -> Iterator[list[Path]]:
     """Yield the files of records for a store that no living process owns, the oldest first.
 
-    Looks in `folder` and where files go that found no room there. They are locked meanwhile, so that two processes do
-    not both deliver them. What others have put there is left alone: a record may name a file to be sent.
+    Looks in `folder` and where files go that found no room there. They are locked meanwhile, so
+    that two processes do not both deliver them. What others have put there is left alone: a record
+    may name a file to be sent.
     """
     held: dict[Path, IO[str]] = {}
-    found = [path for place in (folder, Path(tempfile.gettempdir())) for path in place.glob(f"{PREFIX}*{SUFFIX}")]
+    found = [
+        path
+        for place in (folder, Path(tempfile.gettempdir()))
+        for path in place.glob(f"{PREFIX}*{SUFFIX}")
+    ]
     try:
         for path in sorted(found, key=_changed):
             with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:

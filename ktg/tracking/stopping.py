@@ -19,7 +19,9 @@ def request_stop(experiment: str, uri: str = DEFAULT_URI) -> RunRecord:
     found = find_experiment(experiment, uri)
     runs = found.searches()
     searches = [run for run in runs if run.tags.get("kind") == "search"]
-    running = next((run for run in runs if run.state == "running" and run.tags.get("kind") in STOPPABLE), None)
+    running = next(
+        (run for run in runs if run.state == "running" and run.tags.get("kind") in STOPPABLE), None
+    )
     if running is None:
         last = f"; its last one is {searches[0].state}" if searches else ""
         raise UserError(f"no search of {experiment!r} is running{last}")
@@ -30,7 +32,8 @@ def request_stop(experiment: str, uri: str = DEFAULT_URI) -> RunRecord:
 def stop_asked(experiment: str, uri: str, before: Mapping[str, str]) -> Callable[[str], bool]:
     """Return a function that says whether the search with this id (ours) was asked to stop.
 
-    before: the tags that its run had, for a search that goes on: what it was asked then is done with.
+    before: the tags that its run had, for a search that goes on: what it was asked then is done
+    with.
     """
     answered = before.get(STOP_TAG)
     known: list[Experiment] = []

@@ -16,24 +16,35 @@ _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databric
 _ALLOWED = "allowed: sqlite:///FILE, postgresql://, mysql://, mssql://, http(s)://, databricks"
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow's own retries would block one call for minutes (7 of them, with back-off) before it reports anything.
+    # MLflow's own retries would block one call for minutes (7 of them, with back-off) before it
+    # reports anything.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for results: `--json`
 }
-_EMPTY_WORDS = "(raised as a result of Query-invoked autoflush"  # SQLAlchemy's, before what the database says
-_LOUD = {"mlflow": logging.CRITICAL, "alembic": logging.WARNING, "urllib3.connectionpool": logging.ERROR}
+_EMPTY_WORDS = (
+    "(raised as a result of Query-invoked autoflush"  # SQLAlchemy's, before what the database says
+)
+_LOUD = {
+    "mlflow": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "urllib3.connectionpool": logging.ERROR,
+}
 
 
 def check_uri(uri: str) -> str:
     """Return the URI of a store, a path in it made absolute, or raise a UserError. Opens and creates nothing."""
     scheme = uri.partition(":")[0].partition("+")[0].lower()
     if scheme == "file" or ("://" not in uri and scheme != "databricks"):
-        raise UserError(f"tracking URI {redact(uri)!r}: MLflow no longer keeps runs in plain folders; {_ALLOWED}")
+        raise UserError(
+            f"tracking URI {redact(uri)!r}: MLflow no longer keeps runs in plain folders; {_ALLOWED}"
+        )
     if scheme not in _SCHEMES:
         guess = did_you_mean(scheme, _SCHEMES)
-        raise UserError(f"tracking URI {redact(uri)!r}: MLflow has no store of this kind; {_ALLOWED}.{guess}")
+        raise UserError(
+            f"tracking URI {redact(uri)!r}: MLflow has no store of this kind; {_ALLOWED}.{guess}"
+        )
     file = sqlite_file(uri)
     if file is None:
         return uri
@@ -50,7 +61,9 @@ def sqlite_file(uri: str) -> Path | None:
         return None
     name = rest.partition("?")[0].removeprefix("/")
     if not name or name == ":memory:":
-        raise UserError(f"tracking URI {uri!r}: an SQLite store needs a file, for example {DEFAULT_URI}")
+        raise UserError(
+            f"tracking URI {uri!r}: an SQLite store needs a file, for example {DEFAULT_URI}"
+        )
     return Path(name).absolute()
 
 
@@ -80,12 +93,15 @@ def why(error: BaseException, uri: str) -> str:
 def load_mlflow() -> Any:
     """Import mlflow (seconds) and return its client class.
 
-    Sets what it reads from the environment unless the user has set it, and turns its logging down, because the errors
-    that it logs are also raised. Deprecations between it and its own libraries are nothing a user can mend.
+    Sets what it reads from the environment unless the user has set it, and turns its logging down,
+    because the errors that it logs are also raised. Deprecations between it and its own libraries
+    are nothing a user can mend.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(mlflow|sqlalchemy|alembic)\b")
+    warnings.filterwarnings(
+        "ignore", category=DeprecationWarning, module=r"(mlflow|sqlalchemy|alembic)\b"
+    )
     from mlflow.tracking import MlflowClient
 
     for name, level in _LOUD.items():
@@ -99,7 +115,9 @@ def open_client(uri: str) -> Any:
     if uri.partition(":")[0] not in ("http", "https", "databricks"):
         from mlflow.store.db import utils
 
-        utils.MAX_RETRY_COUNT = 3  # of its own accord it would try for 100 s before it says anything
+        utils.MAX_RETRY_COUNT = (
+            3  # of its own accord it would try for 100 s before it says anything
+        )
     file = sqlite_file(uri)
     if file is not None and not file.exists():
         _make(client, file)
@@ -109,8 +127,8 @@ def open_client(uri: str) -> Any:
 def _make(client: Any, file: Path) -> None:
     """Make an SQLite store, whole or not at all.
 
-    MLflow makes its tables one after the other; of a store at which it was killed, or found the disk full, it can make
-    nothing any more.
+    MLflow makes its tables one after the other; of a store at which it was killed, or found the
+    disk full, it can make nothing any more.
     """
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:

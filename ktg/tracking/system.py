@@ -19,8 +19,9 @@ PREFIX = "system/"
 def watched(tracker: Tracker, run: str) -> Iterator[None]:
     """Log on a thread how busy this machine is while the block runs, every 30 s: processor, memory, disk, network.
 
-    GPUs too where nvidia-ml-py is installed, as with MLflow itself. Its variables hold here as well: the one that
-    switches such metrics on switches these off (false), the other sets the seconds, or raises UserError.
+    GPUs too where nvidia-ml-py is installed, as with MLflow itself. Its variables hold here as
+    well: the one that switches such metrics on switches these off (false), the other sets the
+    seconds, or raises UserError.
     """
     monitors = _monitors() if os.environ.get(SWITCH, "true").lower() in ("true", "1") else []
     if not monitors:
@@ -51,7 +52,9 @@ def _interval_s() -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < threading.TIMEOUT_MAX:
-        raise UserError(f"{INTERVAL} (an environment variable): {show(text)} is no number of seconds above 0")
+        raise UserError(
+            f"{INTERVAL} (an environment variable): {show(text)} is no number of seconds above 0"
+        )
     return seconds
 
 

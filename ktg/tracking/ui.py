@@ -16,18 +16,24 @@ APP = "ktg"
 def ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dict[str, str]]:
     """Return the command line and the environment that run MLflow's interface on the loopback address.
 
-    The URI travels in the environment, because every user of a machine can read command lines. Without the job
-    executor the server needs 2 processes instead of 10. The pages are those of `ktg.tracking.pages`. Raises UserError
-    when there is no store to show.
+    The URI travels in the environment, because every user of a machine can read command lines.
+    Without the job executor the server needs 2 processes instead of 10. The pages are those of
+    `ktg.tracking.pages`. Raises UserError when there is no store to show.
     """
     uri = check_uri(uri)
     if urlsplit(uri).scheme in ("http", "https", "databricks") or "://" not in uri:
-        raise UserError(f"{redact(uri)} is a server that has its own interface; open it in a browser")
+        raise UserError(
+            f"{redact(uri)} is a server that has its own interface; open it in a browser"
+        )
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
-        raise UserError(f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri")
+        raise UserError(
+            f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri"
+        )
     options = ["--host", HOST, "--port", str(port), "--workers", "1"]
-    if importlib.metadata.entry_points(group="mlflow.app", name=APP):  # not in a checkout that was never installed
+    if importlib.metadata.entry_points(
+        group="mlflow.app", name=APP
+    ):  # not in a checkout that was never installed
         options += ["--app-name", APP]
     environment = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,
@@ -37,10 +43,13 @@ def ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dic
     return [sys.executable, "-m", "mlflow", "server", *options], environment
 
 
-def serve_ui(uri: str = DEFAULT_URI, port: int = 5000, ready: Callable[[str], None] | None = None) -> None:
+def serve_ui(
+    uri: str = DEFAULT_URI, port: int = 5000, ready: Callable[[str], None] | None = None
+) -> None:
     """Run MLflow's interface until Ctrl-C (or SIGTERM). `ready` hears its address once it answers.
 
-    Raises UserError when the port is taken, KtgError with the server's last words when it does not come up.
+    Raises UserError when the port is taken, KtgError with the server's last words when it does not
+    come up.
     """
     command, environment = ui_command(uri, port)
     run_server(command, environment, port, "MLflow's interface", "ktg ui", ready)

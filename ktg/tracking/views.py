@@ -1,7 +1,8 @@
 """Views of an experiment that MLflow's pages offer under "Views": which runs, which columns, which charts.
 
-MLflow keeps a view that was saved in its pages as a tag of the experiment; ours are written in the same form when an
-experiment is made, so that a search shows its accuracies without a click on each column.
+MLflow keeps a view that was saved in its pages as a tag of the experiment; ours are written in the
+same form when an experiment is made, so that a search shows its accuracies without a click on each
+column.
 """
 
 import json
@@ -11,7 +12,12 @@ from typing import Any
 TRIALS, CURVES, SEARCHES = "ktg-trials", "ktg-curves", "ktg-searches"
 _TAG = "mlflow.sharedViewState."
 _NOTE = "Views, at the top right, has the trials from the best to the worst, their curves, and a line for each search."
-_SPENT = ("metrics.epochs", "metrics.epochs_saved", "params.search.sampler", "params.search.scheduler")
+_SPENT = (
+    "metrics.epochs",
+    "metrics.epochs_saved",
+    "params.search.sampler",
+    "params.search.scheduler",
+)
 _SEARCHES = ("metrics.best_val_accuracy", "tags.best_trial", "tags.state", *_SPENT)
 _TRIALS = ("metrics.val_accuracy", "metrics.val_loss", "tags.state", "tags.epoch", "tags.baseline")
 
@@ -24,7 +30,9 @@ def experiment_tags() -> dict[str, str]:
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": _NOTE,
         _TAG + TRIALS: _named("Trials, the best first", trials),
-        _TAG + CURVES: _named("Learning curves", trials | _charts(val_accuracy="linear", val_loss="log")),
+        _TAG + CURVES: _named(
+            "Learning curves", trials | _charts(val_accuracy="linear", val_loss="log")
+        ),
         _TAG + SEARCHES: _named("Searches", searches),
     }
 
@@ -82,6 +90,8 @@ def _charts(**scales: str) -> dict[str, Any]:
         for metric, scale in scales.items()
     ]
     return {
-        "compareRunSections": [section | {"isReordered": False, "deleted": False, "isGenerated": False}],
+        "compareRunSections": [
+            section | {"isReordered": False, "deleted": False, "isGenerated": False}
+        ],
         "compareRunCharts": lines,
     }

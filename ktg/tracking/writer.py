@@ -39,8 +39,9 @@ class RefusedError(KtgError):
 class Writer:
     """Knows one experiment of one store, and which of the store's runs belongs to which of our ids.
 
-    MLflow gives ids only when a run is created, so ours are kept in the tag `ktg.run` and looked up there.
-    Not safe to share between threads. Opens the store at the first record, and creates what is missing.
+    MLflow gives ids only when a run is created, so ours are kept in the tag `ktg.run` and looked up
+    there. Not safe to share between threads. Opens the store at the first record, and creates what
+    is missing.
     """
 
     def __init__(self, experiment: str, uri: str, look_before_create: bool = False) -> None:
@@ -53,11 +54,12 @@ class Writer:
     def write(self, records: Sequence[Record]) -> list[tuple[Record, Exception]]:
         """Write records in order; return those that the store refuses for what they are, each with its reason.
 
-        Raises whatever the store raises when it is away, locked or full; then write the same records again.
+        Raises whatever the store raises when it is away, locked or full; then write the same
+        records again.
         """
         refused: list[tuple[Record, Exception]] = []
         try:
-            self._client  # noqa: B018  an unreachable store is no record's fault
+            self._client  # noqa: B018 - an unreachable store is no record's fault
             for group in _grouped(records):
                 try:
                     self._write(group)
@@ -93,7 +95,9 @@ class Writer:
             tags = {RUN_TAG: record.run, **_origin()}
             if record.parent is not None:
                 tags[PARENT_TAG] = self._id(record.parent)
-            created = self._client.create_run(self._experiment_id, record.time_ms, tags, record.name or None)
+            created = self._client.create_run(
+                self._experiment_id, record.time_ms, tags, record.name or None
+            )
             run = created.info.run_id
         elif record.resumed:
             self._reopen(run, record.time_ms)
@@ -123,10 +127,14 @@ class Writer:
         for i in range(0, len(metrics), _METRICS_PER_BATCH):
             self._client.log_batch(run, metrics=metrics[i : i + _METRICS_PER_BATCH])
 
-    def _batch(self, run: str, params: Mapping[str, object] = {}, tags: Mapping[str, str] = {}) -> None:
+    def _batch(
+        self, run: str, params: Mapping[str, object] = {}, tags: Mapping[str, str] = {}
+    ) -> None:
         from mlflow.entities import Param, RunTag
 
-        pairs = [Param(_name(name), str(value)[:_PARAM_CHARACTERS]) for name, value in params.items()]
+        pairs = [
+            Param(_name(name), str(value)[:_PARAM_CHARACTERS]) for name, value in params.items()
+        ]
         labels = [RunTag(_name(name), str(value)[:_TAG_CHARACTERS]) for name, value in tags.items()]
         size = _PARAMS_OR_TAGS_PER_BATCH
         for i in range(0, max(len(pairs), len(labels)), size):
@@ -136,7 +144,9 @@ class Writer:
         """MLflow uploads files under their own name, so the content is first laid out under the name it shall have."""
         name = PurePosixPath(record.name)
         if name.is_absolute() or ".." in name.parts or not name.name:
-            raise RefusedError(f"an artifact's name is a relative path without `..`, got {show(record.name)}")
+            raise RefusedError(
+                f"an artifact's name is a relative path without `..`, got {show(record.name)}"
+            )
         folder = None if name.parent == PurePosixPath() else str(name.parent)
         with tempfile.TemporaryDirectory() as temporary:
             file = Path(temporary, name.name)
@@ -156,7 +166,9 @@ class Writer:
         return self._ids[run]
 
     def _find(self, run: str) -> str | None:
-        found = self._client.search_runs([self._experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1)
+        found = self._client.search_runs(
+            [self._experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1
+        )
         return found[0].info.run_id if found else None
 
     @property
@@ -178,7 +190,8 @@ def experiment_id(client: Any, name: str, uri: str) -> str:
     """Return the id of the experiment; it is created, or taken back from MLflow's bin, if need be."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        # MLflow would put the files of an SQLite store into the working directory, wherever the store is.
+        # MLflow would put the files of an SQLite store into the working directory, wherever the
+        # store is.
         file = sqlite_file(uri)
         folder = re.sub(r"[^\w\-.]", "_", name)
         place = (file.parent / "mlruns" / folder).as_uri() if file else None
@@ -225,7 +238,9 @@ def _grouped(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 def _is_refusal(error: Exception) -> bool:
     """Whether the fault is in the record, so that sending it again would not help."""
-    if isinstance(error, RefusedError | FileNotFoundError | IsADirectoryError | TypeError | UnicodeError):
+    if isinstance(
+        error, RefusedError | FileNotFoundError | IsADirectoryError | TypeError | UnicodeError
+    ):
         return True
     return getattr(error, "error_code", None) in _REFUSALS
 

@@ -4,8 +4,8 @@
     animals/resnet18.yaml          the card: architecture, data, classes, accuracy, normalisation, licence, hash
     index.yaml                     the names of all entries, so that a plain web server of the folder can share them
 
-An entry is a name and a model, because one source, such as `fractaldb`, serves several architectures. A node says
-`source: zoo/animals`. Nothing here imports torch.
+An entry is a name and a model, because one source, such as `fractaldb`, serves several
+architectures. A node says `source: zoo/animals`. Nothing here imports torch.
 """
 
 from ktg.zoo.card import Card, dump_card, parse_card

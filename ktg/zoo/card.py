@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ktg.errors import SpecError, show
-from ktg.spec.fields import mapping, read, write
-from ktg.spec.graph import Scalar, rule
+from ktg.graph.fields import mapping, read, write
+from ktg.graph.spec import Scalar, rule
 
 FORMAT_VERSION = 1
 # A source `zoo/x.pth` is a path and not an entry.
@@ -20,22 +20,30 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Card:
     """What a zoo knows of one network. `name` and `model` are its key; `sha256`, `bytes` and `created` are filled in.
 
-    `model` is the shortest name of the architecture (`ktg.models.names.shortest`): `resnet18`, not `timm/resnet18`;
-    `torchvision/resnet18` is another network, because the bare name means timm's.
+    `model` is the shortest name of the architecture (`ktg.models.names.shortest`): `resnet18`, not
+    `timm/resnet18`; `torchvision/resnet18` is another network, because the bare name means timm's.
     """
 
     name: str = rule("The name of the source: letters, digits, _ - and . only.")
     model: str = rule("The architecture, by its shortest name.")
-    classes: tuple[str, ...] = rule("What the head tells apart, in its order; none where there is no head.")
+    classes: tuple[str, ...] = rule(
+        "What the head tells apart, in its order; none where there is no head."
+    )
     data: str = rule("The images it was trained on, for a reader.")
     mean: tuple[float, ...] = rule("Mean per channel of the input, for pixels in [0, 1].")
     std: tuple[float, ...] = rule("Standard deviation per channel of the input.", above=0)
-    input_size: int = rule("Side in pixels of the images it was trained on.", at_least=4, at_most=2048)
-    interpolation: Literal["nearest", "bilinear", "bicubic"] = rule("How images were resized for it.", "bilinear")
+    input_size: int = rule(
+        "Side in pixels of the images it was trained on.", at_least=4, at_most=2048
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = rule(
+        "How images were resized for it.", "bilinear"
+    )
     model_args: Mapping[str, Scalar] = rule("Further arguments of the model's constructor.", {})
     images: int | None = rule("Number of training images.", None, at_least=1)
     epochs: int | None = rule("Epochs of training.", None, at_least=0)
-    accuracy: float | None = rule("Share of validation images it gets right.", None, at_least=0, at_most=1)
+    accuracy: float | None = rule(
+        "Share of validation images it gets right.", None, at_least=0, at_most=1
+    )
     licence: str | None = rule("Under which licence it may be used.", None)
     origin: str | None = rule("Where the weights come from: an address, a paper, a command.", None)
     created: str = rule("When it was added, in UTC.", "")
@@ -65,16 +73,23 @@ def check_key(key: object, path: str) -> str:
 def check_name(name: str, path: str = "name") -> str:
     """Return the name of a source if it may be one; else raise SpecError at `path`."""
     if not _NAME.fullmatch(name):
-        raise SpecError(path, f"{show(name)} cannot name an entry; use at most 100 letters, digits, _ - and .")
+        raise SpecError(
+            path, f"{show(name)} cannot name an entry; use at most 100 letters, digits, _ - and ."
+        )
     if name.endswith(_SUFFIXES):
-        raise SpecError(path, f"{show(name)} looks like a file, so a node could not name it; leave out the suffix")
+        raise SpecError(
+            path,
+            f"{show(name)} looks like a file, so a node could not name it; leave out the suffix",
+        )
     return name
 
 
 def check_model_name(model: str, path: str = "model") -> str:
     """Return the name of an architecture if it has the form of a shortest one; else raise SpecError at `path`."""
     if not _NAME.fullmatch(model.removeprefix("torchvision/")):
-        raise SpecError(path, f"{show(model)} is not the name of a model; write for example resnet18")
+        raise SpecError(
+            path, f"{show(model)} is not the name of a model; write for example resnet18"
+        )
     return model
 
 
@@ -83,7 +98,9 @@ def parse_card(raw: object) -> Card:
     raw = dict(mapping(raw, ""))
     version = raw.pop("version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
-        raise SpecError("version", f"{show(version)} is not a format this ktg reads; allowed: {FORMAT_VERSION}")
+        raise SpecError(
+            "version", f"{show(version)} is not a format this ktg reads; allowed: {FORMAT_VERSION}"
+        )
     return _consistent(read(Card, raw, ""))
 
 
@@ -103,7 +120,9 @@ def _consistent(card: Card) -> Card:
     check_model_name(card.model)
     for field, values in (("mean", card.mean), ("std", card.std)):
         if len(values) not in (1, 3):
-            raise SpecError(field, f"expected one number, or three (red, green, blue), got {len(values)}")
+            raise SpecError(
+                field, f"expected one number, or three (red, green, blue), got {len(values)}"
+            )
     _check_printable(card)
     if card.sha256 and not _SHA256.fullmatch(card.sha256):
         raise SpecError("sha256", f"expected 64 hexadecimal digits, got {show(card.sha256)}")
@@ -112,7 +131,12 @@ def _consistent(card: Card) -> Card:
 
 def _check_printable(card: Card) -> None:
     """Refuse what would move the cursor of a terminal that shows the card of a stranger."""
-    texts = {"data": card.data, "licence": card.licence, "origin": card.origin, "created": card.created}
+    texts = {
+        "data": card.data,
+        "licence": card.licence,
+        "origin": card.origin,
+        "created": card.created,
+    }
     texts |= {f"classes[{number}]": name for number, name in enumerate(card.classes)}
     texts |= {
         f"{field}.{key}": f"{key} {value}"

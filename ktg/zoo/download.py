@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ktg.errors import UserError, WeightsError
-from ktg.files import LARGEST_BYTES
+from ktg.graph.yaml_files import LARGEST_BYTES
 
 TIMEOUT_S = 30
 _CHUNK_BYTES = 2**18
@@ -20,10 +20,14 @@ _TRIES = 3
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows to http and https only, and from https to https only."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
         if urlsplit(newurl).scheme not in allowed:
-            raise UserError(f"{req.full_url}: sends on to {newurl}, which is not {' or '.join(allowed)}; not followed")
+            raise UserError(
+                f"{req.full_url}: sends on to {newurl}, which is not {' or '.join(allowed)}; not followed"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -35,9 +39,13 @@ def check_url(url: str) -> str:
     except ValueError as error:
         raise UserError(f"{url}: is not an address ({error})") from None
     if parts.scheme not in ("http", "https") or not port_and_host[1]:
-        raise UserError(f"{url}: is not an address to pull from; allowed: http://, https://, a folder, models:/NAME/1")
+        raise UserError(
+            f"{url}: is not an address to pull from; allowed: http://, https://, a folder, models:/NAME/1"
+        )
     if parts.username or parts.query or parts.fragment:
-        raise UserError(f"{parts.scheme}://{parts.hostname}/...: give the address without a login, `?` and `#`")
+        raise UserError(
+            f"{parts.scheme}://{parts.hostname}/...: give the address without a login, `?` and `#`"
+        )
     return url.rstrip("/")
 
 
@@ -56,8 +64,9 @@ def read_text(url: str) -> str:
 def download(url: str, part: Path, size_bytes: int, progress: Callable[[int], None]) -> None:
     """Download a file of known size to `part`, going on from what is there already; `progress` is told its size.
 
-    A connection that breaks is opened again, up to three times in a row without a byte. Then WeightsError is raised
-    and `part` stays, for the next call to go on with. It is removed when the file turns out to be too large.
+    A connection that breaks is opened again, up to three times in a row without a byte. Then
+    WeightsError is raised and `part` stays, for the next call to go on with. It is removed when the
+    file turns out to be too large.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     part.touch()
@@ -65,19 +74,27 @@ def download(url: str, part: Path, size_bytes: int, progress: Callable[[int], No
     while (before := part.stat().st_size) != size_bytes:
         if before > size_bytes:
             part.unlink()
-            raise WeightsError(f"{url}: is larger than the {size_bytes:,} bytes of its card; nothing of it was kept")
+            raise WeightsError(
+                f"{url}: is larger than the {size_bytes:,} bytes of its card; nothing of it was kept"
+            )
         if fruitless == _TRIES:
             got = f"{before:,} of {size_bytes:,} bytes came"
-            raise WeightsError(f"{url}: the download was cut off ({got}); give the same command again to go on")
+            raise WeightsError(
+                f"{url}: the download was cut off ({got}); give the same command again to go on"
+            )
         with _answering(url, lost_is_fine=True):
             _continue(url, part, before, size_bytes, progress)
         fruitless = 0 if part.stat().st_size > before else fruitless + 1
 
 
-def _continue(url: str, part: Path, start: int, size_bytes: int, progress: Callable[[int], None]) -> None:
+def _continue(
+    url: str, part: Path, start: int, size_bytes: int, progress: Callable[[int], None]
+) -> None:
     """Append what is missing, or begin anew where the server cannot start in the middle; stop when it is too much."""
     with _open(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
-        resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+        resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(
+            f"bytes {start}-"
+        )
         done = start if resumed else 0
         with part.open("ab" if resumed else "wb") as file:
             while done <= size_bytes and (chunk := answer.read(_CHUNK_BYTES)):
@@ -99,7 +116,8 @@ def _open(url: str, headers: dict[str, str] | None = None) -> Any:
     for handler in handlers:
         opener.add_handler(handler())
     opener.addheaders = [("User-Agent", "ktg"), ("Accept-Encoding", "identity")]
-    return opener.open(urllib.request.Request(url, headers=headers or {}), timeout=TIMEOUT_S)  # noqa: S310  (see above)
+    # See above.
+    return opener.open(urllib.request.Request(url, headers=headers or {}), timeout=TIMEOUT_S)  # noqa: S310
 
 
 @contextmanager
@@ -117,4 +135,6 @@ def _answering(url: str, *, lost_is_fine: bool = False) -> Iterator[None]:
         ) from None
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
         if not lost_is_fine:
-            raise UserError(f"{url}: the connection broke ({error or type(error).__name__})") from None
+            raise UserError(
+                f"{url}: the connection broke ({error or type(error).__name__})"
+            ) from None

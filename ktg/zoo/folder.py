@@ -1,8 +1,9 @@
 """The folder of a zoo: entries are found, read, added and removed here; see `ktg.zoo` for its layout.
 
-Whoever changes a zoo holds its lock, prepares both files of an entry aside and only then renames them: the weights
-first, then the card, without which there is no entry. Readers take no lock, so that they can read a folder that they
-may not write; only where something seems wrong they look again under the lock, in case it was just being replaced.
+Whoever changes a zoo holds its lock, prepares both files of an entry aside and only then renames
+them: the weights first, then the card, without which there is no entry. Readers take no lock, so
+that they can read a folder that they may not write; only where something seems wrong they look
+again under the lock, in case it was just being replaced.
 """
 
 import functools
@@ -16,9 +17,17 @@ from pathlib import Path
 from filelock import FileLock
 
 from ktg.errors import SpecError, UserError, WeightsError, did_you_mean, show
-from ktg.files import dumps, load, naming, save
-from ktg.hashing import Stamp, file_sha256, stamp
-from ktg.zoo.card import FORMAT_VERSION, Card, check_card, check_name, dump_card, entry_key, parse_card
+from ktg.graph.yaml_files import dumps, load, naming, save
+from ktg.local import Stamp, file_sha256, stamp
+from ktg.zoo.card import (
+    FORMAT_VERSION,
+    Card,
+    check_card,
+    check_name,
+    dump_card,
+    entry_key,
+    parse_card,
+)
 from ktg.zoo.staging import check_room, check_safetensors, copy_hashed, staging, sweep
 
 INDEX = "index.yaml"
@@ -89,11 +98,14 @@ class Zoo:
     def add(self, card: Card, file: Path, *, replace: bool = False) -> Card:
         """Copy a .safetensors file into the zoo as the entry of `card`, and return the card as it is kept.
 
-        Its hash, size and date are filled in. An entry that is there already stays unless `replace` is set.
+        Its hash, size and date are filled in. An entry that is there already stays unless `replace`
+        is set.
         """
         card = check_card(card)
         if file.suffix != WEIGHTS_SUFFIX:
-            raise UserError(f"{file}: a zoo keeps {WEIGHTS_SUFFIX} files only; `ktg zoo add` converts others")
+            raise UserError(
+                f"{file}: a zoo keeps {WEIGHTS_SUFFIX} files only; `ktg zoo add` converts others"
+            )
         if not file.is_file():
             raise UserError(f"{file}: there is no such file")
         self._check_new(card, replace)
@@ -171,9 +183,7 @@ class Zoo:
             return f"{file}: cannot be read ({error.strerror})"
         if found == card.sha256:
             return ""
-        return (
-            f"{file}: is damaged or was changed: its SHA-256 is {found}, its card says {card.sha256}; {_remedy(card)}"
-        )
+        return f"{file}: is damaged or was changed: its SHA-256 is {found}, its card says {card.sha256}; {_remedy(card)}"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -187,7 +197,9 @@ class Zoo:
             yield
         except OSError as error:
             place = error.filename or self.folder
-            raise UserError(f"{place}: cannot be used for the zoo ({error.strerror or error})") from error
+            raise UserError(
+                f"{place}: cannot be used for the zoo ({error.strerror or error})"
+            ) from error
 
     def check(self) -> None:
         """Raise UserError if the folder is there and is something else than a zoo."""
@@ -195,8 +207,12 @@ class Zoo:
             return
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: is not a zoo but a file; give a folder")
-        if not (self.folder / INDEX).is_file() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise UserError(f"{self.folder}: is not a zoo, because it holds other files and no {INDEX}")
+        if not (self.folder / INDEX).is_file() and any(
+            not path.name.startswith(".") for path in self.folder.iterdir()
+        ):
+            raise UserError(
+                f"{self.folder}: is not a zoo, because it holds other files and no {INDEX}"
+            )
 
     def card_file(self, key: str) -> Path:
         """Return where the card of `NAME/MODEL` is."""
@@ -209,7 +225,9 @@ class Zoo:
     def _check_new(self, card: Card, replace: bool) -> None:
         file = self.card_file(card.key)
         if file.exists() and not replace:
-            raise UserError(f"{file}: the zoo has this entry already; remove it first, or replace it (`--replace`)")
+            raise UserError(
+                f"{file}: the zoo has this entry already; remove it first, or replace it (`--replace`)"
+            )
 
     def _lock(self) -> FileLock:
         return FileLock(self.folder / ".lock", is_singleton=True)
@@ -227,9 +245,7 @@ class Zoo:
         keys = [key.split("/", 1) for key in self.listing()]
         if model is None:
             names = sorted({name for name, _ in keys})
-            return (
-                f"the zoo {self.folder} has no entry {show(name)}; it has {_listed(names)}.{did_you_mean(name, names)}"
-            )
+            return f"the zoo {self.folder} has no entry {show(name)}; it has {_listed(names)}.{did_you_mean(name, names)}"
         stem = entry_key(name, model).partition("/")[2]
         same = [other for other, model in keys if model == stem]
         models = [model for other, model in keys if other == name]
@@ -268,7 +284,9 @@ def checked_card(raw: object, key: str) -> Card:
     """Return the card in plain data if it is in order, complete, and that of `NAME/MODEL`; else raise SpecError."""
     card = parse_card(raw)
     if card.key != key:
-        raise SpecError("", f"says that it is the card of {card.key}; it was moved here, or tampered with")
+        raise SpecError(
+            "", f"says that it is the card of {card.key}; it was moved here, or tampered with"
+        )
     if not card.sha256:
         raise SpecError("sha256", "is missing, so the weights cannot be checked")
     return card

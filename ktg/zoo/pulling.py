@@ -36,10 +36,12 @@ def pull(
 ) -> list[Pulled]:
     """Copy entries of the zoo at `source` into `zoo`: all of them, or those of the NAMEs and NAME/MODELs `wanted`.
 
-    source: a folder, an http(s) address, or `models:/NAME/VERSION` of the MLflow store `tracking_uri`.
+    source: a folder, an http(s) address, or `models:/NAME/VERSION` of the MLflow store
+    `tracking_uri`.
     progress: is told (NAME/MODEL, bytes so far, bytes in all).
 
-    Every card is read before the first file of weights is; each file must have the hash and size of its card.
+    Every card is read before the first file of weights is; each file must have the hash and size of
+    its card.
     Raises UserError or one of its kinds. What came before the error stays, whole.
     """
     if source.startswith("models:"):
@@ -48,7 +50,9 @@ def pull(
         with zoo.writing(), staging(zoo.folder) as place:
             fetched = fetch_version(source, tracking_uri, place)
             if not (fetched / INDEX).is_file():
-                raise UserError(f"{source}: holds no entries of a zoo, because there is no {INDEX} in it")
+                raise UserError(
+                    f"{source}: holds no entries of a zoo, because there is no {INDEX} in it"
+                )
             return _pull(zoo, open_remote(str(fetched)), source, wanted, replace, progress)
     return _pull(zoo, open_remote(source), source, wanted, replace, progress)
 
@@ -73,14 +77,21 @@ def push(zoo: Zoo, name: str, address: str, *, model: str | None = None, trackin
 
 
 def _pull(
-    zoo: Zoo, remote: Remote, source: str, wanted: tuple[str, ...], replace: bool, progress: Progress
+    zoo: Zoo,
+    remote: Remote,
+    source: str,
+    wanted: tuple[str, ...],
+    replace: bool,
+    progress: Progress,
 ) -> list[Pulled]:
     cards = [remote.card(key) for key in choose(remote.listing(), wanted, source)]
     same = {card.key for card in cards if _kept(zoo, card, replace)}
     missing = [card for card in cards if card.key not in same]
     for card in missing:
         if not card.bytes:
-            raise UserError(f"{source}: the card of {card.key} does not say how many bytes its weights have")
+            raise UserError(
+                f"{source}: the card of {card.key} does not say how many bytes its weights have"
+            )
     with zoo.writing():
         check_room(zoo.folder, sum(card.bytes for card in missing))
         for card in missing:

@@ -1,7 +1,7 @@
 """Zoos elsewhere, to pull from: a folder, or a folder behind a web server. Both say what there is and hand out files.
 
-Nothing a stranger's zoo says is trusted: names and cards are checked before they are used, and a file may be as large
-as its card says and no larger.
+Nothing a stranger's zoo says is trusted: names and cards are checked before they are used, and a
+file may be as large as its card says and no larger.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from typing import Protocol
 from filelock import FileLock
 
 from ktg.errors import SpecError, UserError, WeightsError, did_you_mean, show
-from ktg.files import loads, naming
-from ktg.spec.fields import known_keys
+from ktg.graph.fields import known_keys
+from ktg.graph.yaml_files import loads, naming
 from ktg.zoo.card import FORMAT_VERSION, Card, check_key
 from ktg.zoo.download import check_url, download, read_text
 from ktg.zoo.folder import CARD_SUFFIX, INDEX, WEIGHTS_SUFFIX, Zoo, checked_card
@@ -41,7 +41,9 @@ def open_remote(source: str) -> Remote:
         return WebZoo(check_url(source))
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        raise UserError(f"{source}: is no folder; give that of a zoo, its http(s) address, or models:/NAME/VERSION")
+        raise UserError(
+            f"{source}: is no folder; give that of a zoo, its http(s) address, or models:/NAME/VERSION"
+        )
     if not (folder / INDEX).is_file():
         raise UserError(f"{source}: is not a zoo, because it has no {INDEX}")
     return FolderZoo(Zoo(folder))
@@ -85,7 +87,9 @@ class WebZoo:
             known_keys(raw, dict.fromkeys(("version", "entries")), "")
             if raw.get("version") != FORMAT_VERSION:
                 found = show(raw.get("version"))
-                raise SpecError("version", f"{found} is not an index this ktg reads; allowed: {FORMAT_VERSION}")
+                raise SpecError(
+                    "version", f"{found} is not an index this ktg reads; allowed: {FORMAT_VERSION}"
+                )
             entries = raw.get("entries")
             if not isinstance(entries, list):
                 raise SpecError("entries", f"expected a list of NAME/MODEL, got {show(entries)}")
@@ -114,11 +118,15 @@ def choose(keys: list[str], wanted: tuple[str, ...], source: str) -> list[str]:
     for want in wanted:
         if want not in keys and want not in names:
             listed = ", ".join(names[:12]) or "nothing"
-            raise UserError(f"{source} has no entry {show(want)}; it has {listed}.{did_you_mean(want, names + keys)}")
+            raise UserError(
+                f"{source} has no entry {show(want)}; it has {listed}.{did_you_mean(want, names + keys)}"
+            )
     return [key for key in keys if not wanted or key in wanted or key.partition("/")[0] in wanted]
 
 
 def _check_hash(card: Card, found: str, place: str) -> None:
     if found != card.sha256:
         problem = f"its SHA-256 is {found}, its card says {card.sha256}"
-        raise WeightsError(f"{place}: was damaged on the way, or changed by someone: {problem}; nothing of it was kept")
+        raise WeightsError(
+            f"{place}: was damaged on the way, or changed by someone: {problem}; nothing of it was kept"
+        )

@@ -8,9 +8,8 @@ import torch
 from ktg.affinity.candidate import named, network, of_space, parse, source_classes
 from ktg.data import open_data
 from ktg.errors import SpecError, WeightsError
+from ktg.graph import Data, Node, SourceFile, parse_space
 from ktg.models.network import build
-from ktg.space import parse_space
-from ktg.spec import Data, Node, SourceFile
 
 
 @pytest.fixture
@@ -63,12 +62,18 @@ def test_the_head_of_the_source_comes_along(weights, data):
     assert source_classes(one, {}, 8) == 7
     net, has_head = network(one, {}, data)
     assert has_head
-    assert torch.equal(net.body.linear.weight, torch.load(weights, weights_only=True)["linear.weight"])
+    assert torch.equal(
+        net.body.linear.weight, torch.load(weights, weights_only=True)["linear.weight"]
+    )
 
 
 def test_fresh_weights_and_bare_backbones_have_no_head(weights, data):
     assert network(parse(["resnet8@none"], {})[0], {}, data)[1] is False
-    bare = {name: value for name, value in torch.load(weights, weights_only=True).items() if "linear" not in name}
+    bare = {
+        name: value
+        for name, value in torch.load(weights, weights_only=True).items()
+        if "linear" not in name
+    }
     torch.save(bare, weights)
     assert network(parse([f"resnet8@{weights}"], {})[0], {}, data)[1] is False
 
@@ -107,7 +112,11 @@ def space(node, **train):
 
 
 def test_the_candidates_of_a_space_are_all_that_its_target_can_be():
-    node = {"model": {"choice": ["a", "b"]}, "source": {"choice": ["none", "imagenet"]}, "lr": {"log": [0.01, 1]}}
+    node = {
+        "model": {"choice": ["a", "b"]},
+        "source": {"choice": ["none", "imagenet"]},
+        "lr": {"log": [0.01, 1]},
+    }
     found = of_space(space(node, weight_decay={"choice": [0, 0.1]}))
     assert [one.name for one in found] == ["a@none", "a@imagenet", "b@none", "b@imagenet"]
     assert {one.node.lr for one in found} == {0.1}

@@ -10,7 +10,16 @@ from ktg.affinity.correlation import Figures, beaten, correlate, oriented, regre
 from ktg.affinity.table import Table, read_table
 
 TABLES = Path(__file__).parent / "tables"
-NATURAL = ("sun397", "aircraft", "caltech101", "oxfordpets", "flowers102", "dtd", "stanfordcars", "voc2007")
+NATURAL = (
+    "sun397",
+    "aircraft",
+    "caltech101",
+    "oxfordpets",
+    "flowers102",
+    "dtd",
+    "stanfordcars",
+    "voc2007",
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,29 +37,46 @@ def test_caltech101_as_published():
     found = correlate(read_table(TABLES / "caltech101.csv"))
     rounded = {name: round(figures.spearman, 3) for name, figures in found.items()}
     assert rounded == {"s1": 0.863, "s2": 0.819, "s3": -0.565, "s4": 0.878, "s5": 0.929}
-    assert all(figures.interval[0] < figures.spearman < figures.interval[1] for figures in found.values())
+    assert all(
+        figures.interval[0] < figures.spearman < figures.interval[1] for figures in found.values()
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "mean"),
-    [("imagenet", 0.823), ("logme", 0.583), ("leep", 0.605), ("gbc", 0.742), ("parc", 0.736), ("hscore", 0.191)],
+    [
+        ("imagenet", 0.823),
+        ("logme", 0.583),
+        ("leep", 0.605),
+        ("gbc", 0.742),
+        ("parc", 0.736),
+        ("hscore", 0.191),
+    ],
 )
 def test_the_public_benchmark_as_published(benchmark, name, mean):
-    assert np.mean([benchmark[name].groups[group].spearman for group in NATURAL]) == pytest.approx(mean, abs=5e-4)
+    assert np.mean([benchmark[name].groups[group].spearman for group in NATURAL]) == pytest.approx(
+        mean, abs=5e-4
+    )
 
 
 def test_imagenet_accuracy_beats_most_scores_on_natural_images():
     whole = read_table(TABLES / "tmlr_benchmark.csv", group="dataset")
     rows = np.flatnonzero(np.isin(whole.groups, NATURAL))
-    models, groups = (tuple(np.array(names)[rows].tolist()) for names in (whole.models, whole.groups))
-    natural = Table("acc", whole.accuracy[rows], {n: v[rows] for n, v in whole.scores.items()}, models, groups)
+    models, groups = (
+        tuple(np.array(names)[rows].tolist()) for names in (whole.models, whole.groups)
+    )
+    natural = Table(
+        "acc", whole.accuracy[rows], {n: v[rows] for n, v in whole.scores.items()}, models, groups
+    )
     assert beaten(correlate(natural), "imagenet", ["imagenet"]) == (12, 13)
 
 
 def test_means_are_over_groups(benchmark):
     figures = benchmark["gbc"]
     for name in ("spearman", "weighted_tau", "kendall", "pearson", "regret"):
-        assert getattr(figures, name) == pytest.approx(np.mean([vars(each)[name] for each in figures.groups.values()]))
+        assert getattr(figures, name) == pytest.approx(
+            np.mean([vars(each)[name] for each in figures.groups.values()])
+        )
 
 
 def test_figures_are_those_of_scipy():
@@ -128,5 +154,13 @@ def test_the_same_models_are_resampled_in_every_group():
 
 def test_figures_as_plain_data(benchmark):
     plain = benchmark["logme"].to_json()
-    assert set(plain) == {"spearman", "weighted_tau", "kendall", "pearson", "regret", "interval", "groups"}
+    assert set(plain) == {
+        "spearman",
+        "weighted_tau",
+        "kendall",
+        "pearson",
+        "regret",
+        "interval",
+        "groups",
+    }
     assert set(plain["groups"]["dtd"]) == set(plain) - {"groups"}

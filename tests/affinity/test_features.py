@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from ktg.affinity.features import extract
 from ktg.data import open_data
+from ktg.graph import Data, Node
 from ktg.models.network import build
-from ktg.spec import Data, Node
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,9 @@ def data(tiny: Path):
 
 
 def network(model: str = "resnet8", **fields):
-    return build(Node(model=model, **fields), {}, classes=4, image_size=8, mean=[0.4], std=[0.2], seed=0)
+    return build(
+        Node(model=model, **fields), {}, classes=4, image_size=8, mean=[0.4], std=[0.2], seed=0
+    )
 
 
 def pixels(data, rows):

@@ -25,7 +25,9 @@ def class_means(features, labels):
 @pytest.mark.parametrize("case", range(5))
 def test_reference_numbers(shared, case):
     with np.load(shared / "reference" / "affinity" / "scores.npz", allow_pickle=False) as file:
-        features, labels, expected = (file[f"{case:02d}/{key}"] for key in ("features", "labels", "hscore"))
+        features, labels, expected = (
+            file[f"{case:02d}/{key}"] for key in ("features", "labels", "hscore")
+        )
     assert score("hscore", features, labels) == pytest.approx(float(expected), rel=1e-6)
 
 
@@ -65,7 +67,9 @@ def test_hscore_ignores_invertible_maps_and_channels_that_add_nothing():
 @pytest.mark.parametrize("shape", [(24, 6), (16, 40)])
 def test_the_probe_predicts_what_refitting_without_each_image_predicts(shape, monkeypatch):
     features, labels = drawn(*shape)
-    penalty = float((np.linalg.svd(features - features.mean(0))[1] ** 2)[: min(shape[0] - 1, shape[1])].mean())
+    penalty = float(
+        (np.linalg.svd(features - features.mean(0))[1] ** 2)[: min(shape[0] - 1, shape[1])].mean()
+    )
     monkeypatch.setattr("ktg.affinity.linear._RIDGES", torch.tensor([0.1], dtype=torch.float64))
     right = 0
     for out in range(len(labels)):

@@ -22,15 +22,21 @@ def evidence(features, target, alpha, beta):
     images = len(features)
     covariance = np.eye(images) / beta + features @ features.T / alpha
     quadratic = target @ np.linalg.solve(covariance, target)
-    return -(quadratic + np.linalg.slogdet(covariance)[1] + images * math.log(2 * math.pi)) / (2 * images)
+    return -(quadratic + np.linalg.slogdet(covariance)[1] + images * math.log(2 * math.pi)) / (
+        2 * images
+    )
 
 
 @pytest.mark.parametrize("case", range(5))
 def test_reference_numbers(shared, case):
     with np.load(shared / "reference" / "affinity" / "scores.npz", allow_pickle=False) as file:
-        features, labels, expected = (file[f"{case:02d}/{key}"] for key in ("features", "labels", "logme"))
+        features, labels, expected = (
+            file[f"{case:02d}/{key}"] for key in ("features", "labels", "logme")
+        )
     averaged = features.mean(axis=(2, 3))  # in float32, as the reference did
-    assert logme_fixed_point(Sample.of(averaged, labels)) == pytest.approx(float(expected), rel=1e-12)
+    assert logme_fixed_point(Sample.of(averaged, labels)) == pytest.approx(
+        float(expected), rel=1e-12
+    )
     assert score("logme", features, labels) == pytest.approx(float(expected), abs=1e-5)
 
 
@@ -40,7 +46,11 @@ def test_it_is_the_largest_evidence(shape):
     found = score("logme", features, labels)
     precisions = np.logspace(-4, 4, 81)
     best = [
-        max(evidence(features, (labels == c).astype(float), a, b) for a in precisions[::2] for b in precisions[::2])
+        max(
+            evidence(features, (labels == c).astype(float), a, b)
+            for a in precisions[::2]
+            for b in precisions[::2]
+        )
         for c in range(3)
     ]
     assert found >= np.mean(best)
@@ -65,6 +75,10 @@ def test_features_that_say_nothing_and_features_that_say_all():
 
 def test_a_rotation_and_a_copy_of_the_labels_do_not_matter():
     features, labels = drawn(30, 6)
-    rotation = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)).double()).Q
-    assert score("logme", features @ rotation.numpy(), labels) == pytest.approx(score("logme", features, labels))
+    rotation = torch.linalg.qr(
+        torch.randn(6, 6, generator=torch.Generator().manual_seed(0)).double()
+    ).Q
+    assert score("logme", features @ rotation.numpy(), labels) == pytest.approx(
+        score("logme", features, labels)
+    )
     assert score("logme", features * 1e3, labels) == pytest.approx(score("logme", features, labels))

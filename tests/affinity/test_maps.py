@@ -25,9 +25,13 @@ def drawn(seed: int, *, images: int = 18, classes: int = 3) -> tuple[torch.Tenso
 @pytest.mark.parametrize("name", FIVE)
 def test_reference_numbers(shared, case, name):
     with np.load(shared / "reference" / "affinity" / "scores.npz", allow_pickle=False) as file:
-        features, labels, expected = (file[f"{case:02d}/{key}"] for key in ("features", "labels", name))
+        features, labels, expected = (
+            file[f"{case:02d}/{key}"] for key in ("features", "labels", name)
+        )
     assert score(name, features, labels) == pytest.approx(float(expected), rel=1e-9)
-    assert score(name, torch.from_numpy(features), labels.tolist()) == pytest.approx(float(expected), rel=1e-9)
+    assert score(name, torch.from_numpy(features), labels.tolist()) == pytest.approx(
+        float(expected), rel=1e-9
+    )
 
 
 @given(seed=st.integers(0, 999), classes=st.sampled_from([1, 2, 3, 6]))
@@ -41,7 +45,9 @@ def test_total_variance_is_between_plus_within_on_balanced_classes(seed, classes
 def test_mean_squared_distance_of_pairs_is_twice_the_sample_variance(seed, images):
     maps, labels = drawn(seed, images=images)
     squares = torch.pdist(maps.flatten(1)) ** 2
-    assert squares.mean().item() == pytest.approx(2 * images / (images - 1) * score("s1", maps, labels))
+    assert squares.mean().item() == pytest.approx(
+        2 * images / (images - 1) * score("s1", maps, labels)
+    )
 
 
 def test_s4_is_the_sum_of_distances_whatever_the_blocks(monkeypatch):
@@ -55,7 +61,9 @@ def test_s4_is_the_sum_of_distances_whatever_the_blocks(monkeypatch):
 
 def test_s3_is_the_sum_of_absolute_correlations_whatever_the_blocks(monkeypatch):
     maps, labels = drawn(1)
-    pairs = [np.abs(np.corrcoef(image.flatten(1).numpy()))[np.triu_indices(4, 1)].sum() for image in maps]
+    pairs = [
+        np.abs(np.corrcoef(image.flatten(1).numpy()))[np.triu_indices(4, 1)].sum() for image in maps
+    ]
     for some_bytes in (1, 2**20):
         monkeypatch.setattr("ktg.affinity.maps.BLOCK_BYTES", some_bytes)
         assert score("s3", maps, labels) == pytest.approx(sum(pairs))
@@ -65,7 +73,9 @@ def test_s3_counts_a_constant_channel_as_uncorrelated():
     maps, labels = drawn(2)
     spared = score("s3", maps[:, 1:], labels)
     maps[:, 0] = 0.1  # the mean of equal numbers is not always that number
-    assert score("s3", maps.float(), labels) == pytest.approx(score("s3", maps[:, 1:].float(), labels))
+    assert score("s3", maps.float(), labels) == pytest.approx(
+        score("s3", maps[:, 1:].float(), labels)
+    )
     assert score("s3", maps, labels) == pytest.approx(spared)
 
 
@@ -83,7 +93,9 @@ def test_the_order_of_images_channels_and_positions_does_not_matter(name, seed):
 @given(seed=st.integers(0, 99))
 def test_a_rotation_of_the_features_does_not_matter(name, seed):
     maps, labels = drawn(seed)
-    rotation = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(seed)).double()).Q
+    rotation = torch.linalg.qr(
+        torch.randn(24, 24, generator=torch.Generator().manual_seed(seed)).double()
+    ).Q
     rotated = (maps.flatten(1) @ rotation).reshape(maps.shape)
     assert score(name, rotated, labels) == pytest.approx(score(name, maps, labels))
 

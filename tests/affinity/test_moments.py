@@ -18,7 +18,11 @@ def figures(moments):
     return [moments.s1(), moments.s2(), moments.s5(), moments.mean_square()]
 
 
-@given(seed=st.integers(0, 999), cuts=st.lists(st.integers(0, 24), max_size=6), offset=st.sampled_from([0.0, 1e4]))
+@given(
+    seed=st.integers(0, 999),
+    cuts=st.lists(st.integers(0, 24), max_size=6),
+    offset=st.sampled_from([0.0, 1e4]),
+)
 def test_streaming_equals_one_shot_in_any_chunking(seed, cuts, offset):
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(24, 2, 3, 1, generator=generator, dtype=torch.float64) + offset
@@ -31,7 +35,10 @@ def test_streaming_equals_one_shot_in_any_chunking(seed, cuts, offset):
 
 
 def test_merging_is_associative_and_an_empty_part_changes_nothing():
-    features, labels = torch.randn(9, 5, generator=torch.Generator().manual_seed(1)), torch.arange(9) % 3
+    features, labels = (
+        torch.randn(9, 5, generator=torch.Generator().manual_seed(1)),
+        torch.arange(9) % 3,
+    )
     parts = [whole(features[i : i + 3], labels[i : i + 3], 3) for i in (0, 3, 6)]
     late = Moments(3).merge(parts[0]).merge(Moments(3).merge(parts[1]).merge(parts[2]))
     assert figures(late.merge(Moments(3))) == pytest.approx(figures(whole(features, labels, 3)))
@@ -47,6 +54,8 @@ def test_a_large_mean_costs_no_digits():
 def test_definitions_on_numbers_one_can_check_by_hand():
     moments = whole(torch.tensor([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]]), torch.tensor([0, 0, 1]), 3)
     assert moments.s1() == pytest.approx(8 / 3)
-    assert moments.s2() == pytest.approx(2.25)  # means 1 and 4; the third class has no image and does not count
+    assert moments.s2() == pytest.approx(
+        2.25
+    )  # means 1 and 4; the third class has no image and does not count
     assert moments.s5() == pytest.approx(1.0)
     assert moments.mean_square() == pytest.approx(23 / 6)

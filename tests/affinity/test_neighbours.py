@@ -65,7 +65,9 @@ def test_transrate_is_a_difference_of_coding_rates(shape):
 
 def test_knn_is_the_accuracy_when_each_image_is_left_out():
     features, labels = drawn(images=32, apart=2)
-    model = KNeighborsClassifier(5, metric="cosine", weights=lambda d: 1 - np.arange(5) / 1000 + 0 * d)
+    model = KNeighborsClassifier(
+        5, metric="cosine", weights=lambda d: 1 - np.arange(5) / 1000 + 0 * d
+    )
     expected = cross_val_score(model, features, labels, cv=LeaveOneOut()).mean()
     assert score("knn", features, labels) == pytest.approx(expected)
 

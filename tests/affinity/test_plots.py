@@ -15,7 +15,9 @@ TABLES = Path(__file__).parent / "tables"
 
 def words(svg: bytes) -> set[str]:
     root = ElementTree.fromstring(svg)
-    return {"".join(node.itertext()).strip() for node in root.iter("{http://www.w3.org/2000/svg}text")}
+    return {
+        "".join(node.itertext()).strip() for node in root.iter("{http://www.w3.org/2000/svg}text")
+    }
 
 
 def test_a_scatter_names_score_axis_and_models_and_is_the_same_each_time():
@@ -30,15 +32,29 @@ def test_a_scatter_names_score_axis_and_models_and_is_the_same_each_time():
 def test_groups_have_a_panel_each():
     table = read_table(TABLES / "tmlr_benchmark.csv", group="dataset")
     rows = np.arange(30)
-    part = Table("acc", table.accuracy[rows], {"gbc": table.scores["gbc"][rows]}, table.models[:30], table.groups[:30])
+    part = Table(
+        "acc",
+        table.accuracy[rows],
+        {"gbc": table.scores["gbc"][rows]},
+        table.models[:30],
+        table.groups[:30],
+    )
     text = " ".join(words(scatter(part, "gbc", correlate(part)["gbc"])))
     assert all(name in text for name in ("sun397", "aircraft", "caltech101", "mean over groups"))
 
 
-@pytest.mark.parametrize("accuracy", [[0.0, 0.5, 1.0], [0.9, 0.91, 0.9101], [1e-3, 0.1, 0.9], [10, 50, 99]])
+@pytest.mark.parametrize(
+    "accuracy", [[0.0, 0.5, 1.0], [0.9, 0.91, 0.9101], [1e-3, 0.1, 0.9], [10, 50, 99]]
+)
 @pytest.mark.parametrize("score", [[-1, 0, 1], [1, 1e4, 1e9], [1, 1, 1], [1, 1, 2]])
 def test_any_range_can_be_drawn(accuracy, score):
-    table = Table("accuracy", np.array(accuracy, float), {"s": np.array(score, float)}, ("a & <b>", "$x$", "c_d"), None)
+    table = Table(
+        "accuracy",
+        np.array(accuracy, float),
+        {"s": np.array(score, float)},
+        ("a & <b>", "$x$", "c_d"),
+        None,
+    )
     found = correlate(table)
     assert "a & <b>" in words(scatter(table, "s", found["s"]))
     assert words(correlations(found, ["s"]))

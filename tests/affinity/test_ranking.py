@@ -12,8 +12,8 @@ from ktg.affinity.candidate import Candidate, parse
 from ktg.affinity.ranking import Measured, measured, ordered, sample_rows
 from ktg.affinity.scores import SCORES
 from ktg.data import open_data
+from ktg.graph import Data, Node
 from ktg.models.network import build
-from ktg.spec import Data, Node
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,9 @@ def test_whatever_matters_is_measured_again(data, passes, change, tmp_path):
     file = tmp_path / "w.pth"
 
     def save(seed: int) -> None:
-        net = build(Node(model="resnet8"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=seed)
+        net = build(
+            Node(model="resnet8"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=seed
+        )
         torch.save(net.body.state_dict(), file)
 
     save(1)
@@ -111,7 +113,11 @@ def test_a_sample_keeps_every_class_in_its_share_and_is_drawn_by_seed():
     rows = sample_rows(labels, 20)
     assert np.bincount(labels[rows]).tolist() == [16, 3, 1]
     assert rows.tolist() == sorted(rows.tolist())
-    assert rows.tolist() == sample_rows(labels, 20).tolist() != sample_rows(labels, 20, seed=1).tolist()
+    assert (
+        rows.tolist()
+        == sample_rows(labels, 20).tolist()
+        != sample_rows(labels, 20, seed=1).tolist()
+    )
     assert set(rows) <= set(sample_rows(labels, 50))
     assert sample_rows(labels, 100).tolist() == list(range(100))
 

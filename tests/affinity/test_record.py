@@ -11,7 +11,9 @@ from ktg.tracking import MemoryTracker
 
 def test_runs_of_a_ranking():
     tracker = MemoryTracker()
-    one = Measured("layer4", (2, 3, 3), 1000, 50, 1.5, {"knn": 0.5}, {"leep": "no head"}, {"knn": 0.25})
+    one = Measured(
+        "layer4", (2, 3, 3), 1000, 50, 1.5, {"knn": 0.5}, {"leep": "no head"}, {"knn": 0.25}
+    )
     with recorded(tracker, "photos", "knn") as run:
         record(tracker, run, {"m@s": one}, {"m@t": "does not fit"}, b"<svg/>")
     parent, child, failed = tracker.runs.values()

@@ -49,7 +49,9 @@ def test_gradients_are_not_followed():
 
 def test_vectors_average_over_positions():
     np.testing.assert_allclose(Sample.of(MAPS, LABELS).vectors, MAPS.mean(axis=(2, 3)), rtol=1e-5)
-    assert torch.equal(Sample.of(MAPS[:, :, 0, 0], LABELS).vectors, torch.from_numpy(MAPS[:, :, 0, 0]))
+    assert torch.equal(
+        Sample.of(MAPS[:, :, 0, 0], LABELS).vectors, torch.from_numpy(MAPS[:, :, 0, 0])
+    )
 
 
 def test_values_that_cannot_be_compared_keep_the_order_of_their_first_occurrence():
@@ -70,7 +72,12 @@ def test_values_that_cannot_be_compared_keep_the_order_of_their_first_occurrence
         (MAPS, [0, 1, 0, 1, 2, float("nan")], {}, "cannot be a label"),
         (MAPS, LABELS, {"source_probs": np.ones((6, 2))}, "probabilities"),
         (MAPS, LABELS, {"source_probs": np.ones((5, 1))}, "source_probs: shape"),
-        (MAPS, LABELS, {"source_probs": np.ones((6, 1)), "class_distance": np.ones((2, 3))}, "2 rows for 1 source"),
+        (
+            MAPS,
+            LABELS,
+            {"source_probs": np.ones((6, 1)), "class_distance": np.ones((2, 3))},
+            "2 rows for 1 source",
+        ),
         (MAPS, LABELS, {"class_distance": np.ones((2, 2))}, "one column for each class"),
     ],
 )
@@ -79,7 +86,9 @@ def test_what_does_not_fit_is_said_in_one_sentence(features, labels, given, prob
         Sample.of(features, labels, **given)
 
 
-@pytest.mark.parametrize("name", [name for name, record in SCORES.items() if not GIVEN & set(record.needs)])
+@pytest.mark.parametrize(
+    "name", [name for name, record in SCORES.items() if not GIVEN & set(record.needs)]
+)
 def test_no_score_changes_the_features_it_is_given(name):
     for maps in (MAPS.astype(np.float64), np.full((6, 3, 2, 2), 0.1)):
         before = maps.copy()

@@ -10,7 +10,7 @@ import ktg.affinity
 from ktg.affinity import SCORES, NotApplicable, score
 from ktg.affinity.scores import _MISSING, Need
 from ktg.errors import SpecError, UserError
-from ktg.spec.affinity import SMALLER_IS_BETTER, Direction, ScoreName
+from ktg.graph.score_names import SMALLER_IS_BETTER, Direction, ScoreName
 
 GIVEN = {"source_probs", "class_distance", "source_means"}
 
@@ -18,7 +18,9 @@ GIVEN = {"source_probs", "class_distance", "source_means"}
 def test_every_name_has_its_record_and_every_record_is_complete():
     assert set(SCORES) == set(get_args(ScoreName))
     assert set(_MISSING) == set(get_args(Need))
-    assert {name for name, record in SCORES.items() if record.better == "smaller"} == SMALLER_IS_BETTER
+    assert {
+        name for name, record in SCORES.items() if record.better == "smaller"
+    } == SMALLER_IS_BETTER
     for name, record in SCORES.items():
         assert record.better in get_args(Direction)
         assert set(record.needs) <= set(_MISSING)
@@ -38,14 +40,18 @@ def test_an_unknown_name_is_told_the_nearest():
         score("logm", np.ones((4, 2)), [0, 0, 1, 1])
 
 
-@pytest.mark.parametrize("name", [name for name, record in SCORES.items() if GIVEN & set(record.needs)])
+@pytest.mark.parametrize(
+    "name", [name for name, record in SCORES.items() if GIVEN & set(record.needs)]
+)
 def test_what_features_alone_cannot_tell_is_not_applicable(name):
     assert issubclass(NotApplicable, UserError)
     with pytest.raises(NotApplicable, match=f"{name}: needs"):
         score(name, np.ones((4, 2)), [0, 0, 1, 1])
 
 
-@pytest.mark.parametrize("name", [name for name, record in SCORES.items() if "two classes" in record.needs])
+@pytest.mark.parametrize(
+    "name", [name for name, record in SCORES.items() if "two classes" in record.needs]
+)
 def test_one_class_is_not_applicable_where_classes_are_compared(name):
     with pytest.raises(NotApplicable, match="two classes"):
         score(name, np.random.default_rng(0).normal(size=(5, 3)), [0] * 5)
@@ -57,9 +63,15 @@ def test_vectors_have_no_positions():
 
 
 DEGENERATE = {
-    "more dimensions than images": (np.random.default_rng(0).normal(size=(6, 20, 2, 2)), [0, 1, 0, 1, 2, 2]),
+    "more dimensions than images": (
+        np.random.default_rng(0).normal(size=(6, 20, 2, 2)),
+        [0, 1, 0, 1, 2, 2],
+    ),
     "one image in each class": (np.random.default_rng(1).normal(size=(5, 4, 2, 2)), list("abcde")),
-    "one image in one class": (np.random.default_rng(2).normal(size=(7, 3, 2, 2)), [0, 0, 0, 1, 1, 1, 2]),
+    "one image in one class": (
+        np.random.default_rng(2).normal(size=(7, 3, 2, 2)),
+        [0, 0, 0, 1, 1, 1, 2],
+    ),
     "constant channels": (
         np.random.default_rng(3).normal(size=(8, 4, 2, 2)) * [[[[0]], [[1]], [[0]], [[1]]]],
         [0, 1] * 4,
@@ -90,7 +102,10 @@ def test_degenerate_data_give_a_number_or_not_applicable(name, case):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(SCORES) - {"s5", "s5_rms", "s1", "s4", "s1_rms", "s3", "s4_rms", "emd", "emd_features"})
+    "name",
+    sorted(
+        set(SCORES) - {"s5", "s5_rms", "s1", "s4", "s1_rms", "s3", "s4_rms", "emd", "emd_features"}
+    ),
 )
 def test_the_better_direction_is_that_of_separated_classes(name):
     """Scores that look at labels prefer features that tell the classes apart over ones that do not."""

@@ -9,13 +9,17 @@ from ktg.affinity.spectrum import slices, spectrum
 @pytest.mark.parametrize("shape", [(30, 7), (7, 30), (12, 12)])
 @pytest.mark.parametrize("centre", [True, False])
 def test_it_rebuilds_the_gram_matrix(shape, centre, monkeypatch):
-    monkeypatch.setattr("ktg.affinity.spectrum.slices", lambda length, width: slices(length, width, 8 * width * 4))
+    monkeypatch.setattr(
+        "ktg.affinity.spectrum.slices", lambda length, width: slices(length, width, 8 * width * 4)
+    )
     features = torch.randn(*shape, generator=torch.Generator().manual_seed(0)) + 3
     mean = features.mean(dim=0, dtype=torch.float64) if centre else None
     centred = features.double() - (mean if centre else 0)
     found = spectrum(features, mean)
     torch.testing.assert_close(found.u * found.squares @ found.u.T, centred @ centred.T)
-    torch.testing.assert_close(found.u.T @ found.u, torch.eye(len(found.squares), dtype=torch.float64))
+    torch.testing.assert_close(
+        found.u.T @ found.u, torch.eye(len(found.squares), dtype=torch.float64)
+    )
     assert found.squares.tolist() == sorted(found.squares.tolist(), reverse=True)
     assert found.dimensions == shape[1]
 

@@ -6,7 +6,7 @@ from command import graph_file
 
 import ktg
 from ktg.errors import UserError
-from ktg.files import load_graph
+from ktg.graph.yaml_files import load_graph
 from ktg.tracking import find_experiment
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -18,7 +18,12 @@ def test_train_keeps_the_run_and_the_weights(tiny, tmp_path):
     confirmed = ktg.train(file, seeds=2, weights=weights, device="cpu", tracking_uri=uri)
     model = ktg.load(weights)
     accuracy = model.about.accuracy
-    assert (accuracy.split, accuracy.mean, accuracy.std, accuracy.n) == ("test", confirmed.mean, confirmed.std, 2)
+    assert (accuracy.split, accuracy.mean, accuracy.std, accuracy.n) == (
+        "test",
+        confirmed.mean,
+        confirmed.std,
+        2,
+    )
     assert model.about.training.splits == "train and val"
     assert len(find_experiment("graph", uri).searches()) == 1
     with pytest.raises(UserError, match="is there already"):

@@ -12,10 +12,18 @@ from ktg.cli import commands
 
 def test_every_command_has_its_function():
     other = {"graph": "draw", "source": "pretrain"}
-    rooms = {"affinity", "data", "zoo", "transfer"}  # `ktg.affinity` and the like are packages of functions
+    rooms = {
+        "affinity",
+        "data",
+        "zoo",
+        "transfer",
+    }  # `ktg.affinity` and the like are packages of functions
     names = {other.get(name, name) for name in commands.commands} - rooms
     assert names <= set(ktg.__all__)
-    assert all(callable(getattr(ktg, name)) and getattr(ktg, name) is getattr(api, name) for name in ktg.__all__)
+    assert all(
+        callable(getattr(ktg, name)) and getattr(ktg, name) is getattr(api, name)
+        for name in ktg.__all__
+    )
     assert set(ktg.__all__) <= set(dir(ktg))
     with pytest.raises(AttributeError, match="module 'ktg' has no attribute 'nonsense'"):
         ktg.nonsense  # noqa: B018

@@ -16,7 +16,9 @@ def test_rank_puts_the_best_first_and_correlate_reads_a_table(tiny, tmp_path):
     assert first >= second
     with pytest.raises(UserError, match="name the candidates"):
         ktg.rank(tiny)
-    with pytest.raises(UserError, match=r"^densenet121@none.input_size: densenet121 cannot take images of 8x8"):
+    with pytest.raises(
+        UserError, match=r"^densenet121@none.input_size: densenet121 cannot take images of 8x8"
+    ):
         ktg.rank(tiny, ["resnet8@none", "densenet121@none"])
     table = tmp_path / "table.csv"
     table.write_text("model,score,accuracy\na,1,0.5\nb,2,0.7\nc,3,0.8\n")
@@ -24,7 +26,7 @@ def test_rank_puts_the_best_first_and_correlate_reads_a_table(tiny, tmp_path):
 
 
 def test_a_study_gives_the_rows_of_a_table_that_correlate_reads(tiny, tmp_path):
-    from ktg.studying import table_text
+    from ktg.affinity.study import table_text
 
     file, uri = graph_file(tmp_path / "graph.yaml", tiny), f"sqlite:///{tmp_path}/mlflow.db"
     among = [f"{model}@none" for model in ("resnet8", "resnet14", "resnet20")]

@@ -11,7 +11,9 @@ from zoos import filled
 
 @pytest.fixture(autouse=True)
 def zoo(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("KTG_ZOO", str(filled(tmp_path, ("animals", "resnet8"), ("fractaldb", "alexnet")).folder))
+    monkeypatch.setenv(
+        "KTG_ZOO", str(filled(tmp_path, ("animals", "resnet8"), ("fractaldb", "alexnet")).folder)
+    )
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
 
 

@@ -11,7 +11,7 @@ from command import ktg
 from PIL import Image
 
 from ktg.cli.check import expected_epochs
-from ktg.space import parse_space
+from ktg.graph import parse_space
 
 
 def checked(room, file) -> dict:
@@ -31,7 +31,12 @@ def test_a_graph(room):
     found = checked(room, "graph.yaml")
     assert found["kind"] == "graph"
     assert found["target"] == "n0 (resnet8)"
-    assert (found["nodes"], found["teachers"], found["not live"], found["open edges"]) == ("n0, n1", "none", "none", 3)
+    assert (found["nodes"], found["teachers"], found["not live"], found["open edges"]) == (
+        "n0, n1",
+        "none",
+        "none",
+        3,
+    )
     assert found["cost"] == "2 networks x 4 epochs for each seed"
 
 
@@ -48,7 +53,9 @@ def photos(room):
         for name in "ab":
             (room / "photos" / split / name).mkdir(parents=True)
             for number in range(count):
-                Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(room / f"photos/{split}/{name}/{number}.png")
+                Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(
+                    room / f"photos/{split}/{name}/{number}.png"
+                )
     return room / "photos"
 
 
@@ -79,11 +86,15 @@ def test_a_validation_split_of_a_hundred_images_is_no_remark(room):
     np.savez(room / "large.npz", x=np.zeros((625, 8, 8), np.uint8), y=np.arange(625) % 2)
     assert checked(room, "large.npz")["data"]["val"].startswith("100 images")
     assert "note" not in checked(room, "large.npz")
-    assert checked(room, "tiny.npz")["note"][0].startswith("of 24 validation images one is 4.2 points")
+    assert checked(room, "tiny.npz")["note"][0].startswith(
+        "of 24 validation images one is 4.2 points"
+    )
 
 
 @pytest.mark.parametrize(("folder", "count"), [("photos", 16), ("photos/more", 3)])
-def test_images_without_labels_are_counted_and_are_not_said_to_be_unused(room, photos, folder, count):
+def test_images_without_labels_are_counted_and_are_not_said_to_be_unused(
+    room, photos, folder, count
+):
     if folder != "photos":
         (room / folder).mkdir()
         for number in range(count):
@@ -96,12 +107,16 @@ def test_images_without_labels_are_counted_and_are_not_said_to_be_unused(room, p
     assert found["note"] == [COARSE]
 
 
-def test_an_empty_folder_of_images_without_labels_is_refused_though_it_is_the_second_option(room, refused):
+def test_an_empty_folder_of_images_without_labels_is_refused_though_it_is_the_second_option(
+    room, refused
+):
     (room / "full").mkdir()
     (room / "empty").mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(room / "full/0.png")
     text = (room / "space.yaml").read_text()
-    (room / "space.yaml").write_text(text.replace("data: {", "data: {unlabelled: {choice: [full, empty]}, "))
+    (room / "space.yaml").write_text(
+        text.replace("data: {", "data: {unlabelled: {choice: [full, empty]}, ")
+    )
     assert refused("check", "space.yaml").endswith("empty has no images")
     (room / "empty").rmdir()
     said = refused("check", "space.yaml")
@@ -111,7 +126,10 @@ def test_an_empty_folder_of_images_without_labels_is_refused_though_it_is_the_se
 
 
 def test_a_folder_that_is_not_there(refused, photos):
-    assert refused("check", "photo") == "photo: there is no such file or folder. Did you mean 'photos'?"
+    assert (
+        refused("check", "photo")
+        == "photo: there is no such file or folder. Did you mean 'photos'?"
+    )
 
 
 def test_the_schema_is_printed(room):
@@ -119,7 +137,9 @@ def test_the_schema_is_printed(room):
     assert json.loads(done.out)["title"] == "ktg space"
 
 
-@pytest.mark.parametrize(("scheduler", "epochs"), [("none", 8), ("asha", 1 + 1 / 2 + 2 / 4 + 4 / 8)])
+@pytest.mark.parametrize(
+    ("scheduler", "epochs"), [("none", 8), ("asha", 1 + 1 / 2 + 2 / 4 + 4 / 8)]
+)
 def test_expected_epochs_counts_what_asha_stops(room, scheduler, epochs):
     space = parse_space(
         {
@@ -139,7 +159,9 @@ def test_checking_a_space_and_its_data_imports_nothing_heavy(room):
         "import sys; from ktg.cli import commands; commands(['check', 'space.yaml'], standalone_mode=False);"
         f"sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=room, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=room, capture_output=True, text=True, check=False
+    )
     assert done.stderr == "", done.stderr
     assert "search space" in done.stdout
 

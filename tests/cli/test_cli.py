@@ -30,10 +30,22 @@ def test_every_command_has_help_with_an_example(room, command):
     ("words", "said"),
     [
         (["pridect"], "No such command 'pridect'. Did you mean 'predict'?"),
-        (["search", "space.yaml", "--trails", "3"], "No such option '--trails'. Did you mean '--trials'?"),
-        (["search", "space.yaml", "--trials", "0"], "Invalid value for '--trials': 0 is not in the range"),
-        (["search", "space.yaml", "--seed", "-1"], "Invalid value for '--seed': -1 is not in the range"),
-        (["train", "graph.yaml", "--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range"),
+        (
+            ["search", "space.yaml", "--trails", "3"],
+            "No such option '--trails'. Did you mean '--trials'?",
+        ),
+        (
+            ["search", "space.yaml", "--trials", "0"],
+            "Invalid value for '--trials': 0 is not in the range",
+        ),
+        (
+            ["search", "space.yaml", "--seed", "-1"],
+            "Invalid value for '--seed': -1 is not in the range",
+        ),
+        (
+            ["train", "graph.yaml", "--seeds", "0"],
+            "Invalid value for '--seeds': 0 is not in the range",
+        ),
         (["train", "graph.yaml", "--seeds", "two"], "Invalid value for '--seeds': 'two' is not"),
         (["ui", "--port", "0"], "Invalid value for '--port'"),
         (["search"], "Missing argument 'SPACE'."),
@@ -51,7 +63,12 @@ def test_version(room):
 
 @pytest.mark.parametrize(
     "words",
-    [["check", "space.yaml"], ["check", "graph.yaml"], ["check", "tiny.npz"], ["graph", "show", "graph.yaml"]],
+    [
+        ["check", "space.yaml"],
+        ["check", "graph.yaml"],
+        ["check", "tiny.npz"],
+        ["graph", "show", "graph.yaml"],
+    ],
 )
 def test_json_of_what_only_looks_is_plain_data(room, words):
     done = ktg(*words, "--json", folder=room)

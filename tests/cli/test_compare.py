@@ -26,7 +26,9 @@ def test_two_searches_side_by_side(two):
     assert "search.trials" in done.out
     assert done.out.endswith("written to compare.html\n")
     told = json.loads(ktg("compare", "a search", "fewer <b>", "--json", folder=two).out)
-    assert [row["values"] for row in told["differences"] if row["place"] == "train.epochs"] == [["4", "3"]]
+    assert [row["values"] for row in told["differences"] if row["place"] == "train.epochs"] == [
+        ["4", "3"]
+    ]
     assert [search["best"]["val_accuracy"] for search in told["searches"]] == [1.0, 0.5]
     assert [search["alone"] for search in told["searches"]] == [1.0, None]
     page = read((two / "compare.html").read_text(encoding="utf-8"))

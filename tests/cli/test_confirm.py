@@ -6,14 +6,25 @@ import pytest
 from rich.console import Console
 
 from ktg.cli.confirm import print_confirmation
-from ktg.confirming.agenda import Scored
-from ktg.confirming.verdict import Confirmation, Difference, Row
+from ktg.searching.confirm.queue import Scored
+from ktg.searching.confirm.verdict import Confirmation, Difference, Row
 
-RUNS = tuple(Scored(seed, accuracy, 0.1, 1.0, "01") for seed, accuracy in ((1000, 0.9), (1001, 0.8)))
+RUNS = tuple(
+    Scored(seed, accuracy, 0.1, 1.0, "01") for seed, accuracy in ((1000, 0.9), (1001, 0.8))
+)
 ROWS = (
     Row("best graph", "trial-0003", "mutual learning", 0.9, 0.85, 0.0707, RUNS, {}),
     Row("2nd best", "trial-0012", None, 0.8, 0.85, 0.0707, RUNS, {}),
-    Row("alone", "trial-0001", "alone", 0.7, None, None, (), {1000: "out of memory; try 8", 1001: "it died"}),
+    Row(
+        "alone",
+        "trial-0001",
+        "alone",
+        0.7,
+        None,
+        None,
+        (),
+        {1000: "out of memory; try 8", 1001: "it died"},
+    ),
     Row("distillation", "trial-0002", "distillation", 0.75, 0.8, 0.01, RUNS, {}),
 )
 DIFFERENCES = (
@@ -32,7 +43,11 @@ def printed(rows=ROWS, differences=DIFFERENCES, width=80) -> str:
 
 
 def cells(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    return [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("│")
+    ]
 
 
 def test_it_fits_80_columns_with_a_line_for_each_graph_and_each_difference():
@@ -53,8 +68,14 @@ def test_it_fits_80_columns_with_a_line_for_each_graph_and_each_difference():
 def test_failures_are_told_with_their_reason_and_the_sentence_stands_below():
     text = " ".join(printed(width=200).split())
     assert "alone, seed 1000 failed: out of memory; try 8 alone, seed 1001 failed: it died" in text
-    assert "is better than distillation by 5.00 points; it is not proven to be better than alone." in text
-    assert "2 seeds that the search has not used, 359 test images. All 4 intervals hold at once with 95 %" in text
+    assert (
+        "is better than distillation by 5.00 points; it is not proven to be better than alone."
+        in text
+    )
+    assert (
+        "2 seeds that the search has not used, 359 test images. All 4 intervals hold at once with 95 %"
+        in text
+    )
     assert text.endswith("To try again what failed: ktg confirm 'my birds' --top 2 --seeds 2")
 
 
@@ -71,7 +92,10 @@ def test_without_baselines_there_is_no_table_of_differences():
         (["confirm", "space"], "there is no MLflow store at"),
         (["confirm", "space", "--seeds", 1], "1 is not in the range x>=2"),
         (["confirm", "space", "--top", 0], "0 is not in the range x>=1"),
-        (["search", "space.yaml", "--seeds", 3], "--seeds: says how often --confirm trains each graph"),
+        (
+            ["search", "space.yaml", "--seeds", 3],
+            "--seeds: says how often --confirm trains each graph",
+        ),
         (
             ["search", "space.yaml", "--confirm", 7],
             "7 graphs are asked for, and the search trains 6 at most",

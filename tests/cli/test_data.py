@@ -6,15 +6,28 @@ from command import ktg
 from PIL import Image
 
 from ktg.data import open_data
-from ktg.spec import Data
+from ktg.graph import Data
 
 
 def test_a_sheet_shows_the_images_and_below_them_their_views(room):
     done = ktg(
-        "data", "show", "tiny.npz", "--augment", "pspnet", "--rows", 3, "--columns", 5, "-o", "s.png", folder=room
+        "data",
+        "show",
+        "tiny.npz",
+        "--augment",
+        "pspnet",
+        "--rows",
+        3,
+        "--columns",
+        5,
+        "-o",
+        "s.png",
+        folder=room,
     )
     assert (done.code, done.err) == (0, "")
-    assert done.out == "s.png: 48 x 38 pixels; from the top: none, pspnet\n"  # of 8 x 8 pixels, with 2 between
+    assert (
+        done.out == "s.png: 48 x 38 pixels; from the top: none, pspnet\n"
+    )  # of 8 x 8 pixels, with 2 between
     sheet = np.asarray(Image.open(room / "s.png"))
     train = open_data(Data(path=str(room / "tiny.npz"))).train
     assert np.array_equal(sheet[:8, :8], train.read([0])[0])
@@ -25,7 +38,9 @@ def test_a_sheet_shows_the_images_and_below_them_their_views(room):
 
 def test_without_a_choice_all_are_drawn(room):
     done = ktg("data", "show", "digits", "-o", "all.webp", "--columns", 3, folder=room)
-    assert done.out.endswith("from the top: none, basic, crop, randaugment, augmix, pspnet, cutmix_or_mixup\n")
+    assert done.out.endswith(
+        "from the top: none, basic, crop, randaugment, augmix, pspnet, cutmix_or_mixup\n"
+    )
     with Image.open(room / "all.webp") as sheet:
         assert sheet.size == (28, 68)
 

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 
 from command import ktg
 
-from ktg.canonical import key
-from ktg.files import load_graph
+from ktg.graph.canonical import key
+from ktg.graph.yaml_files import load_graph
 
 
 def test_roles_and_open_edges_are_printed(room):
@@ -33,8 +33,12 @@ def test_the_drawing_is_written_where_asked(room):
 
 def test_of_a_space_the_default_graph_is_shown(room):
     text = (room / "graph.yaml").read_text()
-    (room / "space.yaml").write_text(text.replace("model: resnet8", "model: {choice: [resnet14, resnet8]}", 1))
+    (room / "space.yaml").write_text(
+        text.replace("model: resnet8", "model: {choice: [resnet14, resnet8]}", 1)
+    )
     shown = json.loads(ktg("graph", "show", "space.yaml", "--json", folder=room).out)
     assert (shown["nodes"]["n0"]["model"], shown["holes"]) == ("resnet14", ["nodes.n0.model"])
     said = ktg("graph", "show", "space.yaml", folder=room).out
-    assert said.startswith("space.yaml: a search space of 1 holes; with all of them at their default:\n")
+    assert said.startswith(
+        "space.yaml: a search space of 1 holes; with all of them at their default:\n"
+    )

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from ktg.cli.live import LiveLine, duration
-from ktg.engine.meter import Epoch, NodeFigures
+from ktg.training.metrics import Epoch, NodeFigures
 
 
 def epoch(number: int) -> Epoch:
@@ -34,11 +34,14 @@ def test_one_line_on_a_terminal_which_goes():
         show(epoch(3), 3)
     text = out.getvalue()
     assert "a: epoch 3/3, train 25.0%, val 50.0%, 0 s left" in text
-    assert text.count("\n") == text.count("\x1b[2K") == 2  # a line each time, and each time it is taken away
+    assert (
+        text.count("\n") == text.count("\x1b[2K") == 2
+    )  # a line each time, and each time it is taken away
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (59.4, "59 s"), (90, "2 min"), (3600, "1 h 0 min"), (11100, "3 h 5 min")]
+    ("seconds", "said"),
+    [(0, "0 s"), (59.4, "59 s"), (90, "2 min"), (3600, "1 h 0 min"), (11100, "3 h 5 min")],
 )
 def test_durations(seconds, said):
     assert duration(seconds) == said

@@ -9,8 +9,8 @@ from huggingface_hub import constants
 from rich.console import Console
 
 from ktg.cli.affinity.asked import asked, measure_all, with_imagenet
-from ktg.models.architecture import create
-from ktg.spec import Node
+from ktg.graph import Node
+from ktg.models.build import create
 
 FREE = "n1: {model: {choice: [resnet8, resnet14]}, source: {choice: [imagenet, none, zoo/animals]}}"
 
@@ -36,18 +36,29 @@ def room(room):
 @pytest.mark.parametrize("command", ["search", "check"])
 def test_a_search_stops_before_it_starts(refused, command):
     said = refused(command, "space.yaml")
-    assert said.startswith("space.yaml: nodes.n1.source.choice[0] (imagenet): no ImageNet weights are published for ")
+    assert said.startswith(
+        "space.yaml: nodes.n1.source.choice[0] (imagenet): no ImageNet weights are published for "
+    )
     assert "(also: nodes.n1.source.choice[2] (zoo/animals)); `--missing-sources drop`" in said
 
 
 def test_check_says_what_a_search_would_do_without(room):
     words = ["check", "space.yaml", "--missing-sources", "drop", "--json"]
     found = json.loads(ktg(*words, folder=room).out)["without"]
-    assert list(found) == ["nodes.n1.source.choice[0] (imagenet)", "nodes.n1.source.choice[2] (zoo/animals)"]
+    assert list(found) == [
+        "nodes.n1.source.choice[0] (imagenet)",
+        "nodes.n1.source.choice[2] (zoo/animals)",
+    ]
     found = json.loads(ktg(*words, "--weights", "resnet8=r.pth", folder=room).out)["without"]
-    assert list(found) == ["nodes.n1.source.choice[2] (zoo/animals)", "nodes.n1: resnet14 from imagenet"]
+    assert list(found) == [
+        "nodes.n1.source.choice[2] (zoo/animals)",
+        "nodes.n1: resnet14 from imagenet",
+    ]
     shown = ktg(*words[:-1], folder=room).out
-    assert "without\n  nodes.n1.source.choice[0] (imagenet) dropped: no ImageNet weights are published" in shown
+    assert (
+        "without\n  nodes.n1.source.choice[0] (imagenet) dropped: no ImageNet weights are published"
+        in shown
+    )
 
 
 def test_a_search_without_what_is_missing_says_so_and_its_graphs_train_again(room):
@@ -69,7 +80,9 @@ def test_a_graph_takes_its_file_from_the_command_line_or_from_its_own_section(ro
     assert ktg("check", "../graph.yaml", folder=room / "below").code == 0
 
 
-@pytest.mark.parametrize("command", [["check", "graph.yaml"], ["train", "graph.yaml"], ["search", "space.yaml"]])
+@pytest.mark.parametrize(
+    "command", [["check", "graph.yaml"], ["train", "graph.yaml"], ["search", "space.yaml"]]
+)
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -78,7 +91,10 @@ def test_a_graph_takes_its_file_from_the_command_line_or_from_its_own_section(ro
         ("resnet9=r.pth", "--imagenet: 'resnet9' is not a model"),
         ("resnet8=gone.pth", "--imagenet resnet8: there is no file"),
         ("resnet8=tiny.npz", "is not a weights file; allowed: .safetensors"),
-        ("resnet20=r.pth", "--imagenet resnet20: no node starts 'resnet20' from imagenet; models that do: resnet"),
+        (
+            "resnet20=r.pth",
+            "--imagenet resnet20: no node starts 'resnet20' from imagenet; models that do: resnet",
+        ),
     ],
 )
 def test_a_file_that_cannot_stand_for_imagenet(refused, command, given, said):
@@ -86,7 +102,9 @@ def test_a_file_that_cannot_stand_for_imagenet(refused, command, given, said):
 
 
 def test_two_files_for_one_model(refused):
-    said = refused("check", "graph.yaml", "--imagenet", "resnet8=r.pth", "--imagenet", "resnet8=s.pth")
+    said = refused(
+        "check", "graph.yaml", "--imagenet", "resnet8=r.pth", "--imagenet", "resnet8=s.pth"
+    )
     assert said == "--imagenet: two files are given for resnet8; a model has one"
 
 
@@ -95,7 +113,10 @@ def test_two_files_for_one_model(refused):
     [
         ("resnet9: r.pth", "graph.yaml: weights.resnet9: 'resnet9' is not a model"),
         ("resnet8: gone.pth", "graph.yaml: weights.resnet8: there is no file"),
-        ("timm/resnet18: r.pth", "graph.yaml: weights.timm/resnet18: no node starts 'timm/resnet18' from imagenet"),
+        (
+            "timm/resnet18: r.pth",
+            "graph.yaml: weights.timm/resnet18: no node starts 'timm/resnet18' from imagenet",
+        ),
         ("resnet14: r.pth", "models that do: resnet8. Did you mean 'resnet8'?"),
     ],
 )
@@ -111,6 +132,8 @@ def test_affinity_ranks_a_file_that_stands_for_imagenet(room, refused):
     assert "--imagenet resnet14: no node" in refused(
         *words, "--imagenet", "resnet8=r.pth", "--imagenet", "resnet14=r.pth"
     )
-    given, candidates = with_imagenet(asked(str(room / "tiny.npz")), {"resnet8": str(room / "r.pth")}, words[-1:])
+    given, candidates = with_imagenet(
+        asked(str(room / "tiny.npz")), {"resnet8": str(room / "r.pth")}, words[-1:]
+    )
     found, failed = measure_all(given, candidates, 50, 0, "cpu", None, Console(quiet=True))
     assert (list(found), failed) == (["resnet8@imagenet"], {})

@@ -43,14 +43,18 @@ def test_one_line_for_each_image_and_exit_code_1_for_a_broken_one(folder):
 def test_json_lines_and_csv_say_the_same(folder):
     lines = [
         json.loads(line)
-        for line in ktg("predict", "model.safetensors", "some", "--json", folder=folder).out.split("\n")
+        for line in ktg("predict", "model.safetensors", "some", "--json", folder=folder).out.split(
+            "\n"
+        )
         if line
     ]
     assert {line["file"] for line in lines if "error" in line} == {"some/broken.jpg"}
     sound = [line for line in lines if "error" not in line]
     table = ktg("predict", "model.safetensors", "some", "--csv", "--top", "1", folder=folder).out
     rows = list(csv.DictReader(io.StringIO(table)))
-    assert [(row["file"], row["label"]) for row in rows] == [(line["file"], line["label"]) for line in sound]
+    assert [(row["file"], row["label"]) for row in rows] == [
+        (line["file"], line["label"]) for line in sound
+    ]
     model = load(folder / "model.safetensors")
     for line, row in zip(sound, rows, strict=True):
         (answer,) = model.predict([folder / line["file"]])
@@ -89,11 +93,17 @@ def test_a_class_cannot_command_the_terminal(folder, everything):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["best.yaml", "a.png"], "best.yaml: is not a model file; allowed: .safetensors and .onnx."),
+        (
+            ["best.yaml", "a.png"],
+            "best.yaml: is not a model file; allowed: .safetensors and .onnx.",
+        ),
         (["absent.safetensors", "a.png"], "absent.safetensors: there is no such model file"),
         (["tiny.npz", "a.png"], "tiny.npz: is not a model file"),
         (["model.safetensors"], "Missing argument 'IMAGES...'."),
-        (["model.safetensors", "a", "--device", "cuda:99"], "--device: cuda:99 is not on this machine"),
+        (
+            ["model.safetensors", "a", "--device", "cuda:99"],
+            "--device: cuda:99 is not on this machine",
+        ),
     ],
 )
 def test_refusals(refused, words, said):
@@ -105,7 +115,9 @@ def test_a_reader_that_has_seen_enough(folder):
     some = [str(next((folder / "some").glob("a.*")))] * 2000
     command = [sys.executable, "-c", code, "predict", "model.safetensors", *some]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=-1, stderr=-1, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=-1, stderr=-1, text=True
+    ) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""

@@ -32,10 +32,14 @@ def test_a_search_leaves_its_page_with_its_run(searched):
 def test_the_page_and_json_have_the_same_numbers(searched, tmp_path):
     done = run(searched, tmp_path, "-o", "page.html")
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith(f"best {searched.result['rows'][0]['trial'].split()[0]}, validation accuracy 100.00 %\n")
+    assert done.out.endswith(
+        f"best {searched.result['rows'][0]['trial'].split()[0]}, validation accuracy 100.00 %\n"
+    )
     told = run(searched, tmp_path, "--json")
     assert told.code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]  # with --json, a page only where it is asked for
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "page.html"
+    ]  # with --json, a page only where it is asked for
     data = json.loads(told.out)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     numbers = read(page).numbers
@@ -47,7 +51,12 @@ def test_the_page_and_json_have_the_same_numbers(searched, tmp_path):
 
 
 def test_without_training_again_there_are_no_mistakes(searched, tmp_path):
-    assert json.loads(run(searched, tmp_path, "--json", "--no-retrain", "-o", "p.html").out)["experiment"] == "a search"
+    assert (
+        json.loads(run(searched, tmp_path, "--json", "--no-retrain", "-o", "p.html").out)[
+            "experiment"
+        ]
+        == "a search"
+    )
     assert (tmp_path / "p.html").is_file()
 
 
@@ -95,10 +104,22 @@ def test_a_search_that_runs_is_reported_as_far_as_it_is(uri, tmp_path):
     with going_on(uri, "waiting", ("running", [0.5])):
         early = ktg("report", "waiting", "--tracking-uri", uri, folder=tmp_path)
     assert (early.code, early.out) == (2, "")
-    assert early.err == "ktg: experiment 'waiting' has no finished trial; its search is still running: wait for one\n"
+    assert (
+        early.err
+        == "ktg: experiment 'waiting' has no finished trial; its search is still running: wait for one\n"
+    )
     assert not list(tmp_path.iterdir())
     with going_on(uri, "going on", ("finished", [0.1, 0.2, 0.5]), ("running", [0.5])):
-        done = ktg("report", "going on", "--tracking-uri", uri, "-o", "p.html", "--no-retrain", folder=tmp_path)
+        done = ktg(
+            "report",
+            "going on",
+            "--tracking-uri",
+            uri,
+            "-o",
+            "p.html",
+            "--no-retrain",
+            folder=tmp_path,
+        )
     assert (done.code, done.err) == (0, "")
     text = read((tmp_path / "p.html").read_text(encoding="utf-8")).text
     assert "This search is unfinished: it is still running, or was killed." in text

@@ -10,7 +10,7 @@ from records import written
 from rich.console import Console
 
 from ktg.cli.search import look_back, print_result
-from ktg.searching.outcome import Result, Row
+from ktg.searching.result import Result, Row
 from ktg.tracking import MemoryTracker, find_experiment
 
 ROWS = (
@@ -22,8 +22,22 @@ ROWS = (
 
 
 def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
-    known = {"rows": ROWS, "best": object(), "finished": 5, "stopped": 3, "failed": 1, "duplicates": 2, "epochs": 40}
-    rest = {"epochs_saved": 20, "wall_s": 200.0, "interrupted": False, "exhausted": False, "commonest_failure": None}
+    known = {
+        "rows": ROWS,
+        "best": object(),
+        "finished": 5,
+        "stopped": 3,
+        "failed": 1,
+        "duplicates": 2,
+        "epochs": 40,
+    }
+    rest = {
+        "epochs_saved": 20,
+        "wall_s": 200.0,
+        "interrupted": False,
+        "exhausted": False,
+        "commonest_failure": None,
+    }
     page = io.StringIO()
     result = Result(name="mine", **(known | rest | changes))
     print_result(result, Console(file=page, width=width), to_confirm=to_confirm)
@@ -33,7 +47,9 @@ def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
 def test_the_table_fits_80_columns_with_every_trial_on_a_line_of_its_own():
     lines = printed().splitlines()
     assert max(map(len, lines)) <= 80
-    table = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    table = [
+        [cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")
+    ]
     assert table == [
         ["best graph (distillation)", "90.00 %", "0.2500", "1 min 15 s", "trial-0002"],
         ["alone", "80.00 %", "0.5000", "1 min 0 s", "trial-0001"],
@@ -53,7 +69,10 @@ def test_what_was_spent_and_saved_and_the_next_command():
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"exhausted": True}, "The space is exhausted"), ({"interrupted": True}, "Interrupted; what was found so far")],
+    [
+        ({"exhausted": True}, "The space is exhausted"),
+        ({"interrupted": True}, "Interrupted; what was found so far"),
+    ],
 )
 def test_how_it_ended(changes, said):
     assert said in printed(**changes)
@@ -65,7 +84,16 @@ def test_without_a_winner_nothing_is_next():
 
 
 def test_json_is_the_whole_result_and_the_rest_goes_elsewhere(searched):
-    assert {"best", "rows", "finished", "stopped", "failed", "duplicates", "epochs", "wall_s"} <= searched.result.keys()
+    assert {
+        "best",
+        "rows",
+        "finished",
+        "stopped",
+        "failed",
+        "duplicates",
+        "epochs",
+        "wall_s",
+    } <= searched.result.keys()
     assert json.loads(json.dumps(searched.result)) == searched.result
     assert searched.shown.startswith("a search: 4 holes, ")
     assert "8 trials, sampler random, scheduler asha" in searched.shown.splitlines()[0]
@@ -81,7 +109,16 @@ def test_a_search_that_is_over_stays_as_it_is_when_it_is_resumed(searched, tmp_p
     said = "a search: this search is finished, and stays as it is; for more trials: "
     assert done.err == f"{said}ktg search 'a search' --resume --trials 16\n"
     again = json.loads(done.out)
-    same = ("best", "finished", "stopped", "failed", "duplicates", "epochs", "epochs_saved", "commonest_failure")
+    same = (
+        "best",
+        "finished",
+        "stopped",
+        "failed",
+        "duplicates",
+        "epochs",
+        "epochs_saved",
+        "commonest_failure",
+    )
     assert {name: again[name] for name in same} == {name: searched.result[name] for name in same}
     for row, known in zip(again["rows"], searched.result["rows"], strict=True):
         assert row == known | {"train_s": pytest.approx(known["train_s"], abs=1e-3)}

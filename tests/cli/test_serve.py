@@ -22,13 +22,22 @@ def test_a_real_request_is_answered_and_nothing_runs_on_afterwards(trained, phot
     port = free_port()
     code = "import sys; from ktg.cli import main; sys.argv[0] = 'ktg'; main()"
     command = [sys.executable, "-c", code, "serve", str(trained.file), "--port", str(port)]
-    environment = {**os.environ, "PATH": "/usr/bin:/bin"}  # as called by its path, in no activated environment
-    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    environment = {
+        **os.environ,
+        "PATH": "/usr/bin:/bin",
+    }  # as called by its path, in no activated environment
+    server = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
     try:
         first = server.stdout.readline()
         assert first.startswith(f"http://127.0.0.1:{port}/invocations")
         photo = next((photos / "val/noon").iterdir())
-        rows = [[base64.b64encode(photo.read_bytes()).decode()], ["@"], [base64.b64encode(b"no image").decode()]]
+        rows = [
+            [base64.b64encode(photo.read_bytes()).decode()],
+            ["@"],
+            [base64.b64encode(b"no image").decode()],
+        ]
         body = json.dumps({"dataframe_split": {"columns": ["image"], "data": rows}}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, headers)
@@ -54,4 +63,6 @@ def test_what_is_no_model_or_a_port_in_use(refused, trained):
         other.listen()
         port = other.getsockname()[1]
         said = refused("serve", trained.file, "--port", port)
-    assert said == f"port {port} is taken (perhaps by another `ktg serve`); choose another with --port"
+    assert (
+        said == f"port {port} is taken (perhaps by another `ktg serve`); choose another with --port"
+    )

@@ -12,7 +12,9 @@ SMALL = ["--size", "20", "--points", "500"]
 
 
 def run(*arguments):
-    return CliRunner().invoke(source, ["fractal", *arguments], catch_exceptions=False, standalone_mode=False)
+    return CliRunner().invoke(
+        source, ["fractal", *arguments], catch_exceptions=False, standalone_mode=False
+    )
 
 
 def test_render_writes_a_folder_and_goes_on_with_it(tmp_path):
@@ -28,16 +30,29 @@ def test_render_writes_a_folder_and_goes_on_with_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "size"), [(["--family", "svd"], (42, 20)), (["--family", "ofdb", "--point", "--colour"], (42, 20))]
+    ("arguments", "size"),
+    [(["--family", "svd"], (42, 20)), (["--family", "ofdb", "--point", "--colour"], (42, 20))],
 )
 def test_sheet_draws_every_family(tmp_path, arguments, size):
-    run("sheet", "-o", str(tmp_path / "sheet.png"), "--rows", "1", "--columns", "2", *SMALL, *arguments)
+    run(
+        "sheet",
+        "-o",
+        str(tmp_path / "sheet.png"),
+        "--rows",
+        "1",
+        "--columns",
+        "2",
+        *SMALL,
+        *arguments,
+    )
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.size == size
 
 
 def test_an_option_of_another_family_is_refused(tmp_path):
-    with pytest.raises(click.UsageError, match="--scale is an option of fractaldb and ofdb, not of onep"):
+    with pytest.raises(
+        click.UsageError, match="--scale is an option of fractaldb and ofdb, not of onep"
+    ):
         run("render", "--out", str(tmp_path / "db"), "--family", "onep", "--scale", "0.1")
     assert not (tmp_path / "db").exists()
 

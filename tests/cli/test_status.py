@@ -11,14 +11,20 @@ def test_the_status_of_a_search_that_is_over(searched):
     done = ktg("status", "a search", "--tracking-uri", searched.uri, folder=searched.folder)
     assert done.code == 0
     assert "a search: finished, " in done.out
-    told = json.loads(ktg("status", "a search", "--tracking-uri", searched.uri, "--json", folder=searched.folder).out)
+    told = json.loads(
+        ktg(
+            "status", "a search", "--tracking-uri", searched.uri, "--json", folder=searched.folder
+        ).out
+    )
     for state in ("finished", "stopped", "failed"):
         assert told["counts"][state] == searched.result[state]
     assert told["counts"]["duplicate"] == searched.result["duplicates"]
     assert told["best"] == searched.result["rows"][0]["trial"]
     assert told["best_accuracy"] == searched.result["rows"][0]["accuracy"]
     assert (told["planned"], told["running"]) == (8, [])
-    everything = json.loads(ktg("status", "--tracking-uri", searched.uri, "--json", folder=searched.folder).out)
+    everything = json.loads(
+        ktg("status", "--tracking-uri", searched.uri, "--json", folder=searched.folder).out
+    )
     assert told in everything
     assert "a search" in ktg("status", "--tracking-uri", searched.uri, folder=searched.folder).out
     refused = ktg("stop", "a search", "--tracking-uri", searched.uri, folder=searched.folder)
@@ -36,9 +42,16 @@ def test_a_running_search_is_shown_and_stopped(tmp_path):
         assert tracker.flush()
         shown = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path).out
         assert "trial-0001: 3 epochs done, 25.00 %" in shown
-        assert "trial-0002: 0 epochs done\n" in "\n".join(line.rstrip() for line in shown.splitlines()) + "\n"
+        assert (
+            "trial-0002: 0 epochs done\n"
+            in "\n".join(line.rstrip() for line in shown.splitlines()) + "\n"
+        )
         asked = ktg("stop", "space", "--tracking-uri", uri, "--json", folder=tmp_path)
-        assert (asked.code, asked.err, json.loads(asked.out)) == (0, "", {"experiment": "space", "asked": True})
+        assert (asked.code, asked.err, json.loads(asked.out)) == (
+            0,
+            "",
+            {"experiment": "space", "asked": True},
+        )
         assert find_experiment("space", uri).tags(parent)["ktg.stop"].startswith("asked ")
 
 
@@ -48,10 +61,14 @@ def test_a_running_confirmation_is_shown(tmp_path):
         search = tracker.start("space", params={"search.trials": 5}, tags={"kind": "search"})
         tracker.end(search, "finished")
         assert tracker.flush()
-        before = json.loads(ktg("status", "space", "--tracking-uri", uri, "--json", folder=tmp_path).out)
+        before = json.loads(
+            ktg("status", "space", "--tracking-uri", uri, "--json", folder=tmp_path).out
+        )
         assert before["confirmation"] is None
         found = find_experiment("space", uri).searches()[0].id
-        parent = tracker.start("confirm", tags={"kind": "confirm", "search": found, "trainings": "15"})
+        parent = tracker.start(
+            "confirm", tags={"kind": "confirm", "search": found, "trainings": "15"}
+        )
         for seed, state in enumerate(("finished", "finished", "failed")):
             tracker.end(tracker.start(f"alone, seed {seed}", parent=parent), state)
         training = tracker.start("alone, seed 3", parent=parent)
@@ -59,7 +76,9 @@ def test_a_running_confirmation_is_shown(tmp_path):
             tracker.log(training, {"epoch_s": 0.1}, epoch)
         assert tracker.flush()
         shown = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path).out
-        told = json.loads(ktg("status", "space", "--tracking-uri", uri, "--json", folder=tmp_path).out)["confirmation"]
+        told = json.loads(
+            ktg("status", "space", "--tracking-uri", uri, "--json", folder=tmp_path).out
+        )["confirmation"]
     assert "running, 2 trainings finished, 1 failed, 15 asked for" in shown
     assert "alone, seed 3: 2 epochs done" in shown
     assert told == {

@@ -8,15 +8,17 @@ import torch
 from command import ktg
 from zoos import card, files, filled, served, weights
 
-from ktg.models.architecture import create
-from ktg.spec import Node
+from ktg.graph import Node
+from ktg.models.build import create
 from ktg.zoo import Zoo
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch) -> Zoo:
     """The user's zoo, with three entries."""
-    zoo = filled(tmp_path, ("animals", "resnet8"), ("animals", "torchvision/resnet18"), ("fish", "resnet8"))
+    zoo = filled(
+        tmp_path, ("animals", "resnet8"), ("animals", "torchvision/resnet18"), ("fish", "resnet8")
+    )
     monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
     return zoo
 
@@ -31,7 +33,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_list_fits_80_columns_and_says_everything(here: Zoo, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    long = card("birds", "vit_base_patch16_224", data="[red]1,000,000 pictures[/] of birds", accuracy=0.8765)
+    long = card(
+        "birds", "vit_base_patch16_224", data="[red]1,000,000 pictures[/] of birds", accuracy=0.8765
+    )
     here.add(long, weights(tmp_path / "a.safetensors"))
     done = ktg("zoo", "list", folder=tmp_path)
     assert done.code == 0
@@ -47,7 +51,9 @@ def test_list_fits_80_columns_and_says_everything(here: Zoo, tmp_path: Path, mon
         assert word in text
     some = json.loads(ktg("zoo", "list", "--model", "timm/resnet18", "--json", folder=tmp_path).out)
     assert some == {"zoo": str(here.folder), "entries": [], "faults": []}
-    some = json.loads(ktg("zoo", "list", "--model", "resnet8", "--json", folder=tmp_path).out)["entries"]
+    some = json.loads(ktg("zoo", "list", "--model", "resnet8", "--json", folder=tmp_path).out)[
+        "entries"
+    ]
     assert [(entry["name"], entry["file"]) for entry in some] == [
         (name, str(here.folder / name / "resnet8.safetensors")) for name in ("animals", "fish")
     ]
@@ -68,7 +74,10 @@ def test_an_empty_zoo_says_how_to_fill_it(tmp_path: Path):
     done = ktg("zoo", "list", "--zoo", tmp_path, folder=tmp_path)
     assert (done.code, done.out.splitlines()) == (
         0,
-        ["The zoo is empty; `ktg zoo build`, `add` and `pull` fill it.", f"0 entries in {tmp_path}"],
+        [
+            "The zoo is empty; `ktg zoo build`, `add` and `pull` fill it.",
+            f"0 entries in {tmp_path}",
+        ],
     )
     assert list(tmp_path.iterdir()) == []
     done = ktg("zoo", "list", "--zoo", "gone", folder=tmp_path)
@@ -80,7 +89,9 @@ def test_show(here: Zoo, tmp_path: Path):
     assert (done.code, done.out.count("zoo/animals for")) == (0, 2)
     assert "  classes       2: cat, dog\n" in done.out
     assert here.get("animals", "resnet8").sha256 in done.out
-    (one,) = json.loads(ktg("zoo", "show", "animals", "--model", "resnet8", "--json", folder=tmp_path).out)
+    (one,) = json.loads(
+        ktg("zoo", "show", "animals", "--model", "resnet8", "--json", folder=tmp_path).out
+    )
     assert one["sha256"] == here.get("animals", "resnet8").sha256
     done = ktg("zoo", "show", "animls", folder=tmp_path)
     assert (done.code, done.err.endswith("Did you mean 'animals'?\n")) == (2, True)
@@ -109,17 +120,40 @@ def test_verify(here: Zoo, tmp_path: Path):
 
 def test_add_imports_a_checkpoint(checkpoint: Path, tmp_path: Path):
     (tmp_path / "names.txt").write_text("ant\nbee\ncow\n", encoding="utf-8")
-    options = {"--data": "insects", "--mean": "0.1,0.2,0.3", "--std": "0.5", "--licence": "MIT", "--accuracy": "0.5"}
+    options = {
+        "--data": "insects",
+        "--mean": "0.1,0.2,0.3",
+        "--std": "0.5",
+        "--licence": "MIT",
+        "--accuracy": "0.5",
+    }
     words = [word for pair in options.items() for word in pair]
     done = ktg(
-        *("zoo", "add", "insects", checkpoint, "--model", "resnet8", "--classes", "names.txt", *words, "--zoo", "z"),
+        *(
+            "zoo",
+            "add",
+            "insects",
+            checkpoint,
+            "--model",
+            "resnet8",
+            "--classes",
+            "names.txt",
+            *words,
+            "--zoo",
+            "z",
+        ),
         folder=tmp_path,
     )
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("MB, 3 classes; use it as `source: zoo/insects`\n")
     zoo = Zoo(tmp_path / "z")
     kept = zoo.get("insects", "resnet8")
-    assert (kept.classes, kept.mean, kept.std, kept.input_size) == (("ant", "bee", "cow"), (0.1, 0.2, 0.3), (0.5,), 32)
+    assert (kept.classes, kept.mean, kept.std, kept.input_size) == (
+        ("ant", "bee", "cow"),
+        (0.1, 0.2, 0.3),
+        (0.5,),
+        32,
+    )
     assert (kept.data, kept.licence, kept.accuracy) == ("insects", "MIT", 0.5)
     assert kept.provenance["imported from"] == "net.pth"
     assert zoo.verify() == []
@@ -131,26 +165,53 @@ def test_add_imports_a_checkpoint(checkpoint: Path, tmp_path: Path):
         (["../x", "net.pth", "--model", "resnet8"], "NAME: '../x' cannot name an entry"),
         (["x.pth", "net.pth", "--model", "resnet8"], "NAME: 'x.pth' looks like a file"),
         (["x", "net.pth", "--model", "resnet9"], "--model: 'resnet9' is not a model"),
-        (["x", "net.pth", "--model", "resnet14"], "net.pth for resnet14: these weights belong to another network"),
+        (
+            ["x", "net.pth", "--model", "resnet14"],
+            "net.pth for resnet14: these weights belong to another network",
+        ),
         (["x", "gone.pth", "--model", "resnet8"], "gone.pth: there is no such file"),
         (["x", "names.txt", "--model", "resnet8"], "names.txt: is not a weights file"),
-        (["x", "evil.pth", "--model", "resnet8"], "evil.pth: holds more than tensors, and its code was not run"),
+        (
+            ["x", "evil.pth", "--model", "resnet8"],
+            "evil.pth: holds more than tensors, and its code was not run",
+        ),
         (
             ["x", "net.pth", "--model", "resnet8", "--classes", "names.txt"],
             "names 2 classes, but the head in",
         ),
-        (["x", "net.pth", "--model", "resnet8", "--classes", "gaps.txt"], "--classes gaps.txt: line 2 is empty"),
+        (
+            ["x", "net.pth", "--model", "resnet8", "--classes", "gaps.txt"],
+            "--classes gaps.txt: line 2 is empty",
+        ),
         (
             ["x", "net.pth", "--model", "resnet8", "--classes", "gone.txt"],
             "--classes gone.txt: cannot be read",
         ),
-        (["x", "net.pth", "--model", "resnet8", "--mean", "red"], "--mean: 'red' is not a number, or three"),
-        (["x", "net.pth", "--model", "resnet8", "--std", "1,2"], "--std: expected one number, or three"),
+        (
+            ["x", "net.pth", "--model", "resnet8", "--mean", "red"],
+            "--mean: 'red' is not a number, or three",
+        ),
+        (
+            ["x", "net.pth", "--model", "resnet8", "--std", "1,2"],
+            "--std: expected one number, or three",
+        ),
         (["x", "net.pth", "--model", "resnet8", "--std", "0"], "std[0]: must be greater than 0"),
-        (["x", "net.pth", "--model", "resnet8", "--mean", "nan"], "mean[0]: expected a finite number"),
-        (["x", "net.pth", "--model", "resnet8", "--data", "a\nb"], "data: must be one line of printable"),
-        (["x", "net.pth", "--model", "resnet8", "--model-arg", "a"], "--model-arg: 'a' is not NAME=VALUE"),
-        (["x", "net.pth", "--model", "resnet8", "--model-arg", "a=[1]"], "--model-arg a: expected a single value"),
+        (
+            ["x", "net.pth", "--model", "resnet8", "--mean", "nan"],
+            "mean[0]: expected a finite number",
+        ),
+        (
+            ["x", "net.pth", "--model", "resnet8", "--data", "a\nb"],
+            "data: must be one line of printable",
+        ),
+        (
+            ["x", "net.pth", "--model", "resnet8", "--model-arg", "a"],
+            "--model-arg: 'a' is not NAME=VALUE",
+        ),
+        (
+            ["x", "net.pth", "--model", "resnet8", "--model-arg", "a=[1]"],
+            "--model-arg a: expected a single value",
+        ),
         (
             ["x", "net.pth", "--model", "resnet8", "--model-arg", "a=1"],
             "resnet8.model_args: resnet8 does not take",
@@ -183,11 +244,17 @@ def test_pull_from_a_folder_and_from_the_web(here: Zoo, tmp_path: Path):
         ("animals", True),
         ("fish", False),
     ]
-    assert (done.code, done.err) == (2, f"ktg: {url} has no entry 'fsh'; it has animals, fish. Did you mean 'fish'?\n")
+    assert (done.code, done.err) == (
+        2,
+        f"ktg: {url} has no entry 'fsh'; it has animals, fish. Did you mean 'fish'?\n",
+    )
 
 
 def test_the_folder_of_a_zoo_is_one(here: Zoo, tmp_path: Path):
     for words in (("list",), ("verify",), ("show", "x"), ("remove", "x"), ("pull", here.folder)):
         done = ktg("zoo", *words, "--zoo", tmp_path, folder=tmp_path)
         assert (done.code, done.out) == (2, "")
-        assert done.err == f"ktg: {tmp_path}: is not a zoo, because it holds other files and no index.yaml\n"
+        assert (
+            done.err
+            == f"ktg: {tmp_path}: is not a zoo, because it holds other files and no index.yaml\n"
+        )

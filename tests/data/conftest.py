@@ -22,7 +22,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make(tmp_path: Path) -> Make:
     """A function that writes noise images: make({"cat": 3, "dog": 4}) -> folder of the data set."""
 
-    def write(counts: Mapping[str, int], *, name: str = "set", size: tuple[int, int] = (12, 10), mode: str = "RGB"):
+    def write(
+        counts: Mapping[str, int],
+        *,
+        name: str = "set",
+        size: tuple[int, int] = (12, 10),
+        mode: str = "RGB",
+    ):
         root = tmp_path / name
         random = np.random.default_rng(len(counts))
         for folder, count in counts.items():

@@ -6,7 +6,7 @@ import torch
 
 from ktg.data import open_data
 from ktg.data.batches import Batches
-from ktg.spec import Data
+from ktg.graph import Data
 
 CPU = torch.device("cpu")
 ROWS = torch.tensor([[3, 1, 4], [1, 5, 9]])
@@ -24,7 +24,9 @@ def test_batches_are_the_rows_asked_for_on_every_path(images, resident_bytes: in
         got = list(batches(rows))
         assert len(got) == len(rows)
         for (pixels, labels), chosen in zip(got, rows, strict=True):
-            np.testing.assert_array_equal(pixels.permute(0, 2, 3, 1).numpy(), images.read(chosen.numpy()))
+            np.testing.assert_array_equal(
+                pixels.permute(0, 2, 3, 1).numpy(), images.read(chosen.numpy())
+            )
             assert pixels.dtype == torch.uint8
             assert pixels.is_contiguous()
             assert labels.dtype == torch.int64
@@ -35,7 +37,9 @@ def test_batches_are_the_rows_asked_for_on_every_path(images, resident_bytes: in
 def test_a_pass_that_is_broken_off_does_not_spoil_the_next(images, workers: int):
     batches = Batches(images, CPU, resident_bytes=0, workers=workers)
     next(batches(torch.arange(20)[:, None]))
-    assert [labels.tolist() for _, labels in batches(ROWS)] == [images.labels[row.numpy()].tolist() for row in ROWS]
+    assert [labels.tolist() for _, labels in batches(ROWS)] == [
+        images.labels[row.numpy()].tolist() for row in ROWS
+    ]
 
 
 def test_no_steps_no_batches(images):
@@ -62,6 +66,10 @@ def test_on_a_gpu_the_same_batches(images, resident_bytes: int):
 
 def test_images_on_the_fly_through_workers(make, tmp_path: Path):
     root = make({"a": 20, "b": 20})
-    kept, flown = (open_data(Data(path=str(root), cache=cache)).train for cache in ("always", "never"))
-    (want, _), (got, _) = (next(Batches(split, CPU, resident_bytes=0, workers=1)(ROWS)) for split in (kept, flown))
+    kept, flown = (
+        open_data(Data(path=str(root), cache=cache)).train for cache in ("always", "never")
+    )
+    (want, _), (got, _) = (
+        next(Batches(split, CPU, resident_bytes=0, workers=1)(ROWS)) for split in (kept, flown)
+    )
     assert torch.equal(want, got)

@@ -21,7 +21,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3), dtype=np.uint8
 
 
 def files(root: Path) -> Files:
-    return Files(root, tuple(sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))))
+    return Files(
+        root, tuple(sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png")))
+    )
 
 
 def wish(**changes: object) -> Wish:
@@ -77,7 +79,9 @@ def test_all_broken_files_are_named_up_to_a_number_and_nothing_is_kept(make, cac
         with pytest.raises(DataError) as caught:
             open_entry(files(root), wish(cache=policy), "data.path: x")
         text = str(caught.value)
-        assert text.startswith("data.path: x: 25 of 30 images cannot be read: a/00.png (not an image of a known")
+        assert text.startswith(
+            "data.path: x: 25 of 30 images cannot be read: a/00.png (not an image of a known"
+        )
         assert "a/19.png" in text
         assert "and 5 more; mend or remove them, or set data.corrupt: skip" in text
         assert not [entry for entry in (cache / "images").iterdir() if entry.is_dir()]
@@ -102,7 +106,9 @@ def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_pa
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_an_error_and_no_crash(monkeypatch: pytest.MonkeyPatch):
     original = module._decode_into
-    monkeypatch.setattr(module, "_decode_into", lambda path, *rest: original(Path("/dev/full"), *rest))
+    monkeypatch.setattr(
+        module, "_decode_into", lambda path, *rest: original(Path("/dev/full"), *rest)
+    )
     with pytest.raises(DataError, match="No space left on device"):
         open_entry(in_memory(np.zeros((2000, 8, 8, 3), np.uint8)), WISH, "t")
 
@@ -141,7 +147,9 @@ def progress(done, count):
         time.sleep(60)
 open_entry(in_memory(np.load({str(tmp_path / "images.npy")!r})), {WISH!r}, "t", progress)
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "half\n"
         process.send_signal(signal.SIGKILL)
     assert len(list((cache / "images").glob("*.tmp"))) == 1

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ktg.data import Dataset, Images, Summary, merge, open_data, open_test, summary
 from ktg.errors import DataError
-from ktg.spec import Data
+from ktg.graph import Data
 
 SPLIT = {"train/a": 4, "train/b": 5, "val/a": 2, "val/b": 2, "test/a": 3, "test/b": 1}
 
@@ -24,7 +24,11 @@ def pixels(images: Images) -> set[bytes]:
 def test_stratified_thirds_do_not_overlap_and_leave_nothing_out(make):
     root = make({"a": 10, "b": 20})
     data, test = open_data(spec(root)), open_test(spec(root))
-    assert [np.bincount(split.labels).tolist() for split in (data.train, data.val, test)] == [[6, 13], [2, 3], [2, 4]]
+    assert [np.bincount(split.labels).tolist() for split in (data.train, data.val, test)] == [
+        [6, 13],
+        [2, 3],
+        [2, 4],
+    ]
     parts = [pixels(split) for split in (data.train, data.val, test)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 30
 
@@ -64,14 +68,21 @@ def test_training_never_reads_a_test_image(make, counts):
 
 def _files_of(images: Images, root: Path) -> list[Path]:
     wanted = pixels(images)
-    return [path for path in root.rglob("*.png") if np.asarray(Image.open(path))[:, 1:11].tobytes() in wanted]
+    return [
+        path
+        for path in root.rglob("*.png")
+        if np.asarray(Image.open(path))[:, 1:11].tobytes() in wanted
+    ]
 
 
 def test_test_images_of_an_npz_stay_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from ktg.data import npz
 
     random = np.random.default_rng(0)
-    arrays = {f"x_{split}": random.integers(0, 256, (6, 4, 4), dtype=np.uint8) for split in ("train", "val", "test")}
+    arrays = {
+        f"x_{split}": random.integers(0, 256, (6, 4, 4), dtype=np.uint8)
+        for split in ("train", "val", "test")
+    }
     labels = {f"y_{split}": [0, 1] * 3 for split in ("train", "val", "test")}
     np.savez(tmp_path / "set.npz", **arrays, **labels)
     loaded, load = [], npz._load
@@ -125,7 +136,12 @@ def test_the_fingerprint_tells_content_labels_and_split_and_nothing_else(make, t
         path.rename(path.with_name(f"x{path.name}"))
     assert open_data(spec(tmp_path / "copy")).fingerprint == first
     assert open_data(spec(root, batch_size=3)).fingerprint == first
-    others = [spec(root, split_seed=1), spec(root, val_fraction=0.4), spec(root, per_class=2), spec(root, size=8)]
+    others = [
+        spec(root, split_seed=1),
+        spec(root, val_fraction=0.4),
+        spec(root, per_class=2),
+        spec(root, size=8),
+    ]
     prints = {first, *(open_data(other).fingerprint for other in others)}
     (root / "b").rename(root / "c")
     prints.add(open_data(spec(root)).fingerprint)
@@ -178,7 +194,9 @@ def test_summary_counts_as_the_splits_turn_out_and_decodes_nothing(make, cache: 
         assert not cache.exists()
         data, test = open_data(spec(root, per_class=3)), open_test(spec(root))
         found = {"train": data.train, "val": data.val, "test": test}
-        assert counted == Summary(("a", "b"), {k: tuple(np.bincount(v.labels).tolist()) for k, v in found.items()})
+        assert counted == Summary(
+            ("a", "b"), {k: tuple(np.bincount(v.labels).tolist()) for k, v in found.items()}
+        )
         shutil.rmtree(cache)
 
 

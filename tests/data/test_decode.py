@@ -68,7 +68,10 @@ def test_palette_with_a_transparent_colour_is_put_on_white():
     image.putpalette([255, 0, 0, 0, 0, 255])
     content = encoded(image, "GIF", transparency=0)
     pixels = decode(content, Geometry(10, 3))
-    assert {tuple(pixel) for pixel in pixels.reshape(-1, 3).tolist()} == {(255, 255, 255), (0, 0, 255)}
+    assert {tuple(pixel) for pixel in pixels.reshape(-1, 3).tolist()} == {
+        (255, 255, 255),
+        (0, 0, 255),
+    }
 
 
 def test_cmyk_becomes_rgb():
@@ -104,7 +107,10 @@ def test_first_frame_of_an_animation():
 def test_decompression_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "MAX_PIXELS", 99)
     content = encoded(Image.fromarray(NOISE))
-    for call in (lambda: decode(content, Geometry(10, 3)), lambda: read_header(io.BytesIO(content))):
+    for call in (
+        lambda: decode(content, Geometry(10, 3)),
+        lambda: read_header(io.BytesIO(content)),
+    ):
         with pytest.raises(ValueError, match="10 x 10 pixels, more than the 99"):
             call()
 
@@ -115,7 +121,9 @@ def test_broken_exif_beside_a_sound_image_is_passed_over():
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(4, 32), st.sampled_from([1, 3]))
-def test_every_size_becomes_the_square_and_a_flat_image_stays_flat(width: int, height: int, side: int, channels: int):
+def test_every_size_becomes_the_square_and_a_flat_image_stays_flat(
+    width: int, height: int, side: int, channels: int
+):
     pixels = fit(Image.new("RGB", (width, height), (77, 77, 77)), Geometry(side, channels))
     assert pixels.shape == (side, side, channels)
     assert pixels.dtype == np.uint8
@@ -126,7 +134,9 @@ def test_fit_is_the_centre_of_the_image_resized_by_its_shorter_side(shared: Path
     path = next((shared / "data/cats_dogs/cat").glob("*.jpg"))
     image = Image.open(path)
     scale = 96 / min(image.size)
-    whole = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    whole = image.resize(
+        (round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC
+    )
     left, top = (whole.width - 96) // 2, (whole.height - 96) // 2
     reference = np.asarray(whole.crop((left, top, left + 96, top + 96)), dtype=float)
     ours = fit(image, Geometry(96, 3)).astype(float)
@@ -149,7 +159,17 @@ def test_headers_tell_sides_and_greyness():
 
 def test_no_format_that_runs_other_programs_and_the_usual_endings():
     assert not {"EPS", "WMF"} & set(formats())
-    assert {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".ppm", ".gif", ".heic"} <= extensions()
+    assert {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".ppm",
+        ".gif",
+        ".heic",
+    } <= extensions()
     assert not {".eps", ".pdf", ".mpg", ".txt", ".h5"} & extensions()
     with pytest.raises(OSError, match="cannot identify"):
         decode(encoded(Image.fromarray(NOISE), "EPS"), Geometry(10, 3))

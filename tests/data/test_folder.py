@@ -26,7 +26,10 @@ def test_one_folder_per_class(make):
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation"])
 def test_folders_of_splits(make, val: str):
-    found = read_folder(make({"train/a": 2, "train/b": 1, f"{val}/a": 1, f"{val}/b": 1, "test/a": 1, "test/b": 1}), "t")
+    found = read_folder(
+        make({"train/a": 2, "train/b": 1, f"{val}/a": 1, f"{val}/b": 1, "test/a": 1, "test/b": 1}),
+        "t",
+    )
     assert names(found.train) == ["train/a/00.png", "train/a/01.png", "train/b/00.png"]
     assert names(found.val) == [f"{val}/a/00.png", f"{val}/b/00.png"]
     assert names(found.test()) == ["test/a/00.png", "test/b/00.png"]
@@ -48,7 +51,9 @@ def test_an_empty_class_folder_is_named(make):
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_classes_of_the_splits_must_agree_before_any_image_is_read(make, split: str):
     root = make({"train/cat": 1, "train/dog": 1, f"{split}/cat": 1, f"{split}/dogs": 1})
-    with pytest.raises(DataError, match=f"{split}/ has classes that train/ has not: dogs. Did you mean 'dog'"):
+    with pytest.raises(
+        DataError, match=f"{split}/ has classes that train/ has not: dogs. Did you mean 'dog'"
+    ):
         read_folder(root, "t")
     (root / split / "dogs").rename(root / split / ".dogs")
     with pytest.raises(DataError, match=f"{split}/ lacks classes that train/ has: dog"):
@@ -67,7 +72,10 @@ def test_a_class_may_be_called_test(make):
 
 
 def test_what_lies_beside_classes_or_splits_is_passed_over(make):
-    plain, split = make({"a": 1, "b": 1}, name="plain"), make({"train/a": 1, "train/b": 1, "valid/a": 1, "tset": 0})
+    plain, split = (
+        make({"a": 1, "b": 1}, name="plain"),
+        make({"train/a": 1, "train/b": 1, "valid/a": 1, "tset": 0}),
+    )
     for root in (plain, split):
         (root / "one.png").touch()
         (root / ".hidden.png").touch()
@@ -80,11 +88,14 @@ def test_what_lies_beside_classes_or_splits_is_passed_over(make):
 @pytest.mark.parametrize("split", ["", "train/"])
 def test_classes_that_consist_of_folders_are_told_apart_from_classes_that_have_some(make, split):
     root = make(
-        {f"{split}{name}": 1 for name in ("pets/cat", "pets/dog", "flowers/rose", "flowers/tulip")}, name="high"
+        {f"{split}{name}": 1 for name in ("pets/cat", "pets/dog", "flowers/rose", "flowers/tulip")},
+        name="high",
     )
     found = [f"{split}{name}" for name in ("flowers/rose", "flowers/tulip", "pets/cat", "pets/dog")]
     assert nested(root) == found
     assert nested(root / split / "pets") == []
     (root / split / "pets/one.png").touch()
     assert nested(root) == []
-    assert nested(make({f"{split}a/images": 1, f"{split}b/images": 1}, name="one folder each")) == []
+    assert (
+        nested(make({f"{split}a/images": 1, f"{split}b/images": 1}, name="one folder each")) == []
+    )

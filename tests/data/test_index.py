@@ -41,7 +41,9 @@ def test_faults_are_noted_as_zeros_and_saved(make, tmp_path: Path):
     (root / "a/01.png").write_bytes(b"no image")
     (root / "a/02.png").write_bytes((root / "a/02.png").read_bytes()[:100])
     written: list[bytes] = []
-    index = decode_all(Files(root, ("a/00.png", "a/01.png", "a/02.png")), Geometry(6, 3), written.append)
+    index = decode_all(
+        Files(root, ("a/00.png", "a/01.png", "a/02.png")), Geometry(6, 3), written.append
+    )
     assert index.sound.tolist() == [0]
     assert index.faults[1] == "not an image of a known format"
     assert not any(written[1] + written[2])

@@ -47,7 +47,11 @@ def test_labels_may_be_any_numbers_or_text_and_classes_name_them(save):
     assert found.train.labels.tolist() == [1, 0, 1, 0, 2, 2]
     given = read_npz(save(x=X, y=words, classes=np.array(["c", "b", "a"])), "t")
     assert given.train.labels.tolist() == [1, 2, 1, 2, 0, 0]
-    assert read_npz(save(x=X, y=Y, classes=np.array(["u", "v", "w"])), "t").classes == ("u", "v", "w")
+    assert read_npz(save(x=X, y=Y, classes=np.array(["u", "v", "w"])), "t").classes == (
+        "u",
+        "v",
+        "w",
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,10 @@ def test_labels_may_be_any_numbers_or_text_and_classes_name_them(save):
         ({"x": X, "y": np.eye(6, 3, dtype=int)}, r"y has shape \(6, 3\); allowed: \(N,\)"),
         ({"x": X, "y": Y, "classes": np.array(["a", "b"])}, "y has labels that are no class.*: 2"),
         ({"x": X, "y": Y, "classes": np.array(["a", "b", "a"])}, "names a class twice"),
-        ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1}, "y_test has labels that are no class.*: 3"),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1},
+            "y_test has labels that are no class.*: 3",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(save, arrays, message):

@@ -7,7 +7,9 @@ from ktg.data.parallel import cores, in_order
 
 
 def test_results_come_in_order_whatever_takes_longest():
-    assert list(in_order(lambda n: (time.sleep(0.002 * (n % 3)), n)[1], range(100))) == list(range(100))
+    assert list(in_order(lambda n: (time.sleep(0.002 * (n % 3)), n)[1], range(100))) == list(
+        range(100)
+    )
     assert list(in_order(str, [])) == []
 
 

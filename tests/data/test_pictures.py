@@ -24,7 +24,9 @@ def test_identity_of_files_sees_place_names_sizes_and_times(make):
 
 
 def test_take_and_names(make):
-    files = Files(make({"a": 2, "b": 1}), ("a/00.png", "a/01.png", "b/00.png")).take(np.array([2, 0]))
+    files = Files(make({"a": 2, "b": 1}), ("a/00.png", "a/01.png", "b/00.png")).take(
+        np.array([2, 0])
+    )
     assert len(files) == 2
     assert files.name(0) == "b/00.png"
     assert files.header(0) == Header((10, 12), False)

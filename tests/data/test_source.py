@@ -6,12 +6,16 @@ from ktg.data.source import Part, Source, check_classes, check_present, listed
 from ktg.errors import DataError
 
 
-def source(labels: list[int], classes: str = "ab", val: list[int] | None = None, test: bool = False) -> Source:
+def source(
+    labels: list[int], classes: str = "ab", val: list[int] | None = None, test: bool = False
+) -> Source:
     def part(of: list[int]) -> Part:
         return Part(in_memory(np.zeros((len(of), 4, 4), np.uint8)), np.array(of))
 
     held = part(val) if val is not None else None
-    return Source("data.path: x", tuple(classes), part(labels), held, (lambda: part(labels)) if test else None)
+    return Source(
+        "data.path: x", tuple(classes), part(labels), held, (lambda: part(labels)) if test else None
+    )
 
 
 def test_a_class_needs_an_image_for_each_split_that_is_made_of_it():

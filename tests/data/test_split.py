@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from ktg.data.split import TEST, VAL, few_shot, hold_out, per_class
 
-LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(lambda drawn: np.array(drawn + drawn + drawn))
+LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(
+    lambda drawn: np.array(drawn + drawn + drawn)
+)
 SEEDS = st.integers(0, 2**32)
 
 
@@ -19,12 +21,18 @@ def test_every_class_is_on_both_sides_in_about_the_share_asked_for(labels, fract
 
 @given(LABELS, SEEDS)
 def test_the_seed_alone_decides(labels, seed):
-    np.testing.assert_array_equal(hold_out(labels, 0.4, seed, VAL), hold_out(labels, 0.4, seed, VAL))
+    np.testing.assert_array_equal(
+        hold_out(labels, 0.4, seed, VAL), hold_out(labels, 0.4, seed, VAL)
+    )
 
 
 def test_seeds_and_streams_differ():
     labels = np.repeat([0, 1], 50)
-    drawn = [hold_out(labels, 0.5, seed, stream).tobytes() for seed in (0, 1, 2) for stream in (TEST, VAL)]
+    drawn = [
+        hold_out(labels, 0.5, seed, stream).tobytes()
+        for seed in (0, 1, 2)
+        for stream in (TEST, VAL)
+    ]
     assert len(set(drawn)) == 6
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ktg.data import open_data, open_test, summary
 from ktg.errors import DataError
-from ktg.spec import Data
+from ktg.graph import Data
 
 
 def pixels_of(images) -> set[bytes]:
@@ -31,7 +31,9 @@ def test_a_data_set_may_be_its_own_supply_and_keeps_what_is_held_out(plain):
     spec = Data(path=str(plain), per_class=2, unlabelled=str(plain))
     dataset, test = open_data(spec), open_test(spec)
     assert len(dataset.unlabelled) == 30 - len(dataset.val) - len(test)
-    assert [summary(spec, test=both).unlabelled for both in (True, False)] == [len(dataset.unlabelled)] * 2
+    assert [summary(spec, test=both).unlabelled for both in (True, False)] == [
+        len(dataset.unlabelled)
+    ] * 2
     assert (dataset.unlabelled.labels == -1).all()
     found = pixels_of(dataset.unlabelled)
     assert not found & (pixels_of(dataset.val) | pixels_of(test))
@@ -52,13 +54,19 @@ def test_official_splits_are_kept_apart_through_links_too(photos, tmp_path):
 
 def test_the_rest_is_as_without_but_the_fingerprint_is_another(plain, photos):
     spec = Data(path=str(plain))
-    one, other = open_data(spec), open_data(dataclasses.replace(spec, unlabelled=str(photos / "train")))
+    one, other = (
+        open_data(spec),
+        open_data(dataclasses.replace(spec, unlabelled=str(photos / "train"))),
+    )
     assert one.unlabelled is None
     assert len(other.unlabelled) == 20
     assert pixels_of(one.train) == pixels_of(other.train)
     assert (one.mean, one.std, one.classes) == (other.mean, other.std, other.classes)
     assert one.fingerprint != other.fingerprint
-    assert open_data(dataclasses.replace(spec, unlabelled=str(photos / "train"))).fingerprint == other.fingerprint
+    assert (
+        open_data(dataclasses.replace(spec, unlabelled=str(photos / "train"))).fingerprint
+        == other.fingerprint
+    )
 
 
 def test_what_cannot_be_read_is_named_or_skipped(plain, tmp_path):
@@ -76,7 +84,9 @@ def test_what_cannot_be_read_is_named_or_skipped(plain, tmp_path):
 def test_a_folder_with_nothing_to_give_is_refused(plain, photos, tmp_path):
     with pytest.raises(DataError, match=r"data\.unlabelled: nowhere is no folder"):
         open_data(Data(path=str(plain), unlabelled="nowhere"))
-    with pytest.raises(DataError, match="has no images but those of the validation and test splits"):
+    with pytest.raises(
+        DataError, match="has no images but those of the validation and test splits"
+    ):
         open_data(Data(path=str(photos), size=16, unlabelled=str(photos / "test")))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="has no images"):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from command import graph_file
 
-from ktg.canonical import key
-from ktg.engine import train
 from ktg.errors import UserError
 from ktg.exporting.best import Wanted, export_graphs, write_graph
-from ktg.files import load, load_graph
-from ktg.spec import parse
+from ktg.graph import parse
+from ktg.graph.canonical import key
+from ktg.graph.yaml_files import load, load_graph
 from ktg.tracking import MlflowTracker
+from ktg.training import train
 
 
 def export_best(experiment, uri, output, **which):
@@ -22,7 +22,9 @@ def export_best(experiment, uri, output, **which):
 
 
 FIGURES = {"val_accuracy": 0.9, "val_loss": 0.1}
-VERSIONS = {"data.fingerprint": "abc"} | {f"version.{name}": "1" for name in ("torch", "timm", "ray", "optuna")}
+VERSIONS = {"data.fingerprint": "abc"} | {
+    f"version.{name}": "1" for name in ("torch", "timm", "ray", "optuna")
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +38,15 @@ def record(uri: str, tiny: Path, tmp_path: Path) -> Callable[..., None]:
     """Write a search with trials (name, state, metrics) into an experiment, as a search would."""
     graph = graph_file(tmp_path / "graph.yaml", tiny).read_text()
 
-    def write(experiment: str, *trials: tuple, kind: str = "search", tags=VERSIONS, meanwhile=None) -> None:
+    def write(
+        experiment: str, *trials: tuple, kind: str = "search", tags=VERSIONS, meanwhile=None
+    ) -> None:
         with MlflowTracker(experiment, uri) as tracker:
             parent = tracker.start("made", tags={"kind": kind, **tags})
             for name, state, metrics, *own in trials:
-                run = tracker.start(name, parent=parent, tags={"kind": "trial", **(own[0] if own else {})})
+                run = tracker.start(
+                    name, parent=parent, tags={"kind": "trial", **(own[0] if own else {})}
+                )
                 tracker.artifact(run, "graph.yaml", graph)
                 tracker.log(run, metrics, 1)
                 tracker.end(run, state)
@@ -61,7 +67,13 @@ def test_the_best_graph_comes_out_with_where_it_comes_from(searched, tmp_path):
     assert graph.provenance["trial"] == best["trial"]
     assert graph.provenance["val_accuracy"] == best["accuracy"]
     assert graph.provenance["val_loss"] == best["loss"]
-    assert {"experiment", "search_run", "trial_run", "data_fingerprint", "version_ktg"} <= graph.provenance.keys()
+    assert {
+        "experiment",
+        "search_run",
+        "trial_run",
+        "data_fingerprint",
+        "version_ktg",
+    } <= graph.provenance.keys()
     assert exported.drawing == tmp_path / "best.svg"
     assert "<svg" in exported.drawing.read_text()
 
@@ -117,7 +129,11 @@ def test_the_last_search_with_a_finished_trial_is_taken(uri, record, tmp_path):
     ("trials", "kind", "said"),
     [
         ([("a", "failed", FIGURES)], "search", "experiment 'search' has no finished trial"),
-        ([("a", "finished", FIGURES)], "train", "experiment 'train' holds no search; run `ktg search SPACE"),
+        (
+            [("a", "finished", FIGURES)],
+            "train",
+            "experiment 'train' holds no search; run `ktg search SPACE",
+        ),
     ],
 )
 def test_nothing_to_export(uri, record, tmp_path, trials, kind, said):
@@ -128,7 +144,10 @@ def test_nothing_to_export(uri, record, tmp_path, trials, kind, said):
 
 
 def test_an_unknown_experiment_is_named_with_the_nearest(searched, tmp_path):
-    with pytest.raises(UserError, match=r"no experiment 'a serch' in .*it has: a search.* Did you mean 'a search'\?"):
+    with pytest.raises(
+        UserError,
+        match=r"no experiment 'a serch' in .*it has: a search.* Did you mean 'a search'\?",
+    ):
         export_best("a serch", searched.uri, tmp_path / "best.yaml")
 
 
@@ -179,9 +198,18 @@ def test_a_trial_by_name_or_number_and_a_baseline(uri, record, tmp_path, which, 
 @pytest.mark.parametrize(
     ("which", "said"),
     [
-        ({"trial": "7"}, r"no trial '7' in experiment .*; it has trial-0001 \(alone\) to trial-0004"),
-        ({"trial": "4"}, r"trial-0004 of experiment .* has no result: it failed \(the loss became nan\)"),
-        ({"baseline": "alon"}, r"no finished baseline 'alon' .*; it has: alone\. Did you mean 'alone'\?"),
+        (
+            {"trial": "7"},
+            r"no trial '7' in experiment .*; it has trial-0001 \(alone\) to trial-0004",
+        ),
+        (
+            {"trial": "4"},
+            r"trial-0004 of experiment .* has no result: it failed \(the loss became nan\)",
+        ),
+        (
+            {"baseline": "alon"},
+            r"no finished baseline 'alon' .*; it has: alone\. Did you mean 'alone'\?",
+        ),
     ],
 )
 def test_a_trial_that_is_not_there_or_has_no_result(uri, record, tmp_path, which, said):
@@ -204,14 +232,23 @@ def test_what_is_there_is_not_overwritten_unless_forced(uri, record, tmp_path):
 
 def test_a_search_that_runs_and_one_of_an_older_version(uri, record, tmp_path):
     exported = []
-    record("old", *THREE, tags={}, meanwhile=lambda: exported.append(export_best("old", uri, tmp_path / "best.yaml")))
+    record(
+        "old",
+        *THREE,
+        tags={},
+        meanwhile=lambda: exported.append(export_best("old", uri, tmp_path / "best.yaml")),
+    )
     assert exported[0].running
     provenance = exported[0].graph.provenance
     assert (provenance["data_fingerprint"], provenance["version_torch"]) == ("unknown", "unknown")
 
 
 def test_paths_that_stay_on_this_machine_are_told(uri, record, tmp_path):
-    plain = {"data": {"path": "/elsewhere/images"}, "nodes": {"n0": {"model": "resnet8"}}, "edges": {"label -> n0": {}}}
+    plain = {
+        "data": {"path": "/elsewhere/images"},
+        "nodes": {"n0": {"model": "resnet8"}},
+        "edges": {"label -> n0": {}},
+    }
     exported = write_graph(parse(plain), tmp_path / "g.yaml")
     assert exported.outside == ("/elsewhere/images",)
     near = parse(plain | {"data": {"path": str(tmp_path.parent / "images")}})

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ktg.engine.evaluate import evaluate
 from ktg.errors import DataError, WeightsError
 from ktg.exporting.classifier import Prediction, load, softmax
 from ktg.exporting.pixels import PictureError
+from ktg.training.evaluate import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +21,22 @@ def model(trained):
 @pytest.fixture(scope="module")
 def files(photos):
     """The files of the validation split, in the order in which the engine has them."""
-    return [path for name in ("night", "noon") for path in sorted((photos / "val" / name).iterdir())]
+    return [
+        path for name in ("night", "noon") for path in sorted((photos / "val" / name).iterdir())
+    ]
 
 
-def test_the_files_of_the_validation_split_get_the_labels_and_the_score_of_the_engine(trained, model, files):
+def test_the_files_of_the_validation_split_get_the_labels_and_the_score_of_the_engine(
+    trained, model, files
+):
     training, val = trained.training, trained.training.dataset.val
     answers = model.predict(files, batch_size=3)
     with torch.inference_mode():
         pixels = torch.from_numpy(val.read(range(len(val)))).permute(0, 3, 1, 2).float() / 255
         expected = training.target.eval()(pixels).softmax(dim=1).numpy()
-    np.testing.assert_allclose(np.stack([answer.probabilities for answer in answers]), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        np.stack([answer.probabilities for answer in answers]), expected, atol=1e-6
+    )
     right = [answer.label == path.parent.name for answer, path in zip(answers, files, strict=True)]
     score = evaluate({"target": training.target}, training._split(val), torch.float32)["target"]
     assert np.mean(right) == score.accuracy == model.about.accuracy.mean
@@ -96,7 +102,9 @@ def test_softmax_does_not_overflow():
 
 @pytest.mark.parametrize("name", ["model.pth", "model", "best.yaml"])
 def test_other_files_are_no_models(name, tmp_path):
-    with pytest.raises(WeightsError, match=r"is not a model file; allowed: \.safetensors and \.onnx"):
+    with pytest.raises(
+        WeightsError, match=r"is not a model file; allowed: \.safetensors and \.onnx"
+    ):
         load(tmp_path / name)
 
 

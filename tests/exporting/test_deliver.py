@@ -9,7 +9,7 @@ from ktg.exporting.best import Wanted
 from ktg.exporting.classifier import load
 from ktg.exporting.deliver import deliver
 from ktg.exporting.formats import Formats
-from ktg.files import load_graph
+from ktg.graph.yaml_files import load_graph
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as each trial had
 
@@ -31,13 +31,17 @@ def test_the_weights_are_those_that_the_search_measured(searched, tmp_path):
     assert delivered.same_data
     assert told == [(0, 1, 4), (0, 2, 4), (0, 3, 4), (0, 4, 4)]
     assert load(weights).about.graph.provenance["trial"] == best["trial"]
-    assert set(delivered.weights) == {"n0"} | {path.stem.partition("-")[2] for path in tmp_path.glob("model-*")}
+    assert set(delivered.weights) == {"n0"} | {
+        path.stem.partition("-")[2] for path in tmp_path.glob("model-*")
+    }
     assert f"{100 * best['accuracy']:.2f} %" in (tmp_path / "README.md").read_text()
 
 
 def test_final_trains_on_the_validation_split_too_and_measures_nothing(searched, tmp_path):
     formats = Formats(weights=tmp_path / "model.safetensors")
-    about = deliver("a search", searched.uri, output=tmp_path / "b.yaml", formats=formats, final=True).about
+    about = deliver(
+        "a search", searched.uri, output=tmp_path / "b.yaml", formats=formats, final=True
+    ).about
     assert (about.accuracy, about.training.splits) == (None, "train and val")
     assert about.training.images == 128  # of 160, less a fifth for the test
 
@@ -58,9 +62,13 @@ def test_the_same_graph_gives_the_same_weights(searched, tmp_path):
 
 
 def test_other_images_than_the_search_saw_are_noticed(searched, tmp_path, monkeypatch):
-    monkeypatch.setattr("ktg.exporting.best.provenance_of", lambda *runs: {"data_fingerprint": "other"})
+    monkeypatch.setattr(
+        "ktg.exporting.best.provenance_of", lambda *runs: {"data_fingerprint": "other"}
+    )
     formats = Formats(weights=tmp_path / "model.safetensors")
-    assert not deliver("a search", searched.uri, output=tmp_path / "b.yaml", formats=formats).same_data
+    assert not deliver(
+        "a search", searched.uri, output=tmp_path / "b.yaml", formats=formats
+    ).same_data
 
 
 def test_a_model_file_gives_its_graph_again(everything, trained):
@@ -86,15 +94,27 @@ def test_8_bit_integers_need_the_images_of_the_training(trained, tmp_path, monke
     [
         ({"weights": "m.pth"}, {}, r"--weights: m\.pth: give a name that ends in \.safetensors"),
         ({"torch_export": "m.pt"}, {}, r"--torch-export: m\.pt: give a name that ends in \.pt2"),
-        ({"onnx": "m.onnx", "int8": "m.onnx"}, {}, r"m\.onnx: two of the files are to have this name"),
+        (
+            {"onnx": "m.onnx", "int8": "m.onnx"},
+            {},
+            r"m\.onnx: two of the files are to have this name",
+        ),
         ({}, {"all_nodes": True}, "--all-nodes is about files of weights"),
-        ({}, {"wanted": Wanted(top=2, trial="1")}, "--top, --trial and --baseline say different things"),
+        (
+            {},
+            {"wanted": Wanted(top=2, trial="1")},
+            "--top, --trial and --baseline say different things",
+        ),
         ({"weights": "m.safetensors"}, {"wanted": Wanted(top=2)}, "--top writes several graphs"),
     ],
 )
-def test_contradictions_are_found_before_anything_is_written(searched, tmp_path, monkeypatch, files, options, said):
+def test_contradictions_are_found_before_anything_is_written(
+    searched, tmp_path, monkeypatch, files, options, said
+):
     monkeypatch.chdir(tmp_path)
-    formats = Formats(**{kind: tmp_path.joinpath(name).relative_to(tmp_path) for kind, name in files.items()})
+    formats = Formats(
+        **{kind: tmp_path.joinpath(name).relative_to(tmp_path) for kind, name in files.items()}
+    )
     with pytest.raises(UserError, match=said):
         deliver("a search", searched.uri, formats=formats, **options)
     assert not list(tmp_path.iterdir())
@@ -103,7 +123,10 @@ def test_contradictions_are_found_before_anything_is_written(searched, tmp_path,
 def test_files_that_are_there_are_found_before_training(searched, trained, tmp_path):
     (tmp_path / "model-n1.safetensors").touch()
     (tmp_path / "m.onnx").touch()
-    for formats in (Formats(weights=tmp_path / "model.safetensors"), Formats(onnx=tmp_path / "m.onnx")):
+    for formats in (
+        Formats(weights=tmp_path / "model.safetensors"),
+        Formats(onnx=tmp_path / "m.onnx"),
+    ):
         with pytest.raises(UserError, match="is there already; give --force"):
             deliver(
                 "a search",

@@ -10,7 +10,9 @@ def test_the_weights_are_8_bit_integers_and_the_image_is_resized_in_full_precisi
     model = onnx.load(everything.folder / "small.onnx")
     kinds = [node.op_type for node in model.graph.node]
     assert kinds.count("Conv") == 7  # of a ResNet8; its shortcuts have none
-    integers = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+    integers = [
+        tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT8
+    ]
     assert sum(len(tensor.dims) == 4 for tensor in integers) == 7
     products = [kinds.index("MatMul"), len(kinds) - kinds[::-1].index("MatMul") - 1]
     assert max(products) < kinds.index("Conv")
@@ -31,8 +33,14 @@ def test_what_it_costs_is_measured(everything, trained, photos):
     assert done.before.accuracy == everything.delivered.about.accuracy.mean
     files = [path for path in (photos / "val").rglob("*") if path.is_file()]
     answers = load(everything.folder / "small.onnx").predict(files)
-    assert done.after.accuracy == np.mean([a.label == f.parent.name for a, f in zip(answers, files, strict=True)])
-    assert done.after.size_bytes == (everything.folder / "small.onnx").stat().st_size < done.before.size_bytes
+    assert done.after.accuracy == np.mean(
+        [a.label == f.parent.name for a, f in zip(answers, files, strict=True)]
+    )
+    assert (
+        done.after.size_bytes
+        == (everything.folder / "small.onnx").stat().st_size
+        < done.before.size_bytes
+    )
     assert done.before.latency_ms > 0 < done.after.latency_ms
 
 

@@ -3,9 +3,12 @@
 import pytest
 
 from ktg.exporting.licence import origin_of
-from ktg.spec import parse
+from ktg.graph import parse
 
-SOURCES = {"mine": {"path": "a.pth", "origin": "iNaturalist, Apache-2.0"}, "other": {"path": "b.pth"}}
+SOURCES = {
+    "mine": {"path": "a.pth", "origin": "iNaturalist, Apache-2.0"},
+    "other": {"path": "b.pth"},
+}
 
 
 @pytest.mark.parametrize(
@@ -22,5 +25,9 @@ SOURCES = {"mine": {"path": "a.pth", "origin": "iNaturalist, Apache-2.0"}, "othe
 def test_origin(model, source, said):
     import re
 
-    plain = {"data": {"name": "digits"}, "nodes": {"n0": {"model": model, "source": source}}, "sources": SOURCES}
+    plain = {
+        "data": {"name": "digits"},
+        "nodes": {"n0": {"model": model, "source": source}},
+        "sources": SOURCES,
+    }
     assert re.search(said, origin_of(parse(plain | {"edges": {"label -> n0": {}}}), "n0"))

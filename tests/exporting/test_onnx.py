@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from ktg.errors import KtgError, UserError, WeightsError
-from ktg.exporting import deployed as tolerances
+from ktg.exporting import deployable as tolerances
 from ktg.exporting import onnx as module
 from ktg.exporting.classifier import load
 from ktg.exporting.weights import read_model
@@ -28,7 +28,9 @@ def test_it_labels_images_as_the_safetensors_file_does(everything, trained, phot
 
 
 def test_anyone_can_run_it_from_what_it_declares(everything):
-    session = onnxruntime.InferenceSession(everything.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        everything.folder / "model.onnx", providers=["CPUExecutionProvider"]
+    )
     (place,) = session.get_inputs()
     assert (place.name, place.type, place.shape[1:]) == ("images", "tensor(uint8)", [16, 16, 3])
     (logits,) = session.run(["logits"], {"images": np.zeros((7, 16, 16, 3), np.uint8)})
@@ -37,7 +39,9 @@ def test_anyone_can_run_it_from_what_it_declares(everything):
 
 
 def test_a_difference_from_torch_fails_loudly_and_leaves_nothing(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "run_session", lambda opened, pixels: np.ones((len(pixels), 2), np.float32))
+    monkeypatch.setattr(
+        module, "run_session", lambda opened, pixels: np.ones((len(pixels), 2), np.float32)
+    )
     with pytest.raises(KtgError, match=r"model\.onnx does not compute what torch does"):
         module.write_onnx(tmp_path / "model.onnx", *read_model(trained.file))
     assert not list(tmp_path.iterdir())
@@ -45,8 +49,12 @@ def test_a_difference_from_torch_fails_loudly_and_leaves_nothing(trained, tmp_pa
 
 def test_absent_packages_are_named_with_how_to_install_them(monkeypatch, trained, tmp_path):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name.startswith("onnx") else find(name))
-    with pytest.raises(UserError, match=r"needs onnx, onnxscript, onnxruntime; .*pip install 'ktg-automl\[onnx\]'"):
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name.startswith("onnx") else find(name)
+    )
+    with pytest.raises(
+        UserError, match=r"needs onnx, onnxscript, onnxruntime; .*pip install 'ktg-automl\[onnx\]'"
+    ):
         module.write_onnx(tmp_path / "model.onnx", *read_model(trained.file))
     with pytest.raises(UserError, match="ONNX needs onnxruntime"):
         load(tmp_path / "model.onnx")
@@ -74,7 +82,10 @@ def test_what_is_no_model_of_ktg(everything, tmp_path):
 
 
 def test_an_ensemble_is_one_graph(ensemble, photos, tmp_path):
-    assert module.write_onnx(tmp_path / "model.onnx", *read_model(ensemble.file)) <= tolerances.TOLERANCE
+    assert (
+        module.write_onnx(tmp_path / "model.onnx", *read_model(ensemble.file))
+        <= tolerances.TOLERANCE
+    )
     files = sorted(path for path in (photos / "val").rglob("*") if path.is_file())
     plain, other = load(ensemble.file, "cpu"), load(tmp_path / "model.onnx")
     for one, two in zip(plain.predict(files), other.predict(files), strict=True):

@@ -29,7 +29,9 @@ def exif(orientation: int) -> Image.Exif:
 ODD = {
     "cmyk": encoded(Image.fromarray(NOISE).convert("CMYK"), "JPEG"),
     "16 bits": encoded(Image.fromarray((NOISE[..., 0].astype(np.uint16)) * 257)),
-    "animated": encoded(Image.fromarray(NOISE), "GIF", save_all=True, append_images=[Image.new("RGB", (20, 12))]),
+    "animated": encoded(
+        Image.fromarray(NOISE), "GIF", save_all=True, append_images=[Image.new("RGB", (20, 12))]
+    ),
     "rotated": encoded(Image.fromarray(NOISE), "JPEG", exif=exif(6)),
     "one pixel": encoded(Image.new("RGB", (1, 1), "red")),
     "wide": encoded(Image.new("L", (20_000, 3))),
@@ -58,9 +60,15 @@ def test_a_pillow_image_keeps_its_orientation_and_is_left_as_it_was():
         (b"", "is not an image of a known format"),
         (b"hello", "is not an image of a known format"),
         (ODD["cmyk"][:300], "cannot be read: .*[Tt]runcated"),
-        (encoded(Image.new("1", (12_000, 12_000))), "cannot be decoded: .*(pixels|decompression bomb)"),
+        (
+            encoded(Image.new("1", (12_000, 12_000))),
+            "cannot be decoded: .*(pixels|decompression bomb)",
+        ),
         (encoded(Image.new("1", (20_000, 20_000))), "cannot be decoded: .*decompression bomb"),
-        (encoded(Image.fromarray(NOISE[..., 0].astype(np.float32)), "TIFF"), "32-bit floating-point"),
+        (
+            encoded(Image.fromarray(NOISE[..., 0].astype(np.float32)), "TIFF"),
+            "32-bit floating-point",
+        ),
         (Path("/absent.png"), "cannot be read: No such file"),
         (Path("/"), "cannot be read: Is a directory"),
         (NOISE.astype(float), r"is no image: expected uint8 .*got float64 \(12, 20, 3\)"),

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ktg.exporting.about import Accuracy
 from ktg.exporting.classifier import load
+from ktg.exporting.metadata import Accuracy
 from ktg.exporting.readme import model_card, plain_code
 from ktg.exporting.weights import read_model, write_model
-from ktg.files import loads
+from ktg.graph import parse
+from ktg.graph.yaml_files import loads
 from ktg.models.network import build
-from ktg.spec import parse
 
 
 def test_what_stands_in_it(everything, trained):
@@ -44,11 +44,15 @@ def test_accuracy_over_seeds_is_told_with_its_deviation(everything):
     card = model_card(about, {}, everything.folder)
     assert "**90.00 +- 1.20 % (n = 5)** of the test images" in card
     assert "the first seed, not of the best" in card
-    assert "Not measured" in model_card(dataclasses.replace(about, accuracy=None), {}, everything.folder)
+    assert "Not measured" in model_card(
+        dataclasses.replace(about, accuracy=None), {}, everything.folder
+    )
 
 
 @pytest.mark.parametrize("model", ["mobilenetv2_035", "torchvision/squeezenet1_1"])
-def test_the_weights_work_in_plain_timm_and_torchvision_without_ktg(everything, photos, tmp_path, model):
+def test_the_weights_work_in_plain_timm_and_torchvision_without_ktg(
+    everything, photos, tmp_path, model
+):
     about = everything.delivered.about
     node = dataclasses.replace(about.node, model=model, input_size=48)
     graph = dataclasses.replace(about.graph, nodes={"n0": node, "n1": about.graph.nodes["n1"]})

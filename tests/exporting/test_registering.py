@@ -11,9 +11,9 @@ from command import ktg
 
 from ktg.data.decode import Geometry
 from ktg.errors import UserError
-from ktg.exporting.about import Input
 from ktg.exporting.classifier import load
 from ktg.exporting.deliver import deliver
+from ktg.exporting.metadata import Input
 from ktg.exporting.pixels import to_pixels
 from ktg.exporting.registering import example_image, waiting_file
 from ktg.tracking import find_experiment
@@ -28,22 +28,43 @@ print(json.dumps([model.input_example["image"][0], model.metadata.signature.to_d
 """
 
 
-def test_the_best_graph_is_trained_registered_loaded_elsewhere_and_linked_to_its_search(searched, one_thread, tmp_path):
-    words = ["export", "a search", "-o", "best.yaml", "--weights", "model.safetensors", "--register", "tiny net"]
+def test_the_best_graph_is_trained_registered_loaded_elsewhere_and_linked_to_its_search(
+    searched, one_thread, tmp_path
+):
+    words = [
+        "export",
+        "a search",
+        "-o",
+        "best.yaml",
+        "--weights",
+        "model.safetensors",
+        "--register",
+        "tiny net",
+    ]
     done = ktg(*words, "--tracking-uri", searched.uri, "--json", "--device", "cpu", folder=tmp_path)
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert told["registered"] == "models:/tiny net/1"
-    environment = {"MLFLOW_TRACKING_URI": searched.uri, "KTG_SERVE_DEVICE": "cpu", "PATH": "/usr/bin:/bin"}
+    environment = {
+        "MLFLOW_TRACKING_URI": searched.uri,
+        "KTG_SERVE_DEVICE": "cpu",
+        "PATH": "/usr/bin:/bin",
+    }
     command = [sys.executable, "-W", "ignore", "-c", LOAD, told["registered"]]
-    other = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    other = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     picture, signature, (answer,) = json.loads(other.stdout)
     (expected,) = load(tmp_path / "model.safetensors", "cpu").predict([base64.b64decode(picture)])
     assert answer["label"] == expected.label
     assert list(answer["probabilities"]) == list(expected.classes)
-    assert list(answer["probabilities"].values()) == pytest.approx(expected.probabilities.tolist(), abs=1e-6)
+    assert list(answer["probabilities"].values()) == pytest.approx(
+        expected.probabilities.tolist(), abs=1e-6
+    )
     assert [column["name"] for column in json.loads(signature["inputs"])] == ["image"]
-    assert {"label", "probability"} <= {column["name"] for column in json.loads(signature["outputs"])}
+    assert {"label", "probability"} <= {
+        column["name"] for column in json.loads(signature["outputs"])
+    }
 
     client, experiment = open_client(searched.uri), find_experiment("a search", searched.uri)
     search = experiment.searches()[0]
@@ -54,7 +75,9 @@ def test_the_best_graph_is_trained_registered_loaded_elsewhere_and_linked_to_its
     assert version.run_id == logged.source_run_id == trial.id
     for run in (search, trial):
         assert run.tags["registered_model"] == told["registered"]
-        assert [output.model_id for output in client.get_run(run.id).outputs.model_outputs] == [logged.model_id]
+        assert [output.model_id for output in client.get_run(run.id).outputs.model_outputs] == [
+            logged.model_id
+        ]
     assert trial.metrics["model.val_accuracy"] == pytest.approx(told["accuracy"]["mean"])
     assert {metric.key for metric in logged.metrics} == {"model.val_accuracy"}
     assert version.tags["data.fingerprint"] == told["data_fingerprint"]
@@ -67,15 +90,22 @@ def test_what_cannot_be_registered_costs_no_training_and_no_trained_network(trai
     check_model_name("any other name-1.0")
     away = "http://127.0.0.1:9"
     kept = r"; the trained network is kept, to try again: `ktg export .*model.safetensors --register net`$"
-    with pytest.raises(UserError, match=r"^model net: cannot be stored in MLflow at http://127.0.0.1:9: .*" + kept):
+    with pytest.raises(
+        UserError, match=r"^model net: cannot be stored in MLflow at http://127.0.0.1:9: .*" + kept
+    ):
         deliver(str(trained.file), away, name="net")
     assert waiting_file("my net/../x").parent == waiting_file("net").parent
 
 
 def test_a_version_that_fails_half_way_leaves_nothing(trained, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    model = TrainedModel(file=trained.file, loader="ktg.exporting.pyfunc", example="", description="a network")
-    for fault in (replace(model, file=tmp_path / "absent"), replace(model, metrics={"not -> a name": 0.5})):
+    model = TrainedModel(
+        file=trained.file, loader="ktg.exporting.pyfunc", example="", description="a network"
+    )
+    for fault in (
+        replace(model, file=tmp_path / "absent"),
+        replace(model, metrics={"not -> a name": 0.5}),
+    ):
         with pytest.raises(UserError, match="cannot be stored in MLflow"):
             register_model(fault, "net", uri)
     client = open_client(uri)
@@ -86,6 +116,8 @@ def test_a_version_that_fails_half_way_leaves_nothing(trained, tmp_path):
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (16, 3)])
 def test_the_example_is_an_image_that_the_model_takes(trained, side, channels):
-    given = Input(side=side, channels=channels, interpolation="bicubic", size=side, mean=(0.5,), std=(0.5,))
+    given = Input(
+        side=side, channels=channels, interpolation="bicubic", size=side, mean=(0.5,), std=(0.5,)
+    )
     pixels = to_pixels(base64.b64decode(example_image(given)), Geometry(side, channels))
     assert pixels.shape == (side, side, channels)

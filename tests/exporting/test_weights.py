@@ -15,9 +15,9 @@ from safetensors import safe_open
 from ktg.errors import WeightsError
 from ktg.exporting.classifier import load
 from ktg.exporting.weights import read_model, write_model
+from ktg.graph import Node
 from ktg.models.network import build
 from ktg.models.weights import KEY
-from ktg.spec import Node
 
 
 @pytest.fixture
@@ -53,7 +53,11 @@ def test_the_network_and_all_that_is_said_of_it_come_back(trained):
     dataset = trained.training.dataset
     assert (about.classes, about.training.fingerprint) == (dataset.classes, dataset.fingerprint)
     assert (about.input.side, about.input.size, about.input.channels) == (16, 12, 3)
-    assert (about.training.node, about.training.splits, about.training.images) == ("n0", "train", 20)
+    assert (about.training.node, about.training.splits, about.training.images) == (
+        "n0",
+        "train",
+        20,
+    )
     assert about.graph == trained.graph  # its paths too, which are relative in the file
     assert about.accuracy.split == "val"
     assert 0 <= about.accuracy.mean <= 1
@@ -75,7 +79,9 @@ def test_the_other_nodes_have_files_of_their_own(trained):
 
 def test_the_file_can_be_read_by_whoever_may_read_its_folder(trained):
     (trained.file.parent / "plain").touch()
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (trained.file, trained.file.parent / "plain")]
+    modes = [
+        stat.S_IMODE(path.stat().st_mode) for path in (trained.file, trained.file.parent / "plain")
+    ]
     assert modes[0] == modes[1]
 
 
@@ -84,7 +90,9 @@ def test_tied_weights_are_written(trained, tmp_path):
     network = build(node, {}, classes=2, image_size=16, mean=(0.5,), std=(0.5,), seed=0)
     network.body.layer1[0].conv2.weight = network.body.layer1[0].conv1.weight
     write_model(tmp_path / "tied.safetensors", network, read_model(trained.file)[1])
-    assert len(safetensors.torch.load_file(tmp_path / "tied.safetensors")) == len(network.body.state_dict())
+    assert len(safetensors.torch.load_file(tmp_path / "tied.safetensors")) == len(
+        network.body.state_dict()
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,10 @@ def test_tied_weights_are_written(trained, tmp_path):
         (lambda p: within(p, "input", side=10**9), "input.side: must be at most 2048"),
         (lambda p: within(p, "input", size=24, side="16"), "input.side: expected a whole number"),
         (lambda p: within(p, "input", size=24), "input.size is 24, but resnet8 is built for 12"),
-        (lambda p: within(p, "input", mean=[0.1, 0.2]), "input.mean: expected one number, or three"),
+        (
+            lambda p: within(p, "input", mean=[0.1, 0.2]),
+            "input.mean: expected one number, or three",
+        ),
         (lambda p: within(p, "input", std=[0, 1, 1]), r"input.std\[0\]: must be greater than 0"),
         (lambda p: within(p, "input", channels=2), "input.channels: 2 is not allowed"),
         (lambda p: within(p, "training", node="n7"), "training.node: the graph has no node 'n7'"),
@@ -123,9 +134,15 @@ def test_a_description_that_is_wrong(altered, change, said):
 
 def test_tensors_that_are_wrong(altered):
     with pytest.raises(WeightsError, match="missing"):
-        read_model(altered(tensors=lambda state: {k: v for k, v in state.items() if k != "conv1.weight"}))
+        read_model(
+            altered(tensors=lambda state: {k: v for k, v in state.items() if k != "conv1.weight"})
+        )
     with pytest.raises(WeightsError, match="the head does not fit 2 classes"):
-        read_model(altered(tensors=lambda state: {k: v for k, v in state.items() if not k.startswith("linear")}))
+        read_model(
+            altered(
+                tensors=lambda state: {k: v for k, v in state.items() if not k.startswith("linear")}
+            )
+        )
     with pytest.raises(WeightsError, match="unexpected"):
         read_model(altered(tensors=lambda state: state | {"more": torch.zeros(1)}))
 
@@ -157,7 +174,9 @@ def test_a_file_cut_off_anywhere_is_refused(trained, tmp_path):
     content, path = trained.file.read_bytes(), tmp_path / "cut.safetensors"
     for share in (0.001, 0.02, 0.5, 0.999):
         path.write_bytes(content[: int(len(content) * share)])
-        with pytest.raises(WeightsError, match=r"cut\.safetensors: is not a \.safetensors file, or is damaged"):
+        with pytest.raises(
+            WeightsError, match=r"cut\.safetensors: is not a \.safetensors file, or is damaged"
+        ):
             read_model(path)
 
 
@@ -175,7 +194,10 @@ def test_an_ensemble_is_one_file_with_all_its_networks(ensemble, trained, photos
     assert (about.members["n0"].size, about.members["n1"].size, about.input.side) == (12, 16, 16)
     files = sorted(path for path in photos.rglob("*") if path.is_file())
     together = load(ensemble.file, "cpu").predict(files)
-    apart = [load(file, "cpu").predict(files) for file in (trained.file, trained.file.with_stem("model-n1"))]
+    apart = [
+        load(file, "cpu").predict(files)
+        for file in (trained.file, trained.file.with_stem("model-n1"))
+    ]
     for all_of_them, one, other in zip(together, *apart, strict=True):
         mean = (one.probabilities + other.probabilities) / 2
         np.testing.assert_allclose(all_of_them.probabilities, mean, rtol=1e-5)
@@ -188,7 +210,10 @@ def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
         text = file.metadata()[KEY]
     path = tmp_path / "altered.safetensors"
     for change, message in (
-        (state | {"n2.conv1.weight": torch.ones(1)}, r"has n2\.conv1\.weight, which belongs to none of its networks"),
+        (
+            state | {"n2.conv1.weight": torch.ones(1)},
+            r"has n2\.conv1\.weight, which belongs to none of its networks",
+        ),
         (
             {name: tensor for name, tensor in state.items() if name.startswith("n0.")},
             "these weights belong to another network",
@@ -200,8 +225,13 @@ def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
     plain = json.loads(text)
     for members, message in (
         ({"n7": plain["input"]}, "the graph has no node 'n7'"),
-        ({"n0": plain["input"] | {"side": 20}}, r"members\.n0: does not take the images that `input` describes"),
+        (
+            {"n0": plain["input"] | {"side": 20}},
+            r"members\.n0: does not take the images that `input` describes",
+        ),
     ):
-        safetensors.torch.save_file(state, path, metadata={KEY: json.dumps(plain | {"members": members})})
+        safetensors.torch.save_file(
+            state, path, metadata={KEY: json.dumps(plain | {"members": members})}
+        )
         with pytest.raises(WeightsError, match=message):
             read_model(path)

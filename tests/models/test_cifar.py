@@ -6,11 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ktg.graph import Node
 from ktg.models.cifar import CIFAR_MODELS, BasicBlock, CifarResNet, WideResNet
 from ktg.models.network import build
-from ktg.spec import Node
 
-# Trainable parameters with ten classes, as the authors of each network (or its reference implementation) count them.
+# Trainable parameters with ten classes, as the authors of each network (or its reference
+# implementation) count them.
 PARAMETERS = {
     "resnet20": 269_722,
     "resnet32": 464_154,
@@ -37,7 +38,11 @@ def test_parameter_counts_are_the_published_ones(name, count):
 def test_depth_is_what_the_name_says(name):
     with torch.device("meta"):
         network = CIFAR_MODELS[name](num_classes=10)
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d) and m.weight.shape[-1] != 1]
+    layers = [
+        m
+        for m in network.modules()
+        if isinstance(m, nn.Linear | nn.Conv2d) and m.weight.shape[-1] != 1
+    ]
     depth = int(name.removeprefix("wide_").removeprefix("resnet").split("_")[0])
     # The wide paper counts the 1x1 shortcuts of its three stages: 6n + 4 = 6n + 1 + 3.
     assert len(layers) == (depth - 2 if name.startswith("wide") else depth)
@@ -82,7 +87,10 @@ def test_convolutions_begin_with_he_variance_and_biases_at_zero():
 def test_published_weights_classify_cifar10(shared: Path, depth, images):
     """Over 90 % on real images proves architecture, loading and normalisation at once (published: 91.7 to 93.4)."""
     with np.load(shared / "data/cifar10_small/cifar10_small.npz", allow_pickle=False) as data:
-        x, y = torch.from_numpy(data["x_test"][:images]), torch.from_numpy(data["y_test"][:images]).long()
+        x, y = (
+            torch.from_numpy(data["x_test"][:images]),
+            torch.from_numpy(data["y_test"][:images]).long(),
+        )
     node = Node(model=f"resnet{depth}", source=str(shared / f"weights/resnet{depth}.cifar10.pth"))
     network = build(node, {}, classes=10, image_size=32, mean=[0.0], std=[1.0], seed=0).eval()
     with torch.inference_mode():

@@ -19,7 +19,10 @@ def test_one_member_is_itself():
 
 
 def test_half_precision_and_certain_members_stay_finite():
-    logits = [torch.tensor([[6e4, -6e4]], dtype=torch.float16), torch.tensor([[-6e4, 6e4]], dtype=torch.float16)]
+    logits = [
+        torch.tensor([[6e4, -6e4]], dtype=torch.float16),
+        torch.tensor([[-6e4, 6e4]], dtype=torch.float16),
+    ]
     torch.testing.assert_close(mean_of(logits).softmax(1), torch.full((1, 2), 0.5))
 
 
@@ -29,4 +32,6 @@ def test_members_keep_their_names_whatever_these_are(trained):
     assert ensemble.networks == {"train": one, "forward": other}
     images = torch.rand(2, 3, 16, 16)
     with torch.inference_mode():
-        torch.testing.assert_close(ensemble(images).softmax(1), (one(images).softmax(1) + other(images).softmax(1)) / 2)
+        torch.testing.assert_close(
+            ensemble(images).softmax(1), (one(images).softmax(1) + other(images).softmax(1)) / 2
+        )

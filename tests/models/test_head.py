@@ -3,13 +3,15 @@
 import pytest
 import torch
 
+from ktg.graph import Node
 from ktg.models.head import classify, head_of, split_forward
 from ktg.models.network import Network, build
-from ktg.spec import Node
 
 
 def network(model: str, size: int = 32, **fields) -> Network:
-    return build(Node(model=model, **fields), {}, classes=3, image_size=size, mean=[0.5], std=[0.5], seed=0)
+    return build(
+        Node(model=model, **fields), {}, classes=3, image_size=size, mean=[0.5], std=[0.5], seed=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import torch
 from huggingface_hub import constants
 
 from ktg.errors import WeightsError
-from ktg.models.architecture import create
+from ktg.graph import Node
+from ktg.models.build import create
 from ktg.models.imagenet import (
     Published,
     cached,
@@ -23,7 +24,6 @@ from ktg.models.imagenet import (
     published_state,
 )
 from ktg.models.weights import read_state
-from ktg.spec import Node
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,9 @@ def serving(folder: Path) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=folder)
+    ) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -59,7 +61,9 @@ def serving(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def put_into_hub_cache(cache: Path, repository: str, name: str, state: dict[str, torch.Tensor]) -> Path:
+def put_into_hub_cache(
+    cache: Path, repository: str, name: str, state: dict[str, torch.Tensor]
+) -> Path:
     """Lay a file where the hub's client keeps what it has downloaded."""
     folder = cache / "hf" / f"models--{repository.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
@@ -82,7 +86,9 @@ def test_where_the_weights_are():
 
 @pytest.mark.parametrize("model", ["resnet32", "mobilenetv2_035"])
 def test_models_without_published_weights(model):
-    with pytest.raises(WeightsError, match=f"^nodes.n0.source: no ImageNet weights are published for '{model}'"):
+    with pytest.raises(
+        WeightsError, match=f"^nodes.n0.source: no ImageNet weights are published for '{model}'"
+    ):
         published(model, "nodes.n0.source")
 
 
@@ -102,14 +108,20 @@ def test_timm_weights_come_through_timms_own_loader(caches: Path):
     before = torch.get_rng_state()
     got = published_state(node, 64, "w")
     assert torch.equal(torch.get_rng_state(), before)
-    assert got["pos_embed"].shape == (1, 17, 192)  # 224 pixels have 14 x 14 patches, 64 have 4 x 4, and a class token
+    assert got["pos_embed"].shape == (
+        1,
+        17,
+        192,
+    )  # 224 pixels have 14 x 14 patches, 64 have 4 x 4, and a class token
     assert torch.equal(got["head.weight"], state["head.weight"])
     assert torch.equal(got["blocks.3.attn.qkv.weight"], state["blocks.3.attn.qkv.weight"])
 
 
 def test_foreign_content_in_the_cache_is_one_sentence(caches: Path):
     node = Node(model="mobilenetv2_100")
-    put_into_hub_cache(caches, published(node.model).repository, "model.safetensors", {"a": torch.zeros(1)})
+    put_into_hub_cache(
+        caches, published(node.model).repository, "model.safetensors", {"a": torch.zeros(1)}
+    )
     with pytest.raises(
         WeightsError, match=r"^w: .*model\.safetensors does not load into 'mobilenetv2_100' \("
     ) as error:
@@ -136,7 +148,9 @@ def test_offline_is_said_at_once_with_the_file_and_the_remedy(monkeypatch, close
         check_available(published("mobilenetv2_100"), "nodes.n1.source")
     assert time.perf_counter() - start < 2
     message = str(error.value)
-    assert message.startswith("nodes.n1.source: the ImageNet weights of 'mobilenetv2_100' are not in the local cache")
+    assert message.startswith(
+        "nodes.n1.source: the ImageNet weights of 'mobilenetv2_100' are not in the local cache"
+    )
     assert "model.safetensors from http://127.0.0.1" in message
     assert "timm/mobilenetv2_100.ra_in1k" in message
     assert "`--imagenet mobilenetv2_100=model.safetensors`" in message
@@ -169,6 +183,9 @@ def test_a_download_that_fails_leaves_nothing_behind(tmp_path: Path, name):
     """A wrong digest (torch.hub reads it from the file's name) and a file that the server does not have."""
     (tmp_path / "www").mkdir()
     torch.save({"weight": torch.rand(3)}, tmp_path / "www/tiny-00000000.pth")
-    with serving(tmp_path / "www") as address, pytest.raises(WeightsError, match="cannot be downloaded now"):
+    with (
+        serving(tmp_path / "www") as address,
+        pytest.raises(WeightsError, match="cannot be downloaded now"),
+    ):
         fetch(Published("tiny", "", (name,), f"{address}/{name}"), "w")
     assert not list((tmp_path / "torch/hub/checkpoints").iterdir())

@@ -8,9 +8,9 @@ import torchvision
 from safetensors.torch import load_file
 
 from ktg.errors import SpecError, WeightsError
-from ktg.models.architecture import create
+from ktg.graph import Node
+from ktg.models.build import create
 from ktg.models.importing import import_weights, write_weights
-from ktg.spec import Node
 
 
 def saved(file: Path, node: Node, classes: int, size: int) -> dict[str, torch.Tensor]:
@@ -31,7 +31,10 @@ def test_the_head_says_how_many_classes_there_are(tmp_path: Path, model, size):
 
 def test_weights_without_a_head(tmp_path: Path):
     state = saved(tmp_path / "a.pth", Node(model="resnet8"), 7, 32)
-    torch.save({name: tensor for name, tensor in state.items() if not name.startswith("linear")}, tmp_path / "a.pth")
+    torch.save(
+        {name: tensor for name, tensor in state.items() if not name.startswith("linear")},
+        tmp_path / "a.pth",
+    )
     found, classes = import_weights(tmp_path / "a.pth", Node(model="resnet8"))
     assert (classes, [name for name in found if "linear" in name]) == (0, [])
 
@@ -40,7 +43,8 @@ def test_torchvisions_names_become_timms(tmp_path: Path):
     torch.manual_seed(0)
     net = torchvision.models.mobilenet_v2(width_mult=0.35, num_classes=5)
     torch.save(
-        {"state_dict": {f"module.{name}": tensor for name, tensor in net.state_dict().items()}}, tmp_path / "a.pth"
+        {"state_dict": {f"module.{name}": tensor for name, tensor in net.state_dict().items()}},
+        tmp_path / "a.pth",
     )
     node = Node(model="mobilenetv2_035")
     found, classes = import_weights(tmp_path / "a.pth", node)
@@ -52,7 +56,9 @@ def test_torchvisions_names_become_timms(tmp_path: Path):
 
 def test_another_network_is_refused(tmp_path: Path):
     saved(tmp_path / "a.pth", Node(model="resnet8"), 7, 32)
-    with pytest.raises(WeightsError, match=r"a\.pth for resnet14: these weights belong to another network"):
+    with pytest.raises(
+        WeightsError, match=r"a\.pth for resnet14: these weights belong to another network"
+    ):
         import_weights(tmp_path / "a.pth", Node(model="resnet14"))
     with pytest.raises(SpecError, match="is not a model"):
         import_weights(tmp_path / "a.pth", Node(model="resnet9"))

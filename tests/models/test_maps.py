@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from ktg.errors import SpecError
+from ktg.graph import Node
 from ktg.models.maps import Layer, last_map
 from ktg.models.network import Network, build
-from ktg.spec import Node
 
 
 def plain(model: str, size: int = 64) -> Network:
@@ -40,7 +40,9 @@ def test_the_layer_before_pooling_and_head(model, size, layer):
 
 def test_tokens_come_to_their_places_without_the_first():
     tokens = torch.arange(10.0).view(1, 10, 1)
-    assert torch.equal(Layer("", "NTC", 1, (1, 3, 3)).maps(tokens), torch.arange(1.0, 10).view(1, 1, 3, 3))
+    assert torch.equal(
+        Layer("", "NTC", 1, (1, 3, 3)).maps(tokens), torch.arange(1.0, 10).view(1, 1, 3, 3)
+    )
 
 
 def test_channels_last_come_first():
@@ -51,4 +53,6 @@ def test_channels_last_come_first():
 def test_a_network_without_a_map_is_refused():
     body = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     with pytest.raises(SpecError, match="no map of features"):
-        last_map(Network(body, size=2, mean=[0.5], std=[0.5], head=frozenset({"1.weight", "1.bias"})))
+        last_map(
+            Network(body, size=2, mean=[0.5], std=[0.5], head=frozenset({"1.weight", "1.bias"}))
+        )

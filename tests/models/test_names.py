@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from zoos import filled
 
 from ktg.errors import SpecError
+from ktg.graph import SourceFile
 from ktg.models.cifar import CIFAR_MODELS
 from ktg.models.names import (
     check_model,
@@ -20,7 +21,6 @@ from ktg.models.names import (
     locate_file,
     shortest,
 )
-from ktg.spec import SourceFile
 
 
 def test_the_scan_finds_what_timm_registers():
@@ -32,7 +32,9 @@ def test_the_scan_finds_what_timm_registers():
 def test_the_scan_finds_what_torchvision_registers_for_classification():
     import torchvision
 
-    assert library_models("torchvision") == set(torchvision.models.list_models(module=torchvision.models))
+    assert library_models("torchvision") == set(
+        torchvision.models.list_models(module=torchvision.models)
+    )
 
 
 def test_the_cifar_names_are_those_that_can_be_built():
@@ -44,7 +46,9 @@ def test_names_cost_neither_torch_nor_time():
         "import sys, time; import ktg.models.names as n; start = time.perf_counter(); n.known_models();"
         "print(time.perf_counter() - start, *{'torch', 'timm', 'torchvision', 'numpy'} & set(sys.modules))"
     )
-    seconds, *imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    seconds, *imported = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    ).stdout.split()
     assert not imported
     assert float(seconds) < 0.3
 
@@ -79,10 +83,16 @@ def test_locate(name, located):
 
 @pytest.mark.parametrize(
     ("got", "meant"),
-    [("ResNet32", "resnet32"), ("mobilenet_v22", "mobilenet_v2"), ("timm/resnet5o", "timm/resnet50")],
+    [
+        ("ResNet32", "resnet32"),
+        ("mobilenet_v22", "mobilenet_v2"),
+        ("timm/resnet5o", "timm/resnet50"),
+    ],
 )
 def test_an_unknown_model_is_answered_with_the_nearest(got, meant):
-    with pytest.raises(SpecError, match=rf"^nodes\.n0\.model: '{got}' is not a model; .*Did you mean '{meant}'\?$"):
+    with pytest.raises(
+        SpecError, match=rf"^nodes\.n0\.model: '{got}' is not a model; .*Did you mean '{meant}'\?$"
+    ):
         check_model(got, "nodes.n0.model")
 
 
@@ -141,11 +151,16 @@ def test_the_shortest_name_of_a_model_means_the_same_model():
     assert shortest("timm/resnet18") == shortest("resnet18") == "resnet18"
     assert shortest("torchvision/resnet18") == "torchvision/resnet18"  # the bare name is timm's
     assert shortest("torchvision/alexnet") == "alexnet"
-    for name in [*known_models(), *(f"torchvision/{name}" for name in library_models("torchvision"))]:
+    for name in [
+        *known_models(),
+        *(f"torchvision/{name}" for name in library_models("torchvision")),
+    ]:
         assert locate(shortest(name)) == locate(name)
 
 
-def test_entries_of_the_zoo_are_named_by_the_source_and_found_by_the_model(tmp_path: Path, monkeypatch):
+def test_entries_of_the_zoo_are_named_by_the_source_and_found_by_the_model(
+    tmp_path: Path, monkeypatch
+):
     zoo = filled(tmp_path, ("animals", "resnet18"), ("fractaldb", "resnet8"))
     monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
     file = zoo.folder / "animals/resnet18.safetensors"
@@ -153,7 +168,9 @@ def test_entries_of_the_zoo_are_named_by_the_source_and_found_by_the_model(tmp_p
         assert locate_file("zoo/animals", {}, "p", tmp_path, model) == file
         check_source("zoo/animals", {}, "p", tmp_path, model)
     file = zoo.folder / "fractaldb/resnet8.safetensors"
-    assert {locate_file(source, {}, "p", None, "resnet8") for source in ("fractaldb", "zoo/fractaldb")} == {file}
+    assert {
+        locate_file(source, {}, "p", None, "resnet8") for source in ("fractaldb", "zoo/fractaldb")
+    } == {file}
     assert locate_file("fractaldb", {}, "p") is None
 
 
@@ -162,11 +179,15 @@ def test_a_missing_entry_says_what_there_is_and_what_would_make_it(tmp_path: Pat
     monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
     where = f"^p: the zoo {zoo.folder} has no "
     with pytest.raises(
-        SpecError, match=where + r"fractaldb for resnet18; .*animals, and fractaldb for resnet8\. Make it"
+        SpecError,
+        match=where + r"fractaldb for resnet18; .*animals, and fractaldb for resnet8\. Make it",
     ) as error:
         check_source("fractaldb", {}, "p", model="timm/resnet18")
     assert "`ktg source pretrain fractaldb --model timm/resnet18`" in str(error.value)
-    with pytest.raises(SpecError, match=where + r"animls for resnet18; .* Did you mean 'animals'\? .*`ktg zoo list`"):
+    with pytest.raises(
+        SpecError,
+        match=where + r"animls for resnet18; .* Did you mean 'animals'\? .*`ktg zoo list`",
+    ):
         check_source("zoo/animls", {}, "p", model="resnet18")
     for source in ("zoo/", "zoo/../animals", "zoo/a/b"):
         with pytest.raises(SpecError, match=r"^p: .* cannot name an entry"):
@@ -179,7 +200,9 @@ def test_files_and_names_of_the_users_own_come_before_the_zoo(tmp_path: Path):
     sources = {"fractaldb": SourceFile(path="zoo/x.pth")}
     assert locate_file("zoo/x.pth", {}, "p", tmp_path, "resnet8") == tmp_path / "zoo" / "x.pth"
     assert locate_file("fractaldb", sources, "p", tmp_path, "resnet8") == tmp_path / "zoo" / "x.pth"
-    assert [entry_name(source, sources) for source in ("zoo/x.pth", "fractaldb", "zoo/x", "imagenet")] == [
+    assert [
+        entry_name(source, sources) for source in ("zoo/x.pth", "fractaldb", "zoo/x", "imagenet")
+    ] == [
         None,
         None,
         "x",

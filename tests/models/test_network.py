@@ -9,8 +9,8 @@ from PIL import Image
 from torch import nn
 
 from ktg.errors import SpecError, WeightsError
+from ktg.graph import Node, SourceFile
 from ktg.models.network import Network, build
-from ktg.spec import Node, SourceFile
 
 FILES = {
     "mobilenetv2_100.imagenet.pth": ("mobilenetv2_100", 1000),
@@ -28,12 +28,17 @@ FILES = {
 def plain(model: str = "resnet8", **fields) -> Network:
     given = {"classes": 4, "image_size": 16, "mean": [0.4], "std": [0.2], "seed": 0} | fields
     sources, base = given.pop("sources", {}), given.pop("base", None)
-    node = {name: given.pop(name) for name in ("source", "input_size", "model_args") if name in given}
+    node = {
+        name: given.pop(name) for name in ("source", "input_size", "model_args") if name in given
+    }
     return build(Node(model=model, **node), sources, base=base, where="nodes.n0", **given)
 
 
 def identical(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("model", ["resnet8", "mobilenetv2_035", "torchvision/squeezenet1_1"])
@@ -48,7 +53,12 @@ def test_the_seed_alone_decides_the_weights(model):
 
 
 @settings(max_examples=20, deadline=None)
-@given(channels=st.sampled_from([1, 3]), height=st.integers(8, 40), width=st.integers(8, 40), size=st.integers(8, 24))
+@given(
+    channels=st.sampled_from([1, 3]),
+    height=st.integers(8, 40),
+    width=st.integers(8, 40),
+    size=st.integers(8, 24),
+)
 def test_images_of_any_shape_become_what_the_body_expects(channels, height, width, size):
     network = Network(nn.Identity(), size=size, mean=[0.1, 0.2, 0.3], std=[0.5], head=frozenset())
     value = torch.rand(1).item()
@@ -66,9 +76,13 @@ def test_grey_statistics_and_grey_images_are_the_same_in_every_channel():
 
 def test_resizing_is_antialiased():
     """A chessboard of single pixels shrunk fourfold is evenly grey; without antialiasing it would not be."""
-    board = (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).float().expand(1, 3, 64, 64)
+    board = (
+        (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).float().expand(1, 3, 64, 64)
+    )
     small = Network(nn.Identity(), size=16, mean=[0], std=[1], head=frozenset()).prepare(board)
-    torch.testing.assert_close(small[..., 1:-1, 1:-1], torch.full((1, 3, 14, 14), 0.5), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        small[..., 1:-1, 1:-1], torch.full((1, 3, 14, 14), 0.5), atol=0.02, rtol=0
+    )
 
 
 def test_statistics_of_any_kind_of_number_keep_single_precision():
@@ -100,12 +114,16 @@ def test_googlenet_without_its_auxiliary_heads_returns_logits_while_training():
     assert network(torch.rand(2, 3, 64, 64)).shape == (2, 4)
 
 
-@pytest.mark.parametrize(("model", "size"), [("torchvision/googlenet", 64), ("torchvision/inception_v3", 80)])
+@pytest.mark.parametrize(
+    ("model", "size"), [("torchvision/googlenet", 64), ("torchvision/inception_v3", 80)]
+)
 def test_published_files_with_auxiliary_heads_load(tmp_path: Path, model, size):
     from torchvision.models import get_model
 
     torch.manual_seed(0)
-    published = get_model(model.removeprefix("torchvision/"), aux_logits=True, init_weights=False, num_classes=9)
+    published = get_model(
+        model.removeprefix("torchvision/"), aux_logits=True, init_weights=False, num_classes=9
+    )
     torch.save(published.state_dict(), tmp_path / "aux.pth")
     network = plain(model, image_size=size, classes=9, source="./aux.pth", base=tmp_path)
     assert torch.equal(network.body.fc.weight, published.fc.weight)
@@ -128,13 +146,27 @@ def test_every_real_file_loads_into_its_architecture(shared: Path, file):
 
     def network(classes: int) -> Network:
         base = shared / "weights"
-        return plain(model, image_size=32, classes=classes, source="own", sources=sources, base=base, model_args=args)
+        return plain(
+            model,
+            image_size=32,
+            classes=classes,
+            source="own",
+            sources=sources,
+            base=base,
+            model_args=args,
+        )
 
     for count in {classes or 5, 3}:
         own = network(count)
-        kept = {name for name in own.head if name in state and torch.equal(own.body.state_dict()[name], state[name])}
+        kept = {
+            name
+            for name in own.head
+            if name in state and torch.equal(own.body.state_dict()[name], state[name])
+        }
         assert kept == (own.head if count == classes else set())
-        assert all(torch.equal(own.body.state_dict()[n], t) for n, t in state.items() if n not in own.head)
+        assert all(
+            torch.equal(own.body.state_dict()[n], t) for n, t in state.items() if n not in own.head
+        )
         assert own.mean.flatten().tolist() == [0.5]
 
 
@@ -149,7 +181,11 @@ def test_a_new_head_depends_on_the_seed_and_the_backbone_does_not(shared: Path):
 @pytest.mark.parametrize("classes", [2, 10, 1000])
 def test_a_new_head_begins_undecided_however_few_the_classes(shared: Path, classes):
     """timm's own initialisation of this head has a first loss of 10 and more for two classes."""
-    sources = {"file": SourceFile(path=str(shared / "weights/mobilenetv2_035.imagenet.pth"), mean=(0.5,), std=(0.5,))}
+    sources = {
+        "file": SourceFile(
+            path=str(shared / "weights/mobilenetv2_035.imagenet.pth"), mean=(0.5,), std=(0.5,)
+        )
+    }
     node = Node(model="mobilenetv2_035", source="file", model_args={"pad_type": "same"})
     network = build(node, sources, classes=classes, image_size=96, mean=[0.5], std=[0.5], seed=0)
     images = torch.rand(16, 3, 96, 96, generator=torch.Generator().manual_seed(0))
@@ -160,15 +196,26 @@ def test_a_new_head_begins_undecided_however_few_the_classes(shared: Path, class
 
 def test_real_imagenet_weights_know_cats_from_dogs(shared: Path):
     """ImageNet's classes 151 to 268 are dogs, 281 to 285 cats: proves padding, normalisation and order of classes."""
-    sources = {"real": SourceFile(path="weights/mobilenetv2_100.imagenet.pth", mean=(0.5,), std=(0.5,))}
+    sources = {
+        "real": SourceFile(path="weights/mobilenetv2_100.imagenet.pth", mean=(0.5,), std=(0.5,))
+    }
     args = {"pad_type": "same"}
     network = plain(
-        "mobilenetv2_100", classes=1000, input_size=160, source="real", sources=sources, base=shared, model_args=args
+        "mobilenetv2_100",
+        classes=1000,
+        input_size=160,
+        source="real",
+        sources=sources,
+        base=shared,
+        model_args=args,
     ).eval()
     right = []
     for kind, labels in {"dog": range(151, 269), "cat": range(281, 286)}.items():
         for file in sorted((shared / "data/cats_dogs" / kind).iterdir())[:30]:
-            pixels = torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1)[None] / 255
+            pixels = (
+                torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1)[None]
+                / 255
+            )
             with torch.inference_mode():
                 right.append(network(pixels).argmax().item() in labels)
     assert np.mean(right) > 0.8
@@ -178,12 +225,28 @@ def test_real_imagenet_weights_know_cats_from_dogs(shared: Path):
     ("fields", "error", "message"),
     [
         ({"model": "resnet9"}, SpecError, r"^nodes\.n0\.model: 'resnet9' is not a model"),
-        ({"model": "resnet9", "source": "imagenet"}, SpecError, r"^nodes\.n0\.model: 'resnet9' is not a model"),
-        ({"source": "imagenet"}, SpecError, r"^nodes\.n0\.source: no ImageNet weights are published"),
+        (
+            {"model": "resnet9", "source": "imagenet"},
+            SpecError,
+            r"^nodes\.n0\.model: 'resnet9' is not a model",
+        ),
+        (
+            {"source": "imagenet"},
+            SpecError,
+            r"^nodes\.n0\.source: no ImageNet weights are published",
+        ),
         ({"source": "./gone.pth"}, SpecError, r"^nodes\.n0\.source: there is no file"),
         ({"source": "./empty.pth"}, WeightsError, r"empty\.pth: is empty"),
-        ({"model_args": {"deep": True}}, SpecError, r"^nodes\.n0\.model_args: resnet8 does not take deep: True"),
-        ({"model": "alexnet"}, SpecError, r"^nodes\.n0\.input_size: alexnet cannot take images of 16x16"),
+        (
+            {"model_args": {"deep": True}},
+            SpecError,
+            r"^nodes\.n0\.model_args: resnet8 does not take deep: True",
+        ),
+        (
+            {"model": "alexnet"},
+            SpecError,
+            r"^nodes\.n0\.input_size: alexnet cannot take images of 16x16",
+        ),
     ],
 )
 def test_mistakes_are_named_at_their_place(tmp_path: Path, fields, error, message):

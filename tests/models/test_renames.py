@@ -8,18 +8,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ktg.models.architecture import create
+from ktg.graph import Node
+from ktg.models.build import create
 from ktg.models.names import library_models
 from ktg.models.renames import FAMILIES, translate
 from ktg.models.weights import fit, load, read_state
-from ktg.spec import Node
 
 # torchvision's name, timm's name, what timm's constructor must be told to compute the same
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d")
+RESNETS = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+)
 RESNETS += ("resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2")
 TF_EPS = {"bn_eps": 0.001}
 SAME = [
-    *((name, name, {}) for name in (*RESNETS, "densenet121", "densenet161", "densenet169", "densenet201")),
+    *(
+        (name, name, {})
+        for name in (*RESNETS, "densenet121", "densenet161", "densenet169", "densenet201")
+    ),
     ("mobilenet_v2", "mobilenetv2_100", {}),
     *((f"mobilenet_v3_{size}", f"mobilenetv3_{size}_100", TF_EPS) for size in ("small", "large")),
     *((f"efficientnet_b{i}", f"efficientnet_b{i}", {} if i < 5 else TF_EPS) for i in range(8)),
@@ -39,7 +50,8 @@ def network(model: str, args: dict[str, float] | None = None) -> nn.Module:
 def randomised(body: nn.Module, seed: int, size: int = 64) -> nn.Module:
     """The network in evaluation mode, with norms that are not the identity, so that a swapped pair of them shows.
 
-    Batch norms take their statistics from images, or the signal would fade on its way and hide differences.
+    Batch norms take their statistics from images, or the signal would fade on its way and hide
+    differences.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in body.modules():
@@ -67,18 +79,26 @@ def compare(giver: nn.Module, taker: nn.Module, size: int = 64) -> float:
         return float((taker(images) - wanted).abs().max() / scale)
 
 
-@pytest.mark.parametrize(("torchvision", "timm", "args"), SAME, ids=lambda value: value if type(value) is str else "")
+@pytest.mark.parametrize(
+    ("torchvision", "timm", "args"), SAME, ids=lambda value: value if type(value) is str else ""
+)
 def test_every_weight_of_either_library_has_its_place_in_the_other(torchvision, timm, args):
     with torch.device("meta"):
         ours = [network(f"torchvision/{torchvision}"), network(f"timm/{timm}", args)]
     for giver, taker in (ours, ours[::-1]):
-        assert fit(taker, giver.state_dict(), frozenset(), "test").keys() == taker.state_dict().keys()
-    epsilons = [{module.eps for module in body.modules() if hasattr(module, "eps")} for body in ours]
+        assert (
+            fit(taker, giver.state_dict(), frozenset(), "test").keys() == taker.state_dict().keys()
+        )
+    epsilons = [
+        {module.eps for module in body.modules() if hasattr(module, "eps")} for body in ours
+    ]
     assert epsilons[0] == epsilons[1]
 
 
 @pytest.mark.parametrize(
-    ("torchvision", "timm", "args"), [row for row in SAME if row[0] in COMPUTED], ids=lambda v: v if v else ""
+    ("torchvision", "timm", "args"),
+    [row for row in SAME if row[0] in COMPUTED],
+    ids=lambda v: v if v else "",
 )
 @pytest.mark.usefixtures("one_thread")
 def test_both_libraries_compute_the_same_from_the_same_weights(torchvision, timm, args):
@@ -93,7 +113,14 @@ def test_a_vision_transformer_computes_the_same_in_both_libraries():
     import torchvision
 
     torch.manual_seed(0)
-    sizes = {"image_size": 32, "patch_size": 8, "num_layers": 3, "num_heads": 4, "hidden_dim": 64, "mlp_dim": 256}
+    sizes = {
+        "image_size": 32,
+        "patch_size": 8,
+        "num_layers": 3,
+        "num_heads": 4,
+        "hidden_dim": 64,
+        "mlp_dim": 256,
+    }
     theirs = torchvision.models.VisionTransformer(**sizes, num_classes=10)
     args = {"img_size": 32, "patch_size": 8, "depth": 3, "num_heads": 4, "embed_dim": 64}
     ours = timm.create_model("vit_base_patch16_224", num_classes=10, **args)
@@ -102,7 +129,9 @@ def test_a_vision_transformer_computes_the_same_in_both_libraries():
     assert compare(randomised(ours, 2, size=32), theirs, size=32) < 1e-5
 
 
-@pytest.mark.parametrize(("timm", "least"), [("mobilenetv3_small_100", 1e-3), ("tf_mobilenetv3_small_100", 1e-2)])
+@pytest.mark.parametrize(
+    ("timm", "least"), [("mobilenetv3_small_100", 1e-3), ("tf_mobilenetv3_small_100", 1e-2)]
+)
 def test_epsilon_and_padding_are_no_weights_so_these_networks_only_come_near(timm, least):
     torch.manual_seed(0)
     giver = randomised(network("mobilenet_v3_small"), 1)
@@ -112,7 +141,8 @@ def test_epsilon_and_padding_are_no_weights_so_these_networks_only_come_near(tim
 def test_the_real_torchvision_file_computes_the_same_in_timm(shared: Path):
     state = read_state(shared / "weights/mobilenet_v2.imagenet.torchvision.pth")
     networks = [
-        create(Node(model=model), classes=1000, size=96).eval() for model in ("mobilenet_v2", "mobilenetv2_100")
+        create(Node(model=model), classes=1000, size=96).eval()
+        for model in ("mobilenet_v2", "mobilenetv2_100")
     ]
     for body in networks:
         load(body, state, frozenset(), "test")
@@ -134,7 +164,10 @@ def test_the_names_compared_are_those_of_the_libraries():
 
 
 def test_torchvisions_old_names_of_densenet_and_vision_transformer():
-    wanted = ["features.denseblock1.denselayer2.norm1.weight", "encoder.layers.encoder_layer_3.mlp.3.bias"]
+    wanted = [
+        "features.denseblock1.denselayer2.norm1.weight",
+        "encoder.layers.encoder_layer_3.mlp.3.bias",
+    ]
     old = {
         "features.denseblock1.denselayer2.norm.1.weight": 1,
         "encoder.layers.encoder_layer_3.mlp.linear_2.bias": 2,

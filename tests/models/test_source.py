@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from zoos import card
 
 from ktg.errors import MissingSourceError, SpecError, WeightsError
-from ktg.models.architecture import HALF, IMAGENET, create
+from ktg.graph import Node, SourceFile, sources_for
+from ktg.models.build import HALF, IMAGENET, create
 from ktg.models.network import build
 from ktg.models.source import check_weights, content_hash, initial_state, resolve
 from ktg.models.weights import read_state
-from ktg.spec import Node, SourceFile, sources_for
 from ktg.zoo import Zoo
 
 
@@ -49,7 +49,9 @@ def test_a_source_brings_its_own_statistics_or_the_models(saved: Path):
         "half": SourceFile(path="net.pth", mean=(0.5,), std=(0.25, 0.5, 0.75)),
         "mean": SourceFile(path="net.pth", mean=(0.1, 0.2, 0.3)),
     }
-    got = {name: resolve(Node(model="resnet8", source=name), sources, saved.parent) for name in sources}
+    got = {
+        name: resolve(Node(model="resnet8", source=name), sources, saved.parent) for name in sources
+    }
     assert {source.file for source in got.values()} == {saved}
     assert (got["plain"].mean, got["plain"].std) == IMAGENET
     assert (got["half"].mean, got["half"].std) == ((0.5,), (0.25, 0.5, 0.75))
@@ -69,7 +71,9 @@ def test_a_model_file_of_ktg_says_what_it_expects(saved: Path):
     own = {"input": {"mean": [0.25], "std": [0.5]}}
     assert statistics(own) == ((0.25,), (0.5,))
     named = resolve(
-        Node(model="resnet8", source="s"), {"s": SourceFile(path="net.safetensors", std=(2.0,))}, saved.parent
+        Node(model="resnet8", source="s"),
+        {"s": SourceFile(path="net.safetensors", std=(2.0,))},
+        saved.parent,
     )
     assert (named.mean, named.std) == ((0.25,), (2.0,))
     for foreign in (
@@ -93,48 +97,75 @@ def test_statistics_have_one_or_three_numbers(saved: Path):
 def test_a_pair_of_model_and_file_is_checked_before_training(saved: Path):
     def check(model: str, classes: int = 10, image_size: int = 32) -> None:
         node = Node(model=model, source="./net.pth")
-        check_weights(node, {}, classes=classes, image_size=image_size, base=saved.parent, where="nodes.n0")
+        check_weights(
+            node, {}, classes=classes, image_size=image_size, base=saved.parent, where="nodes.n0"
+        )
 
     check("resnet8")
     check("resnet8", classes=3)
     with pytest.raises(
-        WeightsError, match=r"^nodes\.n0: .*net\.pth for resnet14: .*another network; .*missing \(layer"
+        WeightsError,
+        match=r"^nodes\.n0: .*net\.pth for resnet14: .*another network; .*missing \(layer",
     ):
         check("resnet14")
-    with pytest.raises(WeightsError, match=r"^nodes\.n0: .*net\.pth for resnet18: .*another network"):
+    with pytest.raises(
+        WeightsError, match=r"^nodes\.n0: .*net\.pth for resnet18: .*another network"
+    ):
         check("resnet18", image_size=64)
     with pytest.raises(SpecError, match=r"^nodes\.n0\.input_size: alexnet cannot take"):
         check("alexnet")
     with pytest.raises(SpecError, match=r"^nodes\.n0\.source: there is no file"):
-        check_weights(Node(model="resnet8", source="./no.pth"), {}, classes=2, image_size=32, where="nodes.n0")
+        check_weights(
+            Node(model="resnet8", source="./no.pth"), {}, classes=2, image_size=32, where="nodes.n0"
+        )
 
 
 @pytest.mark.usefixtures("offline")
 def test_imagenet_without_a_file_is_found_before_training():
     node = Node(model="mobilenetv2_100", source="imagenet")
-    with pytest.raises(WeightsError, match=r"^nodes\.n0\.source: the ImageNet weights of 'mobilenetv2_100' are not in"):
+    with pytest.raises(
+        WeightsError,
+        match=r"^nodes\.n0\.source: the ImageNet weights of 'mobilenetv2_100' are not in",
+    ):
         check_weights(node, {}, classes=2, image_size=32, where="nodes.n0")
-    with pytest.raises(SpecError, match=r"^nodes\.n0\.source: no ImageNet weights are published for 'resnet8'"):
-        check_weights(Node(model="resnet8", source="imagenet"), {}, classes=2, image_size=32, where="nodes.n0")
+    with pytest.raises(
+        SpecError, match=r"^nodes\.n0\.source: no ImageNet weights are published for 'resnet8'"
+    ):
+        check_weights(
+            Node(model="resnet8", source="imagenet"), {}, classes=2, image_size=32, where="nodes.n0"
+        )
 
 
 @pytest.mark.usefixtures("offline")
 def test_a_file_stands_for_imagenet_with_the_statistics_it_says(saved: Path):
     node = Node(model="resnet8", source="imagenet")
-    weights = {"resnet8": SourceFile(path=str(saved), mean=(0.5,)), "resnet14": SourceFile(path="elsewhere.pth")}
+    weights = {
+        "resnet8": SourceFile(path=str(saved), mean=(0.5,)),
+        "resnet14": SourceFile(path="elsewhere.pth"),
+    }
     files = sources_for("resnet8", {}, weights)
     source = resolve(node, files)
     assert (source.file, source.mean, source.std) == (saved, (0.5,), IMAGENET[1])
     check_weights(node, files, classes=3, image_size=32)
     assert initial_state(node, source, 32).keys() == read_state(saved).keys()
     assert content_hash(node, files) == hashlib.sha256(saved.read_bytes()).hexdigest()
-    with pytest.raises(MissingSourceError, match="for resnet14: these weights belong to another network"):
-        check_weights(Node(model="resnet14", source="imagenet"), files, classes=3, image_size=32, where="nodes.n0")
+    with pytest.raises(
+        MissingSourceError, match="for resnet14: these weights belong to another network"
+    ):
+        check_weights(
+            Node(model="resnet14", source="imagenet"),
+            files,
+            classes=3,
+            image_size=32,
+            where="nodes.n0",
+        )
 
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_file_that_stands_for_imagenet_is_fitted_to_other_image_sizes_like_the_published_one(tmp_path, suffix):
+def test_a_file_that_stands_for_imagenet_is_fitted_to_other_image_sizes_like_the_published_one(
+    tmp_path, suffix
+):
     torch.manual_seed(0)
     state = create(Node(model="vit_tiny_patch16_224"), classes=1000, size=224).state_dict()
     file = tmp_path / f"vit{suffix}"
@@ -152,8 +183,13 @@ def test_torchvisions_real_file_tells_cats_from_dogs_in_timms_network(shared: Pa
     node = Node(model="mobilenetv2_100", source="imagenet")
     file = SourceFile(path=str(shared / "weights/mobilenet_v2.imagenet.torchvision.pth"))
     files = sources_for(node.model, {}, {node.model: file})
-    network = build(node, files, classes=1000, image_size=224, mean=(0.0,), std=(1.0,), seed=0).eval()
-    classes = {"cat": range(281, 286), "dog": range(151, 269)}  # of ImageNet: tabby to Egyptian cat, and all dogs
+    network = build(
+        node, files, classes=1000, image_size=224, mean=(0.0,), std=(1.0,), seed=0
+    ).eval()
+    classes = {
+        "cat": range(281, 286),
+        "dog": range(151, 269),
+    }  # of ImageNet: tabby to Egyptian cat, and all dogs
     right = 0
     for kind, wanted in classes.items():
         for path in sorted((shared / "data/cats_dogs" / kind).iterdir())[:10]:
@@ -187,7 +223,8 @@ def test_none_and_imagenet_have_names_that_need_no_file_and_no_network(monkeypat
     monkeypatch.setattr(socket, "socket", None)
     assert content_hash(Node(model="resnet8"), {}) == "none"
     names = {
-        content_hash(Node(model=m, source="imagenet"), {}) for m in ("resnet18", "torchvision/resnet18", "resnet34")
+        content_hash(Node(model=m, source="imagenet"), {})
+        for m in ("resnet18", "torchvision/resnet18", "resnet34")
     }
     assert len(names) == 3
     assert all(name.startswith("imagenet:") for name in names)
@@ -202,7 +239,10 @@ def zoo(tmp_path: Path, monkeypatch) -> Zoo:
     save_file(create(node, classes=4, size=32).state_dict(), file)
     zoo = Zoo(tmp_path / "zoo")
     for name in ("fractaldb", "animals"):
-        zoo.add(card(name, node.model, model_args=node.model_args, classes=tuple("abcd"), mean=(0.2,)), file)
+        zoo.add(
+            card(name, node.model, model_args=node.model_args, classes=tuple("abcd"), mean=(0.2,)),
+            file,
+        )
     monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
     return zoo
 
@@ -213,7 +253,11 @@ def test_a_node_begins_with_the_weights_and_statistics_of_the_zoos_entry(zoo: Zo
     check_weights(node, {}, classes=2, image_size=32)
     for classes in (2, 4):
         net = build(node, {}, classes=classes, image_size=32, mean=(0.9,), std=(0.9,), seed=0)
-        weights = {key: value for key, value in net.body.state_dict().items() if classes == 4 or key not in net.head}
+        weights = {
+            key: value
+            for key, value in net.body.state_dict().items()
+            if classes == 4 or key not in net.head
+        }
         kept = initial_state(node, resolve(node, {}), 32)
         assert all(torch.equal(kept[key], value) for key, value in weights.items())
         assert (net.mean.item(), net.std.item()) == pytest.approx((0.2, 0.25))

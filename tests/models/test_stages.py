@@ -4,10 +4,10 @@ import pytest
 from torch import nn
 
 from ktg.errors import SpecError
-from ktg.models.architecture import Sketch, sketch
+from ktg.graph import Node
+from ktg.models.build import Sketch, sketch
 from ktg.models.names import locate
 from ktg.models.stages import TRUNKS, layers, set_modes, stages, unfrozen
-from ktg.spec import Node
 
 # Model: its number of stages, a parameter of the stem, and one of the stage before the head.
 STAGES = {
@@ -20,14 +20,20 @@ STAGES = {
     "densenet121": (6, "features.norm0.weight", "features.denseblock4.denselayer16.conv2.weight"),
     "torchvision/densenet121": (9, "features.norm0.weight", "features.norm5.weight"),
     "torchvision/convnext_tiny": (9, "features.0.1.weight", "features.7.2.layer_scale"),
-    "rdnet_tiny": (9, "stem.0.weight", "dense_stages.6.2.dense_block0.gamma"),  # timm has no coarse groups for it
+    "rdnet_tiny": (
+        9,
+        "stem.0.weight",
+        "dense_stages.6.2.dense_block0.gamma",
+    ),  # timm has no coarse groups for it
     "resnet20": (5, "bn1.weight", "layer3.2.bn2.bias"),
     "wide_resnet16_1": (5, "conv1.weight", "bn.weight"),
 }
 
 
 def sketched(model: str) -> Sketch:
-    return sketch(Node(model=model), classes=10, image_size=32 if locate(model)[0] == "ktg" else 224)
+    return sketch(
+        Node(model=model), classes=10, image_size=32 if locate(model)[0] == "ktg" else 224
+    )
 
 
 @pytest.mark.parametrize("model", STAGES)
@@ -77,7 +83,13 @@ def test_a_norm_layer_before_the_first_weights_is_part_of_the_stem():
 
 
 def test_names_of_trunks_are_those_that_libraries_use():
-    models = ("mobilenet_v2", "vit_b_16", "torchvision/mnasnet0_5", "torchvision/maxvit_t", "caformer_s18")
+    models = (
+        "mobilenet_v2",
+        "vit_b_16",
+        "torchvision/mnasnet0_5",
+        "torchvision/maxvit_t",
+        "caformer_s18",
+    )
     models += ("rdnet_tiny", "pit_ti_224", "torchvision/regnet_y_400mf")
     bodies = [sketched(model).body for model in models]
     used = {name.rpartition(".")[2] for body in bodies for name, _ in body.named_modules()}
@@ -121,7 +133,9 @@ def modes(body: nn.Module) -> list[bool]:
 
 
 def test_a_dropout_is_in_the_mode_of_the_layer_before_it():
-    body = nn.Sequential(nn.Dropout(), nn.Conv2d(3, 4, 1), nn.Dropout(), nn.BatchNorm2d(4), nn.Dropout())
+    body = nn.Sequential(
+        nn.Dropout(), nn.Conv2d(3, 4, 1), nn.Dropout(), nn.BatchNorm2d(4), nn.Dropout()
+    )
     set_modes(body, {"3.weight", "3.bias"})
     assert body.training
     assert modes(body) == [False, False, False, True, True]
@@ -130,6 +144,14 @@ def test_a_dropout_is_in_the_mode_of_the_layer_before_it():
 
 
 def test_a_block_of_which_a_part_learns_is_in_training_mode():
-    body = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), nn.Sequential(nn.Linear(4, 2)))
+    body = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), nn.Sequential(nn.Linear(4, 2))
+    )
     set_modes(body, {"0.1.weight", "1.0.weight"})
-    assert {name for name, module in body.named_modules() if module.training} == {"", "0", "0.1", "1", "1.0"}
+    assert {name for name, module in body.named_modules() if module.training} == {
+        "",
+        "0",
+        "0.1",
+        "1",
+        "1.0",
+    }

@@ -29,7 +29,9 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_what_was_saved_is_read(tmp_path: Path, suffix):
     state = resnet8().state_dict()
     file = tmp_path / f"weights{suffix}"
-    safetensors.torch.save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
+    safetensors.torch.save_file(state, file) if suffix == ".safetensors" else torch.save(
+        state, file
+    )
     assert same(read_state(file), state)
 
 
@@ -40,7 +42,9 @@ def test_what_was_saved_is_read(tmp_path: Path, suffix):
         lambda state: {"model": state},
         lambda state: {"model": {"state_dict": state}},
         lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
-        lambda state: {"state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}},
+        lambda state: {
+            "state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}
+        },
         lambda state: {f"body.{name}": tensor for name, tensor in state.items()},
     ],
 )
@@ -64,16 +68,22 @@ class Malicious:
         return Path.touch, (self.victim,)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content))])
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content))]
+)
 def test_a_malicious_pickle_is_refused_and_never_run(tmp_path: Path, save):
     file, victim = tmp_path / "evil.pth", tmp_path / "victim"
     save({"conv1.weight": Malicious(victim)}, file)
-    with pytest.raises(WeightsError, match=r"evil\.pth: holds more than tensors, and its code was not run"):
+    with pytest.raises(
+        WeightsError, match=r"evil\.pth: holds more than tensors, and its code was not run"
+    ):
         read_state(file)
     assert not victim.exists()
 
 
-@pytest.mark.parametrize("content", [[1, 2], {}, {"a": 1}, {"a": "text"}, {1: torch.zeros(1)}, torch.zeros(3), None])
+@pytest.mark.parametrize(
+    "content", [[1, 2], {}, {"a": 1}, {"a": "text"}, {1: torch.zeros(1)}, torch.zeros(3), None]
+)
 def test_what_is_not_a_state_dict_is_named(tmp_path: Path, content):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"w\.pth: .*state dict"):
@@ -86,7 +96,9 @@ def test_what_is_not_a_state_dict_is_named(tmp_path: Path, content):
 def test_a_truncated_file_is_named_wherever_it_ends(tmp_path_factory, suffix, share):
     file = tmp_path_factory.mktemp("cut") / f"cut{suffix}"
     state = {"weight": torch.rand(50), "bias": torch.rand(7)}
-    safetensors.torch.save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
+    safetensors.torch.save_file(state, file) if suffix == ".safetensors" else torch.save(
+        state, file
+    )
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(WeightsError, match=f"cut{suffix}: "):
@@ -132,7 +144,10 @@ def test_the_head_comes_along_for_the_same_number_of_classes():
 
 @pytest.mark.parametrize("change", ["more classes", "no head", "half a head"])
 def test_a_new_head_stays_and_the_backbone_comes(change):
-    body, donor = resnet8(10, seed=0), resnet8(12 if change == "more classes" else 10, seed=1).state_dict()
+    body, donor = (
+        resnet8(10, seed=0),
+        resnet8(12 if change == "more classes" else 10, seed=1).state_dict(),
+    )
     if change != "more classes":
         del donor["linear.weight"]
     if change == "no head":
@@ -145,14 +160,19 @@ def test_a_new_head_stays_and_the_backbone_comes(change):
 
 
 def test_half_precision_weights_are_widened():
-    body, donor = resnet8(seed=0), {name: t.half() for name, t in resnet8(seed=1).state_dict().items()}
+    body, donor = (
+        resnet8(seed=0),
+        {name: t.half() for name, t in resnet8(seed=1).state_dict().items()},
+    )
     load(body, donor, HEAD, "w.pth")
     assert body.conv1.weight.dtype is torch.float32
     torch.testing.assert_close(body.conv1.weight, donor["conv1.weight"].float())
 
 
 def test_batch_counters_may_be_missing():
-    donor = {name: t for name, t in resnet8(seed=1).state_dict().items() if "num_batches" not in name}
+    donor = {
+        name: t for name, t in resnet8(seed=1).state_dict().items() if "num_batches" not in name
+    }
     assert load(resnet8(), donor, HEAD, "w.pth")
 
 
@@ -175,7 +195,9 @@ def test_any_damage_to_the_backbone_is_listed(data):
 
 def test_a_deeper_network_lists_a_few_of_many_keys():
     deeper = CIFAR_MODELS["resnet14"](num_classes=10).state_dict()
-    with pytest.raises(WeightsError, match=r"backbone keys: 36 unexpected \((layer\S+ ){5}\.\.\.\)$"):
+    with pytest.raises(
+        WeightsError, match=r"backbone keys: 36 unexpected \((layer\S+ ){5}\.\.\.\)$"
+    ):
         fit(resnet8(), deeper, HEAD, "w.pth")
 
 

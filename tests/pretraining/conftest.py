@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ktg.graph import Data, Graph
 from ktg.pretraining.recipe import recipe
-from ktg.spec import Data, Graph
 from ktg.zoo import Zoo, default_zoo
 
 
@@ -21,4 +21,6 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Zo
 def graph() -> Graph:
     """A resnet8 on a few small fractals."""
     formula = {"classes": 3, "instances": 20, "points": 300}
-    return recipe(Data(name="fractaldb"), "resnet8", "tiny", size=16, formula=formula, epochs=3, batch_size=16)
+    return recipe(
+        Data(name="fractaldb"), "resnet8", "tiny", size=16, formula=formula, epochs=3, batch_size=16
+    )

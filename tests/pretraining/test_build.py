@@ -2,21 +2,25 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from ktg.data.open import open_data
 from ktg.errors import SpecError
-from ktg.places import cache_folder
+from ktg.graph import Data
+from ktg.local import cache_folder
 from ktg.pretraining.build import build, graphs_of
 from ktg.pretraining.groups import simple_split
 from ktg.pretraining.pretrain import identify
 from ktg.pretraining.recipe import recipe
-from ktg.sources.opening import open_data
-from ktg.spec import Data
 from ktg.tracking import MemoryTracker
 
 
 @pytest.fixture
 def graphs(tmp_path):
     random = np.random.default_rng(0)
-    np.savez(tmp_path / "six.npz", x=random.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8), y=np.arange(120) % 6)
+    np.savez(
+        tmp_path / "six.npz",
+        x=random.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8),
+        y=np.arange(120) % 6,
+    )
     graph = recipe(Data(path=str(tmp_path / "six.npz")), "resnet8", size=8, epochs=2, batch_size=8)
     return graphs_of(graph, simple_split(open_data(graph.data).classes, 3, "six"))
 
@@ -53,7 +57,9 @@ def test_what_another_builder_trains_is_waited_for_last(graphs, zoo):
         return lambda epoch, epochs: None
 
     lock.acquire()
-    order = build(graphs, MemoryTracker(), zoo, device="cpu", on_model=on_model, on_busy=told.append)
+    order = build(
+        graphs, MemoryTracker(), zoo, device="cpu", on_model=on_model, on_busy=told.append
+    )
     assert [next(order).card.name for _ in range(2)] == ["six-02", "six-03"]
     lock.release()
     assert [one.card.name for one in order] == ["six-01"]
@@ -64,5 +70,7 @@ def test_what_another_builder_trains_is_waited_for_last(graphs, zoo):
 def test_a_batch_larger_than_a_group_is_found_before_any_is_trained(graphs, tmp_path):
     graph = recipe(Data(path=str(tmp_path / "six.npz")), "resnet8", size=8, batch_size=27)
     groups = {"all": ("0", "1", "2", "3"), "few": ("4", "5")}
-    with pytest.raises(SpecError, match=r"data\.batch_size: 27 is more than the 26 training images of few"):
+    with pytest.raises(
+        SpecError, match=r"data\.batch_size: 27 is more than the 26 training images of few"
+    ):
         graphs_of(graph, groups)

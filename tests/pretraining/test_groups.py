@@ -23,7 +23,11 @@ n5 car
 """
 
 
-@given(st.integers(2, 60).flatmap(lambda classes: st.tuples(st.just(classes), st.integers(1, classes // 2))))
+@given(
+    st.integers(2, 60).flatmap(
+        lambda classes: st.tuples(st.just(classes), st.integers(1, classes // 2))
+    )
+)
 def test_blocks_are_equal_and_in_order(numbers):
     count, blocks = numbers
     classes = [str(number) for number in range(count)]
@@ -43,13 +47,17 @@ def test_the_published_split():
 
 @pytest.mark.parametrize("count", [0, -1, 4])
 def test_a_split_needs_two_classes_in_every_block(count):
-    with pytest.raises(UserError, match=rf"--split: {count} blocks of 6 classes, .*; allowed: 1 to 3"):
+    with pytest.raises(
+        UserError, match=rf"--split: {count} blocks of 6 classes, .*; allowed: 1 to 3"
+    ):
         simple_split(CLASSES, count, "set")
 
 
 def test_groups_from_yaml_and_csv_agree(tmp_path):
     (tmp_path / "a.yaml").write_text("dog: [n1, n2]\ncar: [n4, n5, 7]\n")
-    (tmp_path / "a.csv").write_text("class,group,note\nn1,dog,\nn4,car,\nn2,dog,x\nn5,car,\n7,car,\n")
+    (tmp_path / "a.csv").write_text(
+        "class,group,note\nn1,dog,\nn4,car,\nn2,dog,x\nn5,car,\n7,car,\n"
+    )
     wanted = {"dog": ("n1", "n2"), "car": ("n4", "n5", "7")}
     assert read_groups(tmp_path / "a.yaml") == wanted
     assert read_groups(tmp_path / "a.csv") == wanted
@@ -79,7 +87,11 @@ def test_a_ring_in_a_hierarchy_ends(tmp_path):
         (HIERARCHY, "dgo", "there is no 'dgo', the ancestor of 'x'. Did you mean 'dog'"),
         (HIERARCHY + "n9 boat\n", "boat", "no class of the data descends from boat"),
         ("n1 dog canine\n", "dog", "line 1 has 3 words; expected `child parent`"),
-        ("dog n1\n", "dog", "no class of the data is a child in it: its lines seem to be `parent child`; turn them"),
+        (
+            "dog n1\n",
+            "dog",
+            "no class of the data is a child in it: its lines seem to be `parent child`; turn them",
+        ),
         ("a b\n", "b", "no class of the data is a child in it$"),
     ],
 )
@@ -97,7 +109,10 @@ def test_a_hierarchy_that_does_not_fit(tmp_path, text, ancestor, message):
         ({"a": ()}, "a: a group needs at least two classes to tell apart, got none"),
         ({"a": ("n1",)}, "a: a group needs at least two classes to tell apart, got n1"),
         ({"a": ("n1", "nn2")}, r"a: the data have no class 'nn2'\. Did you mean 'n2'"),
-        ({"a": ("n1", "n2"), "b": ("n2", "n3")}, "the class 'n2' is in a and in b; groups must not overlap"),
+        (
+            {"a": ("n1", "n2"), "b": ("n2", "n3")},
+            "the class 'n2' is in a and in b; groups must not overlap",
+        ),
         ({"a": ("n1", "n1")}, "the class 'n1' is twice"),
         ({"a b": ("n1", "n2")}, "'a b' cannot name an entry"),
     ],
@@ -112,9 +127,17 @@ def test_groups_that_cannot_be_trained_on(groups, message):
     [
         ("a.yaml", "dog: n1", "dog: expected a list of classes, got 'n1'"),
         ("a.yaml", "dog: [[n1]]", "dog: expected a list of classes"),
-        ("a.csv", "group;class\n", "needs the columns group and class in its first line, found: group;class"),
+        (
+            "a.csv",
+            "group;class\n",
+            "needs the columns group and class in its first line, found: group;class",
+        ),
         ("a.csv", "", "found: none"),
-        ("a.csv", "group,class\ndog,n1\ndog\n", r"a\.csv:3: a group and a class are needed on every line"),
+        (
+            "a.csv",
+            "group,class\ndog,n1\ndog\n",
+            r"a\.csv:3: a group and a class are needed on every line",
+        ),
         ("a.csv", b"group,class\ndog,\xff\n", "is not a CSV file in UTF-8"),
     ],
 )

@@ -7,13 +7,13 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from ktg.engine import Training
+from ktg.data.open import open_data, open_test
 from ktg.errors import SpecError, UserError, WeightsError
-from ktg.places import cache_folder
+from ktg.graph import Graph, parse
+from ktg.local import cache_folder
 from ktg.pretraining.pretrain import BusyError, identify, pretrain
-from ktg.sources.opening import open_data, open_test
-from ktg.spec import Graph, parse
 from ktg.tracking import MemoryTracker
+from ktg.training import Training
 from ktg.zoo import Zoo
 
 
@@ -40,14 +40,20 @@ def homes() -> list[Path]:
 
 def test_the_entry_is_what_the_engine_trains(graph, zoo):
     tracker, epochs = MemoryTracker(), []
-    done = pretrain(graph, "fractaldb", tracker, device="cpu", on_epoch=lambda *told: epochs.append(told))
+    done = pretrain(
+        graph, "fractaldb", tracker, device="cpu", on_epoch=lambda *told: epochs.append(told)
+    )
     training = Training(graph, open_data(graph.data), device="cpu")
     accuracies = [epoch.val_accuracy for epoch in training]
     for name, tensor in training.target.body.state_dict().items():
         assert torch.equal(weights(zoo)[name], tensor), name
     card = done.card
     assert done.new and card == zoo.get("fractaldb", "resnet8")
-    assert (card.accuracy, card.epochs, card.images) == (accuracies[-1], 3, len(training.dataset.train))
+    assert (card.accuracy, card.epochs, card.images) == (
+        accuracies[-1],
+        3,
+        len(training.dataset.train),
+    )
     assert (card.mean, card.std, card.input_size) == ((0.2,) * 3, (0.5,) * 3, 16)
     assert card.classes == ("00000", "00001", "00002")
     assert card.data == "fractaldb: 3 classes, 51 training images of 16 x 16 pixels"
@@ -66,12 +72,19 @@ def test_the_graph_of_the_card_trains_to_the_same_weights(graph, zoo):
     assert told == graph
     again = pretrain(told, "again", MemoryTracker(), device="cpu").card
     assert again.sha256 == card.sha256
-    assert 0 <= Training(told, open_data(told.data), device="cpu").test(open_test(told.data)).accuracy <= 1
+    assert (
+        0
+        <= Training(told, open_data(told.data), device="cpu").test(open_test(told.data)).accuracy
+        <= 1
+    )
 
 
 def test_a_node_begins_with_the_entry_and_its_normalisation(graph, zoo, tiny):
     pretrain(graph, "fractaldb", MemoryTracker(), device="cpu")
-    plain = {"data": {"path": str(tiny)}, "nodes": {"n0": {"model": "resnet8", "source": "fractaldb"}}}
+    plain = {
+        "data": {"path": str(tiny)},
+        "nodes": {"n0": {"model": "resnet8", "source": "fractaldb"}},
+    }
     tuned = parse(plain | {"edges": {"label -> n0": {}}})
     network = Training(tuned, open_data(tuned.data), device="cpu").target
     torch.testing.assert_close(network.mean.flatten(), torch.full((3,), 0.2))
@@ -88,7 +101,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(graph, zoo, tmp_path, mon
             pretrain(graph, "killed", tracker, keep=keep, device="cpu", on_epoch=kill_after(epoch))
         assert zoo.entries() == []
     told = []
-    killed = pretrain(graph, "killed", tracker, keep=keep, device="cpu", on_epoch=lambda epoch, _: told.append(epoch))
+    killed = pretrain(
+        graph,
+        "killed",
+        tracker,
+        keep=keep,
+        device="cpu",
+        on_epoch=lambda epoch, _: told.append(epoch),
+    )
     assert [epoch.number for epoch in told] == [3]
     (run,) = tracker.runs.values()
     assert [step for step, _ in run.metrics] == [1, 2, 3]
@@ -101,7 +121,9 @@ def test_a_training_killed_before_its_entry_was_made_is_not_repeated(graph, zoo)
     with pytest.raises(Killed):
         pretrain(graph, "late", MemoryTracker(), device="cpu", on_epoch=kill_after(3))
     told = []
-    card = pretrain(graph, "late", MemoryTracker(), device="cpu", on_epoch=lambda *one: told.append(one)).card
+    card = pretrain(
+        graph, "late", MemoryTracker(), device="cpu", on_epoch=lambda *one: told.append(one)
+    ).card
     assert not told and card.provenance["kept_epoch"] == 3
 
 
@@ -109,7 +131,14 @@ def test_anew_begins_again(graph):
     with pytest.raises(Killed):
         pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(2))
     told = []
-    pretrain(graph, "a", MemoryTracker(), anew=True, device="cpu", on_epoch=lambda epoch, _: told.append(epoch.number))
+    pretrain(
+        graph,
+        "a",
+        MemoryTracker(),
+        anew=True,
+        device="cpu",
+        on_epoch=lambda epoch, _: told.append(epoch.number),
+    )
     assert told == [1, 2, 3]
 
 
@@ -118,7 +147,9 @@ def test_a_damaged_checkpoint_says_how_to_go_on(graph):
         pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(1))
     (checkpoint,) = homes()[0].iterdir()
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
-    with pytest.raises(WeightsError, match=r"\.pt: is not a checkpoint of ktg, or is damaged.*; begin --anew"):
+    with pytest.raises(
+        WeightsError, match=r"\.pt: is not a checkpoint of ktg, or is damaged.*; begin --anew"
+    ):
         pretrain(graph, "a", MemoryTracker(), device="cpu")
     assert pretrain(graph, "a", MemoryTracker(), anew=True, device="cpu").new
 
@@ -129,11 +160,15 @@ def test_best_keeps_the_best_epoch_and_its_weights(graph, zoo):
     training = Training(graph, open_data(graph.data), device="cpu")
     for epoch in training:
         accuracies.append(epoch.val_accuracy)
-        states.append({name: tensor.clone() for name, tensor in training.target.body.state_dict().items()})
+        states.append(
+            {name: tensor.clone() for name, tensor in training.target.body.state_dict().items()}
+        )
     best = accuracies.index(max(accuracies))
     card = pretrain(graph, "best", MemoryTracker(), keep="best", device="cpu").card
     assert (card.accuracy, card.provenance["kept_epoch"]) == (accuracies[best], best + 1)
-    assert all(torch.equal(weights(zoo, "best")[name], tensor) for name, tensor in states[best].items())
+    assert all(
+        torch.equal(weights(zoo, "best")[name], tensor) for name, tensor in states[best].items()
+    )
 
 
 def test_what_is_there_is_not_trained_again(graph, zoo):
@@ -146,7 +181,8 @@ def test_an_entry_made_otherwise_is_replaced_only_if_that_is_said(graph, zoo):
     first = pretrain(graph, "a", MemoryTracker(), device="cpu")
     other = replace(graph, train=replace(graph.train, seed=1))
     with pytest.raises(
-        UserError, match=r"a/resnet8\.yaml: the zoo has a source 'a' for resnet8 already, made otherwise"
+        UserError,
+        match=r"a/resnet8\.yaml: the zoo has a source 'a' for resnet8 already, made otherwise",
     ):
         pretrain(other, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(1))
     second = pretrain(other, "a", MemoryTracker(), replace=True, device="cpu")
@@ -168,22 +204,40 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(graph, zoo):
     with pytest.raises(Killed):
         pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(1))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # a file cannot grow larger, as on a disk without room
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (50_000, hard)
+    )  # a file cannot grow larger, as on a disk without room
     try:
-        with pytest.raises(UserError, match=r"\.pt: cannot be written: .*; mend that and run the same command again"):
+        with pytest.raises(
+            UserError,
+            match=r"\.pt: cannot be written: .*; mend that and run the same command again",
+        ):
             pretrain(graph, "a", MemoryTracker(), device="cpu")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.suffix for path in homes()[0].iterdir()] == [".pt"]
     told = []
-    pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=lambda epoch, _: told.append(epoch.number))
+    pretrain(
+        graph,
+        "a",
+        MemoryTracker(),
+        device="cpu",
+        on_epoch=lambda epoch, _: told.append(epoch.number),
+    )
     assert told == [2, 3]
 
 
 def test_folders_that_cannot_be_written_are_found_before_training(graph, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file"):
-        pretrain(graph, "a", MemoryTracker(), zoo=Zoo(tmp_path / "file" / "zoo"), device="cpu", on_epoch=kill_after(1))
+        pretrain(
+            graph,
+            "a",
+            MemoryTracker(),
+            zoo=Zoo(tmp_path / "file" / "zoo"),
+            device="cpu",
+            on_epoch=kill_after(1),
+        )
     monkeypatch.setenv("KTG_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match="cannot be written: Not a directory"):
         pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(1))
@@ -195,7 +249,11 @@ def test_what_cannot_be_trained(graph, tiny):
     for wrong, name, message in (
         (two, "a", "nodes: pretraining trains one network"),
         (graph, "a b", "'a b' cannot name an entry"),
-        (with_node(graph, model="resnet9000"), "a", r"nodes\.n0\.model: 'resnet9000' is not a model"),
+        (
+            with_node(graph, model="resnet9000"),
+            "a",
+            r"nodes\.n0\.model: 'resnet9000' is not a model",
+        ),
         (with_node(graph, source="zoo/none-such"), "a", r"nodes\.n0\.source: .*none-such"),
     ):
         with pytest.raises(SpecError, match=message):

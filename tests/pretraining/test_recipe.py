@@ -1,10 +1,10 @@
 import pytest
 
+from ktg.data.open import summary
 from ktg.errors import SpecError, UserError
+from ktg.graph import Data, dump, parse
 from ktg.pretraining.presets import NAMES, PRESETS
 from ktg.pretraining.recipe import changed, check_one_node, recipe
-from ktg.sources.opening import summary
-from ktg.spec import Data, dump, parse
 
 FRACTALS = Data(name="fractaldb")
 
@@ -12,10 +12,19 @@ FRACTALS = Data(name="fractaldb")
 def test_the_published_recipe_of_fractaldb():
     graph = recipe(FRACTALS, "resnet18", "fractaldb1k")
     assert (graph.data.size, graph.nodes["n0"].input_size) == (362, 224)
-    assert (graph.data.augment, graph.data.batch_size, graph.data.formula.classes) == ("crop", 256, 1000)
+    assert (graph.data.augment, graph.data.batch_size, graph.data.formula.classes) == (
+        "crop",
+        256,
+        1000,
+    )
     train = graph.train
     assert (train.epochs, train.lr, train.milestones, train.step_factor) == (90, 0.1, (30, 60), 0.1)
-    assert (train.optimizer, train.momentum, train.nesterov, train.weight_decay) == ("sgd", 0.9, False, 1e-4)
+    assert (train.optimizer, train.momentum, train.nesterov, train.weight_decay) == (
+        "sgd",
+        0.9,
+        False,
+        1e-4,
+    )
     assert recipe(FRACTALS, "resnet18") == graph
     assert sum(summary(graph.data).counts["train"]) == 970_000
 
@@ -23,15 +32,23 @@ def test_the_published_recipe_of_fractaldb():
 def test_the_published_recipe_of_source_models():
     graph = recipe(Data(name="cifar10"), "resnet18")
     assert graph.data.formula is None
-    assert (graph.train.epochs, graph.train.lr, graph.train.milestones) == (30, 0.01, (7, 14, 21, 28))
+    assert (graph.train.epochs, graph.train.lr, graph.train.milestones) == (
+        30,
+        0.01,
+        (7, 14, 21, 28),
+    )
 
 
 @pytest.mark.parametrize("preset", NAMES)
-@pytest.mark.parametrize("data", [FRACTALS, Data(name="svd"), Data(name="onep"), Data(name="digits")])
+@pytest.mark.parametrize(
+    "data", [FRACTALS, Data(name="svd"), Data(name="onep"), Data(name="digits")]
+)
 def test_every_preset_suits_every_kind_of_data(preset, data):
     graph = recipe(data, "resnet20", preset)
     assert parse(dump(graph)) == graph
-    assert len(summary(graph.data).classes) == (graph.data.formula.classes if graph.data.formula else 10)
+    assert len(summary(graph.data).classes) == (
+        graph.data.formula.classes if graph.data.formula else 10
+    )
 
 
 def test_the_presets_are_the_vocabulary():
@@ -39,22 +56,45 @@ def test_the_presets_are_the_vocabulary():
 
 
 def test_pictures_are_as_large_as_the_network_likes():
-    assert [recipe(FRACTALS, model, "tiny").data.size for model in ("resnet20", "mobilenetv2_035")] == [32, 64]
+    assert [
+        recipe(FRACTALS, model, "tiny").data.size for model in ("resnet20", "mobilenetv2_035")
+    ] == [32, 64]
     photos = Data(path="photos")
-    assert [recipe(photos, model).data.size for model in ("resnet20", "mobilenetv2_035")] == [32, 224]
+    assert [recipe(photos, model).data.size for model in ("resnet20", "mobilenetv2_035")] == [
+        32,
+        224,
+    ]
     assert recipe(Data(path="photos", size=50), "resnet20").data.size == 50
 
 
 def test_options_take_the_place_of_fields():
     formula = {"classes": 5, "scale": 0.1}
     graph = recipe(
-        FRACTALS, "resnet8", "fractaldb60", size=112, source="none", formula=formula, epochs=9, seed=4, lr=1.0
+        FRACTALS,
+        "resnet8",
+        "fractaldb60",
+        size=112,
+        source="none",
+        formula=formula,
+        epochs=9,
+        seed=4,
+        lr=1.0,
     )
     assert (graph.data.size, graph.nodes["n0"].input_size) == (181, 112)
     assert (graph.data.formula.classes, graph.data.formula.scale) == (5, 0.1)
-    assert (graph.train.epochs, graph.train.milestones, graph.train.seed, graph.train.lr) == (9, (3, 6), 4, 1.0)
+    assert (graph.train.epochs, graph.train.milestones, graph.train.seed, graph.train.lr) == (
+        9,
+        (3, 6),
+        4,
+        1.0,
+    )
     again = changed(graph, model="resnet20", size=20, formula={"points": 9}, epochs=7, batch_size=3)
-    assert (again.nodes["n0"].model, again.data.size, again.data.batch_size, again.train.epochs) == (
+    assert (
+        again.nodes["n0"].model,
+        again.data.size,
+        again.data.batch_size,
+        again.train.epochs,
+    ) == (
         "resnet20",
         20,
         3,
@@ -64,11 +104,15 @@ def test_options_take_the_place_of_fields():
 
 
 def test_what_cannot_be():
-    with pytest.raises(SpecError, match=r"preset: 'tine' is not a preset; allowed: .*Did you mean 'tiny'"):
+    with pytest.raises(
+        SpecError, match=r"preset: 'tine' is not a preset; allowed: .*Did you mean 'tiny'"
+    ):
         recipe(FRACTALS, "resnet8", "tine")
     with pytest.raises(UserError, match="--classes: is an option of pictures drawn by a formula"):
         recipe(Data(name="digits"), "resnet8", formula={"classes": 3})
     nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}}
     graph = parse({"data": {"name": "digits"}, "nodes": nodes, "edges": {"label -> any": {}}})
-    with pytest.raises(SpecError, match="nodes: pretraining trains one network, and this graph has 2 nodes"):
+    with pytest.raises(
+        SpecError, match="nodes: pretraining trains one network, and this graph has 2 nodes"
+    ):
         check_one_node(graph)

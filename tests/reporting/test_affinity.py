@@ -7,10 +7,10 @@ import pytest
 from records import search, trial
 
 from ktg.affinity.ranking import Measured
-from ktg.files import loads
+from ktg.graph import Affinity, parse_space
+from ktg.graph.yaml_files import loads
 from ktg.reporting.affinity import affinity
 from ktg.searching.affinity import Ranked, Resolved
-from ktg.space import Affinity, parse_space
 from ktg.tracking import MlflowTracker, find_experiment
 
 SPACE = """\
@@ -31,7 +31,12 @@ def scored(value):
 
 def measured():
     """Return what a search writes down: ranked for each model, the best first, and one that could not be measured."""
-    eight = Ranked("resnet8", "logme", {"good": scored(0.7), "none": scored(0.5), "bad": scored(0.1)}, {"lost": "gone"})
+    eight = Ranked(
+        "resnet8",
+        "logme",
+        {"good": scored(0.7), "none": scored(0.5), "bad": scored(0.1)},
+        {"lost": "gone"},
+    )
     fourteen = Ranked("resnet14", "logme", {"none": scored(0.4), "good": scored(0.3)}, {})
     space = parse_space(loads(SPACE, "space.yaml"))
     return Resolved(space, {"n1": HOLE}, {"n1": [eight, fourteen]}).to_json()

@@ -12,7 +12,13 @@ pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def test_the_barest_search_is_drawn():
-    trial = {"trial": "t1", "state": "finished", "baseline": None, "val_accuracy": [0.5], "values": {}}
+    trial = {
+        "trial": "t1",
+        "state": "finished",
+        "baseline": None,
+        "val_accuracy": [0.5],
+        "values": {},
+    }
     point = {"state": "finished", "accuracy": 0.5, "device_s": 1.0, "epochs": 1, "best": 0.5}
     row = {"what": "best graph", "test": None, "val_accuracy": 0.5, "val_interval": None}
     curve = {"node": "n0", "model": "resnet8", "val_accuracy": [0.5], "train_accuracy": []}
@@ -25,14 +31,23 @@ def test_the_barest_search_is_drawn():
 
 def test_a_name_appears_once_in_a_legend():
     trials = [
-        {"trial": f"t{n}", "state": "stopped", "baseline": None, "val_accuracy": [0.1 * n], "values": {}}
+        {
+            "trial": f"t{n}",
+            "state": "stopped",
+            "baseline": None,
+            "val_accuracy": [0.1 * n],
+            "values": {},
+        }
         for n in range(5)
     ]
     assert read(charts.all_curves(trials, "t9")).text.count("stopped early") == 1
 
 
 def test_more_searches_than_colours_are_told_apart():
-    points = [{"device_s": 1.0, "epochs": 1, "best": 0.5}, {"device_s": 2.0, "epochs": 2, "best": 0.6}]
+    points = [
+        {"device_s": 1.0, "epochs": 1, "best": 0.5},
+        {"device_s": 2.0, "epochs": 2, "best": 0.6},
+    ]
     searches = [{"experiment": f"search {n}", "progress": points} for n in range(8)]
     drawn = charts.side_by_side(searches, "epochs", "epochs")
     assert all(f"search {n}" in read(drawn).text for n in range(8))
@@ -48,7 +63,10 @@ def test_long_curves_keep_their_ends(values):
 
 
 TRIAL = st.fixed_dictionaries(
-    {"baseline": st.sampled_from([None, None, "alone"]), "val_accuracy": st.lists(st.floats(0, 1), max_size=2)}
+    {
+        "baseline": st.sampled_from([None, None, "alone"]),
+        "val_accuracy": st.lists(st.floats(0, 1), max_size=2),
+    }
 )
 
 
@@ -61,7 +79,9 @@ def test_of_many_trials_baselines_and_the_best_are_kept(trials, most):
     assert len({id(trial) for trial in kept}) == len(kept)
     others = [trial["val_accuracy"][-1] for trial in trained if trial["baseline"] is None]
     if others and len(trained) - len(others) < most // 2:
-        assert max(others) in [trial["val_accuracy"][-1] for trial in kept if trial["baseline"] is None]
+        assert max(others) in [
+            trial["val_accuracy"][-1] for trial in kept if trial["baseline"] is None
+        ]
 
 
 def test_epochs_are_whole_numbers():

@@ -12,8 +12,12 @@ ONE, TWO = "edges.n1.n0.gate", "edges.n2.n0.gate"
 
 def test_shares_counted_by_hand():
     record = search(
-        trial(1, baseline="alone", values={ONE: "cutoff", TWO: "cutoff"}),  # baselines are not chosen by the sampler
-        trial(2, "failed", (), {ONE: "cutoff", TWO: "cutoff"}),  # a failure says nothing of its graph
+        trial(
+            1, baseline="alone", values={ONE: "cutoff", TWO: "cutoff"}
+        ),  # baselines are not chosen by the sampler
+        trial(
+            2, "failed", (), {ONE: "cutoff", TWO: "cutoff"}
+        ),  # a failure says nothing of its graph
         trial(3, curve=(0.5,) * 8 + (0.9,)),
         trial(4, values={ONE: "cutoff"}),
         trial(5, "stopped", (0.1, 0.2), {ONE: "cutoff"}),
@@ -32,11 +36,19 @@ def test_shares_counted_by_hand():
         "stop_rate": 1 / 4,
         "in_best": 2,
     }
-    assert cutoff == {"option": "cutoff", "share": 4 / 8, "share_of_stopped": 3 / 4, "stop_rate": 3 / 4, "in_best": 0}
+    assert cutoff == {
+        "option": "cutoff",
+        "share": 4 / 8,
+        "share_of_stopped": 3 / 4,
+        "stop_rate": 3 / 4,
+        "in_best": 0,
+    }
 
 
 GATE = st.sampled_from(["through", "cutoff"])
-TRIALS = st.lists(st.tuples(st.sampled_from(["finished", "stopped"]), GATE, GATE), min_size=1, max_size=12)
+TRIALS = st.lists(
+    st.tuples(st.sampled_from(["finished", "stopped"]), GATE, GATE), min_size=1, max_size=12
+)
 
 
 @given(TRIALS)
@@ -81,4 +93,8 @@ edges: {label -> n0: {}, n1 -> n0: {gate: {choice: [through, linear]}}}
 """
     values = {"nodes.n0.model": "resnet8", "nodes.n1.model": "resnet8", ONE: "linear"}
     groups = choices(search(trial(1, values=values, base={}), space=space))
-    assert [group["title"] for group in groups] == ["Models: n0", "Models: n1", "Gates between nodes"]
+    assert [group["title"] for group in groups] == [
+        "Models: n0",
+        "Models: n1",
+        "Gates between nodes",
+    ]

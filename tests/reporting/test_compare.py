@@ -26,7 +26,9 @@ def test_a_search_beside_itself(compared, record, reported):
     assert one["best"]["val_accuracy"] == record.best.accuracy
     for part in ("cost", "progress"):
         assert one[part] == reported[part]
-    assert one["alone"] == next(row["val_accuracy"] for row in reported["comparison"] if row["what"] == "alone")
+    assert one["alone"] == next(
+        row["val_accuracy"] for row in reported["comparison"] if row["what"] == "alone"
+    )
 
 
 def test_its_page_shows_the_numbers_of_the_data(compared):
@@ -38,7 +40,11 @@ def test_its_page_shows_the_numbers_of_the_data(compared):
     assert page.elements["svg"] == 2
     assert "In nothing that their spaces say" in page.text
     for tag, name, value in page.attributes:
-        assert name not in ("src", "href", "xlink:href") or value.startswith("#"), (tag, name, value)
+        assert name not in ("src", "href", "xlink:href") or value.startswith("#"), (
+            tag,
+            name,
+            value,
+        )
 
 
 def test_names_cannot_put_code_into_the_page(compared):
@@ -65,7 +71,9 @@ def test_places_are_paths_and_holes_one_line():
 
 
 def test_what_differs_is_told_with_what_is_missing():
-    other = SPACE.replace("lr: {log: [0.01, 0.1]}", "lr: 0.05").replace("{trials: 10, ", "{trials: 20, ")
+    other = SPACE.replace("lr: {log: [0.01, 0.1]}", "lr: 0.05").replace(
+        "{trials: 10, ", "{trials: 20, "
+    )
     other = other.replace("label -> any: {gate: through}", "label -> n0: {}")
     rows = differences([settings(search(space=SPACE)), settings(search(space=other))])
     assert {row["place"]: row["values"] for row in rows} == {

@@ -29,18 +29,24 @@ class _Both:
     """The trials of one store, the trainings of another."""
 
     def __init__(self, search, trainings):
-        self.read_artifact = lambda run, name: (search if "trial" in run.name else trainings).read_artifact(run, name)
+        self.read_artifact = lambda run, name: (
+            search if "trial" in run.name else trainings
+        ).read_artifact(run, name)
         self.trainings = trainings.trainings
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_training_is_recognised_by_its_graph_whatever_its_seed(record, uri):
     def train(graph, seeds, first=0):
-        return ktg.train(seeded(graph, first), seeds=seeds, name="best", device="cpu", tracking_uri=uri)
+        return ktg.train(
+            seeded(graph, first), seeds=seeds, name="best", device="cpu", tracking_uri=uri
+        )
 
     best = record.graph(record.best)
     alone = next(record.graph(trial) for trial in record.finished if trial.baseline == "alone")
-    train(dataclasses.replace(best, train=dataclasses.replace(best.train, weight_decay=0.123)), 1)  # another graph
+    train(
+        dataclasses.replace(best, train=dataclasses.replace(best.train, weight_decay=0.123)), 1
+    )  # another graph
     assert train(best, 1).std is None
     several, by_itself = train(best, 2, first=7), train(alone, 2)
     with MlflowTracker("bare", uri) as tracker:  # a training that does not say of what

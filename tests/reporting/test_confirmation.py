@@ -12,7 +12,10 @@ from ktg.reporting.record import read_search
 from ktg.tracking import MlflowTracker, find_experiment
 
 ROW = {"trial": "trial-0002", "baseline": None, "val_accuracy": 0.75, "n": 2, "failures": []}
-RUNS = [{"seed": 1000, "accuracy": 0.7, "loss": 0.5, "train_s": 2.0}, {"seed": 1001, "accuracy": 0.8, "loss": 0.4}]
+RUNS = [
+    {"seed": 1000, "accuracy": 0.7, "loss": 0.5, "train_s": 2.0},
+    {"seed": 1001, "accuracy": 0.8, "loss": 0.4},
+]
 FAILED = [{"seed": 1001, "reason": "out of <memory>"}]
 FOUND = {
     "version": 1,
@@ -22,14 +25,46 @@ FOUND = {
     "test_images": 1234,
     "rows": [
         ROW | {"what": "best graph", "test_accuracy": 0.75, "test_std": 0.07, "runs": RUNS},
-        ROW | {"what": "2nd best", "baseline": "distillation", "test_accuracy": 0.7, "test_std": 0.1, "runs": RUNS},
-        ROW | {"what": "alone", "test_accuracy": None, "test_std": None, "n": 0, "runs": [], "failures": FAILED},
+        ROW
+        | {
+            "what": "2nd best",
+            "baseline": "distillation",
+            "test_accuracy": 0.7,
+            "test_std": 0.1,
+            "runs": RUNS,
+        },
+        ROW
+        | {
+            "what": "alone",
+            "test_accuracy": None,
+            "test_std": None,
+            "n": 0,
+            "runs": [],
+            "failures": FAILED,
+        },
     ],
     "differences": [
-        {"of": "best graph", "against": "distillation", "difference": 0.05, "interval": [0.01, 0.09]}
+        {
+            "of": "best graph",
+            "against": "distillation",
+            "difference": 0.05,
+            "interval": [0.01, 0.09],
+        }
         | {"verdict": "better"},
-        {"of": "best graph", "against": "alone", "difference": None, "interval": None, "verdict": "not proven"},
-        {"of": "2nd best", "against": "alone", "difference": -0.01, "interval": [-0.03, 0.01], "verdict": "not proven"},
+        {
+            "of": "best graph",
+            "against": "alone",
+            "difference": None,
+            "interval": None,
+            "verdict": "not proven",
+        },
+        {
+            "of": "2nd best",
+            "against": "alone",
+            "difference": -0.01,
+            "interval": [-0.03, 0.01],
+            "verdict": "not proven",
+        },
     ],
     "sentence": "The best graph, trial-0002, is better than distillation by 5.00 points.",
     "basis": "2 seeds & 1,234 images.",
@@ -64,11 +99,15 @@ def confirmed(reported):
 
 def test_the_page_shows_every_graph_and_difference_with_the_numbers_of_the_data(confirmed, record):
     page = read(report_page(confirmed, record.space.holes))
-    numbers = {path: value for path, value in page.numbers.items() if path.startswith("confirmation.")}
+    numbers = {
+        path: value for path, value in page.numbers.items() if path.startswith("confirmation.")
+    }
     for path, (value, _) in numbers.items():
         assert float(value) == look_up(confirmed, path), path
     for place in (0, 1):
-        assert {f"confirmation.rows.{place}.{name}" for name in ("test_accuracy", "test_std", "n")} <= numbers.keys()
+        assert {
+            f"confirmation.rows.{place}.{name}" for name in ("test_accuracy", "test_std", "n")
+        } <= numbers.keys()
     assert numbers["confirmation.differences.0.interval.1"][1] == "+9.00"
     assert numbers["confirmation.test_images"][1] == "1,234"
     assert page.text.count(FOUND["sentence"]) == 2  # at the top and in its section

@@ -26,7 +26,10 @@ def test_spent_and_saved_counted_by_hand():
         trial(2, "stopped", (0.1, 0.2)),
         trial(3, "stopped", (0.1, 0.2, 0.3, 0.4), train_s=20.0),
         trial(4, "failed", ()),
-        duplicates=(run("duplicate", duplicate_of="trial-0002"), run("duplicate", duplicate_of="trial-0001 (alone)")),
+        duplicates=(
+            run("duplicate", duplicate_of="trial-0002"),
+            run("duplicate", duplicate_of="trial-0001 (alone)"),
+        ),
     )
     found = cost(record)
     assert (found["trials"], found["epochs"], found["device_s"]) == (4, 14, 16 + 4 + 20)
@@ -43,7 +46,12 @@ def test_gpus_come_before_cores():
 
 
 def test_a_teacher_is_trained_once_for_all_its_graphs():
-    graphs = [("resnet8", "through"), ("resnet8", "linear"), ("resnet14", "linear"), ("resnet8", "through")]
+    graphs = [
+        ("resnet8", "through"),
+        ("resnet8", "linear"),
+        ("resnet14", "linear"),
+        ("resnet8", "through"),
+    ]
     trials = [
         trial(number, values={"nodes.n1.model": model, "edges.n1.n0.gate": gate}, base={})
         for number, (model, gate) in enumerate(graphs, 1)
@@ -58,7 +66,9 @@ def test_a_teacher_is_trained_once_for_all_its_graphs():
 
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=10))
 def test_what_was_trained_and_what_was_saved_is_the_whole_budget(epochs):
-    trials = [trial(n, "finished" if e == 8 else "stopped", (0.1,) * e) for n, e in enumerate(epochs, 1)]
+    trials = [
+        trial(n, "finished" if e == 8 else "stopped", (0.1,) * e) for n, e in enumerate(epochs, 1)
+    ]
     found = cost(search(*trials))
     saved = found["saved"]["stopping"]
     assert found["epochs"] + saved["epochs"] == 8 * len(trials)

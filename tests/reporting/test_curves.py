@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 from records import run, search, trial
 
+from ktg.graph import parse
 from ktg.intervals import binomial
 from ktg.reporting.cost import cost
 from ktg.reporting.curves import at_end, best_so_far, gate_curves, node_curves
-from ktg.spec import parse
 
 GRAPH = parse(
     {
@@ -51,7 +51,9 @@ def test_the_best_so_far_ends_at_the_best_and_at_the_whole_cost(record):
 
 
 def test_only_finished_trials_can_be_the_best_so_far():
-    points = best_so_far(search(trial(2), trial(1, "stopped", (0.99,)), trial(3, "failed", ()), trial(4, "running")))
+    points = best_so_far(
+        search(trial(2), trial(1, "stopped", (0.99,)), trial(3, "failed", ()), trial(4, "running"))
+    )
     assert [(point["trial"], point["accuracy"], point["best"]) for point in points] == [
         ("trial-0001", 0.99, None),
         ("trial-0002", 0.8, 0.8),
@@ -60,7 +62,12 @@ def test_only_finished_trials_can_be_the_best_so_far():
 
 
 def with_metrics(**metrics):
-    found = {"nodes.n0.val_accuracy": 0.75, "nodes.n0.val_loss": 0.5, "nodes.n1.val_accuracy": 0.5, **metrics}
+    found = {
+        "nodes.n0.val_accuracy": 0.75,
+        "nodes.n0.val_loss": 0.5,
+        "nodes.n1.val_accuracy": 0.5,
+        **metrics,
+    }
     made = dataclasses.replace(run("trial-0001"), metrics=found)
     return search(dataclasses.replace(trial(1), run=made))
 

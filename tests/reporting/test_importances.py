@@ -16,7 +16,10 @@ def trials(count):
     made = []
     for number in range(1, count + 1):
         gate = draw.choice(["through", "cutoff"])
-        free = {path: draw.choice(["resnet8", "resnet14"]) for path in ("nodes.n1.model", "nodes.n2.model")}
+        free = {
+            path: draw.choice(["resnet8", "resnet14"])
+            for path in ("nodes.n1.model", "nodes.n2.model")
+        }
         values = free | {ONE: gate, "train.lr": draw.uniform(0.01, 0.1)}
         level = (0.8 if gate == "through" else 0.4) + 0.01 * draw.random()
         state, epochs = ("finished", 8) if gate == "through" else ("stopped", 2)
@@ -33,19 +36,24 @@ def test_the_hole_that_decides_comes_first():
     assert first["ped_anova_early"] > 0.5
     for column in ("fanova_early", "ped_anova_early", "fanova_end"):
         assert sum(hole[column] for hole in found["holes"]) == pytest.approx(1)
-    # Among those that were trained to their end there is no other option left: the caveat of the page.
+    # Among those that were trained to their end there is no other option left: the caveat of the
+    # page.
     assert next(hole for hole in found["holes"] if hole["hole"] == ONE)["fanova_end"] < 0.1
 
 
 def test_a_few_trials_say_nothing():
     found = importances(search(*trials(9)))
     assert not found["known"]
-    assert all(hole["fanova_early"] is None and hole["fanova_end"] is None for hole in found["holes"])
+    assert all(
+        hole["fanova_early"] is None and hole["fanova_end"] is None for hole in found["holes"]
+    )
 
 
 def test_too_few_for_one_estimator_leave_the_other():
     holes = importances(search(*trials(20)))["holes"]
-    assert all(hole["fanova_early"] is not None and hole["ped_anova_early"] is None for hole in holes)
+    assert all(
+        hole["fanova_early"] is not None and hole["ped_anova_early"] is None for hole in holes
+    )
 
 
 def test_the_first_rung_is_that_of_early_stopping_or_the_whole_budget():

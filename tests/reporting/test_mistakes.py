@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ktg.errors import UserError
-from ktg.files import dumps, load
+from ktg.graph.yaml_files import dumps, load
 from ktg.reporting.mistakes import (
     ARTIFACT,
     MOST_CLASSES,
@@ -52,7 +52,10 @@ def test_the_most_frequent_confusions_come_first(pairs):
     for row in rows:
         a, b = "abcde".index(row["label"]), "abcde".index(row["predicted"])
         assert a != b
-        assert (row["images"], row["of"]) == (pairs.count((a, b)), sum(one == a for one, _ in pairs))
+        assert (row["images"], row["of"]) == (
+            pairs.count((a, b)),
+            sum(one == a for one, _ in pairs),
+        )
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -69,7 +72,9 @@ def test_the_most_confidently_wrong_come_first(seed):
     assert not rest or max(probabilities[list(rest)].max(1)) <= min(probabilities[places].max(1))
 
 
-@pytest.mark.parametrize(("shape", "kind"), [((8, 8, 3), "png"), ((48, 30, 1), "png"), ((200, 100, 3), "jpeg")])
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((8, 8, 3), "png"), ((48, 30, 1), "png"), ((200, 100, 3), "jpeg")]
+)
 def test_pictures_are_small_and_tiny_ones_exact(shape, kind):
     pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
     head, _, data = picture(pixels).partition(",")
@@ -87,11 +92,17 @@ def made(tiny, tmp_path, uri):
 
     def write(experiment, train_s=1.0, images=tiny, **tags):
         file = graph_file(tmp_path / "graph.yaml", images, train={"epochs": 1})
-        space = {**load(file), "train": {"epochs": 1, "lr": {"choice": [0.05, 0.1]}}, "search": {"trials": 1}}
+        space = {
+            **load(file),
+            "train": {"epochs": 1, "lr": {"choice": [0.05, 0.1]}},
+            "search": {"trials": 1},
+        }
         with MlflowTracker(experiment, uri) as tracker:
             run = tracker.start("made", tags={"kind": "search", **tags})
             tracker.artifact(run, "space.yaml", dumps(space))
-            trial = tracker.start("trial-0001", parent=run, params={"train.lr": 0.05}, tags={"kind": "trial"})
+            trial = tracker.start(
+                "trial-0001", parent=run, params={"train.lr": 0.05}, tags={"kind": "trial"}
+            )
             tracker.artifact(trial, "graph.yaml", file.read_text())
             tracker.log(trial, {"val_accuracy": 0.5, "val_loss": 1.0}, 1)
             tracker.end(trial, "finished", {"train_s": str(train_s)})
@@ -108,7 +119,9 @@ def test_the_graph_is_trained_again_to_the_same_network(record, reported):
     table = np.array(found["confusion"])
     assert table.sum() == found["images"]
     assert table.trace() / table.sum() == found["val_accuracy"]
-    assert [row["confidence"] for row in found["wrong"]] == sorted(r["confidence"] for r in found["wrong"])[::-1]
+    assert [row["confidence"] for row in found["wrong"]] == sorted(
+        r["confidence"] for r in found["wrong"]
+    )[::-1]
     assert len(found["wrong"]) == min(12, table.sum() - table.trace())
     assert json.loads(json.dumps(found)) == found
 
@@ -121,11 +134,15 @@ def test_what_was_found_is_kept_with_the_search(record, reported):
     assert mistakes(record, retrain=True, on_epoch=fail) == reported["mistakes"]
 
 
-@pytest.mark.parametrize("kept", ["[]", "no json", '{"version": 1, "trial_run": "another"}', '{"version": 99}'])
+@pytest.mark.parametrize(
+    "kept", ["[]", "no json", '{"version": 1, "trial_run": "another"}', '{"version": 99}']
+)
 def test_what_was_kept_of_something_else_is_not_taken(made, kept):
     record = made("kept")
     attach("kept", record.experiment.uri, record.run.run, ARTIFACT, kept)
-    assert mistakes(record, retrain=False) == {"why": "The best graph was not trained again for this page."}
+    assert mistakes(record, retrain=False) == {
+        "why": "The best graph was not trained again for this page."
+    }
 
 
 def test_another_figure_than_the_search_had_is_told(made):

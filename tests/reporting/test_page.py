@@ -9,11 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webpage import look_up, read
 
+from ktg.graph import Choice
 from ktg.reporting.page import number, report_page, text_of
-from ktg.space import Choice
 
 EVIL = "<script>alert('x')</script><img src=x onerror=\"alert(1)\">$\\frac{1}{0}$"
-KEPT = {"hole", "state", "trial", "picture", "graph", "gate", "device", "run", "what", "baseline", "node", "why"}
+KEPT = {
+    "hole",
+    "state",
+    "trial",
+    "picture",
+    "graph",
+    "gate",
+    "device",
+    "run",
+    "what",
+    "baseline",
+    "node",
+    "why",
+}
 
 
 def test_every_number_of_the_page_is_that_of_the_data(reported, page):
@@ -23,7 +36,12 @@ def test_every_number_of_the_page_is_that_of_the_data(reported, page):
     for path, (value, text) in numbers.items():
         assert float(value) == look_up(plain, path), path
         assert float(re.sub(r"[^\d.]", "", text) or "nan") >= 0, text
-    for path in ("comparison.0.val_accuracy", "cost.epochs", "cost.saved.stopping.epochs", "mistakes.confusion.0.0"):
+    for path in (
+        "comparison.0.val_accuracy",
+        "cost.epochs",
+        "cost.saved.stopping.epochs",
+        "mistakes.confusion.0.0",
+    ):
         assert path in numbers
     best = reported["comparison"][0]["val_accuracy"]
     assert numbers["comparison.0.val_accuracy"][1] == f"{100 * best:.2f}\N{NO-BREAK SPACE}%"
@@ -62,7 +80,8 @@ def test_names_cannot_put_code_into_the_page(record, reported):
     }
     for trial in evil["trials"]:
         trial["values"] = trial["values"] and {
-            path: EVIL if path.endswith("gate") else value for path, value in trial["values"].items()
+            path: EVIL if path.endswith("gate") else value
+            for path, value in trial["values"].items()
         }
     found = read(report_page(evil, holes))
     assert "script" not in found.elements
@@ -117,7 +136,9 @@ def test_a_search_without_baselines_says_so(record, reported):
 
 def test_where_nothing_was_stopped_nothing_is_said_of_it(record, reported):
     saved = reported["cost"]["saved"] | {"stopping": {"trials": 0, "epochs": 0, "device_s": 0.0}}
-    text = read(report_page(reported | {"cost": reported["cost"] | {"saved": saved}}, record.space.holes)).text
+    text = read(
+        report_page(reported | {"cost": reported["cost"] | {"saved": saved}}, record.space.holes)
+    ).text
     assert "stopped early more often" not in text
     assert "of the stopped" not in text
 
@@ -145,9 +166,26 @@ def test_tests_over_seeds_are_shown_beside_validation(record, reported):
 
 def test_affinity_has_a_section_where_it_was_measured(record, reported, page):
     assert "Affinity against result" not in page
-    node = {"node": "n1", "model": "resnet8", "favourite": "none", "won": "imagenet", "agree": False}
-    one = {"source": "none", "score": None, "kept": False, "favourite": True, "won": False, "trials": 0}
-    measured = {"score": "logme", "epoch": 1, "nodes": [node | {"candidates": [one | {"mean_val_accuracy": None}]}]}
+    node = {
+        "node": "n1",
+        "model": "resnet8",
+        "favourite": "none",
+        "won": "imagenet",
+        "agree": False,
+    }
+    one = {
+        "source": "none",
+        "score": None,
+        "kept": False,
+        "favourite": True,
+        "won": False,
+        "trials": 0,
+    }
+    measured = {
+        "score": "logme",
+        "epoch": 1,
+        "nodes": [node | {"candidates": [one | {"mean_val_accuracy": None}]}],
+    }
     text = read(report_page(reported | {"affinity": measured}, record.space.holes)).text
     assert "n1, resnet8: the favourite did not win" in text
     assert "left out" in text

@@ -6,8 +6,8 @@ import pytest
 from records import VALUES
 from webpage import read
 
+from ktg.graph import Choice, Int, Log
 from ktg.reporting.parallel import MOST_AXES, parallel
-from ktg.space import Choice, Int, Log
 
 HOLES = {
     "train.lr": Log(0.01, 0.1),
@@ -19,22 +19,47 @@ HOLES = {
 
 def trial(number, state="finished", accuracies=(0.5, 0.6), **values):
     own = {path: VALUES.get(path, 3) for path in HOLES} | values
-    return {"trial": f"t{number}", "state": state, "baseline": None, "val_accuracy": list(accuracies), "values": own}
+    return {
+        "trial": f"t{number}",
+        "state": state,
+        "baseline": None,
+        "val_accuracy": list(accuracies),
+        "values": own,
+    }
 
 
 def lines(svg):
     """Return the number of polylines with more than two points: trials, not axes."""
-    return sum(path.count("L") > 1 for path in re.findall(r'<path d="([^"]*)" clip-path', svg.replace("\n", "")))
+    return sum(
+        path.count("L") > 1
+        for path in re.findall(r'<path d="([^"]*)" clip-path', svg.replace("\n", ""))
+    )
 
 
 @pytest.mark.usefixtures("closed_figures")
 def test_every_trained_trial_is_a_line():
-    trials = [trial(1), trial(2, "stopped", (0.1,)), trial(3, accuracies=(0.9, 0.7)), trial(4, "failed", ())]
+    trials = [
+        trial(1),
+        trial(2, "stopped", (0.1,)),
+        trial(3, accuracies=(0.9, 0.7)),
+        trial(4, "failed", ()),
+    ]
     trials.append(trial(5) | {"values": None, "baseline": "mutual learning"})  # not of this space
     svg = parallel(trials, HOLES, list(HOLES), "t3")
     assert lines(svg) == 3
     text = read(svg).text
-    for word in ("lr", "n1.model", "n1.n0.gate", "accuracy", "60.0 %", "70.0 %", "stopped", "0.01", "resnet14", "5"):
+    for word in (
+        "lr",
+        "n1.model",
+        "n1.n0.gate",
+        "accuracy",
+        "60.0 %",
+        "70.0 %",
+        "stopped",
+        "0.01",
+        "resnet14",
+        "5",
+    ):
         assert word in text
 
 
@@ -46,6 +71,8 @@ def test_no_more_axes_than_fit():
     assert text.count("epochs") == MOST_AXES
 
 
-@pytest.mark.parametrize("trials", [[], [trial(1)], [trial(1, "running", (0.1,))]], ids=["none", "one", "running"])
+@pytest.mark.parametrize(
+    "trials", [[], [trial(1)], [trial(1, "running", (0.1,))]], ids=["none", "one", "running"]
+)
 def test_few_trials_are_drawn_too(trials):
     assert "accuracy" in read(parallel(trials, HOLES, list(HOLES), "t1")).text

@@ -6,7 +6,7 @@ import pytest
 from records import PLAIN, going_on, written
 
 from ktg.errors import UserError
-from ktg.files import loads
+from ktg.graph.yaml_files import loads
 from ktg.reporting.record import read_search
 from ktg.tracking import MlflowTracker, find_experiment
 
@@ -45,13 +45,19 @@ def test_a_search_that_still_runs_can_be_read_once_a_trial_is_done(uri):
     with going_on(uri, "running", ("finished", [0.1, 0.2, 0.3]), ("running", [0.9])):
         record = read_search(find_experiment("running", uri))
     assert record.run.state == "running"
-    assert {trial.name: trial.state for trial in record.trials} == {"trial-0001": "finished", "trial-0002": "running"}
+    assert {trial.name: trial.state for trial in record.trials} == {
+        "trial-0001": "finished",
+        "trial-0002": "running",
+    }
     assert record.best.name == "trial-0001"
 
 
 def test_without_a_finished_trial_there_is_nothing_to_report(uri):
     said = "experiment 'hopeless' has no finished trial; "
-    with going_on(uri, "hopeless", ("stopped", [0.1])), pytest.raises(UserError, match=f"{said}its search is still"):
+    with (
+        going_on(uri, "hopeless", ("stopped", [0.1])),
+        pytest.raises(UserError, match=f"{said}its search is still"),
+    ):
         read_search(find_experiment("hopeless", uri))
     with pytest.raises(UserError, match=f"{said}search again"):
         read_search(find_experiment("hopeless", uri))
@@ -60,7 +66,10 @@ def test_without_a_finished_trial_there_is_nothing_to_report(uri):
 def test_an_experiment_without_a_search(uri):
     with MlflowTracker("trained", uri) as tracker:
         tracker.end(tracker.start("train", tags={"kind": "train"}), "finished")
-    with pytest.raises(UserError, match="experiment 'trained' holds no search; run `ktg search SPACE --name trained`"):
+    with pytest.raises(
+        UserError,
+        match="experiment 'trained' holds no search; run `ktg search SPACE --name trained`",
+    ):
         read_search(find_experiment("trained", uri))
 
 
@@ -72,7 +81,9 @@ def test_an_experiment_without_a_search(uri):
     ],
 )
 def test_another_version_s_search_is_one_sentence(uri, name, kwargs, why):
-    with pytest.raises(UserError, match=rf"search 'made' was made by ktg 0\.0\.1 and cannot be read by .*{why}"):
+    with pytest.raises(
+        UserError, match=rf"search 'made' was made by ktg 0\.0\.1 and cannot be read by .*{why}"
+    ):
         made(uri, name, ("finished", [0.1, 0.2, 0.3]), **kwargs)
 
 

@@ -21,12 +21,18 @@ def test_it_is_plain_and_finite(reported):
 
 def test_the_parts_belong_together(reported, record):
     trials = reported["trials"]
-    assert len(trials) == len(reported["progress"]) == reported["cost"]["trials"] == len(record.trials)
+    assert (
+        len(trials) == len(reported["progress"]) == reported["cost"]["trials"] == len(record.trials)
+    )
     assert sum(trial["epoch"] for trial in trials) == reported["cost"]["epochs"]
     assert reported["comparison"][0]["trial"] == reported["best"]["trial"]
     best = next(trial for trial in trials if trial["trial"] == reported["best"]["trial"])
     assert best["val_accuracy"][-1] == reported["comparison"][0]["val_accuracy"]
-    assert reported["validation_images"] == reported["mistakes"]["images"] == reported["environment"]["data"]["val"]
+    assert (
+        reported["validation_images"]
+        == reported["mistakes"]["images"]
+        == reported["environment"]["data"]["val"]
+    )
     end = {row["node"]: row["val_accuracy"] for row in reported["best"]["at_end"]["nodes"]}
     assert end["n0"] == best["val_accuracy"][-1]
     failed = [trial for trial in trials if trial["state"] == "failed"]

@@ -30,7 +30,12 @@ def test_nothing_is_said_where_nothing_is_stopped_or_all_are_equal():
     record = search(*(trial(i) for i in range(1, 11)))
     assert [one["spearman"] for one in foretelling(record)] == [None, None]
     never = dataclasses.replace(record.space.search, scheduler="none")
-    assert foretelling(dataclasses.replace(record, space=dataclasses.replace(record.space, search=never))) == []
+    assert (
+        foretelling(
+            dataclasses.replace(record, space=dataclasses.replace(record.space, search=never))
+        )
+        == []
+    )
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 99)] * 3), min_size=FEWEST, max_size=20))

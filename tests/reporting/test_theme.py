@@ -6,9 +6,9 @@ import matplotlib
 import pytest
 from webpage import read
 
-from ktg.drawing import draw
+from ktg.graph import parse
+from ktg.graph.drawing import draw
 from ktg.reporting.theme import ACCENT, INK, figure, inline, legend, plain, settings, svg
-from ktg.spec import parse
 
 DOCUMENT = """<?xml version="1.0"?>
 <!DOCTYPE svg><svg xmlns="http://www.w3.org/2000/svg" width="10pt" viewBox="0 0 20 10">
@@ -27,7 +27,9 @@ def test_a_picture_becomes_a_part_of_the_page():
 
 def test_words_in_a_picture_stay_as_they_are():
     assert read(str(inline(DOCUMENT, "one", ""))).text == "#010101 and #ffffff"
-    assert '<text style="fill: #ffffff">' in inline(DOCUMENT, "one", "")  # white letters lie on filled boxes
+    assert '<text style="fill: #ffffff">' in inline(
+        DOCUMENT, "one", ""
+    )  # white letters lie on filled boxes
 
 
 def test_what_is_no_picture_is_refused():
@@ -38,12 +40,23 @@ def test_what_is_no_picture_is_refused():
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_the_drawing_of_a_graph_has_the_page_s_colours_only(ensemble):
     nodes = {name: {"model": "resnet8"} for name in ("n0", "n1", "n2", "n3")}
-    gates = {"n1 -> n0": "linear", "n2 -> n0": "correct", "n1 -> n2": "inverse", "n0 -> n3": "through"}
+    gates = {
+        "n1 -> n0": "linear",
+        "n2 -> n0": "correct",
+        "n1 -> n2": "inverse",
+        "n0 -> n3": "through",
+    }
     edges = {"label -> n0": {}, "label -> n1": {}} | {
         edge: {"gate": gate, "temperature": 4} for edge, gate in gates.items()
     }
     target = {"target": "ensemble"} if ensemble else {}
-    page = str(inline(draw(parse({"data": {"name": "digits"}, "nodes": nodes, "edges": edges, **target})), "one", "it"))
+    page = str(
+        inline(
+            draw(parse({"data": {"name": "digits"}, "nodes": nodes, "edges": edges, **target})),
+            "one",
+            "it",
+        )
+    )
     fixed = set(re.findall(r"<(\w+)[^>]*(#[0-9a-fA-F]{6})", page))
     assert fixed <= {("text", "#ffffff"), ("text", "#d0dce6")}  # letters on filled boxes
     assert 'id="one-node:n3"' in page

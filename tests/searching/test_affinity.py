@@ -9,11 +9,10 @@ import torch
 from ktg.affinity import ranking
 from ktg.data import open_data
 from ktg.errors import MissingSourceError
+from ktg.graph import Affinity, Choice, Data, Node, SearchSpace, parse_space
 from ktg.models.network import build
 from ktg.searching import affinity
 from ktg.searching.affinity import ARTIFACT, refused, resolve
-from ktg.space import Affinity, Choice, SearchSpace, parse_space
-from ktg.spec import Data, Node
 from ktg.tracking import MemoryTracker
 
 
@@ -27,14 +26,21 @@ def files(tmp_path: Path) -> dict[str, str]:
     """Weights of two resnet8: one sees the classes, which are colours; the other is blind."""
     named = {}
     for name, scale in (("seeing", 1.0), ("blind", 0.0)):
-        net = build(Node(model="resnet8"), {}, classes=6, image_size=8, mean=[0.5], std=[0.5], seed=1)
-        state = {key: tensor * scale if "conv" in key else tensor for key, tensor in net.body.state_dict().items()}
+        net = build(
+            Node(model="resnet8"), {}, classes=6, image_size=8, mean=[0.5], std=[0.5], seed=1
+        )
+        state = {
+            key: tensor * scale if "conv" in key else tensor
+            for key, tensor in net.body.state_dict().items()
+        }
         named[name] = str(tmp_path / f"{name}.pth")
         torch.save(state, named[name])
     return named
 
 
-def space(tiny: Path, files: dict[str, str], model="resnet8", among=("blind", "seeing"), **hole) -> SearchSpace:
+def space(
+    tiny: Path, files: dict[str, str], model="resnet8", among=("blind", "seeing"), **hole
+) -> SearchSpace:
     node = {"model": model, "source": {"affinity": {"among": list(among), **hole}}}
     return parse_space(
         {
@@ -56,7 +62,11 @@ def test_the_best_are_kept_and_the_favourite_is_the_default(tiny, files):
     assert found.space.bind(found.space.default()).nodes["n0"].source == "seeing"
     assert found.space.template["nodes"]["n0"]["source"] == {"choice": ["seeing"]}
     node = found.to_json()["nodes"]["n0"]
-    assert (node["candidates"], node["kept"], node["favourite"]) == (["seeing", "blind"], ["seeing"], "seeing")
+    assert (node["candidates"], node["kept"], node["favourite"]) == (
+        ["seeing", "blind"],
+        ["seeing"],
+        "seeing",
+    )
     assert node["scores"]["seeing"] > node["scores"]["blind"]
 
 
@@ -70,14 +80,22 @@ def test_what_was_measured_is_written_before_any_trial(tiny, files):
     assert kept["affinity/n0.svg"].startswith(b"<?xml")
     assert "favourite" in str(list(found.table().columns[-1].cells))
     resolved(
-        parse_space({"data": {"path": str(tiny)}, "nodes": {"n0": {"model": "resnet8"}}, "edges": {"label -> n0": {}}})
+        parse_space(
+            {
+                "data": {"path": str(tiny)},
+                "nodes": {"n0": {"model": "resnet8"}},
+                "edges": {"label -> n0": {}},
+            }
+        )
     ).record(tracker, other := tracker.start("another"))
     assert not tracker.runs[other].artifacts
 
 
 def test_a_prior_keeps_all_in_the_order_of_their_rank(tiny, files):
     found = resolved(space(tiny, files, prior=True, score="knn"))
-    assert found.space.holes == {"nodes.n0.source": Affinity(("seeing", "blind"), score="knn", prior=True)}
+    assert found.space.holes == {
+        "nodes.n0.source": Affinity(("seeing", "blind"), score="knn", prior=True)
+    }
     assert resolved(found.space).space.holes == found.space.holes
 
 
@@ -94,7 +112,9 @@ def test_what_cannot_be_measured_is_kept_and_said(tiny, files, monkeypatch):
     options = found.space.holes["nodes.n0.source"].options
     assert options[1:] == ("seeing",)
     assert found.not_measured() == {"n0: resnet8@seeing": "RuntimeError: out of order"}
-    assert found.to_json()["nodes"]["n0"]["not_measured"] == {"seeing": "RuntimeError: out of order"}
+    assert found.to_json()["nodes"]["n0"]["not_measured"] == {
+        "seeing": "RuntimeError: out of order"
+    }
 
 
 def test_a_score_without_a_value_is_a_candidate_not_measured(tiny, files):
@@ -110,7 +130,9 @@ def test_a_search_where_nothing_can_be_measured_goes_on_with_all(tiny, files):
 
 
 def test_each_model_keeps_its_own(tiny, files):
-    searched = space(tiny, files, {"choice": ["resnet8", "resnet14"]}, ("seeing", "none"), keep=1, score="knn")
+    searched = space(
+        tiny, files, {"choice": ["resnet8", "resnet14"]}, ("seeing", "none"), keep=1, score="knn"
+    )
     searched = searched.narrowed({}, [("n0", "resnet14", "seeing")])
     found = resolved(searched)
     assert found.space.holes["nodes.n0.source"].options == ("seeing", "none")
@@ -134,6 +156,8 @@ def test_only_training_images_are_looked_at(tiny, files, monkeypatch):
     data = open_data(Data(path=str(tiny)))
     seen = []
     original = ranking.extract
-    monkeypatch.setattr(ranking, "extract", lambda *given: seen.append(given[1]) or original(*given))
+    monkeypatch.setattr(
+        ranking, "extract", lambda *given: seen.append(given[1]) or original(*given)
+    )
     resolve(space(tiny, files), data, lambda what: None)
     assert all(images is data.train for images in seen)

@@ -2,16 +2,18 @@
 
 import pytest
 
-from ktg.canonical import live, open_edges, teachers
+from ktg.graph import parse_space
+from ktg.graph.canonical import live, open_edges, teachers
 from ktg.searching.baselines import baselines
-from ktg.space import parse_space
 
 
 def space(nodes: int = 3, gates: tuple = ("through", "cutoff"), **extra):
     return parse_space(
         {
             "data": {"name": "digits"},
-            "nodes": {f"n{i}": {"model": {"choice": ["resnet8", "resnet14"]}} for i in range(nodes)},
+            "nodes": {
+                f"n{i}": {"model": {"choice": ["resnet8", "resnet14"]}} for i in range(nodes)
+            },
             "edges": {
                 "label -> any": {"gate": {"choice": list(gates)}},
                 "any -> any": {"gate": {"choice": list(gates)}},
@@ -59,7 +61,9 @@ def test_models_are_the_defaults():
     assert {node.model for node in graph.nodes.values()} == {"resnet8"}
 
 
-@pytest.mark.parametrize(("gates", "held"), [(("through", "cutoff"), True), (("linear", "correct"), False)])
+@pytest.mark.parametrize(
+    ("gates", "held"), [(("through", "cutoff"), True), (("linear", "correct"), False)]
+)
 def test_the_sampler_can_be_told_of_those_that_lie_in_the_space(gates, held):
     open_space = space(gates=gates)
     for graph in baselines(open_space).values():

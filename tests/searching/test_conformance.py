@@ -11,13 +11,12 @@ from command import graph_file
 from optuna.trial import TrialState
 
 from ktg.errors import SpecError
+from ktg.graph import Search, load_space, parse_space
+from ktg.graph.search_settings import SamplerName, SchedulerName
 from ktg.searching.cluster import cluster
-from ktg.searching.ledger import Ledger
-from ktg.searching.raytune import scheduler, shares
+from ktg.searching.ray_adapter import scheduler, shares
 from ktg.searching.run import search
-from ktg.space import load_space, parse_space
-from ktg.spec import Search
-from ktg.spec.search import SamplerName, SchedulerName
+from ktg.searching.trials import Ledger
 from ktg.tracking import MemoryTracker
 
 SAMPLERS, SCHEDULERS = get_args(SamplerName), get_args(SchedulerName)
@@ -99,7 +98,9 @@ def test_every_pair_spends_its_budget_on_different_graphs_and_finds_a_good_one(s
 def test_a_grid_asks_every_point_once_and_ends():
     ledger = played(Ledger(space(trials=1000, sampler="grid", scheduler="none")))
     assert ledger.exhausted
-    asked = [entry.values for entry in ledger.entries] + [duplicate.values for duplicate in ledger.duplicates]
+    asked = [entry.values for entry in ledger.entries] + [
+        duplicate.values for duplicate in ledger.duplicates
+    ]
     assert len(asked) == 4 * 3 * 3
     assert len({tuple(values.values()) for values in asked}) == len(asked)
     # Where n1 -> n0 is cut, n1 is dead; where n1 is untaught it is a teacher trained before.
@@ -116,7 +117,10 @@ def test_a_grid_that_goes_on_asks_for_nothing_again():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"lr": {"log": [0.01, 0.1]}}, r"^search.sampler: grid tries every value, and train.lr is a continuum"),
+        (
+            {"lr": {"log": [0.01, 0.1]}},
+            r"^search.sampler: grid tries every value, and train.lr is a continuum",
+        ),
         ({"lr": {"int": [1, 20_000]}}, r"^search.sampler: grid would try all 180,000 graphs"),
     ],
 )
@@ -135,7 +139,12 @@ def test_hyperband_gives_each_bracket_its_share_and_the_same_one_every_time(at_o
         judge.on_trial_add(None, trial)
         chosen.append(judge._brackets.index(judge._trial_info[trial.trial_id]))
         if number >= at_once - 1:
-            ended = {"epoch": EPOCHS, "val_accuracy": 0.5, "training_iteration": EPOCHS, "done": True}
+            ended = {
+                "epoch": EPOCHS,
+                "val_accuracy": 0.5,
+                "training_iteration": EPOCHS,
+                "done": True,
+            }
             judge.on_trial_complete(None, trials[number - at_once + 1], ended)
     for bracket, share in enumerate(shares(3, 2)):
         assert abs(chosen.count(bracket) - 300 * share) <= 1
@@ -148,7 +157,9 @@ def ray():
         yield
 
 
-@pytest.mark.parametrize(("sampler", "judge"), [("grid", "hyperband"), ("gp", "asha"), ("random", "none")])
+@pytest.mark.parametrize(
+    ("sampler", "judge"), [("grid", "hyperband"), ("gp", "asha"), ("random", "none")]
+)
 def test_on_ray_too(ray, tiny, tmp_path, sampler, judge):
     graph_file(
         tmp_path / "space.yaml",

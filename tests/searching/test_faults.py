@@ -15,15 +15,25 @@ import torch
 from command import graph_file
 from rich.console import Console
 
-from ktg import __version__
-from ktg.engine import Training, train
-from ktg.searching import driving, nodes, raytune, worker
+from ktg.graph import SearchSpace, load_space
+from ktg.searching import cluster_check as nodes
+from ktg.searching import ray_adapter as raytune
+from ktg.searching import ray_run as driving
+from ktg.searching import worker
 from ktg.searching.cluster import QUIET, cluster
 from ktg.searching.run import search
-from ktg.space import SearchSpace, load_space
 from ktg.tracking import MemoryTracker
+from ktg.training import Training, train
+from ktg.version import __version__
 
-FINE, DIES_ONCE, DIES_ALWAYS, OUT_OF_MEMORY, GPU_FAILS, AUGMENTATION_FAILS = LRS = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+FINE, DIES_ONCE, DIES_ALWAYS, OUT_OF_MEMORY, GPU_FAILS, AUGMENTATION_FAILS = LRS = [
+    0.01,
+    0.02,
+    0.03,
+    0.04,
+    0.05,
+    0.06,
+]
 ERRORS = {
     OUT_OF_MEMORY: torch.OutOfMemoryError("CUDA out of memory"),
     GPU_FAILS: torch.AcceleratorError("CUDA error: device-side assert triggered"),
@@ -65,7 +75,13 @@ def slow() -> type[worker.Worker]:
 
 def space(folder: Path, tiny: Path) -> SearchSpace:
     """Every learning rate once, each for four epochs."""
-    plan = {"trials": len(LRS), "sampler": "grid", "scheduler": "none", "baselines": False, "cpus_per_trial": 1}
+    plan = {
+        "trials": len(LRS),
+        "sampler": "grid",
+        "scheduler": "none",
+        "baselines": False,
+        "cpus_per_trial": 1,
+    }
     nodes, edges = {"n0": {"model": "resnet8"}}, {"label -> n0": {}}
     file = folder / "space.yaml"
     choice = {"epochs": EPOCHS, "lr": {"choice": LRS}}
@@ -84,8 +100,12 @@ def test_what_breaks_ends_one_trial_at_most_and_a_worker_that_died_goes_on_where
     monkeypatch.setattr(driving, "MAX_FAILURES", 1)
     tracker, plan, page = MemoryTracker(), space(tmp_path, tiny), io.StringIO()
     with cluster(cpus=2):
-        result = search(plan, "faults", tracker, console=Console(file=page), storage=tmp_path / "ray")
-    trials = {one.params["train.lr"]: one for one in tracker.runs.values() if one.tags["kind"] == "trial"}
+        result = search(
+            plan, "faults", tracker, console=Console(file=page), storage=tmp_path / "ray"
+        )
+    trials = {
+        one.params["train.lr"]: one for one in tracker.runs.values() if one.tags["kind"] == "trial"
+    }
     assert {lr: trial.state for lr, trial in trials.items()} == {
         lr: "finished" if lr in (FINE, DIES_ONCE) else "failed" for lr in LRS
     }
@@ -99,13 +119,22 @@ def test_what_breaks_ends_one_trial_at_most_and_a_worker_that_died_goes_on_where
     assert (result.finished, result.failed, result.interrupted) == (2, 4, False)
 
     trained = {lr: (tmp_path / f"epochs of {lr}").read_text() for lr in LRS}
-    assert trained[DIES_ONCE] == "1 2 3 2 3 4 "  # with the state after the first epoch, left before the second
+    assert (
+        trained[DIES_ONCE] == "1 2 3 2 3 4 "
+    )  # with the state after the first epoch, left before the second
     assert trained[DIES_ALWAYS] == "1 2 3 2 3 "
     assert trained[GPU_FAILS] == "1 2 3 3 "
     own = [epoch.metrics() for epoch in train(plan.bind({"train.lr": DIES_ONCE}), device="cpu")]
     for name in ("val_accuracy", "val_loss"):
-        assert trials[DIES_ONCE].history(name) == [(i + 1, epoch[name]) for i, epoch in enumerate(own)]
-    assert page.getvalue().count("the worker died: it was killed, or crashed; it goes on in another worker") == 2
+        assert trials[DIES_ONCE].history(name) == [
+            (i + 1, epoch[name]) for i, epoch in enumerate(own)
+        ]
+    assert (
+        page.getvalue().count(
+            "the worker died: it was killed, or crashed; it goes on in another worker"
+        )
+        == 2
+    )
     assert capfd.readouterr() == ("", "")  # what Ray says of deaths would spoil the JSON
     assert not list((tmp_path / "ray").iterdir())
 
@@ -136,9 +165,13 @@ def test_a_node_that_dies_takes_no_trial_with_it(tmp_path, tiny, monkeypatch, tw
     killer = threading.Thread(target=kill_a_node, daemon=True)
     killer.start()
     asked: list[dict] = []
-    monkeypatch.setattr(nodes, "asked", lambda *of, ask=nodes.asked: asked.append(ask(*of)) or asked[-1])
+    monkeypatch.setattr(
+        nodes, "asked", lambda *of, ask=nodes.asked: asked.append(ask(*of)) or asked[-1]
+    )
     plan, page, place = space(tmp_path, tiny), io.StringIO(), tmp_path / "ray"
-    result = search(plan, "nodes", tracker, console=Console(file=page), address=two_nodes.address, storage=place)
+    result = search(
+        plan, "nodes", tracker, console=Console(file=page), address=two_nodes.address, storage=place
+    )
     assert list(asked[0].values()) == [(__version__, [])]  # both have one address
     assert second not in two_nodes.list_all_nodes()
     assert "the worker died: " in page.getvalue(), page.getvalue()

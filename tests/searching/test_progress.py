@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from ktg.searching.ledger import Ledger
+from ktg.graph import SearchSpace, parse_space
 from ktg.searching.progress import PLAIN_EVERY_S, Progress, duration, headline
-from ktg.space import SearchSpace, parse_space
+from ktg.searching.trials import Ledger
 
 
 class Clock:
@@ -135,7 +135,10 @@ def test_on_a_terminal_the_block_is_alive_and_then_gone(space):
 
 def test_a_failure_is_told_at_once_with_its_reason_as_it_is(space):
     show = Show(space, terminal=False)
-    show.close(show.start(), "[nan] in epoch 1, and a reason that is much longer than the eighty columns of the screen")
+    show.close(
+        show.start(),
+        "[nan] in epoch 1, and a reason that is much longer than the eighty columns of the screen",
+    )
     assert show.screen.getvalue() == (
         "trial-0001 (alone) failed: [nan] in epoch 1, and a reason that is much longer than the eighty columns "
         "of the screen\n"
@@ -144,7 +147,14 @@ def test_a_failure_is_told_at_once_with_its_reason_as_it_is(space):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_durations_as_a_person_says_them(seconds, said):
     assert duration(seconds) == said

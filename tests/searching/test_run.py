@@ -16,13 +16,12 @@ import pytest
 from command import graph_file, ktg
 from PIL import Image
 
-from ktg.canonical import key
 from ktg.errors import DataError, SpecError
-from ktg.files import loads
+from ktg.graph import load_space, parse, parse_space
+from ktg.graph.canonical import key
+from ktg.graph.yaml_files import loads
 from ktg.searching.cluster import cluster
 from ktg.searching.run import search
-from ktg.space import load_space, parse_space
-from ktg.spec import parse
 from ktg.tracking import MemoryTracker, find_experiment
 
 BASELINES = ["alone", "distillation", "mutual learning"]
@@ -48,7 +47,9 @@ def test_the_baselines_come_first_and_the_best_is_the_best_of_all_finished(searc
     assert [trial.tags.get("baseline") for trial in trials[:3]] == BASELINES
     assert [row["what"] for row in searched.result["rows"]] == ["best graph", *BASELINES]
     finished = [trial for trial in trials if trial.state == "finished"]
-    best = max(finished, key=lambda trial: (trial.metrics["val_accuracy"], -trial.metrics["val_loss"]))
+    best = max(
+        finished, key=lambda trial: (trial.metrics["val_accuracy"], -trial.metrics["val_loss"])
+    )
     assert searched.result["rows"][0]["trial"] == best.name == parent.tags["best_trial"]
     assert searched.result["rows"][0]["accuracy"] == best.metrics["val_accuracy"]
     assert best.tags["key"] == key(parse(searched.result["best"]))
@@ -82,7 +83,9 @@ def test_a_trial_has_params_metrics_with_steps_tags_and_its_graph(found):
             assert float(run.params["train.lr"]) == graph.train.lr
         epochs = int(run.tags["epoch"])
         for metric in ("val_accuracy", "val_loss", "nodes.n0.val_accuracy", "edges.label.n0.loss"):
-            assert [step for step, _ in experiment.history(run, metric)] == list(range(1, epochs + 1)), metric
+            assert [step for step, _ in experiment.history(run, metric)] == list(
+                range(1, epochs + 1)
+            ), metric
         assert (epochs == 4) == (run.state == "finished")
 
 
@@ -111,8 +114,14 @@ def test_the_parent_holds_the_space_and_the_best(searched, found):
 
 
 def test_the_folder_holds_the_store_and_nothing_else(searched):
-    assert {path.name for path in searched.folder.iterdir()} == {"space.yaml", "mlflow.db", "mlruns"}
-    assert not list(Path(os.environ["KTG_CACHE"], "ray").iterdir())  # nor do Ray's own files stay anywhere
+    assert {path.name for path in searched.folder.iterdir()} == {
+        "space.yaml",
+        "mlflow.db",
+        "mlruns",
+    }
+    assert not list(
+        Path(os.environ["KTG_CACHE"], "ray").iterdir()
+    )  # nor do Ray's own files stay anywhere
 
 
 def picture_folders(root: Path) -> Path:
@@ -135,8 +144,17 @@ def test_a_search_can_be_repeated_and_never_reads_the_test_split(ray, tmp_path):
             tmp_path / "space.yaml",
             data,
             train={"lr": {"log": [0.01, 0.1]}},
-            edges={"label -> n0": {}, "any -> any": {"gate": {"choice": ["through", "cutoff", "linear"]}}},
-            search={"trials": 3, "sampler": "random", "scheduler": "none", "baselines": False, "seed": 5},
+            edges={
+                "label -> n0": {},
+                "any -> any": {"gate": {"choice": ["through", "cutoff", "linear"]}},
+            },
+            search={
+                "trials": 3,
+                "sampler": "random",
+                "scheduler": "none",
+                "baselines": False,
+                "seed": 5,
+            },
         )
     )
     outcomes = []
@@ -150,7 +168,9 @@ def test_a_search_can_be_repeated_and_never_reads_the_test_split(ray, tmp_path):
         outcomes.append({trial.tags["key"]: trial.history("val_loss") for trial in trials})
     assert len(outcomes[0]) == 3
     assert outcomes[0] == outcomes[1]
-    (tmp_path / "best.yaml").write_text(json.dumps(json.loads(json.dumps(result.to_json()))["best"]))
+    (tmp_path / "best.yaml").write_text(
+        json.dumps(json.loads(json.dumps(result.to_json()))["best"])
+    )
     done = ktg("train", "best.yaml", folder=tmp_path)
     assert (done.code, done.out) == (2, "")
     assert "no images in test/dark, test/light" in done.err
@@ -170,7 +190,10 @@ def test_when_all_trials_fail_the_commonest_reason_is_told(ray, tiny, tmp_path):
     assert done.code == 1
     assert "0 finished, 0 stopped early, 2 failed" in done.out
     assert "Next:" not in done.out
-    assert re.fullmatch(r"ktg: no trial finished; the most common reason: the loss of edge label -> n0 .*\n", done.err)
+    assert re.fullmatch(
+        r"ktg: no trial finished; the most common reason: the loss of edge label -> n0 .*\n",
+        done.err,
+    )
     (parent,) = find_experiment("hopeless", f"sqlite:///{tmp_path}/mlflow.db").searches()
     assert parent.state == "failed"
 
@@ -179,7 +202,9 @@ def test_what_can_never_run_is_refused_before_anything_is_written(ray, tiny, tmp
     greedy = {"search": {"cpus_per_trial": 1000}, "train": {"lr": {"log": [0.01, 0.1]}}}
     space = load_space(graph_file(tmp_path / "space.yaml", tiny, **greedy))
     tracker = MemoryTracker()
-    with pytest.raises(SpecError, match=r"^search.cpus_per_trial: 1000 is more than there are here"):
+    with pytest.raises(
+        SpecError, match=r"^search.cpus_per_trial: 1000 is more than there are here"
+    ):
         search(space, "greedy", tracker)
     assert not tracker.runs
 
@@ -187,7 +212,9 @@ def test_what_can_never_run_is_refused_before_anything_is_written(ray, tiny, tmp
 def test_data_that_cannot_be_read_are_found_before_ray_is_started(tmp_path):
     data = picture_folders(tmp_path / "data")
     (data / "train" / "dark" / "0.png").write_bytes(b"not an image")
-    space = load_space(graph_file(tmp_path / "space.yaml", data, train={"lr": {"log": [0.01, 0.1]}}))
+    space = load_space(
+        graph_file(tmp_path / "space.yaml", data, train={"lr": {"log": [0.01, 0.1]}})
+    )
     tracker = MemoryTracker()
     with pytest.raises(DataError, match=r"train/dark/0\.png"):
         search(space, "broken", tracker)
@@ -232,7 +259,16 @@ def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path)
     assert ktg("export", "cut short", "--tracking-uri", uri, folder=tmp_path).code == 0
 
     trials = sum("baseline" not in trial.tags for trial in before.values()) + 1
-    done = ktg("search", "cut short", "--resume", "--trials", trials, "--tracking-uri", uri, folder=tmp_path)
+    done = ktg(
+        "search",
+        "cut short",
+        "--resume",
+        "--trials",
+        trials,
+        "--tracking-uri",
+        uri,
+        folder=tmp_path,
+    )
     assert (done.code, done.err) == (0, "")
     (parent,) = experiment.searches()
     after = {trial.name: trial for trial in experiment.trials(parent)}
@@ -249,7 +285,9 @@ def wait_until_one_has_finished(uri: str, running: subprocess.Popen) -> None:
         time.sleep(0.5)
         try:
             experiment = find_experiment("cut short", uri)
-            if any(trial.state == "finished" for trial in experiment.trials(experiment.searches()[0])):
+            if any(
+                trial.state == "finished" for trial in experiment.trials(experiment.searches()[0])
+            ):
                 return
         except Exception:  # the store is being made
             continue

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ktg.graph import Affinity, Choice, Int, Log, Search, Uniform
 from ktg.searching.sampler import STARTUP, Outcome, Sampler, label, option
-from ktg.space import Affinity, Choice, Int, Log, Uniform
-from ktg.spec import Search
 
 HOLES = {
     "train.lr": Log(low=0.01, high=1.0),
@@ -15,7 +14,9 @@ HOLES = {
     "train.milestones": Choice(options=([1, 2], [3])),
     "edges.n1.n0.gate": Choice(options=("through", "cutoff")),
 }
-options = st.lists(st.sampled_from([1, "a", 2.5, [1, 2], {"gate": "linear"}, None]), min_size=1, max_size=4)
+options = st.lists(
+    st.sampled_from([1, "a", 2.5, [1, 2], {"gate": "linear"}, None]), min_size=1, max_size=4
+)
 
 
 @given(options)
@@ -57,7 +58,9 @@ def share_of_good(source: Sampler, bad: Outcome, asks: int) -> float:
     return good / asks
 
 
-@pytest.mark.parametrize("bad", [Outcome("finished", 0.1, 9), Outcome("stopped", 0.1, 1), Outcome("failed", 0.0, 0)])
+@pytest.mark.parametrize(
+    "bad", [Outcome("finished", 0.1, 9), Outcome("stopped", 0.1, 1), Outcome("failed", 0.0, 0)]
+)
 def test_tpe_goes_where_it_was_told_good_things_whatever_the_state_of_the_bad(bad):
     source = Sampler(GATE, Search(sampler="tpe"))
     share_of_good(source, bad, asks=30)
@@ -97,7 +100,10 @@ def test_a_prior_of_affinity_draws_the_favourite_more_often(sampler):
 
 def test_a_prior_does_not_bind_tpe_for_ever():
     """Where the favourite is poor, TPE finds out: all but its first trials are its own."""
-    holes = {"nodes.n0.source": Affinity(("favourite", "winner"), prior=True), "train.lr": HOLES["train.lr"]}
+    holes = {
+        "nodes.n0.source": Affinity(("favourite", "winner"), prior=True),
+        "train.lr": HOLES["train.lr"],
+    }
     source = Sampler(holes, Search(sampler="tpe", seed=0))
     asked = []
     for _ in range(40):

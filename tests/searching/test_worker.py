@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from ktg.data.batches import _RESIDENT
-from ktg.engine import Training, train
 from ktg.errors import TrainingError
+from ktg.graph import Graph, dump, parse
 from ktg.models import source
-from ktg.models.architecture import create
+from ktg.models.build import create
 from ktg.models.kept import KEPT
 from ktg.searching.cluster import cluster
 from ktg.searching.worker import Worker, opened
-from ktg.spec import Graph, dump, parse
+from ktg.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,7 +41,9 @@ def _nothing_kept():
     gc.unfreeze()
 
 
-def config(graph: Graph, checkpoint: Path = Path("no", "checkpoint.pt"), every_s: float = 1e9) -> dict:
+def config(
+    graph: Graph, checkpoint: Path = Path("no", "checkpoint.pt"), every_s: float = 1e9
+) -> dict:
     kept = {"checkpoint": str(checkpoint), "checkpoint_every_s": every_s}
     return {"graph": json.dumps(dump(graph)), "baseline": "", "cpus": 1.0, "gpus": 0.0, **kept}
 
@@ -62,7 +64,11 @@ def reset(worker: Worker, new_config: dict) -> None:
 def figures(results: list[dict]) -> list[dict[str, float]]:
     """What the results say of training, without what the clock and the machine say."""
     return [
-        {name: value for name, value in json.loads(result["metrics"]).items() if "loss" in name or "accuracy" in name}
+        {
+            name: value
+            for name, value in json.loads(result["metrics"]).items()
+            if "loss" in name or "accuracy" in name
+        }
         for result in results
     ]
 
@@ -77,12 +83,18 @@ def test_a_graph_trained_again_by_a_used_worker_gives_the_same_numbers(tiny):
     assert figures(run(worker)) == once
     assert between != once
     own = [epoch.metrics() for epoch in train(first, device="cpu")]
-    assert [{name: epoch[name] for name in result} for epoch, result in zip(own, once, strict=True)] == once
+    assert [
+        {name: epoch[name] for name in result} for epoch, result in zip(own, once, strict=True)
+    ] == once
 
 
 def test_every_epoch_is_a_result_and_the_last_one_is_done(tiny):
     results = run(Worker(config(make(tiny, epochs=3))))
-    assert [(result["epoch"], result["done"]) for result in results] == [(1, False), (2, False), (3, True)]
+    assert [(result["epoch"], result["done"]) for result in results] == [
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
     for result in results:
         assert result["val_accuracy"] == json.loads(result["metrics"])["val_accuracy"]
 
@@ -156,20 +168,25 @@ def test_a_b_a_in_one_live_ray_worker_gives_the_numbers_of_a_twice(tiny, tmp_pat
             ray.get(worker.reset_config.remote(config(graph)))
             told.append(figures([ray.get(worker.step.remote()) for _ in range(2)]))
     assert told[0] == told[2] != told[1]
-    assert [{name: epoch[name] for name in result} for epoch, result in zip(own, told[0], strict=True)] == told[0]
+    assert [
+        {name: epoch[name] for name in result} for epoch, result in zip(own, told[0], strict=True)
+    ] == told[0]
 
 
 def test_nothing_of_a_trial_outlives_it_but_what_trials_share(tiny, tmp_path, monkeypatch):
     opened.cache_clear()
     read = []
-    monkeypatch.setattr(source, "read_state", lambda file: read.append(file) or torch.load(file, weights_only=True))
+    monkeypatch.setattr(
+        source, "read_state", lambda file: read.append(file) or torch.load(file, weights_only=True)
+    )
     worker = Worker(config(with_weights(make(tiny, lr=0.5), tmp_path / "weights.pth")))
     worker.step()
     held = [weakref.ref(worker.training), *map(weakref.ref, worker.training.networks.values())]
     images = worker.training.dataset.train
     pixels = _RESIDENT[images][torch.device("cpu")]
     before = pixels.clone()
-    gc.disable()  # nothing may wait for the garbage collector: on a GPU the next trial needs the memory
+    # Nothing may wait for the garbage collector: on a GPU the next trial needs the memory.
+    gc.disable()
     worker.reset_config(config(with_weights(make(tiny), tmp_path / "weights.pth")))
     assert not any(ref() for ref in held)
     gc.enable()
@@ -177,7 +194,9 @@ def test_nothing_of_a_trial_outlives_it_but_what_trials_share(tiny, tmp_path, mo
     assert worker.training.dataset.train is images
     assert _RESIDENT[images][torch.device("cpu")] is pixels
     assert torch.equal(pixels, before)
-    assert len(read) == 2  # the file was written anew between the trials; the third one finds it as it was
+    assert (
+        len(read) == 2
+    )  # the file was written anew between the trials; the third one finds it as it was
     worker.reset_config(config(parse(json.loads(worker.config["graph"]))))
     worker.step()
     assert len(read) == 2
@@ -221,7 +240,11 @@ def raising(monkeypatch, fault) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [lambda: torch.empty(2**50), lambda: np.empty(2**50), lambda: raise_(torch.OutOfMemoryError("CUDA out of memory"))],
+    [
+        lambda: torch.empty(2**50),
+        lambda: np.empty(2**50),
+        lambda: raise_(torch.OutOfMemoryError("CUDA out of memory")),
+    ],
 )
 def test_too_little_memory_names_the_batch_size_to_try(tiny, monkeypatch, fault):
     worker = Worker(config(make(tiny)))
@@ -237,6 +260,8 @@ def raise_(error: Exception) -> None:
 
 
 def test_an_error_of_the_gpu_ends_the_worker(tiny, monkeypatch):
-    raising(monkeypatch, lambda: raise_(torch.AcceleratorError("CUDA error: an illegal access\nMore")))
+    raising(
+        monkeypatch, lambda: raise_(torch.AcceleratorError("CUDA error: an illegal access\nMore"))
+    )
     with pytest.raises(TrainingError, match=r"^the GPU failed: CUDA error: an illegal access$"):
         Worker(config(make(tiny))).step()

@@ -23,7 +23,10 @@ from ktg.tracking import MlflowTracker, find_experiment
 from ktg.tracking.access import PASSWORD, TOKEN, USER
 
 SECRET, TOKEN_OF_ANNA = "s3cret-word", "t0ken-of-anna"
-LOGINS = {f"Basic {base64.b64encode(f'anna:{SECRET}'.encode()).decode()}", f"Bearer {TOKEN_OF_ANNA}"}
+LOGINS = {
+    f"Basic {base64.b64encode(f'anna:{SECRET}'.encode()).decode()}",
+    f"Bearer {TOKEN_OF_ANNA}",
+}
 READER = f"Basic {base64.b64encode(b'reader:only-reads').decode()}"
 
 
@@ -44,20 +47,31 @@ def free_port() -> int:
 def proxy(upstream: str) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def _pass(self) -> None:
-            login, body = self.headers.get("Authorization"), self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            login, body = (
+                self.headers.get("Authorization"),
+                self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            )
             writes = self.command != "GET" and "/search" not in self.path
             gate.asked.append((self.command, self.path))
             if login not in LOGINS | {READER} or (login == READER and writes):
                 return self._answer(403 if login == READER else 401, b"no", "text/plain")
-            kept = {name: self.headers[name] for name in ("Content-Type", "Accept") if name in self.headers}
-            request = urllib.request.Request(upstream + self.path, body or None, kept, method=self.command)
+            kept = {
+                name: self.headers[name]
+                for name in ("Content-Type", "Accept")
+                if name in self.headers
+            }
+            request = urllib.request.Request(
+                upstream + self.path, body or None, kept, method=self.command
+            )
             try:
                 with urllib.request.urlopen(request) as answer:
-                    return self._answer(answer.status, answer.read(), answer.headers["Content-Type"])
+                    return self._answer(
+                        answer.status, answer.read(), answer.headers["Content-Type"]
+                    )
             except urllib.error.HTTPError as error:
                 return self._answer(error.code, error.read(), error.headers["Content-Type"])
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815  the library's names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815 - the library's names
 
         def _answer(self, status: int, body: bytes, kind: str) -> None:
             self.send_response(status)
@@ -78,8 +92,16 @@ def proxy(upstream: str) -> ThreadingHTTPServer:
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--app-name", "ktg"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    stores = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "files"),
+    ]
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", *options, *stores],
@@ -120,7 +142,9 @@ def login(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    "given", [{"USERNAME": "anna", "PASSWORD": SECRET}, {"TOKEN": TOKEN_OF_ANNA}], ids=["password", "token"]
+    "given",
+    [{"USERNAME": "anna", "PASSWORD": SECRET}, {"TOKEN": TOKEN_OF_ANNA}],
+    ids=["password", "token"],
 )
 def test_records_of_a_run_arrive_with_the_login_of_the_environment(gate, login, given):
     login(**given)
@@ -135,7 +159,11 @@ def test_records_of_a_run_arrive_with_the_login_of_the_environment(gate, login, 
     assert warnings == []
     experiment = find_experiment(name, gate.url)
     (search,) = experiment.searches()
-    assert (search.state, search.params, search.metrics) == ("finished", {"gate": "linear"}, {"accuracy": 0.5})
+    assert (search.state, search.params, search.metrics) == (
+        "finished",
+        {"gate": "linear"},
+        {"accuracy": 0.5},
+    )
     assert experiment.read_artifact(search, "graph.yaml") == "nodes: {}"
     assert not any(word in str(search) for word in (SECRET, TOKEN_OF_ANNA))
 
@@ -144,7 +172,10 @@ def test_records_of_a_run_arrive_with_the_login_of_the_environment(gate, login, 
     ("given", "says"),
     [
         ({}, f"the server wants a login; set {USER} and {PASSWORD}, or {TOKEN}"),
-        ({"USERNAME": "anna", "PASSWORD": "wr0ng"}, f"the server refuses the login in {USER} and {PASSWORD}"),
+        (
+            {"USERNAME": "anna", "PASSWORD": "wr0ng"},
+            f"the server refuses the login in {USER} and {PASSWORD}",
+        ),
         ({"TOKEN": "wr0ng"}, f"the server refuses the login in {TOKEN}"),
     ],
     ids=["none", "password", "token"],
@@ -154,7 +185,9 @@ def test_a_wrong_login_is_one_sentence_before_anything_is_spent(gate, login, giv
     gate.asked.clear()
     with pytest.raises(UserError) as raised:
         MlflowTracker("space", gate.url)
-    assert str(raised.value) == f"cannot write into experiment 'space' of MLflow at {gate.url}: {says}"
+    assert (
+        str(raised.value) == f"cannot write into experiment 'space' of MLflow at {gate.url}: {says}"
+    )
     assert len(gate.asked) == 1
     read = ktg("status", "space", "--tracking-uri", gate.url, folder=tmp_path)
     assert (read.code, read.err) == (2, f"ktg: cannot read from MLflow at {gate.url}: {says}\n")
@@ -162,7 +195,9 @@ def test_a_wrong_login_is_one_sentence_before_anything_is_spent(gate, login, giv
 
 def test_a_wrong_login_in_the_address_is_shown_without_it(gate, login):
     uri = gate.url.replace("http://", "http://anna:wr0ng@")
-    with pytest.raises(UserError, match=r"http://anna:\*\*\*@127.*: the server refuses the login in its address$"):
+    with pytest.raises(
+        UserError, match=r"http://anna:\*\*\*@127.*: the server refuses the login in its address$"
+    ):
         MlflowTracker("space", uri)
 
 
@@ -172,11 +207,15 @@ def test_who_may_only_read_is_told_so_first(gate, login):
         tracker.end(tracker.start("search"), "finished")
     login(USERNAME="reader", PASSWORD="only-reads")
     assert len(find_experiment("shared", gate.url).searches()) == 1
-    with pytest.raises(UserError, match=r"'shared' of MLflow at .*: the server does not let this user do that"):
+    with pytest.raises(
+        UserError, match=r"'shared' of MLflow at .*: the server does not let this user do that"
+    ):
         MlflowTracker("shared", gate.url)
 
 
-def test_a_network_goes_into_the_registry_and_comes_back_through_the_gate(gate, login, trained, monkeypatch):
+def test_a_network_goes_into_the_registry_and_comes_back_through_the_gate(
+    gate, login, trained, monkeypatch
+):
     login(USERNAME="anna", PASSWORD=SECRET)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", gate.url)
     assert deliver(str(trained.file), gate.url, name="net").registered == "models:/net/1"
@@ -184,7 +223,12 @@ def test_a_network_goes_into_the_registry_and_comes_back_through_the_gate(gate, 
 
     served = mlflow.pyfunc.load_model("models:/net/1")
     (answer,) = served.predict(served.input_example)
-    (expected,) = load(trained.file, "cpu").predict([base64.b64decode(served.input_example["image"][0])])
-    assert (answer["label"], answer["probability"]) == (expected.label, pytest.approx(expected.probability, abs=1e-6))
+    (expected,) = load(trained.file, "cpu").predict(
+        [base64.b64decode(served.input_example["image"][0])]
+    )
+    assert (answer["label"], answer["probability"]) == (
+        expected.label,
+        pytest.approx(expected.probability, abs=1e-6),
+    )
     (run,) = find_experiment("net", gate.url).searches()
     assert (run.tags["kind"], run.tags["registered_model"]) == ("model", "models:/net/1")

@@ -27,5 +27,7 @@ def test_a_file_is_added_and_replaced_after_the_end(tmp_path):
 
 
 def test_a_server_that_is_away_is_one_sentence():
-    with pytest.raises(UserError, match=r"MLflow at http://me:\*\*\*@127.0.0.1:9 does not take report.html"):
+    with pytest.raises(
+        UserError, match=r"MLflow at http://me:\*\*\*@127.0.0.1:9 does not take report.html"
+    ):
         attach("space", "http://me:s3cret@127.0.0.1:9", "run", "report.html", "")

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from ktg.errors import UserError
-from ktg.tracking import MlflowTracker, background, deliver, find_experiment, moving, recover, ui_command
+from ktg.tracking import MlflowTracker, background, deliver, find_experiment, recover, ui_command
+from ktg.tracking import adaptive_writer as moving
 from ktg.tracking.process import WriterProcess
 
 AWAY = "http://me:s3cret@127.0.0.1:9"
@@ -80,7 +81,10 @@ def test_no_run_stays_running_after_close(uri):
     assert tracker.close() is None
     experiment = find_experiment("space", uri)
     (search,) = experiment.searches()
-    assert {t.name: t.state for t in experiment.trials(search)} == {"left alone": "interrupted", "done": "finished"}
+    assert {t.name: t.state for t in experiment.trials(search)} == {
+        "left alone": "interrupted",
+        "done": "finished",
+    }
     assert (search.state, search.status) == ("interrupted", "KILLED")
     with pytest.raises(RuntimeError, match="closed"):
         tracker.start("late")
@@ -109,7 +113,11 @@ def test_a_store_that_is_away_costs_one_warning_and_no_record(uri, tmp_path, cap
     experiment = find_experiment("space", uri)
     (search,) = experiment.searches()
     (delivered,) = experiment.trials(search)
-    assert (search.state, delivered.state, delivered.metrics) == ("interrupted", "stopped", {"acc": 0.99})
+    assert (search.state, delivered.state, delivered.metrics) == (
+        "interrupted",
+        "stopped",
+        {"acc": 0.99},
+    )
     assert len(experiment.history(delivered, "acc")) == 100
     with pytest.raises(UserError, match=r"me:\*\*\*@127.0.0.1:9 does not take records"):
         deliver(path, AWAY)
@@ -120,7 +128,9 @@ def server(uri: str, port: int, folder: Path) -> Iterator[None]:
     """A real MLflow server on a store, killed with all its processes in the end."""
     command, environment = ui_command(uri, port)
     quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True, stderr=quiet)
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, start_new_session=True, stderr=quiet
+    )
     try:
         yield
         assert process.poll() is None
@@ -129,7 +139,9 @@ def server(uri: str, port: int, folder: Path) -> Iterator[None]:
         process.wait(30)
 
 
-def test_a_server_that_comes_late_and_is_killed_in_the_middle_gets_every_metric_once_it_is_back(uri, tmp_path):
+def test_a_server_that_comes_late_and_is_killed_in_the_middle_gets_every_metric_once_it_is_back(
+    uri, tmp_path
+):
     with MlflowTracker("other", uri) as first:  # makes the store
         first.start("search")
     with socket.socket() as probe:
@@ -145,7 +157,9 @@ def test_a_server_that_comes_late_and_is_killed_in_the_middle_gets_every_metric_
             while not tracker.flush(0.5):
                 tracker.log(run, {"acc": 0.5}, next(steps))
             tracker.artifact(run, "graph.yaml", "nodes: {}")
-            for step in itertools.islice(steps, 500):  # the server is killed while it is being sent some of these
+            for step in itertools.islice(
+                steps, 500
+            ):  # the server is killed while it is being sent some of these
                 tracker.log(run, {"acc": 0.5}, step)
         for step in itertools.islice(steps, 500):
             tracker.log(run, {"acc": 0.5}, step)
@@ -158,8 +172,14 @@ def test_a_server_that_comes_late_and_is_killed_in_the_middle_gets_every_metric_
             (search,) = experiment.searches()
             text = experiment.read_artifact(search, "graph.yaml")
             found = [step for step, _ in experiment.history(search, "acc")]
-    assert (search.state, search.params, text) == ("finished", {"edges.n1.n0.gate": "linear"}, "nodes: {}")
-    assert search.metrics == pytest.approx({"nan": math.nan, "inf": math.inf, "acc": 0.5}, nan_ok=True)
+    assert (search.state, search.params, text) == (
+        "finished",
+        {"edges.n1.n0.gate": "linear"},
+        "nodes: {}",
+    )
+    assert search.metrics == pytest.approx(
+        {"nan": math.nan, "inf": math.inf, "acc": 0.5}, nan_ok=True
+    )
     assert found == list(range(next(steps)))
     assert len(warnings) == 1
 
@@ -215,7 +235,9 @@ def test_a_store_whose_disk_is_full_costs_two_warnings_and_no_record(uri, tmp_pa
         assert first.flush()
     warnings = run_full(uri, (tmp_path / "mlflow.db").stat().st_size, tmp_path)
     assert len(warnings) == 2, warnings
-    assert re.search(r"does not take records \(\(sqlite3\.\w+\) .*disk.*; training goes on", warnings[0])
+    assert re.search(
+        r"does not take records \(\(sqlite3\.\w+\) .*disk.*; training goes on", warnings[0]
+    )
     assert "; they are in kept/mlflow-undelivered-" in warnings[1]
     assert recover(uri, tmp_path / "kept") > 0
     experiment = find_experiment("space", uri)
@@ -229,7 +251,9 @@ def test_when_no_disk_takes_the_records_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     warnings = run_full(AWAY, 10_000, tmp_path)
     assert len(warnings) == 2, warnings
-    assert re.fullmatch(r"\d+ records could not be delivered to MLflow nor written to kept: lost", warnings[1])
+    assert re.fullmatch(
+        r"\d+ records could not be delivered to MLflow nor written to kept: lost", warnings[1]
+    )
     assert not list((tmp_path / "temporary").iterdir())
 
 

@@ -4,13 +4,19 @@ from ktg.tracking import MemoryTracker, Tracker
 def test_a_run_keeps_what_it_was_told():
     tracker: Tracker = (memory := MemoryTracker())
     parent = tracker.start("search")
-    child = tracker.start("trial 0", parent=parent, params={"edges.n1.n0.gate": "linear"}, tags={"seed": "0"})
+    child = tracker.start(
+        "trial 0", parent=parent, params={"edges.n1.n0.gate": "linear"}, tags={"seed": "0"}
+    )
     tracker.log(child, {"val.accuracy": 0.5}, 1)
     tracker.log(child, {"val.accuracy": 0.6, "lr": 0.1}, 2)
     tracker.artifact(child, "graph.yaml", "nodes: {}")
     tracker.end(child, "stopped", {"rung": "2"})
     run = memory.runs[child]
-    assert (run.parent, run.state, run.tags) == (parent, "stopped", {"seed": "0", "rung": "2", "state": "stopped"})
+    assert (run.parent, run.state, run.tags) == (
+        parent,
+        "stopped",
+        {"seed": "0", "rung": "2", "state": "stopped"},
+    )
     assert run.history("val.accuracy") == [(1, 0.5), (2, 0.6)]
     assert run.history("lr") == [(2, 0.1)]
     assert run.artifacts == {"graph.yaml": "nodes: {}"}

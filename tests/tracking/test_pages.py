@@ -9,7 +9,10 @@ from ktg.tracking.pages import create_app, start_page
 
 def test_our_script_comes_first_and_the_rest_is_mlflows(tmp_path):
     file = tmp_path / "index.html"
-    file.write_text("<html><head><script src='main.js'></script></head><body><head></body></html>", encoding="utf-8")
+    file.write_text(
+        "<html><head><script src='main.js'></script></head><body><head></body></html>",
+        encoding="utf-8",
+    )
     text = start_page(file).decode()
     ours = text[text.index("<head>") + 6 : text.index("<script src")]
     assert text.replace(ours, "") == file.read_text(encoding="utf-8")

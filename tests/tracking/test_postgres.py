@@ -27,20 +27,38 @@ class Postgres:
             self.port = probe.getsockname()[1]
         (folder / "password").write_text(PASSWORD)
         # PostgreSQL refuses to run as root.
-        self.user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+        self.user = (
+            {"user": "postgres", "group": "postgres", "extra_groups": []}
+            if os.getuid() == 0
+            else {}
+        )
         if self.user:
             for path in (folder, folder / "password"):
                 shutil.chown(path, "postgres", "postgres")
-        options = ["--username=ktg", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--no-sync"]
+        options = [
+            "--username=ktg",
+            "--auth=scram-sha-256",
+            f"--pwfile={folder / 'password'}",
+            "--no-sync",
+        ]
         self.run("initdb", f"--pgdata={self.data}", *options)
 
     def run(self, tool: str, *words: str) -> None:
         path = shutil.which(tool) or shutil.which(tool, path=os.pathsep.join(BINARIES))
-        subprocess.run([path, *words], cwd=self.data.parent, stdout=subprocess.DEVNULL, check=True, **self.user)
+        subprocess.run(
+            [path, *words], cwd=self.data.parent, stdout=subprocess.DEVNULL, check=True, **self.user
+        )
 
     def start(self) -> None:
         options = f"-h 127.0.0.1 -p {self.port} -k {self.data.parent} -F"
-        self.run("pg_ctl", "start", "-w", f"--pgdata={self.data}", f"--options={options}", f"--log={self.data}/log")
+        self.run(
+            "pg_ctl",
+            "start",
+            "-w",
+            f"--pgdata={self.data}",
+            f"--options={options}",
+            f"--log={self.data}/log",
+        )
 
     def die(self) -> None:
         self.run("pg_ctl", "stop", "-w", f"--pgdata={self.data}", "--mode=immediate")
@@ -61,7 +79,9 @@ def postgres() -> Iterator[Postgres]:
         server.die()
 
 
-def test_a_store_in_postgres_that_dies_in_the_middle_gets_every_record(postgres, tmp_path, monkeypatch):
+def test_a_store_in_postgres_that_dies_in_the_middle_gets_every_record(
+    postgres, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)  # where MLflow keeps artifacts of such a store
     warnings: list[str] = []
     with MlflowTracker("space", postgres.uri(), warn=warnings.append) as tracker:
@@ -86,6 +106,8 @@ def test_a_store_in_postgres_that_dies_in_the_middle_gets_every_record(postgres,
     assert (search.state, search.params) == ("finished", {"gate": "linear"})
     assert [step for step, _ in experiment.history(search, "acc")] == list(range(200))
     assert experiment.read_artifact(search, "graph.yaml") == "nodes: {}"
-    with pytest.raises(UserError, match=r"^cannot read from MLflow at postgresql.*ktg:\*\*\*@") as raised:
+    with pytest.raises(
+        UserError, match=r"^cannot read from MLflow at postgresql.*ktg:\*\*\*@"
+    ) as raised:
         find_experiment("space", postgres.uri("wr0ng"))
     assert "wr0ng" not in str(raised.value)

@@ -47,7 +47,14 @@ def test_it_writes_what_a_writer_writes_and_says_what_was_refused(process, tmp_p
         Artifact(run="p", name="gone", content=tmp_path / "gone.bin"),
     ]
     records = [
-        Start(run="p", name="search", parent=None, params={"lr": 0.1, "on": True}, tags={"k": "ü\n"}, data=data),
+        Start(
+            run="p",
+            name="search",
+            parent=None,
+            params={"lr": 0.1, "on": True},
+            tags={"k": "ü\n"},
+            data=data,
+        ),
         bad[0],
         Start(run="a", name="trial", parent="p", params={}, tags={}),
         Log(run="a", metrics={"acc": 0.5, "loss": math.nan}, step=3),
@@ -68,7 +75,11 @@ def test_it_writes_what_a_writer_writes_and_says_what_was_refused(process, tmp_p
     experiment = find_experiment("my space", f"sqlite:///{tmp_path}/mlflow.db")
     (search,) = experiment.searches()
     (trial,) = experiment.trials(search)
-    assert (search.state, search.params, search.tags["k"]) == ("finished", {"lr": "0.1", "on": "True"}, "ü\n")
+    assert (search.state, search.params, search.tags["k"]) == (
+        "finished",
+        {"lr": "0.1", "on": "True"},
+        "ü\n",
+    )
     assert (trial.state, trial.tags["rung"], trial.metrics["acc"]) == ("stopped", "3", 0.5)
     assert math.isnan(trial.metrics["loss"])
     assert experiment.read_artifact(trial, "notes/a.txt") == "ü"

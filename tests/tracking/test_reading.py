@@ -42,7 +42,11 @@ def test_searches_newest_first_and_trials_in_order(uri):
     experiment = find_experiment("space", uri)
     searches = experiment.searches()
     assert [search.name for search in searches] == ["search 2", "search 1", "search 0"]
-    assert [[t.name for t in experiment.trials(s)] for s in searches] == [["trial 0", "trial 1"], ["trial 0"], []]
+    assert [[t.name for t in experiment.trials(s)] for s in searches] == [
+        ["trial 0", "trial 1"],
+        ["trial 0"],
+        [],
+    ]
     assert searches[0].end_s >= searches[0].start_s
     assert experiment.history(searches[0], "never logged") == []
     with pytest.raises(UserError, match=r"search 2.*cannot read 'graph.yaml'"):
@@ -59,7 +63,9 @@ def test_more_trials_than_one_page(uri):
     client = open_client(uri)
     for number in range(3):
         run = client.create_run(experiment.id, tags={"mlflow.parentRunId": search.id}).info.run_id
-        client.log_batch(run, [Metric("acc", number, 0, 0)], [Param("n", str(number))], [RunTag("t", "x")])
+        client.log_batch(
+            run, [Metric("acc", number, 0, 0)], [Param("n", str(number))], [RunTag("t", "x")]
+        )
     from ktg.tracking import reading
 
     before, reading._PAGE = reading._PAGE, 2
@@ -80,10 +86,17 @@ def test_trainings_are_found_in_every_experiment_without_their_seeds(uri):
             tracker.end(tracker.start("a search", tags={"kind": "search"}), "finished")
             tracker.end(parent, "finished")
             time.sleep(0.002)
-    assert [run.name for run in find_experiment("space", uri).trainings()] == ["of best", "of space"]
+    assert [run.name for run in find_experiment("space", uri).trainings()] == [
+        "of best",
+        "of space",
+    ]
 
 
 def test_a_file_that_is_no_store_is_one_sentence(tmp_path):
-    (tmp_path / "mlflow.db").write_text("this is no database, but long enough to be taken for one " * 20)
-    with pytest.raises(UserError, match=r"^cannot read from MLflow at sqlite:.*: .*file is not a database"):
+    (tmp_path / "mlflow.db").write_text(
+        "this is no database, but long enough to be taken for one " * 20
+    )
+    with pytest.raises(
+        UserError, match=r"^cannot read from MLflow at sqlite:.*: .*file is not a database"
+    ):
         find_experiment("space", f"sqlite:///{tmp_path}/mlflow.db")

@@ -12,7 +12,13 @@ def test_a_file_gives_back_the_same_records(tmp_path):
     data = UsedData(name="birds", fingerprint="0f", source="/data/birds", counts={"classes": 2})
     records = [
         Start(run="s", name="search", parent=None, params={}, tags={}, data=data),
-        Start(run="a", name="trial", parent="p", params={"lr": 0.1, "gate": "linear", "on": True}, tags={"k": "ü\n"}),
+        Start(
+            run="a",
+            name="trial",
+            parent="p",
+            params={"lr": 0.1, "gate": "linear", "on": True},
+            tags={"k": "ü\n"},
+        ),
         Log(run="a", metrics={"loss": math.inf, "acc": 0.25}, step=3),
         Artifact(run="a", name="graph.svg", content=b"\x00\xff<svg/>"),
         Artifact(run="a", name="model.bin", content=tmp_path / "model.bin"),
@@ -25,7 +31,9 @@ def test_a_file_gives_back_the_same_records(tmp_path):
     assert batch_of(line) == records
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"experiment": "e"}\n{"record": "Nonsense"}\n', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"experiment": "e"}\n{"record": "Nonsense"}\n', "\x00"]
+)
 def test_another_file_is_a_users_mistake(tmp_path, text):
     path = tmp_path / "x.jsonl"
     path.write_text(text)

@@ -16,9 +16,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Zoo]:
     """A store with two versions of a model, and the zoo they come from; the second has an entry less and an alias."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"
-    zoo = filled(folder, ("animals", "resnet8"), ("animals", "torchvision/resnet18"), ("fish", "resnet8"))
+    zoo = filled(
+        folder, ("animals", "resnet8"), ("animals", "torchvision/resnet18"), ("fish", "resnet8")
+    )
     assert push(zoo, "animals", "models:/animals", tracking_uri=uri) == "models:/animals/1"
-    assert push(zoo, "animals", "models:/animals", model="resnet8", tracking_uri=uri) == "models:/animals/2"
+    assert (
+        push(zoo, "animals", "models:/animals", model="resnet8", tracking_uri=uri)
+        == "models:/animals/2"
+    )
     open_client(uri).set_registered_model_alias("animals", "small", "2")
     (folder / "plain").mkdir()
     (folder / "plain" / "notes.txt").write_text("no zoo")
@@ -38,7 +43,11 @@ def test_what_was_pushed_is_pulled(tmp_path: Path, store, address, models):
     uri, there = store
     here = Zoo(tmp_path / "here")
     pulled = pull(here, address, tracking_uri=uri)
-    assert [one.card for one in pulled] == here.entries() == [there.get("animals", model) for model in models]
+    assert (
+        [one.card for one in pulled]
+        == here.entries()
+        == [there.get("animals", model) for model in models]
+    )
     assert here.verify() == []
     assert list((here.folder / ".incoming").iterdir()) == []
     assert not any(one.new for one in pull(here, address, tracking_uri=uri))
@@ -47,11 +56,20 @@ def test_what_was_pushed_is_pulled(tmp_path: Path, store, address, models):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("models:/animals/7", r"^models:/animals/7: cannot be had from MLflow at sqlite.*version=7. not found"),
+        (
+            "models:/animals/7",
+            r"^models:/animals/7: cannot be had from MLflow at sqlite.*version=7. not found",
+        ),
         ("models:/animls/latest", r"there is no model 'animls'"),
         ("models:/animals@best", r"alias best not found"),
-        ("models:/animals", r"^models:/animals: give a version, for example models:/animals/latest"),
-        ("models:/plain/1", r"^models:/plain/1: holds no entries of a zoo, because there is no index\.yaml"),
+        (
+            "models:/animals",
+            r"^models:/animals: give a version, for example models:/animals/latest",
+        ),
+        (
+            "models:/plain/1",
+            r"^models:/plain/1: holds no entries of a zoo, because there is no index\.yaml",
+        ),
         ("models:/a'b/1", r"is not? a? ?model of a registry"),
     ],
 )

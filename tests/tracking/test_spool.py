@@ -92,7 +92,11 @@ def test_a_process_killed_at_once_loses_no_record(tmp_path, monkeypatch, locked)
     if locked:
         lock.execute("BEGIN EXCLUSIVE")
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, uri], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", KILLED, uri],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     try:
         assert process.stdout.readline() == "written\n"
@@ -125,7 +129,9 @@ def test_the_file_does_not_grow_with_what_is_in_the_store_already(tmp_path, monk
     monkeypatch.setattr(background, "_RECORDS_PER_BATCH", 10)
     with MlflowTracker("space", f"sqlite:///{tmp_path}/mlflow.db", folder=tmp_path) as tracker:
         run = tracker.start("search")
-        tracker.artifact(run, "weights", tmp_path / "gone.bin")  # is refused, and so is never taken from the disk
+        tracker.artifact(
+            run, "weights", tmp_path / "gone.bin"
+        )  # is refused, and so is never taken from the disk
         for step in range(100):
             tracker.log(run, {"acc": 1.0}, step)
         tracker.flush()

@@ -23,7 +23,9 @@ def test_a_running_search_hears_that_it_is_asked_to_stop_once(tmp_path):
         assert not going_on(run)  # it was asked before it was resumed
         request_stop("space", uri)
         assert going_on(run)
-    with pytest.raises(UserError, match="no search of 'space' is running; its last one is interrupted"):
+    with pytest.raises(
+        UserError, match="no search of 'space' is running; its last one is interrupted"
+    ):
         request_stop("space", uri)
 
 

@@ -79,12 +79,16 @@ def test_a_store_is_made_whole_or_not_at_all(tmp_path):
     file.write_text("of another process, which was faster")
     search = MagicMock()
     _make(client, file)
-    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(file, "of another process, which was faster")]
+    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [
+        (file, "of another process, which was faster")
+    ]
     file.unlink()
     _make(client, file)
     assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(file, "new")]
 
 
 def test_importing_the_package_loads_no_mlflow():
-    code = "import sys, ktg.tracking; sys.exit('mlflow' in sys.modules or 'sqlalchemy' in sys.modules)"
+    code = (
+        "import sys, ktg.tracking; sys.exit('mlflow' in sys.modules or 'sqlalchemy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

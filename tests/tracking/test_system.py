@@ -50,5 +50,8 @@ def test_it_can_be_switched_off(tracker, monkeypatch):
 def test_an_impossible_interval_is_a_users_mistake(tracker, monkeypatch, text):
     monkeypatch.setenv(INTERVAL, text)
     run = tracker.start("search")
-    with pytest.raises(UserError, match=f"{INTERVAL}.*'{text}' is no number"), watched(tracker, run):
+    with (
+        pytest.raises(UserError, match=f"{INTERVAL}.*'{text}' is no number"),
+        watched(tracker, run),
+    ):
         raise AssertionError("it must not begin")

@@ -62,7 +62,11 @@ def test_it_serves_a_page_and_ends_with_all_its_processes(uri, tmp_path):
     code = f"from ktg.tracking import serve_ui; serve_ui({uri!r}, {port}, lambda url: print(url, flush=True))"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     ui = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         url = ui.stdout.readline().strip()
@@ -70,8 +74,12 @@ def test_it_serves_a_page_and_ends_with_all_its_processes(uri, tmp_path):
         with urllib.request.urlopen(url) as page:
             text = page.read().decode()
         assert "<title>MLflow</title>" in text
-        assert text.index("'mlflow.workflowType_v1','\"machine_learning\"'") < text.index("<script defer")
-        with urllib.request.urlopen(url + "/" + re.search(r'src="(static-files/[^"]+)"', text)[1]) as program:
+        assert text.index("'mlflow.workflowType_v1','\"machine_learning\"'") < text.index(
+            "<script defer"
+        )
+        with urllib.request.urlopen(
+            url + "/" + re.search(r'src="(static-files/[^"]+)"', text)[1]
+        ) as program:
             assert len(program.read()) > 10_000
     finally:
         ui.send_signal(signal.SIGTERM)

@@ -18,7 +18,9 @@ def uri(tmp_path_factory):
         parent = tracker.start("search", tags={"kind": "search"}, params={"search.sampler": "tpe"})
         for number, accuracy in enumerate((0.5, 0.9, 0.7)):
             params = {"edges.n1.n0.gate": "linear" if number else "through"}
-            run = tracker.start(f"trial-{number}", parent=parent, tags={"kind": "trial"}, params=params)
+            run = tracker.start(
+                f"trial-{number}", parent=parent, tags={"kind": "trial"}, params=params
+            )
             tracker.log(run, {"val_accuracy": accuracy}, 1)
             tracker.end(run, "finished" if number else "stopped", {"rung": "1"})
         tracker.end(parent, "finished")
@@ -27,7 +29,9 @@ def uri(tmp_path_factory):
 
 def names(uri: str, query: str, order: str = "attributes.start_time ASC") -> list[str]:
     client, experiment = open_client(uri), find_experiment("space", uri)
-    return [run.info.run_name for run in client.search_runs([experiment.id], query, order_by=[order])]
+    return [
+        run.info.run_name for run in client.search_runs([experiment.id], query, order_by=[order])
+    ]
 
 
 def test_an_experiment_has_the_views_and_they_find_what_they_name(uri):

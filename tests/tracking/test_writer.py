@@ -35,7 +35,9 @@ def test_every_state_has_its_status(writer, uri):
     records = [start("p"), *(start(state, "p") for state in STATUS)]
     records += [End(run=state, state=state, tags={"why": state}) for state in STATUS]
     assert writer.write(records) == []
-    assert {(t.name, t.state, t.status, t.tags["why"]) for t in trials(uri)} == {(s, s, STATUS[s], s) for s in STATUS}
+    assert {(t.name, t.state, t.status, t.tags["why"]) for t in trials(uri)} == {
+        (s, s, STATUS[s], s) for s in STATUS
+    }
 
 
 def test_more_than_a_batch_and_longer_than_a_value(writer, uri, tmp_path):
@@ -43,22 +45,42 @@ def test_more_than_a_batch_and_longer_than_a_value(writer, uri, tmp_path):
     tags = {f"t{i}": "y" for i in range(130)} | {"long": "x" * 9000}
     metrics = {f"m{i}": float(i) for i in range(1200)}
     begin = Start(run="p", name="p", parent=None, params=params, tags=tags)
-    assert writer.write([begin, Log(run="p", metrics=metrics, step=0), Log(run="p", metrics=metrics, step=1)]) == []
+    assert (
+        writer.write(
+            [begin, Log(run="p", metrics=metrics, step=0), Log(run="p", metrics=metrics, step=1)]
+        )
+        == []
+    )
     run = find_experiment("my space", uri).searches()[0]
-    assert (len(run.params), len(run.params["long"]), run.params["n1 -_ n0"]) == (232, 6000, "arrow")
+    assert (len(run.params), len(run.params["long"]), run.params["n1 -_ n0"]) == (
+        232,
+        6000,
+        "arrow",
+    )
     assert (len(run.tags["long"]), run.tags["t129"], run.metrics) == (8000, "y", metrics)
 
 
 def test_numbers_that_are_not_finite_come_back(writer, uri):
     values = [math.nan, math.inf, -math.inf, 1.5]
-    writer.write([start("p"), *(Log(run="p", metrics={"loss": v}, step=i) for i, v in enumerate(values))])
+    writer.write(
+        [start("p"), *(Log(run="p", metrics={"loss": v}, step=i) for i, v in enumerate(values))]
+    )
     experiment = find_experiment("my space", uri)
-    assert [v for _, v in experiment.history(experiment.searches()[0], "loss")] == pytest.approx(values, nan_ok=True)
+    assert [v for _, v in experiment.history(experiment.searches()[0], "loss")] == pytest.approx(
+        values, nan_ok=True
+    )
 
 
 def test_writing_twice_changes_nothing_even_by_another_writer(writer, uri):
-    records = [start("p"), start("a", "p", gate="linear"), Log(run="a", metrics={"acc": 0.5, "nan": math.nan}, step=1)]
-    records += [Artifact(run="a", name="graph.yaml", content=b"g"), End(run="a", state="finished", tags={})]
+    records = [
+        start("p"),
+        start("a", "p", gate="linear"),
+        Log(run="a", metrics={"acc": 0.5, "nan": math.nan}, step=1),
+    ]
+    records += [
+        Artifact(run="a", name="graph.yaml", content=b"g"),
+        End(run="a", state="finished", tags={}),
+    ]
     for again in (writer, writer, Writer("my space", uri, look_before_create=True)):
         assert again.write(records) == []
     (trial,) = trials(uri)
@@ -71,7 +93,13 @@ def test_going_on_after_a_dead_process(writer, uri):
     writer.write([start("p"), *(start(name, "p") for name in ("known", "over", "forgotten"))])
     writer.write([End(run="over", state="stopped", tags={})])
     later = Writer("my space", uri)
-    later.write([start("p", resumed=True), start("known", "p", resumed=True), start("never sent", "p", resumed=True)])
+    later.write(
+        [
+            start("p", resumed=True),
+            start("known", "p", resumed=True),
+            start("never sent", "p", resumed=True),
+        ]
+    )
     states = {t.name: (t.state, t.end_s is None) for t in trials(uri)}
     assert states == {
         "known": ("running", True),
@@ -79,12 +107,22 @@ def test_going_on_after_a_dead_process(writer, uri):
         "over": ("stopped", False),
         "forgotten": ("interrupted", False),
     }
-    later.write([Log(run="known", metrics={"acc": 0.7}, step=2), End(run="known", state="finished", tags={})])
-    assert [(t.state, t.metrics) for t in trials(uri) if t.name == "known"] == [("finished", {"acc": 0.7})]
+    later.write(
+        [
+            Log(run="known", metrics={"acc": 0.7}, step=2),
+            End(run="known", state="finished", tags={}),
+        ]
+    )
+    assert [(t.state, t.metrics) for t in trials(uri) if t.name == "known"] == [
+        ("finished", {"acc": 0.7})
+    ]
 
 
 def test_a_refused_record_stops_no_other(writer, uri, tmp_path):
-    bad = [Log(run="nobody", metrics={"a": 1.0}, step=0), Artifact(run="p", name="x", content=tmp_path / "gone")]
+    bad = [
+        Log(run="nobody", metrics={"a": 1.0}, step=0),
+        Artifact(run="p", name="x", content=tmp_path / "gone"),
+    ]
     bad += [
         Artifact(run="p", name="../../escape.txt", content=b"x"),
         Start(run="p", name="", parent=None, params={"a": 2}, tags={}),
@@ -97,7 +135,9 @@ def test_a_refused_record_stops_no_other(writer, uri, tmp_path):
     assert not list(tmp_path.rglob("escape.txt"))
 
 
-def test_artifacts_lie_beside_the_store_whatever_the_working_folder(writer, uri, tmp_path, monkeypatch):
+def test_artifacts_lie_beside_the_store_whatever_the_working_folder(
+    writer, uri, tmp_path, monkeypatch
+):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     (tmp_path / "weights.bin").write_bytes(b"\x00\x01")
@@ -137,7 +177,9 @@ def test_grouping_keeps_every_runs_order_and_all_records(calls):
 
 def test_the_images_of_a_run_and_who_made_it(writer, uri):
     counts = {"classes": 2, "training images": 20}
-    data = UsedData(name="birds", fingerprint="0123456789abcdef" * 4, source="/data/birds", counts=counts)
+    data = UsedData(
+        name="birds", fingerprint="0123456789abcdef" * 4, source="/data/birds", counts=counts
+    )
     records = [
         Start(run="p", name="p", parent=None, params={}, tags={}, data=data),
         End(run="p", state="finished", tags={}),

@@ -9,18 +9,33 @@ from hypothesis import strategies as st
 from zoos import HASH, card
 
 from ktg.errors import SpecError
-from ktg.files import dumps, load, loads
-from ktg.zoo.card import check_card, check_key, check_model_name, check_name, dump_card, entry_key, parse_card
+from ktg.graph.yaml_files import dumps, load, loads
+from ktg.zoo.card import (
+    check_card,
+    check_key,
+    check_model_name,
+    check_name,
+    dump_card,
+    entry_key,
+    parse_card,
+)
 
 PLAIN = dump_card(card())
-LINES = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1, max_size=20)
+LINES = st.text(
+    st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1, max_size=20
+)
 SHARES = st.floats(0, 1)
 SCALARS = st.one_of(
-    LINES, st.integers(-(2**60), 2**60), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)
+    LINES,
+    st.integers(-(2**60), 2**60),
+    st.booleans(),
+    st.floats(allow_nan=False, allow_infinity=False),
 )
 
 # Each line holds the one before nine times.
-BOMB = "a: &a [1]\n" + "".join(f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" for x, y in itertools.pairwise("abcdefgh"))
+BOMB = "a: &a [1]\n" + "".join(
+    f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" for x, y in itertools.pairwise("abcdefgh")
+)
 
 
 @given(
@@ -29,7 +44,9 @@ BOMB = "a: &a [1]\n" + "".join(f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" for x
         classes=st.lists(LINES, max_size=3).map(tuple),
         data=LINES,
         mean=st.tuples(SHARES, SHARES, SHARES),
-        model_args=st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), SCALARS, max_size=2),
+        model_args=st.dictionaries(
+            st.from_regex(r"[a-z_]{1,8}", fullmatch=True), SCALARS, max_size=2
+        ),
         accuracy=st.none() | SHARES,
         licence=st.none() | LINES,
         sha256=st.just(HASH),

@@ -14,7 +14,7 @@ import pytest
 from zoos import card, files, filled, weights
 
 from ktg.errors import SpecError, UserError, WeightsError
-from ktg.files import load, save
+from ktg.graph.yaml_files import load, save
 from ktg.zoo import Zoo, default_zoo
 from ktg.zoo import folder as module
 from ktg.zoo.folder import MissingEntryError
@@ -53,12 +53,20 @@ def test_one_name_serves_several_models(tmp_path: Path):
 def test_what_is_missing_says_what_there_is(tmp_path: Path):
     zoo = filled(tmp_path, ("animals", "resnet8"), ("fish", "resnet14"))
     where = f"^the zoo {zoo.folder} has no "
-    with pytest.raises(MissingEntryError, match=where + r"animls for resnet8; .* resnet8: animals\. Did you mean 'ani"):
+    with pytest.raises(
+        MissingEntryError,
+        match=where + r"animls for resnet8; .* resnet8: animals\. Did you mean 'ani",
+    ):
         zoo.get("animls", "resnet8")
-    with pytest.raises(MissingEntryError, match=where + r"fish for resnet8; .*: animals, and fish for resnet14\.$"):
+    with pytest.raises(
+        MissingEntryError, match=where + r"fish for resnet8; .*: animals, and fish for resnet14\.$"
+    ):
         zoo.weights("fish", "resnet8")
     for action in (zoo.named, zoo.remove, zoo.verify):
-        with pytest.raises(MissingEntryError, match=where + r"entry 'fsh'; it has animals, fish\. Did you mean 'fish'"):
+        with pytest.raises(
+            MissingEntryError,
+            match=where + r"entry 'fsh'; it has animals, fish\. Did you mean 'fish'",
+        ):
             action("fsh")
     with pytest.raises(SpecError, match="cannot name an entry"):
         zoo.get("../zoo/animals", "resnet8")
@@ -126,14 +134,20 @@ def test_a_card_of_another_entry_or_without_a_hash_is_refused(tmp_path: Path):
     zoo = filled(tmp_path, ("animals", "resnet8"), ("fish", "resnet8"))
     file = zoo.card_file("animals/resnet8")
     zoo.card_file("fish/resnet8").replace(file)
-    with pytest.raises(SpecError, match=r"animals/resnet8\.yaml: says that it is the card of fish/resnet8"):
+    with pytest.raises(
+        SpecError, match=r"animals/resnet8\.yaml: says that it is the card of fish/resnet8"
+    ):
         zoo.get("animals", "resnet8")
     plain = load(file) | {"name": "animals"}
     save(file, {key: value for key, value in plain.items() if key != "sha256"})
     with pytest.raises(SpecError, match=r"animals/resnet8\.yaml: sha256: is missing"):
         zoo.weights("animals", "resnet8")
     problems = zoo.verify()
-    assert [problem.partition(": ")[2][:9] for problem in problems] == ["sha256: i", "has no ca", "is out of"]
+    assert [problem.partition(": ")[2][:9] for problem in problems] == [
+        "sha256: i",
+        "has no ca",
+        "is out of",
+    ]
     assert zoo.remove("animals") == ["animals/resnet8"]
 
 
@@ -151,7 +165,10 @@ def test_a_damaged_index_is_reported_and_written_anew(tmp_path: Path):
 
 def test_what_is_no_zoo_is_neither_read_nor_written(tmp_path: Path):
     file = weights(tmp_path / "a.safetensors")
-    for place, message in ((file, "is not a zoo but a file"), (tmp_path, r"holds other files and no index\.yaml")):
+    for place, message in (
+        (file, "is not a zoo but a file"),
+        (tmp_path, r"holds other files and no index\.yaml"),
+    ):
         for action in (Zoo(place).entries, lambda place=place: Zoo(place).add(card(), file)):
             with pytest.raises(UserError, match=f"^{place}: .*{message}"):
                 action()
@@ -190,7 +207,9 @@ def test_a_folder_that_may_only_be_read_is_read(tmp_path: Path, monkeypatch):
 
 def full_disk(folder: Path, room_bytes: int) -> None:
     """Replace an entry, on a disk that takes files of `room_bytes` only."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails with an OSError, as on a full disk
+    signal.signal(
+        signal.SIGXFSZ, signal.SIG_IGN
+    )  # so that writing fails with an OSError, as on a full disk
     resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, room_bytes))
     with pytest.raises(UserError, match=r"zoo: cannot be used for the zoo \(File too large\)"):
         Zoo(folder / "zoo").add(card(epochs=9), folder / "large.safetensors", replace=True)
@@ -232,7 +251,9 @@ def read(folder: Path, stop: Path) -> None:
 def test_concurrent_builders_and_readers_see_whole_entries_only(tmp_path: Path):
     stop, workers, rounds = tmp_path / "stop", 3, 6
     readers = [SPAWN.Process(target=read, args=(tmp_path, stop))]
-    builders = [SPAWN.Process(target=build, args=(tmp_path, worker, rounds)) for worker in range(workers)]
+    builders = [
+        SPAWN.Process(target=build, args=(tmp_path, worker, rounds)) for worker in range(workers)
+    ]
     for process in readers + builders:
         process.start()
     for process in builders:
@@ -273,7 +294,9 @@ def test_a_builder_that_is_killed_leaves_no_entry_and_is_swept_up_later(tmp_path
     assert zoo.verify() == []
 
 
-def test_a_crash_in_the_middle_never_leaves_a_card_with_the_weights_of_another(tmp_path: Path, monkeypatch):
+def test_a_crash_in_the_middle_never_leaves_a_card_with_the_weights_of_another(
+    tmp_path: Path, monkeypatch
+):
     zoo = filled(tmp_path, ("animals", "resnet8"))
     weights_file, replace = zoo.weights_file("animals/resnet8"), Path.replace
 
@@ -295,6 +318,8 @@ def test_a_crash_in_the_middle_never_leaves_a_card_with_the_weights_of_another(t
 def test_too_small_a_disk_is_found_before_anything_is_copied(tmp_path: Path, monkeypatch):
     usage = dataclasses.make_dataclass("usage", ["free"])
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10))
-    with pytest.raises(UserError, match=r"zoo: .* MB are needed there and 0 MB are free; make room, or set KTG_ZOO"):
+    with pytest.raises(
+        UserError, match=r"zoo: .* MB are needed there and 0 MB are free; make room, or set KTG_ZOO"
+    ):
         filled(tmp_path, ("animals", "resnet8"))
     assert files(tmp_path / "zoo") == ["index.yaml"]

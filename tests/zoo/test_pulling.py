@@ -12,7 +12,7 @@ import pytest
 from zoos import Handler, card, files, filled, served, weights
 
 from ktg.errors import UserError, WeightsError
-from ktg.files import load, save
+from ktg.graph.yaml_files import load, save
 from ktg.zoo import Zoo, pull
 
 LARGE = 300_000  # floats: several chunks of a download
@@ -23,7 +23,9 @@ def there(tmp_path: Path) -> Zoo:
     """Another zoo with three entries."""
     folder = tmp_path / "there"
     folder.mkdir()
-    return filled(folder, ("animals", "resnet8"), ("animals", "torchvision/resnet18"), ("fish", "resnet8"))
+    return filled(
+        folder, ("animals", "resnet8"), ("animals", "torchvision/resnet18"), ("fish", "resnet8")
+    )
 
 
 @pytest.fixture
@@ -108,14 +110,21 @@ def test_a_whole_zoo_and_a_second_time_nothing(there: Zoo, here: Zoo, source: st
 def test_some_entries_by_name_and_by_model(here: Zoo, source: str):
     assert [one.card.key for one in pull(here, source, ("animals/resnet8",))] == ["animals/resnet8"]
     assert [one.new for one in pull(here, source, ("animals",))] == [False, True]
-    with pytest.raises(UserError, match=rf"^{source} has no entry 'fsh'; it has animals, fish\. Did you mean 'fish'"):
+    with pytest.raises(
+        UserError,
+        match=rf"^{source} has no entry 'fsh'; it has animals, fish\. Did you mean 'fish'",
+    ):
         pull(here, source, ("fsh",))
     assert here.listing() == ["animals/resnet8", "animals/torchvision.resnet18"]
 
 
-def test_other_weights_of_the_same_name_stay_unless_replaced(tmp_path: Path, there: Zoo, here: Zoo, source: str):
+def test_other_weights_of_the_same_name_stay_unless_replaced(
+    tmp_path: Path, there: Zoo, here: Zoo, source: str
+):
     own = here.add(card("fish"), weights(tmp_path / "own.safetensors", 77))
-    with pytest.raises(UserError, match=r"^fish/resnet8: the zoo .* has other weights of this name already"):
+    with pytest.raises(
+        UserError, match=r"^fish/resnet8: the zoo .* has other weights of this name already"
+    ):
         pull(here, source)
     assert here.entries() == [own]  # found before the first file was copied
     pull(here, source, replace=True)
@@ -141,13 +150,21 @@ def tamper(file: Path) -> None:
 def test_a_tampered_file_is_refused_and_nothing_of_it_kept(there: Zoo, here: Zoo, source: str):
     file = there.weights_file("fish/resnet8")
     tamper(file)
-    found, meant = hashlib.sha256(file.read_bytes()).hexdigest(), there.get("fish", "resnet8").sha256
+    found, meant = (
+        hashlib.sha256(file.read_bytes()).hexdigest(),
+        there.get("fish", "resnet8").sha256,
+    )
     place = f"{source}/fish/resnet8.safetensors"
-    with pytest.raises(WeightsError, match=f"^{place}: was damaged .* SHA-256 is {found}, its card says {meant}; noth"):
+    with pytest.raises(
+        WeightsError,
+        match=f"^{place}: was damaged .* SHA-256 is {found}, its card says {meant}; noth",
+    ):
         pull(here, source)
     assert here.listing() == ["animals/resnet8", "animals/torchvision.resnet18"]
     assert here.verify() == []
-    left = [name for name in files(here.folder) if name.startswith(".") and not name.endswith(".lock")]
+    left = [
+        name for name in files(here.folder) if name.startswith(".") and not name.endswith(".lock")
+    ]
     assert left == []
 
 
@@ -162,7 +179,9 @@ def test_a_tampered_file_is_refused_and_nothing_of_it_kept(there: Zoo, here: Zoo
         ({"bytes": 10**18}, r"1,000,000,000,000 MB are needed there"),
     ],
 )
-def test_a_hostile_card_is_refused_before_anything_is_fetched(there: Zoo, here: Zoo, source: str, change, message):
+def test_a_hostile_card_is_refused_before_anything_is_fetched(
+    there: Zoo, here: Zoo, source: str, change, message
+):
     file = there.card_file("fish/resnet8")
     save(file, load(file) | change)
     with pytest.raises(UserError, match=message):
@@ -200,7 +219,11 @@ def test_a_broken_download_goes_on_or_begins_anew(tmp_path: Path, there: Zoo, he
         pull(here, url, ("big",))
     assert here.verify() == []
     half = there.get("big", "resnet8").bytes // 2
-    resumed = f"/big/resnet8.safetensors bytes={half}-" if handler is Breaking else "/big/resnet8.safetensors"
+    resumed = (
+        f"/big/resnet8.safetensors bytes={half}-"
+        if handler is Breaking
+        else "/big/resnet8.safetensors"
+    )
     assert handler.asked[-2:] == ["/big/resnet8.safetensors", resumed]
 
 
@@ -209,9 +232,7 @@ def test_what_came_of_a_download_is_kept_for_the_next_try(tmp_path: Path, there:
     AlwaysBreaking.asked, Sending.asked = [], []
     total = there.get("big", "resnet8").bytes
     with served(there.folder, AlwaysBreaking) as url:
-        problem = (
-            rf"big/resnet8\.safetensors: the download was cut off \({total // 2:,} of {total:,} bytes came\); give"
-        )
+        problem = rf"big/resnet8\.safetensors: the download was cut off \({total // 2:,} of {total:,} bytes came\); give"
         with pytest.raises(WeightsError, match=problem):
             pull(here, url, ("big",))
     assert here.listing() == []
@@ -225,7 +246,10 @@ def test_a_file_larger_than_its_card_says_is_not_taken(tmp_path: Path, there: Zo
     there.add(card("big"), weights(tmp_path / "big.safetensors", 5, size=LARGE))
     file = there.card_file("big/resnet8")
     save(file, load(file) | {"bytes": 1000})
-    with served(there.folder) as url, pytest.raises(WeightsError, match=r"is larger than the 1,000 bytes of its card"):
+    with (
+        served(there.folder) as url,
+        pytest.raises(WeightsError, match=r"is larger than the 1,000 bytes of its card"),
+    ):
         pull(here, url, ("big",))
     assert [name for name in files(here.folder) if not name.endswith(".lock")] == ["index.yaml"]
 
@@ -261,9 +285,13 @@ def pull_all(folder: Path, url: str) -> None:
     pull(Zoo(folder), url)
 
 
-def test_processes_that_pull_the_same_do_not_get_in_each_others_way(tmp_path: Path, there: Zoo, here: Zoo):
+def test_processes_that_pull_the_same_do_not_get_in_each_others_way(
+    tmp_path: Path, there: Zoo, here: Zoo
+):
     for number in range(3):
-        there.add(card(f"big{number}"), weights(tmp_path / "big.safetensors", number, size=1_000_000))
+        there.add(
+            card(f"big{number}"), weights(tmp_path / "big.safetensors", number, size=1_000_000)
+        )
     context = multiprocessing.get_context("spawn")
     with served(there.folder) as url:
         processes = [context.Process(target=pull_all, args=(here.folder, url)) for _ in range(2)]
@@ -326,7 +354,9 @@ def test_what_is_no_source(here: Zoo, source, message):
 def test_a_server_that_is_not_there_and_an_address_without_a_zoo(there: Zoo, here: Zoo):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(UserError, match=rf"^http://127\.0\.0\.1:{port}/index\.yaml: cannot be reached \(.*refused"):
+    with pytest.raises(
+        UserError, match=rf"^http://127\.0\.0\.1:{port}/index\.yaml: cannot be reached \(.*refused"
+    ):
         pull(here, f"http://127.0.0.1:{port}")
     with (
         served(there.folder) as url,

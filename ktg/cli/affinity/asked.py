@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from ktg.cli.decoding import Decoding
 from ktg.cli.load import checked_graph, checked_space, named_data
 from ktg.errors import UserError, not_one_of
+from ktg.graph import IMAGENET, Data, Graph, Node, SourceFile, sources_for
+from ktg.graph.parse import read_weights
+from ktg.graph.score_names import ScoreName
 from ktg.models.names import check_stand_ins
-from ktg.spec import IMAGENET, Data, Graph, Node, SourceFile, sources_for
-from ktg.spec.affinity import ScoreName
-from ktg.spec.parse import read_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,11 +51,15 @@ class Asked:
         if texts:
             return parse(texts, self.sources, like=self.target, weights=self.weights)
         if not self.candidates:
-            raise UserError("--among: name the candidates, MODEL@SOURCE, or give a search space that has them as holes")
+            raise UserError(
+                "--among: name the candidates, MODEL@SOURCE, or give a search space that has them as holes"
+            )
         return self.candidates
 
 
-def with_imagenet(given: Asked, files: Mapping[str, str], texts: Sequence[str]) -> "tuple[Asked, Sequence[Candidate]]":
+def with_imagenet(
+    given: Asked, files: Mapping[str, str], texts: Sequence[str]
+) -> "tuple[Asked, Sequence[Candidate]]":
     """Return what was asked with more files that stand for `imagenet`, and the candidates of `texts`.
 
     Raises SpecError for a file that no candidate starts from.
@@ -70,8 +74,8 @@ def with_imagenet(given: Asked, files: Mapping[str, str], texts: Sequence[str]) 
 
 def asked(data: str) -> Asked:
     """Return what the user means by DATA: a folder, an .npz, a known name, a graph or a search space."""
-    from ktg.files import load
-    from ktg.space import is_space
+    from ktg.graph import is_space
+    from ktg.graph.yaml_files import load
 
     path = Path(data).expanduser()
     if path.suffix in (".yaml", ".yml"):
@@ -92,7 +96,9 @@ def of_graph(graph: Graph) -> Asked:
     """Return what a graph asks; its only candidate is its target."""
     from ktg.affinity.candidate import named
 
-    return Asked(graph.data, graph.sources, graph.weights, graph, named([graph.nodes[graph.target]]))
+    return Asked(
+        graph.data, graph.sources, graph.weights, graph, named([graph.nodes[graph.target]])
+    )
 
 
 def checked_score(name: str) -> ScoreName:
@@ -113,21 +119,29 @@ def distances(
     Raises UserError where both files are given.
     """
     if embeddings is not None and table is not None:
-        raise UserError("--embeddings and --distances both say how far classes are apart; give one of them")
+        raise UserError(
+            "--embeddings and --distances both say how far classes are apart; give one of them"
+        )
     if embeddings is None and table is None:
         return None
 
     def distance(candidate: "Candidate", data: "Dataset") -> "npt.NDArray[np.float64] | None":
         from ktg.affinity.candidate import source_classes
-        from ktg.affinity.known import class_names
+        from ktg.affinity.source_facts import class_names
         from ktg.data.embeddings import class_distance, table_distance
 
         sources = given.sources_for(candidate)
         head = source_classes(candidate, sources, data.train.shape[0])
         names = None if head is None else class_names(candidate, sources)
         if names is None or len(names) != head:
-            has = "no head" if head is None else f"{head} classes, and {len(names) if names else 'no'} names are known"
-            tell(f"emd: not for {candidate.name}: its source has {has} (`labels:` in `sources:` names a file of them)")
+            has = (
+                "no head"
+                if head is None
+                else f"{head} classes, and {len(names) if names else 'no'} names are known"
+            )
+            tell(
+                f"emd: not for {candidate.name}: its source has {has} (`labels:` in `sources:` names a file of them)"
+            )
             return None
         if table is not None:
             return table_distance(table, names, data.classes)
@@ -148,8 +162,8 @@ def measure_all(
 ) -> "tuple[dict[str, Measured], dict[str, str]]":
     """Return what was measured of each candidate, and why others could not be. Raises UserError if none could."""
     from ktg.affinity.ranking import measured
+    from ktg.data.open import open_data
     from ktg.models.device import device_of
-    from ktg.sources.opening import open_data
 
     with Decoding(console) as decoding:
         data = open_data(given.data, progress=decoding)
@@ -159,7 +173,9 @@ def measure_all(
     for count, candidate in enumerate(candidates, 1):
         with console.status(f"{candidate.name} ({count} of {len(candidates)})") as status:
 
-            def show_progress(done: int, total: int, status: Any = status, name: str = candidate.name) -> None:
+            def show_progress(
+                done: int, total: int, status: Any = status, name: str = candidate.name
+            ) -> None:
                 status.update(f"{name}: {done} of {total} images")
 
             try:

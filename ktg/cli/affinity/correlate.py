@@ -10,7 +10,7 @@ import click
 from ktg.cli.affinity.figures import labelled, number
 from ktg.cli.options import as_json, print_json
 from ktg.errors import UserError
-from ktg.spec.affinity import TauRank
+from ktg.graph.score_names import TauRank
 
 if TYPE_CHECKING:
     from ktg.affinity.correlation import Figures
@@ -19,14 +19,24 @@ if TYPE_CHECKING:
 # Without room at the edges, or figures would be cut at 80 columns.
 _TIGHT: dict[str, Any] = {"title_justify": "left", "collapse_padding": True, "pad_edge": False}
 _GROUP_WIDTH = 8
-_TAU = {"score": "by score", "accuracy": "by accuracy", "none": "the mean of those by score and by accuracy"}
+_TAU = {
+    "score": "by score",
+    "accuracy": "by accuracy",
+    "none": "the mean of those by score and by accuracy",
+}
 
 
 @click.command(epilog="Example: ktg affinity correlate results.csv --group dataset -o plots")
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--accuracy", help="Column of the accuracy; default: accuracy, acc or test_accuracy.")
-@click.option("--group", help="Column that names the data set of a row: figures for each, and their means.")
-@click.option("--baseline", multiple=True, help="Column that a score should beat; default: those known as such.")
+@click.option(
+    "--group", help="Column that names the data set of a row: figures for each, and their means."
+)
+@click.option(
+    "--baseline",
+    multiple=True,
+    help="Column that a score should beat; default: those known as such.",
+)
 @click.option(
     "--tau-rank",
     type=click.Choice(get_args(TauRank)),
@@ -34,9 +44,18 @@ _TAU = {"score": "by score", "accuracy": "by accuracy", "none": "the mean of tho
     show_default=True,
     help="Weigh models in the weighted tau by their rank by score, by accuracy, or neither (the mean of both).",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
-@click.option("--each", is_flag=True, help="With --group: also print Spearman's correlation in each group.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw every score into this folder, as SVG.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap."
+)
+@click.option(
+    "--each", is_flag=True, help="With --group: also print Spearman's correlation in each group."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Draw every score into this folder, as SVG.",
+)
 @as_json
 def correlate(
     table: Path,
@@ -63,7 +82,10 @@ def correlate(
     baselines = checked_baselines(baseline, list(found))
     drawn = written(draw_correlations(read, found, baselines), folder(output)) if output else []
     if as_json:
-        print_json(plain(read, found, baselines, tau_rank, group) | {"plots": [str(path) for path in drawn]})
+        print_json(
+            plain(read, found, baselines, tau_rank, group)
+            | {"plots": [str(path) for path in drawn]}
+        )
         return
     print_correlations(read, found, baselines, tau_rank)
     if each:
@@ -73,10 +95,17 @@ def correlate(
 
 
 def plain(
-    read: "Table", found: "dict[str, Figures]", baselines: list[str], tau_rank: TauRank, group: str | None
+    read: "Table",
+    found: "dict[str, Figures]",
+    baselines: list[str],
+    tau_rank: TauRank,
+    group: str | None,
 ) -> dict[str, Any]:
     """Return all figures, and how many scores each baseline beats, as plain data."""
-    beats = {name: {"beats": count, "of": of} for name, (count, of) in beaten_by(found, baselines).items()}
+    beats = {
+        name: {"beats": count, "of": of}
+        for name, (count, of) in beaten_by(found, baselines).items()
+    }
     return {
         "accuracy": read.accuracy_name,
         "group": group,
@@ -90,7 +119,11 @@ def beaten_by(found: "dict[str, Figures]", baselines: list[str]) -> dict[str, tu
     """Return how many scores each baseline beats, and of how many."""
     from ktg.affinity.correlation import beaten
 
-    return {name: beaten(found, name, baselines) for name in baselines if found[name].spearman is not None}
+    return {
+        name: beaten(found, name, baselines)
+        for name in baselines
+        if found[name].spearman is not None
+    }
 
 
 def checked_baselines(given: tuple[str, ...], columns: list[str]) -> list[str]:
@@ -99,7 +132,9 @@ def checked_baselines(given: tuple[str, ...], columns: list[str]) -> list[str]:
 
     for name in given:
         if name not in columns:
-            raise UserError(f"--baseline: there is no score column {name!r}; columns: {', '.join(columns)}")
+            raise UserError(
+                f"--baseline: there is no score column {name!r}; columns: {', '.join(columns)}"
+            )
     return list(given) or [name for name in columns if name.lower() in BASELINES]
 
 
@@ -112,7 +147,9 @@ def folder(path: Path) -> Path:
     return path
 
 
-def draw_correlations(read: "Table", found: "dict[str, Figures]", baselines: list[str]) -> dict[str, bytes]:
+def draw_correlations(
+    read: "Table", found: "dict[str, Figures]", baselines: list[str]
+) -> dict[str, bytes]:
     """Return a drawing of each score and one of all, by the names of their files."""
     from ktg.affinity.plots import correlations, scatter
 
@@ -128,7 +165,9 @@ def written(drawings: Mapping[str, bytes], into: Path) -> list[Path]:
     return [into / name for name in drawings]
 
 
-def print_correlations(read: "Table", found: dict[str, "Figures"], baselines: list[str], tau_rank: TauRank) -> None:
+def print_correlations(
+    read: "Table", found: dict[str, "Figures"], baselines: list[str], tau_rank: TauRank
+) -> None:
     """Print the figures, the best score in its intended direction first."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -137,7 +176,11 @@ def print_correlations(read: "Table", found: dict[str, "Figures"], baselines: li
     from ktg.affinity.correlation import oriented
 
     groups = len(read.parts())
-    what = f"{len(read.accuracy)} rows" if groups == 1 else f"means over {groups} groups, {len(read.accuracy)} rows"
+    what = (
+        f"{len(read.accuracy)} rows"
+        if groups == 1
+        else f"means over {groups} groups, {len(read.accuracy)} rows"
+    )
     shown = Grid(title=f"Correlation with {read.accuracy_name}: {what}", box=SIMPLE_HEAD, **_TIGHT)
     shown.add_column("score", no_wrap=True)
     for column in ("Spearman", "95 %", "weighted\ntau", "Kendall", "Pearson", "regret"):
@@ -146,7 +189,9 @@ def print_correlations(read: "Table", found: dict[str, "Figures"], baselines: li
     for name in sorted(found, key=lambda name: -oriented(name, found[name])):
         figures = found[name]
         against += [name] if oriented(name, figures) < 0 and figures.spearman is not None else []
-        shown.add_row(labelled(name), *cells(figures), style="bold yellow" if name in baselines else None)
+        shown.add_row(
+            labelled(name), *cells(figures), style="bold yellow" if name in baselines else None
+        )
     console = Console(highlight=False)
     console.print(shown)
     for line in (
@@ -181,7 +226,10 @@ def print_groups(found: "dict[str, Figures]") -> None:
             shown.add_column(group, justify="right", overflow="fold", width=_GROUP_WIDTH)
         for name, figures in found.items():
             own = figures.groups or {}
-            shown.add_row(labelled(name), *(number(own[group].spearman) for group in groups[start : start + fitting]))
+            shown.add_row(
+                labelled(name),
+                *(number(own[group].spearman) for group in groups[start : start + fitting]),
+            )
         console.print(shown)
 
 

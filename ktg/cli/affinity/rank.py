@@ -9,8 +9,16 @@ from ktg.cli.affinity.asked import asked, checked_score, measure_all, with_image
 from ktg.cli.affinity.asked import distances as class_distances
 from ktg.cli.affinity.correlate import folder
 from ktg.cli.affinity.figures import brief, labelled
-from ktg.cli.options import as_json, check_device, check_store, imagenet_files, print_json, tracking_uri, warner
-from ktg.spec.affinity import DEFAULT_SCORE, ScoreName
+from ktg.cli.options import (
+    as_json,
+    check_device,
+    check_store,
+    imagenet_files,
+    print_json,
+    tracking_uri,
+    warner,
+)
+from ktg.graph.score_names import DEFAULT_SCORE, ScoreName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,14 +26,27 @@ if TYPE_CHECKING:
     from ktg.affinity.ranking import Measured
 
 
-@click.command(epilog="Example: ktg affinity rank photos/ --among resnet18@imagenet --among resnet18@birds.pth")
+@click.command(
+    epilog="Example: ktg affinity rank photos/ --among resnet18@imagenet --among resnet18@birds.pth"
+)
 @click.argument("data")
 @click.option(
-    "--among", multiple=True, metavar="MODEL@SOURCE", help="A candidate; give several. Default: the search space's."
+    "--among",
+    multiple=True,
+    metavar="MODEL@SOURCE",
+    help="A candidate; give several. Default: the search space's.",
 )
 @click.option("--score", default=DEFAULT_SCORE, show_default=True, help="The score to sort by.")
-@click.option("--sample", type=click.IntRange(2), default=2000, show_default=True, help="Training images to look at.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sample.")
+@click.option(
+    "--sample",
+    type=click.IntRange(2),
+    default=2000,
+    show_default=True,
+    help="Training images to look at.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sample."
+)
 @click.option(
     "--embeddings",
     type=click.Path(path_type=Path),
@@ -37,7 +58,12 @@ if TYPE_CHECKING:
     help="A CSV of distances instead: a row for each source class, a column for each class of the data.",
 )
 @click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw the ranking into this folder, as SVG.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Draw the ranking into this folder, as SVG.",
+)
 @imagenet_files("--weights", "--imagenet")
 @tracking_uri
 @as_json
@@ -57,8 +83,8 @@ def rank(
 ) -> None:
     """Sort pretrained weights by how well they seem to suit DATA, without training.
 
-    DATA is a folder, an .npz, a data set known by name, or a graph or search space (its data and its sources).
-    Only training images are looked at.
+    DATA is a folder, an .npz, a data set known by name, or a graph or search space (its data and
+    its sources). Only training images are looked at.
     """
     chosen = checked_score(score)
     given, candidates = with_imagenet(asked(data), imagenet, among)
@@ -91,7 +117,9 @@ def rank(
         print_ranking(found, failed, score, console)
 
 
-def print_ranking(found: "dict[str, Measured]", failed: dict[str, str], score: str, console: "Console") -> None:
+def print_ranking(
+    found: "dict[str, Measured]", failed: dict[str, str], score: str, console: "Console"
+) -> None:
     """Print the candidates, the best first, with baselines; then all other scores; then what could not be had."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -106,7 +134,12 @@ def print_ranking(found: "dict[str, Measured]", failed: dict[str, str], score: s
         shown.add_column(column.replace("_", "\n"), justify="right", no_wrap=True)
     for place, (name, one) in enumerate(found.items(), 1):
         seconds = f"{one.forward_s + sum(one.score_s.values()):.1f}"
-        shown.add_row(str(place), name.replace("@", "\n@"), *(brief(one.value(column)) for column in columns), seconds)
+        shown.add_row(
+            str(place),
+            name.replace("@", "\n@"),
+            *(brief(one.value(column)) for column in columns),
+            seconds,
+        )
     console.print(shown)
     rest = Table(title="All scores", title_justify="left", box=SIMPLE_HEAD)
     rest.add_column("score")
@@ -125,6 +158,7 @@ def print_ranking(found: "dict[str, Measured]", failed: dict[str, str], score: s
     for name, reason in failed.items():
         console.print(f"Not measured: {name}: {reason}", style="yellow", markup=False)
     layers = ", ".join(
-        f"{place} {one.layer} {'x'.join(map(str, one.dimensions))}" for place, one in enumerate(found.values(), 1)
+        f"{place} {one.layer} {'x'.join(map(str, one.dimensions))}"
+        for place, one in enumerate(found.values(), 1)
     )
     console.print(f"Feature maps: {layers}; {next(iter(found.values())).images} training images.")

@@ -16,28 +16,59 @@ from ktg.cli.affinity.correlate import (
     written,
 )
 from ktg.cli.decoding import Decoding
-from ktg.cli.options import as_json, check_device, check_store, check_writable, print_json, tracking_uri, warner
+from ktg.cli.options import (
+    as_json,
+    check_device,
+    check_store,
+    check_writable,
+    print_json,
+    tracking_uri,
+    warner,
+)
 from ktg.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ktg.affinity.correlation import Figures
+    from ktg.affinity.study import Row, Target
     from ktg.affinity.table import Table
-    from ktg.studying import Row, Target
 
 
 @click.command(epilog="Example: ktg affinity study birds.yaml flowers.yaml --seeds 3 -o study.csv")
 @click.argument("spaces", nargs=-1, required=True)
 @click.option(
-    "--among", multiple=True, metavar="MODEL@SOURCE", help="A candidate; give several. Default: the search space's."
+    "--among",
+    multiple=True,
+    metavar="MODEL@SOURCE",
+    help="A candidate; give several. Default: the search space's.",
 )
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each candidate.")
-@click.option("--sample", type=click.IntRange(2), default=2000, show_default=True, help="Training images to score by.")
-@click.option("--test", is_flag=True, help="Foretell accuracy on the test split, and not on the validation split.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Trainings of each candidate.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(2),
+    default=2000,
+    show_default=True,
+    help="Training images to score by.",
+)
+@click.option(
+    "--test",
+    is_flag=True,
+    help="Foretell accuracy on the test split, and not on the validation split.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the table here, as CSV.")
-@click.option("--plots", type=click.Path(path_type=Path), help="Draw every score into this folder, as SVG.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the table here, as CSV."
+)
+@click.option(
+    "--plots", type=click.Path(path_type=Path), help="Draw every score into this folder, as SVG."
+)
 @tracking_uri
 @as_json
 def study(
@@ -54,8 +85,8 @@ def study(
 ) -> None:
     """Fine-tune every candidate on the data of each of SPACES, score every candidate, and correlate the two.
 
-    Each of SPACES is a search space or graph: its data, its recipe of training, and what its target can be. What was
-    trained once is kept, so that a study goes on where it was interrupted.
+    Each of SPACES is a search space or graph: its data, its recipe of training, and what its target
+    can be. What was trained once is kept, so that a study goes on where it was interrupted.
     """
     targets = checked_targets(spaces, among)
     check_device(device)
@@ -67,16 +98,18 @@ def study(
     from rich.console import Console
 
     from ktg.affinity.record import EXPERIMENT
+    from ktg.affinity.study import study as run
+    from ktg.affinity.study import table_text
     from ktg.models.device import device_of
-    from ktg.studying import study as run
-    from ktg.studying import table_text
     from ktg.tracking import MlflowTracker
 
     console = Console(stderr=as_json, highlight=False)
     place = device_of(device)
     tracker = MlflowTracker(EXPERIMENT, tracking_uri, warn=warner(console))
     with tracker, Decoding(console) as decoding, console.status("Scoring") as status:
-        parent = tracker.start("study", params={"seeds": seeds, "test": test}, tags={"kind": "study"})
+        parent = tracker.start(
+            "study", params={"seeds": seeds, "test": test}, tags={"kind": "study"}
+        )
 
         def show(what: str, done: int, total: int) -> None:
             status.update(f"{what}: epoch {done} of {total}")
@@ -84,15 +117,29 @@ def study(
                 console.print(what, markup=False)
 
         rows = run(
-            targets, seeds, tracker, parent, test=test, sample=sample, device=place, progress=show, decoding=decoding
+            targets,
+            seeds,
+            tracker,
+            parent,
+            test=test,
+            sample=sample,
+            device=place,
+            progress=show,
+            decoding=decoding,
         )
         text = table_text(rows, test)
         tracker.artifact(parent, "table.csv", text)
-        tracker.artifact(parent, "study.json", json.dumps([row.to_json() for row in rows], indent=1))
+        tracker.artifact(
+            parent, "study.json", json.dumps([row.to_json() for row in rows], indent=1)
+        )
         if output:
             output.write_text(text, encoding="utf-8")
         read, found, problem = correlated(text)
-        drawings = {} if read is None else draw_correlations(read, found, checked_baselines((), list(found)))
+        drawings = (
+            {}
+            if read is None
+            else draw_correlations(read, found, checked_baselines((), list(found)))
+        )
         for name, content in drawings.items():
             tracker.artifact(parent, f"plots/{name}", content)
         drawn = written(drawings, into) if into else []
@@ -110,8 +157,8 @@ def study(
 
 def checked_targets(spaces: tuple[str, ...], among: tuple[str, ...]) -> "list[Target]":
     """Return what is to be studied; raise UserError for a name that is given twice, and for too few candidates."""
+    from ktg.affinity.study import Target
     from ktg.affinity.table import LEAST_ROWS
-    from ktg.studying import Target
 
     targets = []
     for name in spaces:
@@ -121,12 +168,16 @@ def checked_targets(spaces: tuple[str, ...], among: tuple[str, ...]) -> "list[Ta
         candidates = given.among(among)
         if len(candidates) < LEAST_ROWS:
             problem = f"{len(candidates)} candidates; a correlation needs at least {LEAST_ROWS}"
-            raise UserError(f"{name}: {problem}: give them as options of the target's source, or with --among")
+            raise UserError(
+                f"{name}: {problem}: give them as options of the target's source, or with --among"
+            )
         targets.append(Target(Path(name).stem, given.graph, candidates))
     names = [target.name for target in targets]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UserError(f"{twice}: two files of this name; the rows of the table could not be told apart")
+        raise UserError(
+            f"{twice}: two files of this name; the rows of the table could not be told apart"
+        )
     return targets
 
 
@@ -135,7 +186,9 @@ def correlated(text: str) -> "tuple[Table | None, dict[str, Figures], str]":
     from ktg.affinity.correlation import correlate
     from ktg.affinity.table import parse_table
 
-    groups = {line.partition(",")[0] for line in text.splitlines() if not line.startswith("#")} - {"dataset"}
+    groups = {line.partition(",")[0] for line in text.splitlines() if not line.startswith("#")} - {
+        "dataset"
+    }
     try:
         read = parse_table(text, "the study", group="dataset" if len(groups) > 1 else None)
     except DataError as error:
@@ -147,7 +200,9 @@ def summary(read: "Table | None", found: "dict[str, Figures]") -> dict[str, Any]
     """Return the correlations as `correlate --json` has them."""
     if read is None:
         return {"scores": {}}
-    return plain(read, found, checked_baselines((), list(found)), "none", "dataset" if read.groups else None)
+    return plain(
+        read, found, checked_baselines((), list(found)), "none", "dataset" if read.groups else None
+    )
 
 
 def print_rows(rows: "list[Row]", test: bool, console: "Console") -> None:
@@ -158,12 +213,18 @@ def print_rows(rows: "list[Row]", test: bool, console: "Console") -> None:
     from rich.table import Table as Grid
 
     split = "test" if test else "validation"
-    shown = Grid(title=f"Accuracy after fine-tuning ({split} split)", title_justify="left", box=SIMPLE_HEAD)
+    shown = Grid(
+        title=f"Accuracy after fine-tuning ({split} split)", title_justify="left", box=SIMPLE_HEAD
+    )
     for column in ("data", "candidate", "mean", "std", "n"):
-        shown.add_column(column, justify="left" if column in ("data", "candidate") else "right", overflow="fold")
+        shown.add_column(
+            column, justify="left" if column in ("data", "candidate") else "right", overflow="fold"
+        )
     datasets = list(dict.fromkeys(row.dataset for row in rows))
     trained = [(row, row.accuracies(test)) for row in rows if row.failed is None]
-    for row, values in sorted(trained, key=lambda one: (datasets.index(one[0].dataset), -statistics.fmean(one[1]))):
+    for row, values in sorted(
+        trained, key=lambda one: (datasets.index(one[0].dataset), -statistics.fmean(one[1]))
+    ):
         spread = f"{100 * statistics.stdev(values):.2f}" if len(values) > 1 else "-"
         mean = f"{100 * statistics.fmean(values):.2f} %"
         shown.add_row(row.dataset, row.candidate.name, mean, spread, str(len(values)))
@@ -179,5 +240,7 @@ def print_end(text: str, problem: str, output: Path | None, console: "Console") 
         console.print(f"No correlation: {problem}", style="yellow", markup=False)
     if output:
         console.print(
-            f"The table is {output}; `ktg affinity correlate {output}` reads it.", markup=False, soft_wrap=True
+            f"The table is {output}; `ktg affinity correlate {output}` reads it.",
+            markup=False,
+            soft_wrap=True,
         )

@@ -1,10 +1,12 @@
 """Random changes of training images, on the device, with parameters drawn for each image of a batch.
 
-The transforms of torchvision draw once per call, so on a batch they give every image the same crop. Here the
-parameters are tensors (B,), drawn from a generator that lies on the device of the images; no value is ever read
-back to the host. Drawing and applying are separate functions, so that each can be checked on its own.
+The transforms of torchvision draw once per call, so on a batch they give every image the same crop.
+Here the parameters are tensors (B,), drawn from a generator that lies on the device of the images;
+no value is ever read back to the host. Drawing and applying are separate functions, so that each
+can be checked on its own.
 
-A view is what becomes of one image by itself; a mixture blends the views of two images of a batch, and their labels.
+A view is what becomes of one image by itself; a mixture blends the views of two images of a batch,
+and their labels.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,8 +20,8 @@ from ktg.data.augment.mixing import Mixture, cutmix_or_mixup
 from ktg.data.augment.plain import to_float
 from ktg.data.augment.pspnet import pspnet
 from ktg.data.augment.randaugment import randaugment
-from ktg.spec import Data, Node
-from ktg.spec.graph import AugmentName, ViewName
+from ktg.graph import Data, Node
+from ktg.graph.spec import AugmentName, ViewName
 
 __all__ = ["AUGMENTS", "MIXTURES", "to_float", "view_of"]
 
@@ -31,7 +33,9 @@ AUGMENTS: Mapping[ViewName, Callable[[Tensor, Generator], Tensor]] = {
     "augmix": augmix,
     "pspnet": pspnet,
 }
-MIXTURES: Mapping[AugmentName, Callable[[Generator], Mixture]] = {"cutmix_or_mixup": cutmix_or_mixup}
+MIXTURES: Mapping[AugmentName, Callable[[Generator], Mixture]] = {
+    "cutmix_or_mixup": cutmix_or_mixup
+}
 
 
 def view_of(data: Data, node: Node | None = None) -> ViewName:

@@ -15,9 +15,10 @@ SEVERITY = 3  # strengths 0, 0.1 and 0.2
 def augmix(images: Tensor, generator: Generator) -> Tensor:
     """Return the images (B, C, H, W) uint8 as `basic` does, each then mixed with three changed copies of itself.
 
-    A copy goes through one to three random operations; the weights of the copies are Dirichlet(1, 1, 1), that of their
-    mixture uniform. Hendrycks et al., "AugMix: A Simple Data Processing Method to Improve Robustness and Uncertainty",
-    ICLR 2020, with the operations and strengths of torchvision, and without the paper's consistency loss.
+    A copy goes through one to three random operations; the weights of the copies are Dirichlet(1,
+    1, 1), that of their mixture uniform. Hendrycks et al., "AugMix: A Simple Data Processing Method
+    to Improve Robustness and Uncertainty", ICLR 2020, with the operations and strengths of
+    torchvision, and without the paper's consistency loss.
     """
     plain = basic(images, generator)
     weights, share = draw_weights(len(images), generator)
@@ -40,7 +41,9 @@ def _chain(images: Tensor, generator: Generator) -> Tensor:
     out = images
     for step in range(DEPTH):
         operation, sign = draw_operations(len(images), generator, first=1)
-        level = torch.randint(0, SEVERITY, (len(images),), generator=generator, device=images.device)
+        level = torch.randint(
+            0, SEVERITY, (len(images),), generator=generator, device=images.device
+        )
         amount = amounts(operation, sign * level / 10, least_bits=0, translation=1 / 3)
         operation = torch.where(step < depth, operation, 0)
         out = apply(out, operation, amount)

@@ -9,8 +9,8 @@ from torch.nn.functional import grid_sample
 from ktg.data.augment.plain import to_float
 
 RESIZED_CROP_FROM = 64
-# Kept area of a random resized crop. ImageNet training goes down to 0.08, which on few images cuts away the very
-# object too often to be learned from.
+# Kept area of a random resized crop. ImageNet training goes down to 0.08, which on few images cuts
+# away the very object too often to be learned from.
 AREA = (0.35, 1.0)
 RATIO = (3 / 4, 4 / 3)
 
@@ -18,9 +18,10 @@ RATIO = (3 / 4, 4 / 3)
 def basic(images: Tensor, generator: Generator) -> Tensor:
     """Return the images (B, C, H, W) uint8 as float32 in [0, 1], cropped and flipped at random, one by one.
 
-    Below 64 pixels: zero padding by an eighth of the side (4 pixels at 32, as usual for CIFAR), then a crop of the
-    old size. From 64 pixels: a random resized crop. Images with one channel are never flipped: they are digits,
-    letters and radiographs, where left and right differ, more often than anything that may be mirrored.
+    Below 64 pixels: zero padding by an eighth of the side (4 pixels at 32, as usual for CIFAR),
+    then a crop of the old size. From 64 pixels: a random resized crop. Images with one channel are
+    never flipped: they are digits, letters and radiographs, where left and right differ, more often
+    than anything that may be mirrored.
     """
     flip = draw_flips(images, generator)
     if images.shape[-1] >= RESIZED_CROP_FROM:
@@ -38,14 +39,17 @@ def draw_flips(images: Tensor, generator: Generator) -> Tensor:
 
 def draw_offsets(images: Tensor, pad: int, generator: Generator) -> Tensor:
     """Return the top left corner of each crop in the padded image, (B, 2) whole numbers from 0 to 2 * pad."""
-    return torch.randint(0, 2 * pad + 1, (len(images), 2), generator=generator, device=images.device)
+    return torch.randint(
+        0, 2 * pad + 1, (len(images), 2), generator=generator, device=images.device
+    )
 
 
 def draw_boxes(images: Tensor, generator: Generator) -> Tensor:
     """Return (top, left, height, width) of each crop, (B, 4) whole pixels as float32, inside the image.
 
-    Area and the logarithm of the ratio of sides are uniform, as in Szegedy et al., "Going deeper with convolutions",
-    CVPR 2015. A box wider or higher than the image is cut to it, where torchvision draws again.
+    Area and the logarithm of the ratio of sides are uniform, as in Szegedy et al., "Going deeper
+    with convolutions", CVPR 2015. A box wider or higher than the image is cut to it, where
+    torchvision draws again.
     """
     batch, (height, width) = len(images), images.shape[-2:]
     area, ratio, y, x = torch.rand((4, batch), generator=generator, device=images.device)
@@ -54,7 +58,8 @@ def draw_boxes(images: Tensor, generator: Generator) -> Tensor:
     ratio = torch.exp(low + (high - low) * ratio)
     box_height = (height * torch.sqrt(area / ratio)).round().clamp(1, height)
     box_width = (width * torch.sqrt(area * ratio)).round().clamp(1, width)
-    # rand is below 1, so floor gives every whole offset from 0 to the last that fits, each as often.
+    # rand is below 1, so floor gives every whole offset from 0 to the last that fits, each as
+    # often.
     top = torch.floor(y * (height - box_height + 1))
     left = torch.floor(x * (width - box_width + 1))
     return torch.stack([top, left, box_height, box_width], dim=1)
@@ -67,7 +72,11 @@ def padded_crop(images: Tensor, offsets: Tensor, flip: Tensor, pad: int) -> Tens
     """
     batch, channels, height, width = images.shape
     rows = torch.arange(height, device=images.device) + offsets[:, :1] - pad
-    columns = _mirrored(torch.arange(width, device=images.device).expand(batch, -1), flip) + offsets[:, 1:] - pad
+    columns = (
+        _mirrored(torch.arange(width, device=images.device).expand(batch, -1), flip)
+        + offsets[:, 1:]
+        - pad
+    )
     inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]
     source = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
     index = source.reshape(batch, 1, -1).expand(-1, channels, -1)
@@ -77,8 +86,9 @@ def padded_crop(images: Tensor, offsets: Tensor, flip: Tensor, pad: int) -> Tens
 def resized_crop(images: Tensor, boxes: Tensor, flip: Tensor) -> Tensor:
     """Return each image's own box (top, left, height, width) resized to the old size, and mirrored where `flip`.
 
-    `boxes` (B, 4) are in pixels; the result is float32 in [0, 1]. Bilinear: a box is never larger than the result,
-    so nothing can alias. Pixels outside the box are never read, just as if it had been cut out first.
+    `boxes` (B, 4) are in pixels; the result is float32 in [0, 1]. Bilinear: a box is never larger
+    than the result, so nothing can alias. Pixels outside the box are never read, just as if it had
+    been cut out first.
     """
     height, width = images.shape[-2:]
     top, left, box_height, box_width = boxes.unbind(1)
@@ -87,7 +97,9 @@ def resized_crop(images: Tensor, boxes: Tensor, flip: Tensor) -> Tensor:
     x = (2 * x / width - 1)[:, None, :].expand(-1, height, -1)
     y = (2 * y / height - 1)[:, :, None].expand(-1, -1, width)
     grid = torch.stack([x, y], dim=-1)
-    return grid_sample(to_float(images), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return grid_sample(
+        to_float(images), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
 
 
 def _centres(start: Tensor, length: Tensor, count: int) -> Tensor:

@@ -11,8 +11,8 @@ from torch.nn.functional import one_hot
 class Mixture:
     """How the images of a batch are mixed with the images before them; one draw for the batch, on the device.
 
-    `box` (4,) is (top, left, bottom, right) in shares of the side, of what is pasted; outside, and where there is no
-    box (all zeros), an image keeps `share` (a scalar) of itself.
+    `box` (4,) is (top, left, bottom, right) in shares of the side, of what is pasted; outside, and
+    where there is no box (all zeros), an image keeps `share` (a scalar) of itself.
     """
 
     box: Tensor
@@ -41,8 +41,8 @@ class Mixture:
 def cutmix_or_mixup(generator: Generator) -> Mixture:
     """Return CutMix or MixUp, one as likely as the other, with Beta(1, 1), as torchvision has them.
 
-    Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019;
-    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
+    Features", ICCV 2019; Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """
     coin, share, x, y = torch.rand(4, generator=generator, device=generator.device)
     half = (1 - share).sqrt() / 2

@@ -1,9 +1,10 @@
 """The fourteen operations that learned augmentation policies are made of, each image of a batch by its own.
 
-On a GPU all operations are computed for all images, and each image takes its own: no image is moved, nothing is read
-back to the host, and a batch costs one warp, one blur and a few passes over its pixels whatever was drawn. On a CPU,
-where nothing has to wait, each is computed for the images that take it. The definitions are those of torchvision
-(`transforms.v2.functional`) for images in [0, 1]; warps are bilinear, and black outside.
+On a GPU all operations are computed for all images, and each image takes its own: no image is
+moved, nothing is read back to the host, and a batch costs one warp, one blur and a few passes over
+its pixels whatever was drawn. On a CPU, where nothing has to wait, each is computed for the images
+that take it. The definitions are those of torchvision (`transforms.v2.functional`) for images in
+[0, 1]; warps are bilinear, and black outside.
 """
 
 import math
@@ -36,9 +37,10 @@ _LUMA = (0.2989, 0.587, 0.114)
 def apply(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     """Return each image (B, C, H, W) in [0, 1] after its own operation, a number (B,) of `OPERATIONS`.
 
-    `amount` (B,) is the shear (tangent of the angle), the translation as a share of the side, the rotation in degrees
-    (counter-clockwise), the factor of brightness, color, contrast or sharpness (1 changes nothing), the bits per
-    channel that posterize leaves, or the value from which solarize inverts.
+    `amount` (B,) is the shear (tangent of the angle), the translation as a share of the side, the
+    rotation in degrees (counter-clockwise), the factor of brightness, color, contrast or sharpness
+    (1 changes nothing), the bits per channel that posterize leaves, or the value from which
+    solarize inverts.
     """
     return (_apart if images.device.type == "cpu" else _masked)(images, operation, amount)
 
@@ -68,7 +70,11 @@ def _warped(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
 
     angle = where("rotate", amount) * (math.pi / 180)
     first = [angle.cos(), where("shear_x", amount) - angle.sin(), where("translate_x", -2 * amount)]
-    second = [where("shear_y", amount) + angle.sin(), angle.cos(), where("translate_y", -2 * amount)]
+    second = [
+        where("shear_y", amount) + angle.sin(),
+        angle.cos(),
+        where("translate_y", -2 * amount),
+    ]
     theta = torch.stack([torch.stack(first, dim=1), torch.stack(second, dim=1)], dim=1)
     grid = affine_grid(theta, list(images.shape), align_corners=False)
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -99,7 +105,9 @@ def smoothed(images: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
     if min(height, width) < 3:
         return images
-    inner = conv2d(images.reshape(-1, 1, height, width), kernel / 13).view(batch, channels, height - 2, width - 2)
+    inner = conv2d(images.reshape(-1, 1, height, width), kernel / 13).view(
+        batch, channels, height - 2, width - 2
+    )
     out = images.clone()
     out[:, :, 1:-1, 1:-1] = inner
     return out
@@ -119,7 +127,9 @@ def _solarized(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
 def _autocontrasted(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     """Return each channel of each image stretched to [0, 1]; a constant channel stays."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
-    return torch.where(high > low, (images - low) / torch.where(high > low, high - low, 1.0), images)
+    return torch.where(
+        high > low, (images - low) / torch.where(high > low, high - low, 1.0), images
+    )
 
 
 def _equalized(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:

@@ -18,10 +18,11 @@ _RADIUS = 2
 def pspnet(images: Tensor, generator: Generator) -> Tensor:
     """Return the images (B, C, H, W) uint8 as float32 in [0, 1]: mirrored, resized, rotated, blurred, cut to size.
 
-    Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 5.1: random mirror, random resize by 0.5 to 2,
-    random rotation by -10 to 10 degrees, random Gaussian blur. As in the authors' code half of the images are rotated
-    and half blurred, what is smaller than before lies in the middle of its own mean colour, and of what is larger a
-    random part is cut out. Images with one channel are not mirrored, as in `basic`.
+    Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 5.1: random mirror, random
+    resize by 0.5 to 2, random rotation by -10 to 10 degrees, random Gaussian blur. As in the
+    authors' code half of the images are rotated and half blurred, what is smaller than before lies
+    in the middle of its own mean colour, and of what is larger a random part is cut out. Images
+    with one channel are not mirrored, as in `basic`.
     """
     places = draw_places(images, generator)
     blur = torch.rand(len(images), generator=generator, device=images.device) < 0.5
@@ -36,10 +37,16 @@ def draw_places(images: Tensor, generator: Generator) -> Tensor:
     The corners of the result fall on the image wherever the resized image is large enough.
     """
     flip = draw_flips(images, generator)
-    scale, angle, chance, x, y = torch.rand((5, len(images)), generator=generator, device=images.device)
+    scale, angle, chance, x, y = torch.rand(
+        (5, len(images)), generator=generator, device=images.device
+    )
     scale = SCALE[0] + (SCALE[1] - SCALE[0]) * scale
-    angle = torch.where(chance < 0.5, DEGREES[0] + (DEGREES[1] - DEGREES[0]) * angle, 0.0) * (math.pi / 180)
-    room = (1 - 1 / scale).clamp(min=0)  # how far the middle of the cut may lie from that of the image
+    angle = torch.where(chance < 0.5, DEGREES[0] + (DEGREES[1] - DEGREES[0]) * angle, 0.0) * (
+        math.pi / 180
+    )
+    room = (1 - 1 / scale).clamp(
+        min=0
+    )  # how far the middle of the cut may lie from that of the image
     mirror = torch.where(flip, -1.0, 1.0)
     first = [mirror * angle.cos() / scale, -angle.sin() / scale, room * (2 * x - 1)]
     second = [mirror * angle.sin() / scale, angle.cos() / scale, room * (2 * y - 1)]
@@ -50,7 +57,9 @@ def placed(images: Tensor, places: Tensor) -> Tensor:
     """Return the images (B, C, H, W) sampled where the maps say, bilinear; outside they have their mean colour."""
     mean = images.mean((2, 3), keepdim=True)
     grid = torch.nn.functional.affine_grid(places, list(images.shape), align_corners=False)
-    return mean + grid_sample(images - mean, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return mean + grid_sample(
+        images - mean, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
 
 
 def blurred(images: Tensor) -> Tensor:

@@ -9,8 +9,15 @@ from ktg.data.augment.operations import NUMBER, OPERATIONS, apply
 STEPS = 2
 STRENGTH = 0.3  # of 1: 9 of 30, as published for ImageNet
 _TRANSLATION = 150 / 331  # of the side, as published
-# What each operation does at full strength. Its direction is drawn; nothing but strength is drawn of the others.
-_SIGNED = {"shear_x": 0.3, "shear_y": 0.3, "translate_x": _TRANSLATION, "translate_y": _TRANSLATION, "rotate": 30.0}
+# What each operation does at full strength. Its direction is drawn; nothing but strength is drawn
+# of the others.
+_SIGNED = {
+    "shear_x": 0.3,
+    "shear_y": 0.3,
+    "translate_x": _TRANSLATION,
+    "translate_y": _TRANSLATION,
+    "rotate": 30.0,
+}
 _FACTORS = ("brightness", "color", "contrast", "sharpness")
 _FACTOR = 0.9
 
@@ -18,8 +25,8 @@ _FACTOR = 0.9
 def randaugment(images: Tensor, generator: Generator) -> Tensor:
     """Return the images (B, C, H, W) uint8 as `basic` does, each then changed by two random operations.
 
-    Cubuk, Zoph, Shlens and Le, "RandAugment: Practical automated data augmentation with a reduced search space", CVPR
-    Workshops 2020: N = 2, M = 9, amounts as in torchvision.
+    Cubuk, Zoph, Shlens and Le, "RandAugment: Practical automated data augmentation with a reduced
+    search space", CVPR Workshops 2020: N = 2, M = 9, amounts as in torchvision.
     """
     out = basic(images, generator)
     for _ in range(STEPS):
@@ -30,12 +37,16 @@ def randaugment(images: Tensor, generator: Generator) -> Tensor:
 
 def draw_operations(count: int, generator: Generator, first: int = 0) -> tuple[Tensor, Tensor]:
     """Return for each image an operation from number `first` on, int64 (B,), and a direction, -1 or 1, (B,)."""
-    operation = torch.randint(first, len(OPERATIONS), (count,), generator=generator, device=generator.device)
+    operation = torch.randint(
+        first, len(OPERATIONS), (count,), generator=generator, device=generator.device
+    )
     sign = torch.randint(0, 2, (count,), generator=generator, device=generator.device)
     return operation, 2.0 * sign - 1
 
 
-def amounts(operation: Tensor, strength: Tensor, *, least_bits: int, translation: float = _TRANSLATION) -> Tensor:
+def amounts(
+    operation: Tensor, strength: Tensor, *, least_bits: int, translation: float = _TRANSLATION
+) -> Tensor:
     """Return the amount (B,) of each operation (B,) at a signed strength (B,) in [-1, 1].
 
     `least_bits` is what posterize leaves at full strength, of 8 at none.

@@ -9,14 +9,17 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ktg.data.augment import AUGMENTS, MIXTURES, view_of
-from ktg.spec import Data
-from ktg.spec.graph import AugmentName
+from ktg.graph import Data
+from ktg.graph.spec import AugmentName
 
 
-def sheet(pixels: Tensor, rows: Sequence[AugmentName], seed: int, gap: int = 2) -> npt.NDArray[np.uint8]:
+def sheet(
+    pixels: Tensor, rows: Sequence[AugmentName], seed: int, gap: int = 2
+) -> npt.NDArray[np.uint8]:
     """Return a sheet (H, W, 3): the images (B, C, H, W) uint8 side by side, once for each augmentation in `rows`.
 
-    Each row is drawn anew. What is smaller than the images is enlarged to their size, as a network would see it.
+    Each row is drawn anew. What is smaller than the images is enlarged to their size, as a network
+    would see it.
     """
     generator = torch.Generator().manual_seed(seed)
     lines = [_line(augmented(pixels, name, generator), pixels.shape[-1], gap) for name in rows]

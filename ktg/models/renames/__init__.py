@@ -1,13 +1,14 @@
 """Names of one and the same weight in different libraries, so that their checkpoints load into each other.
 
-A renaming is a function from key to key. `translate` tries each and keeps the one under which most keys of the
-checkpoint exist in the network; a key that no network knows stays as it is and is reported by the loader.
-To add a family, write a function that returns its table (names or their prefixes, torchvision's on the left, timm's on
-the right, each once) and name it in `FAMILIES`.
+A renaming is a function from key to key. `translate` tries each and keeps the one under which most
+keys of the checkpoint exist in the network; a key that no network knows stays as it is and is
+reported by the loader. To add a family, write a function that returns its table (names or their
+prefixes, torchvision's on the left, timm's on the right, each once) and name it in `FAMILIES`.
 
-Equal names are not always equal networks: epsilons and paddings are no weights. torchvision's MobileNetV3,
-EfficientNet-B5 to B7 and EfficientNetV2 have batch norms with an epsilon of 0.001, as timm's `tf_` models have, but
-timm's plain ones 0.00001; `model_args: {bn_eps: 0.001}` makes them the same.
+Equal names are not always equal networks: epsilons and paddings are no weights. torchvision's
+MobileNetV3, EfficientNet-B5 to B7 and EfficientNetV2 have batch norms with an epsilon of 0.001, as
+timm's `tf_` models have, but timm's plain ones 0.00001; `model_args: {bn_eps: 0.001}` makes them
+the same.
 """
 
 import functools
@@ -28,7 +29,8 @@ from ktg.models.renames.vit import vision_transformer
 V = TypeVar("V")
 Renaming = Callable[[str], str]
 
-# Published files keep names from before torchvision changed them: DenseNets of 2017 and vision transformers of 2021.
+# Published files keep names from before torchvision changed them: DenseNets of 2017 and vision
+# transformers of 2021.
 _LEGACY = (
     (re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),
     (re.compile(r"(encoder_layer_\d+\.mlp)\.linear_1\."), r"\1.0."),
@@ -54,7 +56,9 @@ def translate(state: Mapping[str, V], wanted: Collection[str]) -> dict[str, V]:
     Auxiliary classifiers that the network does not have are left out.
     """
     names = set(wanted)
-    candidates = [{renaming(key): value for key, value in state.items()} for renaming in _renamings()]
+    candidates = [
+        {renaming(key): value for key, value in state.items()} for renaming in _renamings()
+    ]
     best = max(candidates, key=lambda renamed: len(names & renamed.keys()))
     return {key: value for key, value in best.items() if key in names or not _AUXILIARY.match(key)}
 
@@ -65,7 +69,10 @@ def _renamings() -> tuple[Renaming, ...]:
     renamings: list[Renaming] = [lambda key: key, _modern]
     for family in FAMILIES:
         table = family()
-        renamings += [_by_table(table), _by_table({timm: torchvision for torchvision, timm in table.items()})]
+        renamings += [
+            _by_table(table),
+            _by_table({timm: torchvision for torchvision, timm in table.items()}),
+        ]
     return tuple(renamings)
 
 

@@ -1,6 +1,7 @@
 """The names of torchvision and of timm in networks of inverted residual blocks: MobileNet V2, V3, EfficientNet V1, V2.
 
-Both number the blocks. What is in a block torchvision numbers too, where timm calls it by what it does.
+Both number the blocks. What is in a block torchvision numbers too, where timm calls it by what it
+does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,23 +27,48 @@ _BLOCKS: dict[str, tuple[Part, ...]] = {
     "separable": (_conv("conv_dw", "bn1"), _conv("conv_pw", "bn2")),
     "separable+se": (_conv("conv_dw", "bn1"), _EXCITE, _conv("conv_pw", "bn2")),
     "inverted": (_conv("conv_pw", "bn1"), _conv("conv_dw", "bn2"), _conv("conv_pwl", "bn3")),
-    "inverted+se": (_conv("conv_pw", "bn1"), _conv("conv_dw", "bn2"), _EXCITE, _conv("conv_pwl", "bn3")),
+    "inverted+se": (
+        _conv("conv_pw", "bn1"),
+        _conv("conv_dw", "bn2"),
+        _EXCITE,
+        _conv("conv_pwl", "bn3"),
+    ),
 }
 _V3_LARGE = (
     *(("separable", 1), ("inverted", 2), ("inverted+se", 3)),
     *(("inverted", 4), ("inverted+se", 2), ("inverted+se", 3)),
 )
-_V3_SMALL = (("separable+se", 1), ("inverted", 2), ("inverted+se", 3), ("inverted+se", 2), ("inverted+se", 3))
+_V3_SMALL = (
+    ("separable+se", 1),
+    ("inverted", 2),
+    ("inverted+se", 3),
+    ("inverted+se", 2),
+    ("inverted+se", 3),
+)
 # Of the deepest network of each family: a table may name blocks that others do not have.
-_EFFICIENT_V1 = (("separable+se", 4), *(("inverted+se", blocks) for blocks in (7, 7, 10, 10, 13, 4)))
-_EFFICIENT_V2 = (("conv", 4), ("fused", 7), ("fused", 7), *(("inverted+se", blocks) for blocks in (10, 19, 25, 7)))
+_EFFICIENT_V1 = (
+    ("separable+se", 4),
+    *(("inverted+se", blocks) for blocks in (7, 7, 10, 10, 13, 4)),
+)
+_EFFICIENT_V2 = (
+    ("conv", 4),
+    ("fused", 7),
+    ("fused", 7),
+    *(("inverted+se", blocks) for blocks in (10, 19, 25, 7)),
+)
 
 
 def mobilenet_v2() -> Table:
     """Return torchvision's and timm's prefixes in MobileNetV2 (Sandler et al., CVPR 2018) of any width."""
     stages = (("separable", 1), *(("inverted", blocks) for blocks in (2, 3, 4, 3, 3, 1)))
-    table = _STEM | _blocks(stages, lambda number, stage, block: f"features.{number}.conv", _last_part_open)
-    return table | {"features.18.0": "conv_head", "features.18.1": "bn2", "classifier.1": "classifier"}
+    table = _STEM | _blocks(
+        stages, lambda number, stage, block: f"features.{number}.conv", _last_part_open
+    )
+    return table | {
+        "features.18.0": "conv_head",
+        "features.18.1": "bn2",
+        "classifier.1": "classifier",
+    }
 
 
 def mobilenet_v3_large() -> Table:
@@ -77,7 +103,9 @@ def _mobilenet_v3(stages: Stages) -> Table:
 
 
 def _efficientnet(stages: Stages) -> Table:
-    table = _STEM | _blocks(stages, lambda number, stage, block: f"features.{stage + 1}.{block}.block")
+    table = _STEM | _blocks(
+        stages, lambda number, stage, block: f"features.{stage + 1}.{block}.block"
+    )
     last = f"features.{len(stages) + 1}"
     return table | {f"{last}.0": "conv_head", f"{last}.1": "bn2", "classifier.1": "classifier"}
 
@@ -94,11 +122,14 @@ def _last_part_open(parts: Sequence[Part]) -> Table:
 
 
 def _blocks(
-    stages: Stages, place: Callable[[int, int, int], str], inside: Callable[[Sequence[Part]], Table] = _numbered
+    stages: Stages,
+    place: Callable[[int, int, int], str],
+    inside: Callable[[Sequence[Part]], Table] = _numbered,
 ) -> Table:
     """Return the prefixes in all blocks.
 
-    `place` says where torchvision has a block, by its number over all stages, from 1, its stage and its number there.
+    `place` says where torchvision has a block, by its number over all stages, from 1, its stage and
+    its number there.
     """
     table: Table = {}
     number = 0
@@ -106,5 +137,8 @@ def _blocks(
         for block in range(blocks):
             number += 1
             at = place(number, stage, block)
-            table |= {f"{at}.{tv}": f"blocks.{stage}.{block}.{timm}" for tv, timm in inside(_BLOCKS[kind]).items()}
+            table |= {
+                f"{at}.{tv}": f"blocks.{stage}.{block}.{timm}"
+                for tv, timm in inside(_BLOCKS[kind]).items()
+            }
     return table

@@ -16,7 +16,9 @@ TABLES = Path(__file__).parents[2] / "affinity" / "tables"
 
 
 def call(*arguments: object) -> str:
-    done = CliRunner().invoke(affinity, [str(argument) for argument in arguments], catch_exceptions=False)
+    done = CliRunner().invoke(
+        affinity, [str(argument) for argument in arguments], catch_exceptions=False
+    )
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -30,9 +32,19 @@ def test_correlate_prints_figures_conventions_and_warnings():
 
 
 def test_correlate_as_json_with_groups():
-    found = json.loads(call("correlate", TABLES / "tmlr_benchmark.csv", "--group", "dataset", "--json"))
+    found = json.loads(
+        call("correlate", TABLES / "tmlr_benchmark.csv", "--group", "dataset", "--json")
+    )
     logme = found["scores"]["logme"]
-    assert set(logme) == {"spearman", "weighted_tau", "kendall", "pearson", "regret", "interval", "groups"}
+    assert set(logme) == {
+        "spearman",
+        "weighted_tau",
+        "kendall",
+        "pearson",
+        "regret",
+        "interval",
+        "groups",
+    }
     assert len(logme["groups"]) == 11
     assert round(logme["groups"]["sun397"]["spearman"], 3) == 0.855
     assert found["baselines"] == {"imagenet": {"beats": 12, "of": 13}}
@@ -74,7 +86,11 @@ def test_correlate_draws(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [(["--accuracy", "acc"], "no column 'acc'"), (["--group", "set"], "no column 'set'"), (["--baseline", "x"], "'x'")],
+    [
+        (["--accuracy", "acc"], "no column 'acc'"),
+        (["--group", "set"], "no column 'set'"),
+        (["--baseline", "x"], "'x'"),
+    ],
 )
 def test_a_mistake_is_a_user_error(options, problem):
     with pytest.raises(UserError, match=problem):
@@ -88,6 +104,10 @@ def test_correlate_needs_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=dict(os.environ)
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
     )
     assert (done.stderr, done.returncode) == ("", 0)

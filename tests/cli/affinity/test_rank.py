@@ -11,14 +11,18 @@ from ktg.errors import UserError
 
 
 def call(*arguments: object) -> str:
-    done = CliRunner().invoke(affinity, [str(argument) for argument in arguments], catch_exceptions=False)
+    done = CliRunner().invoke(
+        affinity, [str(argument) for argument in arguments], catch_exceptions=False
+    )
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
 def ranked(tiny: Path, tmp_path: Path, *arguments: object) -> str:
     store = f"sqlite:///{tmp_path / 'runs.db'}"
-    return call("rank", tiny, "--sample", "40", "--device", "cpu", "--tracking-uri", store, *arguments)
+    return call(
+        "rank", tiny, "--sample", "40", "--device", "cpu", "--tracking-uri", store, *arguments
+    )
 
 
 def test_rank_sorts_says_what_is_missing_and_records(tiny, tmp_path, quiet):
@@ -35,7 +39,17 @@ def test_rank_as_json_goes_on_past_a_candidate_that_cannot_be_measured(tiny, tmp
     wrong = tmp_path / "wrong.pth"
     wrong.write_bytes(b"PK no weights")
     found = json.loads(
-        ranked(tiny, tmp_path, "--among", f"resnet8@{wrong}", "--among", "resnet8@none", "--score", "knn", "--json")
+        ranked(
+            tiny,
+            tmp_path,
+            "--among",
+            f"resnet8@{wrong}",
+            "--among",
+            "resnet8@none",
+            "--score",
+            "knn",
+            "--json",
+        )
     )
     assert list(found["candidates"]) == ["resnet8@none"]
     assert "wrong.pth" in found["not_measured"]["resnet8@wrong.pth"]
@@ -60,8 +74,8 @@ def test_rank_refuses_mistakes_before_it_measures(arguments, problem, tmp_path, 
 def test_rank_takes_data_and_sources_of_a_graph(tiny, tmp_path, quiet):
     import torch
 
+    from ktg.graph import Node
     from ktg.models.network import build
-    from ktg.spec import Node
 
     net = build(Node(model="resnet8"), {}, classes=3, image_size=8, mean=[0.5], std=[0.5], seed=0)
     torch.save(net.body.state_dict(), tmp_path / "w.pth")
@@ -70,7 +84,11 @@ def test_rank_takes_data_and_sources_of_a_graph(tiny, tmp_path, quiet):
         f"data: {{path: {tiny}}}\nsources:\n  mine: {{path: {tmp_path / 'w.pth'}}}\n"
         "nodes:\n  n0: {model: resnet8}\nedges:\n  label -> n0: {loss: ce, gate: through}\n"
     )
-    found = json.loads(call("rank", graph, "--among", "resnet8@mine", "--sample", "40", "--device", "cpu", "--json"))
+    found = json.loads(
+        call(
+            "rank", graph, "--among", "resnet8@mine", "--sample", "40", "--device", "cpu", "--json"
+        )
+    )
     assert "leep" in found["candidates"]["resnet8@mine"]["scores"]
 
 
@@ -84,7 +102,9 @@ edges: {label -> n0: {}}
 
 def test_rank_takes_the_candidates_of_a_space(tiny, tmp_path, quiet):
     (tmp_path / "space.yaml").write_text(SPACE.replace("TINY", str(tiny)))
-    found = json.loads(call("rank", tmp_path / "space.yaml", "--sample", "40", "--device", "cpu", "--json"))
+    found = json.loads(
+        call("rank", tmp_path / "space.yaml", "--sample", "40", "--device", "cpu", "--json")
+    )
     assert set(found["candidates"]) == {"resnet8@none", "resnet14@none"}
     assert found["candidates"]["resnet8@none"]["source_accuracy"] == 0
     with pytest.raises(UserError, match="--among: name the candidates"):
@@ -96,8 +116,8 @@ def named_source(tiny, tmp_path):
     """A graph with a source of two classes that has names and an accuracy; its data have the classes 0 to 3."""
     import torch
 
+    from ktg.graph import Node
     from ktg.models.network import build
-    from ktg.spec import Node
 
     net = build(Node(model="resnet8"), {}, classes=2, image_size=8, mean=[0.5], std=[0.5], seed=0)
     torch.save(net.body.state_dict(), tmp_path / "w.pth")
@@ -111,13 +131,22 @@ def named_source(tiny, tmp_path):
 
 def test_distances_between_names_bring_emd(named_source, tmp_path, quiet):
     (tmp_path / "d.csv").write_text("source,0,1,2,3\ncat,1,1,1,1\ndog,1,1,1,1\n")
-    table = call("rank", named_source, "--distances", tmp_path / "d.csv", "--score", "emd", "--device", "cpu")
+    table = call(
+        "rank", named_source, "--distances", tmp_path / "d.csv", "--score", "emd", "--device", "cpu"
+    )
     assert "0.75" in table
     among = ("--among", "resnet8@mine", "--among", "resnet8@none")
-    found = json.loads(call("rank", named_source, *among, "--distances", tmp_path / "d.csv", "--json"))
+    found = json.loads(
+        call("rank", named_source, *among, "--distances", tmp_path / "d.csv", "--json")
+    )
     assert found["candidates"]["resnet8@mine"]["scores"]["emd"] == pytest.approx(1, abs=1e-6)
     assert "emd" in found["candidates"]["resnet8@none"]["not_applicable"]
-    assert "emd" not in json.loads(call("rank", named_source, "--json"))["candidates"]["resnet8@mine"]["scores"]
+    assert (
+        "emd"
+        not in json.loads(call("rank", named_source, "--json"))["candidates"]["resnet8@mine"][
+            "scores"
+        ]
+    )
 
 
 def test_embeddings_without_the_words_are_a_mistake(named_source, tmp_path, quiet):
@@ -125,11 +154,20 @@ def test_embeddings_without_the_words_are_a_mistake(named_source, tmp_path, quie
     with pytest.raises(UserError, match="has no word of these class names: 0, 1, 2, 3"):
         call("rank", named_source, "--embeddings", tmp_path / "e.txt", "--device", "cpu")
     with pytest.raises(UserError, match="give one of them"):
-        call("rank", named_source, "--embeddings", tmp_path / "e.txt", "--distances", tmp_path / "e.txt")
+        call(
+            "rank",
+            named_source,
+            "--embeddings",
+            tmp_path / "e.txt",
+            "--distances",
+            tmp_path / "e.txt",
+        )
 
 
 def test_names_that_do_not_fit_the_head_are_said(named_source, tmp_path, quiet):
     (tmp_path / "names.txt").write_text("cat\n")
     (tmp_path / "d.csv").write_text("source,0,1,2,3\ncat,1,1,1,1\n")
-    text = " ".join(call("rank", named_source, "--distances", tmp_path / "d.csv", "--device", "cpu").split())
+    text = " ".join(
+        call("rank", named_source, "--distances", tmp_path / "d.csv", "--device", "cpu").split()
+    )
     assert "emd: not for resnet8@mine: its source has 2 classes, and 1 names are known" in text

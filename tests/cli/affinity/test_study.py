@@ -49,7 +49,11 @@ def test_a_study_writes_a_table_that_correlate_reads(spaces, tmp_path, quiet):
 
 
 def test_candidates_may_be_named(spaces, quiet):
-    among = [word for model in ("resnet8", "resnet14", "resnet20") for word in ("--among", f"{model}@none")]
+    among = [
+        word
+        for model in ("resnet8", "resnet14", "resnet20")
+        for word in ("--among", f"{model}@none")
+    ]
     rows = json.loads(call(spaces[0], *among, "--json"))["rows"]
     assert [row["candidate"] for row in rows] == ["resnet8@none", "resnet14@none", "resnet20@none"]
 

@@ -8,8 +8,8 @@ from pixels import generator, noise
 
 from ktg.data.augment import AUGMENTS, MIXTURES, view_of
 from ktg.data.augment.crop import CROP
-from ktg.spec import Data, Node
-from ktg.spec.graph import AugmentName, ViewName
+from ktg.graph import Data, Node
+from ktg.graph.spec import AugmentName, ViewName
 
 torch.set_num_threads(1)
 

@@ -20,10 +20,14 @@ def test_weights_are_dirichlet_and_the_share_is_uniform():
 def test_it_blends_the_basic_view_with_its_changed_copies(monkeypatch):
     images = noise(64)
     plain = basic(images, generator())
-    module = sys.modules["ktg.data.augment.augmix"]  # the package's attribute of that name is the function
+    module = sys.modules[
+        "ktg.data.augment.augmix"
+    ]  # the package's attribute of that name is the function
     monkeypatch.setattr(module, "_chain", lambda images, generator: 1 - images)
     _, share = draw_weights(64, continued(images))
-    torch.testing.assert_close(augmix(images, generator()), plain + share[:, None, None, None] * (1 - 2 * plain))
+    torch.testing.assert_close(
+        augmix(images, generator()), plain + share[:, None, None, None] * (1 - 2 * plain)
+    )
 
 
 def continued(images: torch.Tensor) -> torch.Generator:

@@ -33,7 +33,9 @@ def test_padded_crop_equals_torchvision_image_by_image():
     offsets, flip = draw_offsets(images, 4, generator()), draw_flips(images, generator(1))
     assert flip.any() and not flip.all()
     got = padded_crop(images, offsets, flip, 4)
-    for image, (top, left), mirrored, ours in zip(images, offsets.tolist(), flip.tolist(), got, strict=True):
+    for image, (top, left), mirrored, ours in zip(
+        images, offsets.tolist(), flip.tolist(), got, strict=True
+    ):
         want = functional.crop(functional.pad(image, [4]), top, left, 32, 32)
         assert torch.equal(ours, functional.horizontal_flip(want) if mirrored else want)
 
@@ -43,9 +45,13 @@ def test_resized_crop_equals_torchvision_image_by_image(side: int):
     images = noise(24, side)
     boxes, flip = draw_boxes(images, generator()), draw_flips(images, generator(1))
     got = resized_crop(images, boxes, flip)
-    for image, box, mirrored, ours in zip(images, boxes.int().tolist(), flip.tolist(), got, strict=True):
+    for image, box, mirrored, ours in zip(
+        images, boxes.int().tolist(), flip.tolist(), got, strict=True
+    ):
         want = functional.resized_crop(image.float() / 255, *box, [side, side], antialias=False)
-        torch.testing.assert_close(ours, functional.horizontal_flip(want) if mirrored else want, atol=2e-4, rtol=0)
+        torch.testing.assert_close(
+            ours, functional.horizontal_flip(want) if mirrored else want, atol=2e-4, rtol=0
+        )
 
 
 def test_the_whole_image_as_box_is_the_image():

@@ -38,4 +38,6 @@ def test_one_of_the_two_is_drawn_for_each_batch_with_uniform_shares():
         kept.append(mixture.labels(torch.tensor([0, 1]), 2, 64)[0, 0])
         assert 0 <= kept[-1] <= 1
     assert abs(cuts / 2000 - 0.5) < 0.05
-    assert 0.5 < torch.stack(kept).mean() < 0.65  # of boxes cut off at the border less is pasted than was drawn
+    assert (
+        0.5 < torch.stack(kept).mean() < 0.65
+    )  # of boxes cut off at the border less is pasted than was drawn

@@ -25,7 +25,9 @@ def test_the_blur_equals_torchvisions_inside():
 def test_a_place_is_an_affine_map_as_torchvision_has_it(angle, scale):
     images = to_float(noise(3))
     turn = torch.tensor(math.radians(angle))
-    place = torch.tensor([[turn.cos() / scale, -turn.sin() / scale, 0], [turn.sin() / scale, turn.cos() / scale, 0]])
+    place = torch.tensor(
+        [[turn.cos() / scale, -turn.sin() / scale, 0], [turn.sin() / scale, turn.cos() / scale, 0]]
+    )
     mean = images.mean((2, 3), keepdim=True)
     want = mean + functional.affine(
         images - mean, -angle, [0, 0], scale, [0, 0], interpolation=InterpolationMode.BILINEAR

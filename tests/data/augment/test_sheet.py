@@ -10,7 +10,9 @@ def test_images_lie_in_rows_with_white_between():
     drawn = sheet(pixels, ["none", "crop"], seed=0)
     assert drawn.shape == (34, 52, 3)
     for place in range(3):
-        assert np.array_equal(drawn[:16, 18 * place : 18 * place + 16], pixels[place].permute(1, 2, 0).numpy())
+        assert np.array_equal(
+            drawn[:16, 18 * place : 18 * place + 16], pixels[place].permute(1, 2, 0).numpy()
+        )
     assert (drawn[16:18] == 255).all() and (drawn[:, 16:18] == 255).all()
 
 

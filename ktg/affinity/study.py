@@ -1,0 +1,277 @@
+"""The experiment behind affinity: every candidate is scored and fine-tuned on the same data, and the two are compared.
+
+Ueno and Kondo's, on any data. What was trained once is kept by everything that it depends on, so
+that a study which was interrupted, or to which a candidate, a seed or a data set is added, trains
+only what is new.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from ktg.affinity.candidate import Candidate
+from ktg.affinity.ranking import BASELINES, SAMPLE, Measured, measured
+from ktg.data import Dataset, Images
+from ktg.data.open import open_data, open_test
+from ktg.errors import KtgError
+from ktg.graph import Graph
+from ktg.graph.canonical import key, solo
+from ktg.graph.score_names import ScoreName
+from ktg.local import cache_folder, replacing
+from ktg.models.source import content_hash, resolve
+from ktg.tracking import Tracker
+from ktg.training import Training
+from ktg.version import __version__
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, and how much of it of how much."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A data set with the recipe of fine-tuning on it, which is that of the graph's target, and who takes part."""
+
+    name: str
+    graph: Graph
+    candidates: Sequence[Candidate]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """One fine-tuning: accuracies in [0, 1] at its end; of the test split only where it was asked for."""
+
+    seed: int
+    val_accuracy: float
+    train_s: float
+    test_accuracy: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures to log at the step of the seed."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name != "seed" and value is not None
+        }
+
+
+@dataclass
+class Row:
+    """One candidate on one data set. `failed` says why it has no scores, or no accuracy."""
+
+    dataset: str
+    candidate: Candidate
+    measured: Measured | None = None
+    runs: list[Tuned] = field(default_factory=list)
+    failed: str | None = None
+
+    def accuracies(self, test: bool) -> list[float]:
+        """Return the accuracy of each run, on the test split or on the validation split."""
+        values = [run.test_accuracy if test else run.val_accuracy for run in self.runs]
+        return [value for value in values if value is not None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain data."""
+        return {
+            "dataset": self.dataset,
+            "candidate": self.candidate.name,
+            "runs": [dataclasses.asdict(run) for run in self.runs],
+            "measured": None if self.measured is None else dataclasses.asdict(self.measured),
+            "failed": self.failed,
+        }
+
+
+def study(
+    targets: Sequence[Target],
+    seeds: int,
+    tracker: Tracker,
+    parent: str,
+    *,
+    test: bool = False,
+    sample: int = SAMPLE,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+    decoding: Callable[[int, int], None] | None = None,
+) -> list[Row]:
+    """Return a row for each candidate of each target: its scores on the training split, and `seeds` fine-tunings.
+
+    test: also read the test split, once at the end of every training.
+    progress: is told (what is trained, epochs done, epochs in all). A run below `parent` is kept
+    for each row. A candidate that fails is reported in its row and stops nobody.
+    """
+    rows = []
+    for target in targets:
+        data = open_data(target.graph.data, progress=decoding)
+        images = open_test(target.graph.data, progress=decoding) if test else None
+        for candidate in target.candidates:
+            row = Row(target.name, candidate)
+            rows.append(row)
+            run = tracker.start(
+                f"{row.dataset}: {candidate.name}", parent=parent, tags={"kind": "study"}
+            )
+            try:
+                sources = target.graph.sources_for(candidate.node.model)
+                row.measured = measured(
+                    candidate, data, sources=sources, sample=sample, device=device
+                )
+                tracker.log(
+                    run, row.measured.scores | {"parameters": float(row.measured.parameters)}, 0
+                )
+                for graph in graphs(target, candidate, seeds):
+                    row.runs.append(
+                        tuned(graph, data, images, device, _named(progress, row, graph))
+                    )
+                    tracker.log(run, row.runs[-1].metrics(), row.runs[-1].seed)
+            except KtgError as error:
+                row.failed = str(error)
+                tracker.end(run, "failed", {"reason": row.failed})
+                continue
+            tracker.log(run, {"accuracy": statistics.fmean(row.accuracies(test))}, 0)
+            tracker.end(run, "finished")
+    return rows
+
+
+def graphs(target: Target, candidate: Candidate, seeds: int) -> list[Graph]:
+    """Return the graph of the candidate alone, with each seed from the recipe's own on."""
+    name, train = target.graph.target, target.graph.train
+    alone = solo(
+        dataclasses.replace(target.graph, nodes={**target.graph.nodes, name: candidate.node}), name
+    )
+    each = range(train.seed, train.seed + seeds)
+    return [
+        dataclasses.replace(alone, train=dataclasses.replace(train, seed=seed)) for seed in each
+    ]
+
+
+def tuned(
+    graph: Graph,
+    data: Dataset,
+    test: Images | None = None,
+    device: torch.device | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+) -> Tuned:
+    """Return what became of a graph of one node, trained now or, as far as it is known, before."""
+    file = cache_folder() / "study" / f"{content_key(graph, data)}.json"
+    known = _load(file)
+    if known is None or (test is not None and known.test_accuracy is None):
+        known = _train(graph, data, test, device, on_epoch)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(vars(known)), encoding="utf-8")
+    return known
+
+
+def content_key(graph: Graph, data: Dataset) -> str:
+    """Return what a graph of one node trains: recipe, images and weights by their content, wherever they lie."""
+    node = graph.nodes[graph.target]
+    sources = graph.sources_for(node.model)
+    weights, source = content_hash(node, sources), resolve(node, sources)
+    plain = graph.data.name or "images"
+    recipe = dataclasses.replace(
+        graph,
+        data=dataclasses.replace(graph.data, name=plain, path=None),
+        nodes={graph.target: dataclasses.replace(node, source=weights)},
+        sources={},
+        weights={},
+    )
+    what = [__version__, key(recipe), data.fingerprint, source.mean, source.std]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def _train(
+    graph: Graph,
+    data: Dataset,
+    test: Images | None,
+    device: torch.device | None,
+    on_epoch: Callable[[int], None] | None,
+) -> Tuned:
+    started = time.perf_counter()
+    training = Training(graph, data, device=device)
+    for epoch in training:
+        accuracy = epoch.metrics()["val_accuracy"]
+        if on_epoch is not None:
+            on_epoch(epoch.number)
+    train_s = time.perf_counter() - started
+    return Tuned(
+        graph.train.seed, accuracy, train_s, None if test is None else training.test(test).accuracy
+    )
+
+
+def _load(file: Path) -> Tuned | None:
+    """Return what was kept; None where nothing was, or where it cannot be read and must be trained again."""
+    try:
+        return Tuned(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _named(progress: Progress | None, row: Row, graph: Graph) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    what = f"{row.dataset}: {row.candidate.name}, seed {graph.train.seed}"
+    return lambda done: progress(what, done, graph.train.epochs)
+
+
+def columns(rows: Sequence[Row]) -> tuple[dict[str, list[float]], dict[str, list[str]]]:
+    """Return the scores that every row has, by name, and for each of the others the candidates that lack it."""
+    complete: dict[str, list[float]] = {}
+    lacking: dict[str, list[str]] = {}
+    for name in dict.fromkeys((*BASELINES, *get_args(ScoreName))):
+        values = [None if row.measured is None else row.measured.value(name) for row in rows]
+        known = [value for value in values if value is not None]
+        without = [
+            row.candidate.name for row, value in zip(rows, values, strict=True) if value is None
+        ]
+        if without:
+            lacking[name] = list(dict.fromkeys(without))
+        else:
+            complete[name] = known
+    return complete, lacking
+
+
+def table_text(rows: Sequence[Row], test: bool) -> str:
+    """Return the study as CSV that `ktg affinity correlate --group dataset` reads: a line for each row that has all."""
+    whole = [row for row in rows if row.failed is None]
+    scores, lacking = columns(whole)
+    text = io.StringIO()
+    seeds = max((len(row.runs) for row in whole), default=0)
+    split = "test" if test else "validation"
+    text.write(
+        f"# accuracy: of the {split} split at the end of fine-tuning, mean over {seeds} seeds\n"
+    )
+    everyone = list(dict.fromkeys(row.candidate.name for row in whole))
+    for without in dict.fromkeys(map(tuple, lacking.values())):
+        names = [name for name, candidates in lacking.items() if tuple(candidates) == without]
+        verb = (
+            "is left out, because it has" if len(names) == 1 else "are left out, because they have"
+        )
+        who = "any candidate" if list(without) == everyone else ", ".join(without)
+        text.write(f"# {', '.join(names)} {verb} no value for {who}\n")
+    for row in rows:
+        if row.failed is not None:
+            text.write(
+                f"# {row.dataset}, {row.candidate.name} is left out: {' '.join(row.failed.split())}\n"
+            )
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["dataset", "candidate", "accuracy", *scores])
+    for place, row in enumerate(whole):
+        accuracy = statistics.fmean(row.accuracies(test))
+        values = (scores[name][place] for name in scores)
+        writer.writerow(
+            [
+                row.dataset,
+                row.candidate.name,
+                f"{accuracy:.6g}",
+                *(f"{value:.8g}" for value in values),
+            ]
+        )
+    return text.getvalue()

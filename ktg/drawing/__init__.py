@@ -1,5 +1,0 @@
-"""Pictures of knowledge-transfer graphs. Importing it is light; matplotlib is loaded when one is drawn."""
-
-from ktg.drawing.svg import draw
-
-__all__ = ["draw"]

@@ -1,0 +1,187 @@
+"""What a model file says of itself: all that is needed to use the network, to train it again and to cite it.
+
+It travels as one JSON document, in the metadata of safetensors, ONNX and torch.export files alike.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ktg.errors import SpecError, WeightsError, show
+from ktg.graph import Graph, Node, dump, parse
+from ktg.graph.fields import known_keys, mapping, read, write
+from ktg.graph.paths import absolute_paths, relative_paths
+from ktg.graph.spec import rule
+
+VERSION = 1
+LARGEST_TEXT = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """How an image becomes what the network sees; the first step is outside the network, the others inside."""
+
+    side: int = rule(
+        "Side in pixels of the centre square that an image is brought to.", at_least=4, at_most=2048
+    )
+    channels: int = rule("1 for grey images, 3 for red, green, blue.", at_least=1, at_most=3)
+    interpolation: Literal["bicubic"] = rule("Filter of that step, antialiased.")
+    size: int = rule(
+        "Side at which the network sees it; antialiased bilinear.", at_least=4, at_most=2048
+    )
+    mean: tuple[float, ...] = rule("Mean per channel of values in [0, 1].")
+    std: tuple[float, ...] = rule("Standard deviation per channel of values in [0, 1].", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Top-1 accuracy of the target in [0, 1], over `n` seeds; `std` is the deviation between them (n - 1)."""
+
+    split: Literal["val", "test"] = rule("The split it was measured on.")
+    mean: float = rule("Mean over the seeds.", at_least=0, at_most=1)
+    std: float | None = rule("Standard deviation between the seeds.", None, at_least=0)
+    n: int = rule("Number of seeds.", 1, at_least=1)
+
+    def text(self) -> str:
+        """Return the accuracy in percent, with its deviation where there are several seeds."""
+        spread = "" if self.std is None else f" +- {100 * self.std:.2f}"
+        return f"{100 * self.mean:.2f}{spread} %" + (f" (n = {self.n})" if self.n > 1 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Where the weights come from."""
+
+    node: str = rule("The node of the graph that these weights belong to.")
+    splits: Literal["train", "train and val"] = rule("What the network was trained on.")
+    images: int = rule("How many images that were.", at_least=1)
+    fingerprint: str = rule("Hash of the images, their labels and their split.")
+    date: str = rule("When the training ended, UTC.")
+    ktg: str = rule("The version of ktg.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """The whole document. `accuracy` is that of this model, None where it was not measured.
+
+    `members` has the input of each node of an ensemble, and is empty for a single network; of
+    `input`, which is the target's, all share what lies outside the networks.
+    """
+
+    classes: tuple[str, ...]
+    input: Input
+    training: Training
+    graph: Graph
+    accuracy: Accuracy | None = None
+    members: Mapping[str, Input] = field(default_factory=dict)
+
+    @property
+    def node(self) -> Node:
+        """The node that the weights belong to; of an ensemble, the target."""
+        return self.graph.nodes[self.training.node]
+
+    @property
+    def models(self) -> str:
+        """What the networks are called, for people: a model, or those of an ensemble."""
+        if not self.members:
+            return self.node.model
+        return f"ensemble of {', '.join(self.graph.nodes[name].model for name in self.members)}"
+
+
+def to_json(about: About, folder: Path) -> str:
+    """Return the document; paths of the graph become relative to the `folder` of the model file where they can."""
+    plain = {
+        "version": VERSION,
+        "classes": list(about.classes),
+        "input": write(about.input),
+        "accuracy": None if about.accuracy is None else write(about.accuracy),
+        "training": write(about.training),
+        **(
+            {"members": {name: write(given) for name, given in about.members.items()}}
+            if about.members
+            else {}
+        ),
+        "graph": relative_paths(dump(about.graph), folder.absolute()),
+    }
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def from_json(text: str | None, file: Path) -> About:
+    """Return what `to_json` wrote into `file`; raise WeightsError, in one sentence, for anything else."""
+    if text is None:
+        raise WeightsError(
+            f"{file}: is not a model of ktg: it says nothing of its classes and its input; "
+            "write one with `ktg train GRAPH --weights model.safetensors`"
+        )
+    try:
+        if len(text) > LARGEST_TEXT:
+            raise SpecError(
+                "",
+                f"the description has {len(text):,} characters; at most {LARGEST_TEXT:,} are read",
+            )
+        return _about(json.loads(text), file.absolute().parent)
+    except SpecError as error:
+        raise WeightsError(f"{file}: its description is damaged: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: its description is damaged: it is not JSON") from error
+
+
+def _about(raw: Any, folder: Path) -> About:
+    raw = mapping(raw, "")
+    sections = ("version", "classes", "input", "accuracy", "training", "graph", "members")
+    if raw.get("version") != VERSION:
+        raise SpecError(
+            "version",
+            f"{show(raw.get('version'))} is not a format this ktg reads; allowed: {VERSION}",
+        )
+    known_keys(raw, dict.fromkeys(sections), "")
+    missing = [section for section in sections if section not in raw and section != "members"]
+    if missing:
+        raise SpecError(missing[0], "is missing")
+    about = About(
+        classes=_classes(raw["classes"]),
+        input=_input(raw["input"], "input"),
+        accuracy=None if raw["accuracy"] is None else read(Accuracy, raw["accuracy"], "accuracy"),
+        training=read(Training, raw["training"], "training"),
+        graph=parse(absolute_paths(_graph(raw["graph"]), folder)),
+        members={
+            name: _input(given, f"members.{name}")
+            for name, given in mapping(raw.get("members", {}), "members").items()
+        },
+    )
+    for place, name in (
+        ("training.node", about.training.node),
+        *((f"members.{name}", name) for name in about.members),
+    ):
+        if name not in about.graph.nodes:
+            raise SpecError(place, f"the graph has no node {show(name)}")
+    for name, given in about.members.items():
+        if (given.side, given.channels) != (about.input.side, about.input.channels):
+            raise SpecError(f"members.{name}", "does not take the images that `input` describes")
+    return about
+
+
+def _classes(raw: object) -> tuple[str, ...]:
+    if (
+        not isinstance(raw, list)
+        or len(raw) < 2
+        or not all(isinstance(name, str) and name for name in raw)
+    ):
+        raise SpecError("classes", f"expected the names of at least two classes, got {show(raw)}")
+    return tuple(raw)
+
+
+def _input(raw: object, path: str) -> Input:
+    found = read(Input, raw, path)
+    for name, values in (("mean", found.mean), ("std", found.std)):
+        if len(values) not in (1, 3):
+            raise SpecError(f"{path}.{name}", f"expected one number, or three, got {len(values)}")
+    if found.channels == 2:
+        raise SpecError(f"{path}.channels", "2 is not allowed; allowed: 1, 3")
+    return found
+
+
+def _graph(raw: object) -> Mapping[str, Any]:
+    return mapping(raw, "graph")

@@ -1,0 +1,50 @@
+"""The network as a program of torch.export, for runtimes of PyTorch that need no Python source of the network."""
+
+import io
+import warnings
+from pathlib import Path
+
+import torch
+
+from ktg.errors import KtgError
+from ktg.exporting.deployable import compare, deployed, probe_images
+from ktg.exporting.metadata import About, to_json
+from ktg.local import replacing
+from ktg.models.ensemble import Ensemble
+from ktg.models.network import Network
+from ktg.models.weights import KEY
+
+DESCRIPTION = f"{KEY}.json"
+
+
+def write_program(path: Path, network: Network | Ensemble, about: About) -> float:
+    """Write the network as .pt2, and return the largest difference of its logits, read back, from the network's own.
+
+    It takes images (batch, side, side, channels) uint8. The description is the extra file
+    `ktg.json` in it.
+    Raises KtgError, and writes nothing, when the network cannot be exported or the difference is
+    too large.
+    """
+    module, images = deployed(network, about.input), torch.from_numpy(probe_images(about.input))
+    content = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about itself
+            shapes = {"images": {0: torch.export.Dim("batch")}}
+            program = torch.export.export(module, (images[:2],), dynamic_shapes=shapes)
+            torch.export.save(
+                program, content, extra_files={DESCRIPTION: to_json(about, path.parent)}
+            )
+            content.seek(0)
+            again = torch.export.load(content).module()
+    except Exception as error:  # whatever in a network cannot be traced
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise KtgError(f"the network cannot be written by torch.export ({reason})") from error
+    with torch.inference_mode():
+        reference = module(images)
+        difference = max(
+            compare(str(path), again(part), reference[: len(part)]) for part in (images, images[:1])
+        )
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+    return difference

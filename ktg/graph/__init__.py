@@ -1,0 +1,60 @@
+"""Defines graphs and search spaces as frozen data, and reads and writes them. Imports neither torch nor yaml."""
+
+from ktg.errors import SpecError
+from ktg.graph.holes import HOLE_WORDS, Affinity, Choice, Hole, Int, Log, Uniform
+from ktg.graph.parse import dump, edge_key, edge_path, parse
+from ktg.graph.parse_space import is_space, load_space, parse_space
+from ktg.graph.search_settings import Search
+from ktg.graph.space import SearchSpace
+from ktg.graph.spec import (
+    ANY,
+    FORMULAS,
+    GATES,
+    IMAGENET,
+    LABEL,
+    Data,
+    Edge,
+    Formula,
+    FormulaName,
+    Graph,
+    Node,
+    Scalar,
+    SourceFile,
+    Train,
+    sources_for,
+)
+
+__all__ = [
+    "ANY",
+    "FORMULAS",
+    "GATES",
+    "HOLE_WORDS",
+    "IMAGENET",
+    "LABEL",
+    "Affinity",
+    "Choice",
+    "Data",
+    "Edge",
+    "Formula",
+    "FormulaName",
+    "Graph",
+    "Hole",
+    "Int",
+    "Log",
+    "Node",
+    "Scalar",
+    "Search",
+    "SearchSpace",
+    "SourceFile",
+    "SpecError",
+    "Train",
+    "Uniform",
+    "dump",
+    "edge_key",
+    "edge_path",
+    "is_space",
+    "load_space",
+    "parse",
+    "parse_space",
+    "sources_for",
+]

@@ -1,0 +1,184 @@
+"""Reads one dataclass of `ktg.graph.spec` from plain data, and back: types and bounds come from its fields."""
+
+import dataclasses
+import functools
+import math
+import types
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ktg.errors import SpecError, did_you_mean, not_one_of, show
+from ktg.graph.spec import Scalar
+
+T = TypeVar("T")
+_OPERATORS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "above": ("greater than", lambda value, bound: value > bound),
+    "at_least": ("at least", lambda value, bound: value >= bound),
+    "below": ("less than", lambda value, bound: value < bound),
+    "at_most": ("at most", lambda value, bound: value <= bound),
+}
+
+
+@functools.cache
+def type_hints(kind: Hashable) -> dict[str, Any]:
+    """Return the resolved annotations of a dataclass."""
+    return get_type_hints(kind)
+
+
+def read(kind: type[T], raw: object, path: str) -> T:
+    """Return `raw` (a mapping) as the dataclass `kind`, or raise a SpecError that names the place."""
+    raw = mapping(raw, path)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known_keys(raw, fields, path)
+    hints = type_hints(kind)  # type: ignore[arg-type]
+    values = {}
+    for name, spec in fields.items():
+        place = join(path, name)
+        if name in raw:
+            values[name] = _value(hints[name], raw[name], place, spec.metadata.get("bounds", {}))
+        elif _required(spec):
+            raise SpecError(
+                place, f"is missing; {spec.metadata['doc'][0].lower()}{spec.metadata['doc'][1:]}"
+            )
+    return kind(**values)
+
+
+def write(record: object) -> dict[str, Any]:
+    """Return a dataclass as plain data, leaving out every field that has its default."""
+    plain = {}
+    for spec in dataclasses.fields(record):  # type: ignore[arg-type]
+        value = getattr(record, spec.name)
+        if _required(spec) or value != _default(spec):
+            plain[spec.name] = _plain(value)
+    return plain
+
+
+def scalars(raw: object, path: str) -> dict[str, Scalar]:
+    """Return a mapping of single values as it is, or raise."""
+    return {
+        key: _union(get_args(Scalar), value, join(path, key), {})
+        for key, value in mapping(raw, path).items()
+    }
+
+
+def join(path: str, key: str) -> str:
+    """Return the dotted path of `key` inside `path`."""
+    return f"{path}.{key}" if path else key
+
+
+def mapping(raw: object, path: str) -> Mapping[str, Any]:
+    """Return `raw` if it maps strings to values, else raise."""
+    if not isinstance(raw, Mapping):
+        raise SpecError(path, f"expected a mapping (key: value), got {show(raw)}")
+    for key in raw:
+        if not isinstance(key, str):
+            raise SpecError(path, f"the key {show(key)} is not a string; put it in quotes")
+    return raw
+
+
+def known_keys(raw: Mapping[str, Any], allowed: Mapping[str, Any], path: str) -> None:
+    """Raise for the first key of `raw` that is not among `allowed`."""
+    for key in raw:
+        if key not in allowed:
+            listed = ", ".join(allowed)
+            raise SpecError(
+                join(path, key), f"unknown key; allowed here: {listed}.{did_you_mean(key, allowed)}"
+            )
+
+
+def _value(hint: Any, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _union(get_args(hint), raw, path, bounds)
+    if origin is Literal:
+        if not isinstance(raw, str) or raw not in get_args(hint):
+            raise not_one_of(path, raw, f"a value of `{path.rsplit('.', 1)[-1]}`", get_args(hint))
+        return raw
+    if origin is tuple:
+        items = raw if isinstance(raw, list | tuple) else [raw]
+        return tuple(
+            _value(get_args(hint)[0], v, f"{path}[{i}]", bounds) for i, v in enumerate(items)
+        )
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return read(hint, raw, path)
+    if origin is not None and issubclass(origin, Mapping):
+        item = get_args(hint)[1]
+        return {
+            key: _value(item, v, join(path, key), bounds) for key, v in mapping(raw, path).items()
+        }
+    return _scalar(hint, raw, path, bounds)
+
+
+def _union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[str, float]) -> Any:
+    """Read an optional value, a number that may or may not be whole, or a scalar of any kind."""
+    if raw is None and type(None) in hints:
+        return None
+    kinds = [hint for hint in hints if hint is not type(None)]
+    if len(kinds) == 1:
+        return _value(kinds[0], raw, path, bounds)
+    if (
+        len(words := [kind for kind in kinds if get_origin(kind) is Literal]) == 1
+    ):  # a number, or a word for one
+        allowed = get_args(words[0])
+        if isinstance(raw, str) and raw not in allowed:
+            raise not_one_of(
+                path, raw, f"a value of `{path.rsplit('.', 1)[-1]}`", ("a number", *allowed)
+            )
+        return (
+            raw
+            if raw in allowed
+            else _union(tuple(kind for kind in kinds if kind not in words), raw, path, bounds)
+        )
+    if set(kinds) == {int, float}:
+        return _scalar(int if type(raw) is int else float, raw, path, bounds)
+    if isinstance(raw, str | int | float):
+        return _finite(raw, path)
+    raise SpecError(path, f"expected a single value, got {show(raw)}")
+
+
+def _scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        raw = float(raw) if abs(raw) < 2**1023 else math.inf
+    if not isinstance(raw, kind) or (isinstance(raw, bool) and kind is not bool):
+        wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[
+            kind
+        ]
+        hint = (
+            "; to search over several values, write {choice: [...]}"
+            if isinstance(raw, list)
+            else ""
+        )
+        raise SpecError(path, f"expected {wanted}, got {show(raw)}{hint}")
+    _finite(raw, path)
+    for name, bound in bounds.items():
+        words, holds = _OPERATORS[name]
+        if not holds(raw, bound):  # type: ignore[arg-type]
+            raise SpecError(path, f"must be {words} {bound:g}, got {show(raw)}")
+    if isinstance(raw, str) and (not raw or "\0" in raw):
+        raise SpecError(
+            path,
+            "must not be empty" if not raw else f"must not hold a NUL character, got {show(raw)}",
+        )
+    return raw
+
+
+def _finite(raw: Any, path: str) -> Any:
+    if isinstance(raw, float) and not math.isfinite(raw):
+        raise SpecError(path, f"expected a finite number, got {raw}")
+    return raw
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return write(value) if dataclasses.is_dataclass(value) else value
+
+
+def _required(spec: dataclasses.Field[Any]) -> bool:
+    return spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+
+
+def _default(spec: dataclasses.Field[Any]) -> Any:
+    return spec.default if spec.default_factory is dataclasses.MISSING else spec.default_factory()

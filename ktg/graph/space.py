@@ -1,0 +1,151 @@
+"""A search space: a graph with holes, which `bind` fills."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ktg.errors import MissingSourceError, SpecError, did_you_mean, show
+from ktg.graph.canonical import key
+from ktg.graph.holes import Choice, Hole, Int
+from ktg.graph.parse import parse, split_edge
+from ktg.graph.search_settings import Search
+from ktg.graph.spec import Graph
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A graph with holes, and how it is to be searched.
+
+    `holes` and `places` have the same keys, dotted paths such as `edges.n1.n0.gate`, in the order
+    of the file. A place is the way to the hole through `template`, which is the plain data of the
+    graph with holes as they were written. `unsupplied` has (node, model, source) for weights that
+    cannot be had: no graph of the space has such a node.
+    """
+
+    name: str | None
+    search: Search
+    holes: Mapping[str, Hole]
+    places: Mapping[str, tuple[str, ...]]
+    template: Mapping[str, Any]
+    unsupplied: frozenset[tuple[str, str, str]] = frozenset()
+
+    def bind(self, values: Mapping[str, Any]) -> Graph:
+        """Return the graph with every hole filled; raise SpecError for values that are missing, unknown or outside.
+
+        A combination that the graph format refuses (for example more frozen epochs than epochs)
+        raises SpecError too, and one that is `unsupplied` its kind MissingSourceError.
+        """
+        for path in values:
+            if path not in self.holes:
+                raise SpecError(
+                    path, f"this space has no such hole.{did_you_mean(path, self.holes)}"
+                )
+        for path, hole in self.holes.items():
+            if path not in values:
+                raise SpecError(path, "no value is given for this hole")
+            if not hole.contains(values[path]):
+                allowed = show(list(hole.options_to_check()))
+                raise SpecError(path, f"{show(values[path])} is not in {{{hole.word}: {allowed}}}")
+        graph = self.fill(values)
+        for name, node in graph.nodes.items():
+            if (name, node.model, node.source) in self.unsupplied:
+                raise MissingSourceError(
+                    f"nodes.{name}.source", f"{node.source} has no weights for {node.model}"
+                )
+        return graph
+
+    def fill(self, values: Mapping[str, Any]) -> Graph:
+        """Return the graph with every hole filled, without asking whether the values are the hole's own."""
+        return parse(self._with(values))
+
+    def narrowed(
+        self, options: Mapping[str, Sequence[Any]], unsupplied: Iterable[tuple[str, str, str]]
+    ) -> "SearchSpace":
+        """Return the space with these options for some of its choices, and more that is `unsupplied`."""
+        own = self.choices()
+        holes = {path: replace(own[path], options=tuple(kept)) for path, kept in options.items()}
+        return self.with_holes(holes, unsupplied)
+
+    def choices(self) -> dict[str, Choice]:
+        """Return the holes that list their options."""
+        return {path: hole for path, hole in self.holes.items() if isinstance(hole, Choice)}
+
+    def with_holes(
+        self, holes: Mapping[str, Choice], unsupplied: Iterable[tuple[str, str, str]] = ()
+    ) -> "SearchSpace":
+        """Return the space with these holes in place of its own, and more that is `unsupplied`."""
+        template = self._with({path: hole.plain() for path, hole in holes.items()})
+        found = self.unsupplied | set(unsupplied)
+        return replace(self, holes={**self.holes, **holes}, template=template, unsupplied=found)
+
+    def default(self) -> dict[str, Any]:
+        """Return one value for each hole: the first option of a choice, the middle of a range (geometric for log)."""
+        return {path: hole.default() for path, hole in self.holes.items()}
+
+    def size(self) -> int | None:
+        """Return the number of combinations, None where a hole is a continuum."""
+        sizes = [size for hole in self.holes.values() if (size := hole.size()) is not None]
+        return math.prod(sizes) if len(sizes) == len(self.holes) else None
+
+    def locate(self, graph: Graph) -> dict[str, Any] | None:
+        """Return values whose `bind` trains what `graph` does, or None when the space does not hold it.
+
+        Nodes go by their names. Where the graph says nothing about a hole, because it lacks the
+        node or edge, edges are cut off and everything else is at its default.
+        """
+        values = {path: self._value_in(graph, path) for path in self.holes}
+        try:
+            found = self.bind(values)
+        except SpecError:
+            return None
+        same = found.target == graph.target and key(found) == key(graph)
+        return values if same else None
+
+    def _with(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the template with these values in the places of their holes."""
+        plain: dict[str, Any] = _copied(self.template)
+        for path, value in values.items():
+            *steps, last = self.places[path]
+            parent = plain
+            for step in steps:
+                parent = parent[step]
+            parent[last] = value
+        return plain
+
+    def _value_in(self, graph: Graph, path: str) -> Any:
+        """Return the value of the hole that makes its place in the space like that in `graph`, else its default."""
+        hole, place = self.holes[path], self.places[path]
+        wanted = _part(graph, place)
+        if not isinstance(hole, Choice):
+            whole = isinstance(hole, Int) and isinstance(wanted, float) and wanted.is_integer()
+            return hole.default() if wanted is None else int(wanted) if whole else wanted
+        parts = [
+            (option, _part(self.fill(self.default() | {path: option}), place))
+            for option in hole.options
+        ]
+        if wanted is None and place[0] == "edges":
+            cut = [
+                option for option, part in parts if "cutoff" in (part, getattr(part, "gate", None))
+            ]
+            return cut[0] if cut else hole.default()
+        return next((option for option, part in parts if part == wanted), hole.default())
+
+
+def _part(graph: Graph, place: tuple[str, ...]) -> Any:
+    """Return what the graph has at a place, None when there is no such node, edge or source."""
+    part: Any = graph
+    for i, step in enumerate(place):
+        if isinstance(part, Mapping):
+            name: Any = split_edge(step) if place[:i] == ("edges",) else step
+            part = part.get(name)
+        else:
+            part = getattr(part, step, None)
+    return part
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of nested mappings; what they hold is shared."""
+    return (
+        {key: _copied(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+    )

@@ -1,0 +1,359 @@
+"""The knowledge-transfer graph as plain frozen data: what is trained on what, from which weights, and how.
+
+Every field carries its own rule (bounds and one sentence of documentation) as metadata. The parser,
+the JSON Schema and the reference documentation all read these same rules, so none of them can
+drift.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+GateName = Literal["through", "cutoff", "linear", "correct", "inverse"]
+LossName = Literal["ce", "kl", "js", "dkd", "emd", "attention", "feature"]
+OptimizerName = Literal["sgd", "adamw", "adam"]
+ScheduleName = Literal["constant", "step", "cosine"]
+ViewName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"]
+AugmentName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup"]
+FormulaName = Literal["fractaldb", "ofdb", "onep", "svd"]
+TargetName = Literal["first", "ensemble"]
+Scalar = str | int | float | bool
+
+LABEL = "label"
+ANY = "any"
+IMAGENET = "imagenet"
+LEARNED = "learned"
+FEATURES = "features"
+MAP_LOSSES: tuple[LossName, ...] = ("attention", "feature")
+GATES: tuple[str, ...] = get_args(GateName)
+FORMULAS: tuple[str, ...] = get_args(FormulaName)
+
+
+def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
+    """Return a dataclass field with its documentation and bounds (`above`, `at_least`, `below`, `at_most`)."""
+    metadata = {"doc": doc, "bounds": bounds}
+    if default is ...:
+        return field(metadata=metadata)
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formula:
+    """What a data set drawn by a formula shows; `Data.size` is the side of its pictures. Defaults are as published."""
+
+    classes: int = rule("Classes to draw; of fractaldb and ofdb there are 1,000.", 1000, at_least=2)
+    instances: int | None = rule(
+        "Pictures of each class, for all splits together; default: 1,000 of fractaldb and svd, 1 of ofdb and onep, "
+        "which is then training, validation and test picture in one.",
+        None,
+        at_least=1,
+    )
+    points: int = rule("Points in the walk of a picture.", 100_000, at_least=1, below=2**27)
+    scale: float | None = rule(
+        "How far the variants of a class lie apart: fractaldb 0.4, ofdb 0.1.", None
+    )
+    patch: bool | None = rule("fractaldb, ofdb: 3x3 masks (true), or single pixels.", None)
+    colour: bool | None = rule("fractaldb, ofdb, svd: in colour; by default only svd is.", None)
+    seed: int = rule("Seed of what the formula leaves to chance.", 0, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The labelled images: where they are, how they are split, and how a batch is made of them."""
+
+    name: str | None = rule(
+        "A data set known by name, for example digits or cifar100, or drawn by a formula: fractaldb, ofdb, onep, svd.",
+        None,
+    )
+    path: str | None = rule(
+        "A folder with one folder per class (or train/ val/ test/ of them), or an .npz.", None
+    )
+    size: int | None = rule(
+        "Side in pixels of the square images kept in the cache; default: their own size if all share one, else 224.",
+        None,
+        at_least=4,
+        at_most=2048,
+    )
+    val_fraction: float = rule(
+        "Share of the training images held out to choose by, when the data has no val split.",
+        0.2,
+        above=0,
+        below=1,
+    )
+    test_fraction: float = rule(
+        "Share of all images kept for the final test, when the data has no test split.",
+        0.2,
+        above=0,
+        below=1,
+    )
+    only: tuple[str, ...] | None = rule(
+        "Keep these classes, and number them anew; default: all.", None
+    )
+    formula: Formula | None = rule("What is drawn, where `name` is a formula.", None)
+    unlabelled: str | None = rule(
+        "A folder of more images, without labels, at any depth in it; every step shows as many of them as of labelled "
+        "ones. They reach edges between nodes, but not those of which loss or gate asks for the label: ce, dkd, "
+        "correct. Files that are validation or test images are left out.",
+        None,
+    )
+    per_class: int | None = rule(
+        "Few-shot: keep this many training images of each class; default: all.", None, at_least=1
+    )
+    batch_size: int = rule("Images per training step.", 64, at_least=1)
+    augment: AugmentName = rule(
+        "basic: flip and padded crop below 64 pixels, random resized crop and flip above; crop: a square of 224/362 of "
+        "the side at a random place, as FractalDB is pretrained on; randaugment, augmix: on top of basic; pspnet: "
+        "mirror, resize, rotate, blur and crop; cutmix_or_mixup: one of the two in each batch, on top of basic, for "
+        "all nodes alike.",
+        "basic",
+    )
+    split_seed: int = rule(
+        "Seed of the stratified split; one data set, one split for every trial.", 0, at_least=0
+    )
+    corrupt: Literal["error", "skip"] = rule(
+        "What to do with files that are not readable images.", "error"
+    )
+    cache: Literal["auto", "always", "never"] = rule(
+        "Keep decoded images in a memory-mapped cache; auto: unless they would not fit on the disk.",
+        "auto",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How every node is trained; a node may override the optimizer, learning rate, decay and schedule."""
+
+    epochs: int = rule("Passes over the training split.", 50, at_least=1)
+    optimizer: OptimizerName = rule("SGD with momentum, AdamW or Adam.", "sgd")
+    lr: float = rule("Peak learning rate.", 0.1, above=0)
+    momentum: float = rule("Momentum of SGD (beta1 of AdamW and Adam).", 0.9, at_least=0, below=1)
+    nesterov: bool = rule("Nesterov momentum for SGD.", True)
+    weight_decay: float = rule(
+        "Weight decay (L2 for SGD and Adam, decoupled for AdamW).", 5e-4, at_least=0
+    )
+    decay_norm_and_bias: bool = rule(
+        "Whether weight decay also acts on norm layers and biases.", True
+    )
+    schedule: ScheduleName = rule("Learning rate over training, after the warm-up.", "cosine")
+    milestones: tuple[int, ...] = rule(
+        "Epochs at which schedule `step` multiplies the rate by step_factor.", (), at_least=1
+    )
+    step_factor: float = rule(
+        "Factor of schedule `step` at every milestone.", 0.1, above=0, at_most=1
+    )
+    warmup_epochs: float = rule(
+        "Epochs over which the rate rises linearly from 0.", 0.0, at_least=0
+    )
+    label_smoothing: float = rule(
+        "Label smoothing of the edges from `label`.", 0.0, at_least=0, below=1
+    )
+    clip_norm: float | None = rule(
+        "Largest gradient norm of one node; default: no clipping.", None, above=0
+    )
+    ema_decay: float | None = rule(
+        "Decay per step of an exponential moving average of the weights, which is then evaluated.",
+        None,
+        above=0,
+        below=1,
+    )
+    aggregate: Literal["sum", "mean"] = rule(
+        "Node losses: the sum of all open edges, or the label edge plus the mean of the open node edges.",
+        "sum",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = rule(
+        "Arithmetic of the forward passes; auto: bfloat16 on a GPU that has it, else float32.",
+        "auto",
+    )
+    compile: bool = rule(
+        "Compile the networks with torch.compile (pays off for long runs), but for those whose maps an edge compares.",
+        False,
+    )
+    seed: int = rule("Seed of initial weights, batch order and augmentation.", 0, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """A named file of pretrained weights, with what its network expects of its input."""
+
+    path: str = rule("A .safetensors or .pth state dict; never unpickled as code.")
+    mean: tuple[float, ...] | None = rule(
+        "Mean per channel of the input in [0, 1]; default: as the file says, or the model's own.",
+        None,
+    )
+    std: tuple[float, ...] | None = rule(
+        "Standard deviation per channel; default: as for `mean`.", None, above=0
+    )
+    origin: str | None = rule("Where the weights come from, and their licence.", None)
+    accuracy: float | None = rule(
+        "Share of images it gets right on its own data: what affinity scores are compared with.",
+        None,
+        at_least=0,
+        at_most=1,
+    )
+    labels: str | None = rule(
+        "A text file with the names of its classes, one a line in the order of its head: what the score emd needs.",
+        None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One network. The first node of a graph is the target; the others exist to make it better."""
+
+    model: str = rule(
+        "A timm or torchvision classification model, or a CIFAR network such as resnet32."
+    )
+    source: str = rule(
+        "Initial weights: none, imagenet, fractaldb, zoo/NAME, a name from `sources`, or the path of a file.",
+        "none",
+    )
+    input_size: int | None = rule(
+        "Side in pixels at which this node sees the images; default: data size, or what the model demands.",
+        None,
+        at_least=4,
+        at_most=2048,
+    )
+    augment: ViewName | None = rule(
+        "The views of the images that this node sees; default: as in `data`.", None
+    )
+    model_args: Mapping[str, Scalar] = rule("Further arguments of the model's constructor.", {})
+    frozen_epochs: int = rule(
+        "Epochs at the start in which only the new head learns.", 0, at_least=0
+    )
+    frozen_views: int | None = rule(
+        "While the backbone is frozen: show each training image in this many augmented views, drawn once and then in "
+        "turn, so that their features are computed only once; default: new views in every epoch.",
+        None,
+        at_least=1,
+    )
+    unfreeze_from: int | float | None = rule(
+        "What learns after the frozen epochs: the stages from this one to the output, counted from 0, the stem; or, as "
+        "a fraction, all but that share of the layers; the rest stays frozen for good. Default: everything.",
+        None,
+        at_least=0,
+    )
+    unfreeze_every: int | None = rule(
+        "Gradual unfreezing: after the frozen epochs the last stage of the backbone learns, and one stage more, "
+        "towards the input, after each time this many epochs, until all of `unfreeze_from`. Default: all at once.",
+        None,
+        at_least=1,
+    )
+    backbone_lr_scale: float = rule(
+        "Factor of the learning rate of everything but the head, for fine-tuning.",
+        1.0,
+        above=0,
+        at_most=1,
+    )
+    layer_decay: float = rule(
+        "Factor of the learning rate from each stage of the backbone to the one before it, towards the input.",
+        1.0,
+        above=0,
+        at_most=1,
+    )
+    frozen_norm: bool = rule(
+        "Keep the batch-norm statistics that came with the weights while the backbone learns, too: for few images.",
+        False,
+    )
+    optimizer: OptimizerName | None = rule("This node's optimizer; default: as in `train`.", None)
+    lr: float | None = rule(
+        "This node's peak learning rate; default: as in `train`.", None, above=0
+    )
+    weight_decay: float | None = rule(
+        "This node's weight decay; default: as in `train`.", None, at_least=0
+    )
+    schedule: ScheduleName | None = rule("This node's schedule; default: as in `train`.", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """A loss that flows from the knowledge of a source node (or the label) into the weights of a target node."""
+
+    loss: LossName = rule(
+        "ce on edges from `label`. Between nodes: kl, js, dkd (decoupled distillation) and emd (earth mover's "
+        "distance) compare probabilities, attention and feature compare maps of features, whatever their shapes."
+    )
+    gate: GateName = rule("Weight of each sample over training.", "through")
+    weight: float | Literal["learned"] = rule(
+        "Factor of this edge's loss; learned: by the loss's own uncertainty, from 1 on.",
+        1.0,
+        above=0,
+    )
+    temperature: float = rule(
+        "Softmax temperature T of both sides; the loss is multiplied by T^2 (emd: by T).",
+        1.0,
+        above=0,
+    )
+    alpha: float = rule("dkd: weight of the label's class against the others.", 1.0, at_least=0)
+    beta: float = rule(
+        "dkd: weight of how the other classes compare with each other.", 8.0, at_least=0
+    )
+    distance: str = rule(
+        "emd: how far the classes lie apart: features (between class means of the source's features, as it begins), or "
+        "a file: a table in .csv with the classes' names in its first row and column, or word embeddings in text.",
+        FEATURES,
+    )
+    maps: int | None = rule(
+        "attention, feature: how many maps are compared, from the last on towards the input, one for each size that "
+        "maps have; default: as many as both nodes have.",
+        None,
+        at_least=1,
+    )
+    over: Literal["batch", "kept"] = rule(
+        "What gate `correct` divides by: the batch, or the samples it lets through.", "batch"
+    )
+
+    @property
+    def needs_label(self) -> bool:
+        """Whether the edge says nothing of an image without a label."""
+        return self.loss in ("ce", "dkd") or self.gate == "correct"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A knowledge-transfer graph that can be trained: Minami et al., ACCV 2020.
+
+    `nodes` is ordered and its first entry is the target. `edges` maps (source, target) to the edge;
+    the source may be `label`. A missing edge is a cut one. `weights` has, by model, the files that
+    stand for `source: imagenet`. `ensemble`: what is scored and deployed is not the first node but
+    the mean of all nodes' probabilities (Okamoto et al., "Deep Ensemble Learning by Diverse
+    Knowledge Distillation for Fine-Grained Object Classification", ECCV 2022).
+    """
+
+    data: Data
+    train: Train = field(default_factory=Train)
+    nodes: Mapping[str, Node]
+    edges: Mapping[tuple[str, str], Edge]
+    sources: Mapping[str, SourceFile] = field(default_factory=dict)
+    weights: Mapping[str, SourceFile] = field(default_factory=dict)
+    provenance: Mapping[str, Scalar] = field(default_factory=dict)
+    ensemble: bool = False
+
+    @property
+    def target(self) -> str:
+        """The name of the first node: of what is scored and deployed, unless that is the ensemble."""
+        return next(iter(self.nodes))
+
+    @property
+    def imagenet_models(self) -> frozenset[str]:
+        """The models that some node starts from `source: imagenet`."""
+        return frozenset(node.model for node in self.nodes.values() if node.source == IMAGENET)
+
+    def with_needed_weights(self) -> "Graph":
+        """Return the graph without the files of `weights` that none of its nodes starts from."""
+        wanted = self.imagenet_models
+        return replace(
+            self, weights={model: file for model, file in self.weights.items() if model in wanted}
+        )
+
+    def sources_for(self, model: str) -> Mapping[str, SourceFile]:
+        """Return the files that a node of this model may name as its source: see `sources_for`."""
+        return sources_for(model, self.sources, self.weights)
+
+
+def sources_for(
+    model: str, sources: Mapping[str, SourceFile], weights: Mapping[str, SourceFile]
+) -> Mapping[str, SourceFile]:
+    """Return `sources` and, as `imagenet`, the file of `weights` that stands for it where the model has one."""
+    return {**sources, IMAGENET: weights[model]} if model in weights else sources

@@ -1,0 +1,272 @@
+"""Reads and writes the YAML files of users; no other module knows YAML.
+
+Scalars follow the core schema of YAML 1.2 (yaml.org/spec/1.2.2, section 10.3), not YAML 1.1 as
+PyYAML does by itself: `1e-3` is a number, `no` and `on` are text, only `true` and `false` are
+booleans, `010` is ten, and there are no dates.
+"""
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ktg.errors import SpecError, WeightsError, did_you_mean, show
+from ktg.graph.parse import parse
+from ktg.graph.paths import absolute_paths
+from ktg.graph.spec import Graph
+from ktg.local import replacing
+
+LARGEST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+DEEPEST = 50
+_FLOW_WIDTH = 110
+_SUFFIXES = (".yaml", ".yml")
+_TAG = "tag:yaml.org,2002:"
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the mapping that the YAML file holds.
+
+    Raises SpecError, with the file and where possible the line, when there is no such file, when it
+    is not YAML in UTF-8, or when it uses what a graph never needs: tags, duplicate keys, an anchor
+    inside itself, more than `MOST_VALUES` values once aliases are written out.
+    """
+    name = str(path)
+    if not path.exists():
+        beside = [p.name for p in path.parent.glob("*") if p.suffix in _SUFFIXES]
+        raise SpecError("", f"no such file.{did_you_mean(path.name, beside)}", name)
+    if not path.is_file():
+        raise SpecError("", "is a folder or a device; give a YAML file", name)
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise SpecError(
+                "",
+                f"is larger than {LARGEST_BYTES:,} bytes; a graph or space has a few thousand",
+                name,
+            )
+        return loads(path.read_text(encoding="utf-8-sig"), name)
+    except UnicodeDecodeError:
+        raise SpecError("", "is not text in UTF-8; give a YAML file", name) from None
+    except OSError as error:
+        raise SpecError("", f"cannot be read: {error.strerror}", name) from error
+
+
+def loads(text: str, name: str) -> dict[str, Any]:
+    """Return the mapping that the YAML `text` holds; `name` stands for the file in errors (see `load`)."""
+    try:
+        loader = _Loader(text)
+        loader.name = name
+        root = loader.get_single_node()
+        plain = None if root is None else _Values().read(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}" if mark else name
+        raise SpecError(
+            "", ", ".join(part for part in (error.context, error.problem) if part), place
+        ) from None
+    except yaml.reader.ReaderError as error:
+        place = f"{name}:{text.count(chr(10), 0, error.position) + 1}"
+        raise SpecError(
+            "", f"the character {text[error.position]!r} may not stand in YAML", place
+        ) from None
+    if plain is None:
+        raise SpecError("", "is empty; a graph has the sections data, nodes and edges", name)
+    if not isinstance(plain, dict):
+        raise SpecError("", f"expected sections (key: value) at the top, got {show(plain)}", name)
+    return plain
+
+
+def load_graph(path: Path) -> Graph:
+    """Return the graph in a file, with paths in it made absolute; errors name the file."""
+    raw = load(path)
+    with naming(path):
+        return parse(absolute_paths(raw, path.absolute().parent))
+
+
+@contextlib.contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Put a file's name or address before any SpecError or WeightsError raised inside; its `path` stays as it is."""
+    try:
+        yield
+    except SpecError as error:
+        raise type(error)(error.path, error.problem, error.file or str(path)) from error
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def save(path: Path, plain: Mapping[str, Any]) -> None:
+    """Write `plain` as YAML such that `load(path) == plain`; a reader sees the old file or the new one, never half."""
+    text = dumps(plain)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def dumps(plain: Mapping[str, Any]) -> str:
+    """Return `plain` as YAML in its own order: sections line by line, a node or an edge on one line if it fits."""
+    text = yaml.dump(
+        dict(plain), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize
+    )
+    return str(text)
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes with the scalars of YAML 1.2; refuses tags and bottomless nesting while it does."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise _problem(
+                f"the tag {show(tag)} is not allowed; write the plain value", event.start_mark
+            )
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _problem(f"nested more than {DEEPEST} deep", event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes no anchors, and quotes text that YAML 1.1 or 1.2 would take for something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Escape line breaks of every kind: other styles fold or lose some of them."""
+        return self.represent_scalar(f"{_TAG}str", text, style=None if text.isprintable() else '"')
+
+    def represent(self, data: Any) -> None:
+        node = self.represent_data(data)
+        _style(node, data, depth=0)
+        self.serialize(node)
+
+
+def _style(node: yaml.Node, value: Any, depth: int) -> None:
+    """Keep what fits on a line together, except the document and sections whose entries are mappings themselves."""
+    if not isinstance(node, yaml.CollectionNode):
+        return
+    items = list(value.values()) if isinstance(value, Mapping) else list(value)
+    holds_mappings = depth == 1 and any(isinstance(item, Mapping) for item in items)
+    fits = len(json.dumps(value, default=str, ensure_ascii=False)) <= _FLOW_WIDTH
+    node.flow_style = not items or (depth > 0 and fits and not holds_mappings)
+    children = (
+        [pair[1] for pair in node.value] if isinstance(node, yaml.MappingNode) else node.value
+    )
+    for child, item in zip(children, items, strict=True):
+        _style(child, item, depth + 1)
+
+
+def _integer(text: str) -> int:
+    if len(text) > 1000:
+        raise ValueError("a whole number with more than 1000 digits")
+    return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
+
+def _float(text: str) -> float:
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "null": lambda text: None,
+    "bool": lambda text: text.lower() == "true",
+    "int": _integer,
+    "float": lambda text: _float(text.lower()),
+}
+_PATTERNS = (  # kind, what a plain scalar of it looks like, the characters it may start with
+    ("null", r"(~|null|Null|NULL|)\Z", [*"~nN", ""]),
+    ("bool", r"(true|True|TRUE|false|False|FALSE)\Z", [*"tTfF"]),
+    ("int", r"([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", [*"-+0123456789"]),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z", [*"-+.0123456789"]),
+    ("float", r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z", [*"-+."]),
+    ("merge", r"<<\Z", ["<"]),
+)
+_Dumper.add_representer(str, _Dumper.represent_text)
+for _kind, _pattern, _starts in _PATTERNS:
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(_pattern), _starts)
+    _Dumper.add_implicit_resolver(_TAG + _kind, re.compile(_pattern), _starts)
+
+
+class _Values:
+    """Turns composed nodes into plain values, counting them, so that aliases cannot multiply without bound."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._open: set[int] = set()
+
+    def read(self, node: yaml.Node) -> Any:
+        self._count += 1
+        if self._count > MOST_VALUES:
+            raise _problem(
+                f"more than {MOST_VALUES:,} values once aliases are written out", node.start_mark
+            )
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if id(node) in self._open:
+            raise _problem("an anchor that contains itself", node.start_mark)
+        if len(self._open) >= DEEPEST:
+            raise _problem(
+                f"nested more than {DEEPEST} deep once aliases are written out", node.start_mark
+            )
+        self._open.add(id(node))
+        value = (
+            self._mapping(node)
+            if isinstance(node, yaml.MappingNode)
+            else [self.read(item) for item in node.value]
+        )
+        self._open.remove(id(node))
+        return value
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        kind = node.tag.removeprefix(_TAG)
+        try:
+            return _READERS.get(kind, str)(node.value)
+        except ValueError as error:
+            raise _problem(str(error), node.start_mark) from None
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
+        merged: dict[Any, Any] = {}
+        own: dict[Any, Any] = {}
+        lines: dict[Any, int] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _problem("a key must be text", key_node.start_mark)
+            key, mark = self._scalar(key_node), key_node.start_mark
+            if key in lines:
+                raise _problem(
+                    f"the key {show(key)} is given twice, first at {mark.name}:{lines[key]}", mark
+                )
+            lines[key] = mark.line + 1
+            if key_node.tag == _TAG + "merge":
+                merged = self._merge(value_node)
+            else:
+                own[key] = self.read(value_node)
+        return merged | own
+
+    def _merge(self, node: yaml.Node) -> dict[Any, Any]:
+        """Read what `<<:` points to; of several mappings the earlier wins."""
+        value = self.read(node)
+        merged: dict[Any, Any] = {}
+        for mapping in value if isinstance(value, list) else [value]:
+            if not isinstance(mapping, dict):
+                raise _problem(
+                    f"`<<` takes a mapping or a list of them, got {show(mapping)}", node.start_mark
+                )
+            merged = mapping | merged
+        return merged
+
+
+def _problem(problem: str, mark: yaml.Mark | None) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)

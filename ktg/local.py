@@ -1,0 +1,100 @@
+"""Writes files whole or not at all, hashes them, names ktg's own folders, and asks whether a host answers."""
+
+import functools
+import hashlib
+import os
+import queue
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield another name beside `path` to write to, which becomes `path` when the block ends well.
+
+    A reader sees the old file or the new one, never half of it; when the block raises, nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+Stamp = tuple[int, int, int]
+
+
+def stamp(file: Path) -> Stamp:
+    """Return the size and the times in ns of a file: what changes when its content does. Raises OSError."""
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal; it is read again when its stamp has changed. Raises OSError."""
+    return _sha256(str(file.resolve()), stamp(file))
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(path: str, _: Stamp) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder of decoded images: $KTG_CACHE, or ~/.cache/ktg. It need not exist yet."""
+    return _folder("KTG_CACHE", "~/.cache/ktg")
+
+
+def data_folder() -> Path:
+    """Return the folder of downloaded data sets: $KTG_DATA, or ~/.cache/ktg/data. It need not exist yet."""
+    return _folder("KTG_DATA", "~/.cache/ktg/data")
+
+
+def _folder(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or default).expanduser().absolute()
+
+
+TIMEOUT_S = 1.5
+_PORTS = {"http": 80, "https": 443}
+
+
+def reachable(url: str, timeout_s: float = TIMEOUT_S) -> bool:
+    """Return whether the host of `url` (or the proxy in front of it) accepts a connection within `timeout_s`.
+
+    The answer comes from a thread of its own, because looking up a name without a network can hang for far longer
+    than any timeout of a socket.
+    """
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    threading.Thread(
+        target=_connect, args=(_through_proxy(url), timeout_s, answers), daemon=True
+    ).start()
+    try:
+        return answers.get(timeout=timeout_s)
+    except queue.Empty:
+        return False
+
+
+def _through_proxy(url: str) -> str:
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy is None or urllib.request.proxy_bypass(parts.hostname or ""):
+        return url
+    return proxy if "//" in proxy else f"http://{proxy}"
+
+
+def _connect(url: str, timeout_s: float, answers: "queue.SimpleQueue[bool]") -> None:
+    parts = urlsplit(url)
+    try:
+        address = (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 443))
+        socket.create_connection(address, timeout=timeout_s).close()
+    except (OSError, ValueError):
+        answers.put(False)
+    else:
+        answers.put(True)

@@ -1,0 +1,33 @@
+"""Trains one graph. Knows nothing of searching or tracking."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ktg.data import Dataset
+from ktg.data.open import open_data
+from ktg.graph import Graph
+from ktg.training.edge_losses import node_losses
+from ktg.training.loop import Training
+from ktg.training.metrics import Epoch
+
+__all__ = ["Epoch", "Training", "node_losses", "train"]
+
+
+def train(
+    graph: Graph,
+    dataset: Dataset | None = None,
+    *,
+    device: torch.device | str | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> Iterator[Epoch]:
+    """Train a graph and yield what every epoch was like.
+
+    dataset: what `ktg.data.open.open_data(graph.data)` returns, and opened by it when not given.
+    state: a `Training.state_dict()` to go on from.
+    """
+    training = Training(graph, dataset or open_data(graph.data), device=device)
+    if state is not None:
+        training.load_state_dict(state)
+    yield from training

@@ -1,0 +1,237 @@
+import copy
+
+import pytest
+from hypothesis import given
+from strategies import graphs
+
+from ktg.errors import SpecError
+from ktg.graph import GATES, LABEL, dump, edge_key, edge_path, parse
+from ktg.graph.parse import normalise, split_edge
+
+RAW = {
+    "data": {"name": "cifar100", "val_fraction": 0.2, "batch_size": 64, "augment": "basic"},
+    "train": {"epochs": 200, "optimizer": "sgd", "lr": 0.1, "seed": 0},
+    "nodes": {
+        "n0": {"model": "resnet32", "source": "none"},
+        "n1": {"model": "wide_resnet28_2", "source": "imagenet", "frozen_epochs": 5},
+    },
+    "edges": {
+        "label -> n0": {"loss": "ce", "gate": "through"},
+        "label -> n1": {"loss": "ce", "gate": "linear"},
+        "n1 -> n0": {"loss": "kl", "gate": "correct", "temperature": 1.0},
+    },
+}
+
+
+def changed(**sections):
+    return copy.deepcopy(RAW) | sections
+
+
+def test_a_graph_from_the_documentation():
+    graph = parse(RAW)
+    assert graph.target == "n0"
+    assert graph.edges["n1", "n0"].gate == "correct"
+    assert graph.nodes["n1"].frozen_epochs == 5
+
+
+def test_a_file_that_stands_for_imagenet_is_a_path_or_says_more():
+    graph = parse(
+        changed(weights={"resnet18": "a.pth", "timm/resnet34": {"path": "b.pth", "mean": 0.5}})
+    )
+    assert graph.weights["resnet18"].path == "a.pth"
+    assert dump(graph)["weights"] == {
+        "resnet18": "a.pth",
+        "timm/resnet34": {"path": "b.pth", "mean": [0.5]},
+    }
+    assert graph.sources_for("timm/resnet34")["imagenet"].mean == (0.5,)
+    assert graph.sources_for("resnet34") == graph.sources == {}
+    assert graph.imagenet_models == {"wide_resnet28_2"}
+    assert graph.with_needed_weights() == parse(RAW)
+
+
+@given(graphs())
+def test_dump_loses_nothing(graph):
+    again = parse(dump(graph))
+    assert again == graph
+    assert list(again.nodes) == list(graph.nodes)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ([], "expected a mapping"),
+        (
+            changed(edgs={}),
+            "edgs: unknown key; allowed here: version, data, train, target, sources, weights, nodes, edges, provenance",
+        ),
+        (
+            changed(edges={"label -> n0": {"loss": "emd"}}),
+            "edges.label.n0.loss: 'emd' does not fit an edge from `label`; allowed: ce",
+        ),
+        (
+            changed(edges={"n1 -> n0": {"loss": "ce"}}),
+            "edges.n1.n0.loss: 'ce' does not fit an edge between nodes; allowed: kl, js, dkd, emd, attention, feature",
+        ),
+        (
+            changed(edges={"n1 -> n0": {"weight": "lerned"}}),
+            "edges.n1.n0.weight: 'lerned' is not a value of `weight`; allowed: a number, learned. Did you mean",
+        ),
+        (
+            changed(edges={"n1 -> n0": {"weight": 0}}),
+            "edges.n1.n0.weight: must be greater than 0, got 0",
+        ),
+        (
+            changed(
+                nodes={
+                    "n0": {"model": "resnet8", "frozen_epochs": 2, "frozen_views": 3},
+                    "n1": {"model": "resnet8"},
+                },
+                edges={"label -> any": {}, "n1 -> n0": {"loss": "attention"}},
+            ),
+            "nodes.n0.frozen_views: n1 -> n0 compares maps, and of fixed views only what the head is given is kept; "
+            "leave out one",
+        ),
+        (
+            changed(
+                data={"path": "images", "unlabelled": "more"},
+                nodes={
+                    "n0": {"model": "resnet8", "frozen_epochs": 2, "frozen_views": 3},
+                    "n1": {"model": "resnet8"},
+                },
+                edges={"label -> any": {}, "n1 -> n0": {"gate": "linear"}},
+            ),
+            "nodes.n0.frozen_views: n1 -> n0 is shown new images of data.unlabelled in every step, and of fixed views",
+        ),
+        (
+            changed(data={"name": "ofdb", "unlabelled": "more"}),
+            "data.unlabelled: does not go with images drawn by a formula (ofdb); leave it out",
+        ),
+        (changed(target="n1"), "target: 'n1' is not a value of `target`; allowed: first, ensemble"),
+        (changed(version=2), "version: 2 is not a format this ktg reads; allowed: 1"),
+        ({"data": {}, "nodes": {}}, "edges: this section is missing"),
+        (changed(nodes={}), "nodes: at least one node is needed; the first is the target"),
+        (changed(nodes={"label": {}}), "nodes.label: 'label' is a reserved word"),
+        (changed(nodes={"a b": {}}), "nodes.a b: a node's name has letters, digits, _ and - only"),
+        (changed(nodes={"n0": None, "n1": {}}), "nodes.n0: expected a mapping"),
+        (
+            changed(data={}),
+            "data: give either `name` (a known data set) or `path` (your own images)",
+        ),
+        (changed(data={"name": "a", "path": "b"}), "data: give either `name`"),
+        (
+            changed(data={"name": "digits", "formula": {}}),
+            "data.formula: is for data drawn by a formula, not",
+        ),
+        (
+            changed(data={"name": "svd", "formula": {"classes": 1}}),
+            "data.formula.classes: must be at least 2, got 1",
+        ),
+        (
+            changed(data={"name": "svd", "formula": {"class": 3}}),
+            "data.formula.class: unknown key; allowed here:",
+        ),
+        (
+            changed(data={"name": "digits", "only": []}),
+            "data.only: is empty; name at least two classes",
+        ),
+        (changed(edges={"n1": {}}), "edges.n1: an edge is written `source -> target`"),
+        (changed(edges={"n1 -> label": {}}), "edges.n1 -> label: an edge cannot end at `label`"),
+        (changed(edges={"n1 -> n1": {}}), "edges.n1 -> n1: an edge from 'n1' to itself"),
+        (
+            changed(edges={"n1 -> n00": {}}),
+            "there is no node 'n00'; nodes: n0, n1. Did you mean 'n0'?",
+        ),
+        (
+            changed(edges={"label -> n0": {"loss": "kl"}}),
+            "edges.label.n0.loss: 'kl' does not fit an edge from `label`",
+        ),
+        (
+            changed(edges={"n1 -> n0": {"loss": "ce"}}),
+            "edges.n1.n0.loss: 'ce' does not fit an edge between nodes",
+        ),
+        (
+            changed(edges={"n1 -> n0": {"gate": "open"}}),
+            "edges.n1.n0.gate: 'open' is not a value of `gate`",
+        ),
+        (changed(sources={"none": {"path": "a"}}), "sources.none: 'none' cannot name a source"),
+        (changed(sources={"a": {}}), "sources.a.path: is missing"),
+        (changed(weights={"resnet18": {"mean": 0.5}}), "weights.resnet18.path: is missing"),
+        (
+            changed(weights={"resnet18": 3}),
+            "weights.resnet18: expected a mapping (key: value), got 3",
+        ),
+        (changed(weights="a.pth"), "weights: expected a mapping (key: value), got 'a.pth'"),
+        (
+            changed(edges={"label -> any": {"gate": "opne"}}),
+            "edges.label -> any.gate: 'opne' is not",
+        ),
+        (
+            changed(edges={"label -> any": {}, "label->n0": {"gate": "opne"}}),
+            "edges.label.n0.gate: 'opne' is not",
+        ),
+        (changed(provenance={"a": {"b": 1}}), "provenance.a: expected a single value"),
+        (
+            changed(train={"milestones": [3, 2]}),
+            "train.milestones: must rise from one to the next, got [3, 2]",
+        ),
+        (
+            changed(train={"epochs": 5, "warmup_epochs": 6}),
+            "train.warmup_epochs: 6 is more than train.epochs (5)",
+        ),
+        (changed(train={"epochs": 4}), "nodes.n1.frozen_epochs: 5 is more than train.epochs (4)"),
+    ],
+)
+def test_mistakes_are_explained(raw, message):
+    with pytest.raises(SpecError) as caught:
+        parse(raw)
+    assert message in str(caught.value)
+
+
+def test_any_stands_for_every_node_and_the_more_exact_line_wins():
+    edges = {
+        "n1 -> n0": {"gate": "correct"},
+        "any -> any": {"gate": "linear"},
+        "any -> n2": {"gate": "inverse"},
+        "label -> any": {"gate": "through"},
+        "label -> n2": {"gate": "cutoff"},
+    }
+    graph = parse(
+        changed(nodes={name: {"model": "resnet8"} for name in ("n0", "n1", "n2")}, edges=edges)
+    )
+    gates = {pair: edge.gate for pair, edge in graph.edges.items()}
+    assert gates == {
+        (LABEL, "n0"): "through",
+        (LABEL, "n1"): "through",
+        (LABEL, "n2"): "cutoff",
+        ("n1", "n0"): "correct",
+        ("n2", "n0"): "linear",
+        ("n0", "n1"): "linear",
+        ("n2", "n1"): "linear",
+        ("n0", "n2"): "inverse",
+        ("n1", "n2"): "inverse",
+    }
+
+
+def test_of_two_equally_exact_lines_the_later_wins():
+    edges = {"any -> n0": {"gate": "linear"}, "n1 -> any": {"gate": "correct"}}
+    assert parse(changed(edges=edges)).edges["n1", "n0"].gate == "correct"
+
+
+def test_normalise_leaves_the_input_and_its_holes_alone():
+    raw = changed(edges={"any -> any": {"gate": {"choice": list(GATES)}}}, name="x")
+    before = copy.deepcopy(raw)
+    plain = normalise(raw, extra_sections=("name",))
+    assert raw == before
+    assert plain["edges"] == {
+        key: {"gate": {"choice": list(GATES)}} for key in ("n1 -> n0", "n0 -> n1")
+    }
+
+
+def test_an_edge_without_settings_has_the_usual_loss():
+    graph = parse(changed(edges={"label->n0": None, "n1  ->  n0": {}}))
+    assert [edge.loss for edge in graph.edges.values()] == ["ce", "kl"]
+
+
+def test_names_of_edges():
+    assert split_edge(edge_key("label", "n-0")) == ("label", "n-0")
+    assert edge_path("n1", "n0") == "edges.n1.n0"

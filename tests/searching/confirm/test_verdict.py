@@ -1,0 +1,155 @@
+"""The verdict: what is proven, by which intervals, and how it is said."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ktg.graph import parse
+from ktg.graph.canonical import key, with_seed
+from ktg.intervals import of_paired
+from ktg.searching.confirm.candidates import CONTROL, Candidate
+from ktg.searching.confirm.queue import Agenda, Scored
+from ktg.searching.confirm.verdict import in_words, judge
+
+IMAGES = 200
+GRAPHS = {}
+
+
+def graph(name):
+    """Return a graph of its own for each name."""
+    lr = GRAPHS.setdefault(name, 0.01 * (len(GRAPHS) + 1))
+    raw = {"data": {"name": "digits"}, "train": {"lr": lr}, "nodes": {"n0": {"model": "resnet8"}}}
+    return parse({**raw, "edges": {"label -> n0": {}}})
+
+
+def candidate(number, rank=None, baseline=None):
+    trial = f"trial-{number:04d}"
+    return Candidate(
+        trial=trial, rank=rank, baseline=baseline, val_accuracy=0.5, graph=graph(trial)
+    )
+
+
+def agenda(*accuracies, seeds=(1000, 1001, 1002), failed=()):
+    """Return an agenda that is done. accuracies: of candidates; failed: (candidate, seed) whose training failed."""
+    random, done, failures = np.random.default_rng(0), {}, []
+    hard = random.uniform(size=IMAGES)  # the same images are hard for all
+    for one, accuracy in accuracies:
+        for seed in seeds:
+            right = hard + random.normal(scale=0.02, size=IMAGES) < accuracy
+            run = Scored(
+                seed, float(right.mean()), 0.1, 1.0, "".join("01"[int(each)] for each in right)
+            )
+            done[key(with_seed(one.graph, seed))] = run
+    for one, seed in failed:
+        failures.append(done.pop(key(with_seed(one.graph, seed))))
+    made = Agenda([one for one, _ in accuracies], list(seeds), done)
+    for _ in failures:
+        made.close(made.propose(), "out of memory")
+    return made
+
+
+BEST, SECOND = candidate(9, rank=1), candidate(8, rank=2)
+ALONE, DISTILLATION = candidate(1, baseline="alone"), candidate(2, baseline="distillation")
+
+
+def judged(*accuracies, **how):
+    return judge("mine", "run", agenda(*accuracies, **how), IMAGES)
+
+
+def test_better_worse_and_not_proven_in_one_sentence():
+    mutual = candidate(3, baseline="mutual learning")
+    found = judged((BEST, 0.7), (ALONE, 0.5), (DISTILLATION, 0.701), (mutual, 0.9))
+    assert [each.verdict for each in found.differences] == ["better", "not proven", "worse"]
+    better, _, worse = (100 * abs(each.difference) for each in found.differences)
+    assert found.sentence == (
+        f"The best graph, trial-0009, is better than alone by {better:.2f} points; it is worse than mutual learning by "
+        f"{worse:.2f} points; it is not proven to be better than distillation."
+    )
+    assert found.basis == (
+        "3 seeds that the search has not used, 200 test images. "
+        "All 3 intervals hold at once with 95 %, for other seeds and other images."
+    )
+
+
+def test_two_baselines_share_their_points_in_the_sentence():
+    found = judged((BEST, 0.9), (ALONE, 0.5), (DISTILLATION, 0.6))
+    a, b = (100 * each.difference for each in found.differences)
+    expected = f"The best graph, trial-0009, is better than alone by {a:.2f} and distillation by {b:.2f} points."
+    assert found.sentence == expected
+
+
+def test_differences_are_paired_by_seed_and_image_and_corrected_for_their_number():
+    made = agenda((BEST, 0.7), (SECOND, 0.69), (ALONE, 0.68), (DISTILLATION, 0.6))
+    found = judge("mine", "run", made, IMAGES)
+    assert [(each.of, each.against) for each in found.differences] == [
+        ("best graph", "alone"),
+        ("best graph", "distillation"),
+        ("2nd best", "alone"),
+        ("2nd best", "distillation"),
+    ]
+    best, alone = (
+        np.array([[int(each) for each in run.right] for run in made.tested(one)])
+        for one in (BEST, ALONE)
+    )
+    table = (best - alone).astype(float)
+    first = found.differences[0]
+    assert first.difference == pytest.approx(table.mean())
+    assert first.difference == pytest.approx(found.rows[0].mean - found.rows[2].mean)
+    assert first.interval == pytest.approx(of_paired(table, 4))
+
+
+def test_a_best_graph_that_is_a_baseline_is_not_compared_with_itself():
+    best = candidate(2, rank=1, baseline="distillation")
+    found = judged((best, 0.9), (ALONE, 0.5))
+    assert [each.against for each in found.differences] == ["alone"]
+    assert found.sentence.startswith(
+        "The best graph, trial-0002 (distillation), is better than alone by "
+    )
+    assert "The interval holds with 95 %" in found.basis
+    lonely = judged((best, 0.9))
+    assert lonely.sentence.endswith(" % right; there is no other baseline to compare it with.")
+
+
+def test_the_control_is_held_against_the_best_alone():
+    found = judged((BEST, 0.9), (SECOND, 0.8), (candidate(0, baseline=CONTROL), 0.5), (ALONE, 0.6))
+    assert [(each.of, each.against) for each in found.differences] == [
+        ("best graph", "alone"),
+        ("best graph", "tuned alone"),
+        ("2nd best", "alone"),
+    ]
+    assert found.basis.endswith(
+        "Tuned alone: the target by itself, with all the settings of the best graph."
+    )
+
+
+def test_a_training_that_failed_leaves_nothing_proven():
+    for one in (BEST, ALONE):
+        found = judged((BEST, 0.9), (ALONE, 0.2), failed=[(one, 1001)])
+        assert found.differences[0].difference > 0.5
+        assert (found.differences[0].interval, found.differences[0].verdict) == (None, "not proven")
+        assert (
+            found.sentence == "The best graph, trial-0009, is not proven to be better than alone."
+        )
+        (row,) = (row for row in found.rows if row.failures)
+        assert (row.trial, row.failures, len(row.runs)) == (one.trial, {1001: "out of memory"}, 2)
+    none = judged((BEST, 0.9), (ALONE, 0.2), seeds=(1000,), failed=[(BEST, 1000)])
+    assert (none.rows[0].mean, none.differences[0].difference) == (None, None)
+    assert "cannot be judged: none of its trainings ended (out of memory)" in none.sentence
+
+
+def test_json_has_all_but_the_images():
+    found = judged((BEST, 0.9), (ALONE, 0.5), failed=[(ALONE, 1002)])
+    plain = json.loads(json.dumps(found.to_json()))
+    assert plain == found.to_json()
+    assert plain["rows"][0]["runs"][0].keys() == {"seed", "accuracy", "loss", "train_s"}
+    assert plain["rows"][1]["failures"] == [{"seed": 1002, "reason": "out of memory"}]
+    assert plain["differences"][0]["interval"] is None
+    assert (plain["sentence"], plain["version"]) == (found.sentence, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["a"], "a"), (["a", "b"], "a or b"), (["a", "b", "c"], "a, b or c")]
+)
+def test_lists_as_a_sentence_has_them(words, said):
+    assert in_words(words, "or") == said

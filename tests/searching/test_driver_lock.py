@@ -1,0 +1,136 @@
+"""One driver for one search, and an end from outside."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ktg.errors import UserError
+from ktg.searching import driver_lock as alone
+from ktg.searching.driver_lock import (
+    driver_tags,
+    end_dead,
+    is_dead,
+    only_driver,
+    stoppable,
+    terminable,
+)
+from ktg.tracking import MlflowTracker, find_experiment
+
+HOLD = (
+    "import sys, time; from pathlib import Path; from ktg.searching.driver_lock import only_driver\n"
+    + ("with only_driver(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)")
+)
+
+
+def test_a_second_driver_is_refused_for_as_long_as_the_first_one_lives(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="still running"), only_driver(tmp_path):
+            pass
+    finally:
+        process.kill()
+        process.communicate()
+    with only_driver(tmp_path), pytest.raises(UserError), only_driver(tmp_path):
+        pass
+
+
+def test_when_asked_to_stop_the_main_thread_is_interrupted_and_a_store_that_is_away_does_no_harm(
+    monkeypatch,
+):
+    monkeypatch.setattr(alone, "POLL_S", 0.01)
+    answers = [OSError("away"), False, True]
+
+    def asked() -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(KeyboardInterrupt), terminable(), stoppable(asked):
+        time.sleep(60)
+    assert not answers
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_an_end_is_heard_by_a_search_in_the_background_of_a_script_too(ignored):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), terminable():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        assert signal.getsignal(signal.SIGINT) is (
+            signal.SIG_IGN if ignored else signal.default_int_handler
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_nobody_is_interrupted_unasked(monkeypatch):
+    monkeypatch.setattr(alone, "POLL_S", 0.01)
+    with stoppable(lambda: False):
+        time.sleep(0.1)
+    with stoppable(None):
+        pass
+
+
+def test_the_signal_that_announces_the_end_interrupts_and_is_left_as_it_was():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    assert signal.getsignal(signal.SIGTERM) is before
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    with terminable():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Ray Tune does
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
+    entered = []
+
+    def enter() -> None:
+        with terminable():
+            entered.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered == [before]
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_only_the_dead_of_this_machine_are_dead():
+    assert not is_dead(driver_tags())
+    assert is_dead(driver_tags() | {"driver.pid": str(dead_pid())})
+    assert not is_dead({"driver.host": "another", "driver.pid": str(dead_pid())})
+    assert not is_dead({})
+    assert driver_tags() == {"driver.host": socket.gethostname(), "driver.pid": str(os.getpid())}
+
+
+def test_what_dead_drivers_left_running_is_ended_and_nothing_else(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with MlflowTracker("space", uri) as tracker:
+        live = tracker.start("live", tags=driver_tags())
+        dead = tracker.start("dead", tags=driver_tags() | {"driver.pid": str(dead_pid())})
+        trials = {parent: tracker.start("trial", parent=parent) for parent in (live, dead)}
+        assert tracker.flush()
+        experiment = find_experiment("space", uri)
+        end_dead(experiment, tracker)
+        assert tracker.flush()
+        states = {
+            search.run: (search.state, experiment.trials(search)[0].state)
+            for search in experiment.searches()
+        }
+    assert states == {live: ("running", "running"), dead: ("interrupted", "interrupted")}
+    assert len(trials) == 2

@@ -1,0 +1,206 @@
+"""A search read back from the store is the search that was written into it, and goes on as if nothing had happened."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktg.errors import UserError
+from ktg.graph import Choice, Int, Log, Uniform, parse_space
+from ktg.searching.history import read_past, value_of
+from ktg.searching.recorder import Journal
+from ktg.searching.sampler import label
+from ktg.searching.trials import Ledger
+from ktg.tracking import MlflowTracker, find_experiment
+
+CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
+ENDS = {"stopped": 2, "failed": 1, "finished": 4}
+plain = st.one_of(
+    st.integers(-5, 5), st.floats(allow_nan=False), st.booleans(), st.text(max_size=5)
+)
+options = st.lists(
+    st.one_of(plain, st.none(), st.lists(plain, max_size=3)),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda o: str(label(Choice((o,)), o)),
+)
+
+
+def space(trials: int = 6):
+    return parse_space(
+        {
+            "data": {"name": "digits"},
+            "train": {
+                "epochs": 4,
+                "lr": {"log": [0.01, 0.1]},
+                "milestones": {"choice": [[], [1, 2]]},
+            },
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+            "edges": {
+                "label -> any": {},
+                "n1 -> n0": {"gate": {"choice": ["through", "cutoff", "linear"]}},
+            },
+            "search": {"trials": trials, "sampler": "random"},
+        }
+    )
+
+
+def play(journal: Journal, ledger: Ledger, ends) -> None:
+    """Propose a trial for each end; one that is "running" reports an epoch and never ends."""
+    for number, end in enumerate(ends):
+        entry = ledger.propose()
+        journal.started(entry)
+        for epoch in range(1, ENDS.get(end, 1) + 1):
+            ledger.report(
+                entry, epoch, {"val_accuracy": 0.1 * epoch + 0.01 * number, "val_loss": 1.0}, 1.0
+            )
+            journal.reported(entry)
+        if end != "running":
+            ledger.close(entry, "broken" if end == "failed" else None)
+            journal.closed(entry)
+
+
+@pytest.fixture
+def uri(tmp_path) -> str:
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def written(uri: str, ends) -> Ledger:
+    """Write a search that its driver left in the middle, as far as it came."""
+    ledger = Ledger(space())
+    tracker = MlflowTracker("space", uri)
+    play(Journal(tracker, ledger, "space", {"data.fingerprint": "abc"}), ledger, ends)
+    assert tracker.flush()
+    tracker._running.clear()  # killed: nothing is ended
+    tracker.close()
+    return ledger
+
+
+@given(hole=options.map(lambda values: Choice(tuple(values))), place=st.integers(0, 4))
+def test_every_option_is_found_by_its_text(hole, place):
+    option = hole.options[place % len(hole.options)]
+    found = value_of(hole, str(label(hole, option)))
+    assert found is option or found == option
+
+
+@given(value=st.floats(1e-9, 1e9), whole=st.integers(-(10**9), 10**9))
+def test_numbers_come_back_exactly(value, whole):
+    assert value_of(Log(1e-9, 1e9), str(value)) == value
+    assert value_of(Uniform(0.0, 1e9), str(value)) == value
+    assert value_of(Int(-(10**9), 10**9), str(whole)) == whole
+
+
+def test_an_option_that_is_gone_is_named():
+    with pytest.raises(UserError, match=r"'linear' is no option"):
+        value_of(Choice(("through",)), "linear")
+
+
+def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
+    before = written(
+        uri, ["finished", "stopped", "failed", "finished", "stopped", "failed", "running"]
+    )
+    past = read_past(find_experiment("space", uri))
+    for was, now in zip(before.entries, past.entries, strict=True):
+        for field in (
+            "number",
+            "key",
+            "graph",
+            "baseline",
+            "values",
+            "state",
+            "reason",
+            "epoch",
+            "accuracy",
+        ):
+            assert getattr(now, field) == getattr(was, field), field
+        assert now.accuracies == was.accuracies
+    assert [duplicate.of.number for duplicate in past.duplicates] == [
+        d.of.number for d in before.duplicates
+    ]
+    assert past.space.holes == before.space.holes
+
+    ledger = Ledger(past.space, past.entries, past.duplicates)
+    tracker = MlflowTracker("space", uri)
+    journal = Journal(tracker, ledger, "space", {}, past)
+    assert journal.parent == past.run
+    again = ledger.propose()
+    assert again is past.entries[-1]
+    journal.started(again)
+    for epoch in (1, 2, 3, 4):
+        if ledger.report(again, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0):
+            journal.reported(again)
+    ledger.close(again)
+    journal.closed(again)
+    play(journal, ledger, ["finished", "stopped"])
+    assert ledger.propose() is None  # six trials and three baselines, as planned from the first
+    tracker.close()
+
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    trials = [run for run in experiment.trials(search) if run.tags["kind"] == "trial"]
+    assert [run.name for run in trials] == [entry.name for entry in ledger.entries]
+    assert len({entry.key for entry in ledger.entries}) == 9
+    assert not [run for run in trials if run.status == "RUNNING"]
+    for run, entry in zip(trials, ledger.entries, strict=True):
+        assert run.state == entry.state
+        assert [step for step, _ in experiment.history(run, "val_accuracy")] == list(
+            range(1, entry.epoch + 1)
+        )
+
+
+def test_the_sampler_knows_of_what_was_done_and_does_not_begin_again(uri):
+    before = written(uri, ["finished"] * 5 + ["stopped"] * 2)
+    past = read_past(find_experiment("space", uri))
+    ledger = Ledger(past.space, past.entries)
+    told = ledger.sampler._study.trials
+    assert len(told) == sum(entry.values is not None for entry in before.entries)
+    assert sum(trial.state.name == "PRUNED" for trial in told) == 2
+    fresh = ledger.propose()
+    assert fresh.number == 8
+    assert fresh.values not in [entry.values for entry in before.entries]
+
+
+def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
+    written(uri, ["finished", "finished"])
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    experiment._client.set_terminated(experiment.trials(search)[0].id, "RUNNING")
+    experiment._client.update_run(experiment.trials(search)[0].id, "RUNNING")
+    past = read_past(experiment)
+    assert [entry.number for entry in past.unended] == [1]
+    with MlflowTracker("space", uri) as tracker:
+        Journal(tracker, Ledger(past.space, past.entries), "space", {}, past)
+    assert experiment.trials(search)[0].state == "finished"
+
+
+def test_trials_that_this_version_would_not_make_are_refused(uri):
+    written(uri, ["finished"] * 4)
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    experiment.tag(experiment.trials(search)[3], {"key": "another"})
+    with pytest.raises(
+        UserError, match=r"trial-0004 of 'space' is not what this version of ktg makes of it"
+    ):
+        read_past(experiment)
+
+
+def test_without_a_search_there_is_nothing_to_go_on_with(uri):
+    with MlflowTracker("space", uri) as tracker:
+        tracker.start("something else")
+    with pytest.raises(UserError, match="holds no search to go on with"):
+        read_past(find_experiment("space", uri))
+
+
+def test_a_search_whose_driver_is_killed_loses_and_repeats_nothing():
+    command = [sys.executable, CHAOS, "--kills", "1", "--trials", "3", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result.pop("kills"), result.pop("searches"), result.pop("trials")) == (1, 1, 0)
+    assert result.pop("finished") >= 3  # the baselines
+    assert result.pop("epochs_in_store_at_kills")[0] > 0
+    assert not any(result.values()), result

@@ -1,0 +1,125 @@
+"""The last word on a graph: several seeds, all but the test split to train on, and that split scored once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from command import graph_file
+
+from ktg.data import Images, open_data, open_test
+from ktg.data.augment import to_float
+from ktg.errors import SpecError, TrainingError
+from ktg.graph import Graph
+from ktg.graph.yaml_files import load_graph
+from ktg.models.head import split_forward
+from ktg.searching import seeds as module
+from ktg.searching.seeds import Confirmed, SeedRun, confirm, confirm_head
+from ktg.tracking import MemoryTracker
+from ktg.training import Training
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def graph(tiny: Path, tmp_path: Path) -> Graph:
+    return load_graph(graph_file(tmp_path / "graph.yaml", tiny, train={"seed": 3}))
+
+
+def test_each_seed_is_the_training_of_its_own_on_all_but_the_test_split(graph):
+    told = []
+    confirmed = confirm(
+        graph, 2, MemoryTracker(), device="cpu", on_epoch=lambda *seen: told.append(seen)
+    )
+    assert [run.seed for run in confirmed.runs] == [3, 4]
+    alone = Training(graph, open_data(graph.data), device="cpu", final=True)
+    for _ in alone:
+        pass
+    score = alone.test(open_test(graph.data))
+    assert (confirmed.runs[0].accuracy, confirmed.runs[0].loss) == (score.accuracy, score.loss)
+    assert confirmed.runs[0].loss != confirmed.runs[1].loss
+    assert [(seed, epoch.number, epochs) for seed, epoch, epochs in told] == [
+        (3, 1, 2),
+        (3, 2, 2),
+        (4, 1, 2),
+        (4, 2, 2),
+    ]
+
+
+def test_the_test_split_is_opened_once_however_many_seeds(graph, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        module, "open_test", lambda *args, **kw: opened.append(args) or open_test(*args, **kw)
+    )
+    confirm(graph, 2, MemoryTracker(), device="cpu")
+    assert len(opened) == 1
+
+
+def test_what_is_recorded(graph):
+    tracker = MemoryTracker()
+    confirmed = confirm(graph, 2, tracker, device="cpu")
+    parent, *children = tracker.runs.values()
+    assert parent.artifacts.keys() == {"graph.yaml", "graph.svg"}
+    assert parent.history("test_accuracy") == [(0, confirmed.mean)]
+    assert parent.history("test_accuracy_std") == [(0, confirmed.std)]
+    assert [child.params["seed"] for child in children] == [3, 4]
+    for child in children:
+        assert [step for step, _ in child.history("nodes.n0.train_accuracy")] == [1, 2]
+    assert {run.state for run in tracker.runs.values()} == {"finished"}
+    assert {run.tags["kind"] for run in tracker.runs.values()} == {"train"}
+
+
+def test_a_training_that_diverges_is_recorded_as_failed(tiny, tmp_path):
+    graph = load_graph(graph_file(tmp_path / "graph.yaml", tiny, train={"lr": 1e30}))
+    tracker = MemoryTracker()
+    with pytest.raises(TrainingError, match="became"):
+        confirm(graph, 1, tracker, device="cpu")
+    assert {run.state for run in tracker.runs.values()} == {"failed"}
+    assert all("became" in run.tags["reason"] for run in tracker.runs.values())
+
+
+def test_a_mistake_is_found_before_anything_is_recorded(tiny, tmp_path):
+    graph = load_graph(graph_file(tmp_path / "graph.yaml", tiny, data={"batch_size": 1000}))
+    tracker = MemoryTracker()
+    with pytest.raises(SpecError, match=r"^data\.batch_size"):
+        confirm(graph, 1, tracker, device="cpu")
+    assert not tracker.runs
+
+
+def test_mean_and_deviation_between_seeds():
+    confirmed = Confirmed(
+        tuple(SeedRun(seed, accuracy, 0.1, 1.0) for seed, accuracy in enumerate((0.5, 0.6, 0.7)))
+    )
+    assert confirmed.mean == pytest.approx(0.6)
+    assert confirmed.std == pytest.approx(0.1)  # n - 1
+    assert confirmed.summary() == "60.00 +- 10.00 % (n = 3)"
+    assert confirmed.to_json()["test_accuracy"]["n"] == 3
+
+
+def test_one_seed_has_no_deviation():
+    confirmed = Confirmed((SeedRun(0, 0.5, 0.1, 1.0),))
+    assert confirmed.std is None
+    assert confirmed.summary() == "50.00 % (n = 1)"
+
+
+def test_a_classical_head_sees_the_targets_untrained_features_and_the_final_splits(graph):
+    confirmed = confirm_head(graph, "logistic", 2, MemoryTracker(), device="cpu")
+    assert [(run.seed, run.loss) for run in confirmed.runs] == [(3, None), (4, None)]
+    dataset, test = open_data(graph.data), open_test(graph.data)
+    training = Training(graph, dataset, device="cpu", final=True)
+    assert len(training.images) == len(dataset.train) + len(dataset.val)
+    (features,), _ = split_forward(training.target.eval(), to_float(batch(test)))
+    torch.testing.assert_close(training.features(test), features)
+    assert confirmed.runs[0].accuracy > 0.7  # even of random features
+
+
+def test_a_network_without_a_head_of_its_own_gives_no_features(graph):
+    node = replace(graph.nodes["n0"], model="deit_tiny_distilled_patch16_224", input_size=32)
+    with pytest.raises(
+        SpecError, match=r"nodes.n0.model: deit_tiny_distilled_patch16_224 has no head of its own"
+    ):
+        confirm_head(replace(graph, nodes={"n0": node}), "svm", 1, MemoryTracker(), device="cpu")
+
+
+def batch(images: Images) -> torch.Tensor:
+    return torch.from_numpy(images.read(range(len(images)))).permute(0, 3, 1, 2)

@@ -1,0 +1,359 @@
+"""Whole searches replayed without training: nothing twice, nothing lost, the right winner."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ktg.errors import SpecError
+from ktg.graph import Graph, SearchSpace, parse_space
+from ktg.graph.canonical import check_taught, key
+from ktg.reporting.cost import cost
+from ktg.reporting.record import read_search
+from ktg.searching.baselines import baselines as baselines_of
+from ktg.searching.history import Past
+from ktg.searching.recorder import Journal
+from ktg.searching.result import result_of
+from ktg.searching.sampler import Outcome
+from ktg.searching.trials import UNTAUGHT, Ledger
+from ktg.tracking import Experiment, MemoryTracker, RunRecord
+
+# Two equal nodes, gates open or cut: with n1 -> n0 cut only label -> n0 is left to train n0; with
+# it open, each of the other three edges may be open or not.
+GRAPHS = 1 + 2**3
+
+
+def space(
+    trials: int,
+    nodes: int = 2,
+    *,
+    baselines: bool = True,
+    gates=("through", "cutoff"),
+    epochs=4,
+    **search,
+):
+    return parse_space(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": epochs},
+            "nodes": {f"n{i}": {"model": "resnet8"} for i in range(nodes)},
+            "edges": {
+                "label -> any": {"gate": {"choice": list(gates)}},
+                "any -> any": {"gate": {"choice": list(gates)}},
+            },
+            "search": {"trials": trials, "baselines": baselines, **search},
+        }
+    )
+
+
+def accuracy_of(entry) -> float:
+    return int(entry.key[:6], 16) / 0xFFFFFF
+
+
+def run(
+    ledger: Ledger, *, at_once: int = 1, seed: int = 0, ends=("finished", "stopped", "failed")
+) -> None:
+    """Play a search with trials that end in random order and in random ways."""
+    chance, running = random.Random(seed), []
+    while True:
+        while len(running) < at_once and (entry := ledger.propose()):
+            running.append(entry)
+        if not running:
+            return
+        entry = running.pop(chance.randrange(len(running)))
+        end = "finished" if entry.baseline else chance.choice(ends)
+        for epoch in range(1, 5 if end == "finished" else 3):
+            ledger.report(entry, epoch, {"val_accuracy": accuracy_of(entry), "val_loss": 1.0}, 1.0)
+        ledger.close(entry, "broken" if end == "failed" else None)
+        assert entry.state == end
+
+
+@given(
+    seed=st.integers(0, 50), at_once=st.integers(1, 4), sampler=st.sampled_from(["random", "tpe"])
+)
+def test_no_graph_is_trained_twice_and_every_proposal_is_accounted_for(seed, at_once, sampler):
+    ledger = Ledger(space(6, seed=seed, sampler=sampler))
+    run(ledger, at_once=at_once, seed=seed)
+    assert max(Counter(entry.key for entry in ledger.entries).values()) == 1
+    assert all(key(entry.graph) == entry.key for entry in ledger.entries)
+    assert all(duplicate.of in ledger.entries for duplicate in ledger.duplicates)
+    assert not ledger.in_state("running")
+    assert not ledger._waiting
+
+
+def test_baselines_come_first_and_the_winner_is_never_worse():
+    ledger = Ledger(space(5))
+    run(ledger, ends=("finished",))
+    assert [entry.baseline for entry in ledger.entries[:3]] == [
+        "alone",
+        "distillation",
+        "mutual learning",
+    ]
+    finished = ledger.in_state("finished")
+    assert ledger.best.accuracy == max(accuracy_of(entry) for entry in finished)
+    assert ledger.best in finished
+
+
+def test_a_small_space_is_exhausted_and_every_graph_in_it_trained_once():
+    ledger = Ledger(space(10_000, baselines=False, sampler="random"))
+    run(ledger, ends=("finished",))
+    assert len(ledger.entries) == GRAPHS
+    assert ledger.exhausted
+
+
+def test_a_duplicate_of_a_running_trial_waits_for_its_result():
+    ledger = Ledger(space(10_000, baselines=False, sampler="random"))
+    running = [ledger.propose() for _ in range(GRAPHS)]
+    assert ledger.propose() is None  # everything else is a duplicate of one that runs
+    assert ledger.duplicates
+    for entry in running:
+        ledger.report(entry, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+        ledger.close(entry)
+    assert not ledger._waiting
+    assert not ledger.sampler._asked  # the sampler knows of every point what became of it
+
+
+def test_untaught_targets_are_never_proposed():
+    ledger = Ledger(space(6, baselines=False, sampler="random"))
+    run(ledger)
+    assert ledger.untaught > 0
+    for entry in ledger.entries:
+        assert any(
+            target == "n0" and edge.gate != "cutoff"
+            for (_, target), edge in entry.graph.edges.items()
+        )
+
+
+def test_of_equal_accuracy_the_lower_loss_wins_and_a_stopped_trial_never_does():
+    ledger = Ledger(space(3, baselines=False))
+    first, second, third = (ledger.propose() for _ in range(3))
+    ledger.report(first, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+    ledger.report(second, 4, {"val_accuracy": 0.5, "val_loss": 0.9}, 1.0)
+    ledger.report(third, 2, {"val_accuracy": 0.9, "val_loss": 0.1}, 1.0)
+    for entry in (first, second, third):
+        ledger.close(entry)
+    assert ledger.best is second
+    assert third.state == "stopped"
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_what_is_saved_is_counted(at_once):
+    ledger = Ledger(space(10_000, baselines=False, sampler="random"))
+    run(ledger, at_once=at_once, ends=("stopped",))
+    assert len(ledger.in_state("stopped")) == GRAPHS
+    assert len(ledger.duplicates) > 10
+
+
+ENDS = ("finished", "stopped", "failed")
+
+
+class Repeating:
+    """A sampler that proposes a script, and takes down what it is told of each proposal."""
+
+    is_grid = True
+
+    def __init__(self, script: list[dict]) -> None:
+        self.script = iter(script)
+        self.asked: list[dict] = []
+        self.told: dict[int, Outcome] = {}
+
+    def ask(self, *, evenly: bool = False):
+        point = next(self.script, None)
+        if point is None:
+            return None
+        self.asked.append(point)
+        return len(self.asked) - 1, point
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        assert number < len(self.asked)
+        assert number not in self.told
+        self.told[number] = outcome
+
+    def add(self, values: dict, outcome: Outcome) -> None:
+        pass
+
+
+class Kept(Experiment):
+    """What a memory tracker holds, as a report reads it from a store."""
+
+    def __init__(self, tracker: MemoryTracker) -> None:
+        self.name, self.tracker = "kept", tracker
+
+    def searches(self) -> list[RunRecord]:
+        return [self.record(id_) for id_, run in self.tracker.runs.items() if run.parent is None]
+
+    def trials(self, search: RunRecord) -> list[RunRecord]:
+        return [
+            self.record(id_) for id_, run in self.tracker.runs.items() if run.parent == search.id
+        ]
+
+    def history(self, run: RunRecord, metric: str) -> list[tuple[int, float]]:
+        return self.tracker.runs[run.id].history(metric)
+
+    def read_artifact(self, run: RunRecord, name: str) -> str:
+        return self.tracker.runs[run.id].artifacts[name]
+
+    def record(self, id_: str) -> RunRecord:
+        run = self.tracker.runs[id_]
+        metrics = {name: value for _, values in run.metrics for name, value in values.items()}
+        params = {name: str(value) for name, value in run.params.items()}
+        times = {"start_s": 0.0, "end_s": 1.0, "status": "FINISHED"}
+        return RunRecord(
+            id=id_, run=id_, name=run.name, params=params, tags=run.tags, metrics=metrics, **times
+        )
+
+
+class Played:
+    """A search of a script: some trials at once, ending in drawn order and drawn ways, cut short and resumed."""
+
+    def __init__(self, space, draw, at_once: int) -> None:
+        self.space, self.draw, self.at_once = space, draw, at_once
+        self.tracker = MemoryTracker()
+
+    def begin(self, script: list[dict], past: Past | None = None) -> None:
+        self.ledger = (
+            Ledger(self.space, past.entries, past.duplicates) if past else Ledger(self.space)
+        )
+        self.ledger.sampler = self.sampler = Repeating(script)
+        self.journal = Journal(self.tracker, self.ledger, "played", {}, past)
+        self.running: list = []
+
+    def fill(self) -> None:
+        while len(self.running) < self.at_once and (entry := self.ledger.propose()):
+            self.journal.started(entry)
+            self.running.append(entry)
+
+    def step(self) -> None:
+        """Train one trial by an epoch, or end it."""
+        entry = self.running[self.draw(st.integers(0, len(self.running) - 1))]
+        end = (
+            "finished"
+            if entry.baseline == "alone"
+            else self.draw(st.sampled_from((None, None, *ENDS)))
+        )
+        for _ in range(entry.graph.train.epochs if end == "finished" else 1):
+            if entry.epoch < entry.graph.train.epochs and not (
+                end == "failed" or self.stops(entry, end)
+            ):
+                metrics = {"val_accuracy": accuracy_of(entry), "val_loss": 1.0}
+                assert self.ledger.report(entry, entry.epoch + 1, metrics, 1.0)
+                self.journal.reported(entry)
+        if end is not None or entry.epoch == entry.graph.train.epochs:
+            self.running.remove(entry)
+            self.ledger.close(entry, "broken" if end == "failed" else None)
+            self.journal.closed(entry)
+
+    def stops(self, entry, end: str | None) -> bool:
+        """Whether a trial is stopped as it is: after at least one epoch, and before its last."""
+        return end == "stopped" and 0 < entry.epoch < entry.graph.train.epochs
+
+    def to_the_end(self) -> None:
+        self.fill()
+        while self.running:
+            self.step()
+            self.fill()
+
+    def killed(self) -> Past:
+        """Return what the next process reads: no number of a question of this one, and no duplicate not yet written."""
+        again = {entry.number: replace(entry, asked=None) for entry in self.ledger.entries}
+        written = self.ledger.duplicates[: self.journal._duplicates]
+        duplicates = [replace(one, of=again[one.of.number]) for one in written]
+        runs = dict(self.journal._runs)
+        return Past(self.journal.parent, self.space, {}, list(again.values()), (), duplicates, runs)
+
+
+@settings(max_examples=60)
+@given(draw=st.data(), baselines=st.booleans(), at_once=st.integers(1, 5))
+def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain_recount(
+    draw, baselines, at_once
+):
+    """Duplicates of trials in flight, finished, stopped and failed, in a search that may be killed in the middle."""
+    one = space(10_000, baselines=baselines, epochs={"choice": [4, 2]})
+    points = [
+        dict(zip(one.holes, values, strict=True))
+        for values in product(*(h.options for h in one.holes.values()))
+    ]
+    script = draw.draw(
+        st.lists(st.sampled_from(points[:: draw.draw(st.sampled_from((1, 3)))]), max_size=40)
+    )
+    played = Played(one, draw.draw, at_once)
+    played.begin(script)
+    asked_before = lost = 0
+    if draw.draw(st.booleans()):
+        for _ in range(draw.draw(st.integers(0, 8))):
+            played.fill()
+            if played.running:
+                played.step()
+        asked_before, past = len(played.sampler.asked), played.killed()
+        lost = len(played.ledger.duplicates) - len(past.duplicates)
+        played.begin(script[asked_before:], past)
+    played.to_the_end()
+    ledger, sampler = played.ledger, played.sampler
+
+    # nothing is trained twice, and what is trained is what the script names
+    expected = {}
+    for graph in baselines_of(one).values() if baselines else ():
+        expected.setdefault(key(graph), graph)
+    before, after = keys_of(one, script[:asked_before]), keys_of(one, script[asked_before:])
+    proposed = before[: len(before) - lost] + after
+    assert Counter(entry.key for entry in ledger.entries) == Counter({*expected, *proposed})
+    assert all(entry.epoch <= entry.graph.train.epochs for entry in ledger.entries)
+    assert len(ledger.duplicates) == len(proposed) - len({*proposed} - expected.keys())
+
+    # every question is answered once, with what became of that graph
+    by_key = {entry.key: entry for entry in ledger.entries}
+    assert sampler.asked == script[asked_before:]
+    for number, point in enumerate(sampler.asked):
+        graph = bound(one, point)
+        assert sampler.told[number] == (UNTAUGHT if graph is None else by_key[key(graph)].outcome)
+    assert len(sampler.told) == len(sampler.asked)
+
+    # what was saved is what a plain recount says, and what the report reads from the records
+    result = result_of(ledger, "played", 1.0, interrupted=False)
+    played.journal.end(result)
+    stopped = sum(e.graph.train.epochs - e.epoch for e in ledger.entries if e.state == "stopped")
+    repeated = [by_key[k] for k in expected_duplicates(expected, proposed)]
+    assert result.duplicates == len(repeated)
+    assert result.epochs_saved == stopped + sum(entry.epoch for entry in repeated)
+    assert result.epochs == sum(
+        len(run.history("val_accuracy")) for run in played.tracker.runs.values()
+    )
+    if result.best is not None:
+        spent = cost(read_search(Kept(played.tracker)))
+        saved = spent["saved"]
+        assert (spent["epochs"], spent["saved"]["duplicates"]["trials"]) == (
+            result.epochs,
+            result.duplicates,
+        )
+        assert saved["stopping"]["epochs"] == stopped
+        assert saved["stopping"]["epochs"] + saved["duplicates"]["epochs"] == result.epochs_saved
+
+
+def keys_of(one: SearchSpace, points: list[dict]) -> list[str]:
+    """Return the keys of the points whose target is taught."""
+    return [key(graph) for graph in (bound(one, point) for point in points) if graph is not None]
+
+
+def bound(one: SearchSpace, point: dict) -> Graph | None:
+    """Return the graph of a point, None where nothing teaches its target."""
+    graph = one.bind(point)
+    try:
+        check_taught(graph)
+    except SpecError:
+        return None
+    return graph
+
+
+def expected_duplicates(known: Iterable[str], proposed: list[str]) -> list[str]:
+    """Return the keys of all proposals that are not the first of their kind."""
+    seen, found = set(known), []
+    for one in proposed:
+        if one in seen:
+            found.append(one)
+        seen.add(one)
+    return found

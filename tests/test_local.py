@@ -1,0 +1,106 @@
+import hashlib
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from ktg import local
+from ktg.local import cache_folder, data_folder, file_sha256, reachable, replacing
+
+"""A file is replaced whole, or left as it was."""
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise OSError("disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+"""The hash of a file is kept while the file stays the same."""
+
+
+def test_the_hash_is_that_of_the_content_and_follows_every_change(tmp_path: Path):
+    file = tmp_path / "file"
+    for content in (b"", b"one", b"two"):
+        file.write_bytes(content)
+        os.utime(file, ns=(1, 1))  # the time of the change of the inode still tells
+        assert file_sha256(file) == hashlib.sha256(content).hexdigest()
+
+
+def test_the_file_is_read_once(tmp_path: Path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_bytes(b"one")
+    first = file_sha256(file)
+    monkeypatch.setattr(Path, "open", None)
+    assert file_sha256(file) == first
+
+
+def test_environment_wins_and_an_empty_variable_means_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KTG_CACHE", "~/fast")
+    monkeypatch.setenv("KTG_DATA", "")
+    assert cache_folder() == tmp_path / "fast"
+    assert data_folder() == tmp_path / ".cache/ktg/data"
+    monkeypatch.delenv("KTG_CACHE")
+    assert cache_folder() == tmp_path / ".cache/ktg"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch):
+    for variable in (
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+    ):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_a_host_that_listens_is_reachable_and_one_that_does_not_is_not():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert reachable(f"http://127.0.0.1:{port}/file.tar.gz")
+    assert not reachable(f"http://127.0.0.1:{port}/file.tar.gz")
+    assert not reachable("https://host.invalid/file.tar.gz")
+
+
+def test_a_name_server_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatch):
+    found, left = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        found.wait(60)
+        left.set()
+        raise OSError("no such host")
+
+    monkeypatch.setattr(local.socket, "create_connection", hang)
+    assert not reachable("https://host.invalid/", timeout_s=0.2)
+    assert not left.is_set()
+    found.set()
+    assert left.wait(60)  # the thread is over before the next test
+
+
+def test_behind_a_proxy_the_proxy_is_asked(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("https_proxy", f"127.0.0.1:{server.getsockname()[1]}")
+        assert reachable("https://host.invalid/")

@@ -1,0 +1,177 @@
+"""The losses of a graph against reference numbers and identities."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import one_hot
+
+from ktg.graph import parse
+from ktg.training import node_losses
+
+GATES = ["through", "cutoff", "linear", "correct"]
+
+
+def graph_of(gates: np.ndarray, **train):
+    """Build the graph of a matrix: row 0 the label's edges, row s + 1 those of node s; -1 no edge."""
+    nodes = [f"n{i}" for i in range(gates.shape[1])]
+    edges = {
+        f"{source} -> {target}": {"gate": GATES[gates[row, column]]}
+        for row, source in enumerate(["label", *nodes])
+        for column, target in enumerate(nodes)
+        if gates[row, column] >= 0
+    }
+    return parse(
+        {
+            "data": {"name": "digits"},
+            "train": train,
+            "nodes": {name: {"model": "resnet8"} for name in nodes},
+            "edges": edges,
+        }
+    )
+
+
+def random_logits(
+    nodes: int, *, classes: int = 5, batch: int = 8, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(nodes, batch, classes, generator=generator, dtype=torch.float64)
+    return {f"n{i}": row.clone().requires_grad_() for i, row in enumerate(logits)}
+
+
+LABELS = torch.arange(8) % 5
+
+
+@pytest.mark.parametrize("case", range(12))
+def test_values_and_gradients_agree_with_the_reference(shared: Path, case: int):
+    with np.load(shared / "reference/graph/losses.npz") as file:
+        part = {
+            key.split("/")[1]: file[key] for key in file.files if key.startswith(f"{case:02d}/")
+        }
+    graph = graph_of(part["gates"])
+    logits = {
+        name: torch.tensor(row, requires_grad=True)
+        for name, row in zip(graph.nodes, part["logits"], strict=True)
+    }
+    losses = node_losses(graph, logits, torch.tensor(part["labels"]), float(part["progress"]))
+    taught = [
+        name
+        for i, name in enumerate(graph.nodes)
+        if any(g >= 0 and g != 1 for g in part["gates"][:, i])
+    ]
+    assert list(losses) == taught
+    got = [losses[name].item() if name in losses else 0.0 for name in graph.nodes]
+    np.testing.assert_allclose(got, part["node_loss"], rtol=1e-6, atol=1e-6)
+    if losses:
+        torch.stack(list(losses.values())).sum().backward()
+    for name, expected in zip(graph.nodes, part["grad"], strict=True):
+        grad = logits[name].grad
+        np.testing.assert_allclose(
+            np.zeros_like(expected) if grad is None else grad, expected, rtol=1e-6, atol=1e-6
+        )
+
+
+def test_no_gradient_reaches_a_source():
+    graph = graph_of(np.array([[1, 1], [-1, 1], [0, -1]]))  # only n1 -> n0 is open
+    logits = random_logits(2)
+    node_losses(graph, logits, LABELS, 0.5)["n0"].backward()
+    assert logits["n1"].grad is None
+    assert logits["n0"].grad is not None
+
+
+def test_linear_is_closed_at_the_start_and_through_at_the_end():
+    linear, through = graph_of(np.array([[2], [-1]])), graph_of(np.array([[0], [-1]]))
+    logits = random_logits(1)
+    assert node_losses(linear, logits, LABELS, 0.0)["n0"].item() == 0
+    assert (
+        node_losses(linear, logits, LABELS, 1.0)["n0"]
+        == node_losses(through, logits, LABELS, 1.0)["n0"]
+    )
+
+
+def test_mean_aggregation_keeps_the_label_edge_whole_and_averages_the_nodes():
+    gates = np.array([[0, 1, 1], [-1, 1, 1], [0, -1, 1], [0, 1, -1]])
+    logits = random_logits(3)
+
+    def loss(keep: np.ndarray, **train: str) -> float:
+        return node_losses(
+            graph_of(np.where(keep | (gates < 0), gates, 1), **train), logits, LABELS, 0.5
+        )["n0"].item()
+
+    rows = np.arange(4)[:, None]
+    label, first, second = (loss(rows == row) for row in (0, 2, 3))
+    assert loss(rows >= 0, aggregate="mean") == pytest.approx(label + (first + second) / 2)
+    assert loss(rows >= 0) == pytest.approx(label + first + second)
+
+
+def one_edge(**edge):
+    return parse(
+        {
+            "data": {"name": "digits"},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+            "edges": {"n1 -> n0": edge},
+        }
+    )
+
+
+def test_correct_over_kept_is_the_mean_over_the_samples_let_through():
+    logits = random_logits(2)
+    right = logits["n1"].argmax(1) == LABELS
+    assert 0 < right.sum() < len(right)
+    over_batch = node_losses(one_edge(gate="correct"), logits, LABELS, 0.5)["n0"]
+    over_kept = node_losses(one_edge(gate="correct", over="kept"), logits, LABELS, 0.5)["n0"]
+    assert over_kept.item() == pytest.approx(over_batch.item() * len(right) / right.sum().item())
+
+
+@pytest.mark.parametrize("over", ["batch", "kept"])
+def test_correct_with_a_source_that_is_always_wrong_gives_zero_not_nan(over):
+    logits = random_logits(2)
+    wrong = torch.nn.functional.one_hot((LABELS + 1) % 5, 5).double()
+    loss = node_losses(one_edge(gate="correct", over=over), logits | {"n1": wrong}, LABELS, 0.5)[
+        "n0"
+    ]
+    loss.backward()
+    assert loss.item() == 0
+    assert logits["n0"].grad.abs().max() == 0
+
+
+def test_weight_and_temperature_scale_the_loss():
+    logits = random_logits(2)
+    plain = node_losses(one_edge(), logits, LABELS, 0.5)["n0"].item()
+    assert node_losses(one_edge(weight=2.5), logits, LABELS, 0.5)["n0"].item() == pytest.approx(
+        2.5 * plain
+    )
+    cooled = {name: value / 3 for name, value in logits.items()}
+    at_one = node_losses(one_edge(), cooled, LABELS, 0.5)["n0"].item()
+    assert node_losses(one_edge(temperature=3), logits, LABELS, 0.5)["n0"].item() == pytest.approx(
+        9 * at_one
+    )
+
+
+def test_mixed_labels_flow_through_label_edges_and_the_heavier_one_judges():
+    logits = random_logits(2)
+    other = (LABELS + 1) % 5
+    mixed = 0.7 * one_hot(LABELS, 5).double() + 0.3 * one_hot(other, 5).double()
+    graph = graph_of(np.array([[0, 1], [-1, 1], [1, -1]]))
+    got, plain, second = (
+        node_losses(graph, logits, labels, 0.5)["n0"].item() for labels in (mixed, LABELS, other)
+    )
+    assert got == pytest.approx(0.7 * plain + 0.3 * second)
+    correct = one_edge(gate="correct")
+    assert (
+        node_losses(correct, logits, mixed, 0.5)["n0"]
+        == node_losses(correct, logits, LABELS, 0.5)["n0"]
+    )
+
+
+def test_labels_that_are_certain_may_be_written_as_probabilities():
+    logits, graph = (
+        random_logits(2),
+        graph_of(np.array([[0, 0], [-1, 3], [3, -1]]), label_smoothing=0.1),
+    )
+    hard, soft = (
+        node_losses(graph, logits, labels, 0.5) for labels in (LABELS, one_hot(LABELS, 5).double())
+    )
+    for name in hard:
+        torch.testing.assert_close(hard[name], soft[name])

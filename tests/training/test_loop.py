@@ -1,0 +1,383 @@
+"""The training loop: what it must be bit for bit, what it must never do, and that it learns."""
+
+import copy
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ktg.data import Dataset, open_data
+from ktg.errors import SpecError, TrainingError, WeightsError
+from ktg.graph import Graph, SourceFile, parse
+from ktg.training import Training, train
+
+MUTUAL = {"label -> any": {}, "any -> any": {"gate": "linear"}}
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def dataset(tiny: Path) -> Dataset:
+    return open_data(make(tiny).data)
+
+
+def make(
+    tiny: Path, nodes: int | dict = 2, edges: dict | None = None, batch_size: int = 32, **settings
+) -> Graph:
+    if isinstance(nodes, int):
+        nodes = {f"n{i}": {"model": "resnet8"} for i in range(nodes)}
+    return parse(
+        {
+            "data": {"path": str(tiny), "batch_size": batch_size, "augment": "basic"},
+            "train": {"epochs": 3, "lr": 0.05, **settings},
+            "nodes": nodes,
+            "edges": MUTUAL if edges is None else edges,
+        }
+    )
+
+
+def weights(training: Training) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in training.target.state_dict().items()}
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def trained(graph: Graph, dataset: Dataset) -> tuple[Training, list]:
+    training = Training(graph, dataset, device="cpu")
+    return training, list(training)
+
+
+def timeless(epochs: list) -> list[dict[str, float]]:
+    clocks = ("epoch_s", "images_per_s", "peak_memory_mib")
+    return [
+        {key: value for key, value in epoch.metrics().items() if key not in clocks}
+        for epoch in epochs
+    ]
+
+
+def test_a_node_starts_from_the_file_that_stands_for_imagenet(tiny, dataset, tmp_path):
+    given = make(tiny, {"n0": {"model": "resnet8", "source": "imagenet"}}, {"label -> n0": {}})
+    body = Training(make(tiny, 1, {"label -> n0": {}}, seed=7), dataset, device="cpu").target.body
+    torch.save(body.state_dict(), tmp_path / "r.pth")
+    graph = dataclasses.replace(
+        given, weights={"resnet8": SourceFile(path=str(tmp_path / "r.pth"))}
+    )
+    assert_equal(Training(graph, dataset, device="cpu").target.body.state_dict(), body.state_dict())
+
+
+def test_it_learns_and_every_node_is_reported(tiny, dataset):
+    _, epochs = trained(make(tiny, epochs=8), dataset)
+    assert [epoch.number for epoch in epochs] == list(range(1, 9))
+    assert epochs[-1].val_accuracy > 0.9
+    assert epochs[-1].nodes["n1"].val_accuracy > 0.9
+    assert epochs[0].edges["label", "n0"].loss > epochs[-1].edges["label", "n0"].loss
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tiny, dataset):
+    one, first = trained(make(tiny), dataset)
+    other, second = trained(make(tiny), dataset)
+    assert timeless(first) == timeless(second)
+    assert_equal(weights(one), weights(other))
+    _, third = trained(make(tiny, seed=1), dataset)
+    assert timeless(third) != timeless(first)
+
+
+def test_the_global_generator_is_neither_read_nor_changed(tiny, dataset):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    _, first = trained(make(tiny), dataset)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    _, second = trained(make(tiny), dataset)
+    assert timeless(first) == timeless(second)
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 2])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"optimizer": "adamw", "ema_decay": 0.9, "schedule": "step", "milestones": [1]}],
+)
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
+    tiny, dataset, interrupted_after, settings
+):
+    graph = make(tiny, **settings)
+    whole, epochs = trained(graph, dataset)
+    half = Training(graph, dataset, device="cpu")
+    for _ in range(interrupted_after):
+        next(half)
+    state = copy.deepcopy(half.state_dict())
+    resumed = Training(graph, dataset, device="cpu")
+    resumed.load_state_dict(state)
+    assert timeless(list(resumed)) == timeless(epochs[interrupted_after:])
+    assert_equal(weights(resumed), weights(whole))
+
+
+def test_a_state_of_another_graph_is_refused(tiny, dataset):
+    state = Training(make(tiny), dataset, device="cpu").state_dict()
+    with pytest.raises(WeightsError, match="another graph"):
+        Training(make(tiny, nodes=1), dataset, device="cpu").load_state_dict(state)
+
+
+def test_renaming_reordering_and_dead_nodes_do_not_change_a_bit(tiny, dataset):
+    edges = {
+        "label -> a": {},
+        "label -> b": {},
+        "label -> c": {"gate": "linear"},
+        "b -> a": {},
+        "c -> b": {},
+    }
+    plain = make(tiny, {name: {"model": "resnet8"} for name in "abc"}, edges)
+    swap = {"a": "a", "b": "z", "c": "y", "label": "label"}
+    renamed_edges = {
+        f"{swap[e[0]]} -> {swap[e[1]]}": v for k, v in edges.items() for e in [k.split(" -> ")]
+    }
+    renamed_edges |= {"label -> dead": {}, "a -> dead": {}, "dead -> a": {"gate": "cutoff"}}
+    renamed = make(
+        tiny, {name: {"model": "resnet8"} for name in ["a", "dead", "y", "z"]}, renamed_edges
+    )
+    one, first = trained(plain, dataset)
+    other, second = trained(renamed, dataset)
+    assert len(other.learners) == 3
+    assert_equal(weights(one), weights(other))
+    assert [epoch.nodes["b"] for epoch in first] == [epoch.nodes["z"] for epoch in second]
+    assert first[-1].edges["c", "b"] == second[-1].edges["y", "z"]
+    assert "dead" not in second[-1].nodes
+
+
+def test_progress_runs_from_exactly_0_to_exactly_1_over_all_epochs(tiny, dataset):
+    training = Training(
+        make(tiny, nodes=1, edges={"label -> n0": {"gate": "linear"}}), dataset, device="cpu"
+    )
+    seen, step = [], training.step
+    training.step = lambda *batch, progress, **others: (
+        seen.append(progress) or step(*batch, progress=progress, **others)
+    )
+    epochs = list(training)
+    assert len(seen) == 3 * (len(dataset.train) // 32)
+    assert seen[0] == 0
+    assert seen[-1] == 1
+    assert seen == sorted(seen)
+    assert epochs[0].edges["label", "n0"].openness < epochs[2].edges["label", "n0"].openness < 1
+
+
+class Synchronisations(TorchDispatchMode):
+    """Counts the operations that make the host wait for the device."""
+
+    WAITING = (
+        "_local_scalar_dense",
+        "item",
+        "is_nonzero",
+        "nonzero",
+        "equal",
+        "masked_select",
+        "_to_copy_host",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ in self.WAITING:
+            self.seen.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_counter_sees_a_synchronisation():
+    with Synchronisations() as counter:
+        float(torch.ones(3).sum())
+        bool(torch.ones(1) > 0)
+    assert len(counter.seen) == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"clip_norm": 1.0, "ema_decay": 0.9, "label_smoothing": 0.1, "optimizer": "adamw"}],
+)
+def test_no_host_synchronisation_inside_a_step(tiny, dataset, settings):
+    edges = {
+        "label -> any": {},
+        "any -> any": {"gate": "correct", "over": "kept"},
+        "n1 -> n0": {"gate": "linear"},
+    }
+    training = Training(make(tiny, nodes=3, edges=edges, **settings), dataset, device="cpu")
+    for learner in training.learners.values():
+        learner.begin_epoch(0)
+    images, labels = torch.rand(32, 3, 8, 8), torch.arange(32) % 4
+    training.step(images, labels, progress=0.5, where=0.5)
+    with Synchronisations() as counter:
+        training.step(images, labels, progress=0.5, where=0.5)
+    assert counter.seen == []
+
+
+@pytest.mark.parametrize("loss", ["dkd", "emd", "attention", "feature"])
+def test_no_loss_and_no_learned_weight_synchronises_either(tiny, dataset, loss):
+    edges = {
+        "label -> any": {"weight": "learned"},
+        "n1 -> n0": {"loss": loss, "weight": "learned", "gate": "correct"},
+    }
+    training = Training(make(tiny, edges=edges), dataset, device="cpu")
+    for learner in training.learners.values():
+        learner.begin_epoch(0)
+    images, labels = torch.rand(32, 3, 8, 8), torch.arange(32) % 4
+    training.step(images, labels, progress=0.5, where=0.5)
+    with Synchronisations() as counter:
+        training.step(images, labels, progress=0.5, where=0.5)
+    assert counter.seen == []
+
+
+def test_a_teacher_is_trained_once_kept_still_and_shared(tiny, dataset, tmp_path):
+    edges = {"label -> n0": {}, "n1 -> n0": {}}
+    training = Training(make(tiny, edges=edges, epochs=4), dataset, device="cpu", cache=tmp_path)
+    (file,) = (tmp_path / "solo").glob("*.safetensors")
+    written = file.stat().st_mtime_ns
+    (teacher,) = training.teachers.values()
+    before = {key: value.clone() for key, value in teacher.state_dict().items()}
+    epochs = list(training)
+    assert_equal(before, teacher.state_dict())  # weights and batch-norm statistics
+    assert epochs[0].nodes["n1"].val_accuracy > 0.7  # it knew the task from the start
+    assert epochs[0].nodes["n1"].lr is None
+    Training(make(tiny, edges=edges, epochs=4), dataset, device="cpu", cache=tmp_path)
+    assert file.stat().st_mtime_ns == written
+
+
+def test_a_teacher_equals_its_model_trained_alone(tiny, dataset, tmp_path):
+    alone, _ = trained(make(tiny, nodes=1, edges={"label -> n0": {}}), dataset)
+    graph = make(tiny, edges={"label -> n0": {}, "n1 -> n0": {}})
+    (teacher,) = Training(graph, dataset, device="cpu", cache=tmp_path).teachers.values()
+    assert_equal(teacher.state_dict(), alone.target.state_dict())
+
+
+def test_a_loss_that_is_not_finite_ends_training_and_says_where_and_when(tiny, dataset):
+    training = Training(make(tiny, lr=1e30, schedule="constant"), dataset, device="cpu")
+    with pytest.raises(
+        TrainingError,
+        match=r"edge (label -> n\d|n\d -> n\d) became nan in epoch \d, step \d of 3.*lower",
+    ):
+        list(training)
+
+
+def test_a_batch_larger_than_the_split_is_refused(tiny, dataset):
+    with pytest.raises(SpecError, match=r"data.batch_size: 1000 is more than the \d+ images"):
+        Training(make(tiny, batch_size=1000), dataset, device="cpu")
+
+
+def test_an_untaught_target_is_refused(tiny, dataset):
+    with pytest.raises(SpecError, match="nothing teaches the target 'n0'"):
+        Training(make(tiny, edges={"label -> n1": {}}), dataset, device="cpu")
+
+
+def test_a_frozen_backbone_keeps_weights_statistics_and_optimizer_state_untouched(tiny, dataset):
+    graph = make(tiny, {"n0": {"model": "resnet8", "frozen_epochs": 2}}, {"label -> n0": {}})
+    training = Training(graph, dataset, device="cpu")
+    learner = training.learners["n0"]
+    before = {key: value.clone() for key, value in learner.network.body.state_dict().items()}
+    for _ in range(2):
+        next(training)
+    after = learner.network.body.state_dict()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed == learner.network.head
+    assert len(learner.optimizer.state) == len(learner.network.head)
+    next(training)
+    after = learner.network.body.state_dict()
+    assert all(
+        not torch.equal(before[key], after[key]) for key in before if "num_batches" not in key
+    )
+
+
+def test_averaged_weights_are_the_ones_evaluated(tiny, dataset):
+    training, _ = trained(make(tiny, nodes=1, edges={"label -> n0": {}}, ema_decay=0.5), dataset)
+    (learner,) = training.learners.values()
+    assert training.target is learner.average.network
+    assert not torch.equal(
+        learner.network.body.conv1.weight, learner.average.network.body.conv1.weight
+    )
+
+
+def test_clipping_bounds_the_gradient(tiny, dataset):
+    training = Training(
+        make(tiny, nodes=1, edges={"label -> n0": {}}, clip_norm=1e-3), dataset, device="cpu"
+    )
+    (learner,) = training.learners.values()
+    seen = []
+    step = learner.optimizer.step
+
+    def spy():
+        seen.append(
+            math.sqrt(sum(p.grad.square().sum().item() for p in learner.network.parameters()))
+        )
+        step()
+
+    learner.optimizer.step = spy
+    next(training)
+    assert seen
+    assert max(seen) <= 1e-3 * 1.001
+
+
+def test_final_training_uses_the_validation_images_too_and_validates_nothing(tiny, dataset):
+    graph = make(tiny, nodes=1, edges={"label -> n0": {}}, batch_size=16)
+    training = Training(graph, dataset, device="cpu", final=True)
+    epoch = next(training)
+    assert epoch.val_accuracy is None
+    assert len(training._feed.batches) == len(dataset.train) + len(dataset.val)
+
+
+def test_train_is_the_same_loop(tiny, dataset):
+    _, epochs = trained(make(tiny), dataset)
+    assert timeless(list(train(make(tiny), device="cpu"))) == timeless(epochs)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"precision": "bfloat16"}, {"optimizer": "adam", "lr": 0.003}, {"compile": True}]
+)
+def test_options_of_training_learn_too(tiny, dataset, settings):
+    if settings.get("compile"):
+        settings = {**settings, "epochs": 1}
+    _, epochs = trained(make(tiny, nodes=1, edges={"label -> n0": {}}, **settings), dataset)
+    assert epochs[-1].edges["label", "n0"].loss < math.log(4) * 1.3
+
+
+def test_an_ensemble_is_scored_by_the_mean_whichever_node_comes_first(tiny: Path, dataset: Dataset):
+    nodes = {"a": {"model": "resnet14"}, "b": {"model": "resnet8"}}
+    graph = dataclasses.replace(make(tiny, nodes, epochs=2), ensemble=True)
+    training, epochs = trained(graph, dataset)
+    probabilities = [
+        evaluate_probabilities(network, training, dataset) for network in training.networks.values()
+    ]
+    mean = (probabilities[0] + probabilities[1]) / 2
+    labels = torch.from_numpy(dataset.val.labels)
+    torch.testing.assert_close(training.predict(dataset.val), mean)
+    assert epochs[-1].val_accuracy == (mean.argmax(1) == labels).double().mean().item()
+    assert epochs[-1].metrics()["val_loss"] == pytest.approx(
+        -mean.log()[range(len(labels)), labels].mean().item()
+    )
+    assert training.test(dataset.val).accuracy == epochs[-1].val_accuracy
+    assert (
+        epochs[-1].metrics()["nodes.a.val_accuracy"]
+        == epochs[-1].nodes[epochs[-1].target].val_accuracy
+    )
+    turned = dataclasses.replace(graph, nodes=dict(reversed(graph.nodes.items())))
+    again, others = trained(turned, dataset)
+    assert [epoch.val_accuracy for epoch in others] == [epoch.val_accuracy for epoch in epochs]
+    assert {epoch.target for epoch in epochs} == {"a"}
+    assert {epoch.target for epoch in others} == {"b"}
+    assert len(again.target.state_dict()) < len(training.target.state_dict())
+    _, figures = trained(dataclasses.replace(graph, ensemble=False), dataset)
+    assert figures[-1].ensemble is not None
+    assert figures[-1].val_accuracy == figures[-1].nodes["a"].val_accuracy
+
+
+def evaluate_probabilities(
+    network: torch.nn.Module, training: Training, dataset: Dataset
+) -> torch.Tensor:
+    images = torch.from_numpy(dataset.val.read(range(len(dataset.val)))).permute(0, 3, 1, 2) / 255
+    with torch.inference_mode():
+        return network.eval()(images).softmax(1)

@@ -1,0 +1,222 @@
+"""Losses against their definitions, at the extremes where naive forms break."""
+
+import math
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+from ktg.graph import spec as graph
+from ktg.training.losses import (
+    MAP_LOSSES,
+    NODE_LOSSES,
+    attention,
+    ce,
+    dkd,
+    feature,
+    js,
+    kl,
+    log_probabilities,
+    same_size,
+    uncertain,
+)
+
+
+@pytest.fixture
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(2, 16, 7, generator=generator, dtype=torch.float64) * 3)
+
+
+def test_ce_equals_torch_with_and_without_smoothing(pair):
+    logits, labels = pair[0], torch.arange(16) % 7
+    for smoothing in (0.0, 0.1):
+        expected = nn.functional.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=smoothing
+        )
+        torch.testing.assert_close(ce(log_probabilities(logits), labels, smoothing), expected)
+
+
+def test_kl_and_js_equal_their_definitions(pair):
+    p, q = (logits.softmax(1) for logits in pair)
+    log_p, log_q = map(log_probabilities, pair)
+    mean = (p + q) / 2
+    torch.testing.assert_close(kl(log_p, log_q), (p * (p / q).log()).sum(1))
+    expected = ((p * (p / mean).log()).sum(1) + (q * (q / mean).log()).sum(1)) / 2
+    torch.testing.assert_close(js(log_p, log_q), expected)
+
+
+@pytest.mark.parametrize("name", NODE_LOSSES)
+def test_a_node_loss_is_zero_with_zero_gradient_only_where_the_two_agree(pair, name):
+    taught = pair[0].clone().requires_grad_()
+    loss = NODE_LOSSES[name](log_probabilities(pair[0]), log_probabilities(taught))
+    loss.sum().backward()
+    torch.testing.assert_close(loss, torch.zeros_like(loss), atol=1e-12, rtol=0)
+    torch.testing.assert_close(taught.grad, torch.zeros_like(taught), atol=1e-12, rtol=0)
+    assert (NODE_LOSSES[name](*map(log_probabilities, pair)) > 0).all()
+
+
+def test_kl_from_a_certain_teacher_is_cross_entropy(pair):
+    labels = torch.arange(16) % 7
+    certain = log_probabilities(nn.functional.one_hot(labels, 7).double() * 1e6)
+    taught = log_probabilities(pair[0])
+    torch.testing.assert_close(kl(certain, taught), ce(taught, labels))
+
+
+def test_js_is_symmetric_and_at_most_log_2(pair):
+    log_p, log_q = map(log_probabilities, pair)
+    torch.testing.assert_close(js(log_p, log_q), js(log_q, log_p))
+    far = (
+        log_probabilities(torch.tensor([[500.0, 0.0]])),
+        log_probabilities(torch.tensor([[0.0, 500.0]])),
+    )
+    assert js(*far).item() == pytest.approx(math.log(2))
+
+
+def test_kl_is_exact_at_a_logit_gap_of_60_in_float32():
+    teacher, taught = torch.tensor([[60.0, 0.0]]), torch.tensor([[0.0, 60.0]], requires_grad=True)
+    loss = kl(log_probabilities(teacher), log_probabilities(taught))
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(60.0, rel=1e-7)
+    torch.testing.assert_close(taught.grad, torch.tensor([[-1.0, 1.0]]))  # q - p: not vanished
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", NODE_LOSSES)
+def test_half_precision_logits_give_finite_losses_and_gradients(dtype, name):
+    largest = torch.finfo(torch.float16).max
+    teacher = torch.tensor([[60.0, 0.0], [largest, -largest]], dtype=dtype)
+    taught = torch.tensor([[0.0, 60.0], [-largest, largest]], dtype=dtype, requires_grad=True)
+    loss = NODE_LOSSES[name](log_probabilities(teacher), log_probabilities(taught))
+    loss.sum().backward()
+    assert loss.dtype == torch.float32
+    assert loss.isfinite().all()
+    assert taught.grad.isfinite().all()
+
+
+def test_dkd_equals_its_two_parts_by_direct_formula(pair):
+    labels = torch.arange(16) % 7
+    p, q = (logits.softmax(1) for logits in pair)
+    rows = torch.arange(16)
+    binary_p, binary_q = (
+        torch.stack([each[rows, labels], 1 - each[rows, labels]], 1) for each in (p, q)
+    )
+    tckd = (binary_p * (binary_p / binary_q).log()).sum(1)
+    others = nn.functional.one_hot(labels, 7) == 0
+    rest_p, rest_q = (
+        each[others].view(16, 6) / each[others].view(16, 6).sum(1, keepdim=True) for each in (p, q)
+    )
+    nckd = (rest_p * (rest_p / rest_q).log()).sum(1)
+    log_p, log_q = map(log_probabilities, pair)
+    for alpha, beta in ((1.0, 8.0), (1.0, 0.0), (0.0, 1.0), (0.3, 2.0)):
+        torch.testing.assert_close(
+            dkd(log_p, log_q, labels, alpha, beta), alpha * tckd + beta * nckd
+        )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_dkd_is_kl_where_the_others_weigh_as_much_as_they_are_probable(pair, temperature):
+    labels = torch.arange(16) % 7
+    taught = pair[1].clone().requires_grad_()
+    log_p, log_q = log_probabilities(pair[0], temperature), log_probabilities(taught, temperature)
+    rest = 1 - log_p.exp()[torch.arange(16), labels]
+    both = dkd(log_p, log_q, labels, 1.0, rest), kl(log_p, log_q)
+    torch.testing.assert_close(*both)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss.sum(), taught, retain_graph=True)[0] for loss in both)
+    )
+
+
+def test_dkd_of_two_classes_has_nothing_but_the_label_against_the_other(pair):
+    log_p, log_q = (log_probabilities(logits[:, :2]) for logits in pair)
+    torch.testing.assert_close(dkd(log_p, log_q, torch.arange(16) % 2, 1.0, 8.0), kl(log_p, log_q))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_dkd_is_finite_where_a_node_is_certain(dtype):
+    largest = torch.finfo(torch.float16).max
+    teacher = torch.tensor([[60.0, 0.0, -60.0], [largest, -largest, 0.0]], dtype=dtype)
+    taught = (-teacher).requires_grad_()
+    for label in range(3):
+        loss = dkd(
+            log_probabilities(teacher), log_probabilities(taught), torch.full((2,), label), 1.0, 8.0
+        )
+        (grad,) = torch.autograd.grad(loss.sum(), taught)
+        assert loss.isfinite().all()
+        assert grad.isfinite().all()
+
+
+@pytest.fixture
+def maps() -> tuple[torch.Tensor, torch.Tensor]:
+    """Maps of two networks: 5 channels of 8 x 8, and 3 of 4 x 4."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(6, 5, 8, 8, generator=generator), torch.randn(
+        6, 3, 4, 4, generator=generator
+    )
+
+
+def test_attention_equals_its_formula_by_hand(maps):
+    known, taught = maps
+    for i, loss in enumerate(attention(known, taught)):
+        one = (known[i] ** 2).mean(0).view(4, 2, 4, 2).mean((1, 3)).flatten()
+        other = (taught[i] ** 2).mean(0).flatten()
+        torch.testing.assert_close(loss, ((one / one.norm() - other / other.norm()) ** 2).sum())
+    torch.testing.assert_close(attention(*maps), attention(*reversed(maps)))
+
+
+def test_attention_knows_neither_scale_nor_sign_nor_channels(maps):
+    known, taught = maps
+    torch.testing.assert_close(
+        attention(known, taught), attention(-7 * known, torch.cat([taught, taught], 1))
+    )
+    torch.testing.assert_close(attention(known, -3 * known), torch.zeros(6), atol=1e-6, rtol=0)
+    left, right = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+    left[..., 0], right[..., 1] = 1, 1
+    torch.testing.assert_close(attention(left, right), torch.tensor([2.0]))
+
+
+def test_attention_of_dead_maps_is_finite():
+    taught = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    loss = attention(torch.ones(1, 3, 4, 4), taught)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(1.0)
+    assert torch.equal(taught.grad, torch.zeros_like(taught))
+
+
+def test_feature_equals_its_formula_by_hand(maps):
+    known, taught = maps[0], torch.randn(6, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    smaller = known.view(6, 5, 4, 2, 4, 2).mean((3, 5))
+    torch.testing.assert_close(feature(known, taught), ((smaller - taught) ** 2).mean((1, 2, 3)))
+    assert torch.equal(feature(known, known), torch.zeros(6))
+
+
+def test_maps_of_one_size_are_not_touched(maps):
+    assert all(
+        one is other
+        for one, other in zip(same_size(maps[0], maps[0]), (maps[0], maps[0]), strict=True)
+    )
+
+
+def test_a_learned_weight_ends_where_theory_says():
+    losses = torch.tensor([0.2, 0.5, 1.1], dtype=torch.float64)
+    log_variance = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(
+        uncertain(losses, log_variance), losses
+    )  # it begins as if there were none
+    optimizer = torch.optim.SGD([log_variance], lr=0.5)
+    for _ in range(200):
+        optimizer.zero_grad()
+        uncertain(losses, log_variance).mean().backward()
+        optimizer.step()
+    assert log_variance.exp().item() == pytest.approx(2 * losses.mean().item())
+
+
+def test_every_loss_of_the_format_is_there():
+    others = {"ce", "dkd", "emd"}
+    assert {*NODE_LOSSES, *MAP_LOSSES, *others} == set(get_args(graph.LossName))
+    assert set(MAP_LOSSES) == set(graph.MAP_LOSSES)
+
+
+def test_temperature_divides_the_logits(pair):
+    torch.testing.assert_close(log_probabilities(pair[0], 4.0), (pair[0] / 4).log_softmax(1))

@@ -1,0 +1,84 @@
+"""Solo runs are named by everything that goes into them, and by nothing else."""
+
+import dataclasses
+import errno
+import threading
+from pathlib import Path
+
+import torch
+
+from ktg.data import open_data
+from ktg.graph import Graph, parse
+from ktg.models.network import build
+from ktg.training import teachers as solo
+from ktg.training.teachers import solo_key, solo_weights
+
+
+def graph(tiny: Path, model: str = "resnet8", edges: dict | None = None, **train) -> Graph:
+    return parse(
+        {
+            "data": {"path": str(tiny), "batch_size": 32},
+            "train": {"epochs": 1, **train},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": model}},
+            "edges": edges or {"label -> n0": {}, "n1 -> n0": {}},
+        }
+    )
+
+
+def test_the_key_depends_on_model_schedule_seed_data_and_split_only(tiny: Path):
+    data = open_data(graph(tiny).data)
+
+    def name(*args, final: bool = False, fingerprint: str = data.fingerprint, **train) -> str:
+        other = dataclasses.replace(data, fingerprint=fingerprint)
+        return solo_key(graph(tiny, *args, **train), "n1", other, final=final)
+
+    assert name() == name(
+        "resnet8", {"label -> n0": {"gate": "linear"}, "n1 -> n0": {"gate": "correct"}}
+    )
+    others = [
+        name("resnet14"),
+        name(epochs=2),
+        name(seed=1),
+        name(fingerprint="other"),
+        name(final=True),
+    ]
+    assert len({name(), *others}) == 6
+
+
+def test_many_who_want_one_teacher_train_it_once(tiny: Path, tmp_path: Path, monkeypatch):
+    made, train_alone = [], solo.train_alone
+    monkeypatch.setattr(solo, "train_alone", lambda *a, **k: made.append(1) or train_alone(*a, **k))
+    one, data = graph(tiny), open_data(graph(tiny).data)
+    networks = [
+        build(one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=seed)
+        for seed in range(3)
+    ]
+
+    def fetch(network) -> None:
+        solo_weights(one, "n1", network, data, torch.device("cpu"), cache=tmp_path)
+
+    threads = [threading.Thread(target=fetch, args=(network,)) for network in networks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    first = networks[0].body.state_dict()
+    assert all(
+        torch.equal(first[name], t) for n in networks[1:] for name, t in n.body.state_dict().items()
+    )
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_disk_that_takes_no_teacher_stops_no_training(tiny: Path, tmp_path: Path, monkeypatch):
+    def full(state, path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(solo, "_write", full)
+    one, data = graph(tiny), open_data(graph(tiny).data)
+    network = build(one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=3)
+    solo_weights(one, "n1", network, data, torch.device("cpu"), cache=tmp_path)
+    taught = solo.train_alone(one, "n1", data, torch.device("cpu"), final=False)
+    assert all(
+        torch.equal(tensor, taught[name]) for name, tensor in network.body.state_dict().items()
+    )

@@ -1,0 +1,263 @@
+"""What nodes are shown: views of the data or of their own, mixed for all alike."""
+
+import copy
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ktg.data import open_data
+from ktg.data.augment import AUGMENTS, MIXTURES
+from ktg.errors import SpecError
+from ktg.graph import LABEL, Graph, parse
+from ktg.graph.canonical import key
+from ktg.training import Training
+from ktg.training.edge_losses import Batch, edge_losses
+from ktg.training.seeds import derive_seed, endless_rows, epoch_rows
+from ktg.training.training_batches import Feed, seeing_unlabelled
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
+
+
+def make(tiny: Path, augment: str = "basic", **nodes: dict) -> Graph:
+    return parse(
+        {
+            "data": {"path": str(tiny), "batch_size": 16, "augment": augment},
+            "train": {"epochs": 2, "lr": 0.05, "seed": 5},
+            "nodes": {
+                name: {"model": "resnet8", **fields}
+                for name, fields in (nodes or {"n0": {}}).items()
+            },
+            "edges": {"label -> any": {}, "any -> any": {"gate": "correct"}},
+        }
+    )
+
+
+def feed(graph: Graph) -> Feed:
+    return Feed(graph, open_data(graph.data).train, 4, CPU)
+
+
+def pixels_and_labels(graph: Graph, epoch: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    images = open_data(graph.data).train
+    rows = epoch_rows(len(images), 16, 5, epoch)
+    labels = torch.from_numpy(images.labels)
+    return [
+        (torch.from_numpy(images.read(row.numpy())).permute(0, 3, 1, 2), labels[row])
+        for row in rows
+    ]
+
+
+def drawn(*parts: str | int) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(5, *parts))
+
+
+def test_every_epoch_has_its_own_order_and_views(tiny):
+    graph = make(tiny)
+    for epoch in (0, 1):
+        generator = drawn("augment", epoch)
+        for shown, (pixels, labels) in zip(
+            feed(graph)(epoch, {}), pixels_and_labels(graph, epoch), strict=True
+        ):
+            assert torch.equal(shown.labels, labels)
+            assert torch.equal(shown.images["n0"], AUGMENTS["basic"](pixels, generator))
+
+
+def test_a_node_sees_views_of_its_own_without_changing_those_of_the_others(tiny):
+    graph = make(
+        tiny, n0={}, n1={"augment": "pspnet"}, n2={"augment": "pspnet"}, n3={"augment": "none"}
+    )
+    alone = list(feed(make(tiny))(0, {}))
+    generator = drawn("augment", 0, "pspnet")
+    for shown, before, (pixels, _) in zip(
+        feed(graph)(0, {}), alone, pixels_and_labels(graph, 0), strict=True
+    ):
+        assert torch.equal(shown.images["n0"], before.images["n0"])
+        assert torch.equal(shown.images["n1"], AUGMENTS["pspnet"](pixels, generator))
+        assert shown.images["n1"] is shown.images["n2"]
+        assert torch.equal(shown.images["n3"], pixels / 255)
+
+
+def test_features_are_given_by_image_and_take_the_place_of_images(tiny):
+    graph = make(tiny, n0={}, n1={})
+    count = len(open_data(graph.data).train)
+    for shown, row in zip(
+        feed(graph)(1, {"n1": torch.arange(count)}), epoch_rows(count, 16, 5, 1), strict=True
+    ):
+        assert set(shown.images) == {"n0"}
+        assert torch.equal(shown.features["n1"], row)
+    assert all(
+        not shown.images
+        for shown in feed(graph)(1, dict.fromkeys(graph.nodes, torch.arange(count)))
+    )
+
+
+def test_one_mixture_is_for_all_nodes_and_for_the_labels(tiny):
+    graph = make(tiny, "cutmix_or_mixup", n0={}, n1={"augment": "none"})
+    mixing = drawn("mix", 0)
+    for shown, (pixels, labels) in zip(
+        feed(graph)(0, {}), pixels_and_labels(graph, 0), strict=True
+    ):
+        mixture = MIXTURES["cutmix_or_mixup"](mixing)
+        assert torch.equal(shown.images["n1"], mixture.images(pixels / 255))
+        assert torch.equal(shown.labels, mixture.labels(labels, 4, 8))
+        assert shown.labels.shape == (16, 4)
+
+
+@pytest.mark.parametrize("augment", ["randaugment", "augmix", "pspnet", "cutmix_or_mixup"])
+def test_a_graph_learns_under_each_augmentation_and_resumes(tiny, augment):
+    graph = make(tiny, augment, n0={}, n1={"augment": "none"})
+    training, resumed = (Training(graph, open_data(graph.data), device="cpu") for _ in range(2))
+    first, second = training
+    resumed.load_state_dict(fresh(graph))
+    assert second.edges["label", "n0"].loss < first.edges["label", "n0"].loss
+    assert next(resumed).edges == second.edges
+
+
+def fresh(graph: Graph) -> dict:
+    training = Training(graph, open_data(graph.data), device="cpu")
+    next(training)
+    return training.state_dict()
+
+
+def test_views_that_are_mixed_anew_in_every_batch_cannot_be_fixed(tiny):
+    with pytest.raises(
+        SpecError,
+        match=r"nodes.n0.frozen_views: data.augment: cutmix_or_mixup mixes each batch anew",
+    ):
+        make(tiny, "cutmix_or_mixup", n0={"frozen_epochs": 1, "frozen_views": 2})
+
+
+def test_mixed_images_have_no_features_to_keep(tiny):
+    graph = make(tiny, "cutmix_or_mixup", n0={"frozen_epochs": 2, "augment": "none"})
+    training = Training(graph, open_data(graph.data), device="cpu")
+    next(training)
+    assert not training._features._train
+    assert training._features._val
+
+
+@pytest.fixture
+def supplied(tiny: Path, tmp_path: Path) -> Graph:
+    """Of four nodes n0 and n1 teach each other, n2 and n3 have edges that ask for labels; 10 images without labels."""
+    pixels = np.random.default_rng(1).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    plain = {
+        "data": {"path": str(tiny), "batch_size": 16, "unlabelled": str(tmp_path)},
+        "train": {"epochs": 2, "lr": 0.05, "seed": 5},
+        "nodes": {f"n{i}": {"model": "resnet8"} for i in range(4)},
+        "edges": {
+            "label -> any": {},
+            "n1 -> n0": {},
+            "n2 -> n0": {"gate": "correct"},
+            "n3 -> n0": {"loss": "dkd", "gate": "linear"},
+        },
+    }
+    return parse(plain)
+
+
+def test_images_without_labels_go_to_both_ends_of_edges_that_need_none(supplied):
+    dataset = open_data(supplied.data)
+    assert seeing_unlabelled(supplied) == {"n0", "n1"}
+    both = Feed(supplied, dataset.train, 4, CPU, dataset.unlabelled)
+    plain = Feed(supplied, dataset.train, 4, CPU)
+    more = torch.from_numpy(dataset.unlabelled.read(range(10))).permute(0, 3, 1, 2)
+    generator = drawn("augment unlabelled", 1)
+    rows = endless_rows(10, 16, len(both.rows(1)), 5, 1)
+    for shown, before, others in zip(both(1, {}), plain(1, {}), rows, strict=True):
+        assert torch.equal(shown.labels, before.labels)
+        for name in ("n0", "n1"):
+            assert torch.equal(shown.images[name][:16], before.images[name])
+        assert torch.equal(shown.images["n0"][16:], AUGMENTS["basic"](more[others], generator))
+        assert torch.equal(shown.images["n1"], shown.images["n0"])
+        assert all(torch.equal(shown.images[name], before.images[name]) for name in ("n2", "n3"))
+
+
+def test_images_without_labels_are_mixed_among_themselves(supplied):
+    graph = dataclasses.replace(
+        supplied, data=dataclasses.replace(supplied.data, augment="cutmix_or_mixup")
+    )
+    dataset = open_data(graph.data)
+    shown = next(iter(Feed(graph, dataset.train, 4, CPU, dataset.unlabelled)(0, {})))
+    before = next(iter(Feed(graph, dataset.train, 4, CPU)(0, {})))
+    assert torch.equal(shown.images["n0"][:16], before.images["n0"])
+    assert torch.equal(shown.labels, before.labels)
+    assert len(shown.images["n0"]) == 32
+
+
+def test_edges_that_need_labels_skip_images_without_and_the_others_do_not(supplied):
+    generator = torch.Generator().manual_seed(0)
+    sizes = {"n0": 32, "n1": 32, "n2": 16, "n3": 16}
+    logits = {
+        name: torch.randn(size, 4, generator=generator, requires_grad=True)
+        for name, size in sizes.items()
+    }
+    labels = torch.arange(16) % 4
+    losses = edge_losses(supplied, Batch(logits, labels), 0.25)
+    known = {name: values[:16] for name, values in logits.items()}
+    expected = edge_losses(supplied, Batch(known, labels), 0.25)
+    for pair in ((LABEL, "n0"), ("n2", "n0"), ("n3", "n0")):
+        assert losses[pair].value == expected[pair].value
+        assert losses[pair].openness == expected[pair].openness
+    kl = losses["n1", "n0"]
+    p, q = (logits[name].detach().log_softmax(1) for name in ("n1", "n0"))
+    torch.testing.assert_close(kl.value, (p.exp() * (p - q)).sum(1).mean())
+    assert kl.openness == 1
+    for pair, reached in (
+        ((LABEL, "n0"), 16),
+        (("n1", "n0"), 32),
+        (("n2", "n0"), 16),
+        (("n3", "n0"), 16),
+    ):
+        (grad,) = torch.autograd.grad(losses[pair].value, logits["n0"], retain_graph=True)
+        assert (grad[16:].abs().sum() > 0) == (reached == 32), pair
+
+
+def test_training_with_images_without_labels_differs_resumes_and_keeps_its_figures(supplied):
+    dataset = open_data(supplied.data)
+    training = Training(supplied, dataset, device="cpu")
+    epochs = list(training)
+    plain = Training(supplied, dataclasses.replace(dataset, unlabelled=None), device="cpu")
+    assert list(plain)[1].nodes["n0"] != epochs[1].nodes["n0"]
+    half = Training(supplied, dataset, device="cpu")
+    next(half)
+    resumed = Training(supplied, dataset, device="cpu")
+    resumed.load_state_dict(copy.deepcopy(half.state_dict()))
+    assert next(resumed).nodes == epochs[1].nodes
+    assert torch.equal(resumed.target.body.conv1.weight, training.target.body.conv1.weight)
+
+
+def test_maps_and_distances_see_images_without_labels_too(supplied):
+    edges = {
+        pair: dataclasses.replace(edge, loss="attention" if pair == ("n1", "n0") else edge.loss)
+        for pair, edge in supplied.edges.items()
+    }
+    edges["n2", "n0"] = dataclasses.replace(
+        edges["n2", "n0"], loss="feature"
+    )  # with gate correct: labelled ones alone
+    graph = dataclasses.replace(supplied, edges=edges)
+    epoch = next(Training(graph, open_data(graph.data), device="cpu"))
+    assert all(math.isfinite(value) for value in epoch.metrics().values())
+
+
+def test_where_no_edge_can_use_them_images_without_labels_are_no_part_of_the_graph(supplied):
+    edges = {pair: edge for pair, edge in supplied.edges.items() if pair != ("n1", "n0")}
+    graph = dataclasses.replace(supplied, edges=edges)
+    without = dataclasses.replace(graph, data=dataclasses.replace(graph.data, unlabelled=None))
+    assert key(graph) == key(without)
+    assert key(supplied) != key(dataclasses.replace(supplied, data=without.data))
+    assert seeing_unlabelled(graph) == frozenset()
+
+
+def test_a_still_node_that_sees_images_without_labels_keeps_no_features(supplied):
+    frozen = dataclasses.replace(supplied.nodes["n0"], frozen_epochs=2)
+    data = dataclasses.replace(supplied.data, augment="none")
+    nodes = {**supplied.nodes, "n0": frozen, "n2": frozen}
+    graph = dataclasses.replace(supplied, data=data, nodes=nodes)
+    training = Training(graph, open_data(graph.data), device="cpu")
+    assert {training.names[name] for name in training._features.train(0)} == {"n2"}
+    assert math.isfinite(next(training).metrics()["val_loss"])
