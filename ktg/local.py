@@ -27,23 +27,34 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-Stamp = tuple[int, int, int]
+FileStamp = tuple[str, int, int, int]
 
 
-def stamp(file: Path) -> Stamp:
-    """Return the size and the times in ns of a file: what changes when its content does. Raises OSError."""
-    stat = file.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+def file_stamp(file: Path) -> FileStamp:
+    """Return path, size and times in ns: a key for what was read from a file, new when it changes.
+
+    The time of the change of the inode is included, because a program may set the other one back.
+    Size and times of a file that cannot be reached are 0; reading it then says what is wrong.
+    """
+    path = str(file.resolve())
+    try:
+        stat = file.stat()
+    except OSError:
+        return path, 0, 0, 0
+    return path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def file_sha256(file: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal; it is read again when its stamp has changed. Raises OSError."""
-    return _sha256(str(file.resolve()), stamp(file))
+    """Return the SHA-256 of a file in hexadecimal. Reads it again only if it has changed.
+
+    Raises OSError.
+    """
+    return _sha256(file_stamp(file))
 
 
 @functools.lru_cache(maxsize=256)
-def _sha256(path: str, _: Stamp) -> str:
-    with Path(path).open("rb") as file:
+def _sha256(stamp: FileStamp) -> str:
+    with Path(stamp[0]).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from ktg import local
-from ktg.local import cache_folder, data_folder, file_sha256, reachable, replacing
+from ktg.local import (
+    cache_folder,
+    data_folder,
+    file_sha256,
+    file_stamp,
+    reachable,
+    replacing,
+)
 
 """A file is replaced whole, or left as it was."""
 
@@ -41,6 +48,17 @@ def test_the_hash_is_that_of_the_content_and_follows_every_change(tmp_path: Path
         file.write_bytes(content)
         os.utime(file, ns=(1, 1))  # the time of the change of the inode still tells
         assert file_sha256(file) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_was_replaced_has_another_stamp(tmp_path: Path):
+    file = tmp_path / "weights.pth"
+    absent = file_stamp(file)
+    file.write_bytes(b"one")
+    first = file_stamp(file)
+    assert file_stamp(file) == first != absent
+    (tmp_path / "new").write_bytes(b"two")
+    (tmp_path / "new").replace(file)
+    assert file_stamp(file) != first
 
 
 def test_the_file_is_read_once(tmp_path: Path, monkeypatch):

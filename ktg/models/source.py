@@ -8,12 +8,11 @@ from torch import Tensor
 
 from ktg.errors import SpecError
 from ktg.graph import IMAGENET, Node, SourceFile
-from ktg.local import file_sha256
+from ktg.local import file_sha256, file_stamp
 from ktg.models.build import own_statistics, sketch
 from ktg.models.imagenet import check_available, published, published_state, stand_in_state
-from ktg.models.kept import KEPT, file_stamp
 from ktg.models.names import check_model, check_source, locate_file, zoo_card
-from ktg.models.weights import fit, read_state, stated_statistics
+from ktg.models.weights import WEIGHTS_CACHE, fit, read_state, stated_statistics
 from ktg.zoo import Card, default_zoo
 
 
@@ -65,11 +64,11 @@ def initial_state(
     """Return the weights that the node begins with, by name, or None for `none`. Raises WeightsError."""
     file, card = source.file, source.card
     if source.name != IMAGENET:
-        return None if file is None else KEPT.get(file_stamp(file), lambda: _read(file, card))
+        return None if file is None else WEIGHTS_CACHE.get(file_stamp(file), lambda: _read(file, card))
     name, place = (node.model, tuple(sorted(node.model_args.items())), size), f"{where}.source"
     if file is None:
-        return KEPT.get(name, lambda: published_state(node, size, place))
-    return KEPT.get((*name, file_stamp(file)), lambda: stand_in_state(node, file, size, place))
+        return WEIGHTS_CACHE.get(name, lambda: published_state(node, size, place))
+    return WEIGHTS_CACHE.get((*name, file_stamp(file)), lambda: stand_in_state(node, file, size, place))
 
 
 def check_weights(

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ktg.byte_lru import ByteLRU
 from ktg.errors import MissingSourceError, WeightsError
 from ktg.models.names import WEIGHT_SUFFIXES
 from ktg.models.renames import translate
@@ -20,6 +21,17 @@ _PREFIXES = (
     "body.",
 )  # DataParallel, torch.compile and ktg's own `Network`
 _LISTED = 5
+
+
+def state_bytes(state: Mapping[str, Tensor]) -> int:
+    """Return the memory that the tensors of a state dict take."""
+    return sum(tensor.nbytes for tensor in state.values())
+
+
+# The state dicts used last, because reading a file takes as long as a short trial and a search
+# begins hundreds of trials with the same few. Caches nothing until a worker sets a limit: whoever
+# builds each network once would only lose memory.
+WEIGHTS_CACHE = ByteLRU[dict[str, Tensor]](state_bytes)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

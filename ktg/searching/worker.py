@@ -22,13 +22,13 @@ from ktg.data import Dataset
 from ktg.data.open import open_data
 from ktg.errors import KtgError, TrainingError, WeightsError
 from ktg.graph import Data, Graph, parse
-from ktg.models.kept import KEPT
+from ktg.models.weights import WEIGHTS_CACHE
 from ktg.searching.preflight import image_spec
 from ktg.training import Training
 from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 
 CHECKPOINT = "training.pt"
-KEPT_WEIGHTS_BYTES = 2**30
+WEIGHTS_CACHE_BYTES = 2**30
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]
@@ -43,7 +43,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first graph."""
         torch.set_num_threads(max(1, int(config["cpus"])))
-        KEPT.keep(KEPT_WEIGHTS_BYTES)
+        WEIGHTS_CACHE.set_limit(WEIGHTS_CACHE_BYTES)
         self.training: Training | None = None
         self._take(config)
         gc.freeze()  # the imported libraries are not to be searched for garbage again and again

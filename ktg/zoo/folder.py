@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from ktg.errors import SpecError, UserError, WeightsError, did_you_mean, show
 from ktg.graph.yaml_files import dumps, load, naming, save
-from ktg.local import Stamp, file_sha256, stamp
+from ktg.local import FileStamp, file_sha256, file_stamp
 from ktg.zoo.card import (
     FORMAT_VERSION,
     Card,
@@ -167,10 +167,7 @@ class Zoo:
         """Return the card of `NAME/MODEL`. Raises SpecError, with the file, for a card that is not in order."""
         file = self.card_file(key)
         with naming(file):
-            try:
-                return _card_in(file, key, stamp(file))
-            except OSError as error:  # of the stamp
-                raise SpecError("", f"cannot be read ({error.strerror})") from None
+            return _card_in(file, key, file_stamp(file))
 
     def fault(self, card: Card) -> str:
         """Return what is wrong with the weights of a card, or an empty string."""
@@ -276,7 +273,7 @@ class Zoo:
 
 # A trial asks for the same card many times, and that of a thousand classes takes a while to read.
 @functools.lru_cache(maxsize=64)
-def _card_in(file: Path, key: str, _: Stamp) -> Card:
+def _card_in(file: Path, key: str, _: FileStamp) -> Card:
     return checked_card(load(file), key)
 
 

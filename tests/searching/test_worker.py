@@ -15,7 +15,7 @@ from ktg.errors import TrainingError
 from ktg.graph import Graph, dump, parse
 from ktg.models import source
 from ktg.models.build import create
-from ktg.models.kept import KEPT
+from ktg.models.weights import WEIGHTS_CACHE
 from ktg.searching.cluster import cluster
 from ktg.searching.worker import Worker, opened
 from ktg.training import Training, train
@@ -37,7 +37,7 @@ def make(tiny: Path, model: str = "resnet8", **train_settings) -> Graph:
 @pytest.fixture(autouse=True)
 def _nothing_kept():
     yield
-    KEPT.keep(0)
+    WEIGHTS_CACHE.set_limit(0)
     gc.unfreeze()
 
 

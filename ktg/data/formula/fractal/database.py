@@ -1,13 +1,14 @@
 """FractalDB as a formula: categories, 25 variants of each, 10 sets of masks, 4 flips."""
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 
+from ktg.byte_lru import ByteLRU
 from ktg.data.formula.formula import Picture
 from ktg.data.formula.fractal.brush import GRAY, picture, rainbow
 from ktg.data.formula.fractal.chaos import check, patches, trace, walk_numbers
 from ktg.data.formula.fractal.kernels import Keys, Reals
 from ktg.data.formula.fractal.variants import VARIANTS, variant
-from ktg.data.formula.recent import Recent
 from ktg.errors import SpecError, show
 
 FLIPS = 4
@@ -37,13 +38,13 @@ class FractalDB:
     masks: int = 10
     seed: int = 0
     memory_bytes: int = 2**28
-    _walks: Recent = field(init=False, repr=False)
+    _walks: ByteLRU[Keys] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check(self.size, self.points)
         if self.masks < 1:
             raise SpecError("masks", f"expected at least 1, got {show(self.masks)}")
-        object.__setattr__(self, "_walks", Recent(self.memory_bytes))
+        object.__setattr__(self, "_walks", ByteLRU(attrgetter("nbytes"), self.memory_bytes))
 
     @property
     def classes(self) -> int:
