@@ -1,11 +1,10 @@
 """Kills the driver of one search (kill -9) again and again, resumes it each time, and checks what the store holds.
 
 Every other kill comes at a random moment from the start of the process on; the others up to three
-seconds after the first new epoch has reached the store, of drivers whose tracker has a process of
-its own write to MLflow. When the search is over: no trial that was seen finished is lost or was
-trained again, no epoch is there twice, no graph was trained twice, the budget is spent exactly, no
-run is left RUNNING, and neither files of undelivered records nor processes of Ray or of the tracker
-are left behind.
+seconds after the first new epoch has reached the store. When the search is over: no trial that was
+seen finished is lost or was trained again, no epoch is there twice, no graph was trained twice, the
+budget is spent exactly, no run is left RUNNING, and neither files of undelivered records nor
+processes of Ray are left behind.
 
     python benchmarks/chaos.py                       # 12 kills; about six minutes on two idle cores
     python benchmarks/chaos.py --kills 2 --json      # what the tests run
@@ -38,12 +37,6 @@ edges:
 search: {trials: %d, cpus_per_trial: 1}
 """
 KTG = [str(Path(sys.executable).with_name("ktg"))]
-MOVED = (
-    "from ktg.tracking import adaptive_writer as writer; writer._SHARE, writer._WINDOW_S = -1, 0; "
-    "from ktg.cli import main; main()"
-)
-"""The same, but that the tracker's thread does not wait to see whether a process pays."""
-WRITER = "from ktg.tracking.process import main"
 
 
 def main() -> None:
@@ -76,7 +69,7 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
     done = None
     while done is None:
         at_once = bool(len(epochs) % 2)
-        running = start(folder, KTG if at_once else [sys.executable, "-c", MOVED])
+        running = start(folder)
         pids.append(running.pid)
         if len(epochs) < kills and kill(running, folder, chance, at_once=at_once):
             epochs.append(count(folder, "metrics where key = 'val_accuracy'"))
@@ -90,7 +83,7 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
     wrong = {
         **faults(folder, trials),
         "lost_or_repeated": sorted(set(lost)),
-        "processes": left_running(folder, pids),
+        "processes": left_running(pids),
     }
     return {
         "kills": len(epochs),
@@ -100,14 +93,14 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
     }
 
 
-def start(folder: Path, program: list[str]) -> "subprocess.Popen[str]":
+def start(folder: Path) -> "subprocess.Popen[str]":
     """Start the search, or go on with it where there is one."""
     resume = (
         ["--resume"]
         if count(folder, "experiments where name = 'chaos'") and count(folder, "runs")
         else []
     )
-    command = [*program, "search", "chaos.yaml", *resume]
+    command = [*KTG, "search", "chaos.yaml", *resume]
     store = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "KTG_CACHE": str(folder / "cache"),
@@ -187,7 +180,7 @@ def faults(folder: Path, trials: int) -> dict[str, Any]:
     }
 
 
-def left_running(folder: Path, pids: Sequence[int], patience_s: float = 30.0) -> list[str]:
+def left_running(pids: Sequence[int], patience_s: float = 30.0) -> list[str]:
     """Return the command lines of processes that drivers with these pids have left, if they do not end soon."""
     session = re.compile(rf"session_[\d_-]+_({'|'.join(map(str, pids))})\b")
     deadline = time.monotonic() + patience_s
@@ -196,9 +189,7 @@ def left_running(folder: Path, pids: Sequence[int], patience_s: float = 30.0) ->
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):  # it has just ended
                 line = process.read_text().replace("\0", " ").strip()
-                if session.search(line) or (
-                    WRITER in line and (process.parent / "cwd").readlink() == folder
-                ):
+                if session.search(line):
                     lines.append(line)
         left = sorted(lines)
         if not left or time.monotonic() > deadline:

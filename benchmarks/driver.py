@@ -8,9 +8,8 @@ CPUs as trials are to run at once.
 CPU is the driver process's own, all threads, from the moment all slots are busy to the end of the
 last trial. Runs of one epoch a trial and of many, both without early stopping, give two equations
 for a trial and a report. Ray's own servers (gcs_server, raylet) and the workers share the cores
-with the driver, so rates reached here are lower bounds. The tracker begins to write on a thread of
-the driver and goes on in a process of its own; the part `costs` measures either state from the
-first record on, the CPU of that process beside the driver's, and a search without a store.
+with the driver, so rates reached here are lower bounds. The part `costs` measures a search with
+MLflow and one without a store.
 
     python benchmarks/driver.py --part costs       # about ten minutes on two cores
     python benchmarks/driver.py --part memory      # random points, for TPE's own time grows: it is the part `sampler`
@@ -40,13 +39,10 @@ from ktg.searching.cluster import cluster
 from ktg.searching.progress import Progress
 from ktg.searching.trials import Entry, Ledger
 from ktg.tracking import MemoryTracker, MlflowTracker, Tracker
-from ktg.tracking import adaptive_writer as moving
 from ktg.training import train
 
 NODES = ("n0", "n1", "n2")
-HERE, APART, NONE = "mlflow, on a thread", "mlflow, in a process of its own", "no store"
-SHARES = {HERE: 2.0, APART: -1.0}
-"""Which share of a core the tracker's thread may take before a process goes on: never reached, and always."""
+MLFLOW, NONE = "mlflow", "no store"
 
 
 class Event(NamedTuple):
@@ -56,7 +52,6 @@ class Event(NamedTuple):
     wall_s: float
     cpu_s: float
     rss_mb: float
-    writer_s: float  # CPU of the process that writes to MLflow
     waited: float  # by the worker for the epoch that is reported, in units of --epoch-s
 
 
@@ -64,7 +59,6 @@ class Watch(Progress):
     """The product's progress block, which also notes the driver's CPU time and memory at every event."""
 
     events: ClassVar[list[Event]] = []
-    tracker: ClassVar[MlflowTracker | None] = None
 
     def started(self, entry: Entry) -> None:
         """Note the proposal of a trial."""
@@ -83,7 +77,7 @@ class Watch(Progress):
         super().closed(entry)
 
     def _note(self, what: str, waited: float = 0.0) -> None:
-        used = time.process_time(), rss_mb(), writer_s(self.tracker)
+        used = time.process_time(), rss_mb()
         self.events.append(Event(what, time.perf_counter(), *used, waited))
 
 
@@ -190,9 +184,9 @@ def stub(metrics: dict[str, float], wait_s: float) -> type:
 
 
 def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str, Any]:
-    """Return CPU milliseconds per trial and per report, with MLflow written in either way and without a store."""
+    """Return CPU milliseconds per trial and per report, with MLflow and without a store."""
     found: dict[str, Any] = {}
-    for tracker in (APART, HERE, NONE):
+    for tracker in (MLFLOW, NONE):
         # Epochs four times as long, or the driver would have no time left, and its CPU would say
         # nothing.
         few = searched(
@@ -203,10 +197,9 @@ def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str
         )
         (a, b), (c, d) = ([s["trials"], s["reports"]] for s in (few, many))
         found[tracker] = {"runs": [few, many]}
-        for who, key in (("driver", "cpu_s"), ("writer", "writer_s")):
-            y, z = 1000 * few[key], 1000 * many[key]
-            trial, report = (y * d - b * z) / (a * d - b * c), (a * z - c * y) / (a * d - b * c)
-            found[tracker] |= {f"{who}_ms_per_trial": trial, f"{who}_ms_per_report": report}
+        y, z = 1000 * few["cpu_s"], 1000 * many["cpu_s"]
+        trial, report = (y * d - b * z) / (a * d - b * c), (a * z - c * y) / (a * d - b * c)
+        found[tracker] |= {"driver_ms_per_trial": trial, "driver_ms_per_report": report}
     return found
 
 
@@ -260,14 +253,11 @@ def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str,
     """Return how busy so many slots are kept by trials of many epochs, and by trials of one, of so many seconds each.
 
     A slot is busy while its worker waits as if it trained. Counted from when all slots are to when
-    the last trial has begun, so that no slot is empty for want of trials. A process writes to
-    MLflow from the first record on.
+    the last trial has begun, so that no slot is empty for want of trials.
     """
     found = {}
     for what, epochs, trials in (("reports", max(8, round(32 / wait_s)), 2), ("trials", 1, 8)):
-        searched(
-            space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s, APART
-        )
+        searched(space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s)
         rest = busy(Watch.events, concurrent)
         last = max(i for i, event in enumerate(rest) if event.what == "started")
         counted = window(rest[: last + 1])
@@ -276,14 +266,13 @@ def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str,
             f"{what}_per_s": counted[what] / counted["wall_s"],
             "slots_busy": waited_s / (concurrent * counted["wall_s"]),
             "driver_busy": counted["cpu_s"] / counted["wall_s"],
-            "writer_busy": counted["writer_s"] / counted["wall_s"],
             **counted,
         }
     return found
 
 
 def searched(
-    searched_space: SearchSpace, metrics: dict[str, float], wait_s: float, tracker: str = "mlflow"
+    searched_space: SearchSpace, metrics: dict[str, float], wait_s: float, tracker: str = MLFLOW
 ) -> dict[str, Any]:
     """Run one search and return what it cost once its workers had started."""
     concurrent = searched_space.search.concurrent or 1
@@ -300,18 +289,12 @@ def searched(
 
 @contextlib.contextmanager
 def opened(tracker: str, store: str) -> Iterator[Tracker]:
-    """Yield a tracker, and let the watch know it."""
+    """Yield a tracker of the kind that is measured."""
     if tracker == NONE:
         yield MemoryTracker()
         return
-    window_s, share = moving._WINDOW_S, moving._SHARE
-    if tracker in SHARES:
-        moving._WINDOW_S, moving._SHARE = 0.0, SHARES[tracker]
-    try:
-        with MlflowTracker("driver", store) as Watch.tracker:
-            yield Watch.tracker
-    finally:
-        moving._WINDOW_S, moving._SHARE, Watch.tracker = window_s, share, None
+    with MlflowTracker("driver", store) as mlflow_tracker:
+        yield mlflow_tracker
 
 
 def busy(events: Sequence[Event], concurrent: int) -> Sequence[Event]:
@@ -328,7 +311,6 @@ def window(events: Sequence[Event]) -> dict[str, Any]:
         "reports": sum(event.what == "reported" for event in events),
         "wall_s": last.wall_s - first.wall_s,
         "cpu_s": last.cpu_s - first.cpu_s,
-        "writer_s": last.writer_s - first.writer_s,
         "rss_mb": round(last.rss_mb),
     }
 
@@ -338,15 +320,6 @@ def terminal() -> Iterator[Console]:
     """Yield a console that draws as on a terminal, into nowhere."""
     with Path(os.devnull).open("w") as nowhere:
         yield Console(file=nowhere, force_terminal=True, width=120)
-
-
-def writer_s(tracker: MlflowTracker | None) -> float:
-    """Return the CPU seconds that the tracker's process has used; 0 while there is none."""
-    process = tracker and tracker._writer.process
-    if not process:
-        return 0.0
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_mb() -> float:

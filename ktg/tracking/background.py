@@ -1,4 +1,4 @@
-"""The MLflow tracker: calls only put records in a queue; one thread writes them, or has a process do it."""
+"""Queues the records of runs and writes them into an MLflow store from a thread of its own."""
 
 import atexit
 import contextlib
@@ -16,11 +16,11 @@ from types import TracebackType
 
 from ktg.graph.spec import Scalar
 from ktg.tracking.access import check_access
-from ktg.tracking.adaptive_writer import MovingWriter
 from ktg.tracking.protocol import NOTHING, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start, save
 from ktg.tracking.spool import Spool, new_file, undelivered_folder
 from ktg.tracking.store import DEFAULT_URI, check_uri, load_mlflow, redact, why
+from ktg.tracking.writer import Writer
 
 _logger = logging.getLogger(__name__)
 _RECORDS_PER_BATCH = 1000
@@ -51,7 +51,7 @@ class MlflowTracker:
         warn: Callable[[str], None] = _logger.warning,
         folder: Path | None = None,
     ) -> None:
-        self._writer = MovingWriter(experiment, check_uri(uri))
+        self._writer = Writer(experiment, check_uri(uri))
         self._store = redact(self._writer.uri)
         self._warn = warn
         self._folder = folder or undelivered_folder()
@@ -151,7 +151,6 @@ class MlflowTracker:
             if not self._failing:
                 self._thread.join(_MORE_TIME_S)
         finally:  # also after a second Ctrl-C: what is left must not be lost
-            self._writer.close()
             with self._changed:
                 left = [*self._refused, *self._queue]
                 kept = self._keep(left) if left else None

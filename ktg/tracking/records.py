@@ -83,16 +83,6 @@ def line_of(record: Record) -> str:
     return json.dumps(_plain(record)) + "\n"
 
 
-def batch_line(records: Iterable[Record]) -> str:
-    """Return one line, in ASCII, of several records."""
-    return json.dumps([_plain(record) for record in records]) + "\n"
-
-
-def batch_of(line: str) -> list[Record]:
-    """Return the records of a line that `batch_line` wrote."""
-    return [_record(plain) for plain in json.loads(line)]
-
-
 def load(path: Path) -> tuple[str, list[Record]]:
     """Return the experiment and the records that `save` wrote, or raise a UserError.
 

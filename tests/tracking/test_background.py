@@ -18,19 +18,8 @@ import pytest
 
 from ktg.errors import UserError
 from ktg.tracking import MlflowTracker, background, deliver, find_experiment, recover, ui_command
-from ktg.tracking import adaptive_writer as moving
-from ktg.tracking.process import WriterProcess
 
 AWAY = "http://me:s3cret@127.0.0.1:9"
-
-
-def wait_for_writer(tracker: MlflowTracker, run: str) -> WriterProcess:
-    """Log until a process writes."""
-    steps = itertools.count()
-    while (process := tracker._writer.process) is None or not process.ready():
-        tracker.log(run, {"waited": 1.0}, next(steps))
-        assert tracker.flush(30)
-    return process
 
 
 @pytest.fixture
@@ -38,8 +27,7 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
-@pytest.mark.parametrize("share", [2.0, -1.0], ids=["written here", "written by a process"])
-def test_many_threads_lose_nothing(uri, monkeypatch, share):
+def test_many_threads_lose_nothing(uri, monkeypatch):
     def train(number: int) -> None:
         run = tracker.start(f"t{number}", parent=parent, params={"number": number})
         for step in range(20):
@@ -47,20 +35,16 @@ def test_many_threads_lose_nothing(uri, monkeypatch, share):
         tracker.artifact(run, "graph.yaml", f"number: {number}")
         tracker.end(run, "finished", {"rung": "3"})
 
-    monkeypatch.setattr(moving, "_SHARE", share)
-    monkeypatch.setattr(moving, "_WINDOW_S", 0.0)
     monkeypatch.setattr(background, "_GATHER_S", 0.0)
     warnings: list[str] = []
     with MlflowTracker("space", uri, warn=warnings.append) as tracker:
         parent = tracker.start("search", tags={"sampler": "tpe"})
-        process = wait_for_writer(tracker, parent) if share < 0 else None
         threads = [threading.Thread(target=train, args=[i]) for i in range(12)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         assert tracker.flush(), warnings
-        assert process is tracker._writer.process
     assert not warnings
     experiment = find_experiment("space", uri)
     (search,) = experiment.searches()

@@ -5,7 +5,7 @@ import pytest
 
 from ktg.errors import UserError
 from ktg.tracking import UsedData
-from ktg.tracking.records import Artifact, End, Log, Start, batch_line, batch_of, load, save
+from ktg.tracking.records import Artifact, End, Log, Start, load, save
 
 
 def test_a_file_gives_back_the_same_records(tmp_path):
@@ -26,9 +26,6 @@ def test_a_file_gives_back_the_same_records(tmp_path):
     ]
     save(tmp_path / "left.jsonl", "my space", "sqlite:////mlflow.db", records)
     assert load(tmp_path / "left.jsonl") == ("my space", records)
-    line = batch_line(records)
-    assert (line.isascii(), line.count("\n")) == (True, 1)
-    assert batch_of(line) == records
 
 
 @pytest.mark.parametrize(
