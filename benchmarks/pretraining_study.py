@@ -20,7 +20,7 @@ import torch
 from scipy import stats
 
 from ktg.graph import Graph, SearchSpace, load_space
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.searching.seeds import confirm
 from ktg.tracking import MemoryTracker
 
@@ -49,8 +49,8 @@ def rows(space: SearchSpace) -> Iterator[tuple[str, Graph]]:
     seen = set()
     for values in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
         graph = space.bind(dict(zip(space.holes, values, strict=True)))
-        if key(graph) not in seen:
-            seen.add(key(graph))
+        if canonical_key(graph) not in seen:
+            seen.add(canonical_key(graph))
             yield ", ".join(f"{name} {node.source}" for name, node in graph.nodes.items()), graph
 
 

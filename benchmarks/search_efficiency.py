@@ -34,16 +34,16 @@ from optuna.trial import TrialState
 import ktg.searching.trials as book
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, load_space
-from ktg.graph.canonical import check_taught, key
+from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.searching.ray_adapter import scheduler
 from ktg.searching.sampler import STARTUP, Outcome
-from ktg.searching.trials import Entry, Ledger
+from ktg.searching.trials import SearchQueue, Trial
 
 HERE = Path(__file__).parent
 SPACE = HERE / "spaces" / "table.yaml"
 ORIGINAL = "original"
 Curve = list[float]
-Curves = Callable[[Entry], Curve]
+Curves = Callable[[Trial], Curve]
 ASHA_STOP = "STOP"
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -77,16 +77,16 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-class Forgetful(Ledger):
+class Forgetful(SearchQueue):
     """A ledger that trains again what it has trained before, as the original does."""
 
-    def propose(self) -> Entry | None:
+    def propose(self) -> Trial | None:
         """Return the next graph, whatever was before."""
         while (point := self.sampler.ask()) is not None:
             asked, values = point
             graph = self.space.bind(values)
             try:
-                check_taught(graph)
+                check_trainable(graph)
             except SpecError:
                 continue
             return self._enter(graph, book.key(graph), values=values, asked=asked)
@@ -186,7 +186,7 @@ def quality(
     }
     settings = dataclasses.replace(space.search, seed=seed, trials=100_000, **fields)
     searched = dataclasses.replace(space, search=settings)
-    ledger = Forgetful(searched) if way.get("forgets") else Ledger(searched)
+    ledger = Forgetful(searched) if way.get("forgets") else SearchQueue(searched)
     if "tpe" in way:
         options = {
             "n_startup_trials": STARTUP,
@@ -209,11 +209,11 @@ def quality(
     return (curve + [best] * budget)[: budget + 1]
 
 
-def canonical(ledger: Ledger) -> None:
+def canonical(ledger: SearchQueue) -> None:
     """Tell the sampler of canonical values beside the ones asked for: equal graphs then look equal to it."""
     by_key, told = values_by_key(), ledger._tell
 
-    def tell(entry: Entry) -> None:
+    def tell(entry: Trial) -> None:
         told(entry)
         if entry.values is not None and entry.values != by_key[entry.key]:
             ledger.sampler.add(by_key[entry.key], entry.outcome)
@@ -221,7 +221,7 @@ def canonical(ledger: Ledger) -> None:
     ledger._tell = tell  # type: ignore[method-assign]
 
 
-def silent(ledger: Ledger) -> None:
+def silent(ledger: SearchQueue) -> None:
     """Tell the sampler nothing of a stopped trial, but that it has ended."""
     sampler, told = ledger.sampler, ledger.sampler.tell
 
@@ -234,7 +234,7 @@ def silent(ledger: Ledger) -> None:
     sampler.tell = tell  # type: ignore[method-assign]
 
 
-TELLERS: dict[str, Callable[[Ledger], None]] = {"canonical": canonical, "silent": silent}
+TELLERS: dict[str, Callable[[SearchQueue], None]] = {"canonical": canonical, "silent": silent}
 
 
 class Remembering(SearchSpace):
@@ -270,11 +270,11 @@ def values_by_key() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for options in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
         values = dict(zip(space.holes, options, strict=True))
-        found.setdefault(key(space.bind(values)), values)
+        found.setdefault(canonical_key(space.bind(values)), values)
     return found
 
 
-def replay(ledger: Ledger, curve: Curves, slots: int) -> Iterator[Entry]:
+def replay(ledger: SearchQueue, curve: Curves, slots: int) -> Iterator[Trial]:
     """Play a search; yield a trial after each of its epochs, and once more when it has ended.
 
     An epoch takes one unit of time in each of the `slots`.

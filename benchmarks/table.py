@@ -21,7 +21,7 @@ import torch
 from ktg.data import Dataset, open_data
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, load_space
-from ktg.graph.canonical import check_taught, key
+from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.training import Training
 
 SPACE = Path(__file__).parent / "spaces" / "table.yaml"
@@ -60,12 +60,12 @@ def different(space: SearchSpace) -> Iterator[tuple[str, tuple[dict[str, Any], G
         values = dict(zip(space.holes, options, strict=True))
         graph = space.bind(values)
         try:
-            check_taught(graph)
+            check_trainable(graph)
         except SpecError:
             continue
-        if key(graph) not in seen:
-            seen.add(key(graph))
-            yield key(graph), (values, graph)
+        if canonical_key(graph) not in seen:
+            seen.add(canonical_key(graph))
+            yield canonical_key(graph), (values, graph)
 
 
 def curves(graph: Graph, data: Dataset) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import difflib
 import reprlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 _SHORT = reprlib.Repr()
@@ -54,6 +54,12 @@ class TrainingError(KtgError):
 def show(value: object) -> str:
     """Return `value` as it should appear in a message: quoted, and cut when it is long."""
     return _SHORT.repr(value)
+
+
+def join_names(names: Sequence[str], most: int = 20) -> str:
+    """Return the names with commas, at most `most` of them and then how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def did_you_mean(got: object, allowed: Iterable[str]) -> str:

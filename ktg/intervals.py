@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 Interval = tuple[float, float]
 
 
-def binomial(accuracy: float, images: int) -> Interval:
+def binomial_interval(accuracy: float, images: int) -> Interval:
     """Return the interval of an accuracy in [0, 1] that was measured once on `images` images.
 
     It covers which images were drawn, not which seed was (Wilson, Journal of the American
@@ -23,13 +23,13 @@ def binomial(accuracy: float, images: int) -> Interval:
     return float(low), float(high)
 
 
-def of_mean(mean: float, std: float, n: int) -> Interval:
+def mean_interval(mean: float, std: float, n: int) -> Interval:
     """Return the interval of a mean over n >= 2 seeds with deviation `std` (Student's t, n - 1 degrees of freedom)."""
     half = _quantile(n - 1) * std / math.sqrt(n)
     return mean - half, mean + half
 
 
-def of_difference(a: tuple[float, float, int], b: tuple[float, float, int]) -> Interval:
+def difference_interval(a: tuple[float, float, int], b: tuple[float, float, int]) -> Interval:
     """Return the interval of mean(a) - mean(b), each given as (mean, std, n >= 2); Welch, Biometrika, 1947.
 
     The seeds need not be the same, so nothing is gained where they are.
@@ -44,7 +44,7 @@ def of_difference(a: tuple[float, float, int], b: tuple[float, float, int]) -> I
     return difference - half, difference + half
 
 
-def of_paired(differences: NDArray[Any], comparisons: int = 1) -> Interval:
+def paired_interval(differences: NDArray[Any], comparisons: int = 1) -> Interval:
     """Return the interval of the mean of differences (seeds >= 2, images >= 2) between two classifiers.
 
     Both were trained with the same seeds and saw the same images. The interval covers other seeds

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield another name beside `path` to write to, which becomes `path` when the block ends well.
 
     A reader sees the old file or the new one, never half of it; when the block raises, nothing is left behind.
@@ -76,7 +76,7 @@ TIMEOUT_S = 1.5
 _PORTS = {"http": 80, "https": 443}
 
 
-def reachable(url: str, timeout_s: float = TIMEOUT_S) -> bool:
+def is_reachable(url: str, timeout_s: float = TIMEOUT_S) -> bool:
     """Return whether the host of `url` (or the proxy in front of it) accepts a connection within `timeout_s`.
 
     The answer comes from a thread of its own, because looking up a name without a network can hang for far longer

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ktg.intervals import binomial, of_difference, of_mean, of_paired
+from ktg.intervals import binomial_interval, difference_interval, mean_interval, paired_interval
 
 ACCURACY = st.floats(0.5, 1)
 STD = st.floats(0, 0.2)
@@ -15,32 +15,34 @@ SEEDS = st.integers(2, 50)
 
 def test_wilson_as_published():
     # Newcombe, Statistics in Medicine 1998, table I, method 3: 81 of 263, and 1 of 29.
-    assert binomial(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert binomial(1 / 29, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+    assert binomial_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert binomial_interval(1 / 29, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_an_interval_holds_its_accuracy_and_stays_within_one(pair):
     right, images = pair
-    low, high = binomial(right / images, images)
+    low, high = binomial_interval(right / images, images)
     assert -1e-12 <= low <= right / images + 1e-12
     assert right / images - 1e-12 <= high <= 1 + 1e-12
 
 
 def test_no_images_no_interval():
     with pytest.raises(ValueError, match="n"):
-        binomial(0.5, 0)
+        binomial_interval(0.5, 0)
 
 
 @given(ACCURACY, STD.filter(lambda std: std > 1e-6), SEEDS)
 def test_the_interval_of_a_mean_is_student_s(mean, std, n):
-    assert of_mean(mean, std, n) == pytest.approx(stats.t.interval(0.95, n - 1, mean, std / n**0.5))
+    assert mean_interval(mean, std, n) == pytest.approx(
+        stats.t.interval(0.95, n - 1, mean, std / n**0.5)
+    )
 
 
 @given(ACCURACY, STD.filter(lambda std: std > 1e-6), SEEDS, ACCURACY, STD, SEEDS)
 def test_the_interval_of_a_difference_is_welch_s(mean_a, std_a, n_a, mean_b, std_b, n_b):
     # Its ends are the differences that Welch's test, as scipy has it, rejects with p = 0.05.
-    for end in of_difference((mean_a, std_a, n_a), (mean_b, std_b, n_b)):
+    for end in difference_interval((mean_a, std_a, n_a), (mean_b, std_b, n_b)):
         found = stats.ttest_ind_from_stats(
             mean_a - end, std_a, n_a, mean_b, std_b, n_b, equal_var=False
         )
@@ -48,7 +50,7 @@ def test_the_interval_of_a_difference_is_welch_s(mean_a, std_a, n_a, mean_b, std
 
 
 def test_without_spread_a_difference_is_a_point():
-    assert of_difference((0.9, 0.0, 3), (0.5, 0.0, 2)) == (0.4, 0.4)
+    assert difference_interval((0.9, 0.0, 3), (0.5, 0.0, 2)) == (0.4, 0.4)
 
 
 TABLES = st.tuples(st.integers(2, 6), st.integers(2, 30), st.integers(0, 1000)).map(
@@ -60,7 +62,7 @@ TABLES = st.tuples(st.integers(2, 6), st.integers(2, 30), st.integers(0, 1000)).
 def test_of_images_that_are_all_alike_the_paired_interval_is_student_s_over_seeds(table):
     by_seed = table[:, 0]
     table = np.repeat(by_seed[:, None], 9, axis=1)
-    low, high = of_paired(table)
+    low, high = paired_interval(table)
     if by_seed.std() == 0:
         assert (low, high) == (by_seed[0], by_seed[0])
         return
@@ -76,17 +78,17 @@ def test_of_seeds_that_are_all_alike_it_is_student_s_over_images(table):
     by_image = table[0]
     if by_image.std() == 0:
         return
-    low, high = of_paired(np.repeat(by_image[None], 3, axis=0))
+    low, high = paired_interval(np.repeat(by_image[None], 3, axis=0))
     expected = stats.t.interval(0.95, by_image.size - 1, by_image.mean(), stats.sem(by_image))
     assert (low, high) == pytest.approx(expected)
 
 
 @given(TABLES)
 def test_a_paired_interval_is_turned_with_its_graphs_and_wider_for_more_comparisons(table):
-    low, high = of_paired(table)
+    low, high = paired_interval(table)
     assert low - 1e-12 <= table.mean() <= high + 1e-12
-    assert of_paired(-table) == pytest.approx((-high, -low))
-    wide = of_paired(table, 4)
+    assert paired_interval(-table) == pytest.approx((-high, -low))
+    wide = paired_interval(table, 4)
     assert wide[0] <= low
     assert high <= wide[1]
     # Each of four intervals with 98.75 %: Bonferroni.
@@ -115,7 +117,7 @@ def test_the_paired_interval_holds_the_truth_in_95_of_100_worlds(of_seeds, of_im
             of_seeds * random.normal(size=(5, 1)),
             of_images * random.normal(size=(1, 200)),
         )
-        low, high = of_paired(0.1 + seeds + images + 0.25 * random.normal(size=(5, 200)))
+        low, high = paired_interval(0.1 + seeds + images + 0.25 * random.normal(size=(5, 200)))
         held += low <= 0.1 <= high
     assert stats.binomtest(held, worlds, 0.95).pvalue > 1e-3 or held > 0.95 * worlds
     assert held < worlds

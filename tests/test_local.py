@@ -8,12 +8,12 @@ import pytest
 
 from ktg import local
 from ktg.local import (
+    atomic_write,
     cache_folder,
     data_folder,
     file_sha256,
     file_stamp,
-    reachable,
-    replacing,
+    is_reachable,
 )
 
 """A file is replaced whole, or left as it was."""
@@ -22,7 +22,7 @@ from ktg.local import (
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -32,7 +32,7 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path):
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(OSError, match="full"), replacing(path) as temporary:
+    with pytest.raises(OSError, match="full"), atomic_write(path) as temporary:
         temporary.write_text("ne")
         raise OSError("disk full")
     assert path.read_text() == "old"
@@ -98,9 +98,9 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch):
 def test_a_host_that_listens_is_reachable_and_one_that_does_not_is_not():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert reachable(f"http://127.0.0.1:{port}/file.tar.gz")
-    assert not reachable(f"http://127.0.0.1:{port}/file.tar.gz")
-    assert not reachable("https://host.invalid/file.tar.gz")
+        assert is_reachable(f"http://127.0.0.1:{port}/file.tar.gz")
+    assert not is_reachable(f"http://127.0.0.1:{port}/file.tar.gz")
+    assert not is_reachable("https://host.invalid/file.tar.gz")
 
 
 def test_a_name_server_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatch):
@@ -112,7 +112,7 @@ def test_a_name_server_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPat
         raise OSError("no such host")
 
     monkeypatch.setattr(local.socket, "create_connection", hang)
-    assert not reachable("https://host.invalid/", timeout_s=0.2)
+    assert not is_reachable("https://host.invalid/", timeout_s=0.2)
     assert not left.is_set()
     found.set()
     assert left.wait(60)  # the thread is over before the next test
@@ -121,4 +121,4 @@ def test_a_name_server_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPat
 def test_behind_a_proxy_the_proxy_is_asked(monkeypatch: pytest.MonkeyPatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("https_proxy", f"127.0.0.1:{server.getsockname()[1]}")
-        assert reachable("https://host.invalid/")
+        assert is_reachable("https://host.invalid/")

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from ktg.cli.load import checked_space
 from ktg.graph import load_space
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 
 ROOT = Path(__file__).parents[1]
 SPACES = sorted((ROOT / "search_spaces").rglob("*.yaml"))
@@ -87,7 +87,7 @@ def test_the_graphs_of_a_study_have_names_of_their_own(monkeypatch):
 def test_a_study_trains_each_of_its_graphs_once(name):
     space = load_space(ROOT / "search_spaces" / "studies" / f"{name}.yaml")
     points = list(itertools.product(*(hole.options_to_check() for hole in space.holes.values())))
-    graphs = {key(space.bind(dict(zip(space.holes, values, strict=True)))) for values in points}
+    graphs = {canonical_key(space.bind(dict(zip(space.holes, values, strict=True)))) for values in points}
     assert (len(points), len(graphs)) == COUNTS[name]
     assert space.search.trials == len(graphs)
     assert not space.search.baselines

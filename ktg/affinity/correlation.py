@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ktg.affinity.table import Numbers, Table
-from ktg.graph.score_names import SMALLER_IS_BETTER, Direction, TauRank
+from ktg.graph.spec import SMALLER_IS_BETTER, Direction, TauRank
 
 RESAMPLES = 1000
 LEVEL = 0.95

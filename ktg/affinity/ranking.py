@@ -17,15 +17,13 @@ from ktg.affinity.candidate import Candidate, network
 from ktg.affinity.features import Features, extract
 from ktg.affinity.sample import Sample
 from ktg.affinity.scores import SCORES, NotApplicable, measure
-from ktg.affinity.source_facts import source_accuracy
 from ktg.data import Dataset
-from ktg.data.pictures import Rows
+from ktg.data.undecoded import Rows
 from ktg.graph import SourceFile
-from ktg.graph.score_names import ScoreName
-from ktg.local import cache_folder, replacing
-from ktg.models.names import zoo_card
+from ktg.graph.spec import ScoreName
+from ktg.local import atomic_write, cache_folder
 from ktg.models.network import Network
-from ktg.models.source import content_hash
+from ktg.models.sources import ZooEntry, resolve_source
 
 FORMAT = 1
 SAMPLE = 2000
@@ -119,7 +117,8 @@ def measured(
         fresh = _scored(images, missing, features, net)
         known = fresh if known is None else _joined(known, fresh)
         _save(file, known)
-    return dataclasses.replace(known, source_accuracy=source_accuracy(candidate, sources))
+    accuracy = resolve_source(candidate.node, sources, base, candidate.name).accuracy
+    return dataclasses.replace(known, source_accuracy=accuracy)
 
 
 def _scored(
@@ -152,15 +151,14 @@ def _key(
     class_distance: npt.NDArray[np.float64] | None,
 ) -> str:
     """Return the name of everything that the scores depend on."""
-    weights = content_hash(candidate.node, sources, base)
-    told = sources.get(candidate.node.source) or zoo_card(
-        candidate.node.source, {}, "source", candidate.node.model
-    )
+    source = resolve_source(candidate.node, sources, base)
+    node, weights = source.node, source.content_hash()
+    stated = source.card if isinstance(source, ZooEntry) else sources.get(node.source)
     what = {
         "format": FORMAT,
-        "node": [candidate.node.model, candidate.node.input_size, dict(candidate.node.model_args)],
+        "node": [node.model, node.input_size, dict(node.model_args)],
         "weights": weights if weights != "none" else [weights, seed],
-        "statistics": [told.mean, told.std] if told else None,
+        "statistics": [stated.mean, stated.std] if stated else None,
         "data": data.fingerprint,
         "rows": hashlib.sha256(rows.tobytes()).hexdigest(),
     }
@@ -181,7 +179,7 @@ def _load(file: Path) -> Measured | None:
 def _save(file: Path, result: Measured) -> None:
     """Keep a result whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from ktg.affinity import heads, linear, logme, maps, neighbours
 from ktg.affinity.sample import Features, Sample
 from ktg.errors import UserError, not_one_of
-from ktg.graph.score_names import Direction, ScoreName
+from ktg.graph.spec import Direction, ScoreName
 
 Need = Literal[
     "positions",

@@ -25,10 +25,10 @@ from ktg.data import Dataset, Images
 from ktg.data.open import open_data, open_test
 from ktg.errors import KtgError
 from ktg.graph import Graph
-from ktg.graph.canonical import key, solo
-from ktg.graph.score_names import ScoreName
-from ktg.local import cache_folder, replacing
-from ktg.models.source import content_hash, resolve
+from ktg.graph.canonical import canonical_key, independent_graph
+from ktg.graph.spec import ScoreName
+from ktg.local import atomic_write, cache_folder
+from ktg.models.sources import resolve_source
 from ktg.tracking import Tracker
 from ktg.training import Training
 from ktg.version import __version__
@@ -143,7 +143,7 @@ def study(
 def graphs(target: Target, candidate: Candidate, seeds: int) -> list[Graph]:
     """Return the graph of the candidate alone, with each seed from the recipe's own on."""
     name, train = target.graph.target, target.graph.train
-    alone = solo(
+    alone = independent_graph(
         dataclasses.replace(target.graph, nodes={**target.graph.nodes, name: candidate.node}), name
     )
     each = range(train.seed, train.seed + seeds)
@@ -165,7 +165,7 @@ def tuned(
     if known is None or (test is not None and known.test_accuracy is None):
         known = _train(graph, data, test, device, on_epoch)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_text(json.dumps(vars(known)), encoding="utf-8")
     return known
 
@@ -174,16 +174,17 @@ def content_key(graph: Graph, data: Dataset) -> str:
     """Return what a graph of one node trains: recipe, images and weights by their content, wherever they lie."""
     node = graph.nodes[graph.target]
     sources = graph.sources_for(node.model)
-    weights, source = content_hash(node, sources), resolve(node, sources)
+    source = resolve_source(node, sources)
     plain = graph.data.name or "images"
     recipe = dataclasses.replace(
         graph,
         data=dataclasses.replace(graph.data, name=plain, path=None),
-        nodes={graph.target: dataclasses.replace(node, source=weights)},
+        nodes={graph.target: dataclasses.replace(source.node, source=source.content_hash())},
         sources={},
         weights={},
     )
-    what = [__version__, key(recipe), data.fingerprint, source.mean, source.std]
+    statistics = source.statistics() or (None, None)
+    what = [__version__, canonical_key(recipe), data.fingerprint, *statistics]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 

@@ -1,59 +1,52 @@
-"""Graphs: what they are, what they look like, how well they do."""
+"""Describes graphs: what they train, as plain data and as a drawing."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ktg.api.inputs import STORE, graph_of, tracker_of
-
-if TYPE_CHECKING:
-    from ktg.api.inputs import GraphLike
-    from ktg.searching.seeds import Confirmed
+from ktg.api.inputs import GraphLike, check_writable, checked_graph, checked_space, graph_of
 
 
-def check(file: str | Path) -> dict[str, Any]:
-    """Return what a space, a graph, a folder or an .npz of images is and would cost; raise UserError if it is wrong."""
-    from ktg.cli.check import describe
-
-    return describe(Path(file), {})
-
-
-def draw(graph: "GraphLike", title: str = "") -> str:
+def draw(graph: GraphLike, title: str = "") -> str:
     """Return a graph's drawing as SVG, which `ktg graph show -o` writes."""
     from ktg.graph import drawing
 
     return drawing.draw(graph_of(graph), title)
 
 
-def train(
-    graph: "GraphLike",
-    *,
-    seeds: int = 1,
-    weights: str | Path | None = None,
-    name: str = "train",
-    device: str | None = None,
-    force: bool = False,
-    tracking_uri: str | None = STORE,
-) -> "Confirmed":
-    """Train a graph on all but the test split, over several seeds, then read that split once: mean and deviation.
+def describe(file: str | Path, output: str | Path | None = None) -> dict[str, Any]:
+    """Return what a graph trains: its key, its nodes with their roles, its open edges.
 
-    weights: keep the network of the first seed in this .safetensors file, which must not be there
-    unless `force`.
-    name: of the experiment, where the graph is no file.
+    Of a search space it is the graph whose holes all have their default; `holes` has their names.
+    output: draw the graph into this SVG file.
     """
-    from ktg.searching.seeds import confirm
+    from ktg.graph import drawing, edge_key, is_space
+    from ktg.graph.canonical import canonical_key, live_nodes, open_edges, teachers
+    from ktg.graph.fields import to_plain
+    from ktg.graph.yaml_files import load
 
-    loaded = graph_of(graph)
-    file = Path(weights) if weights is not None else None
-    if file is not None:
-        from ktg.exporting.formats import check_weights_file
+    file = Path(file)
+    space = checked_space(file) if is_space(load(file)) else None
+    graph = space.bind(space.default()) if space else checked_graph(file)
+    picture = None if output is None else check_writable(output)
+    roles = {
+        name: "teacher" if name in teachers(graph) else "auxiliary" for name in live_nodes(graph)
+    }
+    roles[graph.target] = "target"
+    if picture:
+        picture.write_text(drawing.draw(graph, file.stem), encoding="utf-8")
+    return {
+        "key": canonical_key(graph),
+        "nodes": {
+            name: {"role": roles.get(name, "not live"), **to_plain(node)}
+            for name, node in graph.nodes.items()
+        },
+        "open_edges": {edge_key(*pair): to_plain(edge) for pair, edge in open_edges(graph).items()},
+        "drawing": picture and str(picture),
+    } | ({"holes": sorted(space.holes)} if space else {})
 
-        check_weights_file(file, force=force)
-    with tracker_of(
-        Path(graph).stem if isinstance(graph, str | Path) else name, tracking_uri
-    ) as tracker:
-        confirmed = confirm(loaded, seeds, tracker, device=device)
-    if file is not None:
-        from ktg.exporting.trained import write_confirmed
 
-        write_confirmed(file, loaded, confirmed)
-    return confirmed
+def space_schema() -> dict[str, Any]:
+    """Return the JSON Schema of search spaces, for an editor."""
+    from ktg.graph.json_schema import json_schema
+
+    return json_schema("space")

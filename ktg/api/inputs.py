@@ -1,63 +1,275 @@
-"""What the functions of `ktg.api` are given: a graph or a space in any form, and where to keep what was done."""
+"""Checks what a user passes to a command: graphs, spaces, data sets, files, stores and devices."""
 
-from collections.abc import Mapping
+import dataclasses
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ktg.errors import UserError, show
+from ktg.api.listener import QUIET, Listener
+from ktg.errors import SpecError, UserError, did_you_mean, did_you_mean_path, show
+from ktg.graph import Data, Graph, SearchSpace, SourceFile, edge_path, is_space, load_space, parse
+from ktg.graph.parse import read_weights
+from ktg.graph.spec import FEATURES
+from ktg.graph.yaml_files import load, load_graph, name_file_in_errors
+from ktg.models.names import check_model, shorten_model
+from ktg.models.sources import (
+    check_imagenet_files,
+    check_source_name,
+    list_zoo_sources,
+    resolve_source,
+)
 
 if TYPE_CHECKING:
-    from ktg.graph import Graph, SearchSpace
     from ktg.tracking import Tracker
 
-    GraphLike = Graph | Mapping[str, Any] | str | Path
-    SpaceLike = SearchSpace | Mapping[str, Any] | str | Path
+GraphLike = Graph | Mapping[str, Any] | str | Path
+SpaceLike = SearchSpace | Mapping[str, Any] | str | Path
 
 STORE = "sqlite:///mlflow.db"
+NO_FILES: Mapping[str, str] = MappingProxyType({})
 
 
-def graph_of(given: "GraphLike") -> "Graph":
-    """Return a graph with every name in it checked."""
-    from ktg.cli.load import check_names, checked_graph
-    from ktg.graph import Graph, parse
-    from ktg.graph.canonical import check_taught
-    from ktg.graph.paths import absolute_paths
+def graph_of(given: GraphLike, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
+    """Return a graph with every name in it checked, from a path, plain data or a parsed graph.
+
+    imagenet: by model, files that stand for `source: imagenet`, besides the graph's own `weights`.
+    """
+    from ktg.graph.canonical import check_trainable
+    from ktg.graph.paths import make_paths_absolute
 
     if isinstance(given, str | Path):
-        return checked_graph(Path(given))
-    graph = (
-        given if isinstance(given, Graph) else parse(absolute_paths(_mapping(given), Path.cwd()))
-    )
+        return checked_graph(Path(given), imagenet)
+    plain = None if isinstance(given, Graph) else make_paths_absolute(_mapping(given), Path.cwd())
+    graph = given if isinstance(given, Graph) else parse(plain)
     check_names(graph)
-    check_taught(graph)
+    check_trainable(graph)
+    return dataclasses.replace(graph, weights={**graph.weights, **read_weights(imagenet)})
+
+
+def space_of(given: SpaceLike, imagenet: Mapping[str, str] = NO_FILES) -> SearchSpace:
+    """Return a search space with every option checked, from a path, plain data or a parsed space.
+
+    imagenet: see `graph_of`.
+    """
+    from ktg.graph import parse_space
+    from ktg.graph.paths import make_paths_absolute
+
+    if isinstance(given, str | Path):
+        return checked_space(Path(given), imagenet)
+    if isinstance(given, SearchSpace):
+        return _with_files(given, imagenet)
+    plain = make_paths_absolute(_mapping(given), Path.cwd())
+    return _with_files(parse_space(plain, check_names, list_zoo_sources), imagenet)
+
+
+def checked_graph(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
+    """Return the graph in a file. imagenet: see `graph_of`.
+
+    Raises SpecError for a search space, an unknown name, or a target that nothing teaches.
+    """
+    from ktg.graph.canonical import check_trainable
+
+    if is_space(load(path)):
+        advice = "give it to `ktg search`, then `ktg export` a graph"
+        raise SpecError("", f"is a search space, not a graph; {advice}", str(path))
+    graph = load_graph(path)
+    with name_file_in_errors(path):
+        _check_files(graph.weights, imagenet, graph.imagenet_models)
+        graph = dataclasses.replace(graph, weights={**graph.weights, **read_weights(imagenet)})
+        check_names(graph)
+        for name, node in graph.nodes.items():
+            files = graph.sources_for(node.model)
+            place = f"nodes.{name}.source"
+            resolve_source(node, files, path=place).check(place)
+        check_trainable(graph)
     return graph
 
 
-def space_of(given: "SpaceLike") -> "SearchSpace":
-    """Return a search space with every option in it checked."""
-    from ktg.cli.load import check_names, checked_space
-    from ktg.graph import SearchSpace, parse_space
-    from ktg.graph.paths import absolute_paths
-    from ktg.models.names import zoo_sources
+def checked_space(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> SearchSpace:
+    """Return the search space in a file. imagenet: see `graph_of`.
 
-    if isinstance(given, str | Path):
-        return checked_space(Path(given))
-    if isinstance(given, SearchSpace):
-        return given
-    return parse_space(absolute_paths(_mapping(given), Path.cwd()), check_names, zoo_sources)
+    Raises SpecError for a graph without holes, and for any option that is wrong. Whether a source
+    has weights for each model is not checked here.
+    """
+    from ktg.searching.preflight import check_data_holes, vary_each_hole
+
+    space = load_space(path, check_names, list_zoo_sources)
+    if not space.holes:
+        raise SpecError("", "has no holes to search; give a graph to `ktg train`", str(path))
+    with name_file_in_errors(path):
+        check_data_holes(space)
+        models: set[str] = set()
+        for graph in vary_each_hole(space):
+            check_names(graph)
+            models |= graph.imagenet_models
+        _check_files(read_weights(space.template.get("weights", {})), imagenet, models)
+    return _with_files(space, imagenet)
 
 
-def tracker_of(experiment: str, uri: str | None) -> "AbstractContextManager[Tracker]":
-    """Return a tracker on a store, or for `None` one that forgets."""
+def check_names(graph: Graph) -> None:
+    """Raise SpecError for an unknown data set, model or source, or a path that is not there."""
+    from ktg.data.set_names import check_name
+
+    if graph.data.name is not None:
+        check_name(graph.data.name)
+    elif not Path(graph.data.path or "").exists():
+        hint = did_you_mean_path(Path(graph.data.path or ""), (".npz",))
+        raise SpecError("data.path", f"there is no {graph.data.path}.{hint}")
+    if graph.data.unlabelled is not None and not Path(graph.data.unlabelled).is_dir():
+        hint = did_you_mean_path(Path(graph.data.unlabelled))
+        raise SpecError("data.unlabelled", f"there is no folder {graph.data.unlabelled}.{hint}")
+    for name, node in graph.nodes.items():
+        check_model(node.model, f"nodes.{name}.model")
+        check_source_name(node.source, graph.sources, f"nodes.{name}.source")
+    for pair, edge in graph.edges.items():
+        if edge.distance != FEATURES and not Path(edge.distance).is_file():
+            allowed = f"give a table (.csv), word embeddings in text, or {FEATURES}"
+            place = f"{edge_path(*pair)}.distance"
+            raise SpecError(place, f"there is no file {edge.distance}; {allowed}")
+
+
+def named_data(data: str) -> Data:
+    """Return the data set that a user names: a folder, an .npz, or one known by name."""
+    from ktg.data.set_names import NAMES
+    from ktg.graph import FORMULAS
+
+    path, names = Path(data).expanduser(), (*NAMES, *FORMULAS)
+    if path.exists():
+        return Data(path=str(path.absolute()))
+    if data in names:
+        return Data(name=data)
+    what = "is no folder, no .npz and no YAML that is there, and no data set known by name"
+    raise UserError(f"{data}: {what}.{did_you_mean(data, names)}")
+
+
+def shortest_known(model: str) -> str:
+    """Return the shortest name of a model. Raises SpecError where there is no such model."""
+    check_model(model, "--model")
+    return shorten_model(model)
+
+
+def imagenet_files(texts: Iterable[str]) -> dict[str, str]:
+    """Return absolute paths by model from `MODEL=FILE` texts. Raises UserError for other texts."""
+    files: dict[str, str] = {}
+    for text in texts:
+        model, equals, file = text.partition("=")
+        if not model or not equals or not file:
+            example = "such as resnet18=resnet18.safetensors"
+            raise UserError(f"--imagenet: {show(text)} is not MODEL=FILE, {example}")
+        check_model(model, "--imagenet")
+        if model in files:
+            raise UserError(f"--imagenet: two files are given for {model}; a model has one")
+        files[model] = str(Path(file).expanduser().absolute())
+    return files
+
+
+def experiment_name(space: SearchSpace, given: SpaceLike, name: str | None) -> str:
+    """Return the experiment's name: `name` if there is one, else the space's own, else its file's.
+
+    Raises UserError for a name that MLflow could not keep.
+    """
+    file = Path(given).stem if isinstance(given, str | Path) else "search"
+    chosen = next(one for one in (name, space.name, file) if one is not None)
+    if not chosen.strip() or "/" in chosen:
+        rule = "it must not be empty or contain a slash"
+        raise UserError(f"--name: {chosen!r} cannot name an experiment; {rule}")
+    return chosen
+
+
+def naming_file(given: object) -> AbstractContextManager[None]:
+    """Put the name of the file before errors about what is in it, where `given` is a file."""
+    return name_file_in_errors(given) if isinstance(given, str | Path) else nullcontext()
+
+
+def check_writable(path: str | Path) -> Path:
+    """Return the path. Raises UserError unless a file can be written there; leaves nothing behind."""
+    path = Path(path)
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give the name of a file")
+    if not folder.is_dir():
+        raise UserError(f"{path}: there is no folder {folder}; create it first")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UserError(f"{path}: is there and may not be written")
+    probe = folder / f".ktg-{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{path}: cannot write into {folder}: {error.strerror}") from None
+    return path
+
+
+def check_storage(storage: str | Path | None, kind: str) -> Path | None:
+    """Return the folder for Ray's files. Raises UserError where `kind` cannot be written in it."""
+    return None if storage is None else check_writable(Path(storage) / kind).parent
+
+
+def make_folder(path: str | Path) -> Path:
+    """Return a folder for drawings, made if it is not there. Raises UserError if it cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made a folder for drawings: {error.strerror}") from None
+    return Path(path)
+
+
+def check_store(uri: str | None) -> None:
+    """Raise UserError unless `uri` is None or names a store of MLflow that can be written."""
+    from ktg.tracking.store import check_uri, sqlite_file
+
+    file = None if uri is None else sqlite_file(check_uri(uri))
+    if file is not None:
+        check_writable(file)
+
+
+def check_device(device: str | None) -> None:
+    """Raise UserError for a device that ktg does not train on, or that this machine has not."""
+    if device is None or device == "cpu":
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        guess = did_you_mean(device, ("cpu", "cuda"))
+        allowed = f"allowed: cpu, cuda, cuda:1 and so on.{guess}"
+        raise UserError(f"--device: {show(device)} is not a device; {allowed}")
+    import torch
+
+    count = torch.cuda.device_count()
+    if int(device.partition(":")[2] or 0) >= count:
+        raise UserError(f"--device: {device} is not on this machine; torch sees {count} GPUs here")
+
+
+def tracker_of(
+    experiment: str, uri: str | None, listener: Listener = QUIET
+) -> "AbstractContextManager[Tracker]":
+    """Return a tracker on a store; for `None` one that keeps its records in memory."""
     from ktg.tracking import MemoryTracker, MlflowTracker
 
-    return nullcontext(MemoryTracker()) if uri is None else MlflowTracker(experiment, uri)
+    if uri is None:
+        return nullcontext(MemoryTracker())
+    return MlflowTracker(experiment, uri, warn=listener.warn)
+
+
+def _with_files(space: SearchSpace, imagenet: Mapping[str, str]) -> SearchSpace:
+    if not imagenet:
+        return space
+    files = {**space.template.get("weights", {}), **imagenet}
+    return dataclasses.replace(space, template={**space.template, "weights": files})
+
+
+def _check_files(
+    own: Mapping[str, SourceFile], given: Mapping[str, str], models: Collection[str]
+) -> None:
+    """Raise SpecError for a file in place of a model's `imagenet` that is absent or not needed."""
+    check_imagenet_files({model: file for model, file in own.items() if model not in given}, models)
+    check_imagenet_files(read_weights(given), models, "--imagenet ")
 
 
 def _mapping(given: object) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
-        raise UserError(
-            f"expected a path, plain data or a parsed graph or space, got {show(given)}"
-        )
+        allowed = "a path, plain data or a parsed graph or space"
+        raise UserError(f"expected {allowed}, got {show(given)}")
     return given

@@ -13,7 +13,7 @@ from ktg.cli.load import checked_graph, checked_space
 from ktg.cli.options import as_json, imagenet_files, missing_sources, print_json
 from ktg.errors import UserError, did_you_mean_path
 from ktg.graph import Data, Graph, SearchSpace, is_space
-from ktg.graph.yaml_files import load, naming
+from ktg.graph.yaml_files import load, name_file_in_errors
 
 if TYPE_CHECKING:
     from ktg.searching.missing_weights import Missing
@@ -70,7 +70,7 @@ def describe(
         return {"kind": "search space"} | check_space(file, imagenet, missing_sources)
     graph = checked_graph(file, imagenet)
     found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
-    with naming(file):
+    with name_file_in_errors(file):
         check_weights(graph)
     return found
 
@@ -82,7 +82,7 @@ def check_space(
     from ktg.searching.missing_weights import supplied
 
     space = checked_space(file, imagenet)
-    with naming(file):
+    with name_file_in_errors(file):
         found = supplied(space, missing_sources)
     graph = found.space.bind(found.space.default())
     described = describe_space(found.space, graph) | describe_data(graph.data)
@@ -94,26 +94,26 @@ def check_weights(graph: Graph) -> None:
 
     torch is imported only if a node has weights.
     """
-    from ktg.searching.preflight import check_graphs, counted
+    from ktg.searching.preflight import check_graphs, count_images
 
-    for fault in check_graphs([graph], functools.partial(counted, final=True)).values():
+    for fault in check_graphs([graph], functools.partial(count_images, final=True)).values():
         raise fault
 
 
 def describe_graph(graph: Graph) -> dict[str, Any]:
     """Return what a graph trains."""
-    from ktg.graph.canonical import live, open_edges, teachers
+    from ktg.graph.canonical import live_nodes, open_edges, teachers
 
-    dead = [name for name in graph.nodes if name not in live(graph)]
+    dead = [name for name in graph.nodes if name not in live_nodes(graph)]
     return {
         "target": "ensemble"
         if graph.ensemble
         else f"{graph.target} ({graph.nodes[graph.target].model})",
-        "nodes": ", ".join(live(graph)),
+        "nodes": ", ".join(live_nodes(graph)),
         "teachers": ", ".join(teachers(graph)) or "none",
         "not live": ", ".join(dead) or "none",
         "open edges": len(open_edges(graph)),
-        "cost": f"{len(live(graph))} networks x {graph.train.epochs} epochs for each seed",
+        "cost": f"{len(live_nodes(graph))} networks x {graph.train.epochs} epochs for each seed",
     }
 
 
@@ -137,9 +137,9 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
 
 def describe_affinity(space: SearchSpace) -> dict[str, Any]:
     """Return how many candidates would be measured before the first trial; nothing if there is no affinity hole."""
-    from ktg.graph.affinity_holes import candidates
+    from ktg.graph.affinity_holes import list_candidates
 
-    found = {name: f"{len(pairs)} candidates" for name, pairs in candidates(space).items()}
+    found = {name: f"{len(pairs)} candidates" for name, pairs in list_candidates(space).items()}
     return (
         {"affinity": {"before": "the first trial, by one pass over training images each", **found}}
         if found
@@ -166,9 +166,9 @@ def expected_epochs(space: SearchSpace, epochs: int) -> float:
 
 def describe_data(data: Data) -> dict[str, Any]:
     """Return the number of images in each class and split, without decoding any, and what of them may surprise."""
-    from ktg.data.open import summary
+    from ktg.data.open import summarize
 
-    found = summary(data)
+    found = summarize(data)
     if found is None:
         return {
             "data": f"{data.name}, not on this machine yet: it is downloaded at the first training"
@@ -186,23 +186,23 @@ def describe_data(data: Data) -> dict[str, Any]:
 
 def puzzling(data: Data) -> Iterator[str]:
     """Yield sentences on what lies in the folder of a data set and is used by nothing, or as what it may not be."""
-    from ktg.data.folder import nested, passed_over
-    from ktg.data.source import listed
+    from ktg.data.folder import find_nested, find_unused
+    from ktg.errors import join_names
 
     root = Path(data.path or "")
     if data.path is None or not root.is_dir():
         return
     used = data.unlabelled and os.path.relpath(data.unlabelled, root)
     images, folders = (
-        [name for name in found if used not in (".", name)] for found in passed_over(root)
+        [name for name in found if used not in (".", name)] for found in find_unused(root)
     )
     if images:
         lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"
-        yield f"{lie} beside the class folders and not in one, so nothing uses them: {listed(images, 5)}"
+        yield f"{lie} beside the class folders and not in one, so nothing uses them: {join_names(images, 5)}"
     if folders:
-        yield f"folders beside train/ are used only if they are val/ or test/; not used: {listed(folders, 5)}"
-    if below := nested(root):
-        named = listed(below, 5)
+        yield f"folders beside train/ are used only if they are val/ or test/; not used: {join_names(folders, 5)}"
+    if below := find_nested(root):
+        named = join_names(below, 5)
         yield f"no class has images but in folders of its own; if these are the classes, go one down: {named}"
 
 

@@ -65,7 +65,7 @@ def show(
 
     from ktg.data.augment.sheet import sheet
     from ktg.data.open import open_data
-    from ktg.local import replacing
+    from ktg.local import atomic_write
 
     with Decoding(Console(stderr=True)) as decoding:
         train = open_data(spec, progress=decoding).train
@@ -76,7 +76,7 @@ def show(
         *([augment] * rows if augment else get_args(AugmentName)[1:]),
     ]
     drawn = sheet(pixels, names, seed)
-    with replacing(output) as temporary:
+    with atomic_write(output) as temporary:
         Image.fromarray(drawn).save(
             temporary, format=Image.registered_extensions()[output.suffix.lower()]
         )

@@ -33,25 +33,25 @@ def show(file: Path, output: Path | None, as_json: bool) -> None:
         check_writable(output)
 
     from ktg.graph import edge_key
-    from ktg.graph.canonical import key, live, open_edges, teachers
-    from ktg.graph.fields import write
+    from ktg.graph.canonical import canonical_key, live_nodes, open_edges, teachers
+    from ktg.graph.fields import to_plain
 
-    roles = {name: "teacher" if name in teachers(loaded) else "auxiliary" for name in live(loaded)}
+    roles = {name: "teacher" if name in teachers(loaded) else "auxiliary" for name in live_nodes(loaded)}
     roles = {
         name: "target" if name == loaded.target else roles.get(name, "not live")
         for name in loaded.nodes
     }
-    edges = {edge_key(*pair): write(edge) for pair, edge in open_edges(loaded).items()}
+    edges = {edge_key(*pair): to_plain(edge) for pair, edge in open_edges(loaded).items()}
     if output:
         from ktg.graph.drawing import draw
 
         output.write_text(draw(loaded, file.stem), encoding="utf-8")
     if as_json:
-        nodes = {name: {"role": roles[name], **write(node)} for name, node in loaded.nodes.items()}
+        nodes = {name: {"role": roles[name], **to_plain(node)} for name, node in loaded.nodes.items()}
         holes = {"holes": sorted(space.holes)} if space else {}
         print_json(
             {
-                "key": key(loaded),
+                "key": canonical_key(loaded),
                 "nodes": nodes,
                 "open_edges": edges,
                 "drawing": output and str(output),

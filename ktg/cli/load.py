@@ -9,8 +9,14 @@ from ktg.errors import SpecError, UserError, did_you_mean, did_you_mean_path
 from ktg.graph import Data, Graph, SearchSpace, SourceFile, edge_path, is_space, load_space
 from ktg.graph.parse import read_weights
 from ktg.graph.spec import FEATURES
-from ktg.graph.yaml_files import load, load_graph, naming
-from ktg.models.names import check_model, check_source, check_stand_ins, zoo_sources
+from ktg.graph.yaml_files import load, load_graph, name_file_in_errors
+from ktg.models.names import check_model
+from ktg.models.sources import (
+    check_imagenet_files,
+    check_source_name,
+    list_zoo_sources,
+    resolve_source,
+)
 
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -21,7 +27,7 @@ def checked_graph(path: Path, imagenet: Mapping[str, str] = NONE) -> Graph:
     imagenet: by model, files that stand for `source: imagenet`, besides those in the file's
     `weights`.
     """
-    from ktg.graph.canonical import check_taught
+    from ktg.graph.canonical import check_trainable
 
     if is_space(load(path)):
         raise SpecError(
@@ -30,15 +36,14 @@ def checked_graph(path: Path, imagenet: Mapping[str, str] = NONE) -> Graph:
             str(path),
         )
     graph = load_graph(path)
-    with naming(path):
+    with name_file_in_errors(path):
         check_files(graph.weights, imagenet, graph.imagenet_models)
         graph = dataclasses.replace(graph, weights={**graph.weights, **read_weights(imagenet)})
         check_names(graph)
         for name, node in graph.nodes.items():
-            check_source(
-                node.source, graph.sources_for(node.model), f"nodes.{name}.source", model=node.model
-            )
-        check_taught(graph)
+            place = f"nodes.{name}.source"
+            resolve_source(node, graph.sources_for(node.model), path=place).check(place)
+        check_trainable(graph)
     return graph
 
 
@@ -47,15 +52,15 @@ def checked_space(path: Path, imagenet: Mapping[str, str] = NONE) -> SearchSpace
 
     Whether a source has weights for each model is not asked here. imagenet: see `checked_graph`.
     """
-    from ktg.searching.preflight import check_data_holes, one_by_one
+    from ktg.searching.preflight import check_data_holes, vary_each_hole
 
-    space = load_space(path, check_names, zoo_sources)
+    space = load_space(path, check_names, list_zoo_sources)
     if not space.holes:
         raise SpecError("", "has no holes to search; give a graph to `ktg train`", str(path))
-    with naming(path):
+    with name_file_in_errors(path):
         check_data_holes(space)
         models: set[str] = set()
-        for graph in one_by_one(space):
+        for graph in vary_each_hole(space):
             check_names(graph)
             models |= graph.imagenet_models
         files = space.template.get("weights", {})
@@ -68,8 +73,8 @@ def check_files(
     own: Mapping[str, SourceFile], given: Mapping[str, str], models: Collection[str]
 ) -> None:
     """Raise SpecError for a file that stands for `source: imagenet` of a model and is not there, or not needed."""
-    check_stand_ins({model: file for model, file in own.items() if model not in given}, models)
-    check_stand_ins(read_weights(given), models, "--imagenet ")
+    check_imagenet_files({model: file for model, file in own.items() if model not in given}, models)
+    check_imagenet_files(read_weights(given), models, "--imagenet ")
 
 
 def check_names(graph: Graph) -> None:
@@ -86,7 +91,7 @@ def check_names(graph: Graph) -> None:
         raise SpecError("data.unlabelled", f"there is no folder {graph.data.unlabelled}.{hint}")
     for name, node in graph.nodes.items():
         check_model(node.model, f"nodes.{name}.model")
-        check_source(node.source, graph.sources, f"nodes.{name}.source")
+        check_source_name(node.source, graph.sources, f"nodes.{name}.source")
     for pair, edge in graph.edges.items():
         if edge.distance != FEATURES and not Path(edge.distance).is_file():
             problem = f"there is no file {edge.distance}; give a table (.csv), word embeddings in text, or {FEATURES}"

@@ -67,9 +67,9 @@ def report(
 
 def write_page(output: Path, page: str) -> None:
     """Write a page, whole or not at all."""
-    from ktg.local import replacing
+    from ktg.local import atomic_write
 
-    with replacing(output) as temporary:
+    with atomic_write(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

@@ -26,14 +26,14 @@ from ktg.cli.options import (
 from ktg.cli.report import keep_report
 from ktg.errors import KtgError, UserError
 from ktg.graph import Choice, SearchSpace
-from ktg.graph.yaml_files import naming
+from ktg.graph.yaml_files import name_file_in_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ktg.searching.history import Past
     from ktg.searching.missing_weights import Missing
     from ktg.searching.result import Result
+    from ktg.searching.resume import ResumedSearch
     from ktg.tracking import Tracker
 
 
@@ -103,7 +103,7 @@ def search(
     from rich.console import Console
 
     console = Console(stderr=as_json)
-    with naming(space):
+    with name_file_in_errors(space):
         if top:
             check_confirmable(loaded, top, console)
         known = left_as_it_is(past, loaded, experiment, console)
@@ -130,7 +130,7 @@ def search(
 
 def asked_for(
     space: Path, name: str | None, imagenet: dict[str, str], uri: str, *, resume: bool
-) -> "tuple[str, SearchSpace, Past | None]":
+) -> "tuple[str, SearchSpace, ResumedSearch | None]":
     """Return the name of the experiment, the space, and what there is of the search to go on with."""
     if resume and not space.is_file():
         experiment = name or str(space)
@@ -171,7 +171,7 @@ def run(
     experiment: str,
     uri: str,
     missing_sources: "Missing",
-    past: "Past | None",
+    past: "ResumedSearch | None",
     console: "Console",
     address: str | None,
     storage: Path | None,
@@ -199,13 +199,13 @@ def run(
 
 
 def left_as_it_is(
-    past: "Past | None", space: SearchSpace, experiment: str, console: "Console"
+    past: "ResumedSearch | None", space: SearchSpace, experiment: str, console: "Console"
 ) -> "Result | None":
     """Return the result of a search that is over and is asked for no more trials; None for one that is to be run."""
     if past is None or not past.is_over or space.search.trials > past.space.search.trials:
         return None
     from ktg.searching.result import result_of
-    from ktg.searching.trials import Ledger
+    from ktg.searching.trials import SearchQueue
 
     more = shlex.join(
         ["ktg", "search", experiment, "--resume", "--trials", str(2 * past.space.search.trials)]
@@ -213,30 +213,30 @@ def left_as_it_is(
     said = f"{experiment}: this search is finished, and stays as it is; for more trials: {more}"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
     return result_of(
-        Ledger(past.space, past.entries, past.duplicates),
+        SearchQueue(past.space, past.entries, past.duplicates),
         experiment,
-        past.wall_s,
+        past.stored.wall_s,
         interrupted=False,
     )
 
 
-def read_back(experiment: str, uri: str) -> "Past":
+def read_back(experiment: str, uri: str) -> "ResumedSearch":
     """Return the last search of an experiment, with all that its driver had put down before it was killed."""
-    from ktg.searching.history import read_past
+    from ktg.searching.resume import read_search_to_resume
     from ktg.tracking import find_experiment, recover
 
     recover(uri)  # what cannot be sent would be trained again
-    return read_past(find_experiment(experiment, uri))
+    return read_search_to_resume(find_experiment(experiment, uri))
 
 
 def look_back(experiment: str, uri: str, tracker: "Tracker", console: "Console | None") -> None:
     """End the searches of that name that are dead; tell a console, where one is given, how many there are already."""
-    from ktg.searching.driver_lock import end_dead
+    from ktg.searching.driver_lock import end_dead_searches
     from ktg.tracking import find_experiment
 
     with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
         found = find_experiment(experiment, uri)
-        end_dead(found, tracker)
+        end_dead_searches(found, tracker)
         number = len(found.of_kind("search"))
         if number and console:
             held = "1 search" if number == 1 else f"{number} searches"

@@ -19,13 +19,13 @@ from ktg.cli.options import (
     warner,
 )
 from ktg.errors import UserError
-from ktg.graph.yaml_files import naming
+from ktg.graph.yaml_files import name_file_in_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ktg.searching.seeds import OnEpoch
-    from ktg.training import Epoch
+    from ktg.training import EpochMetrics
     from ktg.training.classical import HeadName
 
 
@@ -90,7 +90,7 @@ def train(
 
     console = Console(stderr=as_json)
     tracker = MlflowTracker(graph.stem, tracking_uri, warn=warner(console))
-    with naming(graph), tracker, Decoding(console) as decoding:
+    with name_file_in_errors(graph), tracker, Decoding(console) as decoding:
         if head:
             confirmed = confirm_head(loaded, head, seeds, tracker, device=device, decoding=decoding)
         else:
@@ -117,7 +117,7 @@ def train(
 def printer(console: "Console") -> "OnEpoch":
     """Return a function that prints an epoch."""
 
-    def show(seed: int, epoch: "Epoch", epochs: int) -> None:
+    def show(seed: int, epoch: "EpochMetrics", epochs: int) -> None:
         accuracy = percent(epoch.nodes[epoch.target].train_accuracy)
         console.print(
             f"seed {seed}, epoch {epoch.number}/{epochs}: training accuracy {accuracy}, "

@@ -1,4 +1,4 @@
-"""Data sets known by name: the digits of scikit-learn, and those that torchvision downloads."""
+"""Reads data sets known by name: digits from scikit-learn, the others through torchvision."""
 
 import functools
 import os
@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from ktg.data.pictures import Array, Files, in_memory
-from ktg.data.set_names import DIGITS, KNOWN, Arguments, Known
-from ktg.data.source import Part, Source, as_labels
+from ktg.data.found_data import FoundData, LabelledImages, as_labels
+from ktg.data.set_names import DIGITS, NAMED_SETS, Arguments, NamedSet
+from ktg.data.undecoded import Array, ImageFiles, wrap_array
 from ktg.errors import DataError
-from ktg.local import data_folder, reachable
+from ktg.local import data_folder, is_reachable
 
 
-def is_here(name: str) -> bool:
+def is_downloaded(name: str) -> bool:
     """Return whether the data set needs no download."""
-    return name == DIGITS or (data_folder() / name / KNOWN[name].lies).exists()
+    return name == DIGITS or (data_folder() / name / NAMED_SETS[name].lies).exists()
 
 
-def read_known(name: str) -> Source:
+def read_named(name: str) -> FoundData:
     """Return the data set of this (checked) name, downloaded first if it is absent.
 
     Raises DataError, within two seconds, where it is absent and its host cannot be reached.
@@ -30,42 +30,42 @@ def read_known(name: str) -> Source:
     title = f"data.name: {name}"
     if name == DIGITS:
         return _digits(title)
-    known = KNOWN[name]
+    facts = NAMED_SETS[name]
     folder = data_folder() / name
-    if not is_here(name):
-        _download(name, known, folder, title)
-    train, val, test = known.splits
-    dataset = _open(known, folder, train, title)
-    return Source(
+    if not is_downloaded(name):
+        _download(name, facts, folder, title)
+    train, val, test = facts.splits
+    dataset = _open(facts, folder, train, title)
+    return FoundData(
         title,
         _class_names(dataset),
-        _part(dataset, known, folder),
-        None if val is None else _part(_open(known, folder, val, title), known, folder),
-        None if test is None else functools.partial(_test, known, folder, test, title),
+        _part(dataset, facts, folder),
+        None if val is None else _part(_open(facts, folder, val, title), facts, folder),
+        None if test is None else functools.partial(_test, facts, folder, test, title),
     )
 
 
-def _digits(title: str) -> Source:
+def _digits(title: str) -> FoundData:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    part = Part(in_memory(images), as_labels(digits.target))
-    return Source(title, tuple(str(digit) for digit in range(10)), part, None, None)
+    part = LabelledImages(wrap_array(images), as_labels(digits.target))
+    return FoundData(title, tuple(str(digit) for digit in range(10)), part, None, None)
 
 
-def _download(name: str, known: Known, folder: Path, title: str) -> None:
+def _download(name: str, facts: NamedSet, folder: Path, title: str) -> None:
     """Have torchvision fetch all splits beside `folder`, and move them there only when they are complete."""
-    by_hand = f"get it from {known.url} and unpack it so that {folder / known.lies} exists (KTG_DATA moves this place)"
-    if not known.download:
+    by_hand = f"get it from {facts.url} and unpack it so that {folder / facts.lies} exists (KTG_DATA moves this place)"
+    if not facts.download:
         raise DataError(
             f"{title} is not on this machine and can no longer be downloaded by a program; {by_hand}"
         )
-    if not reachable(known.url):
+    if not is_reachable(facts.url):
         raise DataError(f"{title} is not on this machine and its host cannot be reached; {by_hand}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{name}.lock")):
-        if is_here(name):
+        if is_downloaded(name):
             return
         partial = folder.with_name(f"{name}.partial")
         # torchvision takes an archive that was unpacked halfway for a whole one, so never go on
@@ -73,9 +73,9 @@ def _download(name: str, known: Known, folder: Path, title: str) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
-            for split in known.splits:
+            for split in facts.splits:
                 if split is not None:
-                    _torchvision(known, partial, split, download=True)
+                    _torchvision(facts, partial, split, download=True)
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise DataError(f"{title} could not be downloaded ({error}); {by_hand}") from error
@@ -83,53 +83,53 @@ def _download(name: str, known: Known, folder: Path, title: str) -> None:
         partial.rename(folder)
 
 
-def _open(known: Known, folder: Path, split: Arguments, title: str) -> Any:
+def _open(facts: NamedSet, folder: Path, split: Arguments, title: str) -> Any:
     try:
-        return _torchvision(known, folder, split, download=False)
+        return _torchvision(facts, folder, split, download=False)
     except Exception as error:
         raise DataError(
             f"{title} in {folder} is incomplete or broken ({error}); delete that folder"
         ) from error
 
 
-def _torchvision(known: Known, folder: Path, split: Arguments, download: bool) -> Any:
+def _torchvision(facts: NamedSet, folder: Path, split: Arguments, download: bool) -> Any:
     import torchvision
 
-    kind = getattr(torchvision.datasets, known.torchvision)
+    kind = getattr(torchvision.datasets, facts.torchvision)
     extra = {"download": True} if download else {}
     return kind(folder, **split, **extra)
 
 
-def _test(known: Known, folder: Path, split: Arguments, title: str) -> Part:
-    return _part(_open(known, folder, split, title), known, folder)
+def _test(facts: NamedSet, folder: Path, split: Arguments, title: str) -> LabelledImages:
+    return _part(_open(facts, folder, split, title), facts, folder)
 
 
-def _part(dataset: Any, known: Known, folder: Path) -> Part:
-    images = getattr(dataset, known.images)
-    if known.images == "data":
-        return Part(_array(images), as_labels(getattr(dataset, known.labels or "")))
+def _part(dataset: Any, facts: NamedSet, folder: Path) -> LabelledImages:
+    images = getattr(dataset, facts.images)
+    if facts.images == "data":
+        return LabelledImages(_array(images), as_labels(getattr(dataset, facts.labels or "")))
     pairs: Iterable[tuple[str, int]]
-    if known.torchvision == "Caltech101":
+    if facts.torchvision == "Caltech101":
         pairs = [(_caltech_file(dataset, row), label) for row, label in enumerate(dataset.y)]
     else:
         pairs = (
             images
-            if known.labels is None
-            else zip(images, getattr(dataset, known.labels), strict=True)
+            if facts.labels is None
+            else zip(images, getattr(dataset, facts.labels), strict=True)
         )
     # Sorted, because torchvision lists some folders in the order of the file system.
     found = sorted(
         (Path(os.path.relpath(file, folder)).as_posix(), int(label)) for file, label in pairs
     )
-    return Part(
-        Files(folder, tuple(name for name, _ in found)), as_labels([label for _, label in found])
+    return LabelledImages(
+        ImageFiles(folder, tuple(name for name, _ in found)), as_labels([label for _, label in found])
     )
 
 
 def _array(images: Any) -> Array:
     pixels = np.asarray(images)
     planes_first = pixels.ndim == 4 and pixels.shape[3] not in (1, 3)
-    return in_memory(pixels.transpose(0, 2, 3, 1) if planes_first else pixels)
+    return wrap_array(pixels.transpose(0, 2, 3, 1) if planes_first else pixels)
 
 
 def _caltech_file(dataset: Any, row: int) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 from ktg.errors import UserError, did_you_mean, show
 from ktg.graph import Graph, dump, parse
 from ktg.graph.drawing import draw
-from ktg.graph.paths import relative_paths
+from ktg.graph.paths import list_files, make_paths_relative
 from ktg.graph.spec import Scalar
 from ktg.graph.yaml_files import loads, save
-from ktg.local import replacing
+from ktg.local import atomic_write
 from ktg.tracking import Experiment, RunRecord, find_experiment
 from ktg.version import __version__
 
@@ -209,27 +209,16 @@ def write_graph(
     graph_files(output, 1)
     drawing = output.with_suffix(".svg")
     check_free([output, drawing], force=force)
-    plain = relative_paths(dump(graph), output.absolute().parent)
+    plain = make_paths_relative(dump(graph), output.absolute().parent)
     title = ": ".join(
         str(graph.provenance[key]) for key in ("experiment", "trial") if key in graph.provenance
     )
     save(output, plain)
-    with replacing(drawing) as temporary:
+    with atomic_write(drawing) as temporary:
         temporary.write_text(draw(graph, title or output.stem), encoding="utf-8")
     return Exported(graph, output, drawing, outside(plain), running)
 
 
 def outside(plain: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the absolute paths that a graph names: files that must be taken along to another machine."""
-    graph = parse(plain)
-    paths = [
-        graph.data.path,
-        graph.data.unlabelled,
-        *(file.path for file in (*graph.sources.values(), *graph.weights.values())),
-    ]
-    paths += [node.source for node in graph.nodes.values()] + [
-        edge.distance for edge in graph.edges.values()
-    ]
-    return tuple(
-        dict.fromkeys(path for path in paths if path is not None and Path(path).is_absolute())
-    )
+    return tuple(path for path in list_files(parse(plain)) if Path(path).is_absolute())

@@ -17,7 +17,7 @@ from ktg.exporting.metadata import About, Accuracy
 from ktg.exporting.registering import register, waiting_file
 from ktg.exporting.trained import describe, retrain, weights_files, write_weights
 from ktg.exporting.weights import SUFFIX, read_model
-from ktg.graph.canonical import live
+from ktg.graph.canonical import live_nodes
 from ktg.searching.seeds import OnEpoch
 from ktg.tracking.models import check_model_name
 from ktg.training import Training
@@ -78,7 +78,7 @@ def deliver(
     if all_nodes and graph.ensemble:
         raise UserError("the file of an ensemble has all its nodes in it; leave out --all-nodes")
     if formats.weights and all_nodes:
-        check_free(list(weights_files(formats.weights, graph, live(graph)).values()), force=force)
+        check_free(list(weights_files(formats.weights, graph, live_nodes(graph)).values()), force=force)
     training, accuracies = retrain(
         graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding
     )

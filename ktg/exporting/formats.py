@@ -11,9 +11,8 @@ from ktg.exporting.int8 import Quantised, write_int8
 from ktg.exporting.metadata import About
 from ktg.exporting.onnx import WRITING, need, write_onnx
 from ktg.exporting.readme import model_card
-from ktg.local import replacing
-from ktg.models.ensemble import Ensemble
-from ktg.models.network import Network
+from ktg.local import atomic_write
+from ktg.models.network import Ensemble, Network
 
 _ENDINGS = {
     "weights": ".safetensors",
@@ -82,6 +81,6 @@ def write_formats(
         written.quantised = write_int8(formats.int8, network, about, dataset())
     if formats.card:
         text = model_card(about, formats.files, formats.card.parent, written.quantised)
-        with replacing(formats.card) as temporary:
+        with atomic_write(formats.card) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return written

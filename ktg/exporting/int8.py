@@ -18,10 +18,9 @@ import numpy as np
 from ktg.data import Dataset, Images
 from ktg.exporting.metadata import About, to_json
 from ktg.exporting.onnx import INPUT, WRITING, need, run_session, session, write_onnx
-from ktg.local import replacing
-from ktg.models.ensemble import Ensemble
-from ktg.models.network import Network
-from ktg.models.weights import KEY
+from ktg.local import atomic_write
+from ktg.models.network import Ensemble, Network
+from ktg.models.state_dicts import METADATA_KEY
 
 CALIBRATION_IMAGES = 256
 _BATCH = 16
@@ -66,7 +65,7 @@ def write_int8(
     figures = [
         Figures(*each) for each in zip(accuracies, latencies, map(len, contents), strict=True)
     ]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(contents[1])
     return Quantised(figures[0], figures[1], len(dataset.val), about.training.splits != "train")
 
@@ -125,7 +124,7 @@ def _describe(model: Path, text: str) -> None:
 
     quantised = onnx.load(model)
     del quantised.metadata_props[:]
-    quantised.metadata_props.add(key=KEY, value=text)
+    quantised.metadata_props.add(key=METADATA_KEY, value=text)
     onnx.save(quantised, model)
 
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from ktg.errors import SpecError, WeightsError, show
 from ktg.graph import Graph, Node, dump, parse
-from ktg.graph.fields import known_keys, mapping, read, write
-from ktg.graph.paths import absolute_paths, relative_paths
+from ktg.graph.fields import check_keys, check_mapping, from_plain, to_plain
+from ktg.graph.paths import make_paths_absolute, make_paths_relative
 from ktg.graph.spec import rule
 
 VERSION = 1
@@ -95,15 +95,15 @@ def to_json(about: About, folder: Path) -> str:
     plain = {
         "version": VERSION,
         "classes": list(about.classes),
-        "input": write(about.input),
-        "accuracy": None if about.accuracy is None else write(about.accuracy),
-        "training": write(about.training),
+        "input": to_plain(about.input),
+        "accuracy": None if about.accuracy is None else to_plain(about.accuracy),
+        "training": to_plain(about.training),
         **(
-            {"members": {name: write(given) for name, given in about.members.items()}}
+            {"members": {name: to_plain(given) for name, given in about.members.items()}}
             if about.members
             else {}
         ),
-        "graph": relative_paths(dump(about.graph), folder.absolute()),
+        "graph": make_paths_relative(dump(about.graph), folder.absolute()),
     }
     return json.dumps(plain, ensure_ascii=False)
 
@@ -129,26 +129,26 @@ def from_json(text: str | None, file: Path) -> About:
 
 
 def _about(raw: Any, folder: Path) -> About:
-    raw = mapping(raw, "")
+    raw = check_mapping(raw, "")
     sections = ("version", "classes", "input", "accuracy", "training", "graph", "members")
     if raw.get("version") != VERSION:
         raise SpecError(
             "version",
             f"{show(raw.get('version'))} is not a format this ktg reads; allowed: {VERSION}",
         )
-    known_keys(raw, dict.fromkeys(sections), "")
+    check_keys(raw, dict.fromkeys(sections), "")
     missing = [section for section in sections if section not in raw and section != "members"]
     if missing:
         raise SpecError(missing[0], "is missing")
     about = About(
         classes=_classes(raw["classes"]),
         input=_input(raw["input"], "input"),
-        accuracy=None if raw["accuracy"] is None else read(Accuracy, raw["accuracy"], "accuracy"),
-        training=read(Training, raw["training"], "training"),
-        graph=parse(absolute_paths(_graph(raw["graph"]), folder)),
+        accuracy=None if raw["accuracy"] is None else from_plain(Accuracy, raw["accuracy"], "accuracy"),
+        training=from_plain(Training, raw["training"], "training"),
+        graph=parse(make_paths_absolute(_graph(raw["graph"]), folder)),
         members={
             name: _input(given, f"members.{name}")
-            for name, given in mapping(raw.get("members", {}), "members").items()
+            for name, given in check_mapping(raw.get("members", {}), "members").items()
         },
     )
     for place, name in (
@@ -174,7 +174,7 @@ def _classes(raw: object) -> tuple[str, ...]:
 
 
 def _input(raw: object, path: str) -> Input:
-    found = read(Input, raw, path)
+    found = from_plain(Input, raw, path)
     for name, values in (("mean", found.mean), ("std", found.std)):
         if len(values) not in (1, 3):
             raise SpecError(f"{path}.{name}", f"expected one number, or three, got {len(values)}")
@@ -184,4 +184,4 @@ def _input(raw: object, path: str) -> Input:
 
 
 def _graph(raw: object) -> Mapping[str, Any]:
-    return mapping(raw, "graph")
+    return check_mapping(raw, "graph")

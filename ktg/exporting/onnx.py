@@ -18,10 +18,9 @@ from ktg.data.decode import Pixels
 from ktg.errors import KtgError, UserError, WeightsError
 from ktg.exporting.classifier import Classifier
 from ktg.exporting.metadata import About, from_json, to_json
-from ktg.local import replacing
-from ktg.models.ensemble import Ensemble
-from ktg.models.network import Network
-from ktg.models.weights import KEY
+from ktg.local import atomic_write
+from ktg.models.network import Ensemble, Network
+from ktg.models.state_dicts import METADATA_KEY
 
 OPSET = 18
 INPUT, OUTPUT = "images", "logits"
@@ -58,7 +57,7 @@ def write_onnx(path: Path, network: Network | Ensemble, about: About) -> float:
         compare(f"{path}", run(images), reference),
         compare(f"{path}", run(images[:1]), reference[:1]),
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     return difference
 
@@ -69,7 +68,7 @@ def load_onnx(path: Path) -> Classifier:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such model file")
     opened = session(path.read_bytes(), str(path))
-    about = from_json(opened.get_modelmeta().custom_metadata_map.get(KEY), path)
+    about = from_json(opened.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
     given, classes = about.input, len(about.classes)
     shapes = [place.shape[1:] for place in (*opened.get_inputs(), *opened.get_outputs())]
     if shapes != [[given.side, given.side, given.channels], [classes]]:
@@ -122,7 +121,7 @@ def _exported(module: Any, example: Any, description: str) -> bytes:
         # For the type checker: it is None for a file or without dynamo only.
         assert program is not None  # noqa: S101
         model = program.model_proto
-        model.metadata_props.add(key=KEY, value=description)
+        model.metadata_props.add(key=METADATA_KEY, value=description)
         return bytes(model.SerializeToString())
     except Exception as error:  # the exporter and protobuf fail in every way there is
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,11 +8,11 @@ from ktg.exporting.int8 import Figures, Quantised
 from ktg.exporting.licence import origin_of
 from ktg.exporting.metadata import About
 from ktg.graph import dump
-from ktg.graph.canonical import live, open_edges
-from ktg.graph.paths import relative_paths
+from ktg.graph.canonical import live_nodes, open_edges
+from ktg.graph.paths import make_paths_relative
 from ktg.graph.yaml_files import dumps
-from ktg.models.build import constructor_args
-from ktg.models.names import locate
+from ktg.models.architectures import make_constructor_args
+from ktg.models.names import locate_model
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}
 _LISTED = 200
@@ -90,7 +90,7 @@ def _use(about: About, files: Mapping[str, Path]) -> str:
     if (
         weights is not None
         and not about.members
-        and (locate(about.node.model) or ("ktg",))[0] != "ktg"
+        and (locate_model(about.node.model) or ("ktg",))[0] != "ktg"
     ):
         parts.append(
             f"Without ktg, in plain PyTorch:\n```python\n{plain_code(about, weights.name)}```"
@@ -108,10 +108,10 @@ def _use(about: About, files: Mapping[str, Path]) -> str:
 
 def plain_code(about: About, weights: str) -> str:
     """Return Python that classifies one image with the weights and no ktg: timm or torchvision, numpy and Pillow."""
-    library, name = locate(about.node.model) or ("", about.node.model)
+    library, name = locate_model(about.node.model) or ("", about.node.model)
     given = about.input
     args = "".join(
-        f", {key}={value!r}" for key, value in constructor_args(about.node, given.size).items()
+        f", {key}={value!r}" for key, value in make_constructor_args(about.node, given.size).items()
     )
     if library == "timm":
         create, imports = (
@@ -170,7 +170,7 @@ def _quantised(quantised: Quantised) -> str:
 def _origin(about: About) -> str:
     graph = about.graph
     lines = [
-        f"- `{name}` ({graph.nodes[name].model}): {origin_of(graph, name)}." for name in live(graph)
+        f"- `{name}` ({graph.nodes[name].model}): {origin_of(graph, name)}." for name in live_nodes(graph)
     ]
     first = "What the networks began with; the licence of that still holds for what became of it."
     if len(lines) > 1 and not about.members:
@@ -180,10 +180,10 @@ def _origin(about: About) -> str:
 
 def _graph(about: About, folder: Path) -> str:
     graph = about.graph
-    plain = relative_paths(dump(graph), folder.absolute())
+    plain = make_paths_relative(dump(graph), folder.absolute())
     networks, edges = (
-        len(live(graph)),
-        sum(target in live(graph) for _, target in open_edges(graph)),
+        len(live_nodes(graph)),
+        sum(target in live_nodes(graph) for _, target in open_edges(graph)),
     )
     counted = f"{networks} network{'s' * (networks > 1)} and {edges} open edge{'s' * (edges > 1)}"
     return (

@@ -9,12 +9,11 @@ import torch
 from ktg.errors import KtgError
 from ktg.exporting.deployable import compare, deployed, probe_images
 from ktg.exporting.metadata import About, to_json
-from ktg.local import replacing
-from ktg.models.ensemble import Ensemble
-from ktg.models.network import Network
-from ktg.models.weights import KEY
+from ktg.local import atomic_write
+from ktg.models.network import Ensemble, Network
+from ktg.models.state_dicts import METADATA_KEY
 
-DESCRIPTION = f"{KEY}.json"
+DESCRIPTION = f"{METADATA_KEY}.json"
 
 
 def write_program(path: Path, network: Network | Ensemble, about: About) -> float:
@@ -45,6 +44,6 @@ def write_program(path: Path, network: Network | Ensemble, about: About) -> floa
         difference = max(
             compare(str(path), again(part), reference[: len(part)]) for part in (images, images[:1])
         )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content.getvalue())
     return difference

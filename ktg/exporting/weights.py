@@ -15,12 +15,10 @@ from ktg.data.augment import to_float
 from ktg.data.decode import Pixels
 from ktg.errors import SpecError, WeightsError
 from ktg.exporting.metadata import About, Input, from_json, to_json
-from ktg.local import replacing
-from ktg.models.build import create, sketch
-from ktg.models.device import device_of
-from ktg.models.ensemble import Ensemble
-from ktg.models.network import Network
-from ktg.models.weights import KEY, fit
+from ktg.local import atomic_write
+from ktg.models.architectures import build_body, build_on_meta
+from ktg.models.network import Ensemble, Network, choose_device
+from ktg.models.state_dicts import METADATA_KEY, fit
 
 SUFFIX = ".safetensors"
 
@@ -39,8 +37,8 @@ def write_model(path: Path, network: Network | Ensemble, about: About) -> None:
     ]
     # Clones, because safetensors refuses tensors that share memory, as tied weights do.
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named}
-    content = save(state, metadata={"format": "pt", KEY: to_json(about, path.parent)})
-    with replacing(
+    content = save(state, metadata={"format": "pt", METADATA_KEY: to_json(about, path.parent)})
+    with atomic_write(
         path
     ) as temporary:  # `save_file` would make a file that nobody but its owner may read
         temporary.write_bytes(content)
@@ -56,7 +54,7 @@ def read_model(path: Path) -> tuple[Network | Ensemble, About]:
         raise WeightsError(f"{path}: there is no such model file")
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
+            text = (file.metadata() or {}).get(METADATA_KEY)
             about = from_json(text, path)
             # It is no mapping.
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -78,7 +76,7 @@ def runner(
 
     device: where it runs; default: a GPU if there is one.
     """
-    place = device_of(device)
+    place = choose_device(device)
     return partial(_logits, network.to(place), place)
 
 
@@ -116,7 +114,7 @@ def _network(
 ) -> Network:
     node = about.graph.nodes[name]
     try:
-        plan = sketch(
+        plan = build_on_meta(
             node, classes=len(about.classes), image_size=given.side, where=f"nodes.{name}"
         )
     except SpecError as error:
@@ -131,7 +129,7 @@ def _network(
             f"{path}: the head does not fit {len(about.classes)} classes; the file is damaged"
         )
     with torch.random.fork_rng(devices=[]):
-        body = create(node, classes=len(about.classes), size=plan.size)
+        body = build_body(node, classes=len(about.classes), size=plan.size)
     body.load_state_dict({**body.state_dict(), **used})
     network = Network(body, size=given.size, mean=given.mean, std=given.std, head=plan.head)
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

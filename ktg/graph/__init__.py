@@ -1,11 +1,10 @@
-"""Defines graphs and search spaces as frozen data, and reads and writes them. Imports neither torch nor yaml."""
+"""Defines graphs and search spaces as frozen data, and reads and writes them without torch."""
 
 from ktg.errors import SpecError
 from ktg.graph.holes import HOLE_WORDS, Affinity, Choice, Hole, Int, Log, Uniform
 from ktg.graph.parse import dump, edge_key, edge_path, parse
-from ktg.graph.parse_space import is_space, load_space, parse_space
-from ktg.graph.search_settings import Search
-from ktg.graph.space import SearchSpace
+from ktg.graph.parse_space import is_space, parse_space
+from ktg.graph.space import Search, SearchSpace
 from ktg.graph.spec import (
     ANY,
     FORMULAS,
@@ -23,6 +22,7 @@ from ktg.graph.spec import (
     Train,
     sources_for,
 )
+from ktg.graph.yaml_files import load_space
 
 __all__ = [
     "ANY",

@@ -12,19 +12,19 @@ Expand = Callable[[str, str], Sequence[str]]
 """From a pattern and a model to the sources that it stands for."""
 
 
-def with_sources(space: SearchSpace, expand: Expand) -> SearchSpace:
+def expand_patterns(space: SearchSpace, expand: Expand) -> SearchSpace:
     """Return the space with sources in the place of patterns, for each model that the node can have.
 
-    What only some of the models have is `unsupplied` for the others. Raises SpecError where the
+    What only some of the models have is `missing_weights` for the others. Raises SpecError where the
     first model, which the baselines train, is left with nothing.
     """
     for path, hole in space.holes.items():
         if not isinstance(hole, Affinity) or not any(map(is_pattern, hole.options)):
             continue
         node = path.split(".")[1]
-        models = models_of(space, node)
+        models = list_models(space, node)
         named = space.template.get("sources") or {}
-        meant = {model: _expanded(hole, str(model), expand, named) for model in models}
+        meant = {model: _expand_hole(hole, str(model), expand, named) for model in models}
         if not meant[models[0]]:
             problem = (
                 f"{', '.join(hole.options)}: the zoo has nothing of the kind for {show(models[0])}"
@@ -41,23 +41,23 @@ def with_sources(space: SearchSpace, expand: Expand) -> SearchSpace:
     return space
 
 
-def affinity_holes(space: SearchSpace) -> dict[str, Affinity]:
+def find_affinity_holes(space: SearchSpace) -> dict[str, Affinity]:
     """Return the affinity holes by the name of their node."""
     return {
         path.split(".")[1]: hole for path, hole in space.holes.items() if isinstance(hole, Affinity)
     }
 
 
-def candidates(space: SearchSpace) -> dict[str, list[tuple[str, str]]]:
+def list_candidates(space: SearchSpace) -> dict[str, list[tuple[str, str]]]:
     """Return (model, source) of what is to be measured for each node that has an affinity hole."""
     return {
         name: [
             (model, source)
-            for model in models_of(space, name)
+            for model in list_models(space, name)
             for source in hole.options
-            if (name, model, source) not in space.unsupplied
+            if (name, model, source) not in space.missing_weights
         ]
-        for name, hole in affinity_holes(space).items()
+        for name, hole in find_affinity_holes(space).items()
     }
 
 
@@ -66,13 +66,13 @@ def is_pattern(source: str) -> bool:
     return source.startswith("zoo/") and "*" in source
 
 
-def models_of(space: SearchSpace, node: str) -> tuple[Any, ...]:
+def list_models(space: SearchSpace, node: str) -> tuple[Any, ...]:
     """Return the models that a node can have, its default first."""
     hole = space.holes.get(f"nodes.{node}.model")
     return hole.options_to_check() if hole else (space.template["nodes"][node].get("model"),)
 
 
-def _expanded(hole: Affinity, model: str, expand: Expand, named: Collection[str]) -> list[str]:
+def _expand_hole(hole: Affinity, model: str, expand: Expand, named: Collection[str]) -> list[str]:
     found = [
         one
         for source in hole.options

@@ -2,7 +2,7 @@
 
 Two graphs that differ only in the names or the order of auxiliary nodes, in edges that are cut, in
 nodes that are not live, or in fields that do nothing where they stand, have equal `canonical` forms
-and equal `key`s.
+and equal `canonical_key`s.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ktg.errors import SpecError
-from ktg.graph.fields import write
+from ktg.graph.fields import to_plain
 from ktg.graph.parse import dump
 from ktg.graph.spec import IMAGENET, LABEL, MAP_LOSSES, Edge, Graph, LossName, Node, SourceFile
 
@@ -34,7 +34,7 @@ def open_edges(graph: Graph) -> dict[tuple[str, str], Edge]:
     return {pair: edge for pair, edge in graph.edges.items() if edge.gate != "cutoff"}
 
 
-def live(graph: Graph) -> tuple[str, ...]:
+def live_nodes(graph: Graph) -> tuple[str, ...]:
     """Return the nodes that count for what is scored, in the graph's order.
 
     These are the nodes from which the target is reached along open edges; of an ensemble, all that
@@ -44,7 +44,7 @@ def live(graph: Graph) -> tuple[str, ...]:
     found = (
         {name for pair in edges for name in pair}
         if graph.ensemble
-        else _reaching(graph.target, edges)
+        else _find_ancestors(graph.target, edges)
     )
     return tuple(name for name in graph.nodes if name in found)
 
@@ -57,20 +57,20 @@ def teachers(graph: Graph) -> tuple[str, ...]:
     taught = {target for _, target in open_edges(graph)}
     return tuple(
         name
-        for name in live(graph)
+        for name in live_nodes(graph)
         if name not in taught and (graph.ensemble or name != graph.target)
     )
 
 
-def is_taught(graph: Graph) -> bool:
+def target_learns(graph: Graph) -> bool:
     """Return whether an open edge ends at the target; of an ensemble, whether one begins or ends there."""
     return any(graph.target in (pair if graph.ensemble else pair[1:]) for pair in open_edges(graph))
 
 
-def check_taught(graph: Graph) -> None:
-    """Raise SpecError unless the target is taught (`is_taught`), and every live node that is taught to classify."""
+def check_trainable(graph: Graph) -> None:
+    """Raise SpecError unless the target is taught (`target_learns`), and every live node that is taught to classify."""
     _check_heads(graph)
-    if not is_taught(graph):
+    if not target_learns(graph):
         raise SpecError(
             "edges",
             f"nothing teaches the target {graph.target!r}: every edge into it is missing or cut off; "
@@ -80,7 +80,7 @@ def check_taught(graph: Graph) -> None:
 
 def _check_heads(graph: Graph) -> None:
     """Raise SpecError for a live node that is taught by maps alone: nothing would ever reach its head."""
-    edges, alive = open_edges(graph), live(graph)
+    edges, alive = open_edges(graph), live_nodes(graph)
     by_maps = [pair for pair, edge in edges.items() if edge.loss in MAP_LOSSES]
     heads = {target for (_, target), edge in edges.items() if edge.loss not in MAP_LOSSES}
     for source, target in by_maps:
@@ -92,14 +92,14 @@ def _check_heads(graph: Graph) -> None:
             )
 
 
-def key(graph: Graph) -> str:
+def canonical_key(graph: Graph) -> str:
     """Return a SHA-256 (64 hex digits) that two graphs share exactly when their canonical forms are equal."""
     return form_key(canonical(graph))
 
 
-def seedless(graph: Graph) -> str:
+def seedless_key(graph: Graph) -> str:
     """Return the key of a graph apart from its seed."""
-    return key(with_seed(graph, 0))
+    return canonical_key(with_seed(graph, 0))
 
 
 def with_seed(graph: Graph, seed: int) -> Graph:
@@ -117,17 +117,19 @@ def canonical(graph: Graph) -> Graph:
 
     In an ensemble no node is more than another, so there n0 may be any of them.
     """
-    return with_names(graph)[0]
+    return canonical_with_names(graph)[0]
 
 
-def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
+def canonical_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     """Return the canonical graph, and the name there of each live node of `graph`."""
-    alive = live(graph)
+    alive = live_nodes(graph)
     edges = {
-        pair: _effective(edge, pair) for pair, edge in open_edges(graph).items() if pair[1] in alive
+        pair: _simplify_edge(edge, pair)
+        for pair, edge in open_edges(graph).items()
+        if pair[1] in alive
     }
-    nodes = {name: _effective_node(graph, graph.nodes[name]) for name in alive}
-    colours = [_text([write(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
+    nodes = {name: _simplify_node(graph, graph.nodes[name]) for name in alive}
+    colours = [_text([to_plain(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
     labels = [[_edge_text(edges.get((source, target))) for target in alive] for source in alive]
     ensemble = graph.ensemble and len(alive) > 1
     order = [alive[i] for i in canonical_order(colours, labels, first_stays=not ensemble)]
@@ -143,26 +145,32 @@ def with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     seen = any(not edge.needs_label for edge in edges.values())
     form = Graph(
         data=graph.data if seen else replace(graph.data, unlabelled=None),
-        train=replace(graph.train, aggregate=_effective_aggregate(graph, pairs)),
+        train=replace(graph.train, aggregate=_simplify_aggregate(graph, pairs)),
         nodes={names[name]: nodes[name] for name in order},
         edges={
             (names.get(source, LABEL), names[target]): edges[source, target]
             for source, target in pairs
         },
-        sources={name: _file(file) for name, file in sorted(graph.sources.items()) if name in used},
+        sources={
+            name: _simplify_file(file)
+            for name, file in sorted(graph.sources.items())
+            if name in used
+        },
         weights={
-            name: _file(file) for name, file in sorted(graph.weights.items()) if name in published
+            name: _simplify_file(file)
+            for name, file in sorted(graph.weights.items())
+            if name in published
         },
         ensemble=ensemble,
     )
     return form, names
 
 
-def solo(graph: Graph, node: str) -> Graph:
+def independent_graph(graph: Graph, node: str) -> Graph:
     """Return the graph of one node that trains `node` by itself: same data and settings, the labels as only teacher.
 
     A teacher gets its weights from the solo run of its node; equal nodes share one run because they
-    share its `key`.
+    share its `canonical_key`.
     """
     alone = replace(
         graph,
@@ -192,7 +200,7 @@ def canonical_order(
 
 def _leaves(ranks: list[int], labels: Matrix) -> Iterator[tuple[int, ...]]:
     """Yield the orders in which refinement ends, over all choices among nodes that it cannot tell apart."""
-    ranks = _refined(ranks, labels)
+    ranks = _refine(ranks, labels)
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
     if max(ranks) == len(ranks) - 1:
         yield tuple(order)
@@ -207,7 +215,7 @@ def _leaves(ranks: list[int], labels: Matrix) -> Iterator[tuple[int, ...]]:
             )
 
 
-def _refined(ranks: list[int], labels: Matrix) -> list[int]:
+def _refine(ranks: list[int], labels: Matrix) -> list[int]:
     """Split nodes of one rank by the edges they share with nodes of each rank, until nothing splits."""
     everyone = range(len(ranks))
     while max(ranks) < len(ranks) - 1:
@@ -240,7 +248,7 @@ def _twins(i: int, j: int, labels: Matrix) -> bool:
     )
 
 
-def _reaching(target: str, edges: Collection[tuple[str, str]]) -> set[str]:
+def _find_ancestors(target: str, edges: Collection[tuple[str, str]]) -> set[str]:
     found, waiting = {target}, [target]
     while waiting:
         node = waiting.pop()
@@ -250,7 +258,7 @@ def _reaching(target: str, edges: Collection[tuple[str, str]]) -> set[str]:
     return found
 
 
-def _effective(edge: Edge, pair: tuple[str, str]) -> Edge:
+def _simplify_edge(edge: Edge, pair: tuple[str, str]) -> Edge:
     """Return the edge with every field that does nothing there at its default."""
     for field, losses in USED_BY.items():
         if edge.loss not in losses:
@@ -260,7 +268,7 @@ def _effective(edge: Edge, pair: tuple[str, str]) -> Edge:
     return edge if edge.gate == "correct" else replace(edge, over="batch")
 
 
-def _effective_node(graph: Graph, node: Node) -> Node:
+def _simplify_node(graph: Graph, node: Node) -> Node:
     """Return the node with every field that does nothing there at its default, and one way to unfreeze everything."""
     if node.frozen_epochs >= graph.train.epochs:
         node = replace(
@@ -276,19 +284,19 @@ def _effective_node(graph: Graph, node: Node) -> Node:
     return replace(node, unfreeze_from=node.unfreeze_from or None)
 
 
-def _file(file: SourceFile) -> SourceFile:
+def _simplify_file(file: SourceFile) -> SourceFile:
     """Return a file of weights without what is only said about it."""
     return replace(file, origin=None, accuracy=None, labels=None)
 
 
-def _effective_aggregate(graph: Graph, pairs: Sequence[tuple[str, str]]) -> Any:
+def _simplify_aggregate(graph: Graph, pairs: Sequence[tuple[str, str]]) -> Any:
     """Return `aggregate` as it is where a node has two teachers; the mean over a single one is the sum."""
     ends = [target for source, target in pairs if source != LABEL]
     return graph.train.aggregate if len(set(ends)) < len(ends) else "sum"
 
 
 def _edge_text(edge: Edge | None) -> str:
-    return "" if edge is None else _text(write(edge))
+    return "" if edge is None else _text(to_plain(edge))
 
 
 def _text(plain: Any) -> str:

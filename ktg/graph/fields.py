@@ -25,15 +25,15 @@ def type_hints(kind: Hashable) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def read(kind: type[T], raw: object, path: str) -> T:
+def from_plain(kind: type[T], raw: object, path: str) -> T:
     """Return `raw` (a mapping) as the dataclass `kind`, or raise a SpecError that names the place."""
-    raw = mapping(raw, path)
+    raw = check_mapping(raw, path)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    known_keys(raw, fields, path)
+    check_keys(raw, fields, path)
     hints = type_hints(kind)  # type: ignore[arg-type]
     values = {}
     for name, spec in fields.items():
-        place = join(path, name)
+        place = join_path(path, name)
         if name in raw:
             values[name] = _value(hints[name], raw[name], place, spec.metadata.get("bounds", {}))
         elif _required(spec):
@@ -43,7 +43,7 @@ def read(kind: type[T], raw: object, path: str) -> T:
     return kind(**values)
 
 
-def write(record: object) -> dict[str, Any]:
+def to_plain(record: object) -> dict[str, Any]:
     """Return a dataclass as plain data, leaving out every field that has its default."""
     plain = {}
     for spec in dataclasses.fields(record):  # type: ignore[arg-type]
@@ -53,20 +53,20 @@ def write(record: object) -> dict[str, Any]:
     return plain
 
 
-def scalars(raw: object, path: str) -> dict[str, Scalar]:
+def read_scalars(raw: object, path: str) -> dict[str, Scalar]:
     """Return a mapping of single values as it is, or raise."""
     return {
-        key: _union(get_args(Scalar), value, join(path, key), {})
-        for key, value in mapping(raw, path).items()
+        key: _union(get_args(Scalar), value, join_path(path, key), {})
+        for key, value in check_mapping(raw, path).items()
     }
 
 
-def join(path: str, key: str) -> str:
+def join_path(path: str, key: str) -> str:
     """Return the dotted path of `key` inside `path`."""
     return f"{path}.{key}" if path else key
 
 
-def mapping(raw: object, path: str) -> Mapping[str, Any]:
+def check_mapping(raw: object, path: str) -> Mapping[str, Any]:
     """Return `raw` if it maps strings to values, else raise."""
     if not isinstance(raw, Mapping):
         raise SpecError(path, f"expected a mapping (key: value), got {show(raw)}")
@@ -76,13 +76,14 @@ def mapping(raw: object, path: str) -> Mapping[str, Any]:
     return raw
 
 
-def known_keys(raw: Mapping[str, Any], allowed: Mapping[str, Any], path: str) -> None:
+def check_keys(raw: Mapping[str, Any], allowed: Mapping[str, Any], path: str) -> None:
     """Raise for the first key of `raw` that is not among `allowed`."""
     for key in raw:
         if key not in allowed:
             listed = ", ".join(allowed)
             raise SpecError(
-                join(path, key), f"unknown key; allowed here: {listed}.{did_you_mean(key, allowed)}"
+                join_path(path, key),
+                f"unknown key; allowed here: {listed}.{did_you_mean(key, allowed)}",
             )
 
 
@@ -100,11 +101,12 @@ def _value(hint: Any, raw: object, path: str, bounds: Mapping[str, float]) -> An
             _value(get_args(hint)[0], v, f"{path}[{i}]", bounds) for i, v in enumerate(items)
         )
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return read(hint, raw, path)
+        return from_plain(hint, raw, path)
     if origin is not None and issubclass(origin, Mapping):
         item = get_args(hint)[1]
         return {
-            key: _value(item, v, join(path, key), bounds) for key, v in mapping(raw, path).items()
+            key: _value(item, v, join_path(path, key), bounds)
+            for key, v in check_mapping(raw, path).items()
         }
     return _scalar(hint, raw, path, bounds)
 
@@ -173,7 +175,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return dict(value)
-    return write(value) if dataclasses.is_dataclass(value) else value
+    return to_plain(value) if dataclasses.is_dataclass(value) else value
 
 
 def _required(spec: dataclasses.Field[Any]) -> bool:

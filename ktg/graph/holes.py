@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 from ktg.errors import SpecError, not_one_of, show
-from ktg.graph.fields import known_keys, mapping
-from ktg.graph.score_names import DEFAULT_SCORE, KEEP, NEED_MORE, ScoreName
+from ktg.graph.fields import check_keys, check_mapping
+from ktg.graph.spec import DEFAULT_SCORE, NEED_MORE, ScoreName
 
 HOLE_WORDS = ("choice", "log", "uniform", "int", "affinity")
+KEEP = 2  # sources that an affinity hole keeps
 _MEASURABLE = tuple(name for name in get_args(ScoreName) if name not in NEED_MORE)
 
 
@@ -28,7 +29,7 @@ class Choice:
 
     def contains(self, value: object) -> bool:
         """Return whether `value` is one of the options; true is not 1, but 1.0 is."""
-        return any(_same(value, option) for option in self.options)
+        return any(_equal(value, option) for option in self.options)
 
     def default(self) -> Any:
         """Return the first option."""
@@ -61,7 +62,7 @@ class Affinity(Choice):
     prior: bool = False
     word: ClassVar[str] = "affinity"
 
-    def chances(self) -> tuple[float, ...]:
+    def probabilities(self) -> tuple[float, ...]:
         """Return how probable each option is in a random draw: with `prior` 1/rank of the sum, else all alike."""
         weights = [1 / rank if self.prior else 1.0 for rank in range(1, len(self.options) + 1)]
         return tuple(weight / sum(weights) for weight in weights)
@@ -168,7 +169,7 @@ def has_hole_word(value: object) -> bool:
     return isinstance(value, Mapping) and any(word in value for word in HOLE_WORDS)
 
 
-def hole_inside(value: object, path: str) -> str | None:
+def find_hole(value: object, path: str) -> str | None:
     """Return the path of the first hole in `value`, which stands at `path`; None where there is none."""
     if has_hole_word(value):
         return path
@@ -177,7 +178,7 @@ def hole_inside(value: object, path: str) -> str | None:
         items = ((f"{path}.{key}", item) for key, item in value.items())
     elif isinstance(value, list | tuple):
         items = ((f"{path}[{i}]", item) for i, item in enumerate(value))
-    return next((found for deeper, item in items if (found := hole_inside(item, deeper))), None)
+    return next((found for deeper, item in items if (found := find_hole(item, deeper))), None)
 
 
 def _read_affinity(content: object, place: str) -> Affinity:
@@ -185,8 +186,8 @@ def _read_affinity(content: object, place: str) -> Affinity:
         raise SpecError(
             place, "only the source of a node can be chosen by affinity; write {choice: [...]} here"
         )
-    raw = mapping(content, place)
-    known_keys(raw, dict.fromkeys(("among", "keep", "score", "prior")), place)
+    raw = check_mapping(content, place)
+    check_keys(raw, dict.fromkeys(("among", "keep", "score", "prior")), place)
     if "among" not in raw:
         raise SpecError(
             f"{place}.among",
@@ -229,12 +230,12 @@ def _options(options: object, place: str) -> tuple[Any, ...]:
     if not options:
         raise SpecError(place, "at least one option is needed, got an empty list")
     for i, option in enumerate(options):
-        if inner := hole_inside(option, f"{place}[{i}]"):
+        if inner := find_hole(option, f"{place}[{i}]"):
             raise SpecError(
                 inner,
                 "a hole inside an option of another hole is not allowed; write out the options",
             )
-        first = next(j for j, other in enumerate(options) if _same(option, other))
+        first = next(j for j, other in enumerate(options) if _equal(option, other))
         if first < i:
             raise SpecError(
                 f"{place}[{i}]", f"{show(option)} is given twice, first as option [{first}]"
@@ -263,10 +264,10 @@ def _is_number(value: object) -> bool:
     return abs(value) < 1e300  # also false for nan
 
 
-def _same(a: object, b: object) -> bool:
+def _equal(a: object, b: object) -> bool:
     """Return whether two plain values are equal, booleans being no numbers and tuples lists."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
     return isinstance(a, bool) == isinstance(b, bool) and a == b

@@ -14,10 +14,20 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ktg.graph.fields import type_hints
+from ktg.graph.holes import KEEP
 from ktg.graph.parse import FORMAT_VERSION
-from ktg.graph.score_names import DEFAULT_SCORE, KEEP, NEED_MORE, ScoreName
-from ktg.graph.search_settings import Search
-from ktg.graph.spec import Data, Edge, Node, SourceFile, TargetName, Train
+from ktg.graph.space import Search
+from ktg.graph.spec import (
+    DEFAULT_SCORE,
+    NEED_MORE,
+    Data,
+    Edge,
+    Node,
+    ScoreName,
+    SourceFile,
+    TargetName,
+    Train,
+)
 
 Schema = dict[str, Any]
 

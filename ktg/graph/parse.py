@@ -12,7 +12,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from ktg.errors import SpecError, did_you_mean, not_one_of, show
-from ktg.graph.fields import join, known_keys, mapping, read, scalars, write
+from ktg.graph.fields import (
+    check_keys,
+    check_mapping,
+    from_plain,
+    join_path,
+    read_scalars,
+    to_plain,
+)
 from ktg.graph.spec import (
     ANY,
     FORMULAS,
@@ -51,21 +58,23 @@ def parse(raw: Mapping[str, Any]) -> Graph:
     Raises SpecError for anything the format does not allow, with the dotted path of the place.
     """
     lines, raw = raw, normalise(raw)
-    with by_line(lines["edges"], raw["edges"]):
+    with name_pattern_line(lines["edges"], raw["edges"]):
         return _graph(raw)
 
 
 def _graph(raw: Mapping[str, Any]) -> Graph:
-    data = read(Data, raw["data"], "data")
+    data = from_plain(Data, raw["data"], "data")
     _one_origin(data)
     graph = Graph(
         data=data,
-        train=read(Train, raw.get("train", {}), "train"),
-        nodes={name: read(Node, node, f"nodes.{name}") for name, node in raw["nodes"].items()},
+        train=from_plain(Train, raw.get("train", {}), "train"),
+        nodes={
+            name: from_plain(Node, node, f"nodes.{name}") for name, node in raw["nodes"].items()
+        },
         edges={split_edge(key): _edge(key, edge) for key, edge in raw["edges"].items()},
         sources=_sources(raw.get("sources", {})),
         weights=read_weights(raw.get("weights", {})),
-        provenance=scalars(raw.get("provenance", {}), "provenance"),
+        provenance=read_scalars(raw.get("provenance", {}), "provenance"),
         ensemble=_ensemble(raw.get("target", "first")),
     )
     _across_fields(graph)
@@ -76,17 +85,17 @@ def dump(graph: Graph) -> dict[str, Any]:
     """Return the graph as plain data; `parse(dump(graph)) == graph`. Fields that have their default are left out."""
     plain: dict[str, Any] = {
         "version": FORMAT_VERSION,
-        "data": write(graph.data),
-        "train": write(graph.train),
+        "data": to_plain(graph.data),
+        "train": to_plain(graph.train),
     }
     if graph.ensemble:
         plain["target"] = "ensemble"
     if graph.sources:
-        plain["sources"] = {name: write(source) for name, source in graph.sources.items()}
+        plain["sources"] = {name: to_plain(source) for name, source in graph.sources.items()}
     if graph.weights:
-        plain["weights"] = {model: _short(write(file)) for model, file in graph.weights.items()}
-    plain["nodes"] = {name: write(node) for name, node in graph.nodes.items()}
-    plain["edges"] = {edge_key(*pair): write(edge) for pair, edge in graph.edges.items()}
+        plain["weights"] = {model: _short(to_plain(file)) for model, file in graph.weights.items()}
+    plain["nodes"] = {name: to_plain(node) for name, node in graph.nodes.items()}
+    plain["edges"] = {edge_key(*pair): to_plain(edge) for pair, edge in graph.edges.items()}
     if graph.provenance:
         plain["provenance"] = dict(graph.provenance)
     return plain
@@ -98,20 +107,20 @@ def normalise(raw: Mapping[str, Any], extra_sections: tuple[str, ...] = ()) -> d
     Values inside nodes, edges and sections are left as they are, so that a search space may keep
     holes there.
     """
-    raw = mapping(raw, "")
-    known_keys(raw, dict.fromkeys(SECTIONS + extra_sections), "")
+    raw = check_mapping(raw, "")
+    check_keys(raw, dict.fromkeys(SECTIONS + extra_sections), "")
     _version(raw.get("version", FORMAT_VERSION))
     for section in ("data", "nodes", "edges"):
         if section not in raw:
             raise SpecError(section, "this section is missing")
     plain = {key: value for key, value in raw.items() if key != "version"}
-    nodes = mapping(raw["nodes"], "nodes")
+    nodes = check_mapping(raw["nodes"], "nodes")
     if not nodes:
         raise SpecError("nodes", "at least one node is needed; the first is the target")
     for name in nodes:
         _node_name(name)
     plain["nodes"] = dict(nodes)
-    plain["edges"] = _expand(mapping(raw["edges"], "edges"), list(nodes))
+    plain["edges"] = _expand(check_mapping(raw["edges"], "edges"), list(nodes))
     return plain
 
 
@@ -136,7 +145,7 @@ def edge_path(source: str, target: str) -> str:
 
 
 @contextlib.contextmanager
-def by_line(lines: Mapping[str, Any], edges: Mapping[str, Any]) -> Iterator[None]:
+def name_pattern_line(lines: Mapping[str, Any], edges: Mapping[str, Any]) -> Iterator[None]:
     """In errors raised inside, name the line with `any` that an edge was written out from: `edges.any -> n0.gate`."""
     try:
         yield
@@ -199,9 +208,9 @@ def _node_name(name: str) -> None:
 def _edge(key: str, raw: object) -> Edge:
     source, target = split_edge(key)
     path = edge_path(source, target)
-    raw = dict(mapping({} if raw is None else raw, path))
+    raw = dict(check_mapping({} if raw is None else raw, path))
     raw.setdefault("loss", "ce" if source == LABEL else "kl")
-    edge = read(Edge, raw, path)
+    edge = from_plain(Edge, raw, path)
     if (edge.loss == "ce") != (source == LABEL):
         allowed = (
             "ce"
@@ -210,27 +219,27 @@ def _edge(key: str, raw: object) -> Edge:
         )
         kind = "an edge from `label`" if source == LABEL else "an edge between nodes"
         raise SpecError(
-            join(path, "loss"), f"{edge.loss!r} does not fit {kind}; allowed: {allowed}"
+            join_path(path, "loss"), f"{edge.loss!r} does not fit {kind}; allowed: {allowed}"
         )
     return edge
 
 
 def _sources(raw: object) -> dict[str, SourceFile]:
     sources = {}
-    for name, source in mapping(raw, "sources").items():
+    for name, source in check_mapping(raw, "sources").items():
         if name in _BUILTIN_SOURCES or not _NAME.fullmatch(name):
             raise SpecError(
                 f"sources.{name}", f"{name!r} cannot name a source; use letters, digits, _ and -"
             )
-        sources[name] = read(SourceFile, source, f"sources.{name}")
+        sources[name] = from_plain(SourceFile, source, f"sources.{name}")
     return sources
 
 
 def read_weights(raw: object) -> dict[str, SourceFile]:
     """Return the files of the section `weights` by model; each is given as a path, or like those of `sources`."""
-    files = mapping(raw, "weights").items()
+    files = check_mapping(raw, "weights").items()
     return {
-        model: read(
+        model: from_plain(
             SourceFile, {"path": file} if isinstance(file, str) else file, f"weights.{model}"
         )
         for model, file in files

@@ -1,30 +1,25 @@
 """From plain data to a `SearchSpace` in which every option of every hole is known to be valid."""
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ktg.errors import SpecError, not_one_of, show
-from ktg.graph.affinity_holes import Expand, with_sources
-from ktg.graph.canonical import is_taught
-from ktg.graph.fields import join, mapping, read
+from ktg.graph.affinity_holes import Expand, expand_patterns
+from ktg.graph.canonical import target_learns
+from ktg.graph.fields import check_mapping, from_plain, join_path
 from ktg.graph.holes import (
     HOLE_WORDS,
     Affinity,
     Choice,
     Hole,
+    find_hole,
     has_hole_word,
-    hole_inside,
     read_hole,
 )
-from ktg.graph.parse import by_line, edge_path, normalise, split_edge
-from ktg.graph.paths import absolute_paths
-from ktg.graph.search_settings import Search
-from ktg.graph.space import SearchSpace
+from ktg.graph.parse import edge_path, name_pattern_line, normalise, split_edge
+from ktg.graph.space import Search, SearchSpace
 from ktg.graph.spec import Graph
-from ktg.graph.yaml_files import load, naming
 
 _WITH_HOLES = ("data", "train", "sources", "nodes", "edges")
 _WITHOUT_HOLES = ("version", "name", "search", "target", "weights", "provenance")
@@ -48,12 +43,12 @@ def parse_space(
     of models. Raises SpecError at the option, for example `nodes.n1.model.choice[2]`, and when no
     option ever teaches the target.
     """
-    for section in mapping(raw, ""):
+    for section in check_mapping(raw, ""):
         _no_hole_outside(section, raw[section])
     plain = normalise(raw, extra_sections=("name", "search"))
-    search = read(Search, plain.pop("search", {}), "search")
+    search = from_plain(Search, plain.pop("search", {}), "search")
     name = _title(plain.pop("name", None))
-    with by_line(raw["edges"], plain["edges"]):
+    with name_pattern_line(raw["edges"], plain["edges"]):
         found = {path: (place, read_hole(hole, path)) for path, place, hole in _holes(plain)}
         space = SearchSpace(
             name=name,
@@ -62,20 +57,9 @@ def parse_space(
             places={path: place for path, (place, _) in found.items()},
             template=plain,
         )
-        space = with_sources(space, expand) if expand else space
+        space = expand_patterns(space, expand) if expand else space
         _check_options(space, check or (lambda graph: None))
     return space
-
-
-def load_space(path: Path, check: Check | None = None, expand: Expand | None = None) -> SearchSpace:
-    """Return the search space in a file, with paths in it made absolute and named after the file unless it has a name.
-
-    Raises SpecError as `parse_space` does, with the file's name in front.
-    """
-    raw = load(path)
-    with naming(path):
-        space = parse_space(absolute_paths(raw, path.absolute().parent), check, expand)
-    return space if space.name else dataclasses.replace(space, name=path.stem)
 
 
 def is_space(raw: object) -> bool:
@@ -88,12 +72,12 @@ def is_space(raw: object) -> bool:
         raw.get("train"),
         *(value for section in named for value in section.values()),
     ]
-    return "search" in raw or any(hole_inside(content, "here") for content in contents)
+    return "search" in raw or any(find_hole(content, "here") for content in contents)
 
 
 def _no_hole_outside(section: str, content: object) -> None:
     """Raise for a hole in a section without holes, or in place of a whole section of names."""
-    if section in _WITHOUT_HOLES and (hole := hole_inside(content, section)):
+    if section in _WITHOUT_HOLES and (hole := find_hole(content, section)):
         raise SpecError(
             hole, f"a hole is not allowed here; holes stand for values in {', '.join(_WITH_HOLES)}"
         )
@@ -130,7 +114,7 @@ def _holes(plain: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Map
 def _holes_in(
     value: object, path: str, place: tuple[str, ...]
 ) -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    if isinstance(value, list) and (inner := hole_inside(value, path)):
+    if isinstance(value, list) and (inner := find_hole(value, path)):
         raise SpecError(
             inner,
             "a hole inside a list is not allowed; make each whole list an option: {choice: [[...]]}",
@@ -140,8 +124,8 @@ def _holes_in(
     if has_hole_word(value):
         yield path, place, value
         return
-    for key, item in mapping(value, path).items():
-        deeper = join(path, key)
+    for key, item in check_mapping(value, path).items():
+        deeper = join_path(path, key)
         if (
             isinstance(item, Mapping)
             and len(item) == 1
@@ -154,18 +138,20 @@ def _holes_in(
 
 def _check_options(space: SearchSpace, check: Check) -> None:
     default = space.default()
-    graphs = [_tried(space, default, None, check)]
+    graphs = [_try_option(space, default, None, check)]
     for path, hole in space.holes.items():
         graphs += [
-            _tried(space, default | {path: option}, path, check)
+            _try_option(space, default | {path: option}, path, check)
             for option in hole.options_to_check()
         ]
-    if not any(is_taught(graph) for graph in graphs):
+    if not any(target_learns(graph) for graph in graphs):
         problem = "every edge into it is missing or cut off, whatever the holes are filled with"
         raise SpecError("edges", f"nothing teaches the target {graphs[0].target!r}: {problem}")
 
 
-def _tried(space: SearchSpace, values: Mapping[str, Any], tried: str | None, check: Check) -> Graph:
+def _try_option(
+    space: SearchSpace, values: Mapping[str, Any], tried: str | None, check: Check
+) -> Graph:
     """Return the graph with these values; an error is raised at the option that causes it."""
     try:
         graph = space.fill(values)

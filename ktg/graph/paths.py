@@ -1,17 +1,18 @@
-"""The paths in a graph or search space: absolute in memory, relative to their file on the disk."""
+"""Makes the paths in a graph or search space absolute in memory and relative in files, and lists them."""
 
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ktg.graph.spec import FEATURES
+from ktg.graph.parse import dump
+from ktg.graph.spec import FEATURES, Graph
 
-_WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _HOLE_WORDS = ("choice", "affinity", "among")  # what may stand between a key and the paths under it
 
 
-def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def make_paths_absolute(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a graph or space in which relative paths start at `base`, the folder of its file.
 
     These are `data.path` and `data.unlabelled`, the `path` and `labels` of every source, the files
@@ -26,10 +27,10 @@ def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     return _change_paths(raw, lengthen)
 
 
-def relative_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def make_paths_relative(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a graph or space for a file in the folder `base`: absolute paths become relative to it, as `./` or `../`.
 
-    `absolute_paths` with the same `base` restores them; a folder that holds the file and its data
+    `make_paths_absolute` with the same `base` restores them; a folder that holds the file and its data
     can be moved. A path that shares nothing with `base` but the root of the file system stays
     absolute.
     """
@@ -43,46 +44,63 @@ def relative_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     return _change_paths(raw, shorten)
 
 
+def list_files(graph: Graph) -> list[str]:
+    """Return the files and folders that training a graph reads, each once.
+
+    These are all paths of the graph but `labels`, which only affinity scores read.
+    """
+    found: list[str] = []
+
+    def note(path: str) -> str:
+        found.append(path)
+        return path
+
+    _change_paths(dump(graph), note)
+    labels = {file.labels for file in (*graph.sources.values(), *graph.weights.values())}
+    return [path for path in dict.fromkeys(found) if path not in labels]
+
+
 def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return `raw` with `change` applied to every path in it: the one list of where paths stand."""
     named = raw.get("sources")
     names = set(named) if isinstance(named, Mapping) else set()
 
     def change_source(source: str) -> str:
-        return source if source in names or not _is_file_name(source) else change(source)
+        return change(source) if source not in names and _is_file_name(source) else source
+
+    def change_distance(distance: str) -> str:
+        return distance if distance == FEATURES else change(distance)
 
     changes = {
         "data": (("path", "unlabelled"), change),
         "sources": (("path", "labels"), change),
         "nodes": (("source",), change_source),
-        "edges": (
-            ("distance",),
-            lambda distance: distance if distance == FEATURES else change(distance),
-        ),
+        "edges": (("distance",), change_distance),
     }
     changed = {
-        section: _mapped(value, "", *changes[section]) if section in changes else value
+        section: _change_in(value, "", *changes[section]) if section in changes else value
         for section, value in raw.items()
     }
-    if isinstance(
-        files := raw.get("weights"), Mapping
-    ):  # by model, each a path or a mapping that has one
+    if isinstance(files := raw.get("weights"), Mapping):
+        # By model, each a path or a mapping that has one: a bare text counts as a `path`.
         changed["weights"] = {
-            model: _mapped(file, "path", ("path", "labels"), change)
+            model: _change_in(file, "path", ("path", "labels"), change)
             for model, file in files.items()
         }
     return changed
 
 
-def _mapped(value: Any, key: str, wanted: Collection[str], change: Callable[[str], str]) -> Any:
+def _change_in(value: Any, key: str, wanted: Collection[str], change: Callable[[str], str]) -> Any:
     """Return `value` with every text under the keys `wanted` changed, also where it is an option of a hole."""
     if isinstance(value, Mapping):
         return {
-            k: _mapped(v, key if k in _HOLE_WORDS else k, wanted, change) for k, v in value.items()
+            k: _change_in(v, key if k in _HOLE_WORDS else k, wanted, change)
+            for k, v in value.items()
         }
     if isinstance(value, list):
-        return [_mapped(item, key, wanted, change) for item in value]
+        return [_change_in(item, key, wanted, change) for item in value]
     return change(value) if isinstance(value, str) and value and key in wanted else value
 
 
 def _is_file_name(source: str) -> bool:
-    return source.startswith((".", "/", "~/")) or source.endswith(_WEIGHTS_SUFFIXES)
+    return source.startswith((".", "/", "~/")) or source.endswith(WEIGHT_SUFFIXES)

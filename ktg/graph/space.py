@@ -3,14 +3,44 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from ktg.errors import MissingSourceError, SpecError, did_you_mean, show
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.graph.holes import Choice, Hole, Int
 from ktg.graph.parse import parse, split_edge
-from ktg.graph.search_settings import Search
-from ktg.graph.spec import Graph
+from ktg.graph.spec import Graph, rule
+
+SamplerName = Literal["random", "tpe", "gp", "grid"]
+SchedulerName = Literal["asha", "hyperband", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How a search space is searched."""
+
+    trials: int = rule("Different graphs to train, the baselines not counted.", 100, at_least=1)
+    sampler: SamplerName = rule(
+        "How the next graph is chosen: at random, by Optuna's TPE or Gaussian process, or each of a small space once.",
+        "tpe",
+    )
+    scheduler: SchedulerName = rule(
+        "asha stops poor trials early; hyperband does, but gives a part of the trials more time before it.",
+        "asha",
+    )
+    grace_epochs: int = rule("Epochs every trial gets before ASHA may stop it.", 1, at_least=1)
+    reduction_factor: float = rule("ASHA keeps one in this many at every rung.", 2, above=1)
+    gpus_per_trial: float | None = rule(
+        "Share of a GPU for one trial; default: 1 where there is a GPU.", None, at_least=0
+    )
+    cpus_per_trial: float = rule("CPU cores for one trial, and its number of threads.", 1, above=0)
+    concurrent: int | None = rule(
+        "Most trials at once; default: what the resources carry.", None, at_least=1
+    )
+    baselines: bool = rule(
+        "Train alone, distillation and mutual learning first, under the full budget.", True
+    )
+    seed: int = rule("Seed of the sampler.", 0, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -19,7 +49,7 @@ class SearchSpace:
 
     `holes` and `places` have the same keys, dotted paths such as `edges.n1.n0.gate`, in the order
     of the file. A place is the way to the hole through `template`, which is the plain data of the
-    graph with holes as they were written. `unsupplied` has (node, model, source) for weights that
+    graph with holes as they were written. `missing_weights` has (node, model, source) for weights that
     cannot be had: no graph of the space has such a node.
     """
 
@@ -28,13 +58,13 @@ class SearchSpace:
     holes: Mapping[str, Hole]
     places: Mapping[str, tuple[str, ...]]
     template: Mapping[str, Any]
-    unsupplied: frozenset[tuple[str, str, str]] = frozenset()
+    missing_weights: frozenset[tuple[str, str, str]] = frozenset()
 
     def bind(self, values: Mapping[str, Any]) -> Graph:
         """Return the graph with every hole filled; raise SpecError for values that are missing, unknown or outside.
 
         A combination that the graph format refuses (for example more frozen epochs than epochs)
-        raises SpecError too, and one that is `unsupplied` its kind MissingSourceError.
+        raises SpecError too, and one that is `missing_weights` its kind MissingSourceError.
         """
         for path in values:
             if path not in self.holes:
@@ -49,7 +79,7 @@ class SearchSpace:
                 raise SpecError(path, f"{show(values[path])} is not in {{{hole.word}: {allowed}}}")
         graph = self.fill(values)
         for name, node in graph.nodes.items():
-            if (name, node.model, node.source) in self.unsupplied:
+            if (name, node.model, node.source) in self.missing_weights:
                 raise MissingSourceError(
                     f"nodes.{name}.source", f"{node.source} has no weights for {node.model}"
                 )
@@ -59,25 +89,27 @@ class SearchSpace:
         """Return the graph with every hole filled, without asking whether the values are the hole's own."""
         return parse(self._with(values))
 
-    def narrowed(
-        self, options: Mapping[str, Sequence[Any]], unsupplied: Iterable[tuple[str, str, str]]
+    def narrow(
+        self, options: Mapping[str, Sequence[Any]], missing_weights: Iterable[tuple[str, str, str]]
     ) -> "SearchSpace":
-        """Return the space with these options for some of its choices, and more that is `unsupplied`."""
+        """Return the space with these options for some of its choices, and more that is `missing_weights`."""
         own = self.choices()
         holes = {path: replace(own[path], options=tuple(kept)) for path, kept in options.items()}
-        return self.with_holes(holes, unsupplied)
+        return self.with_holes(holes, missing_weights)
 
     def choices(self) -> dict[str, Choice]:
         """Return the holes that list their options."""
         return {path: hole for path, hole in self.holes.items() if isinstance(hole, Choice)}
 
     def with_holes(
-        self, holes: Mapping[str, Choice], unsupplied: Iterable[tuple[str, str, str]] = ()
+        self, holes: Mapping[str, Choice], missing_weights: Iterable[tuple[str, str, str]] = ()
     ) -> "SearchSpace":
-        """Return the space with these holes in place of its own, and more that is `unsupplied`."""
+        """Return the space with these holes in place of its own, and more that is `missing_weights`."""
         template = self._with({path: hole.plain() for path, hole in holes.items()})
-        found = self.unsupplied | set(unsupplied)
-        return replace(self, holes={**self.holes, **holes}, template=template, unsupplied=found)
+        found = self.missing_weights | set(missing_weights)
+        return replace(
+            self, holes={**self.holes, **holes}, template=template, missing_weights=found
+        )
 
     def default(self) -> dict[str, Any]:
         """Return one value for each hole: the first option of a choice, the middle of a range (geometric for log)."""
@@ -99,12 +131,12 @@ class SearchSpace:
             found = self.bind(values)
         except SpecError:
             return None
-        same = found.target == graph.target and key(found) == key(graph)
+        same = found.target == graph.target and canonical_key(found) == canonical_key(graph)
         return values if same else None
 
     def _with(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the template with these values in the places of their holes."""
-        plain: dict[str, Any] = _copied(self.template)
+        plain: dict[str, Any] = _copy(self.template)
         for path, value in values.items():
             *steps, last = self.places[path]
             parent = plain
@@ -144,8 +176,8 @@ def _part(graph: Graph, place: tuple[str, ...]) -> Any:
     return part
 
 
-def _copied(value: Any) -> Any:
+def _copy(value: Any) -> Any:
     """Return a copy of nested mappings; what they hold is shared."""
     return (
-        {key: _copied(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+        {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
     )

@@ -11,16 +11,20 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ktg.errors import SpecError, WeightsError, did_you_mean, show
+from ktg.graph.affinity_holes import Expand
 from ktg.graph.parse import parse
-from ktg.graph.paths import absolute_paths
+from ktg.graph.parse_space import Check, parse_space
+from ktg.graph.paths import make_paths_absolute
+from ktg.graph.space import SearchSpace
 from ktg.graph.spec import Graph
-from ktg.local import replacing
+from ktg.local import atomic_write
 
 LARGEST_BYTES = 1_000_000
 MOST_VALUES = 100_000
@@ -85,12 +89,24 @@ def loads(text: str, name: str) -> dict[str, Any]:
 def load_graph(path: Path) -> Graph:
     """Return the graph in a file, with paths in it made absolute; errors name the file."""
     raw = load(path)
-    with naming(path):
-        return parse(absolute_paths(raw, path.absolute().parent))
+    with name_file_in_errors(path):
+        return parse(make_paths_absolute(raw, path.absolute().parent))
+
+
+def load_space(path: Path, check: Check | None = None, expand: Expand | None = None) -> SearchSpace:
+    """Return the search space in a file, with paths in it made absolute.
+
+    It is named after the file unless it has a name. Raises SpecError as `parse_space` does, with
+    the file's name in front; `check` and `expand` are those of `parse_space`.
+    """
+    raw = load(path)
+    with name_file_in_errors(path):
+        space = parse_space(make_paths_absolute(raw, path.absolute().parent), check, expand)
+    return space if space.name else replace(space, name=path.stem)
 
 
 @contextlib.contextmanager
-def naming(path: Path | str) -> Iterator[None]:
+def name_file_in_errors(path: Path | str) -> Iterator[None]:
     """Put a file's name or address before any SpecError or WeightsError raised inside; its `path` stays as it is."""
     try:
         yield
@@ -103,7 +119,10 @@ def naming(path: Path | str) -> Iterator[None]:
 def save(path: Path, plain: Mapping[str, Any]) -> None:
     """Write `plain` as YAML such that `load(path) == plain`; a reader sees the old file or the new one, never half."""
     text = dumps(plain)
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

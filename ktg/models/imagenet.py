@@ -1,4 +1,4 @@
-"""The weights that timm and torchvision publish for an architecture: where they are, and how to get them.
+"""Finds and downloads the weights that timm and torchvision publish for their models.
 
 They come from the cache of the Hugging Face hub or of `torch.hub` when they are there. Else the
 host is asked for a connection, briefly, so that a machine without network says so in a second or
@@ -16,13 +16,13 @@ from torch import Tensor
 
 from ktg.errors import MissingSourceError, WeightsError
 from ktg.graph import Node
-from ktg.local import reachable
-from ktg.models.build import constructor_args, sketch, timm_cfg
-from ktg.models.names import locate
-from ktg.models.weights import fit, read_state
+from ktg.local import is_reachable
+from ktg.models.architectures import build_on_meta, make_constructor_args, read_timm_config
+from ktg.models.names import locate_model
+from ktg.models.state_dicts import fit, read_state
 
-# The hub serves older repositories under other names than timm's configuration has them:
-# safetensors come first.
+# timm's configuration still names the pickles of older repositories, beside which the hub has the
+# same weights as safetensors; those are tried first, because a pickle may hold code.
 _SAFE_NAMES = {
     "pytorch_model.bin": "model.safetensors",
     "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
@@ -30,8 +30,8 @@ _SAFE_NAMES = {
 
 
 @dataclass(frozen=True)
-class Published:
-    """Published weights of a model: a file in a repository of the Hugging Face hub, or one with an address.
+class PublishedFile:
+    """PublishedFile weights of a model: a file in a repository of the Hugging Face hub, or one with an address.
 
     `files` are the names to try in turn; `repository` is `owner/name[@revision]`, or empty when
     `url` is given.
@@ -49,7 +49,7 @@ class Published:
 
     @property
     def missing(self) -> str:
-        """How to say that the file could not be had, and what the user can do."""
+        """The sentence for a file that cannot be downloaded, and what the user can do."""
         file = self.files[0]
         where = (
             f"{file} from {_hub_endpoint()}/{self.repository}"
@@ -63,18 +63,18 @@ class Published:
         )
 
 
-def published(model: str, where: str = "source") -> Published:
+def find_published(model: str, where: str = "source") -> PublishedFile:
     """Return where the weights of `model` are.
 
     Raises MissingSourceError at `where` when its library publishes none.
     """
-    library, name = locate(model) or ("", "")
+    library, name = locate_model(model) or ("", "")
     if library == "timm":
-        cfg = timm_cfg(name)
+        cfg = read_timm_config(name)
         if cfg.hf_hub_id:
             wanted = cfg.hf_hub_filename or "pytorch_model.bin"
             safe = _SAFE_NAMES.get(wanted)
-            return Published(model, cfg.hf_hub_id, (safe, wanted) if safe else (wanted,), "")
+            return PublishedFile(model, cfg.hf_hub_id, (safe, wanted) if safe else (wanted,), "")
         url = cfg.url
     else:
         url = _torchvision_url(name) if library == "torchvision" else ""
@@ -82,10 +82,10 @@ def published(model: str, where: str = "source") -> Published:
         raise MissingSourceError(
             where, f"no ImageNet weights are published for {model!r}; allowed: none, or a file"
         )
-    return Published(model, "", (urlsplit(url).path.rpartition("/")[2],), url)
+    return PublishedFile(model, "", (urlsplit(url).path.rpartition("/")[2],), url)
 
 
-def cached(weights: Published) -> Path | None:
+def find_cached(weights: PublishedFile) -> Path | None:
     """Return the file of the weights when it is on this machine."""
     if not weights.repository:
         file = Path(torch.hub.get_dir(), "checkpoints", weights.files[0])
@@ -100,18 +100,18 @@ def cached(weights: Published) -> Path | None:
     return None
 
 
-def check_available(weights: Published, where: str) -> None:
+def check_available(weights: PublishedFile, where: str) -> None:
     """Raise MissingSourceError at `where` unless the file is cached or its host answers."""
-    if cached(weights) is None and not _online(weights):
+    if find_cached(weights) is None and not _is_online(weights):
         raise MissingSourceError(where, weights.missing)
 
 
-def fetch(weights: Published, where: str) -> Path:
+def fetch(weights: PublishedFile, where: str) -> Path:
     """Return the file of the weights, downloaded into its library's cache when it is not there yet.
 
     Raises WeightsError, which begins with `where`, when that fails.
     """
-    file = cached(weights)
+    file = find_cached(weights)
     if file is not None:
         return file
     check_available(weights, where)
@@ -121,63 +121,65 @@ def fetch(weights: Published, where: str) -> Path:
         raise WeightsError(f"{where}: {weights.missing} ({type(error).__name__})") from error
 
 
-def published_state(node: Node, size: int, where: str) -> dict[str, Tensor]:
+def read_published(node: Node, size: int, where: str) -> dict[str, Tensor]:
     """Return the published weights of the node's model, built for `size` pixels, under the names of its library.
 
     timm converts many files while it loads them (names, position embeddings), so its own loader
     reads its files.
     """
-    weights = published(node.model, where)
+    weights = find_published(node.model, where)
     file = fetch(weights, where)
-    if (locate(node.model) or ("", ""))[0] == "torchvision":
+    if (locate_model(node.model) or ("", ""))[0] == "torchvision":
         return read_state(file)
-    return _through_timm(
-        node, size, {"file": str(file), "custom_load": file.suffix == ".npz"}, f"{where}: {file}"
-    )
+    # The .npz files are Google's, of transformers and big-transfer ResNets.
+    overlay = {"file": str(file), "custom_load": file.suffix == ".npz"}
+    return _load_with_timm(node, size, overlay, f"{where}: {file}")
 
 
-def stand_in_state(node: Node, file: Path, size: int, where: str) -> dict[str, Tensor]:
+def read_stand_in(node: Node, file: Path, size: int, where: str) -> dict[str, Tensor]:
     """Return the tensors of a file that the user has in place of the published one.
 
-    Only the names and shapes of some published files need timm's own loader, which is asked where
-    they do not fit.
+    Most files fit as they are, whichever library they come from. Where one does not, timm's own
+    loader may know its old names, or how to resize its position embeddings.
     """
     state = read_state(file)
-    plan = sketch(node, classes=2, image_size=size)
+    plan = build_on_meta(node, classes=2, image_size=size)
     try:
         fit(plan.body, state, plan.head, where)
     except MissingSourceError:
-        if (locate(node.model) or ("", ""))[0] == "timm":
+        if (locate_model(node.model) or ("", ""))[0] == "timm":
+            overlay = {"state_dict": state, "custom_load": False}
             with contextlib.suppress(WeightsError):  # the caller says better what does not fit
-                return _through_timm(
-                    node, size, {"state_dict": state, "custom_load": False}, f"{where}: {file}"
-                )
+                return _load_with_timm(node, size, overlay, f"{where}: {file}")
     return state
 
 
-def _through_timm(node: Node, size: int, overlay: dict[str, Any], where: str) -> dict[str, Tensor]:
-    """Return published weights as timm's own strict loader reads them: it knows old names and other image sizes."""
+def _load_with_timm(
+    node: Node, size: int, overlay: dict[str, Any], where: str
+) -> dict[str, Tensor]:
+    """Return published weights as timm's own strict loader reads them.
+
+    It loads them into a network with their own thousand classes, whose state dict is returned.
+    """
     import timm
 
-    name = (locate(node.model) or ("", ""))[1]
+    name = (locate_model(node.model) or ("", ""))[1]
     try:
         with torch.random.fork_rng(devices=[]):
-            args = constructor_args(node, size)
+            args = make_constructor_args(node, size)
             donor = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **args)
-    except (
-        Exception
-    ) as error:  # a damaged file, or arguments with which the published weights do not go
+    except Exception as error:  # a damaged file, or arguments that do not go with these weights
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{where} does not load into {node.model!r} ({problem})") from error
     return dict(donor.state_dict())
 
 
-def _online(weights: Published) -> bool:
+def _is_online(weights: PublishedFile) -> bool:
     if not weights.repository:
-        return reachable(weights.url)
+        return is_reachable(weights.url)
     from huggingface_hub import constants
 
-    return not constants.HF_HUB_OFFLINE and reachable(_hub_endpoint())
+    return not constants.HF_HUB_OFFLINE and is_reachable(_hub_endpoint())
 
 
 def _hub_endpoint() -> str:
@@ -186,7 +188,7 @@ def _hub_endpoint() -> str:
     return str(constants.ENDPOINT)
 
 
-def _download_from_hub(weights: Published) -> Path:
+def _download_from_hub(weights: PublishedFile) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -197,7 +199,7 @@ def _download_from_hub(weights: Published) -> Path:
     return Path(hf_hub_download(repository, weights.files[-1], revision=revision or None))
 
 
-def _download(weights: Published) -> Path:
+def _download(weights: PublishedFile) -> Path:
     file = Path(torch.hub.get_dir(), "checkpoints", weights.files[0])
     file.parent.mkdir(parents=True, exist_ok=True)
     digest = torch.hub.HASH_REGEX.search(file.name)

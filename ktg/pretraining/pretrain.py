@@ -14,10 +14,10 @@ from ktg.data import Dataset
 from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
 from ktg.graph import Graph
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.local import cache_folder
-from ktg.models.names import check_model, check_source, shortest
-from ktg.models.source import content_hash
+from ktg.models.names import check_model, shorten_model
+from ktg.models.sources import resolve_source
 from ktg.pretraining.card import describe
 from ktg.pretraining.recipe import check_one_node
 from ktg.pretraining.resumable import Keep, OnEpoch, Sitting, writing
@@ -97,21 +97,22 @@ def check(graph: Graph, name: str) -> None:
     check_one_node(graph)
     node, place = graph.nodes[graph.target], f"nodes.{graph.target}"
     check_model(node.model, f"{place}.model")
-    check_source(node.source, graph.sources_for(node.model), f"{place}.source", model=node.model)
+    source = resolve_source(node, graph.sources_for(node.model), path=f"{place}.source")
+    source.check(f"{place}.source")
 
 
 def identify(graph: Graph, dataset: Dataset, keep: Keep) -> str:
     """Return a hash (64 hex digits) of all that decides the weights but the version of ktg."""
     node = graph.nodes[graph.target]
-    weights = content_hash(node, graph.sources_for(node.model))
+    weights = resolve_source(node, graph.sources_for(node.model)).content_hash()
     return hashlib.sha256(
-        f"{key(graph)} {dataset.fingerprint} {weights} {keep}".encode()
+        f"{canonical_key(graph)} {dataset.fingerprint} {weights} {keep}".encode()
     ).hexdigest()
 
 
 def existing(zoo: Zoo, name: str, graph: Graph, identity: str, *, replace: bool) -> Card | None:
     """Return the entry if it was made of the very same; None where there is none or it may be replaced."""
-    model = shortest(graph.nodes[graph.target].model)
+    model = shorten_model(graph.nodes[graph.target].model)
     try:
         card = zoo.get(name, model)
     except MissingEntryError:

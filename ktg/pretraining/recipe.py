@@ -6,8 +6,8 @@ from typing import Any
 
 from ktg.errors import SpecError, UserError, not_one_of
 from ktg.graph import FORMULAS, LABEL, Data, Graph, dump, edge_key, parse
-from ktg.graph.fields import write
-from ktg.models.names import locate
+from ktg.graph.fields import to_plain
+from ktg.models.names import locate_model
 from ktg.pretraining.presets import PRESETS, SMALL_SIZE, USUAL_SIZE, PresetName
 
 # Side of the pictures for that of the squares that are cut out of them: see
@@ -42,10 +42,10 @@ def recipe(
     plain = {"data": dict(PRESETS[preset]["data"]), "train": dict(PRESETS[preset]["train"])}
     pictures = {
         **plain["data"].pop("formula", {}),
-        **write(data).get("formula", {}),
+        **to_plain(data).get("formula", {}),
         **(formula or {}),
     }
-    plain["data"] |= write(data)
+    plain["data"] |= to_plain(data)
     for name, value in given.items():
         plain["data" if name in _OF_DATA else "train"][name] = value
     if drawn:
@@ -56,7 +56,7 @@ def recipe(
         )
     _move_milestones(plain["train"], PRESETS[preset]["train"]["epochs"])
     node: dict[str, Any] = {"model": model, "source": source}
-    small = (locate(model) or ("",))[0] == "ktg"
+    small = (locate_model(model) or ("",))[0] == "ktg"
     seen = size or plain["data"].get("size") or (SMALL_SIZE if small else USUAL_SIZE[preset])
     plain["data"]["size"] = seen
     if plain["data"].get("augment") == "crop":

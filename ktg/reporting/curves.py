@@ -1,4 +1,4 @@
-"""Curves: the best graph's nodes and gates over its epochs, and the search's best over what was spent."""
+"""Reads curves: the best graph's nodes and gates over its epochs, and the best over what was spent."""
 
 import math
 from typing import Any
@@ -6,39 +6,36 @@ from typing import Any
 from ktg.graph import Graph, edge_key, edge_path
 from ktg.graph.canonical import open_edges
 from ktg.intervals import binomial
-from ktg.reporting.cost import devices
-from ktg.reporting.record import SearchRecord
+from ktg.reporting.cost import devices_per_trial
+from ktg.searching.history import StoredSearch
 
 
-def node_curves(record: SearchRecord, graph: Graph) -> list[dict[str, Any]]:
-    """Return for each node of the best graph that was trained its accuracies (in [0, 1]) after every epoch."""
-    figures = ("val_accuracy", "train_accuracy")
+def read_node_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]:
+    """Return for each trained node of the best graph its accuracies (in [0, 1]) after each epoch."""
+    names = ("val_accuracy", "train_accuracy")
     curves = [
         {"node": name, "model": node.model}
-        | {figure: _history(record, f"nodes.{name}.{figure}") for figure in figures}
+        | {metric: _history(search, f"nodes.{name}.{metric}") for metric in names}
         for name, node in graph.nodes.items()
     ]
     return [curve for curve in curves if curve["val_accuracy"]]
 
 
-def at_end(record: SearchRecord, graph: Graph, images: int | None) -> dict[str, Any]:
-    """Return how good each node of the best graph was after the last epoch, and the mean of their probabilities.
+def summarise_end(search: StoredSearch, graph: Graph, images: int | None) -> dict[str, Any]:
+    """Return how good each node of the best graph was after the last epoch, and their ensemble.
 
-    `ensemble` is None for a single node, and where it was not recorded, by an older version.
-    `ensemble_counts`: whether it is what the search scored. images: how many the validation split
-    has; without them there are no intervals.
+    `ensemble`, the mean of their probabilities, is None for a single node, and where an older
+    version did not record it. `ensemble_counts`: whether it is what the search scored.
+    images: how many the validation split has; without them there are no intervals.
     """
-    metrics = record.best.run.metrics
+    metrics = search.best.run.metrics
 
     def row(place: str) -> dict[str, Any]:
-        accuracy, loss = (
-            metrics[f"{place}.val_accuracy"],
-            metrics.get(f"{place}.val_loss", math.inf),
-        )
-        interval = binomial(accuracy, images) if images else None
+        accuracy = metrics[f"{place}.val_accuracy"]
+        loss = metrics.get(f"{place}.val_loss", math.inf)
         return {
             "val_accuracy": accuracy,
-            "val_interval": interval,
+            "val_interval": binomial(accuracy, images) if images else None,
             "val_loss": loss if math.isfinite(loss) else None,
         }
 
@@ -50,29 +47,29 @@ def at_end(record: SearchRecord, graph: Graph, images: int | None) -> dict[str, 
     return {"nodes": nodes, "ensemble": together, "ensemble_counts": graph.ensemble}
 
 
-def gate_curves(record: SearchRecord, graph: Graph) -> list[dict[str, Any]]:
-    """Return for each open edge of the best graph the mean weight that its gate gave in every epoch."""
+def read_gate_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]:
+    """Return for each open edge of the best graph the mean weight of its gate in every epoch."""
     curves = [
         {
             "edge": edge_key(*pair),
             "gate": edge.gate,
-            "openness": _history(record, f"{edge_path(*pair)}.openness"),
-            "loss": _history(record, f"{edge_path(*pair)}.loss"),
+            "openness": _history(search, f"{edge_path(*pair)}.openness"),
+            "loss": _history(search, f"{edge_path(*pair)}.loss"),
         }
         for pair, edge in open_edges(graph).items()
     ]
     return [curve for curve in curves if curve["openness"]]
 
 
-def best_so_far(record: SearchRecord) -> list[dict[str, Any]]:
-    """Return the trials that are over, in the order of their end, with what was spent by then and the best so far.
+def trace_best(search: StoredSearch) -> list[dict[str, Any]]:
+    """Return the trials that are over in the order of their end, with the best and the cost so far.
 
-    Trials run side by side, so what those still running had spent by then is counted when they end.
+    Trials run side by side: what one that still runs has spent is counted when it ends.
     """
-    share, _ = devices(record)
-    over = sorted(
-        (t for t in record.trials if t.state != "running"), key=lambda trial: trial.run.end_s or 0.0
-    )
+    share, _ = devices_per_trial(search)
+    over = [trial for trial in search.trials if trial.state != "running"]
+    # The end of a trial is unknown where its driver died: it comes last.
+    over.sort(key=lambda trial: math.inf if trial.run.end_s is None else trial.run.end_s)
     spent_s, epochs, best = 0.0, 0, None
     points = []
     for trial in over:
@@ -94,6 +91,6 @@ def best_so_far(record: SearchRecord) -> list[dict[str, Any]]:
     return points
 
 
-def _history(record: SearchRecord, metric: str) -> list[float]:
-    """Return a metric's values by epoch; what a resumed trial logged twice counts once."""
-    return list(dict(record.experiment.history(record.best.run, metric)).values())
+def _history(search: StoredSearch, metric: str) -> list[float]:
+    """Return a metric of the best trial by epoch; what a resumed trial logged twice counts once."""
+    return list(dict(search.experiment.history(search.best.run, metric)).values())

@@ -21,8 +21,8 @@ from ktg.affinity.ranking import BASELINES, Measured, measured, ordered
 from ktg.data import Dataset
 from ktg.errors import KtgError
 from ktg.graph import Affinity, Choice, SearchSpace
-from ktg.graph.affinity_holes import affinity_holes, candidates
-from ktg.graph.score_names import ScoreName
+from ktg.graph.affinity_holes import find_affinity_holes, list_candidates
+from ktg.graph.spec import ScoreName
 from ktg.tracking import Tracker
 
 ARTIFACT = "affinity.json"
@@ -152,9 +152,9 @@ def resolve(
     tell: is told what is measured next.
     A source that cannot be measured is kept. What was measured before comes from the cache.
     """
-    holes = affinity_holes(space)
+    holes = find_affinity_holes(space)
     ranked: dict[str, list[Ranked]] = {}
-    for name, pairs in candidates(space).items():
+    for name, pairs in list_candidates(space).items():
         models = dict.fromkeys(model for model, _ in pairs)
         ranked[name] = [
             _ranked(

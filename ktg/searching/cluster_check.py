@@ -9,6 +9,7 @@ from typing import Any
 
 from ktg.errors import UserError
 from ktg.graph import Graph
+from ktg.graph.paths import list_files
 from ktg.version import __version__
 
 ANSWER_S = 120.0
@@ -26,7 +27,7 @@ def check_nodes(
 
     One that does not see `storage` is warned of; one that is too busy to answer is left alone.
     """
-    files = sorted({path for graph in graphs for path in files_of(graph)})
+    files = sorted({path for graph in graphs for path in list_files(graph)})
     storage.mkdir(parents=True, exist_ok=True)
     for address, answer in asked(ray, [*files, str(storage)]).items():
         if isinstance(answer, Exception):
@@ -69,13 +70,3 @@ def asked(ray: Any, paths: Sequence[str]) -> dict[str, Any]:
         ) as error:  # whatever keeps a machine from answering keeps it from training too
             answers[refs[ref]] = error
     return answers
-
-
-def files_of(graph: Graph) -> list[str]:
-    """Return the files and folders that a graph names."""
-    sources = (source for files in (graph.sources, graph.weights) for source in files.values())
-    return [
-        path
-        for path in (graph.data.path, graph.data.unlabelled, *(source.path for source in sources))
-        if path
-    ]

@@ -18,9 +18,9 @@ from ktg.searching.preflight import (
     Use,
     check_data_holes,
     check_graphs,
-    counted,
-    image_spec,
-    one_by_one,
+    count_images,
+    select_image_fields,
+    vary_each_hole,
 )
 
 Missing = Literal["stop", "drop"]
@@ -51,7 +51,7 @@ def supplied(space: SearchSpace, missing: Missing = "stop") -> Supplied:
     """
     check_data_holes(space)
     faults = check_graphs(
-        one_by_one(space), functools.cache(lambda data: counted(image_spec(data)))
+        vary_each_hole(space), functools.cache(lambda data: count_images(select_image_fields(data)))
     )
     found = Supplied(space)
     for name in dict.fromkeys(name for name, _, _ in faults):
@@ -72,7 +72,7 @@ def _narrow(found: Supplied, name: str, faults: Mapping[Use, MissingSourceError]
     options = [space.holes[path].options_to_check() for path in paths]
     points = itertools.product(*(range(len(each)) for each in options))
     uses = {point: _use(space, name, paths, options, point) for point in points}
-    bad = faults.keys() | space.unsupplied
+    bad = faults.keys() | space.missing_weights
     good = [point for point, use in uses.items() if use not in bad]
     if not good:
         fault = next(iter(faults.values()))
@@ -95,7 +95,7 @@ def _narrow(found: Supplied, name: str, faults: Mapping[Use, MissingSourceError]
             found.defaults[path] = f"its default is now {_named(options[i][first])}"
         kept[i] = [first, *(number for number in kept[i] if number != first)]
     narrowed = {path: [options[i][number] for number in kept[i]] for i, path in enumerate(paths)}
-    found.space = space.narrowed(narrowed, refused)
+    found.space = space.narrow(narrowed, refused)
 
 
 def _use(

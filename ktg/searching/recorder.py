@@ -9,143 +9,147 @@ from typing import Any
 from ktg.data import Dataset
 from ktg.errors import KtgError
 from ktg.graph import Data, Graph, Node, dump
-from ktg.graph.canonical import live
+from ktg.graph.canonical import live_nodes
 from ktg.graph.drawing import draw
 from ktg.graph.fields import write
 from ktg.graph.yaml_files import dumps
-from ktg.models.source import content_hash
-from ktg.searching import run_description as notes
-from ktg.searching.history import Past
-from ktg.searching.progress import headline
+from ktg.models.sources import resolve_source
+from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
-from ktg.searching.sampler import Values, label
-from ktg.searching.trials import Entry, Ledger
+from ktg.searching.resume import ResumedSearch
+from ktg.searching.run_description import describe_end, describe_start
+from ktg.searching.trials import SearchQueue, Trial, TrialQueue
+from ktg.searching.values import Values, label
 from ktg.tracking import NOTE, RunState, Tracker, UsedData
 
 PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy")
 
 
-class Journal:
-    """An observer of trials that passes on to a tracker what it sees. `data` is what the trials are trained on."""
+class Recorder:
+    """Writes the epochs of a queue's trials into their runs; what differs is left to subclasses.
+
+    An observer of trials: see `ktg.searching.ray_adapter`.
+    """
+
+    def __init__(self, tracker: Tracker, queue: TrialQueue, parent: str) -> None:
+        self.tracker, self.queue, self.parent = tracker, queue, parent
+        self._runs: dict[int, str] = {}
+
+    def on_epoch(self, trial: Trial) -> None:
+        """Log an epoch."""
+        self.tracker.log(self._runs[trial.number], trial.metrics, trial.epoch)
+
+    def _end_interrupted(self) -> None:
+        """End the runs of trials that are still running."""
+        for trial in self.queue.in_state("running"):
+            self.tracker.end(self._runs[trial.number], "interrupted")
+
+
+class SearchRecorder(Recorder):
+    """Writes a search. data: what its trials train on."""
+
+    queue: SearchQueue
 
     def __init__(
         self,
         tracker: Tracker,
-        ledger: Ledger,
+        queue: SearchQueue,
         name: str,
         tags: Mapping[str, str],
-        past: Past | None = None,
+        past: ResumedSearch | None = None,
         data: UsedData | None = None,
     ) -> None:
-        self.tracker, self.ledger, self.name, self.data = tracker, ledger, name, data
-        search = ledger.space.search
-        settings = {
-            f"search.{key}": value for key, value in vars(search).items() if value is not None
-        }
-        tags = {
-            "kind": "search",
-            NOTE: notes.beginning(ledger, name, data),
-            **environment(),
-            **tags,
-        }
+        note = describe_start(queue, name, data)
+        tags = {"kind": "search", NOTE: note, **environment_tags(), **tags}
+        settings = vars(queue.space.search)
         if past is None:
-            self.parent = tracker.start(name, params=settings, tags=tags, data=data)
-        else:  # what is a parameter of a run stays as it was
-            self.parent = tracker.start(name, run=past.run, tags=tags)
-        tracker.artifact(
-            self.parent, "space.yaml", dumps({**ledger.space.template, "search": write(search)})
-        )
-        self._runs: dict[int, str] = dict(past.runs) if past else {}
-        self._duplicates = len(ledger.duplicates)
-        for entry in past.unended if past else ():
-            self.closed(entry)
+            params = {f"search.{key}": value for key, value in settings.items() if value is not None}
+            parent = tracker.start(name, params=params, tags=tags, data=data)
+        else:  # a store keeps the parameters of a run as they were
+            parent = tracker.start(name, run=past.run, tags=tags)
+        super().__init__(tracker, queue, parent)
+        self.name, self.data = name, data
+        space = {**queue.space.template, "search": write(queue.space.search)}
+        tracker.artifact(parent, "space.yaml", dumps(space))
+        self._duplicates = len(queue.duplicates)
+        if past:
+            self._runs.update(past.runs)
+            for trial in past.unended:
+                self.on_end(trial)
 
-    def started(self, entry: Entry) -> None:
+    def on_start(self, trial: Trial) -> None:
         """Open a child run with the graph and the values that made it."""
-        search = self.ledger.space.search
-        tags = {
-            "kind": "trial",
-            "key": entry.key,
-            "sampler": search.sampler,
-            "seed": str(entry.graph.train.seed),
-        }
-        if entry.baseline:
-            tags["baseline"] = entry.baseline
-        tags |= lineage(entry.graph)
-        params, before = self._params(entry.values or {}), self._runs.get(entry.number)
+        tags = {"kind": "trial", "key": trial.key, "sampler": self.queue.space.search.sampler}
+        tags["seed"] = str(trial.graph.train.seed)
+        if trial.baseline:
+            tags["baseline"] = trial.baseline
         run = self.tracker.start(
-            entry.name, parent=self.parent, params=params, tags=tags, data=self.data, run=before
+            trial.name,
+            parent=self.parent,
+            params=self._params(trial.values or {}),
+            tags=tags | weight_tags(trial.graph),
+            data=self.data,
+            run=self._runs.get(trial.number),
         )
-        self.tracker.artifact(run, "graph.yaml", dumps(dump(entry.graph)))
-        self._runs[entry.number] = run
+        self.tracker.artifact(run, "graph.yaml", dumps(dump(trial.graph)))
+        self._runs[trial.number] = run
         self._write_duplicates()
 
-    def reported(self, entry: Entry) -> None:
-        """Log an epoch of a trial."""
-        self.tracker.log(self._runs[entry.number], entry.metrics, entry.epoch)
-
-    def closed(self, entry: Entry) -> None:
+    def on_end(self, trial: Trial) -> None:
         """Close a child run; the parent shows the best so far."""
-        run = self._runs[entry.number]
-        self.tracker.artifact(run, "graph.svg", draw(entry.graph, entry.name))
-        tags = {"epoch": str(entry.epoch), "train_s": f"{entry.train_s:.3f}"}
-        tags |= {"reason": entry.reason} if entry.reason else {}
-        tags |= {"rung": str(entry.epoch)} if entry.state == "stopped" else {}
-        if entry.state != "running":
-            self.tracker.end(run, entry.state, tags)
-        if self.ledger.best is not None:
-            done = sum(e.state != "running" for e in self.ledger.entries)
-            self.tracker.log(self.parent, {"best_val_accuracy": self.ledger.best.accuracy}, done)
+        run = self._runs[trial.number]
+        self.tracker.artifact(run, "graph.svg", draw(trial.graph, trial.name))
+        tags = {"epoch": str(trial.epoch), "train_s": f"{trial.train_s:.3f}"}
+        tags |= {"reason": trial.reason} if trial.reason else {}
+        tags |= {"rung": str(trial.epoch)} if trial.state == "stopped" else {}
+        if trial.state != "running":
+            self.tracker.end(run, trial.state, tags)
+        best = self.queue.best
+        if best is not None:
+            metrics = {"best_val_accuracy": best.accuracy}
+            self.tracker.log(self.parent, metrics, len(self.queue.closed))
 
     def end(self, result: Result) -> None:
         """Close the parent run with the result."""
-        for entry in self.ledger.in_state("running"):
-            self.tracker.end(self._runs[entry.number], "interrupted")
+        self._end_interrupted()
         self._write_duplicates()
-        best = self.ledger.best
-        tags = {
-            "stopped": str(result.stopped),
-            "duplicates": str(result.duplicates),
-            "failed": str(result.failed),
-        }
-        tags[NOTE] = notes.ending(result, str(headline(self.ledger.space, self.name)), self.data)
+        best = self.queue.best
+        tags = {name: str(getattr(result, name)) for name in ("stopped", "duplicates", "failed")}
+        headline = str(format_headline(self.queue.space, self.name))
+        tags[NOTE] = describe_end(result, headline, self.data)
         if best is not None:
             self.tracker.artifact(self.parent, "best.yaml", dumps(dump(best.graph)))
             self.tracker.artifact(self.parent, "best.svg", draw(best.graph, "best graph"))
             tags |= {"best_trial": best.name}
-        self.tracker.log(
-            self.parent, {"epochs": result.epochs, "epochs_saved": result.epochs_saved}, 0
-        )
+        metrics = {"epochs": result.epochs, "epochs_saved": result.epochs_saved}
+        self.tracker.log(self.parent, metrics, 0)
         state: RunState = "interrupted" if result.interrupted else "finished" if best else "failed"
         self.tracker.end(self.parent, state, tags)
 
     def _params(self, values: Values) -> dict[str, Any]:
-        return {path: label(self.ledger.space.holes[path], value) for path, value in values.items()}
+        return {path: label(self.queue.space.holes[path], value) for path, value in values.items()}
 
     def _write_duplicates(self) -> None:
-        """Give every proposal that was answered from the ledger a run of its own, already over."""
-        for duplicate in self.ledger.duplicates[self._duplicates :]:
-            params = self._params(duplicate.values)
-            tags = {"kind": "duplicate", "duplicate_of": duplicate.of.name}
-            name = f"duplicate of {duplicate.of.name}"
+        """Give every new duplicate a run of its own, already over."""
+        for duplicate in self.queue.duplicates[self._duplicates :]:
+            params, of = self._params(duplicate.values), duplicate.of.name
+            tags = {"kind": "duplicate", "duplicate_of": of}
             run = self.tracker.start(
-                name, parent=self.parent, params=params, tags=tags, data=self.data
+                f"duplicate of {of}", parent=self.parent, params=params, tags=tags, data=self.data
             )
             self.tracker.end(run, "duplicate")
-        self._duplicates = len(self.ledger.duplicates)
+        self._duplicates = len(self.queue.duplicates)
 
 
-def sizes(dataset: Dataset) -> dict[str, str]:
-    """Return which data a search chose by, and how much of it: what an interval needs to be drawn later."""
+def size_tags(dataset: Dataset) -> dict[str, str]:
+    """Return which data a search chooses by, and how much: what an interval needs later."""
     counts = {"classes": len(dataset.classes), "train": len(dataset.train), "val": len(dataset.val)}
-    return {
-        "data.fingerprint": dataset.fingerprint,
-        **{f"data.{what}": str(n) for what, n in counts.items()},
-    }
+    sizes = {f"data.{what}": str(number) for what, number in counts.items()}
+    return {"data.fingerprint": dataset.fingerprint, **sizes}
 
 
-def used_data(data: Data, dataset: Dataset) -> UsedData:
-    """Return what the pages of MLflow say of the images."""
+def describe_data(data: Data, dataset: Dataset) -> UsedData:
+    """Return what the pages of MLflow say about the images."""
     counts = {"training images": len(dataset.train), "validation images": len(dataset.val)}
     return UsedData(
         name=data.name or Path(data.path or "").name,
@@ -155,23 +159,23 @@ def used_data(data: Data, dataset: Dataset) -> UsedData:
     )
 
 
-def lineage(graph: Graph) -> dict[str, str]:
-    """Return, for each node that is trained and begins with pretrained weights, which ones: a name or a SHA-256."""
+def weight_tags(graph: Graph) -> dict[str, str]:
+    """Return the pretrained weights that each trained node begins with: a name or a SHA-256."""
     pretrained = {
-        name: graph.nodes[name] for name in live(graph) if graph.nodes[name].source != "none"
+        name: graph.nodes[name] for name in live_nodes(graph) if graph.nodes[name].source != "none"
     }
     return {f"nodes.{name}.weights": _weights(graph, node) for name, node in pretrained.items()}
 
 
 def _weights(graph: Graph, node: Node) -> str:
     try:
-        content = content_hash(node, graph.sources_for(node.model))
+        content = resolve_source(node, graph.sources_for(node.model)).content_hash()
     except (KtgError, OSError):  # the file has gone: its trial fails, and the search goes on
         content = "unknown"
     return content if content.startswith(f"{node.source}:") else f"{node.source}: {content}"
 
 
-def environment() -> dict[str, str]:
+def environment_tags() -> dict[str, str]:
     """Return the versions of what a result depends on."""
     versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
     return {**versions, "python": platform.python_version(), "machine": platform.platform()}

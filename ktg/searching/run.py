@@ -15,16 +15,21 @@ from ktg.graph import SearchSpace
 from ktg.local import cache_folder
 from ktg.searching.affinity import Resolved, resolve
 from ktg.searching.cluster import check_address, cluster
-from ktg.searching.driver_lock import driver_tags, only_driver, stoppable, terminable
-from ktg.searching.history import Past
+from ktg.searching.driver_lock import (
+    driver_tags,
+    hold_driver_lock,
+    interrupt_on_sigterm,
+    interrupt_when_asked,
+)
 from ktg.searching.missing_weights import Missing, supplied
-from ktg.searching.preflight import check, one_by_one
+from ktg.searching.preflight import check, vary_each_hole
 from ktg.searching.progress import Progress, headline
-from ktg.searching.ray_adapter import Deaths, Observer, Proposals, scheduler
+from ktg.searching.ray_adapter import FailureCallback, Observer, QueueSearcher, scheduler
 from ktg.searching.ray_run import checkpoints_of, drive, slots_of, warn
-from ktg.searching.recorder import Journal, sizes, used_data
+from ktg.searching.recorder import SearchRecorder, sizes, used_data
 from ktg.searching.result import Result, result_of
-from ktg.searching.trials import Entry, Ledger
+from ktg.searching.resume import ResumedSearch
+from ktg.searching.trials import SearchQueue, Trial
 from ktg.tracking import Tracker, watched
 
 
@@ -34,17 +39,17 @@ class Observers:
     def __init__(self, *observers: Observer) -> None:
         self.observers = observers
 
-    def started(self, entry: Entry) -> None:
+    def started(self, entry: Trial) -> None:
         """Tell all of a new trial."""
         for observer in self.observers:
             observer.started(entry)
 
-    def reported(self, entry: Entry) -> None:
+    def reported(self, entry: Trial) -> None:
         """Tell all of an epoch."""
         for observer in self.observers:
             observer.reported(entry)
 
-    def closed(self, entry: Entry) -> None:
+    def closed(self, entry: Trial) -> None:
         """Tell all of an end."""
         for observer in self.observers:
             observer.closed(entry)
@@ -60,7 +65,7 @@ def search(
     address: str | None = None,
     storage: Path | None = None,
     decoding: Callable[[int, int], None] | None = None,
-    past: Past | None = None,
+    past: ResumedSearch | None = None,
     stop_asked: Callable[[str], bool] | None = None,
 ) -> Result:
     """Search a space and return what came of it.
@@ -94,33 +99,33 @@ def search(
         raise DataError(
             "the data have changed since the search began: its trials cannot be compared with new ones"
         )
-    ledger = Ledger(space, past.entries, past.duplicates) if past else Ledger(space)
+    ledger = SearchQueue(space, past.entries, past.duplicates) if past else SearchQueue(space)
     with ExitStack() as stack:
         with console.status("Starting Ray"):
             ray = stack.enter_context(cluster(address))
         slots = slots_of(
-            space.search, ray, address, one_by_one(space), folder, partial(warn, console)
+            space.search, ray, address, vary_each_hole(space), folder, partial(warn, console)
         )
         if past:
-            stack.enter_context(only_driver(checkpoints_of(folder, past.run)))
+            stack.enter_context(hold_driver_lock(checkpoints_of(folder, past.run)))
         data = used_data(space.bind(space.default()).data, dataset)
         started = time.monotonic()
-        journal = Journal(
+        journal = SearchRecorder(
             tracker, ledger, name, sizes(dataset) | slots.tags() | driver_tags(), past, data
         )
         resolved.record(tracker, journal.parent)
         checkpoints = checkpoints_of(folder, journal.parent)
         if not past:
-            stack.enter_context(only_driver(checkpoints))
-        stack.enter_context(terminable())
-        stack.enter_context(stoppable(stop_asked and partial(stop_asked, journal.parent)))
+            stack.enter_context(hold_driver_lock(checkpoints))
+        stack.enter_context(interrupt_on_sigterm())
+        stack.enter_context(interrupt_when_asked(stop_asked and partial(stop_asked, journal.parent)))
         stack.enter_context(watched(tracker, journal.parent))
         with Progress(ledger, console, total=ledger.planned, slots=slots.at_once) as progress:
             observers = Observers(journal, progress)
-            proposals = Proposals(
+            proposals = QueueSearcher(
                 ledger, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints
             )
-            deaths = Deaths(proposals, partial(warn, console))
+            deaths = FailureCallback(proposals, partial(warn, console))
             _tune(space, proposals, deaths, slots.at_once, folder, past.entries if past else ())
     interrupted = bool(ledger.in_state("running"))
     if not interrupted:
@@ -145,14 +150,14 @@ def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) ->
 
 def _tune(
     space: SearchSpace,
-    proposals: Proposals,
-    deaths: Deaths,
+    proposals: QueueSearcher,
+    deaths: FailureCallback,
     at_once: int,
     folder: Path,
-    past: Sequence[Entry],
+    past: Sequence[Trial],
 ) -> None:
     """Let Ray Tune drive the trials."""
     from ktg.searching.worker import Worker
 
-    epochs = max(graph.train.epochs for graph in one_by_one(space))
+    epochs = max(graph.train.epochs for graph in vary_each_hole(space))
     drive(Worker, proposals, deaths, at_once, folder, scheduler(space.search, epochs, past))

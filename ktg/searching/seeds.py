@@ -11,14 +11,14 @@ import torch
 
 from ktg.data.open import open_data, open_test
 from ktg.graph import Graph, dump
-from ktg.graph.canonical import solo, with_seed
+from ktg.graph.canonical import independent_graph, with_seed
 from ktg.graph.drawing import draw
 from ktg.graph.yaml_files import dumps
 from ktg.tracking import Tracker, ending
-from ktg.training import Epoch, Training
-from ktg.training.classical import HeadName, head_accuracy
+from ktg.training import EpochMetrics, Training
+from ktg.training.classical import HeadName, score_head
 
-OnEpoch = Callable[[int, Epoch, int], None]
+OnEpoch = Callable[[int, EpochMetrics, int], None]
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ def confirm_head(
     with ending(tracker, parent):
         runs = []
         for each in _seeded(graph, seeds):
-            training = Training(solo(each, graph.target), dataset, device=device, final=True)
+            training = Training(independent_graph(each, graph.target), dataset, device=device, final=True)
             started = time.perf_counter()
             train, unseen = (
                 (training.features(images), torch.from_numpy(images.labels))
                 for images in (training.images, test)
             )
-            accuracy = head_accuracy(head, train, unseen, each.train.seed)
+            accuracy = score_head(head, train, unseen, each.train.seed)
             runs.append(SeedRun(each.train.seed, accuracy, None, time.perf_counter() - started))
         confirmed = Confirmed(tuple(runs))
         tracker.log(

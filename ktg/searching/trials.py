@@ -1,7 +1,9 @@
-"""The book of a search: which graphs were proposed, what became of them, and which one is best.
+"""Keeps the queue of trials: which graph is trained next, what became of each one, which is best.
 
-Knows neither Ray nor the clock of any process, so a whole search can be replayed in a test. It
-trains nothing twice: a graph whose canonical form is already in the book is answered from it.
+One queue serves every command that trains many graphs. `SearchQueue` proposes the points of a
+space that a sampler chooses (`ktg search`); `seed_queue.SeedQueue` proposes given graphs with
+several seeds (`ktg confirm`, `ktg train --seeds`). Neither knows Ray or the clock, so that a test
+can replay a whole search.
 """
 
 import itertools
@@ -12,28 +14,37 @@ from typing import Any, Literal
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
-from ktg.graph.canonical import check_taught, key
+from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.searching.baselines import baselines
 from ktg.searching.sampler import Outcome, Sampler, Values
 
-MOST_REPEATS = 500  # so many known or untaught graphs in a row, and the space counts as exhausted
-# So many in a row, and points are drawn evenly: a sure sampler may ask the same one for ever.
+MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts as exhausted
+# So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
 STUBBORN = 10
-EntryState = Literal["running", "finished", "stopped", "failed"]
-UNTAUGHT = Outcome("failed", 0.0, 0)
+RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial.right`
+UNTRAINABLE = Outcome("failed", 0.0, 0)
+TrialState = Literal["running", "finished", "stopped", "failed"]
 
 
 @dataclass
-class Entry:
-    """One trained graph, or one being trained."""
+class Trial:
+    """One graph that is being trained, or was.
+
+    baseline: its name if it is a baseline of the search; finalist: that of the graph it trains in
+    a confirmation.
+    values: what fills the holes of the space; sample: the number by which the sampler knows them.
+    accuracy, loss, metrics: after `epoch` epochs; accuracies: by epoch.
+    bracket: the ASHA bracket it runs in, None for a trial of an earlier process.
+    right: once tested, a 1 for each image of the test split classified rightly, else a 0.
+    """
 
     number: int
     graph: Graph
     key: str
     baseline: str | None = None
     values: Values | None = None
-    asked: int | None = None
-    state: EntryState = "running"
+    sample: int | None = None
+    state: TrialState = "running"
     reason: str | None = None
     epoch: int = 0
     accuracy: float = 0.0
@@ -41,15 +52,20 @@ class Entry:
     train_s: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     accuracies: dict[int, float] = field(default_factory=dict)
+    bracket: int | None = None
+    finalist: str | None = None
+    right: str = ""
 
     @property
     def name(self) -> str:
-        """The trial's name."""
+        """What the trial is called, in the store and on the screen."""
+        if self.finalist is not None:
+            return f"{self.finalist}, seed {self.graph.train.seed}"
         return f"trial-{self.number:04d}" + (f" ({self.baseline})" if self.baseline else "")
 
     @property
     def outcome(self) -> Outcome:
-        """What the sampler is told."""
+        """What the sampler learns from it."""
         return Outcome(self.state, 0.0 if self.state == "failed" else self.accuracy, self.epoch)
 
 
@@ -58,123 +74,157 @@ class Duplicate:
     """A proposal that was not trained, because the same graph already was (or is being)."""
 
     values: Values
-    of: Entry
+    of: Trial
 
 
-class Ledger:
-    """Proposes graphs and keeps their results. `planned` is the most it will propose, the baselines included.
+class TrialQueue:
+    """The trials that were proposed, in order.
 
-    entries, duplicates: of an earlier process, by which this one goes on; what was running then is
-    proposed first.
+    planned: how many are proposed at most.
+    final: whether graphs train on all data but the test split, and are then tested.
+    """
+
+    final = False
+
+    def __init__(self, planned: int) -> None:
+        self.planned = planned
+        self.trials: list[Trial] = []
+        self.duplicates: list[Duplicate] = []
+
+    def propose(self) -> Trial | None:
+        """Return the next trial to train, None when there is none."""
+        raise NotImplementedError
+
+    def record_epoch(
+        self, trial: Trial, epoch: int, metrics: dict[str, Any], seconds: float
+    ) -> bool:
+        """Record one epoch; return whether it is new, and not one trained again after a death."""
+        trial.train_s += seconds
+        accuracy = metrics.get("val_accuracy", 0.0)
+        trial.accuracies.setdefault(epoch, accuracy)  # ASHA has judged by the first value
+        if epoch <= trial.epoch:
+            return False
+        trial.right = metrics.pop(RIGHT, "")
+        trial.epoch, trial.metrics = epoch, metrics
+        trial.accuracy, trial.loss = accuracy, metrics.get("val_loss", float("inf"))
+        return True
+
+    def close(self, trial: Trial, reason: str | None = None) -> None:
+        """End a trial: finished at its last epoch, stopped before it, or failed for a reason."""
+        complete = trial.epoch >= trial.graph.train.epochs
+        trial.state = "failed" if reason else "finished" if complete else "stopped"
+        trial.reason = reason
+
+    def in_state(self, state: TrialState) -> list[Trial]:
+        """Return the trials in one state."""
+        return [trial for trial in self.trials if trial.state == state]
+
+    @property
+    def closed(self) -> list[Trial]:
+        """The trials that have ended, in whatever way."""
+        return [trial for trial in self.trials if trial.state != "running"]
+
+    @property
+    def best(self) -> Trial | None:
+        """The finished trial of highest validation accuracy; of equals, that of lower loss."""
+        finished = self.in_state("finished")
+        return max(finished, key=lambda trial: (trial.accuracy, -trial.loss), default=None)
+
+
+class SearchQueue(TrialQueue):
+    """The trials of a search: its baselines, then the points of the space that the sampler chooses.
+
+    Nothing is trained twice: a point whose graph has a trial already, by its canonical form, is
+    answered with the result of that trial.
+
+    trials, duplicates: those of an earlier process, which this one goes on with; what was running
+    then is proposed first.
     """
 
     def __init__(
-        self,
-        space: SearchSpace,
-        entries: Sequence[Entry] = (),
-        duplicates: Sequence[Duplicate] = (),
+        self, space: SearchSpace, trials: Sequence[Trial] = (), duplicates: Sequence[Duplicate] = ()
     ) -> None:
+        first = baselines(space) if space.search.baselines else {}
+        super().__init__(space.search.trials + len(first))
         self.space = space
         # Another seed when going on, or a sampler would propose again what it did before.
-        self.sampler = Sampler(
-            space.holes, replace(space.search, seed=space.search.seed + len(entries))
-        )
-        self.entries: list[Entry] = []
-        self.duplicates: list[Duplicate] = list(duplicates)
-        self.untaught = 0
+        settings = replace(space.search, seed=space.search.seed + len(trials))
+        self.sampler = Sampler(space.holes, settings)
+        self.duplicates.extend(duplicates)
         self.exhausted = False
-        self._by_key: dict[str, Entry] = {}
+        self.untrainable = 0
+        self._by_key: dict[str, Trial] = {}
         self._waiting: dict[str, list[int]] = {}
-        first = baselines(space) if space.search.baselines else {}
-        self.planned = space.search.trials + len(first)
         self._baselines = iter(first.items())
-        self._again = deque(entry for entry in entries if entry.state == "running")
-        for entry in entries:
-            self._keep(entry)
-            if entry.state != "running":
-                self._tell(entry)
+        self._resumed = deque(trial for trial in trials if trial.state == "running")
+        for trial in trials:
+            self._add(trial)
+            if trial.state != "running":
+                self._tell_sampler(trial)
 
-    def propose(self) -> Entry | None:
-        """Return the next graph to train, or None when there is nothing new to try."""
-        if self._again:
-            return self._again.popleft()
+    def propose(self) -> Trial | None:
+        """Return the next trial to train, None when there is nothing new to try."""
+        if self._resumed:
+            trial = self._resumed.popleft()
+            # ASHA compares only what this process has seen: what it trained before was judged then.
+            trial.accuracies.clear()
+            return trial
         for name, graph in self._baselines:
-            graph_key = key(graph)
+            graph_key = canonical_key(graph)
             if graph_key not in self._by_key:
-                return self._enter(graph, graph_key, baseline=name, values=self.space.locate(graph))
-        if sum(entry.baseline is None for entry in self.entries) >= self.space.search.trials:
+                values = self.space.locate(graph)
+                return self._start(graph, graph_key, baseline=name, values=values)
+        if sum(trial.baseline is None for trial in self.trials) >= self.space.search.trials:
             return None
-        for asked, values, graph in self._asked():
-            graph_key = key(graph)
+        for sample, values, graph in self._samples():
+            graph_key = canonical_key(graph)
             known = self._by_key.get(graph_key)
             if known is None:
-                return self._enter(graph, graph_key, values=values, asked=asked)
+                return self._start(graph, graph_key, values=values, sample=sample)
             self.duplicates.append(Duplicate(values, known))
-            if known.state == "running":
-                self._waiting.setdefault(known.key, []).append(asked)
+            if known.state == "running":  # the sampler learns of it when that trial ends
+                self._waiting.setdefault(known.key, []).append(sample)
             else:
-                self.sampler.tell(asked, known.outcome)
+                self.sampler.tell(sample, known.outcome)
         self.exhausted = True
         return None
 
-    def report(self, entry: Entry, epoch: int, metrics: dict[str, float], seconds: float) -> bool:
-        """Take down one epoch of a trial; return whether it is news, and no epoch that was trained again."""
-        entry.train_s += seconds
-        if epoch <= entry.epoch:
-            return False
-        entry.epoch, entry.metrics = epoch, metrics
-        entry.accuracy, entry.loss = metrics["val_accuracy"], metrics["val_loss"]
-        entry.accuracies[epoch] = entry.accuracy
-        return True
+    def close(self, trial: Trial, reason: str | None = None) -> None:
+        """End a trial, and let the sampler learn from it and its duplicates."""
+        super().close(trial, reason)
+        self._tell_sampler(trial)
+        for sample in self._waiting.pop(trial.key, []):
+            self.sampler.tell(sample, trial.outcome)
 
-    def close(self, entry: Entry, reason: str | None = None) -> None:
-        """Take down the end of a trial: finished at the last epoch, stopped before it, or failed for a reason."""
-        complete = entry.epoch >= entry.graph.train.epochs
-        entry.state = "failed" if reason else "finished" if complete else "stopped"
-        entry.reason = reason
-        self._tell(entry)
-        for asked in self._waiting.pop(entry.key, []):
-            self.sampler.tell(asked, entry.outcome)
-
-    @property
-    def best(self) -> Entry | None:
-        """The most accurate finished trial on the validation split; of equals, that of lower loss."""
-        finished = self.in_state("finished")
-        return max(finished, key=lambda entry: (entry.accuracy, -entry.loss), default=None)
-
-    def in_state(self, state: str) -> list[Entry]:
-        """Return the trials in one state."""
-        return [entry for entry in self.entries if entry.state == state]
-
-    def _asked(self) -> Iterator[tuple[int, Values, Graph]]:
-        """Yield points of the space whose target is taught, until too many in a row led nowhere."""
+    def _samples(self) -> Iterator[tuple[int, Values, Graph]]:
+        """Yield points whose target is taught, until too many in a row led nowhere."""
         for attempt in itertools.count() if self.sampler.is_grid else range(MOST_REPEATS):
             point = self.sampler.ask(evenly=attempt >= STUBBORN)
             if point is None:
                 return
-            asked, values = point
+            sample, values = point
             try:
                 graph = self.space.bind(values)
-                check_taught(graph)
+                check_trainable(graph)
             except SpecError:  # fields that contradict each other, or a target that nothing teaches
-                self.untaught += 1
-                self.sampler.tell(asked, UNTAUGHT)
+                self.untrainable += 1
+                self.sampler.tell(sample, UNTRAINABLE)
                 continue
-            yield asked, values, graph
+            yield sample, values, graph
 
-    def _enter(self, graph: Graph, graph_key: str, **known: Any) -> Entry:
-        number = self.entries[-1].number + 1 if self.entries else 1
-        entry = Entry(number, graph.with_needed_weights(), graph_key, **known)
-        self._keep(entry)
-        return entry
+    def _start(self, graph: Graph, graph_key: str, **known: Any) -> Trial:
+        number = self.trials[-1].number + 1 if self.trials else 1
+        trial = Trial(number, graph.with_needed_weights(), graph_key, **known)
+        self._add(trial)
+        return trial
 
-    def _keep(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        self._by_key[entry.key] = entry
+    def _add(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        self._by_key[trial.key] = trial
 
-    def _tell(self, entry: Entry) -> None:
-        """Tell the sampler what became of a trial; of a baseline only if it had its full budget, as others have not."""
-        if entry.asked is not None:
-            self.sampler.tell(entry.asked, entry.outcome)
-        elif entry.values is not None and (entry.state == "finished" or entry.baseline is None):
-            self.sampler.add(entry.values, entry.outcome)
+    def _tell_sampler(self, trial: Trial) -> None:
+        """Tell the sampler of a trial; of a baseline only at its full budget, which others lack."""
+        if trial.sample is not None:
+            self.sampler.tell(trial.sample, trial.outcome)
+        elif trial.values is not None and (trial.state == "finished" or trial.baseline is None):
+            self.sampler.add(trial.values, trial.outcome)

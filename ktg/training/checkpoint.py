@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from ktg.errors import WeightsError
-from ktg.local import replacing
+from ktg.local import atomic_write
 
 
 def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     """Write a `Training.state_dict()`; whoever reads sees the old file or the new one, never half of it."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(dict(state), temporary)
 
 

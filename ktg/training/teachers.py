@@ -1,11 +1,12 @@
-"""Teachers: networks that nothing in the graph teaches, and that must know the task before it starts.
+"""Loads teachers: nodes that nothing in the graph teaches, so they must know the task beforehand.
 
-A teacher's weights are those of a solo run: the same model and source trained alone on the same
-data with the same schedule. It is made once, kept under a name that depends on everything that went
-into it, and shared by every trial.
+A teacher has the weights of an independent training: the same model and source, trained alone on
+the same data with the same schedule. It is trained once, stored under a name that depends on
+everything that went into it, and shared by every trial.
 """
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,66 +14,62 @@ import torch
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ktg.data import Dataset
 from ktg.graph import Graph
-from ktg.graph.canonical import key, solo
-from ktg.local import cache_folder, replacing
+from ktg.graph.canonical import canonical_key, independent_graph
+from ktg.local import atomic_write, cache_folder
 from ktg.models.network import Network
-from ktg.models.source import content_hash
+from ktg.models.sources import resolve_source
 from ktg.version import __version__
 
-
-def solo_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:
-    """Return the content hash of a solo run: graph, data, initial weights, split, and the version that trains it."""
-    alone = solo(graph, node)
-    weights = content_hash(graph.nodes[node], graph.sources_for(graph.nodes[node].model))
-    return hashlib.sha256(
-        f"{__version__} {key(alone)} {dataset.fingerprint} {weights} {final}".encode()
-    ).hexdigest()
+# Trains a graph of one node on the device, `final` or not, and returns the weights of its body. It
+# is handed in, because the training loop stands above the networks it builds.
+TrainAlone = Callable[[Graph, Dataset, torch.device, bool], dict[str, Tensor]]
 
 
-def solo_weights(
+def load_teacher(
+    network: Network,
     graph: Graph,
     node: str,
-    network: Network,
     dataset: Dataset,
     device: torch.device,
+    train_alone: TrainAlone,
     *,
     final: bool = False,
     cache: Path | None = None,
 ) -> None:
-    """Load the weights of the node's solo run into `network`, training it first where no one has.
+    """Load the weights of the node's independent training into `network`, training it if need be.
 
     Other processes that want the same teacher wait for the one that trains it.
     """
     folder = (cache or cache_folder()) / "solo"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{solo_key(graph, node, dataset, final=final)}.safetensors"
+    name = compute_teacher_key(graph, node, dataset, final=final)
+    path = folder / f"{name}.safetensors"
     with FileLock(path.with_suffix(".lock")):
         if path.exists():
             state = load_file(path, device=str(device))
         else:
-            state = train_alone(graph, node, dataset, device, final=final)
-            with suppress(
-                OSError, SafetensorError
-            ):  # a full disk: the next one has to train it again
+            state = train_alone(independent_graph(graph, node), dataset, device, final)
+            # With a full disk the training goes on, and the next one trains its teacher again.
+            with suppress(OSError, SafetensorError):
                 _write(state, path)
     network.body.load_state_dict(state)
 
 
-def train_alone(
-    graph: Graph, node: str, dataset: Dataset, device: torch.device, *, final: bool
-) -> dict[str, torch.Tensor]:
-    """Return the weights of the node after training alone."""
-    from ktg.training.loop import Training
+def compute_teacher_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:
+    """Return the SHA-256 (64 hex digits) of all that decides the teacher's weights.
 
-    training = Training(solo(graph, node), dataset, device=device, final=final)
-    for _ in training:
-        pass
-    return training.target.body.state_dict()
+    That is the graph, the data, the initial weights, the split, and the version that trains it.
+    """
+    spec = graph.nodes[node]
+    weights = resolve_source(spec, graph.sources_for(spec.model)).content_hash()
+    text = f"{__version__} {canonical_key(independent_graph(graph, node))} {dataset.fingerprint} {weights} {final}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _write(state: dict[str, torch.Tensor], path: Path) -> None:
-    with replacing(path) as temporary:
+def _write(state: dict[str, Tensor], path: Path) -> None:
+    with atomic_write(path) as temporary:
         save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary)

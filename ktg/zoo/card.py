@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ktg.errors import SpecError, show
-from ktg.graph.fields import mapping, read, write
+from ktg.graph.fields import check_mapping, from_plain, to_plain
+from ktg.graph.paths import WEIGHT_SUFFIXES
 from ktg.graph.spec import Scalar, rule
 
 FORMAT_VERSION = 1
-# A source `zoo/x.pth` is a path and not an entry.
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -20,7 +19,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Card:
     """What a zoo knows of one network. `name` and `model` are its key; `sha256`, `bytes` and `created` are filled in.
 
-    `model` is the shortest name of the architecture (`ktg.models.names.shortest`): `resnet18`, not
+    `model` is the shortest name of the architecture (`ktg.models.names.shorten_model`): `resnet18`, not
     `timm/resnet18`; `torchvision/resnet18` is another network, because the bare name means timm's.
     """
 
@@ -76,7 +75,7 @@ def check_name(name: str, path: str = "name") -> str:
         raise SpecError(
             path, f"{show(name)} cannot name an entry; use at most 100 letters, digits, _ - and ."
         )
-    if name.endswith(_SUFFIXES):
+    if name.endswith(WEIGHT_SUFFIXES):  # the source `zoo/x.pth` is a path and not an entry
         raise SpecError(
             path,
             f"{show(name)} looks like a file, so a node could not name it; leave out the suffix",
@@ -95,18 +94,18 @@ def check_model_name(model: str, path: str = "model") -> str:
 
 def parse_card(raw: object) -> Card:
     """Return the card in plain data. Raises SpecError, at the dotted place, for anything that a card may not say."""
-    raw = dict(mapping(raw, ""))
+    raw = dict(check_mapping(raw, ""))
     version = raw.pop("version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise SpecError(
             "version", f"{show(version)} is not a format this ktg reads; allowed: {FORMAT_VERSION}"
         )
-    return _consistent(read(Card, raw, ""))
+    return _consistent(from_plain(Card, raw, ""))
 
 
 def dump_card(card: Card) -> dict[str, Any]:
     """Return a card as plain data: `parse_card(dump_card(card)) == card`."""
-    return {"version": FORMAT_VERSION, **write(card)}
+    return {"version": FORMAT_VERSION, **to_plain(card)}
 
 
 def check_card(card: Card) -> Card:

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ktg.errors import SpecError, UserError, WeightsError, did_you_mean, show
-from ktg.graph.yaml_files import dumps, load, naming, save
+from ktg.graph.yaml_files import dumps, load, name_file_in_errors, save
 from ktg.local import FileStamp, file_sha256, file_stamp
 from ktg.zoo.card import (
     FORMAT_VERSION,
@@ -166,7 +166,7 @@ class Zoo:
     def read(self, key: str) -> Card:
         """Return the card of `NAME/MODEL`. Raises SpecError, with the file, for a card that is not in order."""
         file = self.card_file(key)
-        with naming(file):
+        with name_file_in_errors(file):
             return _card_in(file, key, file_stamp(file))
 
     def fault(self, card: Card) -> str:

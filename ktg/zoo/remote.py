@@ -12,8 +12,8 @@ from typing import Protocol
 from filelock import FileLock
 
 from ktg.errors import SpecError, UserError, WeightsError, did_you_mean, show
-from ktg.graph.fields import known_keys
-from ktg.graph.yaml_files import loads, naming
+from ktg.graph.fields import check_keys
+from ktg.graph.yaml_files import loads, name_file_in_errors
 from ktg.zoo.card import FORMAT_VERSION, Card, check_key
 from ktg.zoo.download import check_url, download, read_text
 from ktg.zoo.folder import CARD_SUFFIX, INDEX, WEIGHTS_SUFFIX, Zoo, checked_card
@@ -82,9 +82,9 @@ class WebZoo:
     def listing(self) -> list[str]:
         """Return what its index lists."""
         place = f"{self.url}/{INDEX}"
-        with naming(place):
+        with name_file_in_errors(place):
             raw = loads(read_text(place), place)
-            known_keys(raw, dict.fromkeys(("version", "entries")), "")
+            check_keys(raw, dict.fromkeys(("version", "entries")), "")
             if raw.get("version") != FORMAT_VERSION:
                 found = show(raw.get("version"))
                 raise SpecError(
@@ -98,7 +98,7 @@ class WebZoo:
     def card(self, key: str) -> Card:
         """Return a card, checked."""
         place = f"{self.url}/{key}{CARD_SUFFIX}"
-        with naming(place):
+        with name_file_in_errors(place):
             return checked_card(loads(read_text(place), place), key)
 
     def fetch(self, card: Card, zoo: Zoo, place: Path, progress: Progress) -> Path:

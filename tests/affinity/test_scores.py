@@ -10,7 +10,7 @@ import ktg.affinity
 from ktg.affinity import SCORES, NotApplicable, score
 from ktg.affinity.scores import _MISSING, Need
 from ktg.errors import SpecError, UserError
-from ktg.graph.score_names import SMALLER_IS_BETTER, Direction, ScoreName
+from ktg.graph.spec import SMALLER_IS_BETTER, Direction, ScoreName
 
 GIVEN = {"source_probs", "class_distance", "source_means"}
 

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 from command import ktg
 
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import load_graph
 
 
@@ -19,7 +19,7 @@ def test_roles_and_open_edges_are_printed(room):
     roles = {name: node["role"] for name, node in shown["nodes"].items()}
     assert roles == {"n0": "target", "n1": "auxiliary", "n2": "teacher", "n3": "not live"}
     assert set(shown["open_edges"]) == {"label -> n0", "label -> n1", "n1 -> n0", "n2 -> n0"}
-    assert shown["key"] == key(load_graph(room / "graph.yaml"))
+    assert shown["key"] == canonical_key(load_graph(room / "graph.yaml"))
     text = ktg("graph", "show", "graph.yaml", folder=room).out
     for word in (*roles.values(), *shown["open_edges"], "resnet14"):
         assert word in text

@@ -10,7 +10,7 @@ from command import graph_file
 from ktg.errors import UserError
 from ktg.exporting.best import Wanted, export_graphs, write_graph
 from ktg.graph import parse
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import load, load_graph
 from ktg.tracking import MlflowTracker
 from ktg.training import train
@@ -63,7 +63,7 @@ def test_the_best_graph_comes_out_with_where_it_comes_from(searched, tmp_path):
     exported = export_best("a search", searched.uri, tmp_path / "best.yaml")
     graph = load_graph(exported.file)
     best = searched.result["rows"][0]
-    assert key(graph) == key(parse(searched.result["best"]))
+    assert canonical_key(graph) == canonical_key(parse(searched.result["best"]))
     assert graph.provenance["trial"] == best["trial"]
     assert graph.provenance["val_accuracy"] == best["accuracy"]
     assert graph.provenance["val_loss"] == best["loss"]

@@ -4,7 +4,7 @@ import pytest
 
 from ktg.errors import MissingSourceError, SpecError
 from ktg.graph import parse_space
-from ktg.graph.affinity_holes import candidates
+from ktg.graph.affinity_holes import list_candidates
 
 HAS = {"big": ["zoo/a", "zoo/b"], "small": ["zoo/b", "zoo/c"], "lonely": []}
 
@@ -59,7 +59,7 @@ def test_without_a_zoo_patterns_stay():
 
 def test_each_model_has_its_own():
     found = space(["zoo/*"], {"choice": ["big", "small", "lonely"]})
-    assert candidates(found) == {
+    assert list_candidates(found) == {
         "n0": [("big", "zoo/a"), ("big", "zoo/b"), ("small", "zoo/b"), ("small", "zoo/c")],
     }
     with pytest.raises(

@@ -12,15 +12,15 @@ from ktg.errors import SpecError
 from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile, dump, parse
 from ktg.graph.canonical import (
     canonical,
+    canonical_key,
     canonical_order,
-    check_taught,
-    key,
-    live,
+    canonical_with_names,
+    check_trainable,
+    independent_graph,
+    live_nodes,
     open_edges,
-    seedless,
-    solo,
+    seedless_key,
     teachers,
-    with_names,
     with_seed,
 )
 
@@ -42,10 +42,10 @@ def test_live_nodes_reach_the_target_along_open_edges():
         {"n2 -> n1": "linear", "n1 -> n0": "through", "n0 -> n3": "through"},
         ("n0", "n1", "n2", "n3"),
     )
-    assert live(graph) == ("n0", "n1", "n2")
+    assert live_nodes(graph) == ("n0", "n1", "n2")
     assert teachers(graph) == ("n2",)
     cut = graph_of({"n2 -> n1": "linear", "n1 -> n0": "cutoff", "label -> n0": "through"})
-    assert live(cut) == ("n0",)
+    assert live_nodes(cut) == ("n0",)
     assert teachers(cut) == ()
     assert list(open_edges(cut)) == [(LABEL, "n0"), ("n2", "n1")]
 
@@ -67,12 +67,12 @@ def test_a_label_edge_makes_a_node_no_teacher():
 )
 def test_an_untaught_target_is_refused(edges):
     with pytest.raises(SpecError, match="edges: nothing teaches the target 'n0'"):
-        check_taught(graph_of(edges))
+        check_trainable(graph_of(edges))
 
 
 @pytest.mark.parametrize("edge", ["label -> n0", "n1 -> n0"])
 def test_one_open_edge_teaches_the_target(edge):
-    check_taught(graph_of({edge: "linear"}))
+    check_trainable(graph_of({edge: "linear"}))
 
 
 def test_an_ensemble_has_every_node_that_an_open_edge_touches():
@@ -83,12 +83,12 @@ def test_an_ensemble_has_every_node_that_an_open_edge_touches():
         "n3 -> n1": "cutoff",
     }
     graph = replace(graph_of(edges, ("n0", "n1", "n2", "n3")), ensemble=True)
-    assert live(graph) == ("n0", "n1", "n2")
+    assert live_nodes(graph) == ("n0", "n1", "n2")
     assert teachers(graph) == ("n2",)
-    assert live(replace(graph, ensemble=False)) == ("n0",)
-    check_taught(replace(graph, nodes={name: graph.nodes[name] for name in ("n2", "n1", "n0")}))
+    assert live_nodes(replace(graph, ensemble=False)) == ("n0",)
+    check_trainable(replace(graph, nodes={name: graph.nodes[name] for name in ("n2", "n1", "n0")}))
     with pytest.raises(SpecError, match="nothing teaches the target 'n3'"):
-        check_taught(
+        check_trainable(
             replace(graph, nodes={name: graph.nodes[name] for name in ("n3", "n2", "n1", "n0")})
         )
 
@@ -96,33 +96,35 @@ def test_an_ensemble_has_every_node_that_an_open_edge_touches():
 @given(st.data(), graphs())
 def test_no_node_of_an_ensemble_is_more_than_another(data, graph):
     graph = replace(graph, ensemble=True)
-    assume(live(graph))
+    assume(live_nodes(graph))
     order = data.draw(st.permutations(list(graph.nodes)))
-    assert key(replace(graph, nodes={name: graph.nodes[name] for name in order})) == key(graph)
-    form, names = with_names(graph)
+    assert canonical_key(
+        replace(graph, nodes={name: graph.nodes[name] for name in order})
+    ) == canonical_key(graph)
+    form, names = canonical_with_names(graph)
     assert canonical(form) == form == parse(dump(form))
-    assert set(names) == set(live(graph))
+    assert set(names) == set(live_nodes(graph))
     assert {names[name] for name in teachers(graph)} >= set(teachers(form))
     assert form.ensemble == (len(form.nodes) > 1)
-    assert (key(graph) == key(replace(graph, ensemble=False))) == (
-        not form.ensemble and live(graph) == (graph.target,)
+    assert (canonical_key(graph) == canonical_key(replace(graph, ensemble=False))) == (
+        not form.ensemble and live_nodes(graph) == (graph.target,)
     )
 
 
 @given(st.data(), graphs())
 def test_disguises_have_the_same_key(data, graph):
-    assert key(data.draw(disguises(graph))) == key(graph)
+    assert canonical_key(data.draw(disguises(graph))) == canonical_key(graph)
 
 
 @given(graphs())
 def test_canonical_form_is_a_graph_of_its_own_form(graph):
-    form, names = with_names(graph)
+    form, names = canonical_with_names(graph)
     assert canonical(form) == form
     assert (
         list(form.nodes) == list(canonical(form).nodes) == [f"n{i}" for i in range(len(form.nodes))]
     )
     assert parse(dump(form)) == form
-    assert tuple(names) and set(names) == set(live(graph))
+    assert tuple(names) and set(names) == set(live_nodes(graph))
     assert names[graph.target] == form.target == "n0"
     assert {names[name] for name in teachers(graph)} == set(teachers(form))
     assert all(form.nodes[names[name]] == graph.nodes[name] for name in names)
@@ -158,7 +160,7 @@ def same_training(a, b):
 
 @given(small_graphs(3), small_graphs(3))
 def test_keys_are_equal_exactly_when_trainings_are(a, b):
-    assert (key(a) == key(b)) == same_training(a, b)
+    assert (canonical_key(a) == canonical_key(b)) == same_training(a, b)
 
 
 @given(st.data(), small_graphs())
@@ -168,7 +170,7 @@ def test_one_changed_gate_is_seen_exactly_when_it_matters(data, graph):
     gate = data.draw(st.sampled_from(["cutoff", "through", "correct"]))
     other = replace(graph, edges={**graph.edges, pair: replace(graph.edges[pair], gate=gate)})
     disguise = data.draw(disguises(other))
-    assert (key(graph) == key(disguise)) == same_training(graph, other)
+    assert (canonical_key(graph) == canonical_key(disguise)) == same_training(graph, other)
 
 
 SEEN = {
@@ -241,7 +243,7 @@ def test_fields_count_where_they_do_something(what):
     graph = graph_of(edges, sources={"s": {"path": "/a"}})
     graph = replace(graph, nodes={**graph.nodes, "n0": replace(graph.nodes["n0"], source="s")})
     graph = changed_edge(graph, ("n2", "n0"), loss="dkd")
-    assert (key((SEEN | UNSEEN)[what](graph)) == key(graph)) == (what in UNSEEN)
+    assert (canonical_key((SEEN | UNSEEN)[what](graph)) == canonical_key(graph)) == (what in UNSEEN)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_a_field_of_an_edge_counts_where_its_loss_reads_it(loss, used):
     seen = {
         name
         for name, value in other.items()
-        if key(changed_edge(graph, ("n1", "n0"), **{name: value})) != key(graph)
+        if canonical_key(changed_edge(graph, ("n1", "n0"), **{name: value})) != canonical_key(graph)
     }
     assert seen == used
 
@@ -275,11 +277,13 @@ def test_a_node_taught_by_maps_alone_is_refused_where_it_is_live():
         SpecError,
         match=r"edges\.n2\.n1\.loss: attention compares maps, and nothing else teaches 'n1'",
     ):
-        check_taught(graph)
-    check_taught(changed_edge(graph, ("n1", "n0"), gate="cutoff"))  # n1 is not live
-    check_taught(graph_of({**edges, "label -> n1": "linear"}))
+        check_trainable(graph)
+    check_trainable(changed_edge(graph, ("n1", "n0"), gate="cutoff"))  # n1 is not live
+    check_trainable(graph_of({**edges, "label -> n1": "linear"}))
     with pytest.raises(SpecError, match="nothing else teaches 'n0'"):
-        check_taught(changed_edge(graph_of({"n1 -> n0": "through"}), ("n1", "n0"), loss="feature"))
+        check_trainable(
+            changed_edge(graph_of({"n1 -> n0": "through"}), ("n1", "n0"), loss="feature")
+        )
 
 
 # As they were before edges had losses other than kl and js: what trained then must be found again.
@@ -296,7 +300,7 @@ def test_keys_stay_what_they_were():
     together = changed_edge(
         together, ("n2", "n0"), loss="js", temperature=4.0, weight=0.5, over="kept"
     )
-    assert {"alone": key(alone), "all": key(together)} == KEYS
+    assert {"alone": canonical_key(alone), "all": canonical_key(together)} == KEYS
 
 
 def test_a_file_that_stands_for_imagenet_counts_where_a_live_node_starts_from_it():
@@ -304,14 +308,16 @@ def test_a_file_that_stands_for_imagenet_counts_where_a_live_node_starts_from_it
 
     def form(source, model="resnet8", **file):
         node = replace(graph.nodes["n0"], source=source)
-        return key(
+        return canonical_key(
             replace(
                 graph, nodes={"n0": node}, weights={model: SourceFile(**{"path": "a.pth", **file})}
             )
         )
 
-    plain = key(replace(graph, nodes={"n0": replace(graph.nodes["n0"], source="imagenet")}))
-    assert form("none") == key(graph)
+    plain = canonical_key(
+        replace(graph, nodes={"n0": replace(graph.nodes["n0"], source="imagenet")})
+    )
+    assert form("none") == canonical_key(graph)
     assert form("imagenet", "resnet20") == plain
     assert (
         len(
@@ -334,18 +340,24 @@ def test_how_a_backbone_thaws_does_nothing_where_it_never_does():
     )
     frozen, ways = replace(frozen, source="imagenet"), (*ways, {"frozen_norm": True})
     assert (
-        len({key(replace(graph, nodes={"n0": replace(frozen, **fields)})) for fields in ways}) == 1
+        len(
+            {
+                canonical_key(replace(graph, nodes={"n0": replace(frozen, **fields)}))
+                for fields in ways
+            }
+        )
+        == 1
     )
     thawing = replace(frozen, frozen_epochs=2)
     assert len(
-        {key(replace(graph, nodes={"n0": replace(thawing, **fields)})) for fields in ways}
+        {canonical_key(replace(graph, nodes={"n0": replace(thawing, **fields)})) for fields in ways}
     ) == len(ways)
 
 
 def test_statistics_that_came_with_no_weights_cannot_be_kept():
     graph = graph_of({"label -> n0": "through"}, ("n0",))
     kept = replace(graph, nodes={"n0": replace(graph.nodes["n0"], frozen_norm=True)})
-    assert key(kept) == key(graph)
+    assert canonical_key(kept) == canonical_key(graph)
 
 
 def test_fixed_views_count_only_while_something_is_frozen_and_augmented():
@@ -354,7 +366,9 @@ def test_fixed_views_count_only_while_something_is_frozen_and_augmented():
     def same(augment, **fields):
         data, node = Data(name="digits", augment=augment), replace(graph.nodes["n0"], **fields)
         one = replace(graph, data=data, nodes={"n0": node})
-        return key(one) == key(replace(one, nodes={"n0": replace(node, frozen_views=2)}))
+        return canonical_key(one) == canonical_key(
+            replace(one, nodes={"n0": replace(node, frozen_views=2)})
+        )
 
     assert same("basic") and same("none", frozen_epochs=2)
     assert not same("basic", frozen_epochs=2) and not same("basic", unfreeze_from=4)
@@ -368,7 +382,7 @@ def test_what_is_mixed_are_basic_views():
         replace(graph, nodes={"n0": Node(model="resnet8", augment=view)})
         for view in ("basic", "none")
     )
-    assert key(basic) == key(graph) != key(none)
+    assert canonical_key(basic) == canonical_key(graph) != canonical_key(none)
 
 
 def test_aggregate_of_one_teacher_does_nothing():
@@ -380,24 +394,28 @@ def test_aggregate_of_one_teacher_does_nothing():
             "n2 -> n0": "cutoff",
         }
     )
-    assert key(replace(one, train=replace(one.train, aggregate="mean"))) == key(one)
+    assert canonical_key(replace(one, train=replace(one.train, aggregate="mean"))) == canonical_key(
+        one
+    )
 
 
 def test_key_is_stable_between_versions_and_processes():
     graph = graph_of({"label -> n0": "through"}, ("n0",))
-    assert key(graph) == "45de8c4d031b168fca050e5d11400a2047145aea25f7153b39de82b0678c0517"
+    assert (
+        canonical_key(graph) == "45de8c4d031b168fca050e5d11400a2047145aea25f7153b39de82b0678c0517"
+    )
 
 
 @given(graphs())
 def test_solo_trains_the_node_from_the_labels(graph):
     for name, node in graph.nodes.items():
-        alone = solo(graph, name)
+        alone = independent_graph(graph, name)
         assert dict(alone.nodes) == {"n0": node}
         assert dict(alone.edges) == {(LABEL, "n0"): Edge(loss="ce")}
         assert alone.data == graph.data
         assert replace(alone.train, aggregate=graph.train.aggregate) == graph.train
         assert set(alone.sources) == {node.source} & set(graph.sources)
-        check_taught(alone)
+        check_trainable(alone)
         assert parse(dump(alone)) == alone
 
 
@@ -495,16 +513,22 @@ def test_large_graphs_with_symmetries_take_milliseconds(what):
         graph, nodes={f"n{i}": Node(model="resnet8") for i in (0, 5, 2, 8, 1, 7, 4, 3, 6)}
     )
     start = time.process_time()
-    first = key(graph)
+    first = canonical_key(graph)
     assert time.process_time() - start < 0.2
-    assert first == key(shuffled)
+    assert first == canonical_key(shuffled)
     assert (
-        key(Graph(data=graph.data, nodes=graph.nodes, edges=dict(list(graph.edges.items())[:-1])))
+        canonical_key(
+            Graph(data=graph.data, nodes=graph.nodes, edges=dict(list(graph.edges.items())[:-1]))
+        )
         != first
     )
 
 
 def test_the_key_of_a_graph_without_its_seed():
     graph = graph_of({"label -> n0": "through"}, train={"seed": 3})
-    assert seedless(graph) == seedless(with_seed(graph, 5)) == key(with_seed(graph, 0))
-    assert seedless(graph) != seedless(replace(graph, train=replace(graph.train, lr=0.5)))
+    assert (
+        seedless_key(graph)
+        == seedless_key(with_seed(graph, 5))
+        == canonical_key(with_seed(graph, 0))
+    )
+    assert seedless_key(graph) != seedless_key(replace(graph, train=replace(graph.train, lr=0.5)))

@@ -9,7 +9,7 @@ from strategies import graphs, trains
 
 from ktg.errors import SpecError
 from ktg.graph import Data, Edge, Node, Search, SourceFile, Train
-from ktg.graph.fields import read, scalars, type_hints, write
+from ktg.graph.fields import from_plain, read_scalars, to_plain, type_hints
 
 
 @pytest.mark.parametrize(
@@ -81,20 +81,20 @@ from ktg.graph.fields import read, scalars, type_hints, write
 )
 def test_mistakes_are_explained(kind, raw, message):
     with pytest.raises(SpecError) as caught:
-        read(kind, raw, "x")
+        from_plain(kind, raw, "x")
     assert message in str(caught.value)
 
 
 def test_numbers_become_what_the_field_is():
-    train = read(Train, {"lr": 1, "milestones": 5}, "train")
+    train = from_plain(Train, {"lr": 1, "milestones": 5}, "train")
     assert type(train.lr) is float
     assert train.milestones == (5,)
-    assert read(Node, {"model": "a", "lr": None}, "n").lr is None
+    assert from_plain(Node, {"model": "a", "lr": None}, "n").lr is None
 
 
 @pytest.mark.parametrize("value", [3, 0, 0.65, 1.0, None])
 def test_a_number_that_may_be_whole_stays_what_it_is(value):
-    read_back = read(Node, {"model": "a", "unfreeze_from": value}, "n").unfreeze_from
+    read_back = from_plain(Node, {"model": "a", "unfreeze_from": value}, "n").unfreeze_from
     assert (read_back, type(read_back)) == (value, type(value))
 
 
@@ -108,34 +108,34 @@ def test_every_default_obeys_its_own_rule(kind):
         f.name: needed[f.name] for f in dataclasses.fields(kind) if f.name in needed
     } | defaults
     given_fields = {k: v for k, v in given_fields.items() if not (kind is Data and k == "path")}
-    assert read(kind, given_fields, "x") == read(
+    assert from_plain(kind, given_fields, "x") == from_plain(
         kind, {k: v for k, v in given_fields.items() if k in needed}, "x"
     )
 
 
 @given(trains)
 def test_write_leaves_out_defaults_and_read_restores_them(train):
-    plain = write(train)
+    plain = to_plain(train)
     assert all(plain[name] != getattr(Train(), name) for name in plain)
-    assert read(Train, plain, "train") == train
+    assert from_plain(Train, plain, "train") == train
 
 
 @given(graphs())
 def test_every_node_and_edge_survives(graph):
     for node in graph.nodes.values():
-        assert read(Node, write(node), "n") == node
+        assert from_plain(Node, to_plain(node), "n") == node
     for edge in graph.edges.values():
-        assert read(Edge, write(edge), "e") == edge
+        assert from_plain(Edge, to_plain(edge), "e") == edge
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans()))
 def test_scalars_keeps_single_values(plain):
-    assert scalars(plain, "provenance") == plain
+    assert read_scalars(plain, "provenance") == plain
 
 
 def test_scalars_refuses_structure():
     with pytest.raises(SpecError, match=r"provenance\.a: expected a single value"):
-        scalars({"a": {"b": 1}}, "provenance")
+        read_scalars({"a": {"b": 1}}, "provenance")
 
 
 def test_type_hints_are_resolved():
@@ -148,4 +148,4 @@ def test_a_list_where_one_value_belongs_is_shown_how_to_become_a_hole():
         SpecError,
         match=r"train.lr: expected a number, got \[0.1, 0.2\]; .* write {choice: \[...\]}",
     ):
-        read(Train, {"lr": [0.1, 0.2]}, "train")
+        from_plain(Train, {"lr": [0.1, 0.2]}, "train")

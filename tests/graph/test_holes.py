@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from ktg.errors import SpecError
 from ktg.graph import HOLE_WORDS, Affinity, Choice, Int, Log, Uniform
-from ktg.graph.holes import hole_inside, read_hole
-from ktg.graph.score_names import DEFAULT_SCORE
+from ktg.graph.holes import find_hole, read_hole
+from ktg.graph.spec import DEFAULT_SCORE
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_mistakes_in_affinity_holes_are_explained(content, message):
 
 
 def test_a_prior_draws_the_better_more_often():
-    assert Affinity(("a", "b", "c"), prior=True).chances() == pytest.approx(
+    assert Affinity(("a", "b", "c"), prior=True).probabilities() == pytest.approx(
         (6 / 11, 3 / 11, 2 / 11)
     )
-    assert Affinity(("a", "b")).chances() == (0.5, 0.5)
+    assert Affinity(("a", "b")).probabilities() == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -185,5 +185,5 @@ def test_defaults_read_well():
 
 
 def test_hole_inside_finds_the_first_path():
-    assert hole_inside({"a": [1, {"b": {"log": [1, 2]}}]}, "x") == "x.a[1].b"
-    assert hole_inside({"a": [1, "choice"]}, "x") is None
+    assert find_hole({"a": [1, {"b": {"log": [1, 2]}}]}, "x") == "x.a[1].b"
+    assert find_hole({"a": [1, "choice"]}, "x") is None

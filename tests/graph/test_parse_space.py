@@ -4,8 +4,7 @@ import time
 import pytest
 
 from ktg.errors import SpecError, not_one_of
-from ktg.graph import Choice, is_space, load_space, parse_space
-from ktg.graph.yaml_files import dumps
+from ktg.graph import is_space, parse_space
 
 GATES = ["through", "cutoff", "linear", "correct"]
 RAW = {
@@ -223,24 +222,3 @@ def test_is_space():
     assert is_space({"nodes": {"n0": {"choice": []}}})
     assert not is_space({"train": {"lr": 1}, "nodes": {"n0": {"model": "choice"}}, "edges": None})
     assert not is_space(["search"])
-
-
-def test_load_space_names_the_space_and_makes_paths_absolute(tmp_path):
-    path = tmp_path / "cars.yaml"
-    path.write_text(dumps(changed(data={"path": {"choice": ["a", "/b"]}})))
-    space = load_space(path)
-    assert space.name == "cars"
-    assert space.holes["data.path"] == Choice((str(tmp_path / "a"), "/b"))
-    path.write_text(dumps(changed(name="my study")))
-    assert load_space(path).name == "my study"
-
-
-def test_load_space_names_the_file_in_errors(tmp_path):
-    path = tmp_path / "cars.yaml"
-    path.write_text(dumps(changed(train={"lr": {"log": [0, 1]}})))
-    with pytest.raises(SpecError) as caught:
-        load_space(path)
-    assert str(caught.value).startswith(
-        f"{path}: train.lr.log: the lower end of a `log` must be above 0"
-    )
-    assert caught.value.path == "train.lr.log"

@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from strategies import graphs
 
-from ktg.graph import dump
-from ktg.graph.paths import absolute_paths, relative_paths
+from ktg.graph import dump, parse
+from ktg.graph.paths import list_files, make_paths_absolute, make_paths_relative
 
 
 def test_relative_paths_start_at_the_file():
@@ -31,7 +31,7 @@ def test_relative_paths_start_at_the_file():
         },
         "edges": {"n1 -> n0": {"distance": {"choice": ["features", "words.txt"]}}},
     }
-    assert absolute_paths(raw, Path("/base")) == {
+    assert make_paths_absolute(raw, Path("/base")) == {
         "data": {"path": {"choice": ["/base/images", "/data/images", str(Path.home() / "images")]}},
         "sources": {"mine": {"path": "/base/weights/a.pth"}, "v1.pth": {"path": "/base/b.pth"}},
         "weights": {
@@ -56,8 +56,8 @@ def test_relative_paths_start_at_the_file():
 
 @given(graphs())
 def test_absolute_paths_change_nothing_twice(graph):
-    once = absolute_paths(dump(graph), Path("/base"))
-    assert absolute_paths(once, Path("/other")) == once
+    once = make_paths_absolute(dump(graph), Path("/base"))
+    assert make_paths_absolute(once, Path("/other")) == once
 
 
 def test_paths_inside_the_folder_become_relative_and_come_back():
@@ -69,7 +69,7 @@ def test_paths_inside_the_folder_become_relative_and_come_back():
             "n1": {"model": "/base/m", "source": "imagenet"},
         },
     }
-    relative = relative_paths(raw, Path("/base"))
+    relative = make_paths_relative(raw, Path("/base"))
     assert relative == {
         "data": {"path": "./images"},
         "sources": {"mine": {"path": "./w/a.pth"}, "far": {"path": "/elsewhere/b.pth"}},
@@ -78,5 +78,26 @@ def test_paths_inside_the_folder_become_relative_and_come_back():
             "n1": {"model": "/base/m", "source": "imagenet"},
         },
     }
-    assert absolute_paths(relative, Path("/base")) == raw
-    assert absolute_paths(relative, Path("/moved"))["data"] == {"path": "/moved/images"}
+    assert make_paths_absolute(relative, Path("/base")) == raw
+    assert make_paths_absolute(relative, Path("/moved"))["data"] == {"path": "/moved/images"}
+
+
+def test_files_of_a_graph_are_those_that_its_training_reads():
+    raw = {
+        "data": {"path": "/data/birds", "unlabelled": "/data/more"},
+        "sources": {"mine": {"path": "/w/mine.pth", "labels": "/w/names.txt"}},
+        "weights": {"resnet8": "/w/r8.pth"},
+        "nodes": {
+            "n0": {"model": "resnet18", "source": "mine"},
+            "n1": {"model": "resnet8", "source": "imagenet"},
+            "n2": {"model": "resnet8", "source": "/w/r8.pth"},
+            "n3": {"model": "resnet8", "source": "/w/own.pth"},
+        },
+        "edges": {
+            "label -> n0": {},
+            "n1 -> n0": {"loss": "emd", "distance": "/words.txt"},
+            "n2 -> n0": {"loss": "emd"},
+        },
+    }
+    files = ["/data/birds", "/data/more", "/w/mine.pth", "/w/r8.pth", "/w/own.pth", "/words.txt"]
+    assert list_files(parse(raw)) == files

@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 from strategies import graphs
 
 from ktg.errors import MissingSourceError, SpecError, WeightsError
-from ktg.graph import dump, parse
-from ktg.graph.yaml_files import LARGEST_BYTES, dumps, load, load_graph, loads, naming, save
+from ktg.graph import Choice, dump, load_space, parse
+from ktg.graph.yaml_files import (
+    LARGEST_BYTES,
+    dumps,
+    load,
+    load_graph,
+    loads,
+    name_file_in_errors,
+    save,
+)
 
 GRAPH = """\
 data: {name: cifar100, val_fraction: 0.2, batch_size: 64, augment: basic}
@@ -21,6 +29,7 @@ edges:
   label -> n0: {loss: ce, gate: through}
   n1 -> n0: {loss: kl, gate: correct, temperature: 1.0}
 """
+SPACE = GRAPH.replace("source: none", "source: {choice: [none, imagenet]}")
 plain_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -230,7 +239,7 @@ def test_errors_of_the_graph_name_the_file(tmp_path):
 
 
 def test_naming_keeps_an_inner_file():
-    with pytest.raises(SpecError) as caught, naming(Path("outer.yaml")):
+    with pytest.raises(SpecError) as caught, name_file_in_errors(Path("outer.yaml")):
         raise SpecError("", "is empty", "inner.yaml:3")
     assert str(caught.value) == "inner.yaml:3: is empty"
 
@@ -238,10 +247,10 @@ def test_naming_keeps_an_inner_file():
 def test_naming_puts_the_file_before_errors_of_weights_too():
     with (
         pytest.raises(WeightsError, match=r"^outer\.yaml: a\.pth: is empty$"),
-        naming(Path("outer.yaml")),
+        name_file_in_errors(Path("outer.yaml")),
     ):
         raise WeightsError("a.pth: is empty")
-    with pytest.raises(MissingSourceError) as caught, naming(Path("outer.yaml")):
+    with pytest.raises(MissingSourceError) as caught, name_file_in_errors(Path("outer.yaml")):
         raise MissingSourceError("nodes.n0.source", "nobody has it")
     assert str(caught.value) == "outer.yaml: nodes.n0.source: nobody has it"
 
@@ -250,3 +259,24 @@ def test_load_graph_reads_from_any_folder(tmp_path, monkeypatch):
     (tmp_path / "g.yaml").write_text(GRAPH.replace("name: cifar100", "path: images"))
     monkeypatch.chdir(tmp_path)
     assert load_graph(Path("g.yaml")).data.path == str(tmp_path / "images")
+
+
+def test_load_space_names_the_space_and_makes_paths_absolute(tmp_path):
+    path = tmp_path / "cars.yaml"
+    path.write_text(SPACE.replace("name: cifar100", "path: {choice: [a, /b]}"))
+    space = load_space(path)
+    assert space.name == "cars"
+    assert space.holes["data.path"] == Choice((str(tmp_path / "a"), "/b"))
+    path.write_text(f"name: my study\n{SPACE}")
+    assert load_space(path).name == "my study"
+
+
+def test_load_space_names_the_file_in_errors(tmp_path):
+    path = tmp_path / "cars.yaml"
+    path.write_text(SPACE.replace("lr: 0.1", "lr: {log: [0, 1]}"))
+    with pytest.raises(SpecError) as caught:
+        load_space(path)
+    assert str(caught.value).startswith(
+        f"{path}: train.lr.log: the lower end of a `log` must be above 0"
+    )
+    assert caught.value.path == "train.lr.log"

@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
+from ktg.reporting.comparison import compare_with_baselines, confirmations, validation_images
 
 import ktg
-from ktg.intervals import binomial, of_difference, of_mean
-from ktg.reporting.comparison import compare_with_baselines, confirmations, validation_images
+from ktg.intervals import binomial_interval, difference_interval, mean_interval
 from ktg.tracking import MlflowTracker, find_experiment
 
 
@@ -17,7 +17,7 @@ def test_rows_are_those_of_the_search(record, searched):
     assert {row["what"] for row in rows} == set(told)
     for row in rows:
         assert row["val_accuracy"] == told[row["what"]]["accuracy"]
-        assert row["val_interval"] == binomial(row["val_accuracy"], images)
+        assert row["val_interval"] == binomial_interval(row["val_accuracy"], images)
         assert row["is_best"] == (row["trial"] == record.best.name)
 
 
@@ -67,9 +67,9 @@ def test_a_training_is_recognised_by_its_graph_whatever_its_seed(record, uri):
         "accuracy": several.mean,
         "std": several.std,
         "n": 2,
-        "interval": of_mean(*a),
+        "interval": mean_interval(*a),
         "minus_alone": several.mean - by_itself.mean,
-        "minus_alone_interval": of_difference(a, b),
+        "minus_alone_interval": difference_interval(a, b),
     }
     assert tests["alone"]["minus_alone"] is None
     assert tests["mutual learning"] is None

@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
-from records import run, search, trial
+from records import search, trial
 
 from ktg.graph import parse
-from ktg.intervals import binomial
+from ktg.intervals import binomial_interval
 from ktg.reporting.cost import cost
 from ktg.reporting.curves import at_end, best_so_far, gate_curves, node_curves
 
@@ -68,8 +68,7 @@ def with_metrics(**metrics):
         "nodes.n1.val_accuracy": 0.5,
         **metrics,
     }
-    made = dataclasses.replace(run("trial-0001"), metrics=found)
-    return search(dataclasses.replace(trial(1), run=made))
+    return search(trial(1, metrics=found))
 
 
 def test_the_ensemble_stands_beside_its_networks():
@@ -80,18 +79,18 @@ def test_the_ensemble_stands_beside_its_networks():
                 "node": "n0",
                 "model": "resnet8",
                 "val_accuracy": 0.75,
-                "val_interval": binomial(0.75, 100),
+                "val_interval": binomial_interval(0.75, 100),
                 "val_loss": 0.5,
             },
             {
                 "node": "n1",
                 "model": "resnet14",
                 "val_accuracy": 0.5,
-                "val_interval": binomial(0.5, 100),
+                "val_interval": binomial_interval(0.5, 100),
                 "val_loss": None,
             },
         ],
-        "ensemble": {"val_accuracy": 0.8, "val_interval": binomial(0.8, 100), "val_loss": 0.4},
+        "ensemble": {"val_accuracy": 0.8, "val_interval": binomial_interval(0.8, 100), "val_loss": 0.4},
         "ensemble_counts": False,
     }
 

@@ -10,7 +10,7 @@ from ktg.affinity import ranking
 from ktg.data import open_data
 from ktg.errors import MissingSourceError
 from ktg.graph import Affinity, Choice, Data, Node, SearchSpace, parse_space
-from ktg.models.network import build
+from ktg.models.build import build_network
 from ktg.searching import affinity
 from ktg.searching.affinity import ARTIFACT, refused, resolve
 from ktg.tracking import MemoryTracker
@@ -26,7 +26,7 @@ def files(tmp_path: Path) -> dict[str, str]:
     """Weights of two resnet8: one sees the classes, which are colours; the other is blind."""
     named = {}
     for name, scale in (("seeing", 1.0), ("blind", 0.0)):
-        net = build(
+        net = build_network(
             Node(model="resnet8"), {}, classes=6, image_size=8, mean=[0.5], std=[0.5], seed=1
         )
         state = {
@@ -133,14 +133,14 @@ def test_each_model_keeps_its_own(tiny, files):
     searched = space(
         tiny, files, {"choice": ["resnet8", "resnet14"]}, ("seeing", "none"), keep=1, score="knn"
     )
-    searched = searched.narrowed({}, [("n0", "resnet14", "seeing")])
+    searched = searched.narrow({}, [("n0", "resnet14", "seeing")])
     found = resolved(searched)
     assert found.space.holes["nodes.n0.source"].options == ("seeing", "none")
-    assert found.space.unsupplied == {("n0", "resnet14", "seeing"), ("n0", "resnet8", "none")}
+    assert found.space.missing_weights == {("n0", "resnet14", "seeing"), ("n0", "resnet8", "none")}
     with pytest.raises(MissingSourceError):
         found.space.bind({"nodes.n0.model": "resnet8", "nodes.n0.source": "none"})
     assert found.space.bind({"nodes.n0.model": "resnet14", "nodes.n0.source": "none"})
-    assert refused(json.loads(json.dumps(found.to_json()))) == found.space.unsupplied
+    assert refused(json.loads(json.dumps(found.to_json()))) == found.space.missing_weights
 
 
 def test_measuring_happens_once(tiny, files, monkeypatch):

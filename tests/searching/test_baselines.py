@@ -3,7 +3,7 @@
 import pytest
 
 from ktg.graph import parse_space
-from ktg.graph.canonical import live, open_edges, teachers
+from ktg.graph.canonical import live_nodes, open_edges, teachers
 from ktg.searching.baselines import baselines
 
 
@@ -25,13 +25,13 @@ def space(nodes: int = 3, gates: tuple = ("through", "cutoff"), **extra):
 
 def test_alone_trains_the_target_and_nothing_else():
     graph = baselines(space())["alone"]
-    assert live(graph) == ("n0",)
+    assert live_nodes(graph) == ("n0",)
     assert list(open_edges(graph)) == [("label", "n0")]
 
 
 def test_distillation_has_one_still_teacher():
     graph = baselines(space())["distillation"]
-    assert live(graph) == ("n0", "n1")
+    assert live_nodes(graph) == ("n0", "n1")
     assert teachers(graph) == ("n1",)
     assert set(open_edges(graph)) == {("label", "n0"), ("n1", "n0")}
 
@@ -47,8 +47,8 @@ def test_an_ensemble_is_compared_with_one_of_networks_that_do_not_know_each_othe
     assert list(found) == ["alone", "distillation", "mutual learning", "independent"]
     graph = found["independent"]
     assert set(open_edges(graph)) == {("label", f"n{i}") for i in range(3)}
-    assert live(graph) == ("n0", "n1", "n2")
-    assert live(found["alone"]) == ("n0",)
+    assert live_nodes(graph) == ("n0", "n1", "n2")
+    assert live_nodes(found["alone"]) == ("n0",)
     assert "independent" not in baselines(space())
 
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from ktg.errors import MissingSourceError, SpecError, WeightsError
 from ktg.graph import Node, parse_space
-from ktg.models.build import create
+from ktg.models.architectures import build_body
 from ktg.searching.baselines import baselines
 from ktg.searching.missing_weights import supplied
-from ktg.searching.preflight import one_by_one
-from ktg.searching.trials import Ledger
+from ktg.searching.preflight import vary_each_hole
+from ktg.searching.trials import SearchQueue
 
 MODELS = ("resnet8", "resnet14", "resnet20")
 
@@ -30,7 +30,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for model in MODELS:
         torch.save(
-            create(Node(model=model), classes=10, size=32).state_dict(), folder / f"{model}.pth"
+            build_body(Node(model=model), classes=10, size=32).state_dict(), folder / f"{model}.pth"
         )
     return {f"of_{model}": {"path": str(folder / f"{model}.pth")} for model in MODELS}
 
@@ -100,7 +100,7 @@ def test_what_only_some_models_lack_is_never_tried_with_them(files):
     found = supplied(lacking, "drop")
     assert list(found.lost) == ["nodes.n1: resnet14 from of_resnet8"]
     assert found.defaults == {"nodes.n1.source": "its default is now none"}
-    nodes = [graph.nodes["n1"] for graph in one_by_one(found.space)]
+    nodes = [graph.nodes["n1"] for graph in vary_each_hole(found.space)]
     assert {(node.model, node.source) for node in nodes} == {
         ("resnet14", "none"),
         ("resnet8", "none"),
@@ -119,7 +119,7 @@ def test_what_only_some_models_lack_is_never_tried_with_them(files):
 def test_the_sampler_asks_again_where_a_combination_cannot_be_had(files):
     free = {"model": {"choice": list(MODELS)}, "source": {"choice": [*files, "none"]}}
     lacking = space(free, files, search={"trials": 500, "sampler": "random", "baselines": False})
-    ledger = Ledger(supplied(lacking, "drop").space)
+    ledger = SearchQueue(supplied(lacking, "drop").space)
     pairs = set()
     while entry := ledger.propose():
         pairs.add((entry.graph.nodes["n1"].model, entry.graph.nodes["n1"].source))
@@ -182,7 +182,7 @@ def test_a_mistake_is_no_missing_source_and_always_stops(files, tmp_path):
 
 def test_weights_that_fit_with_some_arguments_of_the_model_only_stop_every_search(tmp_path):
     half = Node(model="mobilenet_v2", model_args={"width_mult": 0.5})
-    torch.save(create(half, classes=2, size=32).state_dict(), tmp_path / "half.pth")
+    torch.save(build_body(half, classes=2, size=32).state_dict(), tmp_path / "half.pth")
     source = {"choice": ["none", str(tmp_path / "half.pth")]}
     n1 = {
         "model": "mobilenet_v2",
@@ -199,7 +199,7 @@ def test_imagenet_offline_is_dropped_for_the_models_without_a_file(tmp_path):
         "source": {"choice": ["imagenet", "none"]},
     }
     torch.save(
-        create(Node(model="mobilenetv2_050"), classes=1000, size=32).state_dict(),
+        build_body(Node(model="mobilenetv2_050"), classes=1000, size=32).state_dict(),
         tmp_path / "m.pth",
     )
     found = supplied(space(free, weights={"mobilenetv2_050": str(tmp_path / "m.pth")}), "drop")
@@ -225,7 +225,7 @@ def test_what_is_left_can_be_had_whatever_was_missing(files, data):
         return
     found = supplied(whole, "drop")
     left = {
-        (graph.nodes["n1"].model, graph.nodes["n1"].source) for graph in one_by_one(found.space)
+        (graph.nodes["n1"].model, graph.nodes["n1"].source) for graph in vary_each_hole(found.space)
     }
     assert left == possible
     assert all(

@@ -6,17 +6,17 @@ import pytest
 
 from ktg.data import open_data
 from ktg.graph import Data, parse, parse_space
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
-from ktg.searching.recorder import Journal, environment, lineage, used_data
+from ktg.searching.recorder import SearchRecorder, environment, lineage, used_data
 from ktg.searching.result import result_of
-from ktg.searching.trials import Ledger
+from ktg.searching.trials import SearchQueue
 from ktg.tracking import NOTE, MemoryRun, MemoryTracker, UsedData
 
 
 @pytest.fixture
-def ledger() -> Ledger:
-    return Ledger(
+def ledger() -> SearchQueue:
+    return SearchQueue(
         parse_space(
             {
                 "data": {"name": "digits"},
@@ -46,11 +46,11 @@ DATA = UsedData(
 
 
 @pytest.fixture
-def journal(ledger, tracker) -> Journal:
-    return Journal(tracker, ledger, "mine", {"data.fingerprint": "abc"}, data=DATA)
+def journal(ledger, tracker) -> SearchRecorder:
+    return SearchRecorder(tracker, ledger, "mine", {"data.fingerprint": "abc"}, data=DATA)
 
 
-def play(journal: Journal, epochs: int, reason: str | None = None):
+def play(journal: SearchRecorder, epochs: int, reason: str | None = None):
     entry = journal.ledger.propose()
     journal.started(entry)
     for epoch in range(1, epochs + 1):
@@ -91,7 +91,7 @@ def test_a_trial_has_its_values_its_epochs_its_state_and_its_graph(journal, trac
         "key": entry.key,
     }
     assert expected.items() <= run.tags.items()
-    assert key(parse(loads(run.artifacts["graph.yaml"], "graph.yaml"))) == entry.key
+    assert canonical_key(parse(loads(run.artifacts["graph.yaml"], "graph.yaml"))) == entry.key
     assert run.artifacts["graph.svg"].startswith(("<svg", "<?xml"))
     assert tracker.runs[journal.parent].history("best_val_accuracy") == [(1, 0.2)]
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ktg.errors import DataError, SpecError
 from ktg.graph import load_space, parse, parse_space
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
 from ktg.searching.cluster import cluster
 from ktg.searching.run import search
@@ -52,7 +52,7 @@ def test_the_baselines_come_first_and_the_best_is_the_best_of_all_finished(searc
     )
     assert searched.result["rows"][0]["trial"] == best.name == parent.tags["best_trial"]
     assert searched.result["rows"][0]["accuracy"] == best.metrics["val_accuracy"]
-    assert best.tags["key"] == key(parse(searched.result["best"]))
+    assert best.tags["key"] == canonical_key(parse(searched.result["best"]))
 
 
 def test_every_trial_is_a_run_of_its_own_and_none_is_left_running(searched, found):
@@ -75,7 +75,7 @@ def test_a_trial_has_params_metrics_with_steps_tags_and_its_graph(found):
             assert run.tags["duplicate_of"].startswith("trial-")
             continue
         graph = parse(loads(experiment.read_artifact(run, "graph.yaml"), "graph.yaml"))
-        assert key(graph) == run.tags["key"]
+        assert canonical_key(graph) == run.tags["key"]
         assert "<svg" in experiment.read_artifact(run, "graph.svg")
         if "baseline" not in run.tags:
             edge = graph.edges["label", "n1"]

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, parse_space
-from ktg.graph.canonical import check_taught, key
+from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.reporting.cost import cost
-from ktg.reporting.record import read_search
 from ktg.searching.baselines import baselines as baselines_of
-from ktg.searching.history import Past
-from ktg.searching.recorder import Journal
+from ktg.searching.history import StoredSearch, read_last_search
+from ktg.searching.recorder import SearchRecorder
 from ktg.searching.result import result_of
+from ktg.searching.resume import ResumedSearch
 from ktg.searching.sampler import Outcome
-from ktg.searching.trials import UNTAUGHT, Ledger
+from ktg.searching.trials import UNTAUGHT, SearchQueue
 from ktg.tracking import Experiment, MemoryTracker, RunRecord
 
 # Two equal nodes, gates open or cut: with n1 -> n0 cut only label -> n0 is left to train n0; with
@@ -56,7 +56,7 @@ def accuracy_of(entry) -> float:
 
 
 def run(
-    ledger: Ledger, *, at_once: int = 1, seed: int = 0, ends=("finished", "stopped", "failed")
+    ledger: SearchQueue, *, at_once: int = 1, seed: int = 0, ends=("finished", "stopped", "failed")
 ) -> None:
     """Play a search with trials that end in random order and in random ways."""
     chance, running = random.Random(seed), []
@@ -77,17 +77,17 @@ def run(
     seed=st.integers(0, 50), at_once=st.integers(1, 4), sampler=st.sampled_from(["random", "tpe"])
 )
 def test_no_graph_is_trained_twice_and_every_proposal_is_accounted_for(seed, at_once, sampler):
-    ledger = Ledger(space(6, seed=seed, sampler=sampler))
+    ledger = SearchQueue(space(6, seed=seed, sampler=sampler))
     run(ledger, at_once=at_once, seed=seed)
     assert max(Counter(entry.key for entry in ledger.entries).values()) == 1
-    assert all(key(entry.graph) == entry.key for entry in ledger.entries)
+    assert all(canonical_key(entry.graph) == entry.key for entry in ledger.entries)
     assert all(duplicate.of in ledger.entries for duplicate in ledger.duplicates)
     assert not ledger.in_state("running")
     assert not ledger._waiting
 
 
 def test_baselines_come_first_and_the_winner_is_never_worse():
-    ledger = Ledger(space(5))
+    ledger = SearchQueue(space(5))
     run(ledger, ends=("finished",))
     assert [entry.baseline for entry in ledger.entries[:3]] == [
         "alone",
@@ -100,14 +100,14 @@ def test_baselines_come_first_and_the_winner_is_never_worse():
 
 
 def test_a_small_space_is_exhausted_and_every_graph_in_it_trained_once():
-    ledger = Ledger(space(10_000, baselines=False, sampler="random"))
+    ledger = SearchQueue(space(10_000, baselines=False, sampler="random"))
     run(ledger, ends=("finished",))
     assert len(ledger.entries) == GRAPHS
     assert ledger.exhausted
 
 
 def test_a_duplicate_of_a_running_trial_waits_for_its_result():
-    ledger = Ledger(space(10_000, baselines=False, sampler="random"))
+    ledger = SearchQueue(space(10_000, baselines=False, sampler="random"))
     running = [ledger.propose() for _ in range(GRAPHS)]
     assert ledger.propose() is None  # everything else is a duplicate of one that runs
     assert ledger.duplicates
@@ -119,7 +119,7 @@ def test_a_duplicate_of_a_running_trial_waits_for_its_result():
 
 
 def test_untaught_targets_are_never_proposed():
-    ledger = Ledger(space(6, baselines=False, sampler="random"))
+    ledger = SearchQueue(space(6, baselines=False, sampler="random"))
     run(ledger)
     assert ledger.untaught > 0
     for entry in ledger.entries:
@@ -130,7 +130,7 @@ def test_untaught_targets_are_never_proposed():
 
 
 def test_of_equal_accuracy_the_lower_loss_wins_and_a_stopped_trial_never_does():
-    ledger = Ledger(space(3, baselines=False))
+    ledger = SearchQueue(space(3, baselines=False))
     first, second, third = (ledger.propose() for _ in range(3))
     ledger.report(first, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
     ledger.report(second, 4, {"val_accuracy": 0.5, "val_loss": 0.9}, 1.0)
@@ -143,7 +143,7 @@ def test_of_equal_accuracy_the_lower_loss_wins_and_a_stopped_trial_never_does():
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_what_is_saved_is_counted(at_once):
-    ledger = Ledger(space(10_000, baselines=False, sampler="random"))
+    ledger = SearchQueue(space(10_000, baselines=False, sampler="random"))
     run(ledger, at_once=at_once, ends=("stopped",))
     assert len(ledger.in_state("stopped")) == GRAPHS
     assert len(ledger.duplicates) > 10
@@ -215,12 +215,14 @@ class Played:
         self.space, self.draw, self.at_once = space, draw, at_once
         self.tracker = MemoryTracker()
 
-    def begin(self, script: list[dict], past: Past | None = None) -> None:
+    def begin(self, script: list[dict], past: ResumedSearch | None = None) -> None:
         self.ledger = (
-            Ledger(self.space, past.entries, past.duplicates) if past else Ledger(self.space)
+            SearchQueue(self.space, past.entries, past.duplicates)
+            if past
+            else SearchQueue(self.space)
         )
         self.ledger.sampler = self.sampler = Repeating(script)
-        self.journal = Journal(self.tracker, self.ledger, "played", {}, past)
+        self.journal = SearchRecorder(self.tracker, self.ledger, "played", {}, past)
         self.running: list = []
 
     def fill(self) -> None:
@@ -258,13 +260,16 @@ class Played:
             self.step()
             self.fill()
 
-    def killed(self) -> Past:
+    def killed(self) -> ResumedSearch:
         """Return what the next process reads: no number of a question of this one, and no duplicate not yet written."""
         again = {entry.number: replace(entry, asked=None) for entry in self.ledger.entries}
         written = self.ledger.duplicates[: self.journal._duplicates]
         duplicates = [replace(one, of=again[one.of.number]) for one in written]
         runs = dict(self.journal._runs)
-        return Past(self.journal.parent, self.space, {}, list(again.values()), (), duplicates, runs)
+        stored = StoredSearch(None, Kept(self.tracker).record(self.journal.parent))
+        return ResumedSearch(
+            stored, self.space, list(again.values()), (), duplicates, runs
+        )
 
 
 @settings(max_examples=60)
@@ -298,7 +303,7 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
     # nothing is trained twice, and what is trained is what the script names
     expected = {}
     for graph in baselines_of(one).values() if baselines else ():
-        expected.setdefault(key(graph), graph)
+        expected.setdefault(canonical_key(graph), graph)
     before, after = keys_of(one, script[:asked_before]), keys_of(one, script[asked_before:])
     proposed = before[: len(before) - lost] + after
     assert Counter(entry.key for entry in ledger.entries) == Counter({*expected, *proposed})
@@ -310,7 +315,7 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
     assert sampler.asked == script[asked_before:]
     for number, point in enumerate(sampler.asked):
         graph = bound(one, point)
-        assert sampler.told[number] == (UNTAUGHT if graph is None else by_key[key(graph)].outcome)
+        assert sampler.told[number] == (UNTAUGHT if graph is None else by_key[canonical_key(graph)].outcome)
     assert len(sampler.told) == len(sampler.asked)
 
     # what was saved is what a plain recount says, and what the report reads from the records
@@ -324,7 +329,7 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
         len(run.history("val_accuracy")) for run in played.tracker.runs.values()
     )
     if result.best is not None:
-        spent = cost(read_search(Kept(played.tracker)))
+        spent = cost(read_last_search(Kept(played.tracker)))
         saved = spent["saved"]
         assert (spent["epochs"], spent["saved"]["duplicates"]["trials"]) == (
             result.epochs,
@@ -336,14 +341,14 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
 
 def keys_of(one: SearchSpace, points: list[dict]) -> list[str]:
     """Return the keys of the points whose target is taught."""
-    return [key(graph) for graph in (bound(one, point) for point in points) if graph is not None]
+    return [canonical_key(graph) for graph in (bound(one, point) for point in points) if graph is not None]
 
 
 def bound(one: SearchSpace, point: dict) -> Graph | None:
     """Return the graph of a point, None where nothing teaches its target."""
     graph = one.bind(point)
     try:
-        check_taught(graph)
+        check_trainable(graph)
     except SpecError:
         return None
     return graph

@@ -14,11 +14,11 @@ from ktg.data import open_data
 from ktg.data.augment import AUGMENTS, MIXTURES
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Graph, parse
-from ktg.graph.canonical import key
+from ktg.graph.canonical import canonical_key
 from ktg.training import Training
 from ktg.training.edge_losses import Batch, edge_losses
-from ktg.training.seeds import derive_seed, endless_rows, epoch_rows
-from ktg.training.training_batches import Feed, seeing_unlabelled
+from ktg.training.randomness import derive_seed, endless_rows, epoch_rows
+from ktg.training.training_batches import TrainingBatches, find_unlabelled_nodes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -38,8 +38,8 @@ def make(tiny: Path, augment: str = "basic", **nodes: dict) -> Graph:
     )
 
 
-def feed(graph: Graph) -> Feed:
-    return Feed(graph, open_data(graph.data).train, 4, CPU)
+def feed(graph: Graph) -> TrainingBatches:
+    return TrainingBatches(graph, open_data(graph.data).train, 4, CPU)
 
 
 def pixels_and_labels(graph: Graph, epoch: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -162,9 +162,9 @@ def supplied(tiny: Path, tmp_path: Path) -> Graph:
 
 def test_images_without_labels_go_to_both_ends_of_edges_that_need_none(supplied):
     dataset = open_data(supplied.data)
-    assert seeing_unlabelled(supplied) == {"n0", "n1"}
-    both = Feed(supplied, dataset.train, 4, CPU, dataset.unlabelled)
-    plain = Feed(supplied, dataset.train, 4, CPU)
+    assert find_unlabelled_nodes(supplied) == {"n0", "n1"}
+    both = TrainingBatches(supplied, dataset.train, 4, CPU, dataset.unlabelled)
+    plain = TrainingBatches(supplied, dataset.train, 4, CPU)
     more = torch.from_numpy(dataset.unlabelled.read(range(10))).permute(0, 3, 1, 2)
     generator = drawn("augment unlabelled", 1)
     rows = endless_rows(10, 16, len(both.rows(1)), 5, 1)
@@ -182,8 +182,8 @@ def test_images_without_labels_are_mixed_among_themselves(supplied):
         supplied, data=dataclasses.replace(supplied.data, augment="cutmix_or_mixup")
     )
     dataset = open_data(graph.data)
-    shown = next(iter(Feed(graph, dataset.train, 4, CPU, dataset.unlabelled)(0, {})))
-    before = next(iter(Feed(graph, dataset.train, 4, CPU)(0, {})))
+    shown = next(iter(TrainingBatches(graph, dataset.train, 4, CPU, dataset.unlabelled)(0, {})))
+    before = next(iter(TrainingBatches(graph, dataset.train, 4, CPU)(0, {})))
     assert torch.equal(shown.images["n0"][:16], before.images["n0"])
     assert torch.equal(shown.labels, before.labels)
     assert len(shown.images["n0"]) == 32
@@ -248,9 +248,9 @@ def test_where_no_edge_can_use_them_images_without_labels_are_no_part_of_the_gra
     edges = {pair: edge for pair, edge in supplied.edges.items() if pair != ("n1", "n0")}
     graph = dataclasses.replace(supplied, edges=edges)
     without = dataclasses.replace(graph, data=dataclasses.replace(graph.data, unlabelled=None))
-    assert key(graph) == key(without)
-    assert key(supplied) != key(dataclasses.replace(supplied, data=without.data))
-    assert seeing_unlabelled(graph) == frozenset()
+    assert canonical_key(graph) == canonical_key(without)
+    assert canonical_key(supplied) != canonical_key(dataclasses.replace(supplied, data=without.data))
+    assert find_unlabelled_nodes(graph) == frozenset()
 
 
 def test_a_still_node_that_sees_images_without_labels_keeps_no_features(supplied):

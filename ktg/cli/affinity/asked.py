@@ -10,8 +10,8 @@ from ktg.cli.load import checked_graph, checked_space, named_data
 from ktg.errors import UserError, not_one_of
 from ktg.graph import IMAGENET, Data, Graph, Node, SourceFile, sources_for
 from ktg.graph.parse import read_weights
-from ktg.graph.score_names import ScoreName
-from ktg.models.names import check_stand_ins
+from ktg.graph.spec import ScoreName
+from ktg.models.sources import check_imagenet_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ def with_imagenet(
     given = replace(given, weights={**given.weights, **added})
     candidates = given.among(texts)
     wanted = {candidate.node.model for candidate in candidates if candidate.node.source == IMAGENET}
-    check_stand_ins(added, wanted, "--imagenet ")
+    check_imagenet_files(added, wanted, "--imagenet ")
     return given, candidates
 
 
@@ -127,12 +127,12 @@ def distances(
 
     def distance(candidate: "Candidate", data: "Dataset") -> "npt.NDArray[np.float64] | None":
         from ktg.affinity.candidate import source_classes
-        from ktg.affinity.source_facts import class_names
         from ktg.data.embeddings import class_distance, table_distance
+        from ktg.models.sources import resolve_source
 
         sources = given.sources_for(candidate)
         head = source_classes(candidate, sources, data.train.shape[0])
-        names = None if head is None else class_names(candidate, sources)
+        names = None if head is None else resolve_source(candidate.node, sources).class_names
         if names is None or len(names) != head:
             has = (
                 "no head"
@@ -163,11 +163,11 @@ def measure_all(
     """Return what was measured of each candidate, and why others could not be. Raises UserError if none could."""
     from ktg.affinity.ranking import measured
     from ktg.data.open import open_data
-    from ktg.models.device import device_of
+    from ktg.models.network import choose_device
 
     with Decoding(console) as decoding:
         data = open_data(given.data, progress=decoding)
-    place = device_of(device)
+    place = choose_device(device)
     found: dict[str, Measured] = {}
     failed: dict[str, str] = {}
     for count, candidate in enumerate(candidates, 1):

@@ -1,6 +1,6 @@
 """Scores and figures as text."""
 
-from ktg.graph.score_names import SMALLER_IS_BETTER
+from ktg.graph.spec import SMALLER_IS_BETTER
 
 
 def labelled(name: str) -> str:

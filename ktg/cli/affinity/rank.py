@@ -18,7 +18,7 @@ from ktg.cli.options import (
     tracking_uri,
     warner,
 )
-from ktg.graph.score_names import DEFAULT_SCORE, ScoreName
+from ktg.graph.spec import DEFAULT_SCORE, ScoreName
 
 if TYPE_CHECKING:
     from rich.console import Console

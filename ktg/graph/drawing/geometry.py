@@ -21,7 +21,7 @@ class Box:
         """The middle of the box."""
         return self.x, self.y
 
-    def grown(self, by: float) -> "Box":
+    def grow(self, by: float) -> "Box":
         """Return the box with `by` more on every side."""
         return Box(self.x, self.y, self.width + 2 * by, self.height + 2 * by)
 
@@ -70,7 +70,7 @@ class Curve:
         return self.part(0.0, max(1 - length / math.dist(self.start, self.end), 0.01))
 
 
-def bent(start: Point, end: Point, bend: float) -> Curve:
+def bend_line(start: Point, end: Point, bend: float) -> Curve:
     """Return the curve that leaves the straight line to the left by `bend` of its length at the control point."""
     (x0, y0), (x1, y1) = start, end
     middle = ((x0 + x1) / 2 - bend * (y1 - y0), (y0 + y1) / 2 + bend * (x1 - x0))

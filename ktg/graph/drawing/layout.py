@@ -7,7 +7,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from ktg.graph import canonical
-from ktg.graph.drawing.geometry import Box, Curve, bent
+from ktg.graph.drawing.geometry import Box, Curve, bend_line
 from ktg.graph.spec import LABEL, Edge, Graph, Node
 
 Role = Literal["target", "teacher", "student", "unused"]
@@ -24,7 +24,7 @@ _MOST_CHARACTERS = 24
 
 
 @dataclass(frozen=True)
-class Card:
+class NodeCard:
     """A node: its box, what it is in this graph, and three lines of text."""
 
     box: Box
@@ -34,7 +34,7 @@ class Card:
     @property
     def outline(self) -> Box:
         """The box with the ring that the target has around it."""
-        return self.box.grown(RING) if self.role == "target" else self.box
+        return self.box.grow(RING) if self.role == "target" else self.box
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Arrow:
 class Layout:
     """A graph laid out around the origin, y upwards. `common_note` is what all edges between nodes share."""
 
-    cards: Mapping[str, Card]
+    cards: Mapping[str, NodeCard]
     pills: Mapping[str, Box]
     arrows: Mapping[tuple[str, str], Arrow]
     common_note: str
@@ -92,8 +92,8 @@ def shorten(text: str, most: int = _MOST_CHARACTERS) -> str:
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
-def _cards(graph: Graph) -> dict[str, Card]:
-    alive, teachers = canonical.live(graph), canonical.teachers(graph)
+def _cards(graph: Graph) -> dict[str, NodeCard]:
+    alive, teachers = canonical.live_nodes(graph), canonical.teachers(graph)
     lines: dict[str, tuple[str, str, str]] = {}
     roles: dict[str, Role] = {}
     for name, node in graph.nodes.items():
@@ -105,7 +105,7 @@ def _cards(graph: Graph) -> dict[str, Card]:
     width = max(96.0, longest * CHARACTER * _CARD_TEXT_SIZE + 20)
     centres = _ellipse(len(lines), width)
     return {
-        name: Card(Box(*centre, width, CARD_HEIGHT), roles[name], lines[name])
+        name: NodeCard(Box(*centre, width, CARD_HEIGHT), roles[name], lines[name])
         for name, centre in zip(lines, centres, strict=True)
     }
 
@@ -151,7 +151,7 @@ def _pill(card: Box, place: tuple[int, int]) -> Box:
 
 def _arrows(
     edges: Mapping[tuple[str, str], Edge],
-    cards: Mapping[str, Card],
+    cards: Mapping[str, NodeCard],
     pills: Mapping[str, Box],
     notes: Mapping[tuple[str, str], str],
 ) -> dict[tuple[str, str], Arrow]:
@@ -159,8 +159,8 @@ def _arrows(
     for source, target in edges:
         start = pills[target] if source == LABEL else cards[source].outline
         end = cards[target].outline
-        curve = bent(start.centre, end.centre, _BEND if (target, source) in edges else 0.0)
-        curves[source, target] = curve.between(start.grown(_GAP), end.grown(_GAP))
+        curve = bend_line(start.centre, end.centre, _BEND if (target, source) in edges else 0.0)
+        curves[source, target] = curve.between(start.grow(_GAP), end.grow(_GAP))
     taken = [*(card.outline for card in cards.values()), *pills.values()]
     arrows = {}
     for pair, edge in edges.items():

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ktg.graph.drawing.canvas import Canvas, printable
-from ktg.graph.drawing.geometry import Box, bent
-from ktg.graph.drawing.layout import NOTE_SIZE, Arrow, Card, Layout, Role, lay_out
+from ktg.graph.drawing.geometry import Box, bend_line
+from ktg.graph.drawing.layout import NOTE_SIZE, Arrow, Layout, NodeCard, Role, lay_out
 from ktg.graph.spec import Graph
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; the dashes do
@@ -60,7 +60,7 @@ def draw(graph: Graph, title: str | None = None) -> str:
     above, below = (_TITLE_HEIGHT if title else 0.0), legend.height
     sheet = Box(
         inside.x, inside.y + (above - below) / 2, width, inside.height + above + below
-    ).grown(_MARGIN)
+    ).grow(_MARGIN)
     canvas = Canvas(sheet)
     _draw_graph(canvas, layout)
     legend.draw(canvas, inside.x, inside.y - inside.height / 2)
@@ -112,7 +112,7 @@ class _Legend:
                 left + i % self.columns * self.entry,
                 top - _MARGIN - (i // self.columns + 1) * _ROW + 5,
             )
-            canvas.arrow(bent((x, y + 3), (x + _SAMPLE, y + 3), 0.0), *GATE_STYLES[gate])
+            canvas.arrow(bend_line((x, y + 3), (x + _SAMPLE, y + 3), 0.0), *GATE_STYLES[gate])
             words = _GATE_WORDS[gate]
             canvas.text(
                 (x + _SAMPLE + 7, y), words, _LEGEND_SIZE, _INK, align="left", gid=f"legend:{gate}"
@@ -137,7 +137,7 @@ def _draw_graph(canvas: Canvas, layout: Layout) -> None:
         _draw_card(canvas, name, card)
 
 
-def _draw_card(canvas: Canvas, name: str, card: Card) -> None:
+def _draw_card(canvas: Canvas, name: str, card: NodeCard) -> None:
     if card.role == "target":
         canvas.box(card.outline, 10, fill=_WHITE, line="#12344d", width=1.4)
     canvas.box(card.box, 7, gid=f"node:{name}", **_CARD_STYLES[card.role])

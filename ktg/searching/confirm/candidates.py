@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ktg.errors import UserError
 from ktg.graph import Graph, SearchSpace, parse, parse_space
-from ktg.graph.canonical import key, seedless
+from ktg.graph.canonical import canonical_key, seedless_key
 from ktg.graph.yaml_files import loads
 from ktg.searching.baselines import alone
 from ktg.searching.driver_lock import is_dead
@@ -102,7 +102,7 @@ def with_control(graphs: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """
     best = graphs[0]
     control = replace(best.graph, edges=alone(best.graph))
-    if best.graph.ensemble or key(control) in {key(each.graph) for each in graphs}:
+    if best.graph.ensemble or canonical_key(control) in {canonical_key(each.graph) for each in graphs}:
         return tuple(graphs)
     return (*graphs, Candidate(best.trial, None, CONTROL, None, control))
 
@@ -143,8 +143,8 @@ def _ranked(experiment: Experiment, finished: list[RunRecord], top: int) -> Iter
         if len(seen) == top:
             return
         candidate = _candidate(experiment, trial, len(seen) + 1)
-        if seedless(candidate.graph) not in seen:
-            seen.add(seedless(candidate.graph))
+        if seedless_key(candidate.graph) not in seen:
+            seen.add(seedless_key(candidate.graph))
             yield candidate
 
 

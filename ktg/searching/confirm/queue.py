@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.graph.canonical import key, with_seed
+from ktg.graph.canonical import canonical_key, with_seed
 from ktg.searching.confirm.candidates import Candidate
 from ktg.searching.confirm.store import RIGHT_FILE, confirmations
 from ktg.searching.confirm.worker import RIGHT
 from ktg.searching.seeds import SeedRun
-from ktg.searching.trials import Entry
+from ktg.searching.trials import Trial
 from ktg.tracking import Experiment, RunRecord
 from ktg.version import __version__
 
@@ -22,7 +22,7 @@ class Scored(SeedRun):
 
 
 @dataclass(kw_only=True)
-class Job(Entry):
+class Job(Trial):
     """One training that is to be done: a candidate with one of the seeds."""
 
     candidate: Candidate
@@ -34,7 +34,7 @@ class Job(Entry):
         return f"{self.candidate.what}, seed {self.graph.train.seed}"
 
 
-class Agenda:
+class SeedQueue:
     """Proposes, graph by graph, the trainings that are not done; a `Book` for Ray, with what `Progress` shows of one.
 
     Not seed by seed: graphs with the same seed share teachers, and would wait for them at the same
@@ -49,7 +49,7 @@ class Agenda:
         self._keys: dict[str, list[str]] = {}
         for candidate in graphs:
             seeded = [with_seed(candidate.graph, seed) for seed in seeds]
-            self._keys[candidate.what] = [key(graph) for graph in seeded]
+            self._keys[candidate.what] = [canonical_key(graph) for graph in seeded]
             for name, graph in zip(self._keys[candidate.what], seeded, strict=True):
                 self.jobs.setdefault(
                     name, Job(len(self.jobs) + 1, graph, name, candidate=candidate)
@@ -65,7 +65,7 @@ class Agenda:
         self.entries.append(self.missing[len(self.entries)])
         return self.entries[-1]
 
-    def report(self, entry: Entry, epoch: int, metrics: dict[str, Any], seconds: float) -> bool:
+    def report(self, entry: Trial, epoch: int, metrics: dict[str, Any], seconds: float) -> bool:
         """Take down an epoch, and with the last one the test."""
         entry.train_s += seconds
         if epoch <= entry.epoch:
@@ -82,7 +82,7 @@ class Agenda:
             )
         return True
 
-    def close(self, entry: Entry, reason: str | None = None) -> None:
+    def close(self, entry: Trial, reason: str | None = None) -> None:
         """Take down the end of a training."""
         entry.state, entry.reason = "failed" if reason else "finished", reason
 

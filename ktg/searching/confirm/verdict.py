@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ktg.intervals import Interval, of_paired
+from ktg.intervals import Interval, paired_interval
 from ktg.searching.confirm.candidates import BEST, CONTROL, Candidate
-from ktg.searching.confirm.queue import Agenda, Scored
+from ktg.searching.confirm.queue import Scored, SeedQueue
 from ktg.searching.seeds import Confirmed
 
 Verdict = Literal["better", "not proven", "worse"]
@@ -122,7 +122,7 @@ class Confirmation:
         return {"version": 1, **plain, "sentence": self.sentence, "basis": self.basis}
 
 
-def judge(experiment: str, search: str, agenda: Agenda, images: int) -> Confirmation:
+def judge(experiment: str, search: str, agenda: SeedQueue, images: int) -> Confirmation:
     """Return what an agenda that is done comes to. search: the id of its run; images: how many were tested on."""
     found = {candidate.what: agenda.tested(candidate) for candidate in agenda.graphs}
     rows = [
@@ -184,7 +184,7 @@ def _difference(
     table = np.stack([_bits(own[seed]) - _bits(others[seed]) for seed in shared])
     complete = len(shared) == seeds > 1
     return Difference(
-        of.what, name, float(table.mean()), of_paired(table, comparisons) if complete else None
+        of.what, name, float(table.mean()), paired_interval(table, comparisons) if complete else None
     )
 
 

@@ -1,7 +1,7 @@
 import xml.etree.ElementTree as ET
 
 from ktg.graph.drawing.canvas import Canvas, printable
-from ktg.graph.drawing.geometry import Box, bent
+from ktg.graph.drawing.geometry import Box, bend_line
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,7 +31,7 @@ def test_y_goes_upwards():
 
 def test_elements_carry_their_ids_and_the_head_is_solid():
     canvas = Canvas(Box(0, 0, 100, 100))
-    canvas.arrow(bent((-40, 0), (40, 0), 0), "#112233", (3, 2), width=2, gid="edge:a->b")
+    canvas.arrow(bend_line((-40, 0), (40, 0), 0), "#112233", (3, 2), width=2, gid="edge:a->b")
     canvas.text((0, 0), "$a$ & <b>", 9, "#000000", gid="words")
     svg = canvas.svg()
     assert 'id="edge:a-&gt;b"' in svg

@@ -5,7 +5,7 @@ from records import GRAPH, PLAIN, going_on, written
 
 from ktg.errors import UserError
 from ktg.graph import parse
-from ktg.graph.canonical import key, solo
+from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.searching.confirm.candidates import BEST, Candidate, ordinal, read_candidates, with_control
 from ktg.searching.driver_lock import driver_tags
 from ktg.tracking import MlflowTracker, find_experiment
@@ -44,7 +44,7 @@ def test_the_control_is_the_target_alone_with_the_settings_of_the_best():
     )
     *_, control = with_control([best])
     assert (control.what, control.rank, control.val_accuracy) == ("tuned alone", None, None)
-    assert key(control.graph) == key(solo(best.graph, "n0")) == key(alone.graph)
+    assert canonical_key(control.graph) == canonical_key(independent_graph(best.graph, "n0")) == canonical_key(alone.graph)
     assert with_control([best, alone]) == (best, alone)  # nothing but the default is tuned
     assert with_control([alone]) == (alone,)
     ensemble = Candidate("trial-0001", 1, None, 0.9, parse(raw | {"target": "ensemble"}))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ktg.graph import parse
-from ktg.graph.canonical import key, with_seed
+from ktg.graph.canonical import canonical_key, with_seed
 from ktg.searching.confirm.candidates import Candidate
 from ktg.searching.confirm.queue import Agenda, Scored, read_done
 from ktg.tracking import MlflowTracker, find_experiment
@@ -24,7 +24,7 @@ LAST = {"test_accuracy": 0.5, "test_loss": 0.7}
 
 
 def test_graph_by_graph_without_what_is_done():
-    done = {key(with_seed(ONE.graph, 1001)): Scored(1001, 0.5, 0.1, 1.0, "01")}
+    done = {canonical_key(with_seed(ONE.graph, 1001)): Scored(1001, 0.5, 0.1, 1.0, "01")}
     agenda = Agenda([ONE, TWO], [1000, 1001], done)
     assert (len(agenda.jobs), agenda.planned, agenda.interrupted) == (4, 3, True)
     jobs = [agenda.propose() for _ in range(3)]
@@ -33,7 +33,7 @@ def test_graph_by_graph_without_what_is_done():
         "2nd best, seed 1000",
         "2nd best, seed 1001",
     ]
-    assert [job.key for job in jobs] == [key(job.graph) for job in jobs]
+    assert [job.key for job in jobs] == [canonical_key(job.graph) for job in jobs]
     assert agenda.propose() is None
     assert agenda.interrupted
 

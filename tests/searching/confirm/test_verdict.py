@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ktg.graph import parse
-from ktg.graph.canonical import key, with_seed
-from ktg.intervals import of_paired
+from ktg.graph.canonical import canonical_key, with_seed
+from ktg.intervals import paired_interval
 from ktg.searching.confirm.candidates import CONTROL, Candidate
 from ktg.searching.confirm.queue import Agenda, Scored
 from ktg.searching.confirm.verdict import in_words, judge
@@ -40,9 +40,9 @@ def agenda(*accuracies, seeds=(1000, 1001, 1002), failed=()):
             run = Scored(
                 seed, float(right.mean()), 0.1, 1.0, "".join("01"[int(each)] for each in right)
             )
-            done[key(with_seed(one.graph, seed))] = run
+            done[canonical_key(with_seed(one.graph, seed))] = run
     for one, seed in failed:
-        failures.append(done.pop(key(with_seed(one.graph, seed))))
+        failures.append(done.pop(canonical_key(with_seed(one.graph, seed))))
     made = Agenda([one for one, _ in accuracies], list(seeds), done)
     for _ in failures:
         made.close(made.propose(), "out of memory")
@@ -96,7 +96,7 @@ def test_differences_are_paired_by_seed_and_image_and_corrected_for_their_number
     first = found.differences[0]
     assert first.difference == pytest.approx(table.mean())
     assert first.difference == pytest.approx(found.rows[0].mean - found.rows[2].mean)
-    assert first.interval == pytest.approx(of_paired(table, 4))
+    assert first.interval == pytest.approx(paired_interval(table, 4))
 
 
 def test_a_best_graph_that_is_a_baseline_is_not_compared_with_itself():

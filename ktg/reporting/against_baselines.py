@@ -1,0 +1,127 @@
+"""Puts the best graph beside the baselines, on the validation images and, where read, the test images."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ktg.errors import KtgError
+from ktg.graph import Graph, parse
+from ktg.graph.canonical import seedless
+from ktg.graph.yaml_files import loads
+from ktg.intervals import binomial, of_difference, of_mean
+from ktg.searching.confirm.store import confirmations_of, result
+from ktg.searching.history import StoredSearch, StoredTrial
+from ktg.tracking import Experiment, RunRecord
+from ktg.wording import format_utc
+
+BEST = "best graph"
+MOST_TRAININGS = 50  # runs of `ktg train` that are looked at; each costs a file
+CONFIRMATION_VERSION = 1
+
+
+def compare_with_baselines(search: StoredSearch, images: int | None) -> list[dict[str, Any]]:
+    """Return a row for the best graph, then one for each baseline that was trained to its end.
+
+    Each has the accuracy of the one training on the validation images, with its binomial interval
+    where the number of `images` is known, and under `test`, if `ktg train` has trained that graph
+    since, the accuracy on the test images.
+    """
+    rivals = {BEST: search.best} | {
+        trial.baseline: trial for trial in search.finished if trial.baseline
+    }
+    tests = find_trainings(search.experiment, {what: one.graph for what, one in rivals.items()})
+    alone = tests.get("alone")
+    return [
+        {
+            **_row(what, trial, search.best, images),
+            "test": _test(tests.get(what), None if what == "alone" else alone),
+        }
+        for what, trial in rivals.items()
+    ]
+
+
+def read_confirmation(search: StoredSearch) -> dict[str, Any] | None:
+    """Return the newest confirmation of a search, as `ktg confirm --json` prints it, and its end.
+
+    Returns None where no confirmation came to its end.
+    """
+    experiment = search.experiment
+    for run in confirmations_of(experiment, search.run.id):
+        try:
+            found = result(experiment, run)
+        except (KtgError, ValueError):  # a page without it is better than none
+            continue
+        if found.get("version") == CONFIRMATION_VERSION:
+            return {**found, "run": run.id, "ended": format_utc(run.end_s or run.start_s)}
+    return None
+
+
+def count_validation_images(search: StoredSearch) -> int | None:
+    """Return on how many images the search chose; None where an old version did not record it."""
+    tag = search.run.tags.get("data.val")
+    return None if tag is None else int(tag)
+
+
+def find_trainings(experiment: Experiment, graphs: Mapping[str, Graph]) -> dict[str, RunRecord]:
+    """Return for each graph the run of `ktg train` with the most seeds; of equals, the newest."""
+    wanted: dict[str, list[str]] = {}
+    for what, graph in graphs.items():
+        wanted.setdefault(seedless(graph), []).append(what)
+    found: dict[str, RunRecord] = {}
+    trained = [
+        run
+        for run in experiment.trainings()
+        if run.state == "finished" and "test_accuracy" in run.metrics
+    ]
+    for run in trained[:MOST_TRAININGS]:
+        for what in wanted.get(_key_of(experiment, run), []):
+            if what not in found or count_seeds(run) > count_seeds(found[what]):
+                found[what] = run
+    return found
+
+
+def count_seeds(run: RunRecord) -> int:
+    """Return with how many seeds a run of `ktg train` trained its graph."""
+    return int(run.params.get("seeds", 1))
+
+
+def _key_of(experiment: Experiment, run: RunRecord) -> str:
+    try:
+        return seedless(parse(loads(experiment.read_artifact(run, "graph.yaml"), "graph.yaml")))
+    except KtgError:  # a training of another version, or without its file: not one of ours
+        return ""
+
+
+def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -> dict[str, Any]:
+    return {
+        "what": what,
+        "trial": trial.name,
+        "is_best": trial is best,
+        "val_accuracy": trial.accuracy,
+        "val_interval": binomial(trial.accuracy, images) if images else None,
+        "val_loss": trial.loss if math.isfinite(trial.loss) else None,
+        "train_s": trial.train_s,
+    }
+
+
+def _test(run: RunRecord | None, alone: RunRecord | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    mean, std, n = _test_accuracies(run)
+    several = n > 1
+    compared = several and alone is not None and count_seeds(alone) > 1
+    return {
+        "accuracy": mean,
+        "std": std if several else None,
+        "n": n,
+        "interval": of_mean(mean, std, n) if several else None,
+        "minus_alone": mean - alone.metrics["test_accuracy"] if alone is not None else None,
+        "minus_alone_interval": of_difference((mean, std, n), _test_accuracies(alone))
+        if compared and alone
+        else None,
+    }
+
+
+def _test_accuracies(run: RunRecord) -> tuple[float, float, int]:
+    """Return the mean, the standard deviation and the number of seeds."""
+    return run.metrics["test_accuracy"], run.metrics.get("test_accuracy_std", 0.0), count_seeds(run)
