@@ -1,0 +1,23 @@
+"""Formats numbers for people: percentages, durations and times."""
+
+from datetime import UTC, datetime
+
+
+def format_percent(share: float) -> str:
+    """Return a share of one as a percentage: 0.9512 -> 95.12 %."""
+    return f"{100 * share:.2f} %"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as a person would say it: 42 -> 42 s, 200 -> 3 min 20 s, 7500 -> 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def format_utc(seconds: float) -> str:
+    """Return a time in seconds since 1970 to the minute: 0 -> 1970-01-01 00:00 UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
