@@ -11,11 +11,12 @@ from types import MappingProxyType
 from ktg.data import Dataset
 from ktg.errors import SpecError, show
 from ktg.graph import Node, SearchSpace, SourceFile, sources_for
-from ktg.models.build import sketch
-from ktg.models.names import check_model, check_source
-from ktg.models.network import Network, build
+from ktg.models.architectures import build_on_meta
+from ktg.models.build import build_network, read_weights
+from ktg.models.names import check_model
+from ktg.models.network import Network
 from ktg.models.renames import translate
-from ktg.models.source import initial_state, resolve
+from ktg.models.sources import resolve_source
 
 WEIGHTS = (
     "model",
@@ -118,9 +119,10 @@ def _node(
             "--among",
             f"{show(text)} is not MODEL@SOURCE, such as resnet18@imagenet or resnet18@none",
         )
-    check_model(model, f"--among {text}")
-    check_source(source, sources_for(model, sources, weights), f"--among {text}", base, model)
-    return Node(model=model, source=source)
+    node, place = Node(model=model, source=source), f"--among {text}"
+    check_model(model, place)
+    resolve_source(node, sources_for(model, sources, weights), base, place).check(place)
+    return node
 
 
 def network(
@@ -136,7 +138,7 @@ def network(
     Raises SpecError for images that the model cannot take, and WeightsError for unfit weights.
     """
     classes = source_classes(candidate, sources, data.train.shape[0], base)
-    built = build(
+    built = build_network(
         candidate.node,
         sources,
         classes=classes or len(data.classes),
@@ -157,14 +159,12 @@ def source_classes(
     base: Path | None = None,
 ) -> int | None:
     """Return how many classes the head in the source's weights tells apart; None where there is no head."""
-    node, where = candidate.node, candidate.name
-    plan = sketch(node, classes=2, image_size=image_size, where=where)
-    state = initial_state(node, resolve(node, sources, base, where), plan.size, where)
+    where = candidate.name
+    source = resolve_source(candidate.node, sources, base, f"{where}.source")
+    source.check(f"{where}.source")
+    plan = build_on_meta(source.node, classes=2, image_size=image_size, where=where)
+    state = read_weights(source, plan.size, where)
     if state is None:
         return None
-    named = translate(state, plan.body.state_dict())
-    sizes = {named[name].shape[0] for name in plan.head if name in named}
-    if len(sizes) != 1 or not plan.head <= named.keys():
-        return None
-    classes: int = sizes.pop()
+    classes = plan.count_classes(translate(state, plan.body.state_dict()))
     return classes if classes > 1 else None

@@ -20,7 +20,7 @@ from ktg.affinity.scores import SCORES, NotApplicable, measure
 from ktg.data import Dataset
 from ktg.data.undecoded import Rows
 from ktg.graph import SourceFile
-from ktg.graph.spec import ScoreName
+from ktg.graph.holes import ScoreName
 from ktg.local import atomic_write, cache_folder
 from ktg.models.network import Network
 from ktg.models.sources import ZooEntry, resolve_source

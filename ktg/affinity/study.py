@@ -26,7 +26,7 @@ from ktg.data.open import open_data, open_test
 from ktg.errors import KtgError
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
-from ktg.graph.spec import ScoreName
+from ktg.graph.holes import ScoreName
 from ktg.local import atomic_write, cache_folder
 from ktg.models.sources import resolve_source
 from ktg.tracking import Tracker

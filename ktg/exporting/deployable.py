@@ -12,8 +12,7 @@ from torch.nn import functional
 from ktg.data.decode import Pixels
 from ktg.errors import KtgError
 from ktg.exporting.metadata import Input
-from ktg.models.ensemble import Ensemble, mean_of
-from ktg.models.network import Network
+from ktg.models.network import Ensemble, Network, average_logits
 
 TOLERANCE = 1e-4
 
@@ -54,7 +53,7 @@ class DeployedEnsemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, classes)."""
-        return mean_of([member(images) for member in self.members])
+        return average_logits([member(images) for member in self.members])
 
 
 def resize_matrix(side: int, size: int) -> Tensor:

@@ -5,6 +5,7 @@ measured.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +17,8 @@ from ktg.exporting import metadata as about
 from ktg.exporting.metadata import About, Accuracy
 from ktg.exporting.weights import write_model
 from ktg.graph import Graph
-from ktg.models.ensemble import Ensemble
-from ktg.models.network import Network
-from ktg.searching.seeds import Confirmed, OnEpoch
+from ktg.models.network import Ensemble, Network
+from ktg.searching.seeds import SeedResults, OnEpoch
 from ktg.training import Training
 from ktg.version import __version__
 
@@ -53,7 +53,7 @@ def retrain(
     return training, accuracies
 
 
-def write_confirmed(path: Path, graph: Graph, confirmed: Confirmed) -> None:
+def write_confirmed(path: Path, graph: Graph, confirmed: SeedResults) -> None:
     """Write the target of the first seed of `ktg train`, with the test accuracy over all of them."""
     if confirmed.first is not None:
         accuracy = Accuracy(
@@ -106,6 +106,14 @@ def describe(graph: Graph, training: Training, name: str, accuracy: Accuracy | N
         own: _input(training.networks[canonical], dataset)
         for canonical, own in training.names.items()
     }
+    # A reader of the file has no zoo to inherit arguments from, so they are written out.
+    nodes = {
+        **graph.nodes,
+        **{
+            own: replace(graph.nodes[own], model_args=training.graph.nodes[canonical].model_args)
+            for canonical, own in training.names.items()
+        },
+    }
     came = about.Training(
         node=name,
         splits="train and val" if merged else "train",
@@ -118,7 +126,7 @@ def describe(graph: Graph, training: Training, name: str, accuracy: Accuracy | N
         classes=dataset.classes,
         input=inputs[name],
         training=came,
-        graph=graph,
+        graph=replace(graph, nodes=nodes),
         accuracy=accuracy,
         members={own: inputs[own] for own in scored.names} if isinstance(scored, Ensemble) else {},
     )

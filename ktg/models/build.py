@@ -1,239 +1,145 @@
-"""A bare network by name, without weights: how each library is asked for one, and what it demands of its input.
+"""Builds the network of a node with the weights of its source, and checks beforehand that they fit.
 
-timm and torchvision are imported when the first of their models is built, not before.
+The way is a straight line: the node's source is resolved (`ktg.models.sources`), its network built on
+the meta device to learn its shapes, then in memory, and the weights are read and copied into it.
 """
 
-import functools
-import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ktg.errors import SpecError
-from ktg.graph import Node
-from ktg.models.cifar import CIFAR_MODELS
-from ktg.models.names import check_model, locate
-from ktg.models.stages import unfrozen
-
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-# What the constructors also take but is not the user's to say: it follows from the node's other
-# fields, changes what the network returns, or reads files.
-RESERVED_ARGS = frozenset(
-    {
-        *("num_classes", "in_chans", "aux_logits", "transform_input", "init_weights"),
-        *("features_only", "out_indices", "scriptable", "exportable", "no_jit", "device", "dtype"),
-        *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args"),
-        *("checkpoint_path", "cache_dir", "weights", "progress"),
-    }
-)
-# torchvision's networks with an auxiliary classifier, whose ImageNet weights expect pixels in [-1,
-# 1].
-_INCEPTIONS = ("googlenet", "inception_v3")
-_SIZE_ARGS = frozenset({"img_size", "image_size", "input_size"})
-_TORCHVISION_SIZE = 224
-_CIFAR_SIZE = 32
+from ktg.graph import Node, SourceFile
+from ktg.local import file_stamp
+from ktg.models.architectures import build_body, build_on_meta, find_usual_size
+from ktg.models.imagenet import check_available, find_published, read_published, read_stand_in
+from ktg.models.names import check_model
+from ktg.models.network import Network
+from ktg.models.renames import translate
+from ktg.models.sources import NoWeights, Published, Source, WeightsFile, ZooEntry, resolve_source
+from ktg.models.state_dicts import WEIGHTS_CACHE, fit, load, read_state
+from ktg.zoo import default_zoo
 
 
-@dataclass(frozen=True)
-class Sketch:
-    """A network without memory for its weights (on the meta device), to ask for shapes before anything is trained.
+def build_network(
+    node: Node,
+    sources: Mapping[str, SourceFile],
+    *,
+    classes: int,
+    image_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int,
+    base: Path | None = None,
+    where: str = "node",
+) -> Network:
+    """Return the network of a node, on the CPU, with the weights of its source.
 
-    `head` holds the names of the parameters that depend on the number of classes; all others are
-    the backbone. `size` is the side in pixels of the images it takes. `body` is shared: do not
-    change it.
-    """
+    `mean` and `std` (one number, or one per channel) are those of the training split; they hold for
+    `source: none`. Pretrained weights bring their own. `image_size` is the side in pixels of the
+    images in the data. Fresh weights, all or only the head's, depend on `seed` alone, and torch's
+    global generator is left as it was. `base` is the folder that relative paths begin in, and
+    `where` the dotted place of the node for messages.
 
-    body: nn.Module
-    head: frozenset[str]
-    size: int
-
-
-def sketch(node: Node, *, classes: int, image_size: int, where: str = "node") -> Sketch:
-    """Return the sketch of a node's network for images of `image_size` pixels, after one forward pass of shapes.
-
-    Raises SpecError, at the dotted place `where` of the node, for an unknown model, for arguments
-    its constructor does not take, for a network that cannot take images of that size, and for a
-    stage that it does not have.
+    Raises SpecError for a model, argument, size or source that cannot be, and WeightsError for
+    unfit weights.
     """
     check_model(node.model, f"{where}.model")
-    try:
-        size = _input_size(node, image_size)
-        sketched = _sketch(node.model, tuple(constructor_args(node, size).items()), classes, size)
-        unfrozen(sketched.body, sketched.head, node.unfreeze_from)
-    except (
-        SpecError
-    ) as error:  # the functions below name the field; only here is it known of which node
-        raise SpecError(f"{where}.{error.path}", error.problem) from error.__cause__
-    return sketched
-
-
-def create(node: Node, *, classes: int, size: int) -> nn.Module:
-    """Return the node's network for `size` pixels; its fresh weights come from torch's global CPU generator.
-
-    Takes what `sketch` has accepted: mistakes of the user are found there.
-    """
-    return _create(node.model, constructor_args(node, size), classes)
-
-
-def constructor_args(node: Node, size: int) -> dict[str, Any]:
-    """Return the node's `model_args`, with the image size where the network is built for one other than its usual."""
-    for name in node.model_args:
-        if name in RESERVED_ARGS:
-            raise SpecError(
-                f"model_args.{name}",
-                "cannot be given; ktg sets it from the other fields of the node",
-            )
-    args: dict[str, Any] = dict(node.model_args)
-    argument = _size_argument(node)
-    if argument and argument not in args and size != usual_size(node.model):
-        args[argument] = (size, size) if argument == "input_size" else size
-    return args
-
-
-def own_statistics(model: str) -> Statistics:
-    """Return (mean, std) per channel, for pixels in [0, 1], of the input that the model's published weights expect."""
-    library, name = _located(model)
-    if library == "timm":
-        cfg = timm_cfg(name)
-        return tuple(cfg.mean), tuple(cfg.std)
-    return HALF if library == "torchvision" and name in _INCEPTIONS else IMAGENET
-
-
-def usual_size(model: str) -> int:
-    """Return the side in pixels of the images that the model's library intends it for."""
-    library, name = _located(model)
-    if library == "timm":
-        return int(timm_cfg(name).input_size[-1])
-    return _TORCHVISION_SIZE if library == "torchvision" else _CIFAR_SIZE
-
-
-@functools.cache
-def timm_cfg(name: str) -> Any:
-    """Return timm's PretrainedCfg of a model: where its default weights are, and what they expect."""
-    from timm.models import PretrainedCfg, get_pretrained_cfg
-
-    return get_pretrained_cfg(name) or PretrainedCfg()
-
-
-def _input_size(node: Node, image_size: int) -> int:
-    """Return `input_size` of the node, else what its model demands, else the size of the images in the data."""
-    argument = _size_argument(node)
-    built_for = node.model_args.get(argument) if argument else None
-    if isinstance(built_for, int):
-        if node.input_size not in (None, built_for):
-            raise SpecError(
-                "input_size", f"{node.input_size} contradicts model_args.{argument}: {built_for}"
-            )
-        return built_for
-    return node.input_size or (usual_size(node.model) if argument else image_size)
-
-
-def _size_argument(node: Node) -> str | None:
-    """Return the constructor's argument for the image size, where the network is built for one size only."""
-    library, name = _located(node.model)
-    if library == "torchvision":
-        return (
-            "image_size"
-            if name.startswith("vit_")
-            else "input_size"
-            if name.startswith("maxvit")
-            else None
-        )
-    if node.model_args.get("dynamic_img_size") or node.model_args.get("strict_img_size") is False:
-        return None
-    return "img_size" if library == "timm" and timm_cfg(name).fixed_input_size else None
-
-
-# A search sketches the same few networks over and over. Networks on the meta device weigh next to
-# nothing.
-@functools.lru_cache(maxsize=64)
-def _sketch(model: str, args: tuple[tuple[str, Any], ...], classes: int, size: int) -> Sketch:
+    source = resolve_source(node, sources, base, f"{where}.source")
+    source.check(f"{where}.source")
+    plan = build_on_meta(source.node, classes=classes, image_size=image_size, where=where)
+    # Only the CPU's generator: torch.manual_seed would also reseed every GPU's.
     with torch.random.fork_rng(devices=[]):
-        try:
-            body, wider = (
-                _without_memory(model, dict(args), number) for number in (classes, classes + 1)
-            )
-        except Exception as error:  # a constructor says in every way there is what it does not like
-            raise _refused(model, dict(args), error) from error
-        _probe(body, model, classes, size)
-    shapes = {name: parameter.shape for name, parameter in wider.named_parameters()}
-    head = frozenset(
-        name for name, parameter in body.named_parameters() if shapes[name] != parameter.shape
-    )
-    return Sketch(body, head, size)
+        torch.default_generator.manual_seed(seed)
+        body = build_body(source.node, classes=classes, size=plan.size)
+    state = read_weights(source, plan.size, where)
+    if state is not None:
+        about = f"{where}: {source.file or node.source} for {node.model}"
+        if not load(body, state, plan.head, about):
+            reset_head(body, plan.head, seed)
+    mean, std = source.statistics() or (mean, std)
+    return Network(body, size=plan.size, mean=mean, std=std, head=plan.head)
 
 
-def _without_memory(model: str, args: Mapping[str, Any], classes: int) -> nn.Module:
-    library, _ = _located(model)
-    importlib.import_module(
-        library
-    )  # first, or the library's own constants would lie on the meta device too
-    try:
-        with torch.device("meta"):
-            return _create(model, args, classes)
-    except (
-        NotImplementedError
-    ):  # constructors that calculate with tensors: the RegNets of torchvision
-        return _create(model, args, classes).to("meta")
+def check_weights(
+    node: Node,
+    sources: Mapping[str, SourceFile],
+    *,
+    classes: int,
+    image_size: int,
+    base: Path | None = None,
+    where: str = "node",
+) -> None:
+    """Raise SpecError or WeightsError unless the model takes the images and the weights fit it.
+
+    Nothing is downloaded, and only shapes are compared; for `imagenet` without a file the cache,
+    then the host is asked.
+    """
+    check_model(node.model, f"{where}.model")
+    source = resolve_source(node, sources, base, f"{where}.source")
+    source.check(f"{where}.source")
+    plan = build_on_meta(source.node, classes=classes, image_size=image_size, where=where)
+    if isinstance(source, Published):
+        check_available(find_published(node.model, f"{where}.source"), f"{where}.source")
+    elif source.file is not None:
+        state = read_weights(source, plan.size, where) or {}
+        fit(plan.body, state, plan.head, f"{where}: {source.file} for {node.model}")
 
 
-def _refused(model: str, args: Mapping[str, Any], error: Exception) -> SpecError:
-    reason = _first_line(error)
-    if not args:
-        return SpecError("model", f"{model} cannot be built ({reason})")
-    given = ", ".join(f"{key}: {value}" for key, value in args.items())
-    place = "input_size" if args.keys() <= _SIZE_ARGS else "model_args"
-    return SpecError(place, f"{model} does not take {given} ({reason})")
+def read_weights(source: Source, size: int, where: str = "node") -> dict[str, Tensor] | None:
+    """Return the weights that a node of `size` pixels begins with, by name; None for `none`.
+
+    They may come from a cache that others share: copy them, never change them. Raises WeightsError.
+    """
+    node, place = source.node, f"{where}.source"
+    # What timm converts depends on the network that it is converted for.
+    network = (node.model, tuple(sorted(node.model_args.items())), size)
+    match source:
+        case NoWeights():
+            return None
+        case Published():
+            return WEIGHTS_CACHE.get(network, lambda: read_published(node, size, place))
+        case WeightsFile(file=file) if source.replaces_published:
+            stand_in = (*network, file_stamp(file))
+            return WEIGHTS_CACHE.get(stand_in, lambda: read_stand_in(node, file, size, place))
+        case WeightsFile(file=file):
+            return WEIGHTS_CACHE.get(file_stamp(file), lambda: read_state(file))
+        case ZooEntry(card=card):
+            # `Zoo.weights` reads a file only if its hash is that of its card.
+            read = default_zoo().weights
+            stamp = file_stamp(source.file)
+            return WEIGHTS_CACHE.get(stamp, lambda: read_state(read(card.name, card.model)))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def reset_head(body: nn.Module, head: frozenset[str], seed: int) -> None:
+    """Draw the weights of a new head on a pretrained backbone from N(0, 0.01^2), with biases of 0.
+
+    A library's own initialisation is meant for training from nothing and for a thousand classes.
+    timm's for the EfficientNet family grows as classes get fewer: with two of them the first loss
+    is above 10 where log 2 is meant, and its gradients destroy the backbone in the first steps.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in body.named_parameters():
+            if name in head and parameter.ndim > 1:
+                parameter.normal_(std=0.01, generator=generator)
+            elif name in head:
+                parameter.zero_()
 
 
-def _probe(body: nn.Module, model: str, classes: int, size: int) -> None:
-    """Pass shapes through the network, to find out now whether it takes images of this size."""
-    try:
-        with torch.device("meta"):
-            logits = body.train()(torch.empty(2, 3, size, size))
-    except (
-        Exception
-    ) as error:  # whatever a network raises here, the size of the image is what it stumbles over
-        problem = f"{model} cannot take images of {size}x{size} pixels ({_first_line(error)})"
-        raise SpecError(
-            "input_size", f"{problem}; give another input_size, for example {usual_size(model)}"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
-        raise SpecError(
-            "model", f"{model} does not return one logit per class, so it is not a classifier"
-        )
+def import_weights(file: Path, node: Node) -> tuple[dict[str, Tensor], int]:
+    """Return the weights in a file as the node's network calls them, and the classes of their head.
 
-
-def _create(model: str, args: Mapping[str, Any], classes: int) -> nn.Module:
-    library, name = _located(model)
-    if library == "ktg":
-        return CIFAR_MODELS[name](num_classes=classes, **args)
-    network: nn.Module
-    if library == "timm":
-        import timm
-
-        network = timm.create_model(name, num_classes=classes, **args)
-    else:
-        import torchvision
-
-        if name in _INCEPTIONS:
-            args = {"aux_logits": False, "init_weights": True, **args}
-        network = torchvision.models.get_model(name, weights=None, num_classes=classes, **args)
-    return network
-
-
-def _located(model: str) -> tuple[str, str]:
-    located = locate(model)
-    if located is None:  # callers that come from outside have been through check_model
-        raise KeyError(model)
-    return located
+    The number of classes is 0, and the head is left out, where the file has none or not a whole
+    one. Raises SpecError for an unknown model, and WeightsError for a file of another network.
+    """
+    check_model(node.model, "model")
+    size = node.input_size or find_usual_size(node.model)
+    plan = build_on_meta(node, classes=2, image_size=size, where=node.model)
+    state = read_state(file)
+    classes = plan.count_classes(translate(state, plan.body.state_dict()))
+    if classes:
+        plan = build_on_meta(node, classes=classes, image_size=size, where=node.model)
+    used = fit(plan.body, state, plan.head, f"{file} for {node.model}")
+    return used, classes if plan.head <= used.keys() else 0

@@ -39,7 +39,7 @@ class Layer:
         return output
 
 
-def last_map(network: Network) -> Layer:
+def find_last_map(network: Network) -> Layer:
     """Return the layer of the last map or token grid before the classifier, found by a pass of one black image.
 
     A map has more than one position; pooling layers are passed over, so AlexNet gives conv5 of 13 x
@@ -47,11 +47,11 @@ def last_map(network: Network) -> Layer:
     scores of the two differ.
     Raises SpecError for a network without such a map.
     """
-    return last_maps(network)[0]
+    return find_last_maps(network)[0]
 
 
-def last_maps(network: Network, where: str = "model") -> list[Layer]:
-    """Return the layer of the last map of each size before the classifier, the last of all first; see `last_map`."""
+def find_last_maps(network: Network, where: str = "model") -> list[Layer]:
+    """Return the layer of the last map of each size before the classifier, the last of all first; see `find_last_map`."""
     found: dict[int, Layer] = {}
     names = set()
     for name, output in reversed(_outputs(network)):

@@ -1,16 +1,16 @@
-"""A node's network together with the input it expects, so that all nodes of a graph can share one image batch."""
+"""Classifiers that take plain images: one network, its split into backbone and head, and ensembles.
 
+The networks of a graph share one batch of images, whatever libraries they come from, because each
+brings the size and the normalisation that its weights expect.
+"""
+
+import math
+import posixpath
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from ktg.graph import Node, SourceFile
-from ktg.models.build import create, sketch
-from ktg.models.source import initial_state, resolve
-from ktg.models.weights import load
 
 
 class Network(nn.Module):
@@ -38,8 +38,8 @@ class Network(nn.Module):
         self.body = body
         self.size = size
         self.head = head
-        self.register_buffer("mean", _per_channel(mean), persistent=False)
-        self.register_buffer("std", _per_channel(std), persistent=False)
+        self.register_buffer("mean", _shape_channels(mean), persistent=False)
+        self.register_buffer("std", _shape_channels(std), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, classes)."""
@@ -55,75 +55,89 @@ class Network(nn.Module):
 
     def head_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Return (name in `body`, parameter) of the classifier."""
-        return [
-            (name, parameter)
-            for name, parameter in self.body.named_parameters()
-            if name in self.head
-        ]
+        named = self.body.named_parameters()
+        return [(name, parameter) for name, parameter in named if name in self.head]
 
     def backbone_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Return (name in `body`, parameter) of everything but the classifier."""
-        return [
-            (name, parameter)
-            for name, parameter in self.body.named_parameters()
-            if name not in self.head
-        ]
+        named = self.body.named_parameters()
+        return [(name, parameter) for name, parameter in named if name not in self.head]
 
 
-def _per_channel(values: Sequence[float]) -> Tensor:
+def find_head(network: Network) -> nn.Module | None:
+    """Return the smallest module that holds the whole head.
+
+    `{linear.weight, linear.bias}` -> `body.linear`. None where that would be the network itself, as
+    in a distilled DeiT, whose two heads are children of the body.
+    """
+    owners = {name.rpartition(".")[0] for name in network.head}
+    path = posixpath.commonpath([f"/{owner.replace('.', '/')}" for owner in owners]).strip("/")
+    return network.body.get_submodule(path.replace("/", ".")) if path else None
+
+
+def classify(network: Network, features: Tensor) -> Tensor:
+    """Return the logits (B, classes) that the head makes of features; see `split_forward`."""
+    return _get_head(network)(features)  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def split_forward(network: Network, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return the input of the head, once for each time it is called, and the logits (B, classes).
+
+    Raises ValueError for a network without a head of its own.
+    """
+    inputs = list[Tensor]()
+    hook = _get_head(network).register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    try:
+        return inputs, network(images)
+    finally:
+        hook.remove()
+
+
+class Ensemble(nn.Module):
+    """Several networks as one classifier; `names` are their nodes.
+
+    They share their input, (B, C, H, W) in [0, 1], and their classes.
+    """
+
+    def __init__(self, networks: Mapping[str, Network]) -> None:
+        super().__init__()
+        self.names = tuple(networks)
+        self.members = nn.ModuleList(networks.values())  # not by name: a node may be called `train`
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, classes), float32: the log of the members' mean probabilities."""
+        return average_logits([member(images) for member in self.members])
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        """The members by the names of their nodes."""
+        return dict(zip(self.names, self.members, strict=True))  # type: ignore[arg-type]
+
+
+def average_logits(logits: Sequence[Tensor]) -> Tensor:
+    """Return the log of the mean of the probabilities of several logits (B, classes), in float32.
+
+    Two members that give a class the probabilities 0.8 and 0.4 -> log 0.6. The softmax of the result is
+    the mean. A single member keeps its own logits, so that nothing is rounded.
+    """
+    if len(logits) == 1:
+        return logits[0].float()
+    each = torch.stack([torch.log_softmax(one.float(), dim=1) for one in logits])
+    return torch.logsumexp(each, dim=0) - math.log(len(logits))
+
+
+def choose_device(device: torch.device | str | None) -> torch.device:
+    """Return the given device; by default a GPU if there is one, else the CPU."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _get_head(network: Network) -> nn.Module:
+    head = find_head(network)
+    if head is None:
+        raise ValueError("this network has no module that holds just its head")
+    return head
+
+
+def _shape_channels(values: Sequence[float]) -> Tensor:
     return torch.tensor([float(value) for value in values], dtype=torch.float32).view(1, -1, 1, 1)
-
-
-def build(
-    node: Node,
-    sources: Mapping[str, SourceFile],
-    *,
-    classes: int,
-    image_size: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    seed: int,
-    base: Path | None = None,
-    where: str = "node",
-) -> Network:
-    """Return the network of a node, on the CPU, with the weights of its source.
-
-    `mean` and `std` (one number, or one per channel) are those of the training split; they hold for
-    `source: none`. Pretrained weights bring their own. `image_size` is the side in pixels of the
-    images in the data. Fresh weights, all or only the head's, depend on `seed` alone, and torch's
-    global generator is left as it was. `base` is the folder that relative paths begin in, and
-    `where` the dotted place of the node for messages.
-
-    Raises SpecError for a model, argument, size or source that cannot be, and WeightsError for
-    unfit weights.
-    """
-    source = resolve(node, sources, base, where)
-    plan = sketch(node, classes=classes, image_size=image_size, where=where)
-    # Only the CPU's generator: torch.manual_seed would also reseed every GPU's.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        body = create(node, classes=classes, size=plan.size)
-    state = initial_state(node, source, plan.size, where)
-    if state is not None and not load(
-        body, state, plan.head, f"{where}: {source.file or source.name} for {node.model}"
-    ):
-        begin_quietly(body, plan.head, seed)
-    return Network(
-        body, size=plan.size, mean=source.mean or mean, std=source.std or std, head=plan.head
-    )
-
-
-def begin_quietly(body: nn.Module, head: frozenset[str], seed: int) -> None:
-    """Draw the weights of a new head on a pretrained backbone from N(0, 0.01^2), with biases of 0.
-
-    A library's own initialisation is meant for training from nothing and for a thousand classes.
-    timm's for the EfficientNet family grows as classes get fewer: with two of them the first loss
-    is above 10 where log 2 is meant, and its gradients destroy the backbone in the first steps.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in body.named_parameters():
-            if name in head and parameter.ndim > 1:
-                parameter.normal_(std=0.01, generator=generator)
-            elif name in head:
-                parameter.zero_()

@@ -23,7 +23,7 @@ TRUNKS = frozenset(
 )
 
 
-def stages(body: nn.Module) -> list[frozenset[str]]:
+def split_stages(body: nn.Module) -> list[frozenset[str]]:
     """Return the names of the parameters of each stage, from the input (stage 0, the stem) to the head, the last.
 
     Every parameter is in exactly one stage. timm says itself what belongs together in its networks
@@ -37,16 +37,16 @@ def stages(body: nn.Module) -> list[frozenset[str]]:
     return _by_library(body) or _by_children(body)
 
 
-def layers(body: nn.Module) -> list[frozenset[str]]:
+def split_layers(body: nn.Module) -> list[frozenset[str]]:
     """Return the names of the parameters of each layer (a module with parameters of its own), by stage, then order."""
     found: dict[tuple[int, str], set[str]] = {}
-    stage_of = {name: stage for stage, names in enumerate(stages(body)) for name in names}
+    stage_of = {name: stage for stage, names in enumerate(split_stages(body)) for name in names}
     for name, _ in body.named_parameters():
         found.setdefault((stage_of[name], name.rpartition(".")[0]), set()).add(name)
     return [frozenset(names) for _, names in sorted(found.items(), key=lambda item: item[0][0])]
 
 
-def unfrozen(body: nn.Module, head: Set[str], unfreeze_from: float | None) -> frozenset[str]:
+def select_unfrozen(body: nn.Module, head: Set[str], unfreeze_from: float | None) -> frozenset[str]:
     """Return the names of the parameters that learn after the frozen phase; those of the head always do.
 
     A whole number is the first stage to learn; a fraction is the share of the layers, from the
@@ -57,12 +57,12 @@ def unfrozen(body: nn.Module, head: Set[str], unfreeze_from: float | None) -> fr
     if unfreeze_from is None:
         return frozenset(name for name, _ in body.named_parameters())
     if isinstance(unfreeze_from, int):
-        parts, first = stages(body), unfreeze_from
+        parts, first = split_stages(body), unfreeze_from
     else:
-        parts = layers(body)
+        parts = split_layers(body)
         first = int(unfreeze_from * len(parts))
     if first >= len(parts):
-        last = len(stages(body)) - 1
+        last = len(split_stages(body)) - 1
         raise SpecError(
             "unfreeze_from",
             f"{show(unfreeze_from)} leaves nothing to learn; this network has {last + 1} stages; "

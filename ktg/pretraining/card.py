@@ -7,9 +7,9 @@ import timm
 import torch
 
 from ktg.data import Dataset
-from ktg.data.open import settings
+from ktg.data.open import list_formula_settings
 from ktg.graph import Graph, Scalar, dump
-from ktg.models.names import shortest
+from ktg.models.names import shorten_model
 from ktg.pretraining.resumable import Keep
 from ktg.training import Training
 from ktg.version import __version__
@@ -47,18 +47,18 @@ def describe(
     }
     return Card(
         name=name,
-        model=shortest(node.model),
+        model=shorten_model(node.model),
         classes=dataset.classes,
         data=_told(graph, dataset),
         mean=_rounded(network.mean),
         std=_rounded(network.std),
         input_size=network.size,
-        model_args=node.model_args,
+        model_args=training.graph.nodes["n0"].model_args,
         images=len(dataset.train),
         epochs=graph.train.epochs,
         accuracy=accuracy,
         origin=f"pretrained by ktg {__version__}",
-        provenance=provenance | settings(graph.data),
+        provenance=provenance | list_formula_settings(graph.data),
     )
 
 

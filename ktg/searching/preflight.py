@@ -1,4 +1,7 @@
-"""Finds before a search whatever would fail in one of its trials, or make the trials impossible to compare."""
+"""Checks before a search that every option of its space can be trained, and all be compared.
+
+A wrong third option of a hole fails here, in the first seconds, and not in trial 57.
+"""
 
 import dataclasses
 import itertools
@@ -6,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ktg.data import Dataset, check_batch
-from ktg.data.open import open_data, summary
+from ktg.data.open import open_data, summarize
 from ktg.errors import MissingSourceError, SpecError
 from ktg.graph import Data, Graph, SearchSpace
 
@@ -15,58 +18,58 @@ TOGETHER = ("model", "model_args", "source", "input_size", "unfreeze_from")
 FREE = ("batch_size", "augment", "size", "per_class", "unlabelled")
 
 
-class Images(NamedTuple):
-    """What is known of a data set: classes, training images, and their side in pixels once they have been opened."""
+class ImageCounts(NamedTuple):
+    """What is known of a data set: classes, training images, and their side in pixels once opened."""
 
     classes: int
     size: int
     side: int | None = None
 
 
-def counted(data: Data, *, final: bool = False) -> Images | None:
-    """Return what is known of a data set without opening an image; None where it is not on this machine yet.
+def count_images(data: Data, *, final: bool = False) -> ImageCounts | None:
+    """Return what is known of a data set without opening an image, None where it is not here yet.
 
     final: what `ktg train` trains on, the training and validation splits together (unless it is
     few-shot).
     """
-    found = summary(data, test=final)
+    found = summarize(data, test=final)
     if found is None:
         return None
     merged = final and data.per_class is None
-    return Images(
-        len(found.classes), sum(found.counts["train"]) + (sum(found.counts["val"]) if merged else 0)
-    )
+    size = sum(found.counts["train"]) + (sum(found.counts["val"]) if merged else 0)
+    return ImageCounts(len(found.classes), size)
 
 
-Look = Callable[[Data], Images | None]
+Look = Callable[[Data], ImageCounts | None]
 Use = tuple[str, str, str]
 """A node, its model and its source."""
 
 
-def check(space: SearchSpace, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """Open the data, check all weights and batch sizes, and return the data set of the default graph.
+def check_space(
+    space: SearchSpace, progress: Callable[[int, int], None] | None = None
+) -> Dataset:
+    """Open the data, check all weights and batch sizes, and return the default graph's data set.
 
-    progress: is told (done, all) while images are decoded for the first time.
+    progress: called with (done, all) while images are decoded for the first time.
     """
     check_data_holes(space)
-    default = image_spec(space.bind(space.default()).data)
+    default = select_image_fields(space.bind(space.default()).data)
     opened = {default: open_data(default, progress=progress)}
 
-    def look(data: Data) -> Images:
-        spec = image_spec(data)
+    def look(data: Data) -> ImageCounts:
+        spec = select_image_fields(data)
         if spec not in opened:
             opened[spec] = open_data(data, progress=progress)
-        return Images(
-            len(opened[spec].classes), len(opened[spec].train), opened[spec].train.shape[0]
-        )
+        train = opened[spec].train
+        return ImageCounts(len(opened[spec].classes), len(train), train.shape[0])
 
-    for fault in check_graphs(one_by_one(space), look).values():
+    for fault in check_graphs(vary_each_hole(space), look).values():
         raise fault
     return opened[default]
 
 
 def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSourceError]:
-    """Check batch sizes, images and weights of graphs, and return what a source does not have for a node's model.
+    """Check batch sizes, images and weights of graphs; return what sources lack for which nodes.
 
     look: what is known of a data set. Before its images are opened their side is not; then weights
     are compared at the side that a model is meant for, and nodes without weights are not built, so
@@ -75,9 +78,10 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
     Raises UserError for everything else that is wrong, and for weights that some settings of a node
     fit and others not.
     """
+    # A space of many holes has few different networks: each of them is checked once.
     faults: dict[object, MissingSourceError | None] = {}
     missing: dict[Use, MissingSourceError] = {}
-    supplied: set[Use] = set()
+    found: set[Use] = set()
     for graph in graphs:
         images = look(graph.data)
         if images is not None:
@@ -86,34 +90,28 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
         for name, node in graph.nodes.items():
             if node.source == "none" and side is None:
                 continue
-            network = (
-                node.model,
-                tuple(node.model_args.items()),
-                node.input_size,
-                node.unfreeze_from,
-                classes,
-                side,
-            )
+            args = tuple(node.model_args.items())
+            network = (node.model, args, node.input_size, node.unfreeze_from, classes, side)
             content = (*network, node.source, graph.sources_for(node.model).get(node.source))
             if content not in faults:
-                faults[content] = _fault(graph, name, classes, side)
+                faults[content] = _find_fault(graph, name, classes, side)
             use, fault = (name, node.model, node.source), faults[content]
             if fault is None:
-                supplied.add(use)
-            else:
-                missing.setdefault(use, _at(fault, name))
-    for use in supplied & missing.keys():
+                found.add(use)
+            elif use not in missing:
+                missing[use] = MissingSourceError(f"nodes.{name}.source", fault.problem)
+    for use in found & missing.keys():
         raise missing[use]
     return missing
 
 
-def _fault(graph: Graph, name: str, classes: int, side: int | None) -> MissingSourceError | None:
+def _find_fault(graph: Graph, name: str, classes: int, side: int | None) -> MissingSourceError | None:
     """Return why a node's source has no weights for it, None where it has them."""
-    from ktg.models.build import usual_size
-    from ktg.models.source import check_weights
+    from ktg.models.architectures import find_usual_size
+    from ktg.models.build import check_weights
 
     node = graph.nodes[name]
-    side = side or graph.data.size or usual_size(node.model)
+    side = side or graph.data.size or find_usual_size(node.model)
     sources = graph.sources_for(node.model)
     try:
         check_weights(node, sources, classes=classes, image_size=side, where=f"nodes.{name}")
@@ -122,12 +120,8 @@ def _fault(graph: Graph, name: str, classes: int, side: int | None) -> MissingSo
     return None
 
 
-def _at(fault: MissingSourceError, name: str) -> MissingSourceError:
-    return MissingSourceError(f"nodes.{name}.source", fault.problem)
-
-
 def check_data_holes(space: SearchSpace) -> None:
-    """Raise SpecError for a hole that would give trials different validation images, which no search may compare."""
+    """Raise SpecError for a hole that would give trials different validation images."""
     for path in space.holes:
         section, _, field = path.partition(".")
         if section == "data" and field not in FREE:
@@ -135,30 +129,30 @@ def check_data_holes(space: SearchSpace) -> None:
             raise SpecError(path, f"{problem}; allowed in data: holes for {', '.join(FREE)}")
 
 
-def one_by_one(space: SearchSpace) -> Iterator[Graph]:
-    """Yield the default graph with each option of each hole in turn, and all combinations of a node's `TOGETHER`."""
+def vary_each_hole(space: SearchSpace) -> Iterator[Graph]:
+    """Yield the default graph with each option of each hole in turn.
+
+    The fields in `TOGETHER` of one node are varied together, in all their combinations.
+    """
     default, kinds = space.default(), [(field,) for field in TOGETHER]
     for path, hole in space.holes.items():
         for value in hole.options_to_check():
-            yield from _supplied(space, default | {path: value})
+            yield from _bind_if_supplied(space, default | {path: value})
     for node in space.template["nodes"]:
-        fields = [
-            path
-            for path, place in space.places.items()
-            if place[:2] == ("nodes", node) and place[2:3] in kinds
-        ]
+        own = [(path, at) for path, at in space.places.items() if at[:2] == ("nodes", node)]
+        fields = [path for path, at in own if at[2:3] in kinds]
         for values in itertools.product(*(space.holes[path].options_to_check() for path in fields)):
-            yield from _supplied(space, default | dict(zip(fields, values, strict=True)))
+            yield from _bind_if_supplied(space, default | dict(zip(fields, values, strict=True)))
 
 
-def _supplied(space: SearchSpace, values: Mapping[str, Any]) -> list[Graph]:
-    """Return the graph with these values, none where the space is known to have no weights for it."""
+def _bind_if_supplied(space: SearchSpace, values: Mapping[str, Any]) -> list[Graph]:
+    """Return the graph with these values in a list, an empty one where it is known to lack weights."""
     try:
         return [space.bind(values)]
     except MissingSourceError:
         return []
 
 
-def image_spec(data: Data) -> Data:
-    """Return the description of data without what only concerns batches: equal for all that share decoded images."""
+def select_image_fields(data: Data) -> Data:
+    """Return what data consist of, without batches: equal for all that share decoded images."""
     return dataclasses.replace(data, batch_size=1, augment="none")

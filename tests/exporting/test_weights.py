@@ -16,8 +16,8 @@ from ktg.errors import WeightsError
 from ktg.exporting.classifier import load
 from ktg.exporting.weights import read_model, write_model
 from ktg.graph import Node
-from ktg.models.network import build
-from ktg.models.weights import KEY
+from ktg.models.build import build_network
+from ktg.models.state_dicts import METADATA_KEY
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def altered(trained, tmp_path):
 
     def write(change=lambda plain: plain, tensors=lambda state: state) -> Path:
         with safe_open(trained.file, framework="pt") as file:
-            plain = json.loads(file.metadata()[KEY])
+            plain = json.loads(file.metadata()[METADATA_KEY])
         state = safetensors.torch.load_file(trained.file)
         changed = change(plain)
         text = changed if isinstance(changed, str) else json.dumps(changed)
         path = tmp_path / "altered.safetensors"
-        safetensors.torch.save_file(tensors(state), path, metadata={KEY: text})
+        safetensors.torch.save_file(tensors(state), path, metadata={METADATA_KEY: text})
         return path
 
     return write
@@ -66,7 +66,7 @@ def test_the_network_and_all_that_is_said_of_it_come_back(trained):
 
 def test_paths_in_the_file_are_relative_to_it(trained, photos):
     with safe_open(trained.file, framework="pt") as file:
-        path = json.loads(file.metadata()[KEY])["graph"]["data"]["path"]
+        path = json.loads(file.metadata()[METADATA_KEY])["graph"]["data"]["path"]
     assert path.startswith("../")
     assert (trained.file.parent / path).resolve() == photos
 
@@ -87,7 +87,7 @@ def test_the_file_can_be_read_by_whoever_may_read_its_folder(trained):
 
 def test_tied_weights_are_written(trained, tmp_path):
     node = Node(model="resnet8")
-    network = build(node, {}, classes=2, image_size=16, mean=(0.5,), std=(0.5,), seed=0)
+    network = build_network(node, {}, classes=2, image_size=16, mean=(0.5,), std=(0.5,), seed=0)
     network.body.layer1[0].conv2.weight = network.body.layer1[0].conv1.weight
     write_model(tmp_path / "tied.safetensors", network, read_model(trained.file)[1])
     assert len(safetensors.torch.load_file(tmp_path / "tied.safetensors")) == len(
@@ -207,7 +207,7 @@ def test_an_ensemble_is_one_file_with_all_its_networks(ensemble, trained, photos
 def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
     state = safetensors.torch.load_file(ensemble.file)
     with safe_open(ensemble.file, framework="pt") as file:
-        text = file.metadata()[KEY]
+        text = file.metadata()[METADATA_KEY]
     path = tmp_path / "altered.safetensors"
     for change, message in (
         (
@@ -219,7 +219,7 @@ def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
             "these weights belong to another network",
         ),
     ):
-        safetensors.torch.save_file(change, path, metadata={KEY: text})
+        safetensors.torch.save_file(change, path, metadata={METADATA_KEY: text})
         with pytest.raises(WeightsError, match=message):
             read_model(path)
     plain = json.loads(text)
@@ -231,7 +231,7 @@ def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
         ),
     ):
         safetensors.torch.save_file(
-            state, path, metadata={KEY: json.dumps(plain | {"members": members})}
+            state, path, metadata={METADATA_KEY: json.dumps(plain | {"members": members})}
         )
         with pytest.raises(WeightsError, match=message):
             read_model(path)

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from ktg.graph import Node
+from ktg.models.build import build_network
 from ktg.models.cifar import CIFAR_MODELS, BasicBlock, CifarResNet, WideResNet
-from ktg.models.network import build
 
 # Trainable parameters with ten classes, as the authors of each network (or its reference
 # implementation) count them.
@@ -92,7 +92,9 @@ def test_published_weights_classify_cifar10(shared: Path, depth, images):
             torch.from_numpy(data["y_test"][:images]).long(),
         )
     node = Node(model=f"resnet{depth}", source=str(shared / f"weights/resnet{depth}.cifar10.pth"))
-    network = build(node, {}, classes=10, image_size=32, mean=[0.0], std=[1.0], seed=0).eval()
+    network = build_network(
+        node, {}, classes=10, image_size=32, mean=[0.0], std=[1.0], seed=0
+    ).eval()
     with torch.inference_mode():
         logits = torch.cat([network(part.permute(0, 3, 1, 2) / 255) for part in x.split(250)])
     assert (logits.argmax(1) == y).float().mean() > 0.9

@@ -14,16 +14,16 @@ from huggingface_hub import constants
 
 from ktg.errors import WeightsError
 from ktg.graph import Node
-from ktg.models.build import create
+from ktg.models.architectures import build_body
 from ktg.models.imagenet import (
-    Published,
-    cached,
+    PublishedFile,
     check_available,
     fetch,
-    published,
-    published_state,
+    find_cached,
+    find_published,
+    read_published,
 )
-from ktg.models.weights import read_state
+from ktg.models.state_dicts import read_state
 
 
 @pytest.fixture(autouse=True)
@@ -75,10 +75,10 @@ def put_into_hub_cache(
 
 
 def test_where_the_weights_are():
-    timm = published("mobilenetv2_100")
+    timm = find_published("mobilenetv2_100")
     assert timm.repository == "timm/mobilenetv2_100.ra_in1k"
     assert timm.files == ("model.safetensors", "pytorch_model.bin")
-    torchvision = published("torchvision/resnet18")
+    torchvision = find_published("torchvision/resnet18")
     assert torchvision.url.startswith("https://download.pytorch.org/models/resnet18-")
     assert torchvision.files == (torchvision.url.rsplit("/", 1)[1],)
     assert timm.name != torchvision.name
@@ -89,24 +89,24 @@ def test_models_without_published_weights(model):
     with pytest.raises(
         WeightsError, match=f"^nodes.n0.source: no ImageNet weights are published for '{model}'"
     ):
-        published(model, "nodes.n0.source")
+        find_published(model, "nodes.n0.source")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
 def test_the_hub_cache_is_read_under_either_name(caches: Path, name):
-    weights = published("mobilenetv2_100")
-    assert cached(weights) is None
+    weights = find_published("mobilenetv2_100")
+    assert find_cached(weights) is None
     file = put_into_hub_cache(caches, weights.repository, name, {"a": torch.zeros(1)})
-    assert cached(weights) == fetch(weights, "w") == file
+    assert find_cached(weights) == fetch(weights, "w") == file
 
 
 def test_timm_weights_come_through_timms_own_loader(caches: Path):
     torch.manual_seed(0)
     node = Node(model="vit_tiny_patch16_224", input_size=64)
-    state = create(Node(model="vit_tiny_patch16_224"), classes=1000, size=224).state_dict()
-    put_into_hub_cache(caches, published(node.model).repository, "model.safetensors", state)
+    state = build_body(Node(model="vit_tiny_patch16_224"), classes=1000, size=224).state_dict()
+    put_into_hub_cache(caches, find_published(node.model).repository, "model.safetensors", state)
     before = torch.get_rng_state()
-    got = published_state(node, 64, "w")
+    got = read_published(node, 64, "w")
     assert torch.equal(torch.get_rng_state(), before)
     assert got["pos_embed"].shape == (
         1,
@@ -120,23 +120,23 @@ def test_timm_weights_come_through_timms_own_loader(caches: Path):
 def test_foreign_content_in_the_cache_is_one_sentence(caches: Path):
     node = Node(model="mobilenetv2_100")
     put_into_hub_cache(
-        caches, published(node.model).repository, "model.safetensors", {"a": torch.zeros(1)}
+        caches, find_published(node.model).repository, "model.safetensors", {"a": torch.zeros(1)}
     )
     with pytest.raises(
         WeightsError, match=r"^w: .*model\.safetensors does not load into 'mobilenetv2_100' \("
     ) as error:
-        published_state(node, 64, "w")
+        read_published(node, 64, "w")
     assert "\n" not in str(error.value)
 
 
 def test_the_torch_cache_is_read(caches: Path):
     torch.manual_seed(0)
-    state = create(Node(model="torchvision/squeezenet1_1"), classes=1000, size=64).state_dict()
-    weights = published("torchvision/squeezenet1_1")
+    state = build_body(Node(model="torchvision/squeezenet1_1"), classes=1000, size=64).state_dict()
+    weights = find_published("torchvision/squeezenet1_1")
     file = caches / "torch/hub/checkpoints" / weights.files[0]
     file.parent.mkdir(parents=True)
     torch.save(state, file)
-    got = published_state(Node(model="torchvision/squeezenet1_1"), 64, "w")
+    got = read_published(Node(model="torchvision/squeezenet1_1"), 64, "w")
     assert got.keys() == state.keys()
     assert torch.equal(got["classifier.1.weight"], state["classifier.1.weight"])
 
@@ -145,7 +145,7 @@ def test_offline_is_said_at_once_with_the_file_and_the_remedy(monkeypatch, close
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed_port}")
     start = time.perf_counter()
     with pytest.raises(WeightsError) as error:
-        check_available(published("mobilenetv2_100"), "nodes.n1.source")
+        check_available(find_published("mobilenetv2_100"), "nodes.n1.source")
     assert time.perf_counter() - start < 2
     message = str(error.value)
     assert message.startswith(
@@ -161,10 +161,10 @@ def test_offline_is_said_at_once_with_the_file_and_the_remedy(monkeypatch, close
 def test_the_hubs_own_offline_switch_is_respected(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
-        check_available(published("mobilenetv2_100"), "w")
+        check_available(find_published("mobilenetv2_100"), "w")
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         with pytest.raises(WeightsError):
-            check_available(published("mobilenetv2_100"), "w")
+            check_available(find_published("mobilenetv2_100"), "w")
 
 
 def test_a_file_is_downloaded_once_into_the_cache(tmp_path: Path):
@@ -172,7 +172,7 @@ def test_a_file_is_downloaded_once_into_the_cache(tmp_path: Path):
     state = {"weight": torch.rand(3)}
     torch.save(state, tmp_path / "www/tiny.pth")
     with serving(tmp_path / "www") as address:
-        weights = Published("tiny", "", ("tiny.pth",), f"{address}/tiny.pth")
+        weights = PublishedFile("tiny", "", ("tiny.pth",), f"{address}/tiny.pth")
         file = fetch(weights, "w")
     assert torch.equal(read_state(file)["weight"], state["weight"])
     assert fetch(weights, "w") == file  # the server is gone
@@ -187,5 +187,5 @@ def test_a_download_that_fails_leaves_nothing_behind(tmp_path: Path, name):
         serving(tmp_path / "www") as address,
         pytest.raises(WeightsError, match="cannot be downloaded now"),
     ):
-        fetch(Published("tiny", "", (name,), f"{address}/{name}"), "w")
+        fetch(PublishedFile("tiny", "", (name,), f"{address}/{name}"), "w")
     assert not list((tmp_path / "torch/hub/checkpoints").iterdir())

@@ -6,13 +6,14 @@ from torch import nn
 
 from ktg.errors import SpecError
 from ktg.graph import Node
-from ktg.models.maps import Layer, last_map
-from ktg.models.network import Network, build
+from ktg.models.build import build_network
+from ktg.models.maps import Layer, find_last_map
+from ktg.models.network import Network
 
 
 def plain(model: str, size: int = 64) -> Network:
     node = Node(model=model, input_size=size)
-    return build(node, {}, classes=3, image_size=size, mean=[0.5], std=[0.25], seed=0)
+    return build_network(node, {}, classes=3, image_size=size, mean=[0.5], std=[0.25], seed=0)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def plain(model: str, size: int = 64) -> Network:
 )
 def test_the_layer_before_pooling_and_head(model, size, layer):
     network = plain(model, size)
-    assert last_map(network) == layer
+    assert find_last_map(network) == layer
     assert network.training
     assert not any(module._forward_hooks for module in network.modules())
 
@@ -53,6 +54,6 @@ def test_channels_last_come_first():
 def test_a_network_without_a_map_is_refused():
     body = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     with pytest.raises(SpecError, match="no map of features"):
-        last_map(
+        find_last_map(
             Network(body, size=2, mean=[0.5], std=[0.5], head=frozenset({"1.weight", "1.bias"}))
         )

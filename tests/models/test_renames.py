@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ktg.graph import Node
-from ktg.models.build import create
-from ktg.models.names import library_models
+from ktg.models.architectures import build_body
+from ktg.models.names import list_library_models
 from ktg.models.renames import FAMILIES, translate
-from ktg.models.weights import fit, load, read_state
+from ktg.models.state_dicts import fit, load, read_state
 
 # torchvision's name, timm's name, what timm's constructor must be told to compute the same
 RESNETS = (
@@ -44,7 +44,7 @@ COMPUTED += ("efficientnet_b0", "efficientnet_v2_s")
 
 
 def network(model: str, args: dict[str, float] | None = None) -> nn.Module:
-    return create(Node(model=model, model_args=args or {}), classes=10, size=224)
+    return build_body(Node(model=model, model_args=args or {}), classes=10, size=224)
 
 
 def randomised(body: nn.Module, seed: int, size: int = 64) -> nn.Module:
@@ -141,7 +141,7 @@ def test_epsilon_and_padding_are_no_weights_so_these_networks_only_come_near(tim
 def test_the_real_torchvision_file_computes_the_same_in_timm(shared: Path):
     state = read_state(shared / "weights/mobilenet_v2.imagenet.torchvision.pth")
     networks = [
-        create(Node(model=model), classes=1000, size=96).eval()
+        build_body(Node(model=model), classes=1000, size=96).eval()
         for model in ("mobilenet_v2", "mobilenetv2_100")
     ]
     for body in networks:
@@ -159,8 +159,8 @@ def test_tables_are_one_to_one(family):
 
 
 def test_the_names_compared_are_those_of_the_libraries():
-    assert {f"{name}" for name, _, _ in SAME} <= library_models("torchvision")
-    assert {f"{name}" for _, name, _ in SAME} <= library_models("timm")
+    assert {f"{name}" for name, _, _ in SAME} <= list_library_models("torchvision")
+    assert {f"{name}" for _, name, _ in SAME} <= list_library_models("timm")
 
 
 def test_torchvisions_old_names_of_densenet_and_vision_transformer():

@@ -5,9 +5,9 @@ from torch import nn
 
 from ktg.errors import SpecError
 from ktg.graph import Node
-from ktg.models.build import Sketch, sketch
-from ktg.models.names import locate
-from ktg.models.stages import TRUNKS, layers, set_modes, stages, unfrozen
+from ktg.models.architectures import MetaNetwork, build_on_meta
+from ktg.models.names import locate_model
+from ktg.models.stages import TRUNKS, select_unfrozen, set_modes, split_layers, split_stages
 
 # Model: its number of stages, a parameter of the stem, and one of the stage before the head.
 STAGES = {
@@ -30,9 +30,9 @@ STAGES = {
 }
 
 
-def sketched(model: str) -> Sketch:
-    return sketch(
-        Node(model=model), classes=10, image_size=32 if locate(model)[0] == "ktg" else 224
+def sketched(model: str) -> MetaNetwork:
+    return build_on_meta(
+        Node(model=model), classes=10, image_size=32 if locate_model(model)[0] == "ktg" else 224
     )
 
 
@@ -40,7 +40,7 @@ def sketched(model: str) -> Sketch:
 def test_stages_part_the_parameters_from_the_stem_to_the_head(model):
     plan = sketched(model)
     number, stem, before_head = STAGES[model]
-    found = stages(plan.body)
+    found = split_stages(plan.body)
     names = [name for name, _ in plan.body.named_parameters()]
     assert sorted(name for stage in found for name in stage) == sorted(names)
     assert len(found) == number
@@ -55,18 +55,20 @@ def test_stages_part_the_parameters_from_the_stem_to_the_head(model):
 @pytest.mark.parametrize("model", ["resnet18", "vit_b_16", "wide_resnet16_1"])
 def test_layers_part_the_stages_and_keep_their_order(model):
     body = sketched(model).body
-    parts = layers(body)
+    parts = split_layers(body)
     owners = [{name.rpartition(".")[0] for name in part} for part in parts]
     assert all(len(owner) == 1 for owner in owners)
     rest = list(parts)
-    for stage in stages(body):
+    for stage in split_stages(body):
         inside = [rest.pop(0) for _ in range(sum(part <= stage for part in parts))]
         assert frozenset().union(*inside) == stage
     assert not rest
 
 
 def test_layers_of_a_known_network():
-    owners = [next(iter(part)).rpartition(".")[0] for part in layers(sketched("resnet8").body)]
+    owners = [
+        next(iter(part)).rpartition(".")[0] for part in split_layers(sketched("resnet8").body)
+    ]
     assert owners[:4] == ["conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1"]
     assert (len(owners), owners[-1]) == (15, "linear")
 
@@ -74,12 +76,15 @@ def test_layers_of_a_known_network():
 def test_a_parameter_under_two_names_is_in_one_stage():
     body = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2))
     body[1].weight = body[0].weight
-    assert stages(body) == [{"0.weight", "0.bias"}, {"1.bias"}, {"2.weight", "2.bias"}]
+    assert split_stages(body) == [{"0.weight", "0.bias"}, {"1.bias"}, {"2.weight", "2.bias"}]
 
 
 def test_a_norm_layer_before_the_first_weights_is_part_of_the_stem():
     body = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4, 2))
-    assert [sorted({name[0] for name in stage}) for stage in stages(body)] == [["0", "1"], ["3"]]
+    assert [sorted({name[0] for name in stage}) for stage in split_stages(body)] == [
+        ["0", "1"],
+        ["3"],
+    ]
 
 
 def test_names_of_trunks_are_those_that_libraries_use():
@@ -94,34 +99,36 @@ def test_names_of_trunks_are_those_that_libraries_use():
     bodies = [sketched(model).body for model in models]
     used = {name.rpartition(".")[2] for body in bodies for name, _ in body.named_modules()}
     assert used >= TRUNKS
-    assert all(len(stages(body)) >= 5 for body in bodies)
+    assert all(len(split_stages(body)) >= 5 for body in bodies)
 
 
 def test_everything_or_the_stages_from_one_on_or_all_but_a_share_of_the_layers():
     plan = sketched("resnet8")
     everything = frozenset(name for name, _ in plan.body.named_parameters())
-    assert unfrozen(plan.body, plan.head, None) == everything
-    assert unfrozen(plan.body, plan.head, 0) == everything
-    assert unfrozen(plan.body, plan.head, 0.05) == everything  # of 15 layers
-    found = stages(plan.body)
+    assert select_unfrozen(plan.body, plan.head, None) == everything
+    assert select_unfrozen(plan.body, plan.head, 0) == everything
+    assert select_unfrozen(plan.body, plan.head, 0.05) == everything  # of 15 layers
+    found = split_stages(plan.body)
     for first in range(1, 5):
-        assert unfrozen(plan.body, plan.head, first) == frozenset().union(*found[first:])
-    assert unfrozen(plan.body, plan.head, 4) == plan.head
-    assert everything - unfrozen(plan.body, plan.head, 0.2) == found[0] | {"layer1.0.conv1.weight"}
-    assert unfrozen(plan.body, plan.head, 0.999) == plan.head
+        assert select_unfrozen(plan.body, plan.head, first) == frozenset().union(*found[first:])
+    assert select_unfrozen(plan.body, plan.head, 4) == plan.head
+    assert everything - select_unfrozen(plan.body, plan.head, 0.2) == found[0] | {
+        "layer1.0.conv1.weight"
+    }
+    assert select_unfrozen(plan.body, plan.head, 0.999) == plan.head
 
 
 def test_both_of_two_heads_always_learn():
     body = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2), nn.Linear(3, 2))
     head = frozenset({"1.weight", "1.bias", "2.weight", "2.bias"})
-    assert unfrozen(body, head, 2) == unfrozen(body, head, 0.9) == head
+    assert select_unfrozen(body, head, 2) == select_unfrozen(body, head, 0.9) == head
 
 
 @pytest.mark.parametrize("beyond", [5, 1.0, 2.5])
 def test_a_stage_beyond_the_last_is_refused_where_it_stands(beyond):
     node = Node(model="resnet8", unfreeze_from=beyond)
     with pytest.raises(SpecError) as caught:
-        sketch(node, classes=10, image_size=32, where="nodes.n1")
+        build_on_meta(node, classes=10, image_size=32, where="nodes.n1")
     assert str(caught.value) == (
         f"nodes.n1.unfreeze_from: {beyond} leaves nothing to learn; this network has 5 stages; "
         "allowed: a stage from 0 (the stem) to 4 (the head), or a fraction below 1"

@@ -11,7 +11,7 @@ from torch import nn
 
 from ktg.errors import WeightsError
 from ktg.models.cifar import CIFAR_MODELS
-from ktg.models.weights import fit, load, read_state
+from ktg.models.state_dicts import fit, load, read_state
 
 HEAD = frozenset({"linear.weight", "linear.bias"})
 

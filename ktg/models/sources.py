@@ -1,0 +1,356 @@
+"""Resolves the source that a node names to a value that knows everything about its weights.
+
+A node says `source: zoo/animals`. `resolve_source` reads that name once and returns a `Source`:
+`NoWeights`, `Published`, a `ZooEntry` or a `WeightsFile`. Whoever needs the hash, the statistics,
+the accuracy or the weights themselves (`ktg.models.build.read_weights`) asks that value, and nobody
+looks at the name again. Importing this module costs neither torch nor timm; `statistics`, and what
+needs to know where published weights are, import them when they are called.
+"""
+
+import fnmatch
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from ktg.errors import DataError, MissingSourceError, SpecError, did_you_mean, show
+from ktg.graph import IMAGENET, Graph, Node, SourceFile
+from ktg.graph.paths import WEIGHT_SUFFIXES
+from ktg.local import file_sha256
+from ktg.models.names import check_model, locate_model, shorten_model
+from ktg.zoo import Card, default_zoo
+from ktg.zoo.card import check_name
+from ktg.zoo.folder import MissingEntryError
+
+BUILTIN_SOURCES = ("none", IMAGENET, "fractaldb")
+ZOO = "zoo/"
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class NoWeights:
+    """`none`: the node begins with random weights, and its images are normalised as the data are."""
+
+    node: Node
+    file: ClassVar[None] = None
+    accuracy: ClassVar[float | None] = 0.0  # what a network without any training is worth
+    class_names: ClassVar[None] = None
+
+    def check(self, path: str) -> None:
+        """Do nothing: random weights are always there."""
+
+    def statistics(self) -> None:
+        """Return None: the data decide."""
+
+    def content_hash(self) -> str:
+        """Return `none`."""
+        return "none"
+
+
+@dataclass(frozen=True)
+class Published:
+    """`imagenet`: the weights that timm or torchvision publish for the node's model."""
+
+    node: Node
+    file: ClassVar[None] = None
+    accuracy: ClassVar[float | None] = None
+
+    def check(self, path: str) -> None:
+        """Raise MissingSourceError at `path` for a network of ktg's own, which nobody publishes."""
+        if (locate_model(self.node.model) or ("",))[0] == "ktg":
+            problem = f"no ImageNet weights are published for {self.node.model!r}"
+            raise MissingSourceError(path, f"{problem}; allowed: none, or a file of weights")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The thousand classes of ImageNet-1k, in the order that all libraries share."""
+        from timm.data import ImageNetInfo  # seconds to import, for this one question
+
+        info = ImageNetInfo("imagenet-1k")
+        return tuple(info.index_to_description(number) for number in range(info.num_classes()))
+
+    def statistics(self) -> Statistics:
+        """Return (mean, std) per channel that the weights expect of pixels in [0, 1]."""
+        return _find_statistics(self.node.model)
+
+    def content_hash(self) -> str:
+        """Return the published name of the weights, not the hash of a file.
+
+        So a trial has one identity before and after its weights are downloaded.
+        """
+        from ktg.models.imagenet import find_published
+
+        return f"imagenet:{find_published(self.node.model).name}"
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """`zoo/NAME` or `fractaldb`: an entry of the user's zoo, and the card that describes it.
+
+    `node` has the `model_args` of the card.
+    """
+
+    node: Node
+    card: Card
+
+    def check(self, path: str) -> None:
+        """Do nothing: the zoo had the card, and the file is compared with it when it is read."""
+
+    @property
+    def file(self) -> Path:
+        """Where the zoo has the weights."""
+        return default_zoo().weights_file(self.card.key)
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of its own validation images that it gets right, None where the card is silent."""
+        return self.card.accuracy
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes of its head in their order, None where it has no head."""
+        return self.card.classes or None
+
+    def statistics(self) -> Statistics:
+        """Return (mean, std) per channel, as the card says."""
+        return self.card.mean, self.card.std
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 on the card; the file is compared with it when it is read."""
+        return self.card.sha256
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of the user's: by its path, under a name in `sources`, or in place of `imagenet`.
+
+    `stated` is what `sources` or `weights` says of it, None for a bare path. `base` is the folder
+    that relative paths begin in.
+    """
+
+    node: Node
+    file: Path
+    stated: SourceFile | None = None
+    base: Path | None = None
+
+    def check(self, path: str) -> None:
+        """Raise SpecError, at `path` or the file's own place in `sources`, where it is not there."""
+        if self.stated is not None:
+            _check_file(self.stated.path, f"sources.{self.node.source}.path", self.base)
+        else:
+            _check_file(self.node.source, path, self.base)
+
+    @property
+    def replaces_published(self) -> bool:
+        """Whether the file holds what would be downloaded, which timm may have to convert."""
+        return self.node.source == IMAGENET
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of its own validation images that it gets right, None where nobody says."""
+        return self.stated.accuracy if self.stated else None
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The lines of the file `labels`, None where there is none. Raises DataError."""
+        labels = self.stated.labels if self.stated else None
+        return read_class_names((self.base or Path()) / labels) if labels is not None else None
+
+    def statistics(self) -> Statistics:
+        """Return (mean, std) per channel that the weights expect of pixels in [0, 1].
+
+        As `sources` says, else as a model file of ktg says of itself, else the usual ones of the
+        model.
+        """
+        from ktg.models.state_dicts import read_stated_statistics
+
+        mean, std = read_stated_statistics(self.file) or _find_statistics(self.node.model)
+        stated = self.stated or SourceFile(path="")
+        return tuple(stated.mean or mean), tuple(stated.std or std)
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the file, which is read again only when it has changed."""
+        self.check("source")
+        return file_sha256(self.file)
+
+
+Source = NoWeights | Published | ZooEntry | WeightsFile
+
+
+def resolve_source(
+    node: Node,
+    sources: Mapping[str, SourceFile],
+    base: Path | None = None,
+    path: str = "source",
+) -> Source:
+    """Return where the weights of a node come from; its model must be a known one.
+
+    sources: the files that the node may name (`Graph.sources_for`); relative paths begin in `base`.
+    path: the dotted place of the node's `source` for messages: `nodes.n1.source`.
+
+    Raises SpecError for what is no source, and its kind MissingSourceError where the zoo has no such
+    entry. A node without `model_args` inherits those of its zoo entry; raises SpecError for
+    different ones. Whether the user's file is there, and whether somebody publishes weights for the
+    model, is left to `check` of what is returned.
+    """
+    entry = entry_name(node.source, sources, path)
+    if entry is not None:
+        card = _find_card(entry, node.model, path)
+        return ZooEntry(_inherit_args(node, card, path), card)
+    file = _find_file(node.source, sources, path, base)
+    if file is not None:
+        stated = sources.get(node.source)
+        _check_channels(stated, f"sources.{node.source}")
+        return WeightsFile(node, file, stated, base)
+    return Published(node) if node.source == IMAGENET else NoWeights(node)
+
+
+def inherit_model_args(graph: Graph, names: Mapping[str, str]) -> Graph:
+    """Return the graph with the `model_args` that its nodes inherit from their entries of the zoo.
+
+    `names` are what the user calls the nodes, for messages. So what is trained, and a model file's
+    own description, say how the network is built on a machine that has no such zoo.
+    """
+    nodes = {
+        name: resolve_source(node, {}, path=f"nodes.{names[name]}.source").node
+        for name, node in graph.nodes.items()
+        if not node.model_args and entry_name(node.source, graph.sources) is not None
+    }
+    return replace(graph, nodes={**graph.nodes, **nodes}) if nodes else graph
+
+
+def check_source_name(
+    source: str, sources: Mapping[str, SourceFile], path: str, base: Path | None = None
+) -> None:
+    """Raise SpecError unless `source` names weights, whatever the model: the zoo is not asked."""
+    if entry_name(source, sources, path) is not None:
+        return
+    file = _find_file(source, sources, path, base)
+    if file is not None:
+        WeightsFile(Node(model="", source=source), file, sources.get(source), base).check(path)
+
+
+def check_imagenet_files(
+    weights: Mapping[str, SourceFile], wanted: Collection[str], place: str = "weights."
+) -> None:
+    """Raise SpecError unless the files in place of `imagenet` are there, for models that want them.
+
+    weights: the file by model. wanted: the models that start from `imagenet`. A file for any other
+    model is an error, because it would not be read, and what it was meant for be downloaded.
+    Errors are at `place` and the model.
+    """
+    for model, file in weights.items():
+        at = f"{place}{model}"
+        check_model(model, at)
+        _check_file(file.path, at, None)
+        if model not in wanted:
+            allowed = ", ".join(sorted(wanted)) or "none, because no node starts from imagenet"
+            problem = f"no node starts {model!r} from imagenet; models that do: {allowed}."
+            raise SpecError(at, problem + did_you_mean(model, wanted))
+
+
+def list_zoo_sources(pattern: str, model: str) -> list[str]:
+    """Return `zoo/NAME` of the zoo's entries for `model` that match a pattern such as `zoo/*`."""
+    stem = shorten_model(model).replace("/", ".")
+    keys = [key.split("/", 1) for key in default_zoo().listing()]
+    names = [f"{ZOO}{name}" for name, of in keys if of == stem]
+    return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+
+
+def entry_name(source: str, sources: Mapping[str, SourceFile], path: str = "source") -> str | None:
+    """Return the name of the zoo's entry that `source` stands for, None for anything else.
+
+    `zoo/animals` -> `animals`; `fractaldb` is short for `zoo/fractaldb`. `zoo/x.pth` is a path,
+    because of its suffix, and a name of the user's own (`sources`) comes before the zoo.
+    """
+    if source in sources or source.endswith(WEIGHT_SUFFIXES):
+        return None
+    if source == "fractaldb":
+        return source
+    return check_name(source.removeprefix(ZOO), path) if source.startswith(ZOO) else None
+
+
+def read_class_names(file: Path) -> tuple[str, ...]:
+    """Return the names in a text file, one a line.
+
+    Raises DataError where the file cannot be read or a line is empty.
+    """
+    try:
+        names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(f"{file}: cannot be read as names of classes ({reason})") from None
+    empty = [number for number, name in enumerate(names, 1) if not name]
+    if empty or not names:
+        problem = "is empty; expected the name of a class on each line"
+        raise DataError(f"{file}: line {empty[0] if empty else 1} {problem}")
+    return names
+
+
+def _find_file(
+    source: str, sources: Mapping[str, SourceFile], path: str, base: Path | None
+) -> Path | None:
+    """Return the user's file that `source` stands for, there or not; None for a built-in source."""
+    # First, so that a file named `imagenet` stands in where nothing can be downloaded.
+    if source in sources:
+        return _join(sources[source].path, base)
+    if source in BUILTIN_SOURCES:
+        return None
+    if "/" in source or source.endswith(WEIGHT_SUFFIXES):
+        return _join(source, base)
+    allowed = [*BUILTIN_SOURCES, *sources]
+    listed = f"{', '.join(allowed)}, {ZOO}NAME, or the path of a {'/'.join(WEIGHT_SUFFIXES)} file"
+    hint = did_you_mean(source, allowed)
+    raise SpecError(path, f"{show(source)} is not a source; allowed: {listed}.{hint}")
+
+
+def _join(name: str, base: Path | None) -> Path:
+    return (base or Path()) / Path(name).expanduser()
+
+
+def _check_file(name: str, path: str, base: Path | None) -> None:
+    file = _join(name, base)
+    if file.is_dir():
+        raise SpecError(path, f"{name} is a folder; give the weights file in it")
+    if not file.is_file():
+        where = "" if Path(name).is_absolute() else f" in {(base or Path()).absolute()}"
+        raise SpecError(path, f"there is no file {name}{where}")
+    if file.suffix not in WEIGHT_SUFFIXES:
+        allowed = ", ".join(WEIGHT_SUFFIXES)
+        raise SpecError(path, f"{name} is not a weights file; allowed: {allowed}")
+
+
+def _find_card(name: str, model: str, path: str) -> Card:
+    try:
+        return default_zoo().get(name, shorten_model(model))
+    except MissingEntryError as error:
+        bringing = "`ktg zoo build`, `add` or `pull`"
+        if name == "fractaldb":
+            command = f"`ktg source pretrain fractaldb --model {model}`"
+            bringing = f"{command}, or bring one with {bringing}"
+        problem = f"{error} Make it with {bringing}; `ktg zoo list` shows what there is"
+        raise MissingSourceError(path, problem) from None
+
+
+def _inherit_args(node: Node, card: Card, path: str) -> Node:
+    if not node.model_args and card.model_args:
+        return replace(node, model_args=card.model_args)
+    if dict(node.model_args) != dict(card.model_args):
+        given, made = (dict(args) or "none" for args in (node.model_args, card.model_args))
+        problem = f"was made for {card.model} with model_args {made}, this node has {given}"
+        raise SpecError(f"{path.removesuffix('source')}model_args", f"{node.source} {problem}")
+    return node
+
+
+def _check_channels(stated: SourceFile | None, path: str) -> None:
+    values = {"mean": stated.mean, "std": stated.std} if stated else {}
+    for field, numbers in values.items():
+        if numbers is not None and len(numbers) not in (1, 3):
+            problem = f"expected one number, or three (red, green, blue), got {len(numbers)}"
+            raise SpecError(f"{path}.{field}", problem)
+
+
+def _find_statistics(model: str) -> Statistics:
+    from ktg.models.architectures import find_statistics  # timm knows them, and imports torch
+
+    return find_statistics(model)

@@ -1,0 +1,206 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ktg.errors import SpecError
+from ktg.graph import Node
+from ktg.models.architectures import (
+    HALF,
+    IMAGENET,
+    build_body,
+    build_on_meta,
+    find_statistics,
+    make_constructor_args,
+)
+from ktg.models.names import list_library_models
+
+
+def plan(model: str, image_size: int = 64, classes: int = 10, **fields):
+    return build_on_meta(
+        Node(model=model, **fields), classes=classes, image_size=image_size, where="nodes.n1"
+    )
+
+
+# The largest RegNets are left out: they alone need memory for their weights while they are
+# sketched.
+@pytest.mark.parametrize(
+    "name",
+    sorted(n for n in list_library_models("torchvision") if not n.endswith(("128gf", "32gf"))),
+)
+def test_every_torchvision_model_has_a_head_and_takes_96_pixels_or_its_own(name):
+    sketched = plan(f"torchvision/{name}", 96, classes=7)
+    assert sketched.size in (96, 224)
+    assert list(dict(sketched.body.named_parameters()))[-1] in sketched.head
+    assert {
+        parameter.shape[0]
+        for n, parameter in sketched.body.named_parameters()
+        if n in sketched.head
+    } == {7}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "vgg11",
+        "densenet121",
+        "mobilenetv2_100",
+        "efficientnet_b0",
+        "convnext_atto",
+        "vit_tiny_patch16_224",
+        "swin_tiny_patch4_window7_224",
+        "deit_tiny_distilled_patch16_224",
+        "mixer_s32_224",
+        "inception_v3",
+        "xcit_nano_12_p16_224",
+    ],
+)
+def test_the_head_is_what_timm_calls_the_classifier(name):
+    sketched = plan(f"timm/{name}", 128)
+    classifier = sketched.body.pretrained_cfg["classifier"]
+    wanted = {classifier} if isinstance(classifier, str) else set(classifier)
+    assert {parameter.rpartition(".")[0] for parameter in sketched.head} == wanted
+
+
+def test_the_sketch_has_the_shapes_of_the_network():
+    node = Node(model="mobilenetv2_035", model_args={"pad_type": "same"})
+    body = build_body(node, classes=10, size=64)
+    sketched = build_on_meta(node, classes=10, image_size=64)
+    assert {k: v.shape for k, v in body.state_dict().items()} == {
+        k: v.shape for k, v in sketched.body.state_dict().items()
+    }
+    assert all(parameter.is_meta for parameter in sketched.body.parameters())
+
+
+def test_a_sketch_is_made_once_and_leaves_the_generator_alone():
+    state = torch.get_rng_state()
+    assert plan("resnet14").body is plan("resnet14").body
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "size", "args"),
+    [
+        ("resnet20", {}, 64, {}),
+        ("resnet20", {"input_size": 32}, 32, {}),
+        ("resnet18", {}, 64, {}),
+        ("vit_tiny_patch16_224", {}, 224, {}),
+        ("vit_tiny_patch16_224", {"input_size": 64}, 64, {"img_size": 64}),
+        ("vit_tiny_patch16_224", {"model_args": {"img_size": 96}}, 96, {"img_size": 96}),
+        (
+            "vit_tiny_patch16_224",
+            {"model_args": {"dynamic_img_size": True}},
+            64,
+            {"dynamic_img_size": True},
+        ),
+        ("torchvision/vit_b_32", {}, 224, {}),
+        ("torchvision/vit_b_32", {"input_size": 64}, 64, {"image_size": 64}),
+        ("torchvision/maxvit_t", {"input_size": 448}, 448, {"input_size": (448, 448)}),
+    ],
+)
+def test_the_input_size(model, fields, size, args):
+    assert plan(model, 64, **fields).size == size
+    assert make_constructor_args(Node(model=model, **fields), size) == args
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "message"),
+    [
+        ("resnet5O", {}, r"^nodes\.n1\.model: 'resnet5O' is not a model"),
+        (
+            "resnet20",
+            {"model_args": {"width": 2}},
+            r"^nodes\.n1\.model_args: resnet20 does not take width: 2 \(.*'width'",
+        ),
+        (
+            "resnet18",
+            {"model_args": {"widht": 2}},
+            r"^nodes\.n1\.model_args: resnet18 does not take widht: 2 \(",
+        ),
+        (
+            "torchvision/resnet18",
+            {"model_args": {"a": "b"}},
+            r"^nodes\.n1\.model_args: .* does not take a: b \(",
+        ),
+        (
+            "resnet18",
+            {"model_args": {"checkpoint_path": "x"}},
+            r"^nodes\.n1\.model_args\.checkpoint_path: cannot be given",
+        ),
+        (
+            "resnet18",
+            {"model_args": {"num_classes": 3}},
+            r"^nodes\.n1\.model_args\.num_classes: cannot be given",
+        ),
+        (
+            "resnet18",
+            {"model_args": {"in_chans": 1}},
+            r"^nodes\.n1\.model_args\.in_chans: cannot be given",
+        ),
+        (
+            "vgg11",
+            {"input_size": 8},
+            r"^nodes\.n1\.input_size: vgg11 cannot take images of 8x8 pixels \(.*example 224$",
+        ),
+        ("torchvision/googlenet", {"input_size": 5}, r"^nodes\.n1\.input_size: .*5x5"),
+        (
+            "inception_v3",
+            {"input_size": 32},
+            r"^nodes\.n1\.input_size: inception_v3 cannot take .*32x32.*example 299$",
+        ),
+        ("vit_tiny_patch16_224", {"input_size": 8}, r"^nodes\.n1\.input_size: .*8"),
+        (
+            "vit_tiny_patch16_224",
+            {"input_size": 64, "model_args": {"img_size": 32}},
+            r"^nodes\.n1\.input_size: 64 contradicts model_args\.img_size: 32$",
+        ),
+        (
+            "qwen3_vit_88m_enc",
+            {"input_size": 96},
+            r"^nodes\.n1\.model: .* does not return one logit per class",
+        ),
+    ],
+)
+def test_what_cannot_be_built_is_one_clear_sentence(model, fields, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        plan(model, **fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_images_too_small_for_a_model_are_found_by_their_own_size():
+    with pytest.raises(
+        SpecError, match=r"^nodes\.n1\.input_size: alexnet cannot take images of 16x16 pixels"
+    ):
+        plan("alexnet", 16)
+    assert plan("alexnet", 64).size == 64
+
+
+def test_statistics_belong_to_the_published_weights():
+    assert find_statistics("resnet20") == find_statistics("torchvision/resnet18") == IMAGENET
+    assert find_statistics("torchvision/inception_v3") == HALF
+    assert find_statistics("vit_tiny_patch16_224") == HALF
+    assert find_statistics("resnet18") == IMAGENET
+
+
+def test_half_statistics_are_torchvisions_own_input_transform():
+    from torchvision.models.inception import Inception3
+
+    with torch.device("meta"):
+        theirs = Inception3(init_weights=False, transform_input=True)
+    images = torch.rand(2, 3, 4, 4)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
+    torch.testing.assert_close(theirs._transform_input((images - mean) / std), (images - 0.5) / 0.5)
+
+
+def test_timm_and_torchvision_wait_until_they_are_needed():
+    code = (
+        "import sys; from ktg.models.architectures import build_on_meta; from ktg.graph import Node;"
+        "import ktg.models.network; build_on_meta(Node(model='resnet8'), classes=2, image_size=8);"
+        "print({'timm', 'torchvision', 'huggingface_hub', 'safetensors'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
+    )
+    assert done.stdout == "set()\n", done.stderr
