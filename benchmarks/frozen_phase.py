@@ -23,7 +23,7 @@ from ktg.data import Dataset, open_data
 from ktg.graph import Data, Graph, parse
 from ktg.training import Training
 from ktg.training import loop as training_module
-from ktg.training.frozen_features import Features
+from ktg.training.frozen_features import FrozenFeatures
 
 
 def main() -> None:
@@ -84,8 +84,8 @@ def transfer(path: Path, args: argparse.Namespace) -> Graph:
 
 def make(graph: Graph, dataset: Dataset, device: str, *, keep: bool) -> Training:
     """Return the training of the graph, with or without room for features."""
-    features = Features if keep else functools.partial(Features, memory_bytes=0)
-    training_module.Features = features  # type: ignore[misc,assignment]
+    features = FrozenFeatures if keep else functools.partial(FrozenFeatures, memory_bytes=0)
+    training_module.FrozenFeatures = features  # type: ignore[misc,assignment]
     return Training(graph, dataset, device=device)
 
 

@@ -21,8 +21,10 @@ import torch
 from ktg.data import Dataset, open_data
 from ktg.graph import Data, Graph, parse
 from ktg.training import Training
-from ktg.training.loop import forward_precision
+from ktg.training.graph_model import choose_precision
 from ktg.training.node import OPTIMIZERS
+from ktg.training.schedule import Clock
+from ktg.training.training_batches import TrainingBatch
 
 
 def main() -> None:
@@ -108,7 +110,8 @@ def graph_step(graph: Graph, dataset: Dataset, device: str) -> Callable[[], obje
     pixels, labels = batch_of(dataset, graph.data.batch_size, device)
     for learner in training.learners.values():
         learner.begin_epoch(0)
-    return lambda: training.step(pixels, labels, progress=0.5, where=0.5)
+    batch = TrainingBatch(dict.fromkeys(training.graph.nodes, pixels), {}, labels)
+    return lambda: training.step(batch, Clock(step=50, total=101))
 
 
 def bare(
@@ -122,7 +125,7 @@ def bare(
     optimizers = [
         OPTIMIZERS["sgd"]([{"params": list(n.parameters())}], 0.1, graph.train) for n in networks
     ]
-    precision = forward_precision(graph, torch.device(device))
+    precision = choose_precision(graph, torch.device(device))
     pixels, labels = batch_of(dataset, graph.data.batch_size, device)
     pixels = pixels.contiguous(memory_format=memory_format)
     calls = [

@@ -27,13 +27,13 @@ from ktg.cli import commands
 from ktg.graph import Node, Train
 from ktg.graph.drawing import draw
 from ktg.graph.drawing.svg import GATE_STYLES
-from ktg.graph.score_names import DEFAULT_SCORE
+from ktg.graph.holes import DEFAULT_SCORE
 from ktg.graph.yaml_files import load_graph, save
-from ktg.models.network import build
-from ktg.models.stages import stages
+from ktg.models.build import build_network
+from ktg.models.stages import split_stages
 from ktg.reporting.theme import settings
 from ktg.training.gates import GATES
-from ktg.training.losses import NODE_LOSSES, dkd
+from ktg.training.losses import dkd, js, kl
 from ktg.training.node import Learner
 from ktg.training.sinkhorn import emd
 
@@ -117,7 +117,7 @@ def losses() -> Figure:
     moved = torch.linspace(0, 0.75, 26, dtype=torch.float64)
     log_p = torch.tensor([[0.8, 0.1, 0.1]], dtype=torch.float64).log().expand(len(moved), -1)
     label = torch.zeros(len(moved), dtype=torch.int64)
-    values = {name: functools.partial(loss, log_p) for name, loss in NODE_LOSSES.items()}
+    values = {"kl": functools.partial(kl, log_p), "js": functools.partial(js, log_p)}
     values |= {"dkd": functools.partial(dkd, log_p, labels=label, alpha=1.0, beta=8.0)}
     values |= {"emd": functools.partial(emd, log_p, distance=distance)}
     figure = Figure(figsize=(9.0, 2.3), layout="constrained")
@@ -181,10 +181,10 @@ def stage_rates(node: Node) -> npt.NDArray[np.float64]:
 
     It is that of the middle of each epoch, as the node's own learner sets it.
     """
-    network = build(node, {}, classes=10, image_size=32, mean=(0.5,), std=(0.5,), seed=0)
+    network = build_network(node, {}, classes=10, image_size=32, mean=(0.5,), std=(0.5,), seed=0)
     learner = Learner(network, node, Train(epochs=EPOCHS, lr=1.0))
     parameters = dict(network.body.named_parameters())
-    firsts = [sorted(names)[0] for names in stages(network.body)]
+    firsts = [sorted(names)[0] for names in split_stages(network.body)]
     rates = np.zeros((EPOCHS, len(firsts)))
     for epoch in range(EPOCHS):
         learner.begin_epoch(epoch)
@@ -194,7 +194,7 @@ def stage_rates(node: Node) -> npt.NDArray[np.float64]:
             for group in learner.optimizer.param_groups
             for parameter in group["params"]
         }
-        learning = learner.learning(epoch)
+        learning = learner.select_parameters(epoch)
         for stage, name in enumerate(firsts):
             rates[epoch, stage] = of[id(parameters[name])] if name in learning else 0.0
     return rates

@@ -12,13 +12,13 @@ from ktg.errors import UserError, WeightsError
 from ktg.graph import Graph, Scalar, dump
 from ktg.graph.drawing import draw
 from ktg.graph.yaml_files import dumps
-from ktg.tracking import Tracker, ending
-from ktg.training import Epoch, Training
+from ktg.tracking import Tracker, finish_run
+from ktg.training import EpochMetrics, Training
 from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 from ktg.version import __version__
 
 Keep = Literal["best", "last"]
-OnEpoch = Callable[[Epoch, int], None]
+OnEpoch = Callable[[EpochMetrics, int], None]
 
 
 @contextmanager
@@ -62,7 +62,7 @@ class Sitting:
         self.run = self.tracker.start(f"{name}/{model}", params=params, tags=tags, run=self.run)
         self.tracker.artifact(self.run, "graph.yaml", dumps(dump(graph)))
         self.tracker.artifact(self.run, "graph.svg", draw(graph))
-        with ending(self.tracker, self.run):
+        with finish_run(self.tracker, self.run):
             yield
 
     def train(self, on_epoch: OnEpoch | None = None) -> None:
@@ -96,7 +96,7 @@ class Sitting:
         self.training.load_state_dict(state)
         self.kept, self.run = state["kept"], state["run"]
 
-    def _keep(self, epoch: Epoch) -> None:
+    def _keep(self, epoch: EpochMetrics) -> None:
         accuracy = epoch.val_accuracy or 0.0
         found = {"epoch": epoch.number, "accuracy": accuracy}
         if self.keep == "last":

@@ -1,4 +1,4 @@
-"""Trains one graph. Knows nothing of searching or tracking."""
+"""Trains one graph, and knows nothing of searching or tracking: start reading at `loop.py`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from ktg.data.open import open_data
 from ktg.graph import Graph
 from ktg.training.edge_losses import node_losses
 from ktg.training.loop import Training
-from ktg.training.metrics import Epoch
+from ktg.training.metrics import EpochMetrics
 
-__all__ = ["Epoch", "Training", "node_losses", "train"]
+__all__ = ["EpochMetrics", "Training", "node_losses", "train"]
 
 
 def train(
@@ -21,11 +21,11 @@ def train(
     *,
     device: torch.device | str | None = None,
     state: Mapping[str, Any] | None = None,
-) -> Iterator[Epoch]:
-    """Train a graph and yield what every epoch was like.
+) -> Iterator[EpochMetrics]:
+    """Train a graph and yield the metrics of every epoch.
 
-    dataset: what `ktg.data.open.open_data(graph.data)` returns, and opened by it when not given.
-    state: a `Training.state_dict()` to go on from.
+    dataset: what `ktg.data.open.open_data(graph.data)` returns; opened here when not given.
+    state: a `Training.state_dict()` to continue from.
     """
     training = Training(graph, dataset or open_data(graph.data), device=device)
     if state is not None:

@@ -1,4 +1,4 @@
-"""Builds the networks of a graph, and what its edges have of their own."""
+"""Builds the networks of a graph, its teachers trained, and the adapters of its edges."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,22 @@ import torch
 from ktg.data import Dataset
 from ktg.graph import Graph
 from ktg.graph.canonical import teachers
+from ktg.models.build import build_network
 from ktg.models.maps import Layer
-from ktg.models.network import Network, build
-from ktg.training.adapters import Adapter, Pair, adapters, mapped_nodes
+from ktg.models.network import Network
+from ktg.training.adapters import Adapter, Pair, build_adapters, find_mapped_layers
 from ktg.training.node import Learner
-from ktg.training.seeds import derive_seed
-from ktg.training.teachers import solo_weights
+from ktg.training.randomness import derive_seed
+from ktg.training.teachers import TrainAlone, load_teacher
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A node is in one of `learners` and `teachers`; in `layers` it is where some edge compares its maps."""
+class GraphParts:
+    """What a graph is made of: every node is a learner or a teacher.
+
+    `layers` has the nodes whose maps some edge compares, `adapters` the edges that have parts of
+    their own.
+    """
 
     learners: Mapping[str, Learner]
     teachers: Mapping[str, Network]
@@ -32,41 +37,37 @@ def assemble(
     dataset: Dataset,
     names: Mapping[str, str],
     device: torch.device,
+    train_alone: TrainAlone,
     *,
     final: bool = False,
     cache: Path | None = None,
-) -> Parts:
-    """Return all parts of a canonical graph; teachers have the weights of their solo run (see `Training`).
+) -> GraphParts:
+    """Return all parts of a canonical graph, on the device.
 
-    `names` are the user's, for messages.
+    `names` are the user's names of the nodes, for messages. `train_alone` is called for each
+    teacher that is not in the cache (see `ktg.training.teachers`).
     """
     networks = {
-        name: _network(graph, name, dataset, f"nodes.{names[name]}", device) for name in graph.nodes
+        name: _build(graph, name, dataset, f"nodes.{names[name]}", device) for name in graph.nodes
     }
-    knowing = {}
+    trained = {}
     for name in teachers(graph):
-        solo_weights(graph, name, networks[name], dataset, device, final=final, cache=cache)
-        knowing[name] = networks[name].eval().requires_grad_(False)
-    layers = mapped_nodes(graph, networks, names)
-    own = adapters(graph, networks, layers, dataset, names, device)
-    learners = {
-        name: Learner(
-            networks[name],
-            node,
-            graph.train,
-            {s: each for (s, end), each in own.items() if end == name},
-        )
-        for name, node in graph.nodes.items()
-        if name not in knowing
-    }
-    return Parts(learners, knowing, layers, own)
+        network = networks[name]
+        load_teacher(network, graph, name, dataset, device, train_alone, final=final, cache=cache)
+        trained[name] = network.eval().requires_grad_(False)
+    layers = find_mapped_layers(graph, networks, names)
+    adapters = build_adapters(graph, networks, layers, dataset, names, device)
+    learners = {}
+    for name, node in graph.nodes.items():
+        if name not in trained:
+            own = {source: each for (source, end), each in adapters.items() if end == name}
+            learners[name] = Learner(networks[name], node, graph.train, own)
+    return GraphParts(learners, trained, layers, adapters)
 
 
-def _network(
-    graph: Graph, name: str, dataset: Dataset, where: str, device: torch.device
-) -> Network:
+def _build(graph: Graph, name: str, dataset: Dataset, where: str, device: torch.device) -> Network:
     node = graph.nodes[name]
-    network = build(
+    network = build_network(
         node,
         graph.sources_for(node.model),
         classes=len(dataset.classes),

@@ -1,4 +1,4 @@
-"""Classical classifiers on the features of a frozen backbone: what every trained network should beat."""
+"""Fits logistic regression, an SVM or trees to features: what a trained network should beat."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -27,7 +27,7 @@ def svm(seed: int) -> Any:
 
 
 def trees(seed: int) -> Any:
-    """Return a random forest of 500 trees; the only one of the three in which chance has a part."""
+    """Return a random forest of 500 trees, the only one of the three that uses `seed`."""
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(n_estimators=500, random_state=seed)
@@ -36,10 +36,13 @@ def trees(seed: int) -> Any:
 HEADS: Mapping[HeadName, Callable[[int], Any]] = {"logistic": logistic, "svm": svm, "trees": trees}
 
 
-def head_accuracy(
+def score_head(
     head: HeadName, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], seed: int
 ) -> float:
-    """Return the accuracy in [0, 1] on `test` of a head fitted to `train`: pairs of features (N, ...), labels (N,)."""
+    """Return the accuracy in [0, 1] on `test` of a head fitted to `train`.
+
+    Both are pairs of features (N, ...) and labels (N,).
+    """
     features, labels = train
     fitted = HEADS[head](seed).fit(features.flatten(1).numpy(), labels.numpy())
     unseen, expected = test

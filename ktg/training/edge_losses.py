@@ -1,41 +1,26 @@
-"""The losses of a knowledge-transfer graph on one batch: from what the nodes make of it to every node's loss."""
+"""Computes the losses of all edges of a graph on one batch, and from these those of its nodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ktg.graph import LABEL, Edge, Graph, Train
+from ktg.graph import LABEL, Edge, Graph
 from ktg.graph.canonical import open_edges
-from ktg.graph.spec import MAP_LOSSES
+from ktg.graph.spec import LossName
 from ktg.training.adapters import Adapter, Pair
 from ktg.training.gates import GATES
-from ktg.training.losses import (
-    NODE_LOSSES,
-    attention,
-    ce,
-    dkd,
-    feature,
-    log_probabilities,
-    uncertain,
-)
+from ktg.training.losses import attention, ce, dkd, feature, js, kl, log_probabilities, uncertain
 from ktg.training.sinkhorn import emd
 
 NO_ADAPTERS: Mapping[Pair, Adapter] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class EdgeLoss:
-    """One edge on one batch: its weighted loss and how far its gate stood open, both scalars on the device."""
-
-    value: Tensor
-    openness: Tensor
-
-
-class Batch:
-    """What the nodes say of one batch, with everything that several edges share computed once.
+class NodeOutputs:
+    """What the nodes make of one batch; what several edges need is computed once and shared.
 
     `maps` (B, C, H, W), the last first, are those of the nodes whose maps some edge compares. Nodes
     that see images without labels have more rows than there are labels; these come last.
@@ -49,29 +34,28 @@ class Batch:
     ) -> None:
         self.logits, self.maps = logits, maps
         self.labels = labels  # int64 (B,), or probabilities (B, C) where images were mixed
-        self.hard = labels if labels.ndim == 1 else labels.argmax(dim=1)
+        self.hard_labels = labels if labels.ndim == 1 else labels.argmax(dim=1)
         self._log_probabilities: dict[tuple[str, float], Tensor] = {}
         self._right: dict[str, Tensor] = {}
 
     def log_probabilities(self, node: str, temperature: float) -> Tensor:
-        """Return log-probabilities (B, C) of a node, attached to its graph of gradients."""
+        """Return log-probabilities (B, C) of a node, with gradients."""
         key = (node, temperature)
         if key not in self._log_probabilities:
             self._log_probabilities[key] = log_probabilities(self.logits[node], temperature)
         return self._log_probabilities[key]
 
     def right(self, node: str) -> Tensor:
-        """Return bool (B,): whether the node's most probable class is the label; the label itself always is.
+        """Return bool (B,): whether the node's most probable class is the label; `label` always is.
 
-        Of two mixed labels it is the heavier.
+        Of two mixed labels the heavier counts.
         """
         if node not in self._right:
             if node == LABEL:
-                self._right[node] = torch.ones_like(self.hard, dtype=torch.bool)
+                self._right[node] = torch.ones_like(self.hard_labels, dtype=torch.bool)
             else:
-                self._right[node] = (
-                    self.labelled(self.logits[node]).detach().argmax(dim=1) == self.hard
-                )
+                guesses = self.labelled(self.logits[node]).detach().argmax(dim=1)
+                self._right[node] = guesses == self.hard_labels
         return self._right[node]
 
     def labelled(self, values: Tensor) -> Tensor:
@@ -79,88 +63,133 @@ class Batch:
         return values if len(values) == len(self.labels) else values[: len(self.labels)]
 
 
-def edge_loss(
-    pair: Pair,
-    edge: Edge,
-    batch: Batch,
-    progress: float,
-    train: Train,
-    adapter: Adapter | None = None,
-) -> EdgeLoss:
+@dataclass(frozen=True)
+class EdgeInputs:
+    """Everything the loss of an edge may read; the properties compute only what that loss asks for.
+
+    Nothing of the source has gradients, so no loss can train the node it learns from. `smoothing`
+    is that of the labels.
+    """
+
+    pair: Pair
+    edge: Edge
+    nodes: NodeOutputs
+    smoothing: float = 0.0
+    adapter: Adapter | None = None
+
+    @property
+    def temperature(self) -> float:
+        """The softmax temperature of both ends; the label has none."""
+        return 1.0 if self.pair[0] == LABEL else self.edge.temperature
+
+    @property
+    def log_p(self) -> Tensor:
+        """Log-probabilities (B, C) of the source at the edge's temperature, without gradients."""
+        return self._rows(self.nodes.log_probabilities(self.pair[0], self.temperature).detach())
+
+    @property
+    def log_q(self) -> Tensor:
+        """Log-probabilities (B, C) of the target at the edge's temperature."""
+        return self._rows(self.nodes.log_probabilities(self.pair[1], self.temperature))
+
+    @property
+    def maps(self) -> list[tuple[Tensor, Tensor]]:
+        """Pairs of float32 maps (B, C, H, W) of source and target to compare, the last first."""
+        pairs = zip(*(self.nodes.maps[name] for name in self.pair), strict=False)
+        return [
+            (self._rows(source).detach().float(), self._rows(target).float())
+            for source, target in list(pairs)[: self.edge.maps]
+        ]
+
+    @property
+    def projected_maps(self) -> list[tuple[Tensor, Tensor]]:
+        """The same, with the target's maps projected to as many channels as the source's have."""
+        projections = self._own.projections
+        return [(p, project(q)) for (p, q), project in zip(self.maps, projections, strict=True)]
+
+    @property
+    def distance(self) -> Tensor:
+        """Distances (C, C) between the classes, the largest 1."""
+        assert self._own.distance is not None  # noqa: S101 - every emd edge is built with one
+        return self._own.distance
+
+    @property
+    def _own(self) -> Adapter:
+        assert self.adapter is not None  # noqa: S101 - `build_adapters` gives such edges one
+        return self.adapter
+
+    def _rows(self, values: Tensor) -> Tensor:
+        return self.nodes.labelled(values) if self.edge.needs_label else values
+
+
+def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -> Tensor:
+    """Return the mean (B,) of a loss over several pairs of maps."""
+    return torch.stack([loss(p, q) for p, q in maps]).mean(dim=0)
+
+
+# The per-sample loss (B,) behind each name in a graph. The factors make up for what a temperature T
+# does to the gradients: that of kl, js and dkd falls with T^2 (Hinton et al., 2015), that of emd
+# with T.
+LOSSES: Mapping[LossName, Callable[[EdgeInputs], Tensor]] = {
+    "ce": lambda inputs: ce(inputs.log_q, inputs.nodes.labels, inputs.smoothing),
+    "kl": lambda inputs: kl(inputs.log_p, inputs.log_q) * inputs.temperature**2,
+    "js": lambda inputs: js(inputs.log_p, inputs.log_q) * inputs.temperature**2,
+    "dkd": lambda inputs: (
+        dkd(
+            inputs.log_p,
+            inputs.log_q,
+            inputs.nodes.hard_labels,
+            inputs.edge.alpha,
+            inputs.edge.beta,
+        )
+        * inputs.temperature**2
+    ),
+    "emd": lambda inputs: emd(inputs.log_p, inputs.log_q, inputs.distance) * inputs.temperature,
+    "attention": lambda inputs: _mean_over(inputs.maps, attention),
+    "feature": lambda inputs: _mean_over(inputs.projected_maps, feature),
+}
+
+
+@dataclass(frozen=True)
+class EdgeLoss:
+    """One edge on one batch: its weighted loss and the mean weight of its gate, both scalars."""
+
+    value: Tensor
+    gate_weight: Tensor
+
+
+def edge_loss(inputs: EdgeInputs, progress: float) -> EdgeLoss:
     """Return the loss that flows along one open edge; no gradient ever reaches its source."""
-    per_sample = _per_sample(pair, edge, batch, train, adapter)
+    edge, adapter = inputs.edge, inputs.adapter
+    per_sample = LOSSES[edge.loss](inputs)
     if adapter is not None and adapter.log_variance is not None:
         per_sample = uncertain(per_sample, adapter.log_variance)
-    right = batch.right(pair[0])
-    if len(right) < len(
-        per_sample
-    ):  # gates of edges that see images without labels do not ask who is right
-        right = torch.nn.functional.pad(right, (0, len(per_sample) - len(right)))
+    right = inputs.nodes.right(inputs.pair[0])
+    if len(right) < len(per_sample):
+        # Only edges whose gate does not read `right` see images without labels, so any value will
+        # do for these.
+        right = functional.pad(right, (0, len(per_sample) - len(right)))
     weight = GATES[edge.gate](right, progress, per_sample.dtype)
-    openness = weight.mean()
-    value = (weight * per_sample).mean()
+    gate_weight, value = weight.mean(), (weight * per_sample).mean()
     if not isinstance(edge.weight, str):
         value = value * edge.weight
     if edge.gate == "correct" and edge.over == "kept":
-        value = value / openness.clamp(
-            min=1 / len(weight)
-        )  # mean over the kept: an empty batch gives 0
-    return EdgeLoss(value, openness)
-
-
-def _per_sample(
-    pair: Pair, edge: Edge, batch: Batch, train: Train, adapter: Adapter | None
-) -> Tensor:
-    """Return the loss (B,) of an edge before its gate and weight; of labelled images only, where it needs labels."""
-    source, target = pair
-    rows = batch.labelled if edge.needs_label else _all
-    if source == LABEL:
-        return ce(rows(batch.log_probabilities(target, 1.0)), batch.labels, train.label_smoothing)
-    if edge.loss in MAP_LOSSES:
-        return _of_maps(
-            edge, list(map(rows, batch.maps[source])), list(map(rows, batch.maps[target])), adapter
-        )
-    log_p = rows(batch.log_probabilities(source, edge.temperature).detach())
-    log_q = rows(batch.log_probabilities(target, edge.temperature))
-    if edge.loss == "emd":
-        # For the type checker.
-        assert adapter is not None and adapter.distance is not None  # noqa: S101
-        return (
-            emd(log_p, log_q, adapter.distance) * edge.temperature
-        )  # whose gradient falls with T, and not with T^2
-    if edge.loss == "dkd":
-        per_sample = dkd(log_p, log_q, batch.hard, edge.alpha, edge.beta)
-    else:
-        per_sample = NODE_LOSSES[edge.loss](log_p, log_q)  # type: ignore[index]
-    return per_sample * edge.temperature**2
-
-
-def _all(values: Tensor) -> Tensor:
-    return values
-
-
-def _of_maps(
-    edge: Edge, source: Sequence[Tensor], target: Sequence[Tensor], adapter: Adapter | None
-) -> Tensor:
-    """Return the loss (B,) of an edge that compares maps: the mean over the pairs of maps."""
-    pairs = list(zip(source, target, strict=False))[: edge.maps]
-    each = []
-    for place, (maps_p, maps_q) in enumerate(pairs):
-        known, taught = maps_p.detach().float(), maps_q.float()
-        if edge.loss == "feature":
-            assert adapter is not None  # noqa: S101
-            each.append(feature(known, adapter.projections[place](taught)))
-        else:
-            each.append(attention(known, taught))
-    return torch.stack(each).mean(dim=0)
+        # Turns the mean over the batch into that over the samples let through. Without any, value
+        # is 0 and the clamp keeps 0 / 0 away without asking the device how many there are.
+        value = value / gate_weight.clamp(min=1 / len(weight))
+    return EdgeLoss(value, gate_weight)
 
 
 def edge_losses(
-    graph: Graph, batch: Batch, progress: float, adapters: Mapping[Pair, Adapter] = NO_ADAPTERS
+    graph: Graph,
+    nodes: NodeOutputs,
+    progress: float,
+    adapters: Mapping[Pair, Adapter] = NO_ADAPTERS,
 ) -> dict[Pair, EdgeLoss]:
-    """Return the loss of every open edge of the graph."""
+    """Return the loss of every open edge of the graph, at `progress` in [0, 1]."""
+    smoothing = graph.train.label_smoothing
     return {
-        pair: edge_loss(pair, edge, batch, progress, graph.train, adapters.get(pair))
+        pair: edge_loss(EdgeInputs(pair, edge, nodes, smoothing, adapters.get(pair)), progress)
         for pair, edge in open_edges(graph).items()
     }
 
@@ -169,20 +198,13 @@ def sum_per_node(graph: Graph, losses: Mapping[Pair, EdgeLoss]) -> dict[str, Ten
     """Return the loss of every node that has an open incoming edge, in the graph's order."""
     totals: dict[str, Tensor] = {}
     for node in graph.nodes:
-        label = [
-            loss.value
-            for (source, target), loss in losses.items()
-            if target == node and source == LABEL
-        ]
-        nodes = [
-            loss.value
-            for (source, target), loss in losses.items()
-            if target == node and source != LABEL
-        ]
-        if graph.train.aggregate == "mean" and nodes:
-            nodes = [sum(nodes[1:], start=nodes[0]) / len(nodes)]
-        if label or nodes:
-            first, *rest = label + nodes
+        incoming = {source: loss.value for (source, end), loss in losses.items() if end == node}
+        label = [value for source, value in incoming.items() if source == LABEL]
+        others = [value for source, value in incoming.items() if source != LABEL]
+        if graph.train.aggregate == "mean" and others:
+            others = [sum(others[1:], start=others[0]) / len(others)]
+        if label or others:
+            first, *rest = label + others
             totals[node] = sum(rest, start=first)
     return totals
 
@@ -202,4 +224,4 @@ def node_losses(
     whose edges need nothing but logits: neither maps, nor distances of classes, nor learned
     weights.
     """
-    return sum_per_node(graph, edge_losses(graph, Batch(logits, labels), progress))
+    return sum_per_node(graph, edge_losses(graph, NodeOutputs(logits, labels), progress))

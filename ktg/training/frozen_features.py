@@ -1,4 +1,4 @@
-"""Features of backbones that stand still, computed once: an epoch of a frozen phase then costs the head alone."""
+"""Computes the features of frozen backbones once, so that an epoch then costs the head alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,20 @@ from ktg.data.augment import AUGMENTS, MIXTURES, view_of
 from ktg.errors import SpecError
 from ktg.graph import Graph
 from ktg.graph.spec import ViewName
-from ktg.models.head import head_of, split_forward
-from ktg.models.network import Network
-from ktg.training.evaluate import Split
+from ktg.models.network import Network, find_head, split_forward
 from ktg.training.node import Learner
-from ktg.training.seeds import derive_seed, seeded
+from ktg.training.randomness import derive_seed, use_seed
+from ktg.training.scoring import Split, autocast
 
 MEMORY_BYTES = 2**31
 
 
 @dataclass(frozen=True)
-class Still:
-    """A node whose backbone stands still in the epochs before `until`, in the modes that it has then.
+class FrozenBackbone:
+    """A node whose backbone is frozen in the epochs before `until`, in the modes it then has.
 
     `views` is the number of fixed views of each training image; 0 where every epoch shows new ones,
-    of which nothing can be kept. `asked`: it is the user who wants them fixed. `where` is the
+    so that no features can be stored. `required`: the user asked for fixed views. `where` is the
     node's dotted place, for messages.
     """
 
@@ -33,55 +32,57 @@ class Still:
     until: int
     augment: ViewName
     views: int
-    asked: bool
+    required: bool
     where: str
 
 
-def still_nodes(
+def find_frozen_backbones(
     graph: Graph,
     learners: Mapping[str, Learner],
     teachers: Mapping[str, Network],
     names: Mapping[str, str],
-) -> dict[str, Still]:
-    """Return the nodes of which only the head learns in the first epochs, and the teachers; in the modes they train in.
+) -> dict[str, FrozenBackbone]:
+    """Return the nodes of which only the head learns in the first epochs, and the teachers.
 
-    Where images are not augmented, every epoch shows one fixed view. `names` are the user's, for
-    messages.
+    They are left in the modes they train in. Where images are not augmented, every epoch shows one
+    fixed view. `names` are the user's names of the nodes, for messages.
     """
-    still = {}
+    frozen = {}
     for name, node in graph.nodes.items():
-        view, asked = view_of(graph.data, node), node.frozen_views
+        view, wanted = view_of(graph.data, node), node.frozen_views
         plain = view == "none" and graph.data.augment not in MIXTURES
         where = f"nodes.{names[name]}"
         if name in teachers:
-            still[name] = Still(teachers[name], graph.train.epochs, view, int(plain), False, where)
-        elif until := _frozen_until(learners[name], graph.train.epochs):
+            network, until = teachers[name], graph.train.epochs
+            frozen[name] = FrozenBackbone(network, until, view, int(plain), False, where)
+        elif until := _count_frozen_epochs(learners[name], graph.train.epochs):
             learners[name].begin_epoch(0)
-            views = 1 if plain else asked or 0
-            still[name] = Still(
-                learners[name].network, until, view, views, asked is not None, where
-            )
-    return still
+            network, views = learners[name].network, 1 if plain else wanted or 0
+            required = wanted is not None
+            frozen[name] = FrozenBackbone(network, until, view, views, required, where)
+    return frozen
 
 
-def _frozen_until(learner: Learner, epochs: int) -> int:
+def _count_frozen_epochs(learner: Learner, epochs: int) -> int:
     """Return the first epoch, counted from 0, in which more than the head learns."""
     head = learner.network.head
-    return next((epoch for epoch in range(epochs) if learner.learning(epoch) != head), epochs)
+    return next(
+        (epoch for epoch in range(epochs) if learner.select_parameters(epoch) != head), epochs
+    )
 
 
-class Features:
-    """What the heads of still backbones are given, for the training images in each view, and for a validation split.
+class FrozenFeatures:
+    """The inputs of the heads of frozen backbones, for training images and a validation split.
 
     The features of one image must not depend on chance or on the other images of its batch, and the
-    logits must be what the head makes of them: whatever is otherwise is found by a trial and goes
-    through the whole network in every step, as does what would not fit into `memory_bytes`. Where
-    the user asked for fixed views that is an error.
+    logits must be what the head makes of them. Networks that break this are found by a trial; they,
+    and what would not fit into `memory_bytes`, go through the whole network in every step. Where
+    the user asked for fixed views that is a SpecError.
     """
 
     def __init__(
         self,
-        still: Mapping[str, Still],
+        backbones: Mapping[str, FrozenBackbone],
         batches: Batches,
         split: Split | None,
         *,
@@ -92,107 +93,103 @@ class Features:
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self._batches, self._split = batches, split
-        self._batch_size, self._seed, self._device, self._precision = (
-            batch_size,
-            seed,
-            device,
-            precision,
-        )
-        self._still = self._that_can(still, memory_bytes)
+        self._batch_size, self._seed = batch_size, seed
+        self._device, self._precision = device, precision
+        self._backbones = self._select(backbones, memory_bytes)
         self._train: dict[tuple[str, int], Tensor] = {}
         self._val: dict[str, Tensor] = {}
 
     def train(self, epoch: int) -> dict[str, Tensor]:
-        """Return the features (N, ...) of all training images, by node, as the epoch (counted from 0) shows them."""
+        """Return the features (N, ...) of all training images, by node, in this epoch's view.
+
+        The epoch counts from 0.
+        """
         self._release(epoch)
-        found = {}
-        for name, still in self._still.items():
-            if epoch < still.until and still.views:
-                key = (name, epoch % still.views)
+        features = {}
+        for name, backbone in self._backbones.items():
+            if epoch < backbone.until and backbone.views:
+                key = (name, epoch % backbone.views)
                 if key not in self._train:
-                    self._train[key] = self._view(still, key[1])
-                found[name] = self._train[key]
-        return found
+                    self._train[key] = self._compute_view(backbone, key[1])
+                features[name] = self._train[key]
+        return features
 
     def val(self, epoch: int) -> dict[str, Tensor]:
-        """Return the features (N, ...) of the validation images, by node; the networks must be in evaluation mode."""
-        for name, still in self._still.items():
-            if self._split is not None and epoch < still.until and name not in self._val:
-                self._val[name] = torch.cat(
-                    [self._features(still.network, images) for images, _ in self._split]
-                )
-        return {
-            name: self._val[name]
-            for name, still in self._still.items()
-            if epoch < still.until and self._val
-        }
+        """Return the features (N, ...) of the validation images, by node.
+
+        The networks must be in evaluation mode.
+        """
+        if self._split is None:
+            return {}
+        frozen = {name: each for name, each in self._backbones.items() if epoch < each.until}
+        for name, backbone in frozen.items():
+            if name not in self._val:
+                parts = [self._forward(backbone.network, images)[0][0] for images, _ in self._split]
+                self._val[name] = torch.cat(parts)
+        return {name: self._val[name] for name in frozen}
 
     def _release(self, epoch: int) -> None:
-        over = {name for name, still in self._still.items() if epoch >= still.until}
+        over = {name for name, backbone in self._backbones.items() if epoch >= backbone.until}
         self._train = {key: value for key, value in self._train.items() if key[0] not in over}
         self._val = {name: value for name, value in self._val.items() if name not in over}
 
-    def _view(self, still: Still, view: int) -> Tensor:
-        """Return the features of one view of all images; every batch is full, so that all are computed alike."""
+    def _compute_view(self, backbone: FrozenBackbone, view: int) -> Tensor:
+        """Return the features of one view of all images."""
         count = len(self._batches)
+        # The last batch is filled up with images from the start: a batch of another size would be
+        # computed by another kernel, whose last bits differ.
         rows = torch.arange(-(-count // self._batch_size) * self._batch_size) % count
         generator = torch.Generator(self._device)
         generator.manual_seed(derive_seed(self._seed, "view", view))
         parts = []
         for pixels, _ in self._batches(rows.view(-1, self._batch_size)):
-            images = AUGMENTS[still.augment](pixels, generator)
-            parts.append(
-                self._features(still.network, images.contiguous(memory_format=torch.channels_last))
-            )
+            images = AUGMENTS[backbone.augment](pixels, generator)
+            images = images.contiguous(memory_format=torch.channels_last)
+            parts.append(self._forward(backbone.network, images)[0][0])
         return torch.cat(parts)[:count]
 
-    def _features(self, network: Network, images: Tensor) -> Tensor:
-        return self._both(network, images)[0][0]
-
-    def _both(self, network: Network, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        half = self._precision != torch.float32
-        with torch.autocast(self._device.type, dtype=self._precision, enabled=half):
+    def _forward(self, network: Network, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        with autocast(self._device, self._precision):
             return split_forward(network, images)
 
-    def _that_can(self, still: Mapping[str, Still], memory_bytes: int) -> dict[str, Still]:
-        """Return the nodes whose features can be kept, as many of them as there is room for."""
-        kept, room = {}, memory_bytes
-        for name, each in still.items():
-            width = self._bytes_per_image(each.network)
-            images = len(self._batches) * each.views + (self._split.size if self._split else 0)
+    def _select(
+        self, backbones: Mapping[str, FrozenBackbone], memory_bytes: int
+    ) -> dict[str, FrozenBackbone]:
+        """Return the nodes whose features can be stored, as many of them as there is room for."""
+        selected, room = {}, memory_bytes
+        for name, backbone in backbones.items():
+            width = self._bytes_per_image(backbone.network)
+            images = len(self._batches) * backbone.views + (self._split.size if self._split else 0)
             if width and width * images <= room:
-                kept[name] = each
+                selected[name] = backbone
                 room -= width * images
-            elif each.asked:
+            elif backbone.required:
+                needed, there = (f"{size / 2**20:.1f} MiB" for size in (width * images, room))
                 problem = (
-                    f"the features of {images:,} views need {width * images / 2**20:.1f} MiB of memory; "
-                    f"there is room for {room / 2**20:.1f} MiB"
+                    f"the features of {images:,} views need {needed} of memory; "
+                    f"there is room for {there}"
                     if width
-                    else "this model's features cannot be kept: chance has a part in them, or it has no head of its own"
+                    else "this model's features cannot be kept: "
+                    "chance has a part in them, or it has no head of its own"
                 )
-                raise SpecError(f"{each.where}.frozen_views", problem)
-        return kept
+                raise SpecError(f"{backbone.where}.frozen_views", problem)
+        return selected
 
     def _bytes_per_image(self, network: Network) -> int:
         """Return the size of one image's features; 0 where they cannot stand for the image."""
-        head, size = head_of(network), network.size
+        head, size = find_head(network), network.size
         if head is None:
             return 0
         generator = torch.Generator(self._device).manual_seed(0)
         images = torch.rand((2, 3, size, size), generator=generator, device=self._device)
         trials = []
-        for seed in (0, 1):
-            with seeded(seed, self._device):
-                trials.append(self._both(network, images))
+        for seed in (0, 1):  # features that differ between two seeds depend on chance
+            with use_seed(seed, self._device):
+                trials.append(self._forward(network, images))
         (once, logits), (again, _) = trials
         if len(once) != 1 or not torch.equal(once[0], again[0]) or len(once[0]) != 2:
             return 0
-        with (
-            torch.no_grad(),
-            torch.autocast(
-                self._device.type, dtype=self._precision, enabled=self._precision != torch.float32
-            ),
-        ):
+        with torch.no_grad(), autocast(self._device, self._precision):
             if not torch.equal(head(once[0]), logits):
                 return 0
         return once[0][0].numel() * once[0].element_size()

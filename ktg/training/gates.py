@@ -1,4 +1,4 @@
-"""Gates: how much of an edge's loss each sample feels, at each moment of training.
+"""Weighs the samples of a batch: how much of an edge's loss each one feels, at each moment.
 
 A gate is a function `(right, progress, dtype) -> weight`:
 
@@ -8,7 +8,7 @@ A gate is a function `(right, progress, dtype) -> weight`:
 
 Gates know nothing of losses, nodes or epochs. The first four are those of Minami et al., "Knowledge
 Transfer Graph for Deep Collaborative Learning", ACCV 2020; `inverse` appears in later work of the
-same group (IEEE Access 2025).
+same group (IEEE Access 2025). In the examples the source is right about the first of two samples.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from ktg.graph.spec import GateName
 
 
 class Gate(Protocol):
-    """Weight of every sample of a batch at a moment of training."""
+    """The weight of every sample of a batch at one moment of training."""
 
     def __call__(
         self, right: Tensor, progress: float, dtype: torch.dtype = torch.float32
@@ -30,27 +30,47 @@ class Gate(Protocol):
 
 
 def through(right: Tensor, progress: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return 1 for every sample."""
+    """Return 1 for every sample.
+
+    >>> through(torch.tensor([True, False]), progress=0.25)
+    tensor([1., 1.])
+    """
     return torch.ones_like(right, dtype=dtype)
 
 
 def cutoff(right: Tensor, progress: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return 0 for every sample."""
+    """Return 0 for every sample.
+
+    >>> cutoff(torch.tensor([True, False]), progress=0.25)
+    tensor([0., 0.])
+    """
     return torch.zeros_like(right, dtype=dtype)
 
 
 def linear(right: Tensor, progress: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return the progress: the edge opens as training goes on."""
+    """Return the progress: the edge opens as training goes on.
+
+    >>> linear(torch.tensor([True, False]), progress=0.25)
+    tensor([0.2500, 0.2500])
+    """
     return torch.full_like(right, progress, dtype=dtype)
 
 
 def correct(right: Tensor, progress: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return 1 where the source is right, else 0: only correct knowledge passes."""
+    """Return 1 where the source is right, else 0: only correct knowledge passes.
+
+    >>> correct(torch.tensor([True, False]), progress=0.25)
+    tensor([1., 0.])
+    """
     return right.to(dtype)
 
 
 def inverse(right: Tensor, progress: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return 1 - progress: the edge closes as training goes on."""
+    """Return 1 - progress: the edge closes as training goes on.
+
+    >>> inverse(torch.tensor([True, False]), progress=0.25)
+    tensor([0.7500, 0.7500])
+    """
     return torch.full_like(right, 1.0 - progress, dtype=dtype)
 
 

@@ -1,14 +1,13 @@
-"""Losses of edges, per sample (B,): functions of log-probabilities, or of feature maps.
+"""Computes the losses of edges, per sample (B,), in nats: from log-probabilities or feature maps.
 
 Log-probabilities are (B, C), as `log_probabilities` makes them. Working in the log domain keeps
 losses exact where a product of probabilities would underflow: `log(p / (q + 1e-10))` saturates at
-23.03, and its gradient vanishes, once the logits are more than about 25 apart. The earth mover's
-distance is in `ktg.training.sinkhorn`.
+23.03, and its gradient vanishes, once the logits are more than about 25 apart. In every loss p is
+the source of the edge, which teaches, and q its target, which learns. The earth mover's distance
+is in `ktg.training.sinkhorn`; which edge uses which loss, in `ktg.training.edge_losses`.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,40 +17,55 @@ from torch.nn import functional
 def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Return log softmax(logits / temperature), (B, C), in float32 or better.
 
-    Half-precision logits are widened first: in float16 the log-probability of a class 7e4 logits
-    away would be -inf, and 0 * inf is not a number.
+    >>> log_probabilities(torch.tensor([[1.0, 0.0]]), temperature=2.0)
+    tensor([[-0.4741, -0.9741]])
     """
+    # Half-precision logits are widened first: in float16 the log-probability of a class 7e4 logits
+    # away would be -inf, and 0 * inf is not a number.
     wide = torch.promote_types(logits.dtype, torch.float32)
     scaled = logits.to(wide) if temperature == 1.0 else logits.to(wide) / temperature
     return torch.log_softmax(scaled, dim=1)
 
 
 def ce(log_q: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy (B,) of log-probabilities (B, C) with labels, int64 (B,) or probabilities (B, C).
+    """Return the cross-entropy (B,) of log-probabilities (B, C) with the labels.
 
-    `smoothing` mixes the label with the uniform distribution (Szegedy et al., "Rethinking the
-    Inception Architecture for Computer Vision", CVPR 2016).
+    `labels` are int64 (B,), or probabilities (B, C). `smoothing` in [0, 1) mixes them with the
+    uniform distribution (Szegedy et al., "Rethinking the Inception Architecture for Computer
+    Vision", CVPR 2016).
+
+    >>> log_q = torch.tensor([[0.5, 0.25, 0.25]]).log()
+    >>> ce(log_q, torch.tensor([0])), ce(log_q, torch.tensor([0]), smoothing=0.1)
+    (tensor([0.6931]), tensor([0.7394]))
     """
-    plain = (
-        -log_q.gather(1, labels[:, None]).squeeze(1)
-        if labels.ndim == 1
-        else -(labels * log_q).sum(dim=1)
-    )
+    if labels.ndim == 1:
+        plain = -log_q.gather(1, labels[:, None]).squeeze(1)
+    else:
+        plain = -(labels * log_q).sum(dim=1)
     return plain if smoothing == 0.0 else (1 - smoothing) * plain - smoothing * log_q.mean(dim=1)
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Return KL(p || q), (B,): what is lost when q (the taught) stands for p (the teacher).
+    """Return KL(p || q), (B,): the information lost when q stands for p.
 
-    Up to the entropy of the teacher, the loss of distillation (Hinton et al., "Distilling the
-    Knowledge in a Neural Network", 2015); also that of mutual learning (Zhang et al., "Deep Mutual
+    Up to the entropy of p this is the loss of distillation (Hinton et al., "Distilling the
+    Knowledge in a Neural Network", 2015), and that of mutual learning (Zhang et al., "Deep Mutual
     Learning", CVPR 2018).
+
+    >>> kl(torch.tensor([[0.8, 0.1, 0.1]]).log(), torch.tensor([[0.5, 0.25, 0.25]]).log())
+    tensor([0.1927])
     """
     return (log_p.exp() * (log_p - log_q)).sum(dim=1)
 
 
 def js(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Return the Jensen-Shannon divergence (B,), at most log 2 (Lin, IEEE Trans. Information Theory 1991)."""
+    """Return the Jensen-Shannon divergence (B,), symmetric and at most log 2.
+
+    Lin, "Divergence Measures Based on the Shannon Entropy", IEEE Trans. Information Theory 1991.
+
+    >>> js(torch.tensor([[0.8, 0.1, 0.1]]).log(), torch.tensor([[0.5, 0.25, 0.25]]).log())
+    tensor([0.0507])
+    """
     log_mean = torch.logaddexp(log_p, log_q) - math.log(2)
     return (kl(log_p, log_mean) + kl(log_q, log_mean)) / 2
 
@@ -59,16 +73,21 @@ def js(log_p: Tensor, log_q: Tensor) -> Tensor:
 def dkd(
     log_p: Tensor, log_q: Tensor, labels: Tensor, alpha: float | Tensor, beta: float | Tensor
 ) -> Tensor:
-    """Return alpha TCKD + beta NCKD, (B,): Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022.
+    """Return alpha TCKD + beta NCKD, (B,): decoupled knowledge distillation.
 
     TCKD is the divergence of how probable the label's class is (against all others together), NCKD
     that of how the others compare among themselves. With alpha 1 and beta 1 - p[label] their sum is
-    KL(p || q). `labels` are int64 (B,); alpha and beta are numbers, or (B,).
+    KL(p || q). `labels` are int64 (B,); alpha and beta are numbers, or (B,). Zhao et al.,
+    "Decoupled Knowledge Distillation", CVPR 2022.
+
+    >>> log_p, log_q = torch.tensor([[[0.8, 0.1, 0.1]], [[0.5, 0.4, 0.1]]]).log()
+    >>> dkd(log_p, log_q, torch.tensor([0]), alpha=1.0, beta=8.0)
+    tensor([1.9779])
     """
+    # The other classes are gathered by number. A boolean mask would make the host wait for the
+    # device, which has to count its ones before the shape of the result is known.
     others = torch.arange(log_p.shape[1] - 1, device=labels.device).expand(len(labels), -1)
-    others = others + (
-        others >= labels[:, None]
-    )  # by number and not by mask, for which the host would wait
+    others = others + (others >= labels[:, None])
     log_p_rest, log_q_rest = log_p.gather(1, others), log_q.gather(1, others)
     log_p_other = log_p_rest.logsumexp(dim=1, keepdim=True)
     log_q_other = log_q_rest.logsumexp(dim=1, keepdim=True)
@@ -81,12 +100,16 @@ def dkd(
 
 
 def attention(maps_p: Tensor, maps_q: Tensor) -> Tensor:
-    """Return the squared distance (B,), in [0, 2], of the two attention maps at unit length, from maps (B, C, H, W).
+    """Return the squared distance (B,), in [0, 2], of two attention maps scaled to unit length.
 
-    An attention map is the mean over the channels of the squared activations: Zagoruyko &
-    Komodakis, "Paying More Attention to Attention", ICLR 2017, in the form of their code, but
-    summed over the positions and not averaged, so that it does not depend on how many there are.
-    The larger map is averaged down to the smaller one's size.
+    An attention map is the mean over the channels of the squared activations (B, C, H, W):
+    Zagoruyko & Komodakis, "Paying More Attention to Attention", ICLR 2017, in the form of their
+    code, but summed over the positions and not averaged, so that it does not depend on how many
+    there are. The larger map is averaged down to the smaller one's size.
+
+    >>> maps_p = torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]])
+    >>> attention(maps_p, torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]]))  # 2 - sqrt(2)
+    tensor([0.5858])
     """
     energies = same_size(
         maps_p.square().mean(dim=1, keepdim=True), maps_q.square().mean(dim=1, keepdim=True)
@@ -98,39 +121,40 @@ def attention(maps_p: Tensor, maps_q: Tensor) -> Tensor:
 def feature(maps_p: Tensor, maps_q: Tensor) -> Tensor:
     """Return the mean squared difference (B,) of maps (B, C, H, W) with as many channels.
 
-    The hint of FitNets (Romero et al., ICLR 2015), whose regressor has been applied to `maps_q`
-    already. The larger map is averaged down to the smaller one's size.
+    The hint of FitNets (Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015), whose
+    regressor has been applied to `maps_q` already. The larger map is averaged down to the smaller
+    one's size.
+
+    >>> maps_p = torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]])
+    >>> feature(maps_p, torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]]))
+    tensor([0.5000])
     """
     one, other = same_size(maps_p, maps_q)
     return (one - other).square().mean(dim=(1, 2, 3))
 
 
 def same_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two maps (B, C, H, W) with the larger one averaged down to the height and width of the smaller."""
+    """Return two maps (B, C, H, W), the larger averaged down to the size of the smaller.
+
+    >>> same_size(torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]]), torch.ones(1, 1, 1, 1))
+    (tensor([[[[0.5000]]]]), tensor([[[[1.]]]]))
+    """
     height, width = map(min, one.shape[2:], other.shape[2:])
-    return _averaged(one, height, width), _averaged(other, height, width)
+    return _shrink(one, (height, width)), _shrink(other, (height, width))
 
 
-def _averaged(maps: Tensor, height: int, width: int) -> Tensor:
-    return (
-        maps
-        if maps.shape[2:] == (height, width)
-        else functional.adaptive_avg_pool2d(maps, (height, width))
-    )
+def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return maps if maps.shape[2:] == size else functional.adaptive_avg_pool2d(maps, size)
 
 
 def uncertain(loss: Tensor, log_variance: Tensor) -> Tensor:
-    """Return exp(-s) loss + s / 2 for s = `log_variance`: a loss (B,) weighted by its homoscedastic uncertainty.
+    """Return exp(-s) loss + s / 2 for s = `log_variance`: a loss (B,) weighted by its uncertainty.
 
     The best s is log(2 mean loss), where the weight is 1 / (2 mean loss): Kendall, Gal & Cipolla,
     "Multi-Task Learning Using Uncertainty to Weigh Losses", CVPR 2018, in the form they give for
     classification.
+
+    >>> uncertain(torch.tensor([2.0]), log_variance=torch.tensor(4.0).log())  # 2 / 4 + log(4) / 2
+    tensor([1.1931])
     """
     return torch.exp(-log_variance) * loss + log_variance / 2
-
-
-NODE_LOSSES: Mapping[Literal["kl", "js"], Callable[[Tensor, Tensor], Tensor]] = {"kl": kl, "js": js}
-MAP_LOSSES: Mapping[Literal["attention", "feature"], Callable[[Tensor, Tensor], Tensor]] = {
-    "attention": attention,
-    "feature": feature,
-}

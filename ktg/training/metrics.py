@@ -1,44 +1,106 @@
-"""Figures of an epoch: collected on the device, read back once."""
+"""Collects the metrics of a training: of steps on the device, of epochs as plain numbers."""
 
 import math
+import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from ktg.graph import edge_path
-from ktg.training.evaluate import Score
+from ktg.errors import TrainingError
+from ktg.graph import LABEL, edge_key, edge_path
+from ktg.training.adapters import Pair
+from ktg.training.scoring import Evaluation
 
-
-class Meter:
-    """A table of scalars, one row per step, that stays on the device until the epoch is over."""
-
-    def __init__(self, steps: int, columns: Sequence[str], device: torch.device) -> None:
-        self.columns = list(columns)
-        self._table = torch.zeros(steps, len(columns), device=device)
-
-    def add(self, step: int, values: Sequence[Tensor]) -> None:
-        """Store the scalars of one step."""
-        self._table[step] = torch.stack([value.detach().float() for value in values])
-
-    def read(self) -> list[dict[str, float]]:
-        """Return the rows; the only moment at which the host waits for the device."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self._table.tolist()]
-
-
-def first_bad(rows: Sequence[Mapping[str, float]]) -> tuple[int, str] | None:
-    """Return the step and column of the first value that is not finite, or None."""
-    for step, row in enumerate(rows):
-        for column, value in row.items():
-            if not math.isfinite(value):
-                return step, column
-    return None
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class NodeFigures:
-    """One node in one epoch. Teachers have no learning rate; without a validation split there is no validation."""
+class StepMetrics(Generic[Value]):
+    """The metrics of one step, as scalar tensors or as numbers, or their means over an epoch.
+
+    By edge: the weighted loss, the mean weight of the gate, and the weight of the loss where it is
+    learned. By node: the accuracy on the batch.
+    """
+
+    loss: Mapping[Pair, Value]
+    gate_weight: Mapping[Pair, Value]
+    accuracy: Mapping[str, Value]
+    learned_weight: Mapping[Pair, Value]
+
+
+class StepTable:
+    """A table with a row of metrics per step, which stays on the device until the epoch is over."""
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self._steps, self._device = steps, device
+        self._keys: dict[str, list[Any]] = {}
+        self._table = torch.empty(0)
+
+    def add(self, step: int, metrics: StepMetrics[Tensor]) -> None:
+        """Store the metrics of one step; all steps must have the same edges and nodes."""
+        groups: dict[str, Mapping[Any, Tensor]] = vars(metrics)
+        values = [value.detach().float() for group in groups.values() for value in group.values()]
+        if not self._keys:
+            self._keys = {name: list(group) for name, group in groups.items()}
+            self._table = torch.zeros(self._steps, len(values), device=self._device)
+        self._table[step] = torch.stack(values)
+
+    def read(self) -> list[StepMetrics[float]]:
+        """Return the metrics of all steps; only here the host waits for the device."""
+        steps = []
+        for row in self._table.tolist():
+            values = iter(row)
+            groups = {
+                name: {key: next(values) for key in keys} for name, keys in self._keys.items()
+            }
+            steps.append(StepMetrics[float](**groups))
+        return steps
+
+
+def average_steps(steps: Sequence[StepMetrics[float]]) -> StepMetrics[float]:
+    """Return the mean of every metric over the steps."""
+    first: dict[str, Mapping[Any, float]] = vars(steps[0])
+    return StepMetrics(
+        **{
+            name: {
+                key: sum(getattr(step, name)[key] for step in steps) / len(steps) for key in group
+            }
+            for name, group in first.items()
+        }
+    )
+
+
+def check_finite(
+    steps: Sequence[StepMetrics[float]],
+    epoch: int,
+    rates: Mapping[str, float],
+    names: Mapping[str, str],
+) -> None:
+    """Raise TrainingError, with edge, place and learning rates, for a loss that is not finite.
+
+    `epoch` counts from 1; `names` are the user's names of the nodes.
+    """
+    # Only losses can be: a learned weight that overflows makes the loss of its step overflow too.
+    for number, step in enumerate(steps, start=1):
+        for pair, loss in step.loss.items():
+            if not math.isfinite(loss):
+                shown = ", ".join(f"{names[name]} {rate:.3g}" for name, rate in rates.items())
+                raise TrainingError(
+                    f"the loss of edge {edge_key(*_rename(pair, names))} became {loss} in epoch "
+                    f"{epoch}, step {number} of {len(steps)} (learning rates: {shown}); "
+                    "try a lower train.lr or set train.clip_norm"
+                )
+
+
+@dataclass(frozen=True)
+class NodeMetrics:
+    """One node in one epoch.
+
+    Teachers have no learning rate; without a validation split there is no validation.
+    """
 
     train_accuracy: float
     val_accuracy: float | None = None
@@ -47,40 +109,40 @@ class NodeFigures:
 
 
 @dataclass(frozen=True)
-class EdgeFigures:
-    """One open edge in one epoch: means over its steps of the weighted loss, of the gate's and of a learned weight."""
+class EdgeMetrics:
+    """One open edge in one epoch: means over the steps; `learned_weight` is None without one."""
 
     loss: float
-    openness: float
-    weight: float | None = None
+    gate_weight: float
+    learned_weight: float | None = None
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """What one epoch was like. `number` counts from 1; nodes and edges have the names of the graph given.
+class EpochMetrics:
+    """One epoch: `number` counts from 1; nodes and edges have the user's names.
 
-    `ensemble` is the score of the mean of all nodes' probabilities on the validation split, and
-    `by_ensemble` says whether it is that which counts, and not the target alone.
+    `ensemble` is the evaluation of the mean of all nodes' probabilities on the validation split;
+    `by_ensemble` says whether it is the objective, instead of the target alone.
     """
 
     number: int
     target: str
-    nodes: Mapping[str, NodeFigures]
-    edges: Mapping[tuple[str, str], EdgeFigures]
+    nodes: Mapping[str, NodeMetrics]
+    edges: Mapping[Pair, EdgeMetrics]
     seconds: float
     images_per_s: float
     peak_memory_bytes: int
-    ensemble: Score | None = None
+    ensemble: Evaluation | None = None
     by_ensemble: bool = False
 
     @property
     def val_accuracy(self) -> float | None:
-        """Accuracy of what is scored on the validation split, in [0, 1]: the objective of a search."""
-        return self._val()[0]
+        """Accuracy in [0, 1] of what is scored on the validation split: a search's objective."""
+        return self._objective()[0]
 
     def metrics(self) -> dict[str, float]:
-        """Return everything as flat dotted names, for tracking."""
-        accuracy, loss = self._val()
+        """Return everything as flat dotted names, as the tracking store keeps them."""
+        accuracy, loss = self._objective()
         flat = {"val_accuracy": accuracy, "val_loss": loss}
         flat |= {"epoch_s": self.seconds, "images_per_s": self.images_per_s}
         flat |= {"peak_memory_mib": self.peak_memory_bytes / 2**20}
@@ -89,11 +151,51 @@ class Epoch:
         for name, node in self.nodes.items():
             flat |= {f"nodes.{name}.{key}": value for key, value in vars(node).items()}
         for pair, edge in self.edges.items():
-            flat |= {f"{edge_path(*pair)}.{key}": value for key, value in vars(edge).items()}
+            path = edge_path(*pair)
+            # Stores of earlier versions have these names; a report reads both with one rule.
+            flat |= {f"{path}.loss": edge.loss, f"{path}.openness": edge.gate_weight}
+            flat |= {f"{path}.weight": edge.learned_weight}
         return {key: value for key, value in flat.items() if value is not None}
 
-    def _val(self) -> tuple[float | None, float | None]:
+    def _objective(self) -> tuple[float | None, float | None]:
         if self.by_ensemble:
             return (self.ensemble.accuracy, self.ensemble.loss) if self.ensemble else (None, None)
         target = self.nodes[self.target]
         return target.val_accuracy, target.val_loss
+
+
+def summarize_nodes(
+    means: StepMetrics[float],
+    evaluations: Mapping[str, Evaluation],
+    rates: Mapping[str, float],
+    names: Mapping[str, str],
+) -> dict[str, NodeMetrics]:
+    """Return the metrics of every node of an epoch, by the user's name."""
+    nodes = {}
+    for name, accuracy in means.accuracy.items():
+        seen = evaluations.get(name)
+        val_accuracy, val_loss = (seen.accuracy, seen.loss) if seen else (None, None)
+        nodes[names[name]] = NodeMetrics(accuracy, val_accuracy, val_loss, rates.get(name))
+    return nodes
+
+
+def summarize_edges(means: StepMetrics[float], names: Mapping[str, str]) -> dict[Pair, EdgeMetrics]:
+    """Return the metrics of every open edge of an epoch, by the user's names."""
+    return {
+        _rename(pair, names): EdgeMetrics(
+            loss, means.gate_weight[pair], means.learned_weight.get(pair)
+        )
+        for pair, loss in means.loss.items()
+    }
+
+
+def measure_peak_memory(device: torch.device) -> int:
+    """Return the most bytes of memory used so far: of the GPU, or else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # which Linux gives in KiB
+
+
+def _rename(pair: Pair, names: Mapping[str, str]) -> Pair:
+    source, target = pair
+    return LABEL if source == LABEL else names[source], names[target]

@@ -1,4 +1,4 @@
-"""A node that learns: its network with its own optimizer, schedule, frozen part and averaged weights."""
+"""Trains the network of one node: optimizer, schedule, frozen parts and averaged weights."""
 
 import copy
 from collections.abc import Callable, Mapping, Set
@@ -13,7 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ktg.graph import Node, Train
 from ktg.graph.spec import OptimizerName
 from ktg.models.network import Network
-from ktg.models.stages import set_modes, stages, unfrozen
+from ktg.models.stages import select_unfrozen, set_modes, split_stages
 from ktg.training.schedule import Schedule
 
 Groups = list[dict[str, Any]]
@@ -42,30 +42,30 @@ OPTIMIZERS: Mapping[OptimizerName, Callable[[Groups, float, Train], torch.optim.
 }
 
 
-def parameter_groups(
+def group_parameters(
     network: Network,
     learning: Set[str],
     node: Node,
-    *,
     weight_decay: float,
     decay_norm_and_bias: bool,
 ) -> Groups:
-    """Return the optimizer's groups of the parameters named in `learning`: head and backbone, with and without decay.
+    """Return the optimizer's groups of the parameters named in `learning`.
 
-    Norm layers' parameters and biases are those with fewer than two dimensions. Head and backbone
-    are apart because of `lr_scale`, the factor of the group's learning rate, and because torch's
-    fused SGD fails on a group of which only some parameters have had gradients, as after a frozen
-    phase; so what never learns is in no group at all. For the same two reasons each stage has its
-    own groups where `node.layer_decay` or `node.unfreeze_every` asks for it.
+    Head and backbone are in different groups, each with and without decay; `lr_scale` is the factor
+    of a group's learning rate. Norm layers' parameters and biases are those with fewer than two
+    dimensions. Each stage has its own groups where `node.layer_decay` or `node.unfreeze_every` asks
+    for it.
     """
+    # Two parameters may share a group only if they begin to learn together: torch's fused SGD fails
+    # on a group of which only some parameters have had gradients, as after a frozen phase. What
+    # never learns is in no group at all.
     depth = _depths(network) if node.layer_decay < 1 or node.unfreeze_every else {}
     groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}
     for name, parameter in network.body.named_parameters():
         if name in learning:
             decays = decay_norm_and_bias or parameter.ndim > 1
-            groups.setdefault((name in network.head, depth.get(name, 0), decays), []).append(
-                parameter
-            )
+            group = (name in network.head, depth.get(name, 0), decays)
+            groups.setdefault(group, []).append(parameter)
     return [
         {
             "params": parameters,
@@ -76,8 +76,9 @@ def parameter_groups(
     ]
 
 
-def adapter_groups(adapters: nn.Module, weight_decay: float) -> Groups:
-    """Return the groups of what edges learn: projections with decay, and weights without, which it would pull to 1."""
+def group_adapter_parameters(adapters: nn.Module, weight_decay: float) -> Groups:
+    """Return the groups of what edges learn: projections with decay, learned weights without."""
+    # Decay pulls log_variance to 0, and with it the weight to 1.
     groups: dict[bool, list[nn.Parameter]] = {}
     for parameter in adapters.parameters():
         groups.setdefault(parameter.ndim > 0, []).append(parameter)
@@ -89,9 +90,8 @@ def adapter_groups(adapters: nn.Module, weight_decay: float) -> Groups:
 
 def _depths(network: Network) -> dict[str, int]:
     """Return how many stages below the head's each parameter lies."""
-    return {
-        name: depth for depth, names in enumerate(reversed(stages(network.body))) for name in names
-    }
+    depths = enumerate(reversed(split_stages(network.body)))
+    return {name: depth for depth, names in depths for name in names}
 
 
 class Learner:
@@ -101,11 +101,11 @@ class Learner:
     evaluation mode. In the frozen phase (the first `node.frozen_epochs` epochs) that is the
     backbone; afterwards what lies before `node.unfreeze_from`. With `node.unfreeze_every` the
     stages thaw one after the other, from the head's side (Howard and Ruder, "Universal Language
-    Model Fine-tuning for Text Classification", ACL 2018). At a switch what has learned keeps its
-    optimizer state, and what begins to learn has none. The schedule runs over all of training, both
-    phases; the backbone's rate is `node.backbone_lr_scale` of it, times `node.layer_decay` for each
-    stage below the head's. With `node.frozen_norm` batch norm stays in evaluation mode for good;
-    its scale and shift learn with their stage.
+    Model Fine-tuning for Text Classification", ACL 2018). When a stage thaws, what has learned
+    before keeps its optimizer state. The schedule runs over all of training, frozen phase included;
+    the backbone's rate is `node.backbone_lr_scale` of it, times `node.layer_decay` for each stage
+    below the head's. With `node.frozen_norm` batch norm stays in evaluation mode for good; its
+    scale and shift learn with their stage.
 
     `adapters`, by source, are the parts of incoming edges that learn with the network, at the
     head's rate.
@@ -131,15 +131,11 @@ class Learner:
             step_factor=train.step_factor,
         )
         weight_decay = train.weight_decay if node.weight_decay is None else node.weight_decay
-        self.unfrozen = unfrozen(network.body, network.head, node.unfreeze_from)
-        groups = parameter_groups(
-            network,
-            self.unfrozen,
-            node,
-            weight_decay=weight_decay,
-            decay_norm_and_bias=train.decay_norm_and_bias,
+        self.unfrozen = select_unfrozen(network.body, network.head, node.unfreeze_from)
+        groups = group_parameters(
+            network, self.unfrozen, node, weight_decay, train.decay_norm_and_bias
         )
-        groups += adapter_groups(self.adapters, weight_decay)
+        groups += group_adapter_parameters(self.adapters, weight_decay)
         self.optimizer = OPTIMIZERS[node.optimizer or train.optimizer](groups, self.peak_lr, train)
         self.average = Average(network, train.ema_decay) if train.ema_decay else None
         self.forward: Callable[[Tensor], Tensor] = (
@@ -156,20 +152,19 @@ class Learner:
         """The network that counts: the averaged one where there is one."""
         return self.average.network if self.average else self.network
 
-    def learning(self, epoch: int) -> frozenset[str]:
-        """Return the names, within the body, of the parameters that learn in this epoch (counted from 0)."""
+    def select_parameters(self, epoch: int) -> frozenset[str]:
+        """Return the names, within the body, of the parameters that learn in an epoch (from 0)."""
         if epoch < self.frozen_epochs:
             return self.network.head
         if self.unfreeze_every is None:
             return self.unfrozen
-        thawed = (
-            2 + (epoch - self.frozen_epochs) // self.unfreeze_every
-        )  # stages, the head's among them
-        return self.unfrozen & self.network.head.union(*stages(self.network.body)[-thawed:])
+        # Stages that learn now: the head's, the last of the backbone, and one more each time.
+        thawed = 2 + (epoch - self.frozen_epochs) // self.unfreeze_every
+        return self.unfrozen & self.network.head.union(*split_stages(self.network.body)[-thawed:])
 
     def begin_epoch(self, epoch: int) -> None:
         """Put the network into the mode of this epoch (counted from 0)."""
-        learning = self.learning(epoch)
+        learning = self.select_parameters(epoch)
         self.network.train()
         for name, parameter in self.network.body.named_parameters():
             parameter.requires_grad_(name in learning)
@@ -208,7 +203,7 @@ class Learner:
 
 
 class Average:
-    """An exponential moving average of a network's weights; batch-norm statistics are copied, not averaged."""
+    """An exponential moving average of a network's weights; batch-norm statistics are copied."""
 
     def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)

@@ -66,7 +66,8 @@ def compute_teacher_key(graph: Graph, node: str, dataset: Dataset, *, final: boo
     """
     spec = graph.nodes[node]
     weights = resolve_source(spec, graph.sources_for(spec.model)).content_hash()
-    text = f"{__version__} {canonical_key(independent_graph(graph, node))} {dataset.fingerprint} {weights} {final}"
+    alone = canonical_key(independent_graph(graph, node))
+    text = f"{__version__} {alone} {dataset.fingerprint} {weights} {final}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What the nodes of a graph are shown, step by step: images, or features where those of a still backbone are kept."""
+"""Makes the batches that the nodes of a graph train on: images, or features of frozen backbones."""
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,12 +12,14 @@ from ktg.data.augment import AUGMENTS, MIXTURES, view_of
 from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
 from ktg.graph.spec import ViewName
-from ktg.training.seeds import derive_seed, endless_rows, epoch_rows
+from ktg.training.randomness import derive_seed, endless_rows, epoch_rows
+
+Views = Mapping[ViewName, Tensor]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One batch. `images` holds (B, C, H, W) in [0, 1] by node, `features` (B, ...) by node; a node is in one of them.
+class TrainingBatch:
+    """One batch: `images` (B, C, H, W) in [0, 1] or `features` (B, ...), each node in one of them.
 
     `labels` are int64 (B,), or probabilities (B, classes) where images were mixed. Nodes that
     images without labels are meant for have these after the others, (B + B, C, H, W).
@@ -28,8 +30,11 @@ class Shown:
     labels: Tensor
 
 
-class Feed:
-    """The training images of a graph, in each epoch in an order of its own and in new views."""
+class TrainingBatches:
+    """The training images of a graph, in a new order and in new views in each epoch.
+
+    `unlabelled_nodes` are those that see images without labels, too.
+    """
 
     def __init__(
         self,
@@ -40,57 +45,58 @@ class Feed:
         unlabelled: Images | None = None,
     ) -> None:
         self.graph, self.classes, self.device = graph, classes, device
-        self.batches = Batches(images, device, workers=torch.get_num_threads())
-        self.seeing = seeing_unlabelled(graph)
-        self._more: Batches | None = None
-        if unlabelled is not None and self.seeing:
-            self._more = Batches(unlabelled, device, workers=torch.get_num_threads())
+        workers = torch.get_num_threads()
+        self.labelled = Batches(images, device, workers=workers)
+        self.unlabelled_nodes = find_unlabelled_nodes(graph)
+        self._unlabelled: Batches | None = None
+        if unlabelled is not None and self.unlabelled_nodes:
+            self._unlabelled = Batches(unlabelled, device, workers=workers)
 
     def rows(self, epoch: int) -> Tensor:
         """Return the rows of every batch of an epoch (counted from 0), int64 (steps, B)."""
-        return epoch_rows(
-            len(self.batches), self.graph.data.batch_size, self.graph.train.seed, epoch
-        )
+        batch_size, seed = self.graph.data.batch_size, self.graph.train.seed
+        return epoch_rows(len(self.labelled), batch_size, seed, epoch)
 
-    def __call__(self, epoch: int, features: Mapping[str, Tensor]) -> Iterator[Shown]:
-        """Yield the batches of an epoch; of nodes in `features`, which are (N, ...) by image, no image is made."""
+    def __call__(self, epoch: int, features: Mapping[str, Tensor]) -> Iterator[TrainingBatch]:
+        """Yield the batches of an epoch.
+
+        `features` are (N, ...) by image; for the nodes in it no images are made.
+        """
         steps = self.rows(epoch).unbind()
-        looking = {name: view_of(self.graph.data, node) for name, node in self.graph.nodes.items()}
-        looking = {name: view for name, view in looking.items() if name not in features}
-        views = self._views(self.batches, "augment", epoch, steps, set(looking.values()))
-        more = self._unlabelled(
-            epoch, len(steps), {view for name, view in looking.items() if name in self.seeing}
-        )
-        mix, drawn = MIXTURES.get(self.graph.data.augment), self._generator("mix", epoch)
-        for chosen, seen, others in zip(self.batches.on_device(steps), views, more, strict=False):
-            labels = self.batches.labels[chosen]
+        needing = [name for name in self.graph.nodes if name not in features]
+        view = {name: view_of(self.graph.data, self.graph.nodes[name]) for name in needing}
+        images = self._views(self.labelled, "augment", epoch, steps, set(view.values()))
+        others = {view[name] for name in needing if name in self.unlabelled_nodes}
+        unlabelled = self._unlabelled_views(epoch, len(steps), others)
+        mix, generator = MIXTURES.get(self.graph.data.augment), self._generator("mix", epoch)
+        rows = self.labelled.on_device(steps)
+        for chosen, seen, more in zip(rows, images, unlabelled, strict=False):
+            labels = self.labelled.labels[chosen]
             if mix is not None and seen:
-                mixture = mix(drawn)
+                # One mixture for all nodes, because they must agree on the label of an image.
+                mixture = mix(generator)
                 labels = mixture.labels(labels, self.classes, next(iter(seen.values())).shape[-1])
-                seen, others = (
-                    {v: mixture.images(images) for v, images in each.items()}
-                    for each in (seen, others)
-                )
-            both = {view: torch.cat([seen[view], images]) for view, images in others.items()}
-            yield Shown(
+                seen = {name: mixture.images(each) for name, each in seen.items()}
+                more = {name: mixture.images(each) for name, each in more.items()}
+            both = {name: torch.cat([seen[name], each]) for name, each in more.items()}
+            yield TrainingBatch(
                 images={
-                    name: (both if name in self.seeing and both else seen)[view]
-                    for name, view in looking.items()
+                    name: (both if both and name in self.unlabelled_nodes else seen)[view[name]]
+                    for name in needing
                 },
                 features={name: values[chosen] for name, values in features.items()},
                 labels=labels,
             )
 
-    def _unlabelled(
+    def _unlabelled_views(
         self, epoch: int, steps: int, names: Collection[ViewName]
-    ) -> Iterable[Mapping[ViewName, Tensor]]:
+    ) -> Iterable[Views]:
         """Yield each of these views of as many unlabelled images as a batch has, for every step."""
-        if self._more is None:
+        if self._unlabelled is None:
             return itertools.repeat({})
-        rows = endless_rows(
-            len(self._more), self.graph.data.batch_size, steps, self.graph.train.seed, epoch
-        )
-        return self._views(self._more, "augment unlabelled", epoch, rows.unbind(), names)
+        batch_size, seed = self.graph.data.batch_size, self.graph.train.seed
+        rows = endless_rows(len(self._unlabelled), batch_size, steps, seed, epoch)
+        return self._views(self._unlabelled, "augment unlabelled", epoch, rows.unbind(), names)
 
     def _views(
         self,
@@ -99,22 +105,22 @@ class Feed:
         epoch: int,
         steps: Sequence[Tensor],
         names: Collection[ViewName],
-    ) -> Iterator[Mapping[ViewName, Tensor]]:
-        """Yield each of these views of the images of every step; those of the data as if there were no others."""
+    ) -> Iterator[Views]:
+        """Yield each of these views of the images of every step."""
         if not names:
             yield from itertools.repeat({})
+        # A generator for each view, so that a node with a view of its own changes nothing for the
+        # others; that of the data's view is named as if there were no other.
         default = view_of(self.graph.data)
-        drawn = {
+        generators = {
             name: self._generator(stream, epoch, *(() if name == default else (name,)))
             for name in sorted(names)
         }
         for pixels, _ in batches(steps):
-            views = {name: AUGMENTS[name](pixels, generator) for name, generator in drawn.items()}
+            views = {name: AUGMENTS[name](pixels, each) for name, each in generators.items()}
             # Channels-last is a third faster, on CPUs too.
-            yield {
-                name: images.contiguous(memory_format=torch.channels_last)
-                for name, images in views.items()
-            }
+            layout = torch.channels_last
+            yield {name: view.contiguous(memory_format=layout) for name, view in views.items()}
 
     def _generator(self, *parts: str | int) -> torch.Generator:
         generator = torch.Generator(self.device)
@@ -122,10 +128,9 @@ class Feed:
         return generator
 
 
-def seeing_unlabelled(graph: Graph) -> frozenset[str]:
-    """Return the nodes that are shown images without labels: both ends of each open edge that needs no label."""
+def find_unlabelled_nodes(graph: Graph) -> frozenset[str]:
+    """Return the nodes that see images without labels: both ends of open edges that need none."""
     if graph.data.unlabelled is None:
         return frozenset()
-    return frozenset(
-        name for pair, edge in open_edges(graph).items() if not edge.needs_label for name in pair
-    )
+    edges = open_edges(graph).items()
+    return frozenset(name for pair, edge in edges if not edge.needs_label for name in pair)

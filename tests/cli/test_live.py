@@ -4,11 +4,11 @@ import pytest
 from rich.console import Console
 
 from ktg.cli.live import LiveLine, duration
-from ktg.training.metrics import Epoch, NodeFigures
+from ktg.training.metrics import EpochMetrics, NodeMetrics
 
 
-def epoch(number: int) -> Epoch:
-    return Epoch(number, "n0", {"n0": NodeFigures(0.25, 0.5, 1.0, 0.1)}, {}, 2.0, 640.4, 0)
+def epoch(number: int) -> EpochMetrics:
+    return EpochMetrics(number, "n0", {"n0": NodeMetrics(0.25, 0.5, 1.0, 0.1)}, {}, 2.0, 640.4, 0)
 
 
 def test_a_line_for_each_epoch_where_output_is_kept():

@@ -8,14 +8,15 @@ import torch
 from PIL import Image
 
 from ktg.errors import DataError, WeightsError
-from ktg.exporting.classifier import Prediction, load, softmax
+from ktg.exporting.classifier import Prediction, softmax
+from ktg.exporting.load_model import load_model
 from ktg.exporting.pixels import PictureError
-from ktg.training.evaluate import evaluate
+from ktg.training.scoring import evaluate
 
 
 @pytest.fixture(scope="module")
 def model(trained):
-    return load(trained.file, "cpu")
+    return load_model(trained.file, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_the_files_of_the_validation_split_get_the_labels_and_the_score_of_the_e
         np.stack([answer.probabilities for answer in answers]), expected, atol=1e-6
     )
     right = [answer.label == path.parent.name for answer, path in zip(answers, files, strict=True)]
-    score = evaluate({"target": training.target}, training._split(val), torch.float32)["target"]
+    score = evaluate({"target": training.target}, training.split(val), torch.float32)["target"]
     assert np.mean(right) == score.accuracy == model.about.accuracy.mean
 
 
@@ -105,7 +106,7 @@ def test_other_files_are_no_models(name, tmp_path):
     with pytest.raises(
         WeightsError, match=r"is not a model file; allowed: \.safetensors and \.onnx"
     ):
-        load(tmp_path / name)
+        load_model(tmp_path / name)
 
 
 def test_real_photographs_in_odd_shapes(model, shared):

@@ -1,4 +1,4 @@
-"""What edges have of their own: maps that are projected, distances that are found, weights that are learned."""
+"""Adapters of edges: projected maps, distances between classes, and learned weights."""
 
 import copy
 import dataclasses
@@ -11,10 +11,10 @@ import torch
 from ktg.data import Dataset, open_data
 from ktg.errors import SpecError
 from ktg.graph import Graph, Node, parse
-from ktg.training import Training
-from ktg.training import loop as training
-from ktg.training.adapters import mapped_nodes
-from ktg.training.edge_losses import Batch, edge_losses
+from ktg.training import Training, graph_model
+from ktg.training.adapters import find_mapped_layers
+from ktg.training.edge_losses import NodeOutputs, edge_losses
+from ktg.training.training_batches import TrainingBatch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -52,17 +52,16 @@ def started(graph: Graph, dataset: Dataset) -> Training:
     return begun
 
 
-def batch_of(begun: Training) -> Batch:
+def outputs_of(begun: Training) -> NodeOutputs:
     generator = torch.Generator().manual_seed(0)
     images = dict.fromkeys(begun.graph.nodes, torch.rand(32, 3, 8, 8, generator=generator))
-    logits, maps = begun._forward(images, {})
-    return Batch(logits, torch.arange(32) % 4, maps)
+    return begun.forward(TrainingBatch(images, {}, torch.arange(32) % 4))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradients_reach_the_receiving_node_and_the_edge_alone(tiny, dataset, loss):
     begun = started(make(tiny, LOSSES[loss]), dataset)
-    edge = edge_losses(begun.graph, batch_of(begun), 0.5, begun.adapters)["n1", "n0"]
+    edge = edge_losses(begun.graph, outputs_of(begun), 0.5, begun.adapters)["n1", "n0"]
     edge.value.backward()
     assert all(parameter.grad is None for parameter in begun.learners["n1"].network.parameters())
     network = begun.learners["n0"].network
@@ -78,9 +77,9 @@ def test_gradients_reach_the_receiving_node_and_the_edge_alone(tiny, dataset, lo
 @pytest.mark.parametrize("loss", ["attention", "feature"])
 def test_a_gate_closes_maps_for_samples_that_the_source_gets_wrong(tiny, dataset, loss):
     begun = started(make(tiny, LOSSES[loss] | {"gate": "correct", "over": "batch"}), dataset)
-    batch = batch_of(begun)
+    batch = outputs_of(begun)
     edge = edge_losses(begun.graph, batch, 0.5, begun.adapters)["n1", "n0"]
-    assert 0 < edge.openness < 1
+    assert 0 < edge.gate_weight < 1
     (taught,) = torch.autograd.grad(edge.value, batch.maps["n0"][0])
     assert torch.equal(taught.abs().sum(dim=(1, 2, 3)) > 0, batch.right("n1"))
 
@@ -114,7 +113,7 @@ def test_a_state_without_adapters_has_no_place_for_them(tiny, dataset):
 
 def test_maps_are_compared_from_the_last_on_as_many_as_both_have(tiny, dataset):
     begun = started(make(tiny, LOSSES["feature"]), dataset)
-    shapes = {name: [layer.shape for layer in layers] for name, layers in begun._layers.items()}
+    shapes = {name: [layer.shape for layer in layers] for name, layers in begun.layers.items()}
     assert shapes == {
         "n0": [(64, 2, 2), (32, 4, 4), (16, 8, 8)],
         "n1": [(128, 2, 2), (64, 4, 4), (32, 8, 8)],
@@ -126,7 +125,7 @@ def test_maps_are_compared_from_the_last_on_as_many_as_both_have(tiny, dataset):
         (32, 16, 1, 1),
     ]
     two = make(tiny, LOSSES["feature"] | {"maps": 2})
-    assert [len(layers) for layers in started(two, dataset)._layers.values()] == [2, 2]
+    assert [len(layers) for layers in started(two, dataset).layers.values()] == [2, 2]
     names = {"n0": "mine", "n1": "other"}
     with pytest.raises(SpecError, match=r"nodes\.mine\.model: has no map of features"):
         networks = begun.networks
@@ -134,18 +133,18 @@ def test_maps_are_compared_from_the_last_on_as_many_as_both_have(tiny, dataset):
         networks["n0"] = type(networks["n0"])(
             flat, size=8, mean=(0,), std=(1,), head=frozenset({"1.weight", "1.bias"})
         )
-        mapped_nodes(two, networks, names)
+        find_mapped_layers(two, networks, names)
 
 
 @pytest.mark.parametrize("loss", ["attention", "feature"])
 def test_a_transformer_teaches_a_convolutional_network_what_it_sees_where(tiny, dataset, loss):
-    """At 32 pixels the one has 4 x 4 tokens of 24 channels, the other maps of 8 x 8 to 32 x 32 of up to 64."""
+    """At 32 pixels one has 4 x 4 tokens of 24 channels, the other maps of 8 x 8 to 32 x 32."""
     small = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
     graph = make(tiny, {"loss": loss}, {"size": 32}, {"input_size": 32})
     tokens = Node(model="vit_tiny_patch16_224", input_size=32, model_args=small)
     graph = dataclasses.replace(graph, nodes={**graph.nodes, "n1": tokens})
     begun = Training(graph, open_data(graph.data), device="cpu")
-    shapes = {name: [layer.shape for layer in layers] for name, layers in begun._layers.items()}
+    shapes = {name: [layer.shape for layer in layers] for name, layers in begun.layers.items()}
     assert shapes == {"n0": [(64, 8, 8)], "n1": [(24, 4, 4)]}
     first, second = begun
     assert second.edges["n1", "n0"].loss < first.edges["n1", "n0"].loss
@@ -153,7 +152,7 @@ def test_a_transformer_teaches_a_convolutional_network_what_it_sees_where(tiny, 
 
 def test_the_value_of_a_feature_edge_is_its_formula_by_hand(tiny, dataset):
     begun = started(make(tiny, {"loss": "feature", "weight": 3.0}), dataset)
-    batch, (adapter,) = batch_of(begun), begun.adapters.values()
+    batch, (adapter,) = outputs_of(begun), begun.adapters.values()
     edge = edge_losses(begun.graph, batch, 0.5, begun.adapters)["n1", "n0"]
     each = []
     for place, known in enumerate(batch.maps["n1"]):
@@ -180,11 +179,11 @@ def test_projections_depend_on_the_seed_alone(tiny, dataset):
 def test_a_learned_weight_starts_at_1_and_is_reported(tiny, dataset):
     begun = Training(make(tiny, LOSSES["dkd"], epochs=4), dataset, device="cpu")
     epochs = list(begun)
-    seen = [epoch.edges["n1", "n0"].weight for epoch in epochs]
+    seen = [epoch.edges["n1", "n0"].learned_weight for epoch in epochs]
     assert seen[0] == pytest.approx(1, abs=0.3)
     assert len(set(seen)) == 4
     assert epochs[0].metrics()["edges.n1.n0.weight"] == seen[0]
-    assert epochs[0].edges["label", "n0"].weight is None
+    assert epochs[0].edges["label", "n0"].learned_weight is None
 
 
 def test_a_learned_weight_has_no_decay_and_a_projection_has(tiny, dataset):
@@ -277,13 +276,13 @@ def test_graphs_that_compare_no_maps_take_none(tiny, dataset, monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("maps were taken")
 
-    monkeypatch.setattr(training, "forward_with_maps", refuse)
+    monkeypatch.setattr(graph_model, "forward_with_maps", refuse)
     begun = started(make(tiny, {"loss": "dkd"}), dataset)
-    batch_of(begun)
-    assert not begun._layers
+    outputs_of(begun)
+    assert not begun.layers
     assert not begun.adapters
     with pytest.raises(AssertionError, match="maps were taken"):
-        batch_of(started(make(tiny, {"loss": "attention"}), dataset))
+        outputs_of(started(make(tiny, {"loss": "attention"}), dataset))
 
 
 @pytest.mark.parametrize("loss", LOSSES)

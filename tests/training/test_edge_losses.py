@@ -1,6 +1,7 @@
 """The losses of a graph against reference numbers and identities."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,13 +9,19 @@ import torch
 from torch.nn.functional import one_hot
 
 from ktg.graph import parse
-from ktg.training import node_losses
+from ktg.graph.spec import LossName
+from ktg.training.edge_losses import LOSSES, node_losses
+
+
+def test_every_loss_name_has_a_function_and_no_other():
+    assert set(LOSSES) == set(get_args(LossName))
+
 
 GATES = ["through", "cutoff", "linear", "correct"]
 
 
 def graph_of(gates: np.ndarray, **train):
-    """Build the graph of a matrix: row 0 the label's edges, row s + 1 those of node s; -1 no edge."""
+    """Return the graph of a matrix: row 0 the label's edges, row s + 1 node s's; -1 no edge."""
     nodes = [f"n{i}" for i in range(gates.shape[1])]
     edges = {
         f"{source} -> {target}": {"gate": GATES[gates[row, column]]}

@@ -1,4 +1,4 @@
-"""Features of still backbones: the same results as without them, at the cost of one pass."""
+"""Features of frozen backbones: the same results as without them, at the cost of one pass."""
 
 import functools
 from pathlib import Path
@@ -10,10 +10,10 @@ from ktg.data import Batches, open_data
 from ktg.data.augment import AUGMENTS
 from ktg.errors import SpecError
 from ktg.graph import Graph, parse
-from ktg.models.head import split_forward
+from ktg.models.network import split_forward
 from ktg.training import Training
-from ktg.training.frozen_features import Features
-from ktg.training.seeds import derive_seed
+from ktg.training.frozen_features import FrozenFeatures
+from ktg.training.randomness import derive_seed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FROZEN = {"model": "resnet8", "frozen_epochs": 3}
@@ -42,7 +42,10 @@ def without(monkeypatch: pytest.MonkeyPatch):
 
     def train(graph: Graph, cache: Path | None = None) -> tuple[Training, list]:
         with monkeypatch.context() as patch:
-            patch.setattr("ktg.training.loop.Features", functools.partial(Features, memory_bytes=0))
+            patch.setattr(
+                "ktg.training.loop.FrozenFeatures",
+                functools.partial(FrozenFeatures, memory_bytes=0),
+            )
             training = training_of(graph, cache)
         return training, figures(training)
 
@@ -63,9 +66,9 @@ def assert_same(one: Training, other: Training) -> None:
 
 
 def images_seen(training: Training, node: str = "n0") -> list[int]:
-    """Return a list that grows with the size of each batch that goes through the node's backbone."""
+    """Return a list to which each batch that goes through the node's backbone adds its size."""
     seen: list[int] = []
-    training._bodies[node].body.conv1.register_forward_hook(
+    training.trained_networks[node].body.conv1.register_forward_hook(
         lambda _m, inputs, _o: seen.append(len(inputs[0]))
     )
     return seen
@@ -97,7 +100,7 @@ MUTUAL = {"label -> any": {}, "any -> any": {}}
     ],
 )
 def test_not_a_bit_is_other_than_without_features(tiny, without, tmp_path, nodes, edges, train):
-    """Bit for bit on a CPU, where a batch of one size is calculated alike wherever in it an image lies."""
+    """On a CPU an image has the same bits wherever it lies in a batch of one size."""
     graph = make(tiny, nodes, edges, **train)
     kept = training_of(graph, tmp_path)
     got = figures(kept)
@@ -190,7 +193,8 @@ def test_what_depends_on_chance_is_not_kept(tiny, without):
         (
             {"model": "resnet10t", "input_size": 32, "model_args": {"drop_rate": 0.5}},
             {},
-            "this model's features cannot be kept: chance has a part in them, or it has no head of its own",
+            "this model's features cannot be kept: "
+            "chance has a part in them, or it has no head of its own",
         ),
         (
             {"model": "resnet8"},
@@ -203,7 +207,9 @@ def test_views_that_cannot_be_kept_are_refused_where_they_were_asked_for(
     tiny, monkeypatch, node, room, problem
 ):
     graph = make(tiny, {"mine": {**node, "frozen_epochs": 1, "frozen_views": 2}}, augment="basic")
-    monkeypatch.setattr("ktg.training.loop.Features", functools.partial(Features, **room))
+    monkeypatch.setattr(
+        "ktg.training.loop.FrozenFeatures", functools.partial(FrozenFeatures, **room)
+    )
     with pytest.raises(SpecError) as caught:
         training_of(graph)
     assert str(caught.value) == f"nodes.mine.frozen_views: {problem}"
@@ -212,7 +218,9 @@ def test_views_that_cannot_be_kept_are_refused_where_they_were_asked_for(
 def test_room_is_given_to_as_many_nodes_as_it_holds(tiny, monkeypatch):
     nodes = {name: {"model": "resnet8", "frozen_epochs": 1} for name in ("n0", "n1")}
     one = 4 * 64 * (len(open_data(make(tiny).data).train) + 32)
-    monkeypatch.setattr("ktg.training.loop.Features", functools.partial(Features, memory_bytes=one))
+    monkeypatch.setattr(
+        "ktg.training.loop.FrozenFeatures", functools.partial(FrozenFeatures, memory_bytes=one)
+    )
     training = training_of(make(tiny, nodes))
     next(training)
     assert set(training._features._val) == {"n0"}

@@ -13,6 +13,8 @@ from ktg.data import Dataset, open_data
 from ktg.errors import SpecError, TrainingError, WeightsError
 from ktg.graph import Graph, SourceFile, parse
 from ktg.training import Training, train
+from ktg.training.schedule import Clock
+from ktg.training.training_batches import TrainingBatch
 
 MUTUAL = {"label -> any": {}, "any -> any": {"gate": "linear"}}
 
@@ -156,16 +158,16 @@ def test_progress_runs_from_exactly_0_to_exactly_1_over_all_epochs(tiny, dataset
     training = Training(
         make(tiny, nodes=1, edges={"label -> n0": {"gate": "linear"}}), dataset, device="cpu"
     )
-    seen, step = [], training.step
-    training.step = lambda *batch, progress, **others: (
-        seen.append(progress) or step(*batch, progress=progress, **others)
-    )
+    clocks, step = [], training.step
+    training.step = lambda batch, clock: clocks.append(clock) or step(batch, clock)
     epochs = list(training)
+    seen = [clock.progress for clock in clocks]
     assert len(seen) == 3 * (len(dataset.train) // 32)
     assert seen[0] == 0
     assert seen[-1] == 1
     assert seen == sorted(seen)
-    assert epochs[0].edges["label", "n0"].openness < epochs[2].edges["label", "n0"].openness < 1
+    weights = [epoch.edges["label", "n0"].gate_weight for epoch in epochs]
+    assert weights[0] < weights[2] < 1
 
 
 class Synchronisations(TorchDispatchMode):
@@ -211,10 +213,11 @@ def test_no_host_synchronisation_inside_a_step(tiny, dataset, settings):
     training = Training(make(tiny, nodes=3, edges=edges, **settings), dataset, device="cpu")
     for learner in training.learners.values():
         learner.begin_epoch(0)
-    images, labels = torch.rand(32, 3, 8, 8), torch.arange(32) % 4
-    training.step(images, labels, progress=0.5, where=0.5)
+    images = dict.fromkeys(training.graph.nodes, torch.rand(32, 3, 8, 8))
+    batch, clock = TrainingBatch(images, {}, torch.arange(32) % 4), Clock(step=5, total=11)
+    training.step(batch, clock)
     with Synchronisations() as counter:
-        training.step(images, labels, progress=0.5, where=0.5)
+        training.step(batch, clock)
     assert counter.seen == []
 
 
@@ -227,14 +230,15 @@ def test_no_loss_and_no_learned_weight_synchronises_either(tiny, dataset, loss):
     training = Training(make(tiny, edges=edges), dataset, device="cpu")
     for learner in training.learners.values():
         learner.begin_epoch(0)
-    images, labels = torch.rand(32, 3, 8, 8), torch.arange(32) % 4
-    training.step(images, labels, progress=0.5, where=0.5)
+    images = dict.fromkeys(training.graph.nodes, torch.rand(32, 3, 8, 8))
+    batch, clock = TrainingBatch(images, {}, torch.arange(32) % 4), Clock(step=5, total=11)
+    training.step(batch, clock)
     with Synchronisations() as counter:
-        training.step(images, labels, progress=0.5, where=0.5)
+        training.step(batch, clock)
     assert counter.seen == []
 
 
-def test_a_teacher_is_trained_once_kept_still_and_shared(tiny, dataset, tmp_path):
+def test_a_teacher_is_trained_once_never_changed_and_shared(tiny, dataset, tmp_path):
     edges = {"label -> n0": {}, "n1 -> n0": {}}
     training = Training(make(tiny, edges=edges, epochs=4), dataset, device="cpu", cache=tmp_path)
     (file,) = (tmp_path / "solo").glob("*.safetensors")
@@ -327,7 +331,7 @@ def test_final_training_uses_the_validation_images_too_and_validates_nothing(tin
     training = Training(graph, dataset, device="cpu", final=True)
     epoch = next(training)
     assert epoch.val_accuracy is None
-    assert len(training._feed.batches) == len(dataset.train) + len(dataset.val)
+    assert len(training._batches.labelled) == len(dataset.train) + len(dataset.val)
 
 
 def test_train_is_the_same_loop(tiny, dataset):
@@ -336,7 +340,12 @@ def test_train_is_the_same_loop(tiny, dataset):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"precision": "bfloat16"}, {"optimizer": "adam", "lr": 0.003}, {"compile": True}]
+    "settings",
+    [
+        {"precision": "bfloat16"},
+        {"optimizer": "adam", "lr": 0.003},
+        pytest.param({"compile": True}, marks=pytest.mark.slow),
+    ],
 )
 def test_options_of_training_learn_too(tiny, dataset, settings):
     if settings.get("compile"):

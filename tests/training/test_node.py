@@ -12,11 +12,12 @@ from torch import nn
 from ktg.data import open_data
 from ktg.graph import Node, Train, parse
 from ktg.graph.spec import OptimizerName
-from ktg.models.build import sketch
-from ktg.models.network import Network, build
-from ktg.models.stages import stages
+from ktg.models.architectures import build_on_meta
+from ktg.models.build import build_network
+from ktg.models.network import Network
+from ktg.models.stages import split_stages
 from ktg.training import Training
-from ktg.training.node import OPTIMIZERS, Average, Learner, parameter_groups
+from ktg.training.node import OPTIMIZERS, Average, Learner, group_parameters
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,7 +27,7 @@ NODE = Node(model="resnet8")
 
 @pytest.fixture
 def network() -> Network:
-    return build(NODE, {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0)
+    return build_network(NODE, {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0)
 
 
 def give_gradients(network: nn.Module, seed: int = 0) -> None:
@@ -61,7 +62,9 @@ def test_every_optimizer_name_has_a_function_and_no_other():
     ],
 )
 def test_steps_equal_those_of_torch(network, train, reference):
-    other = build(Node(model="resnet8"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0)
+    other = build_network(
+        Node(model="resnet8"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0
+    )
     learner = Learner(
         network, Node(model="resnet8"), Train(**{**vars(train), "schedule": "constant"})
     )
@@ -93,7 +96,7 @@ def grouped(network: Network, learning: set[str] | None = None, **fields) -> lis
         model="resnet8", **{name: fields.pop(name) for name in set(fields) & set(vars(NODE))}
     )
     given = {"weight_decay": 0.1, "decay_norm_and_bias": True} | fields
-    return parameter_groups(network, everything if learning is None else learning, node, **given)
+    return group_parameters(network, everything if learning is None else learning, node, **given)
 
 
 def test_decay_can_spare_norms_and_biases(network):
@@ -107,7 +110,7 @@ def test_decay_can_spare_norms_and_biases(network):
 
 
 def test_the_backbone_alone_has_the_scaled_rate_and_what_never_learns_is_in_no_group(network):
-    learning = stages(network.body)[2] | network.head
+    learning = split_stages(network.body)[2] | network.head
     groups = grouped(network, learning, backbone_lr_scale=0.1)
     by_scale = {group["lr_scale"]: {id(p) for p in group["params"]} for group in groups}
     assert by_scale[1.0] == {id(p) for _, p in network.head_parameters()}
@@ -154,7 +157,7 @@ def test_statistics_that_came_with_the_weights_stay_while_all_else_learns(
     tiny, tmp_path, model, frozen_epochs
 ):
     size = {"input_size": 32} if model == "resnet10t" else {}
-    body = build(
+    body = build_network(
         Node(model=model, **size), {}, classes=4, image_size=32, mean=[0.5], std=[0.5], seed=1
     ).body
     for name, buffer in body.named_buffers():
@@ -180,7 +183,7 @@ def test_stages_before_the_one_to_unfreeze_from_stay_still_for_good(network, fro
     learner = Learner(
         network, Node(model="resnet8", frozen_epochs=frozen_epochs, unfreeze_from=2), Train()
     )
-    parts = stages(network.body)
+    parts = split_stages(network.body)
     for epoch in (0, 1, 2):
         learner.begin_epoch(epoch)
         frozen_phase = epoch < frozen_epochs
@@ -199,10 +202,10 @@ def test_stages_before_the_one_to_unfreeze_from_stay_still_for_good(network, fro
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_the_backbone_learns_at_its_share_of_the_scheduled_rate(schedule):
-    """One step of plain SGD from the same weights and gradients: the backbone's is a tenth, the head's the same."""
+    """One step of plain SGD from the same start: the backbone's is a tenth, the head's the same."""
     steps = []
     for scale in (1.0, 0.1):
-        network = build(
+        network = build_network(
             Node(model="resnet8"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0
         )
         before = {name: p.detach().clone() for name, p in network.body.named_parameters()}
@@ -222,7 +225,7 @@ def test_the_backbone_learns_at_its_share_of_the_scheduled_rate(schedule):
 def test_the_rate_decays_from_stage_to_stage_towards_the_input(network):
     groups = grouped(network, backbone_lr_scale=0.5, layer_decay=0.1)
     scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
-    parts = stages(network.body)
+    parts = split_stages(network.body)
     assert len(parts) == 5
     for below, names in enumerate(reversed(parts)):
         expected = 1.0 if below == 0 else 0.5 * 0.1**below
@@ -232,7 +235,7 @@ def test_the_rate_decays_from_stage_to_stage_towards_the_input(network):
 
 
 def test_the_backbone_in_the_heads_stage_learns_at_the_backbones_rate():
-    network = build(
+    network = build_network(
         Node(model="wide_resnet16_1"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0
     )
     network.head = frozenset({"linear.bias"})  # so that the last stage holds a part of the backbone
@@ -253,16 +256,18 @@ def test_stages_thaw_one_after_the_other_from_the_head_on(network, frozen_epochs
     )
     learner, parts, first = (
         Learner(network, node, Train()),
-        stages(network.body),
+        split_stages(network.body),
         unfreeze_from or 0,
     )
     for epoch in range(frozen_epochs):
-        assert learner.learning(epoch) == network.head
+        assert learner.select_parameters(epoch) == network.head
     for epoch in range(10):
         begins = max(3 - epoch // 2, first)  # of the stages 0 to 4
-        assert learner.learning(frozen_epochs + epoch) == frozenset().union(*parts[begins:])
+        assert learner.select_parameters(frozen_epochs + epoch) == frozenset().union(
+            *parts[begins:]
+        )
         learner.begin_epoch(frozen_epochs + epoch)
-        assert learning_names(learner) == learner.learning(frozen_epochs + epoch)
+        assert learning_names(learner) == learner.select_parameters(frozen_epochs + epoch)
 
 
 def transferred(tiny: Path, **fields) -> Training:
@@ -315,7 +320,7 @@ def test_at_the_switch_the_backbone_begins_without_optimizer_state_and_the_head_
 
 
 def test_the_schedule_runs_on_across_the_switch(tiny):
-    """The head's rate is that of a network that never was frozen; the backbone begins at its share of it."""
+    """The head's rate is that of a never frozen network; the backbone begins at its share of it."""
     fields = {"backbone_lr_scale": 0.1, "unfreeze_from": 2}
     thawing, free = transferred(tiny, **fields), transferred(tiny, **fields, frozen_epochs=0)
     (learner,) = thawing.learners.values()
@@ -330,7 +335,7 @@ def test_the_schedule_runs_on_across_the_switch(tiny):
 def test_what_has_not_thawed_stays_still_without_optimizer_state(tiny, optimizer):
     training = transferred(tiny, optimizer=optimizer, unfreeze_every=1)
     (learner,) = training.learners.values()
-    parts = stages(learner.network.body)
+    parts = split_stages(learner.network.body)
     parameters = dict(learner.network.body.named_parameters())
     before = body_state(training)
     for epoch, thawed in enumerate((1, 1, 2, 3)):
@@ -373,7 +378,7 @@ def test_parameters_in_all_and_trainable_under_transfer_are_the_published_ones(s
         line["model"]: line for line in csv.DictReader(lines[1:])
     }  # the first line is a comment
     node = Node(model=model, frozen_epochs=1)
-    plan = sketch(node, classes=10, image_size=224)
+    plan = build_on_meta(node, classes=10, image_size=224)
     network = Network(copy.deepcopy(plan.body), size=plan.size, mean=[0], std=[1], head=plan.head)
     learner = Learner(network, node, Train())
     for epoch, column in enumerate(("trainable_params_transfer", "total_params")):

@@ -1,4 +1,4 @@
-"""Solo runs are named by everything that goes into them, and by nothing else."""
+"""Teachers are named by everything that goes into them, and by nothing else."""
 
 import dataclasses
 import errno
@@ -9,9 +9,10 @@ import torch
 
 from ktg.data import open_data
 from ktg.graph import Graph, parse
-from ktg.models.network import build
-from ktg.training import teachers as solo
-from ktg.training.teachers import solo_key, solo_weights
+from ktg.graph.canonical import independent_graph
+from ktg.models.build import build_network
+from ktg.training import loop, teachers
+from ktg.training.teachers import compute_teacher_key, load_teacher
 
 
 def graph(tiny: Path, model: str = "resnet8", edges: dict | None = None, **train) -> Graph:
@@ -30,7 +31,7 @@ def test_the_key_depends_on_model_schedule_seed_data_and_split_only(tiny: Path):
 
     def name(*args, final: bool = False, fingerprint: str = data.fingerprint, **train) -> str:
         other = dataclasses.replace(data, fingerprint=fingerprint)
-        return solo_key(graph(tiny, *args, **train), "n1", other, final=final)
+        return compute_teacher_key(graph(tiny, *args, **train), "n1", other, final=final)
 
     assert name() == name(
         "resnet8", {"label -> n0": {"gate": "linear"}, "n1 -> n0": {"gate": "correct"}}
@@ -45,17 +46,23 @@ def test_the_key_depends_on_model_schedule_seed_data_and_split_only(tiny: Path):
     assert len({name(), *others}) == 6
 
 
-def test_many_who_want_one_teacher_train_it_once(tiny: Path, tmp_path: Path, monkeypatch):
-    made, train_alone = [], solo.train_alone
-    monkeypatch.setattr(solo, "train_alone", lambda *a, **k: made.append(1) or train_alone(*a, **k))
+def test_many_who_want_one_teacher_train_it_once(tiny: Path, tmp_path: Path):
+    made = []
+
+    def count(*parts):
+        made.append(1)
+        return loop.train_alone(*parts)
+
     one, data = graph(tiny), open_data(graph(tiny).data)
     networks = [
-        build(one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=seed)
+        build_network(
+            one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=seed
+        )
         for seed in range(3)
     ]
 
     def fetch(network) -> None:
-        solo_weights(one, "n1", network, data, torch.device("cpu"), cache=tmp_path)
+        load_teacher(network, one, "n1", data, torch.device("cpu"), count, cache=tmp_path)
 
     threads = [threading.Thread(target=fetch, args=(network,)) for network in networks]
     for thread in threads:
@@ -74,11 +81,13 @@ def test_a_disk_that_takes_no_teacher_stops_no_training(tiny: Path, tmp_path: Pa
     def full(state, path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(solo, "_write", full)
+    monkeypatch.setattr(teachers, "_write", full)
     one, data = graph(tiny), open_data(graph(tiny).data)
-    network = build(one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=3)
-    solo_weights(one, "n1", network, data, torch.device("cpu"), cache=tmp_path)
-    taught = solo.train_alone(one, "n1", data, torch.device("cpu"), final=False)
-    assert all(
-        torch.equal(tensor, taught[name]) for name, tensor in network.body.state_dict().items()
+    network = build_network(
+        one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=3
     )
+    cpu = torch.device("cpu")
+    load_teacher(network, one, "n1", data, cpu, loop.train_alone, cache=tmp_path)
+    expected = loop.train_alone(independent_graph(one, "n1"), data, cpu, False)
+    state = network.body.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in state.items())

@@ -1,4 +1,4 @@
-"""What nodes are shown: views of the data or of their own, mixed for all alike."""
+"""What nodes train on: views of the data or of their own, mixed for all alike."""
 
 import copy
 import dataclasses
@@ -16,7 +16,7 @@ from ktg.errors import SpecError
 from ktg.graph import LABEL, Graph, parse
 from ktg.graph.canonical import canonical_key
 from ktg.training import Training
-from ktg.training.edge_losses import Batch, edge_losses
+from ktg.training.edge_losses import NodeOutputs, edge_losses
 from ktg.training.randomness import derive_seed, endless_rows, epoch_rows
 from ktg.training.training_batches import TrainingBatches, find_unlabelled_nodes
 
@@ -38,7 +38,7 @@ def make(tiny: Path, augment: str = "basic", **nodes: dict) -> Graph:
     )
 
 
-def feed(graph: Graph) -> TrainingBatches:
+def batches_of(graph: Graph) -> TrainingBatches:
     return TrainingBatches(graph, open_data(graph.data).train, 4, CPU)
 
 
@@ -61,7 +61,7 @@ def test_every_epoch_has_its_own_order_and_views(tiny):
     for epoch in (0, 1):
         generator = drawn("augment", epoch)
         for shown, (pixels, labels) in zip(
-            feed(graph)(epoch, {}), pixels_and_labels(graph, epoch), strict=True
+            batches_of(graph)(epoch, {}), pixels_and_labels(graph, epoch), strict=True
         ):
             assert torch.equal(shown.labels, labels)
             assert torch.equal(shown.images["n0"], AUGMENTS["basic"](pixels, generator))
@@ -71,10 +71,10 @@ def test_a_node_sees_views_of_its_own_without_changing_those_of_the_others(tiny)
     graph = make(
         tiny, n0={}, n1={"augment": "pspnet"}, n2={"augment": "pspnet"}, n3={"augment": "none"}
     )
-    alone = list(feed(make(tiny))(0, {}))
+    alone = list(batches_of(make(tiny))(0, {}))
     generator = drawn("augment", 0, "pspnet")
     for shown, before, (pixels, _) in zip(
-        feed(graph)(0, {}), alone, pixels_and_labels(graph, 0), strict=True
+        batches_of(graph)(0, {}), alone, pixels_and_labels(graph, 0), strict=True
     ):
         assert torch.equal(shown.images["n0"], before.images["n0"])
         assert torch.equal(shown.images["n1"], AUGMENTS["pspnet"](pixels, generator))
@@ -86,13 +86,13 @@ def test_features_are_given_by_image_and_take_the_place_of_images(tiny):
     graph = make(tiny, n0={}, n1={})
     count = len(open_data(graph.data).train)
     for shown, row in zip(
-        feed(graph)(1, {"n1": torch.arange(count)}), epoch_rows(count, 16, 5, 1), strict=True
+        batches_of(graph)(1, {"n1": torch.arange(count)}), epoch_rows(count, 16, 5, 1), strict=True
     ):
         assert set(shown.images) == {"n0"}
         assert torch.equal(shown.features["n1"], row)
     assert all(
         not shown.images
-        for shown in feed(graph)(1, dict.fromkeys(graph.nodes, torch.arange(count)))
+        for shown in batches_of(graph)(1, dict.fromkeys(graph.nodes, torch.arange(count)))
     )
 
 
@@ -100,7 +100,7 @@ def test_one_mixture_is_for_all_nodes_and_for_the_labels(tiny):
     graph = make(tiny, "cutmix_or_mixup", n0={}, n1={"augment": "none"})
     mixing = drawn("mix", 0)
     for shown, (pixels, labels) in zip(
-        feed(graph)(0, {}), pixels_and_labels(graph, 0), strict=True
+        batches_of(graph)(0, {}), pixels_and_labels(graph, 0), strict=True
     ):
         mixture = MIXTURES["cutmix_or_mixup"](mixing)
         assert torch.equal(shown.images["n1"], mixture.images(pixels / 255))
@@ -141,8 +141,8 @@ def test_mixed_images_have_no_features_to_keep(tiny):
 
 
 @pytest.fixture
-def supplied(tiny: Path, tmp_path: Path) -> Graph:
-    """Of four nodes n0 and n1 teach each other, n2 and n3 have edges that ask for labels; 10 images without labels."""
+def unlabelled_graph(tiny: Path, tmp_path: Path) -> Graph:
+    """Of four nodes n0 and n1 teach each other, those of n2 and n3 ask for labels; 10 images."""
     pixels = np.random.default_rng(1).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
@@ -160,11 +160,11 @@ def supplied(tiny: Path, tmp_path: Path) -> Graph:
     return parse(plain)
 
 
-def test_images_without_labels_go_to_both_ends_of_edges_that_need_none(supplied):
-    dataset = open_data(supplied.data)
-    assert find_unlabelled_nodes(supplied) == {"n0", "n1"}
-    both = TrainingBatches(supplied, dataset.train, 4, CPU, dataset.unlabelled)
-    plain = TrainingBatches(supplied, dataset.train, 4, CPU)
+def test_images_without_labels_go_to_both_ends_of_edges_that_need_none(unlabelled_graph):
+    dataset = open_data(unlabelled_graph.data)
+    assert find_unlabelled_nodes(unlabelled_graph) == {"n0", "n1"}
+    both = TrainingBatches(unlabelled_graph, dataset.train, 4, CPU, dataset.unlabelled)
+    plain = TrainingBatches(unlabelled_graph, dataset.train, 4, CPU)
     more = torch.from_numpy(dataset.unlabelled.read(range(10))).permute(0, 3, 1, 2)
     generator = drawn("augment unlabelled", 1)
     rows = endless_rows(10, 16, len(both.rows(1)), 5, 1)
@@ -177,9 +177,9 @@ def test_images_without_labels_go_to_both_ends_of_edges_that_need_none(supplied)
         assert all(torch.equal(shown.images[name], before.images[name]) for name in ("n2", "n3"))
 
 
-def test_images_without_labels_are_mixed_among_themselves(supplied):
+def test_images_without_labels_are_mixed_among_themselves(unlabelled_graph):
     graph = dataclasses.replace(
-        supplied, data=dataclasses.replace(supplied.data, augment="cutmix_or_mixup")
+        unlabelled_graph, data=dataclasses.replace(unlabelled_graph.data, augment="cutmix_or_mixup")
     )
     dataset = open_data(graph.data)
     shown = next(iter(TrainingBatches(graph, dataset.train, 4, CPU, dataset.unlabelled)(0, {})))
@@ -189,7 +189,7 @@ def test_images_without_labels_are_mixed_among_themselves(supplied):
     assert len(shown.images["n0"]) == 32
 
 
-def test_edges_that_need_labels_skip_images_without_and_the_others_do_not(supplied):
+def test_edges_that_need_labels_skip_images_without_and_the_others_do_not(unlabelled_graph):
     generator = torch.Generator().manual_seed(0)
     sizes = {"n0": 32, "n1": 32, "n2": 16, "n3": 16}
     logits = {
@@ -197,16 +197,16 @@ def test_edges_that_need_labels_skip_images_without_and_the_others_do_not(suppli
         for name, size in sizes.items()
     }
     labels = torch.arange(16) % 4
-    losses = edge_losses(supplied, Batch(logits, labels), 0.25)
+    losses = edge_losses(unlabelled_graph, NodeOutputs(logits, labels), 0.25)
     known = {name: values[:16] for name, values in logits.items()}
-    expected = edge_losses(supplied, Batch(known, labels), 0.25)
+    expected = edge_losses(unlabelled_graph, NodeOutputs(known, labels), 0.25)
     for pair in ((LABEL, "n0"), ("n2", "n0"), ("n3", "n0")):
         assert losses[pair].value == expected[pair].value
-        assert losses[pair].openness == expected[pair].openness
+        assert losses[pair].gate_weight == expected[pair].gate_weight
     kl = losses["n1", "n0"]
     p, q = (logits[name].detach().log_softmax(1) for name in ("n1", "n0"))
     torch.testing.assert_close(kl.value, (p.exp() * (p - q)).sum(1).mean())
-    assert kl.openness == 1
+    assert kl.gate_weight == 1
     for pair, reached in (
         ((LABEL, "n0"), 16),
         (("n1", "n0"), 32),
@@ -217,47 +217,53 @@ def test_edges_that_need_labels_skip_images_without_and_the_others_do_not(suppli
         assert (grad[16:].abs().sum() > 0) == (reached == 32), pair
 
 
-def test_training_with_images_without_labels_differs_resumes_and_keeps_its_figures(supplied):
-    dataset = open_data(supplied.data)
-    training = Training(supplied, dataset, device="cpu")
+def test_training_with_images_without_labels_differs_resumes_and_keeps_its_figures(
+    unlabelled_graph,
+):
+    dataset = open_data(unlabelled_graph.data)
+    training = Training(unlabelled_graph, dataset, device="cpu")
     epochs = list(training)
-    plain = Training(supplied, dataclasses.replace(dataset, unlabelled=None), device="cpu")
+    plain = Training(unlabelled_graph, dataclasses.replace(dataset, unlabelled=None), device="cpu")
     assert list(plain)[1].nodes["n0"] != epochs[1].nodes["n0"]
-    half = Training(supplied, dataset, device="cpu")
+    half = Training(unlabelled_graph, dataset, device="cpu")
     next(half)
-    resumed = Training(supplied, dataset, device="cpu")
+    resumed = Training(unlabelled_graph, dataset, device="cpu")
     resumed.load_state_dict(copy.deepcopy(half.state_dict()))
     assert next(resumed).nodes == epochs[1].nodes
     assert torch.equal(resumed.target.body.conv1.weight, training.target.body.conv1.weight)
 
 
-def test_maps_and_distances_see_images_without_labels_too(supplied):
+def test_maps_and_distances_see_images_without_labels_too(unlabelled_graph):
     edges = {
         pair: dataclasses.replace(edge, loss="attention" if pair == ("n1", "n0") else edge.loss)
-        for pair, edge in supplied.edges.items()
+        for pair, edge in unlabelled_graph.edges.items()
     }
     edges["n2", "n0"] = dataclasses.replace(
         edges["n2", "n0"], loss="feature"
     )  # with gate correct: labelled ones alone
-    graph = dataclasses.replace(supplied, edges=edges)
+    graph = dataclasses.replace(unlabelled_graph, edges=edges)
     epoch = next(Training(graph, open_data(graph.data), device="cpu"))
     assert all(math.isfinite(value) for value in epoch.metrics().values())
 
 
-def test_where_no_edge_can_use_them_images_without_labels_are_no_part_of_the_graph(supplied):
-    edges = {pair: edge for pair, edge in supplied.edges.items() if pair != ("n1", "n0")}
-    graph = dataclasses.replace(supplied, edges=edges)
+def test_where_no_edge_can_use_them_images_without_labels_are_no_part_of_the_graph(
+    unlabelled_graph,
+):
+    edges = {pair: edge for pair, edge in unlabelled_graph.edges.items() if pair != ("n1", "n0")}
+    graph = dataclasses.replace(unlabelled_graph, edges=edges)
     without = dataclasses.replace(graph, data=dataclasses.replace(graph.data, unlabelled=None))
     assert canonical_key(graph) == canonical_key(without)
-    assert canonical_key(supplied) != canonical_key(dataclasses.replace(supplied, data=without.data))
+    assert canonical_key(unlabelled_graph) != canonical_key(
+        dataclasses.replace(unlabelled_graph, data=without.data)
+    )
     assert find_unlabelled_nodes(graph) == frozenset()
 
 
-def test_a_still_node_that_sees_images_without_labels_keeps_no_features(supplied):
-    frozen = dataclasses.replace(supplied.nodes["n0"], frozen_epochs=2)
-    data = dataclasses.replace(supplied.data, augment="none")
-    nodes = {**supplied.nodes, "n0": frozen, "n2": frozen}
-    graph = dataclasses.replace(supplied, data=data, nodes=nodes)
+def test_a_frozen_node_that_sees_images_without_labels_has_no_features(unlabelled_graph):
+    frozen = dataclasses.replace(unlabelled_graph.nodes["n0"], frozen_epochs=2)
+    data = dataclasses.replace(unlabelled_graph.data, augment="none")
+    nodes = {**unlabelled_graph.nodes, "n0": frozen, "n2": frozen}
+    graph = dataclasses.replace(unlabelled_graph, data=data, nodes=nodes)
     training = Training(graph, open_data(graph.data), device="cpu")
     assert {training.names[name] for name in training._features.train(0)} == {"n2"}
     assert math.isfinite(next(training).metrics()["val_loss"])

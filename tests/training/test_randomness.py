@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.training.seeds import derive_seed, endless_rows, epoch_rows, seeded
+from ktg.training.randomness import derive_seed, endless_rows, epoch_rows, use_seed
 
 parts = st.lists(
     st.one_of(st.integers(0, 5), st.sampled_from(["order", "weights", "n0"])),
@@ -25,10 +25,10 @@ def test_the_block_has_its_own_random_numbers_and_gives_the_old_ones_back():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    with seeded(1, torch.device("cpu")):
+    with use_seed(1, torch.device("cpu")):
         first = torch.rand(4)
     assert torch.equal(torch.rand(2), expected)
-    with seeded(1, torch.device("cpu")):
+    with use_seed(1, torch.device("cpu")):
         assert torch.equal(torch.rand(4), first)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from ktg.data import open_data
 from ktg.graph import Data
-from ktg.training.evaluate import ENSEMBLE, Split, evaluate
+from ktg.training.scoring import ENSEMBLE, Split, evaluate
 
 
 class Brightest(nn.Module):

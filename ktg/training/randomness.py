@@ -1,4 +1,8 @@
-"""Seeds that are derived, never drawn: the same parts always give the same stream, in whatever order they are asked."""
+"""Derives every seed from the things it serves, and draws the order of the images.
+
+A seed is derived and never drawn, so one stream of random numbers does not depend on how many
+others were opened before it: a trial gives the same numbers alone, in a search, and when resumed.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,14 +13,16 @@ import torch
 
 def derive_seed(*parts: str | int) -> int:
     """Return a seed in [0, 2**63) that depends on all parts and on nothing else."""
+    # The zero byte keeps ("a", "bc") and ("ab", "c") apart. Python's own hash() would not do: it is
+    # salted and differs from process to process.
     digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators inside the block (dropout reads them) and give them back untouched after it."""
-    # Not torch.manual_seed: it seeds the generators of all GPUs, and only this one is given back.
+def use_seed(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators inside the block (dropout reads them); restore them after."""
+    # Not torch.manual_seed: it seeds the generators of all GPUs, and only this one is restored.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
@@ -26,10 +32,10 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def epoch_rows(images: int, batch_size: int, seed: int, epoch: int) -> torch.Tensor:
-    """Return the rows of every batch of an epoch, int64 (steps, batch_size), in an order of the epoch's own.
+    """Return the rows of every batch of an epoch, int64 (steps, batch_size), in random order.
 
-    The images that do not fill a last batch wait for the next epoch's order, so every step has
-    equal weight and batch norm never sees a tiny batch.
+    The images that do not fill a last batch are left out until the next epoch's order, so every
+    step has equal weight and batch norm never sees a tiny batch.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
     steps = images // batch_size
@@ -37,11 +43,13 @@ def epoch_rows(images: int, batch_size: int, seed: int, epoch: int) -> torch.Ten
 
 
 def endless_rows(images: int, batch_size: int, steps: int, seed: int, epoch: int) -> torch.Tensor:
-    """Return rows for every batch of an epoch, int64 (steps, batch_size), of images of which there may be any number.
+    """Return rows for every batch of an epoch, int64 (steps, batch_size), of any number of images.
 
-    The passes over them follow each other without regard to epochs, each in an order of its own.
+    The passes over the images follow each other without regard to epochs, each in its own order.
     """
     first, count = epoch * steps * batch_size, steps * batch_size
+    # Only the passes that this epoch touches are drawn, so epoch 100 costs as much as epoch 0 and
+    # a resumed run needs no state.
     passes = range(first // images, (first + count - 1) // images + 1)
     orders = []
     for number in passes:

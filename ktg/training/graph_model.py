@@ -1,0 +1,164 @@
+"""Holds the networks of a graph: their forward pass, their scores and predictions, their state."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ktg.data import Dataset, Images, check_batch, merge
+from ktg.errors import SpecError, WeightsError
+from ktg.graph import Graph
+from ktg.graph.canonical import canonical_with_names, check_trainable, form_key
+from ktg.models.maps import forward_with_maps
+from ktg.models.network import Ensemble, Network, choose_device, classify, find_head
+from ktg.training.assembly import assemble
+from ktg.training.edge_losses import NodeOutputs
+from ktg.training.scoring import (
+    Evaluation,
+    Split,
+    autocast,
+    compute_head_inputs,
+    compute_logits,
+    evaluate,
+)
+from ktg.training.teachers import TrainAlone
+from ktg.training.training_batches import TrainingBatch
+
+
+class GraphModel:
+    """The networks of a graph, in its canonical form.
+
+    In that form a renamed copy of a graph, or one with dead nodes, gives the very same numbers;
+    `names` maps the canonical names back to the user's. Only live nodes are built. `images` are
+    those it is trained on, and `epoch` counts the epochs trained so far. See `Training` for the
+    options.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        dataset: Dataset,
+        train_alone: TrainAlone,
+        *,
+        device: torch.device | str | None = None,
+        final: bool = False,
+        cache: Path | None = None,
+    ) -> None:
+        check_trainable(graph)
+        self.graph, names = canonical_with_names(graph)
+        self.key = form_key(self.graph)
+        self.names = {names[original]: original for original in graph.nodes if original in names}
+        self._target = names[graph.target]  # of an ensemble it need not be the first
+        self.device = choose_device(device)
+        self.precision = choose_precision(graph, self.device)
+        self.dataset, self.final, self.epoch = dataset, final, 0
+        both = final and graph.data.per_class is None
+        self.images = merge(dataset) if both else dataset.train
+        check_batch(graph.data, len(self.images))
+        parts = assemble(
+            self.graph, dataset, self.names, self.device, train_alone, final=final, cache=cache
+        )
+        self.learners, self.teachers = parts.learners, parts.teachers
+        self.layers, self.adapters = parts.layers, parts.adapters
+
+    def forward(self, batch: TrainingBatch) -> NodeOutputs:
+        """Return what every node makes of a batch, with gradients for those that learn."""
+        bodies, logits, maps = self.trained_networks, {}, {}
+        with autocast(self.device, self.precision):
+            for name in self.graph.nodes:
+                with torch.set_grad_enabled(name in self.learners):
+                    if name in self.layers:
+                        logits[name], maps[name] = forward_with_maps(
+                            bodies[name], self.layers[name], batch.images[name]
+                        )
+                    elif name in batch.features:
+                        logits[name] = classify(bodies[name], batch.features[name])
+                    elif name in self.learners:
+                        logits[name] = self.learners[name].forward(batch.images[name])
+                    else:
+                        logits[name] = self.teachers[name](batch.images[name])
+        return NodeOutputs(logits, batch.labels, maps)
+
+    @property
+    def trained_networks(self) -> dict[str, Network]:
+        """The networks that are trained or teach, by canonical name: never the averaged ones."""
+        learning = {name: learner.network for name, learner in self.learners.items()}
+        return {**learning, **self.teachers}
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        """The networks that count, by canonical name: the averaged ones where there are any."""
+        return {
+            name: self.learners[name].evaluated if name in self.learners else self.teachers[name]
+            for name in self.graph.nodes
+        }
+
+    @property
+    def target(self) -> Network:
+        """The network of the target."""
+        return self.networks[self._target]
+
+    @property
+    def scored(self) -> Network | Ensemble:
+        """What is scored and deployed: the target, or the ensemble where the graph asks for it."""
+        if not self.graph.ensemble:
+            return self.target
+        return Ensemble({original: self.networks[name] for name, original in self.names.items()})
+
+    def test(self, images: Images) -> Evaluation:
+        """Return the evaluation of what is scored, on a split that training has never seen."""
+        return evaluate({"scored": self.scored}, self.split(images), self.precision)["scored"]
+
+    def predict(self, images: Images) -> Tensor:
+        """Return the probabilities of what is scored (N, C), float32 on the CPU, in order."""
+        return self.logits(images).softmax(dim=1)
+
+    def logits(self, images: Images) -> Tensor:
+        """Return the logits of what is scored (N, C), float32 on the CPU, in order."""
+        return compute_logits(self.scored, self.split(images), self.precision)
+
+    def features(self, images: Images) -> Tensor:
+        """Return what the target's head is given (N, ...), float32 on the CPU, in order.
+
+        Raises SpecError for a network without a head of its own.
+        """
+        if find_head(self.target) is None:
+            path = f"nodes.{self.names[self._target]}.model"
+            raise SpecError(path, f"{self.graph.nodes[self._target].model} has no head of its own")
+        return compute_head_inputs(self.target, self.split(images), self.precision)
+
+    def split(self, images: Images) -> Split:
+        """Return a split on the model's device, in batches for evaluation."""
+        return Split(images, self.device, batch_size=2 * self.graph.data.batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to continue.
+
+        With it, an interrupted run equals an uninterrupted one bit for bit.
+        """
+        learners = {name: learner.state_dict() for name, learner in self.learners.items()}
+        return {"key": self.key, "epoch": self.epoch, "learners": learners}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of the same graph; raise WeightsError for one of another graph."""
+        if state.get("key") != self.key:
+            raise WeightsError(
+                "this checkpoint belongs to another graph; start again or give its own graph"
+            )
+        for name, learner in self.learners.items():
+            learner.load_state_dict(state["learners"][name])
+        self.epoch = state["epoch"]
+
+
+def choose_precision(graph: Graph, device: torch.device) -> torch.dtype:
+    """Return the type of the forward passes: bfloat16 where asked for, or where `auto` finds it.
+
+    `auto` finds it on a GPU that computes in it.
+    """
+    wanted = graph.train.precision
+    if wanted == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        wanted = "bfloat16" if fast else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
