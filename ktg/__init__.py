@@ -1,4 +1,4 @@
-"""AutoML for image classification on small data: search, train and export knowledge-transfer graphs."""
+"""Searches, trains and exports knowledge-transfer graphs: AutoML for images on small data."""
 
 from ktg.version import __version__ as __version__
 

@@ -1,4 +1,4 @@
-"""Errors that speak to the user: one sentence that names the place, what was found and what is allowed."""
+"""Defines the errors of ktg: one sentence with the place, what was found there and what is allowed."""
 
 import difflib
 import reprlib
@@ -14,18 +14,18 @@ class KtgError(Exception):
 
 
 class UserError(KtgError):
-    """A mistake the user can mend. The command line prints it as one sentence and exits with 2."""
+    """A mistake that the user can mend. The command line prints one sentence and exits with 2."""
 
 
 class SpecError(UserError):
-    """A graph or search space that says something it may not.
+    """A graph or search space breaks a rule of the format.
 
-    `path` is the dotted place in the data; `file` names the file (and line, for a mistake in the
-    YAML itself) where it is known. All three are the exception's arguments, so that it survives
-    pickling between processes.
+    `path` is the dotted place in the data, such as `edges.n1.n0.gate`. `file` is the name of the
+    file where it is known, with the line for a mistake in the YAML itself.
     """
 
     def __init__(self, path: str, problem: str, file: str = "") -> None:
+        # Ray and multiprocessing pickle an exception by its `args`, so all three must be there.
         super().__init__(path, problem, file)
         self.path = path
         self.problem = problem
@@ -36,23 +36,26 @@ class SpecError(UserError):
 
 
 class DataError(UserError):
-    """A data set that cannot be read or split as asked."""
+    """A data set cannot be read, or not be split as the user asks."""
 
 
 class WeightsError(UserError):
-    """Pretrained weights that are missing, unreadable, or belong to another architecture."""
+    """Pretrained weights are missing, unreadable, or belong to another architecture."""
 
 
 class MissingSourceError(SpecError, WeightsError):
-    """A source that has no weights for a node's model, or none that can be had now. Another source may have some."""
+    """A source has no weights for a node's model, or they cannot be downloaded now.
+
+    Another source may have some, so a search leaves out the option and goes on.
+    """
 
 
 class TrainingError(KtgError):
-    """Training that cannot go on (a loss that is not finite); the command line exits with 1."""
+    """Training cannot go on, for example after a loss that is not finite. The exit code is 1."""
 
 
 def show(value: object) -> str:
-    """Return `value` as it should appear in a message: quoted, and cut when it is long."""
+    """Return `value` as a message shows it: like `repr`, but at most 60 characters of a text."""
     return _SHORT.repr(value)
 
 
@@ -63,33 +66,40 @@ def join_names(names: Sequence[str], most: int = 20) -> str:
 
 
 def did_you_mean(got: object, allowed: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" when one of `allowed` is close to `got`, else an empty string."""
+    """Return " Did you mean 'x'?" when one of `allowed` is close to `got`, else an empty string.
+
+    >>> did_you_mean("trough", ["through", "cutoff"])
+    " Did you mean 'through'?"
+    """
+    # Compared in lower case: `ResNet18` should find `resnet18`, but is no close match as it stands.
     by_lower = {word.lower(): word for word in allowed}
     close = difflib.get_close_matches(str(got).lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def did_you_mean_path(path: Path, suffixes: Collection[str] = ()) -> str:
-    """Return " Did you mean 'x'?" for a path that is not there: what lies beside the first part of it that is missing.
+    """Return " Did you mean 'x'?" for a path that does not exist.
 
-    Visible folders count, and files that end in one of `suffixes` (lower case, with the dot).
+    `x` lies beside the first part of the path that is missing: a visible folder, or a file that
+    ends in one of `suffixes` (lower case, with the dot).
     """
     missing = next((part for part in reversed((path, *path.parents)) if not part.exists()), None)
     if missing is None or not missing.parent.is_dir():
         return ""
-    beside = [entry for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
-    kept = [entry.name for entry in beside if entry.is_dir() or entry.suffix.lower() in suffixes]
-    return did_you_mean(missing.name, sorted(kept))
+    visible = [entry for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
+    names = [entry.name for entry in visible if entry.is_dir() or entry.suffix.lower() in suffixes]
+    return did_you_mean(missing.name, sorted(names))
 
 
 def not_one_of(
     path: str, got: object, what: str, allowed: Iterable[str], most: int = 12
 ) -> SpecError:
-    """Return the error for a value outside a closed list, with the list (at most `most` of it) and the nearest."""
+    """Return the error for a value outside a closed list.
+
+    It shows at most `most` of the list, and the entry that is nearest to the value.
+    """
     options = list(allowed)
-    listed = ", ".join(options[:most]) + (
-        f", ... ({len(options)} in all)" if len(options) > most else ""
-    )
-    return SpecError(
-        path, f"{show(got)} is not {what}; allowed: {listed}.{did_you_mean(got, options)}"
-    )
+    rest = f", ... ({len(options)} in all)" if len(options) > most else ""
+    listed = ", ".join(options[:most]) + rest
+    hint = did_you_mean(got, options)
+    return SpecError(path, f"{show(got)} is not {what}; allowed: {listed}.{hint}")

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, hashes them, names ktg's own folders, and asks whether a host answers."""
+"""Deals with this machine: atomic writes, hashes of files, ktg's folders, and hosts that answer."""
 
 import functools
 import hashlib
@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield another name beside `path` to write to, which becomes `path` when the block ends well.
+    """Yield a temporary file name beside `path`, and move that file to `path` after the block.
 
-    A reader sees the old file or the new one, never half of it; when the block raises, nothing is left behind.
+    A reader sees the old file or the new one, never half of it. When the block raises, the old
+    file stays and the temporary one is removed.
     """
+    # In the same folder, because only within one file system is a rename atomic; with the process
+    # id, because workers may write the same file at the same time.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -64,7 +67,10 @@ def cache_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """Return the folder of downloaded data sets: $KTG_DATA, or ~/.cache/ktg/data. It need not exist yet."""
+    """Return the folder of downloaded data sets: $KTG_DATA, or ~/.cache/ktg/data.
+
+    It need not exist yet.
+    """
     return _folder("KTG_DATA", "~/.cache/ktg/data")
 
 
@@ -77,15 +83,12 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def is_reachable(url: str, timeout_s: float = TIMEOUT_S) -> bool:
-    """Return whether the host of `url` (or the proxy in front of it) accepts a connection within `timeout_s`.
-
-    The answer comes from a thread of its own, because looking up a name without a network can hang for far longer
-    than any timeout of a socket.
-    """
+    """Return whether the host of `url`, or the proxy in front of it, accepts a connection in time."""
+    # In a thread, because looking up a name without a network can hang for far longer than any
+    # timeout of a socket; as a daemon, because nothing can stop it then.
     answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    threading.Thread(
-        target=_connect, args=(_through_proxy(url), timeout_s, answers), daemon=True
-    ).start()
+    args = (_through_proxy(url), timeout_s, answers)
+    threading.Thread(target=_connect, args=args, daemon=True).start()
     try:
         return answers.get(timeout=timeout_s)
     except queue.Empty:

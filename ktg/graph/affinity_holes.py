@@ -1,6 +1,7 @@
-"""What affinity holes are to choose from: their candidates, and what patterns such as `zoo/*` stand for in them."""
+"""Lists what affinity holes choose from, and replaces patterns such as `zoo/*` by sources."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -9,14 +10,14 @@ from ktg.graph.holes import Affinity
 from ktg.graph.space import SearchSpace
 
 Expand = Callable[[str, str], Sequence[str]]
-"""From a pattern and a model to the sources that it stands for."""
+"""Takes a pattern and a model, and returns the sources that the pattern stands for."""
 
 
 def expand_patterns(space: SearchSpace, expand: Expand) -> SearchSpace:
-    """Return the space with sources in the place of patterns, for each model that the node can have.
+    """Return the space with sources in place of patterns, for each model that a node may have.
 
-    What only some of the models have is `missing_weights` for the others. Raises SpecError where the
-    first model, which the baselines train, is left with nothing.
+    A source that only some of the models have counts as `missing_weights` for the others. Raises
+    SpecError where the first model, which the baselines train, has none at all.
     """
     for path, hole in space.holes.items():
         if not isinstance(hole, Affinity) or not any(map(is_pattern, hole.options)):
@@ -26,30 +27,23 @@ def expand_patterns(space: SearchSpace, expand: Expand) -> SearchSpace:
         named = space.template.get("sources") or {}
         meant = {model: _expand_hole(hole, str(model), expand, named) for model in models}
         if not meant[models[0]]:
-            problem = (
-                f"{', '.join(hole.options)}: the zoo has nothing of the kind for {show(models[0])}"
-            )
-            raise SpecError(f"{path}.affinity.among", problem)
+            problem = f"the zoo has nothing of the kind for {show(models[0])}"
+            raise SpecError(f"{path}.affinity.among", f"{', '.join(hole.options)}: {problem}")
         every = tuple(dict.fromkeys(source for sources in meant.values() for source in sources))
-        lacking = [
-            (node, model, source)
-            for model in models
-            for source in every
-            if source not in meant[model]
-        ]
-        space = space.with_holes({path: dataclasses.replace(hole, options=every)}, lacking)
+        pairs = itertools.product(models, every)
+        missing = [(node, model, source) for model, source in pairs if source not in meant[model]]
+        space = space.with_holes({path: dataclasses.replace(hole, options=every)}, missing)
     return space
 
 
 def find_affinity_holes(space: SearchSpace) -> dict[str, Affinity]:
-    """Return the affinity holes by the name of their node."""
-    return {
-        path.split(".")[1]: hole for path, hole in space.holes.items() if isinstance(hole, Affinity)
-    }
+    """Return the affinity holes of a space by the names of their nodes."""
+    holes = space.holes.items()
+    return {path.split(".")[1]: hole for path, hole in holes if isinstance(hole, Affinity)}
 
 
 def list_candidates(space: SearchSpace) -> dict[str, list[tuple[str, str]]]:
-    """Return (model, source) of what is to be measured for each node that has an affinity hole."""
+    """Return the pairs (model, source) to measure for each node that has an affinity hole."""
     return {
         name: [
             (model, source)
@@ -62,7 +56,7 @@ def list_candidates(space: SearchSpace) -> dict[str, list[tuple[str, str]]]:
 
 
 def is_pattern(source: str) -> bool:
-    """Return whether a source in an affinity hole stands for all of the zoo that match it."""
+    """Return whether a source in an affinity hole stands for all entries of the zoo it matches."""
     return source.startswith("zoo/") and "*" in source
 
 
@@ -73,11 +67,10 @@ def list_models(space: SearchSpace, node: str) -> tuple[Any, ...]:
 
 
 def _expand_hole(hole: Affinity, model: str, expand: Expand, named: Collection[str]) -> list[str]:
-    found = [
-        one
-        for source in hole.options
-        for one in (expand(source, model) if is_pattern(source) else [source])
-    ]
-    if "fractaldb" in found and "fractaldb" not in named:  # then it is short for zoo/fractaldb
+    found: list[str] = []
+    for source in hole.options:
+        found += expand(source, model) if is_pattern(source) else [source]
+    # `fractaldb` is short for `zoo/fractaldb`, unless the file has own weights of that name.
+    if "fractaldb" in found and "fractaldb" not in named:
         found = [source for source in found if source != "zoo/fractaldb"]
     return list(dict.fromkeys(found))

@@ -1,28 +1,59 @@
-"""The holes a search space may have.
+"""Defines the holes that a search space may have, and reads them from plain data.
 
 `{choice: [...]}`, `{log: [lo, hi]}`, `{uniform: [lo, hi]}`, `{int: [lo, hi]}`; and, for the source
 of a node, `{affinity: {among: [...], keep: 2}}`: a choice among the sources that suit the data
-best, which is measured first.
+best, which is measured before the search.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from ktg.errors import SpecError, not_one_of, show
 from ktg.graph.fields import check_keys, check_mapping
-from ktg.graph.spec import DEFAULT_SCORE, NEED_MORE, ScoreName
+
+# The scores of an affinity hole; their functions are in `ktg.affinity.scores`.
+ScoreName = Literal[
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "s5",
+    "s1_rms",
+    "s2_rms",
+    "s4_rms",
+    "s5_rms",
+    "fisher",
+    "emd",
+    "emd_features",
+    "logme",
+    "hscore",
+    "hscore_shrunk",
+    "gbc",
+    "parc",
+    "leep",
+    "nce",
+    "transrate",
+    "knn",
+    "linear_probe",
+]
+Direction = Literal["larger", "smaller"]
+TauRank = Literal["score", "accuracy", "none"]
 
 HOLE_WORDS = ("choice", "log", "uniform", "int", "affinity")
+SMALLER_IS_BETTER: frozenset[ScoreName] = frozenset({"s3", "s5", "s5_rms", "emd", "emd_features"})
+# Known only where a user gives the names, or images, of the classes that a source was trained on.
+_NEED_MORE: frozenset[ScoreName] = frozenset({"emd", "emd_features"})
+DEFAULT_SCORE: ScoreName = "parc"
 KEEP = 2  # sources that an affinity hole keeps
-_MEASURABLE = tuple(name for name in get_args(ScoreName) if name not in NEED_MORE)
+MEASURABLE = tuple(name for name in get_args(ScoreName) if name not in _NEED_MORE)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a list of options, each any plain data: a value, a list, or a whole node or edge."""
+    """A hole that takes one of a list of options: values, lists, or whole nodes or edges."""
 
     options: tuple[Any, ...]
     word: ClassVar[str] = "choice"
@@ -50,11 +81,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Affinity(Choice):
-    """One of several sources of weights for a node; until affinity is measured, any of them.
+    """A choice among sources of weights for a node, which measuring their affinity narrows.
 
-    Of those that could be measured the best `keep` by `score` stay. With `prior` all stay, and the
-    better one is by the score the more often it is drawn: in the order of the options, the first
-    most often.
+    Of those that could be measured, the best `keep` by `score` stay. With `prior` all stay, sorted
+    by their score, and a sampler draws the earlier ones more often.
     """
 
     keep: int = KEEP
@@ -63,7 +93,10 @@ class Affinity(Choice):
     word: ClassVar[str] = "affinity"
 
     def probabilities(self) -> tuple[float, ...]:
-        """Return how probable each option is in a random draw: with `prior` 1/rank of the sum, else all alike."""
+        """Return how probable each option is in a random draw.
+
+        With `prior` it is proportional to 1/rank: three options -> 6/11, 3/11, 2/11.
+        """
         weights = [1 / rank if self.prior else 1.0 for rank in range(1, len(self.options) + 1)]
         return tuple(weight / sum(weights) for weight in weights)
 
@@ -75,7 +108,7 @@ class Affinity(Choice):
 
 @dataclass(frozen=True)
 class _Range:
-    """The numbers from `low` to `high`, both included."""
+    """A hole that takes a number from `low` to `high`, both included."""
 
     low: float
     high: float
@@ -86,7 +119,7 @@ class _Range:
         return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
 
     def options_to_check(self) -> tuple[Any, ...]:
-        """Return every value that has to be valid: both ends, what lies between follows."""
+        """Return both ends: where they are valid, all between them is."""
         return (self.low, self.high)
 
     def size(self) -> int | None:
@@ -100,29 +133,30 @@ class _Range:
 
 @dataclass(frozen=True)
 class Log(_Range):
-    """A number above 0 whose logarithm is spread evenly."""
+    """A hole for a number above 0 whose logarithm is spread evenly."""
 
     word: ClassVar[str] = "log"
 
     def default(self) -> float:
-        """Return the geometric middle."""
+        """Return the geometric middle: `{log: [0.001, 0.1]}` -> 0.01."""
         return self._within(math.exp((math.log(self.low) + math.log(self.high)) / 2))
 
 
 @dataclass(frozen=True)
 class Uniform(_Range):
-    """A number, spread evenly."""
+    """A hole for a number that is spread evenly."""
 
     word: ClassVar[str] = "uniform"
 
     def default(self) -> float:
         """Return the middle."""
+        # Halved before they are added: the sum of two large ends would be infinite.
         return self._within(self.low / 2 + self.high / 2)
 
 
 @dataclass(frozen=True)
 class Int(_Range):
-    """A whole number, spread evenly."""
+    """A hole for a whole number, spread evenly."""
 
     low: int
     high: int
@@ -170,7 +204,7 @@ def has_hole_word(value: object) -> bool:
 
 
 def find_hole(value: object, path: str) -> str | None:
-    """Return the path of the first hole in `value`, which stands at `path`; None where there is none."""
+    """Return the path of the first hole in `value`, which itself stands at `path`, or None."""
     if has_hole_word(value):
         return path
     items: Iterable[tuple[str, object]] = ()
@@ -189,38 +223,25 @@ def _read_affinity(content: object, place: str) -> Affinity:
     raw = check_mapping(content, place)
     check_keys(raw, dict.fromkeys(("among", "keep", "score", "prior")), place)
     if "among" not in raw:
-        raise SpecError(
-            f"{place}.among",
-            "is missing; list the sources to choose from, such as [none, imagenet]",
-        )
+        problem = "is missing; list the sources to choose from, such as [none, imagenet]"
+        raise SpecError(f"{place}.among", problem)
     among = _options(raw["among"], f"{place}.among")
     for i, source in enumerate(among):
         if not isinstance(source, str) or not source:
-            raise SpecError(
-                f"{place}.among[{i}]",
-                f"expected the name of a source or a file, got {show(source)}",
-            )
-    keep, score, prior = (
-        raw.get("keep", KEEP),
-        raw.get("score", DEFAULT_SCORE),
-        raw.get("prior", False),
-    )
+            problem = f"expected the name of a source or a file, got {show(source)}"
+            raise SpecError(f"{place}.among[{i}]", problem)
+    keep, score = raw.get("keep", KEEP), raw.get("score", DEFAULT_SCORE)
+    prior = raw.get("prior", False)
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise SpecError(f"{place}.keep", f"expected a whole number of at least 1, got {show(keep)}")
-    if score not in _MEASURABLE:
-        raise not_one_of(
-            f"{place}.score",
-            score,
-            "a score that a search can measure",
-            _MEASURABLE,
-            len(_MEASURABLE),
-        )
+    if score not in MEASURABLE:
+        what = "a score that a search can measure"
+        raise not_one_of(f"{place}.score", score, what, MEASURABLE, most=len(MEASURABLE))
     if not isinstance(prior, bool):
         raise SpecError(f"{place}.prior", f"expected true or false, got {show(prior)}")
     if prior and "keep" in raw:
-        raise SpecError(
-            f"{place}.keep", "with `prior: true` every source is kept; leave out one of the two"
-        )
+        problem = "with `prior: true` every source is kept; leave out one of the two"
+        raise SpecError(f"{place}.keep", problem)
     return Affinity(among, keep, score, prior)
 
 
@@ -231,15 +252,14 @@ def _options(options: object, place: str) -> tuple[Any, ...]:
         raise SpecError(place, "at least one option is needed, got an empty list")
     for i, option in enumerate(options):
         if inner := find_hole(option, f"{place}[{i}]"):
-            raise SpecError(
-                inner,
-                "a hole inside an option of another hole is not allowed; write out the options",
+            problem = (
+                "a hole inside an option of another hole is not allowed; write out the options"
             )
+            raise SpecError(inner, problem)
         first = next(j for j, other in enumerate(options) if _equal(option, other))
         if first < i:
-            raise SpecError(
-                f"{place}[{i}]", f"{show(option)} is given twice, first as option [{first}]"
-            )
+            problem = f"{show(option)} is given twice, first as option [{first}]"
+            raise SpecError(f"{place}[{i}]", problem)
     return tuple(options)
 
 
@@ -265,7 +285,7 @@ def _is_number(value: object) -> bool:
 
 
 def _equal(a: object, b: object) -> bool:
-    """Return whether two plain values are equal, booleans being no numbers and tuples lists."""
+    """Return whether two plain values are equal: true is not 1, and a tuple may equal a list."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):

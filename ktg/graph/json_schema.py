@@ -1,9 +1,9 @@
-"""JSON Schemas of graphs and search spaces, for editors that complete and check YAML while it is typed.
+"""Builds JSON Schemas of graphs and search spaces, with which editors complete and check YAML.
 
 `python -m ktg.graph.json_schema > search_spaces/ktg.schema.json` writes the one for the files in
 that folder. Everything in it comes from the dataclasses of `ktg.graph`: types, bounds, defaults and
-one sentence per field. What needs a look at two places at once, such as an edge to a node that does
-not exist, only `parse` knows.
+one sentence per field. Rules about two places at once, such as an edge to a node that does not
+exist, are known to `parse` alone.
 """
 
 import dataclasses
@@ -13,21 +13,11 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ktg.graph.fields import type_hints
-from ktg.graph.holes import KEEP
+from ktg.graph.fields import default_of, is_required, type_hints
+from ktg.graph.holes import DEFAULT_SCORE, KEEP, MEASURABLE
 from ktg.graph.parse import FORMAT_VERSION
 from ktg.graph.space import Search
-from ktg.graph.spec import (
-    DEFAULT_SCORE,
-    NEED_MORE,
-    Data,
-    Edge,
-    Node,
-    ScoreName,
-    SourceFile,
-    TargetName,
-    Train,
-)
+from ktg.graph.spec import Data, Edge, Node, SourceFile, TargetName, Train
 
 Schema = dict[str, Any]
 
@@ -55,14 +45,15 @@ _RECORDS: dict[str, type] = {
 
 
 def json_schema(kind: Literal["graph", "space"]) -> Schema:
-    """Return the JSON Schema (draft 2020-12) of a graph, or of a space, where any value may also be a hole."""
+    """Return the JSON Schema (draft 2020-12) of a graph, or of a space, which may have holes."""
     space = kind == "space"
     sections: Schema = {
         "version": {"const": FORMAT_VERSION},
         "data": _entry("Data", space),
         "train": _entry("Train", space),
         "target": {
-            "description": "What is scored and exported: the first node, or the mean of all nodes' probabilities.",
+            "description": "What is scored and exported: the first node, or the mean of all nodes' "
+            "probabilities.",
             "enum": list(get_args(TargetName)),
             "default": "first",
         },
@@ -72,7 +63,8 @@ def json_schema(kind: Literal["graph", "space"]) -> Schema:
         },
         "weights": {
             "type": "object",
-            "description": "Files that stand for `source: imagenet`, by model: a path, or a mapping as in `sources`.",
+            "description": "Files that stand for `source: imagenet`, by model: a path, or a "
+            "mapping as in `sources`.",
             "additionalProperties": {
                 "anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/SourceFile"}]
             },
@@ -110,12 +102,11 @@ def json_schema(kind: Literal["graph", "space"]) -> Schema:
 
 
 def _definitions(space: bool) -> Schema:
-    """Return the records by name; a space has each twice, with holes and (as an option of a hole) without."""
+    """Return the records by name: for a space with holes, and as an option of a hole without."""
     definitions = {name: _record(name, kind, holes=False) for name, kind in _RECORDS.items()}
     if space:
-        definitions |= {
-            f"{name}WithHoles": _record(name, kind, holes=True) for name, kind in _RECORDS.items()
-        }
+        for name, kind in _RECORDS.items():
+            definitions[f"{name}WithHoles"] = _record(name, kind, holes=True)
         definitions["Search"] = _record("Search", Search, holes=False)
     return definitions
 
@@ -129,26 +120,17 @@ def _entry(name: str, space: bool) -> Schema:
 
 
 def _record(name: str, kind: type, holes: bool) -> Schema:
-    hints = type_hints(kind)
-    properties = {
-        field.name: _field(field, hints[field.name], holes) for field in dataclasses.fields(kind)
-    }
+    hints, fields = type_hints(kind), dataclasses.fields(kind)
+    properties = {field.name: _field(field, hints[field.name], holes) for field in fields}
+    required = [field.name for field in fields if is_required(field)]
     if name in _LOSSES:
         properties["loss"] = {"allOf": [properties["loss"], _loss(name, holes)]}
+        required = []  # `parse` sets the loss where it is left out
     if name == "Node" and holes:
         properties["source"]["anyOf"].append(_affinity())
-    required = (
-        []
-        if name in _LOSSES
-        else [field.name for field in dataclasses.fields(kind) if _has_no_default(field)]
-    )
-    schema: Schema = {
-        "description": (kind.__doc__ or "").partition("\n")[0],
-        "type": ["object", "null"] if name in _LOSSES else "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+    schema = _object((kind.__doc__ or "").partition("\n")[0], properties, required)
+    if name in _LOSSES:
+        schema["type"] = ["object", "null"]  # `label -> n0:` alone is an edge with its defaults
     if name == "Data":
         given = [
             {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
@@ -167,20 +149,13 @@ def _field(field: dataclasses.Field[Any], hint: Any, holes: bool) -> Schema:
     value = _value(hint, field.metadata["bounds"])
     if holes:
         entries = {"anyOf": [_SCALARS, _choice(_SCALARS), *_ranges("number")]}
-        own = (
-            {**value, "additionalProperties": entries}
-            if value.get("additionalProperties")
-            else value
-        )
+        open_keys = value.get("additionalProperties")  # False where the keys are known
+        own = {**value, "additionalProperties": entries} if open_keys else value
         plain = value.get("anyOf", [value])[0]
         value = {"anyOf": [own, _choice(value), *_ranges(plain.get("type", ""))]}
     schema: Schema = {"description": field.metadata["doc"], **value}
-    if not _has_no_default(field):
-        default = (
-            field.default
-            if field.default_factory is dataclasses.MISSING
-            else field.default_factory()
-        )
+    if not is_required(field):
+        default = default_of(field)
         schema["default"] = list(default) if isinstance(default, tuple) else default
     return schema
 
@@ -191,12 +166,10 @@ def _value(hint: Any, bounds: Mapping[str, float]) -> Schema:
         return {"type": "string", "enum": list(get_args(hint))}
     if origin in (Union, types.UnionType):
         kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-        inner = _value(
-            float if float in kinds else kinds[0], bounds
-        )  # JSON's numbers include the whole ones
-        if words := [
-            word for kind in kinds[1:] if get_origin(kind) is Literal for word in get_args(kind)
-        ]:
+        # JSON's numbers include the whole ones, so `int | float` is a number.
+        inner = _value(float if float in kinds else kinds[0], bounds)
+        literals = [kind for kind in kinds[1:] if get_origin(kind) is Literal]
+        if words := [word for kind in literals for word in get_args(kind)]:
             return {"anyOf": [inner, {"enum": words}]}
         if "anyOf" in inner:
             return {"anyOf": [*inner["anyOf"], {"type": "null"}]}
@@ -209,33 +182,18 @@ def _value(hint: Any, bounds: Mapping[str, float]) -> Schema:
         return _record(hint.__name__, hint, holes=False)  # type: ignore[union-attr,arg-type]
     if origin is not None and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": _SCALARS}
-    text: Schema = {"minLength": 1} if hint is str else {}
-    return {
-        "type": _PRIMITIVES[hint],
-        **text,
-        **{_BOUNDS[name]: bound for name, bound in bounds.items()},
-    }
+    limits = {_BOUNDS[name]: bound for name, bound in bounds.items()}
+    return {"type": _PRIMITIVES[hint], **({"minLength": 1} if hint is str else {}), **limits}
 
 
 def _choice(option: Schema) -> Schema:
     options = {"type": "array", "minItems": 1, "uniqueItems": True, "items": option}
-    return {
-        "description": "A hole: one of these options.",
-        "type": "object",
-        "properties": {"choice": options},
-        "required": ["choice"],
-        "additionalProperties": False,
-    }
+    return _object("A hole: one of these options.", {"choice": options}, ["choice"])
 
 
 def _affinity() -> Schema:
-    scores = [name for name in get_args(ScoreName) if name not in NEED_MORE]
-    among = {
-        "type": "array",
-        "minItems": 1,
-        "uniqueItems": True,
-        "items": {"type": "string", "minLength": 1},
-    }
+    name = {"type": "string", "minLength": 1}
+    among = {"type": "array", "minItems": 1, "uniqueItems": True, "items": name}
     properties = {
         "among": {
             "description": "The sources to choose from; zoo/* stands for all of the zoo.",
@@ -249,7 +207,7 @@ def _affinity() -> Schema:
         },
         "score": {
             "description": "The score that says which.",
-            "enum": scores,
+            "enum": list(MEASURABLE),
             "default": DEFAULT_SCORE,
         },
         "prior": {
@@ -258,20 +216,10 @@ def _affinity() -> Schema:
             "default": False,
         },
     }
-    return {
-        "description": "A hole: one of the sources that suit the data best, measured before the search.",
-        "type": "object",
-        "properties": {
-            "affinity": {
-                "type": "object",
-                "properties": properties,
-                "required": ["among"],
-                "additionalProperties": False,
-            }
-        },
-        "required": ["affinity"],
-        "additionalProperties": False,
-    }
+    hole = _object("", properties, ["among"])
+    del hole["description"]
+    text = "A hole: one of the sources that suit the data best, measured before the search."
+    return _object(text, {"affinity": hole}, ["affinity"])
 
 
 def _ranges(kind: str | list[str]) -> list[Schema]:
@@ -284,17 +232,19 @@ def _range(word: str) -> Schema:
     number: Schema = {"type": "integer" if word == "int" else "number"}
     if word == "log":
         number["exclusiveMinimum"] = 0
+    ends = {"type": "array", "minItems": 2, "maxItems": 2, "items": number}
+    return _object("A hole: a number from lo to hi.", {word: ends}, [word])
+
+
+def _object(description: str, properties: Schema, required: list[str]) -> Schema:
+    """Return the schema of a mapping with these keys and no others."""
     return {
-        "description": "A hole: a number from lo to hi.",
+        "description": description,
         "type": "object",
-        "properties": {word: {"type": "array", "minItems": 2, "maxItems": 2, "items": number}},
-        "required": [word],
+        "properties": properties,
+        "required": required,
         "additionalProperties": False,
     }
-
-
-def _has_no_default(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def main() -> None:

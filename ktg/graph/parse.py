@@ -1,4 +1,4 @@
-"""From plain data (what YAML or JSON gives) to a `Graph`, and back without loss.
+"""Parses plain data, as YAML or JSON gives it, to a `Graph`, and dumps a graph without loss.
 
 >>> graph = parse({"data": {"name": "digits"}, "nodes": {"n0": {"model": "resnet8"}},
 ...                "edges": {"label -> n0": {}}})
@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
@@ -36,20 +37,10 @@ from ktg.graph.spec import (
 )
 
 FORMAT_VERSION = 1
-SECTIONS = (
-    "version",
-    "data",
-    "train",
-    "target",
-    "sources",
-    "weights",
-    "nodes",
-    "edges",
-    "provenance",
-)
+_GRAPH_PARTS = ("target", "sources", "weights", "nodes", "edges", "provenance")
+SECTIONS = ("version", "data", "train", *_GRAPH_PARTS)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ARROW = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
-_BUILTIN_SOURCES = ("none",)
 
 
 def parse(raw: Mapping[str, Any]) -> Graph:
@@ -63,26 +54,27 @@ def parse(raw: Mapping[str, Any]) -> Graph:
 
 
 def _graph(raw: Mapping[str, Any]) -> Graph:
-    data = from_plain(Data, raw["data"], "data")
-    _one_origin(data)
+    data, nodes = from_plain(Data, raw["data"], "data"), raw["nodes"].items()
+    _check_data(data)
     graph = Graph(
         data=data,
         train=from_plain(Train, raw.get("train", {}), "train"),
-        nodes={
-            name: from_plain(Node, node, f"nodes.{name}") for name, node in raw["nodes"].items()
-        },
-        edges={split_edge(key): _edge(key, edge) for key, edge in raw["edges"].items()},
-        sources=_sources(raw.get("sources", {})),
+        nodes={name: from_plain(Node, node, f"nodes.{name}") for name, node in nodes},
+        edges={split_edge(key): _read_edge(key, edge) for key, edge in raw["edges"].items()},
+        sources=_read_sources(raw.get("sources", {})),
         weights=read_weights(raw.get("weights", {})),
         provenance=read_scalars(raw.get("provenance", {}), "provenance"),
-        ensemble=_ensemble(raw.get("target", "first")),
+        ensemble=_is_ensemble(raw.get("target", "first")),
     )
-    _across_fields(graph)
+    _check_across_fields(graph)
     return graph
 
 
 def dump(graph: Graph) -> dict[str, Any]:
-    """Return the graph as plain data; `parse(dump(graph)) == graph`. Fields that have their default are left out."""
+    """Return the graph as plain data, without the fields that have their default.
+
+    `parse(dump(graph)) == graph`.
+    """
     plain: dict[str, Any] = {
         "version": FORMAT_VERSION,
         "data": to_plain(graph.data),
@@ -93,7 +85,12 @@ def dump(graph: Graph) -> dict[str, Any]:
     if graph.sources:
         plain["sources"] = {name: to_plain(source) for name, source in graph.sources.items()}
     if graph.weights:
-        plain["weights"] = {model: _short(to_plain(file)) for model, file in graph.weights.items()}
+        files = {model: to_plain(file) for model, file in graph.weights.items()}
+        # A file of which nothing but the path is known is written as a path.
+        plain["weights"] = {
+            model: file["path"] if file.keys() == {"path"} else file
+            for model, file in files.items()
+        }
     plain["nodes"] = {name: to_plain(node) for name, node in graph.nodes.items()}
     plain["edges"] = {edge_key(*pair): to_plain(edge) for pair, edge in graph.edges.items()}
     if graph.provenance:
@@ -102,14 +99,16 @@ def dump(graph: Graph) -> dict[str, Any]:
 
 
 def normalise(raw: Mapping[str, Any], extra_sections: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return `raw` with checked sections and names, and every `any` edge written out for the nodes it stands for.
+    """Return `raw` with checked sections and names, and with an edge for each that `any` means.
 
-    Values inside nodes, edges and sections are left as they are, so that a search space may keep
-    holes there.
+    Values inside nodes, edges and sections stay as they are, so that a search space may have holes
+    there.
     """
     raw = check_mapping(raw, "")
     check_keys(raw, dict.fromkeys(SECTIONS + extra_sections), "")
-    _version(raw.get("version", FORMAT_VERSION))
+    if (version := raw.get("version", FORMAT_VERSION)) != FORMAT_VERSION:
+        problem = f"{show(version)} is not a format this ktg reads; allowed: {FORMAT_VERSION}"
+        raise SpecError("version", problem)
     for section in ("data", "nodes", "edges"):
         if section not in raw:
             raise SpecError(section, "this section is missing")
@@ -118,7 +117,7 @@ def normalise(raw: Mapping[str, Any], extra_sections: tuple[str, ...] = ()) -> d
     if not nodes:
         raise SpecError("nodes", "at least one node is needed; the first is the target")
     for name in nodes:
-        _node_name(name)
+        _check_node_name(name)
     plain["nodes"] = dict(nodes)
     plain["edges"] = _expand(check_mapping(raw["edges"], "edges"), list(nodes))
     return plain
@@ -133,9 +132,8 @@ def split_edge(key: str) -> tuple[str, str]:
     """Return (source, target) of an edge written `source -> target`."""
     match = _ARROW.fullmatch(key)
     if match is None:
-        raise SpecError(
-            f"edges.{key}", "an edge is written `source -> target`, for example `label -> n0`"
-        )
+        problem = "an edge is written `source -> target`, for example `label -> n0`"
+        raise SpecError(f"edges.{key}", problem)
     return match.group(1), match.group(2)
 
 
@@ -146,27 +144,34 @@ def edge_path(source: str, target: str) -> str:
 
 @contextlib.contextmanager
 def name_pattern_line(lines: Mapping[str, Any], edges: Mapping[str, Any]) -> Iterator[None]:
-    """In errors raised inside, name the line with `any` that an edge was written out from: `edges.any -> n0.gate`."""
+    """Report errors at an edge that `any` stands for under the line of the file: `any -> n0`.
+
+    lines: the edges as the file has them. edges: the same with `any` written out, whose values are
+    the very objects of `lines`.
+    """
     try:
         yield
     except SpecError as error:
         for pair, edge in edges.items():
             place = edge_path(*split_edge(pair))
             if error.path == place or error.path.startswith(f"{place}."):
+                # By identity, because two lines may well hold equal values.
                 written = [line for line, value in lines.items() if value is edge]
                 if all(ANY in split_edge(line) for line in written):
-                    raise type(error)(
-                        f"edges.{written[0]}{error.path.removeprefix(place)}", error.problem
-                    ) from error
+                    path = f"edges.{written[0]}{error.path.removeprefix(place)}"
+                    raise type(error)(path, error.problem) from error
         raise
 
 
 def _expand(raw: Mapping[str, Any], nodes: list[str]) -> dict[str, Any]:
-    """Write out `any`: the line that names more nodes wins, then the later line."""
+    """Return one edge for each pair that a line means: the line that names more nodes wins.
+
+    Of two lines that name equally many, the later one wins.
+    """
     ranked: dict[tuple[str, str], tuple[int, Any]] = {}
     for key, value in raw.items():
         source, target = split_edge(key)
-        _endpoints(key, source, target, nodes)
+        _check_ends(key, source, target, nodes)
         exactness = (source != ANY) + (target != ANY)
         for s in nodes if source == ANY else [source]:
             for t in nodes if target == ANY else [target]:
@@ -176,144 +181,115 @@ def _expand(raw: Mapping[str, Any], nodes: list[str]) -> dict[str, Any]:
     return {edge_key(*pair): ranked[pair][1] for pair in order}
 
 
-def _endpoints(key: str, source: str, target: str, nodes: list[str]) -> None:
+def _check_ends(key: str, source: str, target: str, nodes: list[str]) -> None:
     path = f"edges.{key}"
     if target == LABEL:
-        raise SpecError(
-            path,
-            "an edge cannot end at `label`: nothing teaches the labels; allowed: label -> node",
+        problem = (
+            "an edge cannot end at `label`: nothing teaches the labels; allowed: label -> node"
         )
+        raise SpecError(path, problem)
     for name in (source, target):
         if name not in (LABEL, ANY, *nodes):
-            raise SpecError(
-                path,
-                f"there is no node {name!r}; nodes: {', '.join(nodes)}.{did_you_mean(name, nodes)}",
-            )
+            hint = did_you_mean(name, nodes)
+            raise SpecError(path, f"there is no node {name!r}; nodes: {', '.join(nodes)}.{hint}")
     if source == target and source != ANY:
         raise SpecError(path, f"an edge from {source!r} to itself; a node cannot teach itself")
 
 
-def _node_name(name: str) -> None:
-    path = f"nodes.{name}"
+def _check_node_name(name: str) -> None:
     if name in (LABEL, ANY):
-        raise SpecError(
-            path, f"{name!r} is a reserved word; name the node otherwise, for example n1"
-        )
+        problem = f"{name!r} is a reserved word; name the node otherwise, for example n1"
+        raise SpecError(f"nodes.{name}", problem)
     if not _NAME.fullmatch(name):
-        raise SpecError(
-            path, "a node's name has letters, digits, _ and - only, and starts with a letter"
-        )
+        problem = "a node's name has letters, digits, _ and - only, and starts with a letter"
+        raise SpecError(f"nodes.{name}", problem)
 
 
-def _edge(key: str, raw: object) -> Edge:
+def _read_edge(key: str, raw: object) -> Edge:
     source, target = split_edge(key)
     path = edge_path(source, target)
     raw = dict(check_mapping({} if raw is None else raw, path))
     raw.setdefault("loss", "ce" if source == LABEL else "kl")
     edge = from_plain(Edge, raw, path)
     if (edge.loss == "ce") != (source == LABEL):
-        allowed = (
-            "ce"
-            if source == LABEL
-            else ", ".join(name for name in get_args(LossName) if name != "ce")
-        )
         kind = "an edge from `label`" if source == LABEL else "an edge between nodes"
-        raise SpecError(
-            join_path(path, "loss"), f"{edge.loss!r} does not fit {kind}; allowed: {allowed}"
-        )
+        fitting = [name for name in get_args(LossName) if (name == "ce") == (source == LABEL)]
+        problem = f"{edge.loss!r} does not fit {kind}; allowed: {', '.join(fitting)}"
+        raise SpecError(join_path(path, "loss"), problem)
     return edge
 
 
-def _sources(raw: object) -> dict[str, SourceFile]:
+def _read_sources(raw: object) -> dict[str, SourceFile]:
     sources = {}
     for name, source in check_mapping(raw, "sources").items():
-        if name in _BUILTIN_SOURCES or not _NAME.fullmatch(name):
-            raise SpecError(
-                f"sources.{name}", f"{name!r} cannot name a source; use letters, digits, _ and -"
-            )
+        if name == "none" or not _NAME.fullmatch(name):
+            problem = f"{name!r} cannot name a source; use letters, digits, _ and -"
+            raise SpecError(f"sources.{name}", problem)
         sources[name] = from_plain(SourceFile, source, f"sources.{name}")
     return sources
 
 
 def read_weights(raw: object) -> dict[str, SourceFile]:
-    """Return the files of the section `weights` by model; each is given as a path, or like those of `sources`."""
-    files = check_mapping(raw, "weights").items()
-    return {
-        model: from_plain(
-            SourceFile, {"path": file} if isinstance(file, str) else file, f"weights.{model}"
-        )
-        for model, file in files
-    }
+    """Return the files of the section `weights` by model.
+
+    Each is written as a path, or as a mapping like those of `sources`.
+    """
+    weights = {}
+    for model, file in check_mapping(raw, "weights").items():
+        file = {"path": file} if isinstance(file, str) else file
+        weights[model] = from_plain(SourceFile, file, f"weights.{model}")
+    return weights
 
 
-def _short(file: dict[str, Any]) -> Any:
-    return file["path"] if file.keys() == {"path"} else file
-
-
-def _version(value: object) -> None:
-    if value != FORMAT_VERSION:
-        raise SpecError(
-            "version", f"{show(value)} is not a format this ktg reads; allowed: {FORMAT_VERSION}"
-        )
-
-
-def _ensemble(target: object) -> bool:
+def _is_ensemble(target: object) -> bool:
     if target not in get_args(TargetName):
         raise not_one_of("target", target, "a value of `target`", get_args(TargetName))
     return target == "ensemble"
 
 
-def _one_origin(data: Data) -> None:
+def _check_data(data: Data) -> None:
     if (data.name is None) == (data.path is None):
         raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
     if data.formula is not None and data.name not in FORMULAS:
         problem = f"is for data drawn by a formula, not for {data.name or data.path}"
-        raise SpecError(
-            "data.formula", f"{problem}; with it, allowed for data.name: {', '.join(FORMULAS)}"
-        )
+        allowed = f"with it, allowed for data.name: {', '.join(FORMULAS)}"
+        raise SpecError("data.formula", f"{problem}; {allowed}")
     if data.unlabelled is not None and data.name in FORMULAS:
-        raise SpecError(
-            "data.unlabelled",
-            f"does not go with images drawn by a formula ({data.name}); leave it out",
-        )
+        problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
+        raise SpecError("data.unlabelled", problem)
     if data.only == ():
         raise SpecError("data.only", "is empty; name at least two classes, or leave it out")
 
 
-def _across_fields(graph: Graph) -> None:
-    """Check what no field can know alone."""
+def _check_across_fields(graph: Graph) -> None:
+    """Raise SpecError for fields that do not go together."""
     train = graph.train
-    if any(b <= a for a, b in zip(train.milestones, train.milestones[1:], strict=False)):
-        raise SpecError(
-            "train.milestones", f"must rise from one to the next, got {list(train.milestones)}"
-        )
+    if any(b <= a for a, b in itertools.pairwise(train.milestones)):
+        problem = f"must rise from one to the next, got {list(train.milestones)}"
+        raise SpecError("train.milestones", problem)
+    too_many = f"is more than train.epochs ({train.epochs})"
     if train.warmup_epochs > train.epochs:
-        raise SpecError(
-            "train.warmup_epochs",
-            f"{train.warmup_epochs:g} is more than train.epochs ({train.epochs})",
-        )
+        raise SpecError("train.warmup_epochs", f"{train.warmup_epochs:g} {too_many}")
     for name, node in graph.nodes.items():
         if node.frozen_epochs > train.epochs:
-            place = f"nodes.{name}.frozen_epochs"
-            raise SpecError(
-                place, f"{node.frozen_epochs} is more than train.epochs ({train.epochs})"
-            )
+            raise SpecError(f"nodes.{name}.frozen_epochs", f"{node.frozen_epochs} {too_many}")
         if node.frozen_views is not None and graph.data.augment == "cutmix_or_mixup":
-            problem = "data.augment: cutmix_or_mixup mixes each batch anew, and no view stays fixed; leave out one"
-            raise SpecError(f"nodes.{name}.frozen_views", problem)
+            problem = "data.augment: cutmix_or_mixup mixes each batch anew, and no view stays fixed"
+            raise SpecError(f"nodes.{name}.frozen_views", f"{problem}; leave out one")
         if node.frozen_views is not None:
             _check_views(graph, name)
 
 
 def _check_views(graph: Graph, node: str) -> None:
-    """Raise for an edge that needs more of a node than the head's input, which is all that is kept of fixed views."""
+    """Raise SpecError for an edge that needs more than features of a node with fixed views.
+
+    Of fixed views only the head's input is stored, so there are no maps and no other images.
+    """
     for pair, edge in graph.edges.items():
         if node in pair and edge.gate != "cutoff":
             why = f"{edge_key(*pair)} compares maps" if edge.loss in MAP_LOSSES else None
             if graph.data.unlabelled is not None and not edge.needs_label:
                 why = f"{edge_key(*pair)} is shown new images of data.unlabelled in every step"
             if why:
-                problem = (
-                    f"{why}, and of fixed views only what the head is given is kept; leave out one"
-                )
-                raise SpecError(f"nodes.{node}.frozen_views", problem)
+                problem = f"{why}, and of fixed views only what the head is given is kept"
+                raise SpecError(f"nodes.{node}.frozen_views", f"{problem}; leave out one")

@@ -1,4 +1,4 @@
-"""From plain data to a `SearchSpace` in which every option of every hole is known to be valid."""
+"""Parses plain data to a `SearchSpace`, and tries every option of every hole once."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -35,13 +35,15 @@ def parse_space(
 ) -> SearchSpace:
     """Return the search space that `raw` describes, after trying every option of every hole once.
 
-    expand: says which sources a pattern such as `zoo/*` in an affinity hole stands for; default:
-    patterns stay.
+    Each option (of a range: both ends) is filled in with all other holes at their default, parsed,
+    and given to `check`, which may raise SpecError for what the format alone cannot know, such as
+    names of models. So a wrong third option fails in the first second and not in trial 57.
 
-    Each option (of a range: both ends) is put in with all other holes at their default, parsed, and
-    given to `check`, which may raise SpecError for what the format alone cannot know, such as names
-    of models. Raises SpecError at the option, for example `nodes.n1.model.choice[2]`, and when no
-    option ever teaches the target.
+    expand: returns the sources that a pattern such as `zoo/*` in an affinity hole stands for;
+    without it patterns stay.
+
+    Raises SpecError at the option, for example `nodes.n1.model.choice[2]`, and when the target has
+    no teacher whatever the options are.
     """
     for section in check_mapping(raw, ""):
         _no_hole_outside(section, raw[section])
@@ -63,40 +65,33 @@ def parse_space(
 
 
 def is_space(raw: object) -> bool:
-    """Return whether plain data is meant as a search space: it has a hole or the section `search`."""
+    """Return whether plain data is meant as a space: it has a hole or the section `search`."""
     if not isinstance(raw, Mapping):
         return False
     named = [raw[section] for section in _OF_NAMES if isinstance(raw.get(section), Mapping)]
-    contents = [
-        raw.get("data"),
-        raw.get("train"),
-        *(value for section in named for value in section.values()),
-    ]
+    inner = (value for section in named for value in section.values())
+    contents = [raw.get("data"), raw.get("train"), *inner]
     return "search" in raw or any(find_hole(content, "here") for content in contents)
 
 
 def _no_hole_outside(section: str, content: object) -> None:
     """Raise for a hole in a section without holes, or in place of a whole section of names."""
     if section in _WITHOUT_HOLES and (hole := find_hole(content, section)):
-        raise SpecError(
-            hole, f"a hole is not allowed here; holes stand for values in {', '.join(_WITH_HOLES)}"
-        )
+        problem = f"a hole is not allowed here; holes stand for values in {', '.join(_WITH_HOLES)}"
+        raise SpecError(hole, problem)
     if section in _OF_NAMES and isinstance(content, Mapping):
         for word in HOLE_WORDS:
+            # A node may well be called `choice`: then the key holds a mapping, never a list.
             if word in content and not isinstance(content[word], Mapping):
-                raise SpecError(
-                    section,
-                    f"names cannot be a hole, only what they stand for; got the key {word!r}",
-                )
+                problem = "names cannot be a hole, only what they stand for"
+                raise SpecError(section, f"{problem}; got the key {word!r}")
 
 
 def _title(name: object) -> str | None:
     if name is None or (isinstance(name, str) and _TITLE.fullmatch(name)):
         return name
-    raise SpecError(
-        "name",
-        f"expected a name for the search of at most 100 letters, without slashes, got {show(name)}",
-    )
+    wanted = "a name for the search of at most 100 letters, without slashes"
+    raise SpecError("name", f"expected {wanted}, got {show(name)}")
 
 
 def _holes(plain: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Mapping[str, Any]]]:
@@ -115,10 +110,8 @@ def _holes_in(
     value: object, path: str, place: tuple[str, ...]
 ) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     if isinstance(value, list) and (inner := find_hole(value, path)):
-        raise SpecError(
-            inner,
-            "a hole inside a list is not allowed; make each whole list an option: {choice: [[...]]}",
-        )
+        problem = "a hole inside a list is not allowed; make each whole list an option"
+        raise SpecError(inner, f"{problem}: {{choice: [[...]]}}")
     if not isinstance(value, Mapping):
         return
     if has_hole_word(value):
@@ -126,12 +119,9 @@ def _holes_in(
         return
     for key, item in check_mapping(value, path).items():
         deeper = join_path(path, key)
-        if (
-            isinstance(item, Mapping)
-            and len(item) == 1
-            and key not in _MAPPINGS
-            and not has_hole_word(item)
-        ):
+        # One key in place of a value is most likely a misspelt hole, such as {choise: [...]}.
+        lone = isinstance(item, Mapping) and len(item) == 1 and key not in _MAPPINGS
+        if lone and not has_hole_word(item):
             raise not_one_of(deeper, next(iter(item)), "a kind of hole", HOLE_WORDS)
         yield from _holes_in(item, deeper, (*place, key))
 
@@ -152,7 +142,7 @@ def _check_options(space: SearchSpace, check: Check) -> None:
 def _try_option(
     space: SearchSpace, values: Mapping[str, Any], tried: str | None, check: Check
 ) -> Graph:
-    """Return the graph with these values; an error is raised at the option that causes it."""
+    """Return the graph with these values; raise an error at the option that causes it."""
     try:
         graph = space.fill(values)
         check(graph)
@@ -163,14 +153,16 @@ def _try_option(
                 raise SpecError(place, error.problem) from error
         if tried is None:
             raise
-        raise SpecError(
-            option_path(tried, space.holes[tried], values[tried]), f"with this, {error}"
-        ) from error
+        place = option_path(tried, space.holes[tried], values[tried])
+        raise SpecError(place, f"with this, {error}") from error
     return graph
 
 
 def option_path(path: str, hole: Hole, value: object) -> str:
-    """Return `path.choice[i]` for an option, `path.log[0]` and `[1]` for the ends of a range, `path.log` within it."""
+    """Return where a value of a hole is written: `path.choice[i]` for an option.
+
+    The ends of a range are `path.log[0]` and `path.log[1]`; a value between them is `path.log`.
+    """
     for i, option in enumerate(hole.options_to_check()):
         if option is value or (not isinstance(hole, Choice) and option == value):
             listed = ".among" if isinstance(hole, Affinity) else ""

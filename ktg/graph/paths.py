@@ -1,4 +1,8 @@
-"""Makes the paths in a graph or search space absolute in memory and relative in files, and lists them."""
+"""Makes the paths in a graph or space absolute or relative to their file, and lists them.
+
+In memory they are absolute, so that a graph means the same wherever the program runs. In a file
+they are relative where that helps, so that a folder can be moved.
+"""
 
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -28,11 +32,10 @@ def make_paths_absolute(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def make_paths_relative(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Return a graph or space for a file in the folder `base`: absolute paths become relative to it, as `./` or `../`.
+    """Return a graph or space for a file in the folder `base`: paths start with `./` or `../`.
 
-    `make_paths_absolute` with the same `base` restores them; a folder that holds the file and its data
-    can be moved. A path that shares nothing with `base` but the root of the file system stays
-    absolute.
+    `make_paths_absolute` with the same `base` restores them. A path that shares nothing with `base`
+    but the root of the file system stays absolute.
     """
 
     def shorten(path: str) -> str:
@@ -91,7 +94,10 @@ def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[
 
 
 def _change_in(value: Any, key: str, wanted: Collection[str], change: Callable[[str], str]) -> Any:
-    """Return `value` with every text under the keys `wanted` changed, also where it is an option of a hole."""
+    """Return `value` with every text under the keys `wanted` changed, also inside a hole.
+
+    `key` is the last key above `value` that is not the word of a hole.
+    """
     if isinstance(value, Mapping):
         return {
             k: _change_in(v, key if k in _HOLE_WORDS else k, wanted, change)

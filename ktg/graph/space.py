@@ -1,4 +1,4 @@
-"""A search space: a graph with holes, which `bind` fills."""
+"""Defines search spaces: graphs with holes, which `bind` fills, and the settings of a search."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,11 +21,13 @@ class Search:
 
     trials: int = rule("Different graphs to train, the baselines not counted.", 100, at_least=1)
     sampler: SamplerName = rule(
-        "How the next graph is chosen: at random, by Optuna's TPE or Gaussian process, or each of a small space once.",
+        "How the next graph is chosen: at random, by Optuna's TPE or Gaussian process, or each of "
+        "a small space once.",
         "tpe",
     )
     scheduler: SchedulerName = rule(
-        "asha stops poor trials early; hyperband does, but gives a part of the trials more time before it.",
+        "asha stops poor trials early; hyperband does, but gives a part of the trials more time "
+        "before it.",
         "asha",
     )
     grace_epochs: int = rule("Epochs every trial gets before ASHA may stop it.", 1, at_least=1)
@@ -45,12 +47,12 @@ class Search:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A graph with holes, and how it is to be searched.
+    """A graph with holes, and the settings of its search.
 
     `holes` and `places` have the same keys, dotted paths such as `edges.n1.n0.gate`, in the order
-    of the file. A place is the way to the hole through `template`, which is the plain data of the
-    graph with holes as they were written. `missing_weights` has (node, model, source) for weights that
-    cannot be had: no graph of the space has such a node.
+    of the file. A place holds the keys that lead to the hole in `template`, which is the plain data
+    of the graph with the holes as the file has them. `missing_weights` has (node, model, source)
+    for weights that do not exist or cannot be downloaded: no graph of the space has such a node.
     """
 
     name: str | None
@@ -61,16 +63,16 @@ class SearchSpace:
     missing_weights: frozenset[tuple[str, str, str]] = frozenset()
 
     def bind(self, values: Mapping[str, Any]) -> Graph:
-        """Return the graph with every hole filled; raise SpecError for values that are missing, unknown or outside.
+        """Return the graph with every hole filled.
 
-        A combination that the graph format refuses (for example more frozen epochs than epochs)
-        raises SpecError too, and one that is `missing_weights` its kind MissingSourceError.
+        Raises SpecError for a hole without a value, a value without a hole, a value that the hole
+        does not allow, and a combination that the graph format refuses, such as more frozen epochs
+        than epochs; MissingSourceError, which is a SpecError, for `missing_weights`.
         """
         for path in values:
             if path not in self.holes:
-                raise SpecError(
-                    path, f"this space has no such hole.{did_you_mean(path, self.holes)}"
-                )
+                hint = did_you_mean(path, self.holes)
+                raise SpecError(path, f"this space has no such hole.{hint}")
         for path, hole in self.holes.items():
             if path not in values:
                 raise SpecError(path, "no value is given for this hole")
@@ -80,21 +82,20 @@ class SearchSpace:
         graph = self.fill(values)
         for name, node in graph.nodes.items():
             if (name, node.model, node.source) in self.missing_weights:
-                raise MissingSourceError(
-                    f"nodes.{name}.source", f"{node.source} has no weights for {node.model}"
-                )
+                problem = f"{node.source} has no weights for {node.model}"
+                raise MissingSourceError(f"nodes.{name}.source", problem)
         return graph
 
     def fill(self, values: Mapping[str, Any]) -> Graph:
-        """Return the graph with every hole filled, without asking whether the values are the hole's own."""
-        return parse(self._with(values))
+        """Return the graph with every hole filled, without asking the holes about the values."""
+        return parse(self._fill_template(values))
 
     def narrow(
         self, options: Mapping[str, Sequence[Any]], missing_weights: Iterable[tuple[str, str, str]]
     ) -> "SearchSpace":
-        """Return the space with these options for some of its choices, and more that is `missing_weights`."""
+        """Return the space with these options of some choices, and with more `missing_weights`."""
         own = self.choices()
-        holes = {path: replace(own[path], options=tuple(kept)) for path, kept in options.items()}
+        holes = {path: replace(own[path], options=tuple(rest)) for path, rest in options.items()}
         return self.with_holes(holes, missing_weights)
 
     def choices(self) -> dict[str, Choice]:
@@ -104,15 +105,13 @@ class SearchSpace:
     def with_holes(
         self, holes: Mapping[str, Choice], missing_weights: Iterable[tuple[str, str, str]] = ()
     ) -> "SearchSpace":
-        """Return the space with these holes in place of its own, and more that is `missing_weights`."""
-        template = self._with({path: hole.plain() for path, hole in holes.items()})
-        found = self.missing_weights | set(missing_weights)
-        return replace(
-            self, holes={**self.holes, **holes}, template=template, missing_weights=found
-        )
+        """Return the space with these holes in place of its own, and more `missing_weights`."""
+        template = self._fill_template({path: hole.plain() for path, hole in holes.items()})
+        every, missing = {**self.holes, **holes}, self.missing_weights | set(missing_weights)
+        return replace(self, holes=every, template=template, missing_weights=missing)
 
     def default(self) -> dict[str, Any]:
-        """Return one value for each hole: the first option of a choice, the middle of a range (geometric for log)."""
+        """Return one value for each hole: the first option of a choice, the middle of a range."""
         return {path: hole.default() for path, hole in self.holes.items()}
 
     def size(self) -> int | None:
@@ -121,10 +120,10 @@ class SearchSpace:
         return math.prod(sizes) if len(sizes) == len(self.holes) else None
 
     def locate(self, graph: Graph) -> dict[str, Any] | None:
-        """Return values whose `bind` trains what `graph` does, or None when the space does not hold it.
+        """Return values whose `bind` trains what `graph` does, or None when the space lacks it.
 
-        Nodes go by their names. Where the graph says nothing about a hole, because it lacks the
-        node or edge, edges are cut off and everything else is at its default.
+        Nodes are matched by their names. A hole in a node or edge that the graph does not have gets
+        its default; an edge is cut off there if it can be.
         """
         values = {path: self._value_in(graph, path) for path in self.holes}
         try:
@@ -134,7 +133,7 @@ class SearchSpace:
         same = found.target == graph.target and canonical_key(found) == canonical_key(graph)
         return values if same else None
 
-    def _with(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _fill_template(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the template with these values in the places of their holes."""
         plain: dict[str, Any] = _copy(self.template)
         for path, value in values.items():
@@ -146,26 +145,30 @@ class SearchSpace:
         return plain
 
     def _value_in(self, graph: Graph, path: str) -> Any:
-        """Return the value of the hole that makes its place in the space like that in `graph`, else its default."""
+        """Return the value with which the place of a hole looks as in `graph`, else the default."""
         hole, place = self.holes[path], self.places[path]
         wanted = _part(graph, place)
         if not isinstance(hole, Choice):
+            # A field may read `3` as 3.0, but an `int` hole takes whole numbers only.
             whole = isinstance(hole, Int) and isinstance(wanted, float) and wanted.is_integer()
             return hole.default() if wanted is None else int(wanted) if whole else wanted
-        parts = [
-            (option, _part(self.fill(self.default() | {path: option}), place))
-            for option in hole.options
-        ]
+        # Compared as parts of a parsed graph, where `{}` and `{gate: through}` are equal.
+        filled = [(option, self.fill(self.default() | {path: option})) for option in hole.options]
+        parts = [(option, _part(other, place)) for option, other in filled]
         if wanted is None and place[0] == "edges":
-            cut = [
-                option for option, part in parts if "cutoff" in (part, getattr(part, "gate", None))
-            ]
-            return cut[0] if cut else hole.default()
-        return next((option for option, part in parts if part == wanted), hole.default())
+            fits = (option for option, part in parts if _cuts_off(part))
+        else:
+            fits = (option for option, part in parts if part == wanted)
+        return next(fits, hole.default())
+
+
+def _cuts_off(part: Any) -> bool:
+    """Return whether a part of an edge, or a whole edge, closes its gate for good."""
+    return "cutoff" in (part, getattr(part, "gate", None))
 
 
 def _part(graph: Graph, place: tuple[str, ...]) -> Any:
-    """Return what the graph has at a place, None when there is no such node, edge or source."""
+    """Return what the graph has at a place, or None when it has no such node, edge or source."""
     part: Any = graph
     for i, step in enumerate(place):
         if isinstance(part, Mapping):
@@ -177,7 +180,7 @@ def _part(graph: Graph, place: tuple[str, ...]) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    """Return a copy of nested mappings; what they hold is shared."""
-    return (
-        {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-    )
+    """Return a copy of nested mappings, which shares all other values with the original."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _copy(item) for key, item in value.items()}

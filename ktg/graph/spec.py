@@ -17,32 +17,6 @@ ViewName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"]
 AugmentName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup"]
 FormulaName = Literal["fractaldb", "ofdb", "onep", "svd"]
 TargetName = Literal["first", "ensemble"]
-ScoreName = Literal[
-    "s1",
-    "s2",
-    "s3",
-    "s4",
-    "s5",
-    "s1_rms",
-    "s2_rms",
-    "s4_rms",
-    "s5_rms",
-    "fisher",
-    "emd",
-    "emd_features",
-    "logme",
-    "hscore",
-    "hscore_shrunk",
-    "gbc",
-    "parc",
-    "leep",
-    "nce",
-    "transrate",
-    "knn",
-    "linear_probe",
-]
-Direction = Literal["larger", "smaller"]
-TauRank = Literal["score", "accuracy", "none"]
 Scalar = str | int | float | bool
 
 LABEL = "label"
@@ -53,10 +27,6 @@ FEATURES = "features"
 MAP_LOSSES: tuple[LossName, ...] = ("attention", "feature")
 GATES: tuple[str, ...] = get_args(GateName)
 FORMULAS: tuple[str, ...] = get_args(FormulaName)
-SMALLER_IS_BETTER: frozenset[ScoreName] = frozenset({"s3", "s5", "s5_rms", "emd", "emd_features"})
-# Known only where a user gives the names, or images, of the classes that a source was trained on.
-NEED_MORE: frozenset[ScoreName] = frozenset({"emd", "emd_features"})
-DEFAULT_SCORE: ScoreName = "parc"
 
 
 def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
