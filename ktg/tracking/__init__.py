@@ -1,19 +1,18 @@
-"""Records of searches and trials: a four-method protocol, kept in memory or in MLflow. Importing it is light.
+"""Records searches and trials, in memory or in MLflow, behind one protocol of four methods.
 
-The rest of ktg sees `Tracker`; only the modules of this package import mlflow, and only when a
-store is opened.
+The rest of ktg sees only `Tracker`. Importing this room is fast: mlflow is imported only here, and
+only when a store is opened.
 """
 
-from ktg.tracking.attaching import attach
 from ktg.tracking.background import MlflowTracker
+from ktg.tracking.delivery import attach, deliver, recover
 from ktg.tracking.memory import MemoryRun, MemoryTracker
-from ktg.tracking.protocol import NOTE, RunState, Tracker, UsedData, ending
+from ktg.tracking.protocol import NOTE, RunState, Tracker, UsedData, finish_run
 from ktg.tracking.reading import Experiment, RunRecord, find_experiment, find_experiments
-from ktg.tracking.recovering import deliver, recover
-from ktg.tracking.stopping import request_stop, stop_asked
+from ktg.tracking.stopping import make_stop_check, request_stop
 from ktg.tracking.store import DEFAULT_URI, check_uri, redact
-from ktg.tracking.system import watched
-from ktg.tracking.ui import serve_ui, ui_command
+from ktg.tracking.system import log_system_metrics
+from ktg.tracking.ui import build_ui_command, serve_ui
 
 __all__ = [
     "DEFAULT_URI",
@@ -27,16 +26,16 @@ __all__ = [
     "Tracker",
     "UsedData",
     "attach",
+    "build_ui_command",
     "check_uri",
     "deliver",
-    "ending",
     "find_experiment",
     "find_experiments",
+    "finish_run",
+    "log_system_metrics",
+    "make_stop_check",
     "recover",
     "redact",
     "request_stop",
     "serve_ui",
-    "stop_asked",
-    "ui_command",
-    "watched",
 ]

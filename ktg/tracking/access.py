@@ -1,4 +1,4 @@
-"""Whether an MLflow server lets this user in: asked before anything is spent, and said in one sentence."""
+"""Checks that an MLflow server accepts this user, before a search spends any time."""
 
 import os
 from typing import Any
@@ -15,7 +15,7 @@ _REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
 def refusal(error: BaseException, uri: str) -> str | None:
-    """Return why the server at `uri` refuses this user, and what to do; None when an error says something else."""
+    """Return why the server at `uri` refuses this user and what to do; None for any other error."""
     code = getattr(error, "error_code", None)
     if code not in _REFUSALS:
         return None
@@ -32,7 +32,7 @@ def refusal(error: BaseException, uri: str) -> str | None:
 
 
 def hide_login(text: str) -> str:
-    """Return a text without the secrets of the environment."""
+    """Return a text in which the password and the token of the environment are replaced by ***."""
     for name in (PASSWORD, TOKEN):
         if os.environ.get(name):
             text = text.replace(os.environ[name], "***")
@@ -40,16 +40,15 @@ def hide_login(text: str) -> str:
 
 
 def check_access(client: Any, experiment: str, uri: str, shown: str) -> None:
-    """Raise UserError when the server refuses this user, or refuses to let it write into an experiment that is there.
+    """Raise UserError when the server refuses this user, or refuses to let them write.
 
-    A server that is away is no fault: records wait for it. `shown` is its address without a
-    password.
+    A server that is down is no error here: records wait until it is back. `shown` is its address
+    without a password.
     """
     try:
         found = client.get_experiment_by_name(experiment)
-        if (
-            found is not None and found.lifecycle_stage == "active"
-        ):  # to write what is there already changes nothing
+        # Writing a tag that is already there changes nothing, and shows whether writing is allowed.
+        if found is not None and found.lifecycle_stage == "active":
             kind, usual = next(iter(experiment_tags().items()))
             client.set_experiment_tag(found.experiment_id, kind, found.tags.get(kind, usual))
     except Exception as error:

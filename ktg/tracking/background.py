@@ -19,7 +19,7 @@ from ktg.tracking.access import check_access
 from ktg.tracking.protocol import NOTHING, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start, save
 from ktg.tracking.spool import Spool, new_file, undelivered_folder
-from ktg.tracking.store import DEFAULT_URI, check_uri, load_mlflow, redact, why
+from ktg.tracking.store import DEFAULT_URI, check_uri, explain, load_mlflow, redact
 from ktg.tracking.writer import Writer
 
 _logger = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ _RECORDS_PER_BATCH = 1000
 _RECORDS_ON_DISK = 10_000
 _MORE_TIME_S = 60.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 60.0
-# A call of MLflow costs milliseconds, however little it writes: epochs of one run that came since
-# are written at once.
+# A call of MLflow costs milliseconds, however little it writes, so the epochs of one run that
+# arrive within this time are written together.
 _GATHER_S = 2.0
 
 
@@ -36,9 +36,9 @@ class MlflowTracker:
     """A `Tracker` on an MLflow store. Use it as a context manager, or call `close`.
 
     While the store is away, slow, locked or full, records wait in memory and are tried again at
-    growing intervals; `warn` hears of it once. What `close` cannot deliver, and what a process that
-    is killed had not delivered, is in a file in `folder` (default: `undelivered_folder`):
-    `find_experiment` sends it when the store is next read.
+    growing intervals; `warn` is called once. Records that `close` cannot deliver, or that a killed
+    process had not delivered, stay in a file in `folder` (default: `undelivered_folder`), which
+    `find_experiment` sends when the store is next read.
     Raises UserError at once for a URI that cannot be one, and for a server that refuses this user;
     whether the store is there shows only in the thread.
     """
@@ -67,9 +67,9 @@ class MlflowTracker:
         self._hurry = False
         self._deadline: float | None = None
         self._written = -math.inf
-        client = (
-            load_mlflow()
-        )  # here, not in the thread: Ray Tune imports it too, and two threads would meet half-way
+        # Imported here and not in the thread, because Ray Tune imports mlflow too, and two threads
+        # that import it at the same time see it half imported.
+        client = load_mlflow()
         if self._writer.uri.startswith(("http://", "https://")):
             check_access(client(self._writer.uri), experiment, self._writer.uri, self._store)
         self._thread = threading.Thread(target=self._work, name="ktg-tracking", daemon=True)
@@ -86,7 +86,10 @@ class MlflowTracker:
         data: UsedData | None = None,
         run: str | None = None,
     ) -> str:
-        """Begin a run, or go on with `run` of an earlier process, and return its id (ours, kept as tag `ktg.run`)."""
+        """Begin a run, or continue `run` of an earlier process, and return its id.
+
+        The id is ours, not MLflow's; the store keeps it as the tag `ktg.run`.
+        """
         resumed = run is not None
         run = run or uuid.uuid4().hex
         start = Start(
@@ -108,7 +111,7 @@ class MlflowTracker:
         )
 
     def artifact(self, run: str, name: str, content: str | bytes | Path) -> None:
-        """Store a file under `name`. A `Path` is read when it is sent: leave the file until `close`."""
+        """Store a file under `name`. Keep a `Path` until `close`: it is read when it is sent."""
         self._put(
             Artifact(
                 run=run,
@@ -205,7 +208,10 @@ class MlflowTracker:
                 self._settle(batch, refused)
 
     def _next_batch(self) -> list[Record]:
-        """Wait for records, and then for more of them unless someone waits; return none only when closed."""
+        """Wait for records and return a batch of them; return none only after `close`.
+
+        Unless a caller waits in `flush`, this gathers what arrives for a while: see `_GATHER_S`.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._deadline is not None)
             self._changed.wait_for(
@@ -230,7 +236,7 @@ class MlflowTracker:
             self._changed.notify_all()
 
     def _tidy(self) -> None:
-        """Take from the disk what is in the store, when that costs little: nothing is left, or most has gone."""
+        """Remove delivered records from the disk when that is cheap: none are left, or few are."""
         left = [*self._refused, *self._queue]
         if not left:
             self._spool.clear()
@@ -244,7 +250,7 @@ class MlflowTracker:
             old.remove()
 
     def _pause(self, delay_s: float) -> bool:
-        """Wait before the next attempt, less when someone waits for it; return whether there shall be one."""
+        """Wait before the next attempt, less if a caller waits; return whether to try again."""
         with self._changed:
             if self._deadline is None:
                 self._changed.wait_for(lambda: self._hurry or self._deadline is not None, delay_s)
@@ -254,7 +260,7 @@ class MlflowTracker:
             return time.monotonic() < self._deadline
 
     def _reason(self, error: Exception) -> str:
-        return f"MLflow at {self._store} does not take records ({why(error, self._writer.uri)})"
+        return f"MLflow at {self._store} does not take records ({explain(error, self._writer.uri)})"
 
     def _warn_once(self, about: str, message: str) -> None:
         if about not in self._warned:
@@ -262,7 +268,7 @@ class MlflowTracker:
             self._warn(message)
 
     def _keep(self, records: list[Record]) -> Path | None:
-        """Write records to a file; where the folder cannot be written (a full disk), to the temporary one."""
+        """Write records to a file in the folder or, if that fails, in the temporary one."""
         for path in map(new_file, (self._folder, Path(tempfile.gettempdir()))):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -273,10 +279,12 @@ class MlflowTracker:
             else:
                 self._warn(
                     f"{len(records)} records could not be delivered to MLflow; they are in {path}, "
-                    f"and the next `ktg search`, `status`, `report` or `export` on this store sends them"
+                    "and the next `ktg search`, `status`, `report` or `export` on this store "
+                    "sends them"
                 )
                 return path
         self._warn(
-            f"{len(records)} records could not be delivered to MLflow nor written to {self._folder}: lost"
+            f"{len(records)} records could not be delivered to MLflow nor written to "
+            f"{self._folder}: lost"
         )
         return None

@@ -1,4 +1,4 @@
-"""A tracker that keeps everything in memory: for tests, and for a search that wants no MLflow."""
+"""Keeps the records of runs in memory, for tests and for searches without MLflow."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ktg.tracking.protocol import NOTHING, RunState, UsedData
 
 @dataclass
 class MemoryRun:
-    """One run. `metrics` has one entry (step, values) per call of `log`; `state` is None while the run goes on."""
+    """One run. `metrics` has a (step, values) per call of `log`; `state` is None until it ends."""
 
     name: str
     parent: str | None
@@ -43,7 +43,7 @@ class MemoryTracker:
         data: UsedData | None = None,
         run: str | None = None,
     ) -> str:
-        """Begin a run, or go on with `run`, and return its id."""
+        """Begin a run, or continue `run`, and return its id."""
         run = run or uuid.uuid4().hex
         if run in self.runs:
             self._reopen(run)

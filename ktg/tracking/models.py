@@ -1,4 +1,4 @@
-"""Trained networks as models of an MLflow store: logged with what they come from, and registered under a name."""
+"""Logs trained networks as models of an MLflow store, and registers them under a name."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from typing import Any
 from ktg.errors import UserError, show
 from ktg.tracking.records import now_ms
 from ktg.tracking.serving import save_pyfunc
-from ktg.tracking.store import check_uri, load_mlflow, open_client, redact, why
-from ktg.tracking.writer import experiment_id
+from ktg.tracking.store import check_uri, explain, load_mlflow, open_client, redact
+from ktg.tracking.writer import ensure_experiment
 
 REGISTERED = "registered_model"
 _NOT_IN_A_NAME = "/:@'\""
@@ -22,10 +22,10 @@ _URI = "MLFLOW_TRACKING_URI"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A model file, the module that loads it (see `save_pyfunc`), an image to try it on, and what is known of it.
+    """A model file with the module that loads it (see `save_pyfunc`) and an example image.
 
-    `runs` are MLflow's ids of the runs it comes from, the nearest first; those that the store does
-    not have are passed over. `metrics` are those of the model.
+    `runs` are MLflow's ids of the runs it comes from, the nearest first; ids that the store does
+    not have are skipped. `metrics` are those of the model.
     """
 
     file: Path
@@ -41,39 +41,43 @@ def check_model_name(name: str) -> None:
     """Raise UserError for what cannot be the name of a registered model."""
     if not name.strip() or any(sign in name for sign in _NOT_IN_A_NAME):
         raise UserError(
-            f"{show(name)} cannot be the name of a model in MLflow: it is empty, or has one of / : @ ' \""
+            f"{show(name)} cannot be the name of a model in MLflow: it is empty, "
+            "or has one of / : @ ' \""
         )
 
 
 def register_model(model: TrainedModel, name: str, uri: str) -> str:
-    """Log a model with its runs, register it as a new version of `name`, and return `models:/NAME/VERSION`.
+    """Log a model, register it as a new version of `name`, and return `models:/NAME/VERSION`.
 
-    The runs then say so in the tag `registered_model`. Raises UserError when the store does not
-    take it.
+    Its runs get that address as the tag `registered_model`. Raises UserError when the store refuses
+    it.
     """
     check_model_name(name)
     uri = check_uri(uri)
     client = open_client(uri)
     try:
-        runs = [run for run in (_run(client, run) for run in model.runs) if run is not None]
-        runs = runs or [_new_run(client, name, uri)]
-        logged = _logged(client, model, name, runs)
+        runs = [run for run in (_find_run(client, run) for run in model.runs) if run is not None]
+        runs = runs or [_create_run(client, name, uri)]
+        logged = _log_model(client, model, name, runs)
         try:
             with _default_store(uri):
-                return _registered(client, model, name, runs, logged)
+                return _register_version(client, model, name, runs, logged)
         except BaseException:  # nothing half-done is left
             with suppress(Exception):
                 client.delete_logged_model(logged.model_id)
             raise
     except Exception as error:
         raise UserError(
-            f"model {name}: cannot be stored in MLflow at {redact(uri)}: {why(error, uri)}"
+            f"model {name}: cannot be stored in MLflow at {redact(uri)}: {explain(error, uri)}"
         ) from error
 
 
 @contextmanager
 def _default_store(uri: str) -> Iterator[None]:
-    """Make a store MLflow's default: there, and not in the one it is asked to write to, it looks logged models up."""
+    """Make a store MLflow's default for a while.
+
+    MLflow looks up a logged model in its default store, not in the one that it writes to.
+    """
     from mlflow.tracking._tracking_service.utils import _use_tracking_uri
 
     before = os.environ.get(_URI)
@@ -85,8 +89,8 @@ def _default_store(uri: str) -> Iterator[None]:
         os.environ.update({} if before is None else {_URI: before})
 
 
-def _run(client: Any, run: str) -> Any:
-    """Return a run of the store, None where it has none of that id."""
+def _find_run(client: Any, run: str) -> Any:
+    """Return the run with this id, None if the store has none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -97,16 +101,16 @@ def _run(client: Any, run: str) -> Any:
         return None
 
 
-def _new_run(client: Any, name: str, uri: str) -> Any:
+def _create_run(client: Any, name: str, uri: str) -> Any:
     run = client.create_run(
-        experiment_id(client, name, uri), run_name=name, tags={"kind": "model"}
+        ensure_experiment(client, name, uri), run_name=name, tags={"kind": "model"}
     ).info
     client.set_terminated(run.run_id)
     return run
 
 
-def _logged(client: Any, model: TrainedModel, name: str, runs: Sequence[Any]) -> Any:
-    """Log the model as one of the first run, and return it."""
+def _log_model(client: Any, model: TrainedModel, name: str, runs: Sequence[Any]) -> Any:
+    """Log the model as a model of the first run, and return it."""
     load_mlflow()
     from mlflow.models import Model
 
@@ -135,10 +139,10 @@ def _logged(client: Any, model: TrainedModel, name: str, runs: Sequence[Any]) ->
     return made
 
 
-def _registered(
+def _register_version(
     client: Any, model: TrainedModel, name: str, runs: Sequence[Any], logged: Any
 ) -> str:
-    """Give a logged model its runs, its metrics and its name, and return its address."""
+    """Link a logged model to its runs, metrics and name, and return its address."""
     from mlflow.entities import LoggedModelOutput, Metric
 
     first, model_id = runs[0].run_id, logged.model_id
@@ -155,9 +159,8 @@ def _registered(
         name, place, first, tags=dict(model.tags), description=text, model_id=model_id
     )
     versions = json.dumps([{"name": name, "version": int(made.version)}])
-    client.set_logged_model_tags(
-        model_id, {"mlflow.modelVersions": versions}
-    )  # a server does so itself
+    # MLflow's server sets this tag itself; a store without a server needs it from us.
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": versions})
     address = f"models:/{name}/{made.version}"
     for run in runs:
         client.log_outputs(run.run_id, [LoggedModelOutput(model_id, 0)])

@@ -1,8 +1,8 @@
-"""MLflow's web pages as `ktg ui` and `mlflow server --app-name ktg` show them: opened for training, not for chatbots.
+"""Serves MLflow's web pages so that they open on trainings instead of on traces of chatbots.
 
-What a browser shows of MLflow is kept in the browser. Where it has been told nothing yet, its pages
-open on traces of language models, beside an assistant; no setting of the server changes that. So
-the one page that MLflow has gets a line of script that tells it, once. All else is MLflow's own.
+MLflow keeps such preferences in the browser, and no setting of its server changes their defaults.
+So `ktg ui` and `mlflow server --app-name ktg` add one line of script to MLflow's only page, which
+sets them in a browser that has none yet. All else is MLflow's own.
 """
 
 import os
@@ -18,7 +18,7 @@ _ONCE = {
 
 
 def create_app() -> Any:
-    """Return the application, of ASGI; MLflow finds it by the entry point `mlflow.app` of this package."""
+    """Return the ASGI application, which MLflow finds by our entry point `mlflow.app`."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.server
     from mlflow.server.fastapi_app import app as pages
@@ -26,7 +26,7 @@ def create_app() -> Any:
     page = Path(mlflow.server.__file__).parent / "js" / "build" / "index.html"
     if not page.is_file():  # another version of MLflow, with its page elsewhere
         return pages
-    start = start_page(page)
+    start = add_script(page)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and (scope["path"], scope["method"]) == ("/", "GET"):
@@ -42,8 +42,8 @@ def create_app() -> Any:
     return app
 
 
-def start_page(file: Path) -> bytes:
-    """Return MLflow's page with our script before its own."""
+def add_script(file: Path) -> bytes:
+    """Return MLflow's page with our script in front of its own."""
     lines = [
         f"if(localStorage.getItem('{key}')===null)localStorage.setItem('{key}','{value}');"
         for key, value in _ONCE.items()

@@ -1,4 +1,4 @@
-"""What a search needs of a tracker: four methods."""
+"""Defines the four methods that a search needs from a tracker."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class UsedData:
-    """The images that a run chooses by: their name, a hash of them, where they come from, and how many there are."""
+    """The data set of a run: its name, hash and origin, and the number of images in each split."""
 
     name: str
     fingerprint: str
@@ -25,7 +25,7 @@ class UsedData:
 
 
 class Tracker(Protocol):
-    """Takes the records of runs. No method waits for a store, and none raises because a store is away."""
+    """Records runs. No method waits for a store, and none raises because a store is down."""
 
     def start(
         self,
@@ -39,9 +39,8 @@ class Tracker(Protocol):
     ) -> str:
         """Begin a run and return its id.
 
-        Give `run`, the id that an earlier process got here, to go on with that run. Its children
-        that were left running then count as interrupted until they are started again in the same
-        way.
+        Give `run`, an id that an earlier process got here, to continue that run. Those of its
+        children that were left running count as interrupted until they are started again too.
         """
         ...
 
@@ -50,7 +49,7 @@ class Tracker(Protocol):
         ...
 
     def artifact(self, run: str, name: str, content: str | bytes | Path) -> None:
-        """Store a file under `name` (with / for folders). A `Path` is read when it is sent: leave the file there."""
+        """Store a file under `name` (with / for folders). Keep a `Path`: it is read when sent."""
         ...
 
     def end(self, run: str, state: RunState, tags: Mapping[str, str] = NOTHING) -> None:
@@ -59,8 +58,11 @@ class Tracker(Protocol):
 
 
 @contextmanager
-def ending(tracker: Tracker, run: str) -> Iterator[None]:
-    """End a run: finished, or failed with the reason. An interrupted one is ended by the tracker's own close."""
+def finish_run(tracker: Tracker, run: str) -> Iterator[None]:
+    """End a run with the block: finished, or failed with the reason.
+
+    After Ctrl-C the run is left to the tracker's own `close`, which ends it as interrupted.
+    """
     try:
         yield
     except Exception as error:

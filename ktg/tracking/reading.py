@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ktg.errors import UserError, did_you_mean
-from ktg.tracking.recovering import recover
-from ktg.tracking.store import DEFAULT_URI, check_uri, open_client, redact, sqlite_file, why
+from ktg.tracking.delivery import recover
+from ktg.tracking.store import DEFAULT_URI, check_uri, explain, open_client, redact, sqlite_file
 from ktg.tracking.writer import PARENT_TAG, RUN_TAG
 
 _PAGE = 1000
@@ -21,7 +21,7 @@ _PREVIEW = 10
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A search or a trial as the store has it; `metrics` are the values of the last step, `params` are text.
+    """A search or a trial as the store has it; `metrics` are the values of the last step.
 
     `id` is MLflow's, `run` the id that `Tracker.start` returned (empty for runs of others). Times
     are seconds since 1970; `end_s` is None while the run goes on. `status` is MLflow's word:
@@ -60,7 +60,7 @@ class Experiment:
         return self._runs(f"tags.`{PARENT_TAG}` IS NULL", "DESC")
 
     def of_kind(self, kind: str) -> list[RunRecord]:
-        """Return the runs without a parent that are of one kind, `search` or `confirm` say, the newest first."""
+        """Return the runs without a parent of one kind, such as `search`, the newest first."""
         return [run for run in self.searches() if run.tags.get("kind") == kind]
 
     def trials(self, search: RunRecord) -> list[RunRecord]:
@@ -69,50 +69,50 @@ class Experiment:
 
     def history(self, run: RunRecord, metric: str) -> list[tuple[int, float]]:
         """Return (step, value) of every value of a metric by step; empty when there is none."""
-        with _answers(self.uri):
+        with _translate_errors(self.uri):
             values = self._client.get_metric_history(run.id, metric)
         return sorted((value.step, _value(value.value)) for value in values)
 
     def trainings(self) -> list[RunRecord]:
-        """Return the parent runs of `ktg train` in all experiments of the store, the newest first."""
-        with _answers(self.uri):
+        """Return the parent runs of `ktg train` in the whole store, the newest first."""
+        with _translate_errors(self.uri):
             everywhere = [other.experiment_id for other in self._client.search_experiments()]
         return self._runs(
             f"tags.kind = 'train' AND tags.`{PARENT_TAG}` IS NULL", "DESC", everywhere
         )
 
     def tags(self, run: str) -> Mapping[str, str]:
-        """Return the present tags of the run whose id from `Tracker.start` this is; none when it is not there yet."""
+        """Return the tags of a run by its id from `Tracker.start`; none if it is not there yet."""
         found = self._runs(f"tags.`{RUN_TAG}` = '{run}'", "DESC")
         return found[0].tags if found else {}
 
     def tag(self, run: RunRecord, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
-        with _answers(self.uri):
+        with _translate_errors(self.uri):
             for name, value in tags.items():
                 self._client.set_tag(run.id, name, value)
 
     def artifacts(self, run: RunRecord) -> list[str]:
         """Return the names of a run's artifacts, those in folders left out."""
-        with _answers(self.uri):
+        with _translate_errors(self.uri):
             return [file.path for file in self._client.list_artifacts(run.id) if not file.is_dir]
 
     def artifact_file(self, run: RunRecord, name: str) -> Path | None:
-        """Return where on this machine an artifact lies, None when the store keeps it elsewhere or has none."""
-        with _answers(self.uri):
+        """Return the file of an artifact, None when it is on another machine or does not exist."""
+        with _translate_errors(self.uri):
             place = urlsplit(self._client.get_run(run.id).info.artifact_uri)
         file = Path(unquote(place.path), name)
         return file if place.scheme in ("", "file") and file.is_file() else None
 
     def read_artifact(self, run: RunRecord, name: str) -> str:
-        """Return the text of a run's artifact, or raise a UserError when it has none of that name."""
+        """Return the text of a run's artifact; raise UserError when it has none of that name."""
         with tempfile.TemporaryDirectory() as folder:
             try:
                 return Path(self._client.download_artifacts(run.id, name, folder)).read_text(
                     encoding="utf-8"
                 )
             except Exception as error:
-                reason = why(error, self.uri)
+                reason = explain(error, self.uri)
                 raise UserError(
                     f"run {run.name!r} of {self.name!r}: cannot read {name!r}: {reason}"
                 ) from error
@@ -120,7 +120,7 @@ class Experiment:
     def _runs(self, query: str, order: str, experiments: Sequence[str] = ()) -> list[RunRecord]:
         runs: list[RunRecord] = []
         token: str | None = None
-        with _answers(self.uri):
+        with _translate_errors(self.uri):
             while True:
                 page = self._client.search_runs(
                     list(experiments) or [self.id],
@@ -129,19 +129,20 @@ class Experiment:
                     order_by=[f"attributes.start_time {order}"],
                     page_token=token,
                 )
-                runs += map(_record, page)
+                runs += map(_to_record, page)
                 token = page.token
                 if not token:
                     return runs
 
 
 def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
-    """Return the experiment of that name. Never creates one, nor a store, but sends first what was left for the store.
+    """Return the experiment of that name, after sending records that were left for the store.
 
-    Raises UserError when there is no such store or experiment, with the nearest name that exists.
+    Never creates an experiment or a store. Raises UserError when there is none, with the nearest
+    name that exists.
     """
-    uri = _readable(uri)
-    with _answers(uri):
+    uri = _prepare_reading(uri)
+    with _translate_errors(uri):
         client = open_client(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage == "deleted":
@@ -149,14 +150,14 @@ def find_experiment(name: str, uri: str = DEFAULT_URI) -> Experiment:
             others = [
                 other.name for other in client.search_experiments() if other.name != "Default"
             ]
-            raise _no_such(name, others, uri)
+            raise _missing_experiment(name, others, uri)
     return Experiment(client, uri, str(experiment.experiment_id), name)
 
 
 def find_experiments(uri: str = DEFAULT_URI) -> list[Experiment]:
     """Return all experiments of a store, as `find_experiment` does one."""
-    uri = _readable(uri)
-    with _answers(uri):
+    uri = _prepare_reading(uri)
+    with _translate_errors(uri):
         client = open_client(uri)
         return [
             Experiment(client, uri, str(one.experiment_id), one.name)
@@ -164,20 +165,21 @@ def find_experiments(uri: str = DEFAULT_URI) -> list[Experiment]:
         ]
 
 
-def _readable(uri: str) -> str:
-    """Return the URI of a store that is there, after what was left for it has been sent."""
+def _prepare_reading(uri: str) -> str:
+    """Send the records left for a store that exists, and return its URI."""
     uri = check_uri(uri)
-    with suppress(UserError):  # a store that cannot be written may still be read
+    with suppress(UserError):  # a store that refuses to be written may still be read
         recover(uri)
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
         raise UserError(
-            f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri"
+            f"there is no MLflow store at {file}; run `ktg search` there first, "
+            "or give --tracking-uri"
         )
     return uri
 
 
-def _no_such(name: str, others: list[str], uri: str) -> UserError:
+def _missing_experiment(name: str, others: list[str], uri: str) -> UserError:
     listed = ", ".join(others[:_PREVIEW]) + (
         f", ... ({len(others)} in all)" if len(others) > _PREVIEW else ""
     )
@@ -188,17 +190,19 @@ def _no_such(name: str, others: list[str], uri: str) -> UserError:
 
 
 @contextmanager
-def _answers(uri: str) -> Iterator[None]:
-    """Turn whatever a store raises into one sentence."""
+def _translate_errors(uri: str) -> Iterator[None]:
+    """Turn any exception of a store into a UserError of one sentence."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"cannot read from MLflow at {redact(uri)}: {why(error, uri)}") from error
+        raise UserError(
+            f"cannot read from MLflow at {redact(uri)}: {explain(error, uri)}"
+        ) from error
 
 
-def _record(run: Any) -> RunRecord:
+def _to_record(run: Any) -> RunRecord:
     info, data = run.info, run.data
     return RunRecord(
         id=info.run_id,
@@ -214,5 +218,5 @@ def _record(run: Any) -> RunRecord:
 
 
 def _value(stored: float) -> float:
-    """Databases hold no infinity: MLflow stores the largest float in its place."""
+    """Return a stored value; databases hold no infinity, so MLflow stores the largest float."""
     return math.copysign(math.inf, stored) if abs(stored) >= sys.float_info.max else stored

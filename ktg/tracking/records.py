@@ -1,4 +1,4 @@
-"""The calls of a tracker as data, so that they can wait in a queue or in a file until a store takes them."""
+"""Turns the calls of a tracker into data, which can wait in a queue or a file for the store."""
 
 import base64
 import dataclasses
@@ -67,20 +67,23 @@ _KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (Start, Log, 
 
 
 def save(path: Path, experiment: str, store: str, records: Iterable[Record]) -> None:
-    """Write records as JSON lines; the first line names the experiment and the store, without a password."""
+    """Write records as JSON lines, after a first line with the experiment and the store.
+
+    `store` is an address without a password.
+    """
     with path.open("w", encoding="utf-8") as file:
-        file.write(head_line(experiment, store))
-        file.writelines(map(line_of, records))
+        file.write(format_head(experiment, store))
+        file.writelines(map(format_record, records))
 
 
-def head_line(experiment: str, store: str) -> str:
+def format_head(experiment: str, store: str) -> str:
     """Return the first line of a file of records, in ASCII."""
     return json.dumps({"experiment": experiment, "store": store}) + "\n"
 
 
-def line_of(record: Record) -> str:
+def format_record(record: Record) -> str:
     """Return the line of a record, in ASCII."""
-    return json.dumps(_plain(record)) + "\n"
+    return json.dumps(_to_plain(record)) + "\n"
 
 
 def load(path: Path) -> tuple[str, list[Record]]:
@@ -91,7 +94,7 @@ def load(path: Path) -> tuple[str, list[Record]]:
     try:
         whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
         head, *lines = [json.loads(line) for line in whole.splitlines()]
-        return head["experiment"], [_record(line) for line in lines]
+        return head["experiment"], [_from_plain(line) for line in lines]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -100,8 +103,8 @@ def load(path: Path) -> tuple[str, list[Record]]:
         ) from error
 
 
-def _plain(record: Record) -> dict[str, Any]:
-    # Not `asdict` for all of it: that copies every metric of every epoch, which is then only read.
+def _to_plain(record: Record) -> dict[str, Any]:
+    # `asdict` would deep-copy every metric of every epoch, only for json to read them.
     plain = {"record": type(record).__name__, **vars(record)}
     if isinstance(record, Start) and record.data is not None:
         plain["data"] = dataclasses.asdict(record.data)
@@ -116,7 +119,7 @@ def _plain(record: Record) -> dict[str, Any]:
     return plain
 
 
-def _record(plain: dict[str, Any]) -> Record:
+def _from_plain(plain: dict[str, Any]) -> Record:
     kind = _KINDS[plain.pop("record")]
     if kind is Artifact:
         text = plain["content"]

@@ -1,4 +1,4 @@
-"""Folders of files as versions in the model registry of an MLflow store."""
+"""Stores folders of files as versions in the model registry of an MLflow store."""
 
 import re
 from collections.abc import Mapping
@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from ktg.errors import UserError, show
-from ktg.tracking.store import check_uri, open_client, redact, why
-from ktg.tracking.writer import experiment_id
+from ktg.tracking.store import check_uri, explain, open_client, redact
+from ktg.tracking.writer import ensure_experiment
 
 _ADDRESS = re.compile(r"models:/{1,2}([^/@]+)(?:/([^/@]+)|@([^/@]+))?")
 
 
 def fetch_version(address: str, uri: str, into: Path) -> Path:
-    """Copy the files of `models:/NAME/VERSION`, `models:/NAME/latest` or `models:/NAME@ALIAS` into the folder `into`.
+    """Copy the files of a registered model into the folder `into`; return the folder that has them.
 
-    Returns the folder inside it that holds them. Raises UserError for another form, a model or
-    version that is not there, and a store that does not answer.
+    address: `models:/NAME/VERSION`, `models:/NAME/latest` or `models:/NAME@ALIAS`.
+    Raises UserError for another form, a model or version that is not there, and a store that does
+    not answer.
     """
     name, version, alias = parse_address(address)
     if version is None and alias is None:
@@ -36,16 +37,16 @@ def fetch_version(address: str, uri: str, into: Path) -> Path:
         return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=uri))
     except Exception as error:
         raise UserError(
-            f"{address}: cannot be had from MLflow at {redact(uri)}: {why(error, uri)}"
+            f"{address}: cannot be fetched from MLflow at {redact(uri)}: {explain(error, uri)}"
         ) from error
 
 
 def publish_version(
     folder: Path, address: str, uri: str, experiment: str, tags: Mapping[str, str]
 ) -> str:
-    """Store the files of a folder as a new version of the model `models:/NAME`, and return `models:/NAME/VERSION`.
+    """Store a folder as a new version of `models:/NAME`, and return `models:/NAME/VERSION`.
 
-    They are logged as artifacts of a run in `experiment`. Raises UserError like `fetch_version`.
+    Its files become artifacts of a run in `experiment`. Raises UserError like `fetch_version`.
     """
     name, version, alias = parse_address(address)
     if version or alias:
@@ -56,14 +57,14 @@ def publish_version(
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
         run = client.create_run(
-            experiment_id(client, experiment, uri), tags=dict(tags), run_name=name
+            ensure_experiment(client, experiment, uri), tags=dict(tags), run_name=name
         ).info
         client.log_artifacts(run.run_id, str(folder))
         client.set_terminated(run.run_id)
         made = client.create_model_version(name, run.artifact_uri, run.run_id, tags=dict(tags))
     except Exception as error:
         raise UserError(
-            f"{address}: cannot be stored in MLflow at {redact(uri)}: {why(error, uri)}"
+            f"{address}: cannot be stored in MLflow at {redact(uri)}: {explain(error, uri)}"
         ) from error
     return f"models:/{name}/{made.version}"
 
@@ -73,7 +74,8 @@ def parse_address(address: str) -> tuple[str, str | None, str | None]:
     match = _ADDRESS.fullmatch(address)
     if match is None or "'" in address:
         raise UserError(
-            f"{show(address)} is not a model of a registry; write models:/NAME/VERSION or models:/NAME@ALIAS"
+            f"{show(address)} is not a model of a registry; "
+            "write models:/NAME/VERSION or models:/NAME@ALIAS"
         )
     return match.group(1), match.group(2), match.group(3)
 

@@ -1,4 +1,4 @@
-"""Runs one of MLflow's servers as a process of its own, on the loopback address, until Ctrl-C."""
+"""Runs one of MLflow's servers in a process of its own, on the loopback address, until Ctrl-C."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ def run_server(
     ours: str,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Run a server until Ctrl-C (or SIGTERM). `ready` hears its address once it answers.
+    """Run a server until Ctrl-C (or SIGTERM). Calls `ready` with its address once it answers.
 
     `what` names the server in messages, and `ours` the command of ktg that runs it. Raises
     UserError when the port is taken, KtgError with the server's last words when it does not come
@@ -43,7 +43,7 @@ def run_server(
         # Our own interpreter, with options that our callers build.
         server = subprocess.Popen(  # noqa: S603
             command,
-            env=_with_our_programs(environment),
+            env=_prepend_our_programs(environment),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -59,7 +59,7 @@ def run_server(
             _end(server)
 
 
-def _with_our_programs(environment: Mapping[str, str]) -> dict[str, str]:
+def _prepend_our_programs(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with the programs of this Python first on the PATH.
 
     MLflow starts uvicorn by its name, and a ktg that was called by its path has no activated
@@ -95,7 +95,7 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end what Ctrl-C ends, as far as this is the main thread (no other may set signals)."""
+    """Let SIGTERM do what Ctrl-C does, if this is the main thread: no other may set signals."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt

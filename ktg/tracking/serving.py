@@ -1,4 +1,4 @@
-"""A model file behind MLflow's own scoring server, for this machine only."""
+"""Serves a model file with MLflow's scoring server, for this machine only."""
 
 import os
 import sys
@@ -19,17 +19,16 @@ DEVICE = "KTG_SERVE_DEVICE"
 def save_pyfunc(
     model: Path, folder: Path, loader: str, example: str | None = None, logged: Any = None
 ) -> None:
-    """Write `folder`, a model as MLflow has them: the model file, and the name of the module that loads it.
+    """Write a model in MLflow's format to `folder`: the model file and the module that loads it.
 
-    `loader` is a module with a function `_load_pyfunc(path)`; MLflow imports it, so nothing is
-    pickled. `example` is an image in base64; `logged` the `mlflow.models.Model` that it is to be,
-    of a store.
+    `loader` is a module with a function `_load_pyfunc(path)`, which MLflow imports, so nothing is
+    pickled. `example` is an image in base64, `logged` the `mlflow.models.Model` of a store that it
+    belongs to.
     """
     load_mlflow()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # of its own type hints, and where there is no example image
+        # MLflow warns of its own type hints, and of a model without an example.
+        warnings.simplefilter("ignore", UserWarning)
         from mlflow.models import ModelSignature
         from mlflow.pyfunc import save_model
         from mlflow.types.schema import ColSpec, DataType, Map, Schema

@@ -1,4 +1,4 @@
-"""Records on the disk before they are in the store, so that a process that is killed loses none of them."""
+"""Writes records to the disk before they are in the store: a killed process loses none."""
 
 import contextlib
 import fcntl
@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import IO
 
 from ktg.local import cache_folder
-from ktg.tracking.records import Record, head_line, line_of
+from ktg.tracking.records import Record, format_head, format_record
 
 PREFIX, SUFFIX = "mlflow-undelivered-", ".jsonl"
 
 
 class Spool:
-    """A file of the records that are on their way. Its process holds a lock on it, which ends with the process.
+    """A file of undelivered records. Its process holds a lock on it, which ends with the process.
 
-    store: where they are to go. A disk that takes no more is no reason to stop: records then are in
-    memory only, as `working` says.
+    store: the address they are for. When the disk is full, records stay in memory only, and
+    `working` is False.
     """
 
     def __init__(self, folder: Path, experiment: str, store: str) -> None:
         self.path = new_file(folder)
         self.working = True
         self.records = 0
-        self._head = head_line(experiment, store)
+        self._head = format_head(experiment, store)
         self._file: IO[bytes] | None = None
 
     def add(self, record: Record) -> None:
@@ -35,13 +35,13 @@ class Spool:
         if self.working:
             try:
                 file = self._file or self._open()
-                _write(file, line_of(record))
+                _write(file, format_record(record))
                 self.records += 1
             except OSError:
                 self.working = False
 
     def clear(self) -> None:
-        """Forget all records: the store has them."""
+        """Delete all records, once the store has them."""
         if self._file is not None and self.working:
             try:
                 self._file.seek(len(self._head))
@@ -59,8 +59,7 @@ class Spool:
 
     def _open(self) -> IO[bytes]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Without a buffer, or what a full disk did not take would be written once more when the
-        # file is closed.
+        # Unbuffered, or a full disk would be sent the rest once more when the file is closed.
         self._file = self.path.open("wb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX)  # another process may just be looking whose it is
         _write(self._file, self._head)
@@ -68,7 +67,7 @@ class Spool:
 
 
 def _write(file: IO[bytes], line: str) -> None:
-    """Write a whole line: a disk that fills up in the middle takes a part of it and says so only when asked again."""
+    """Write a whole line; a disk that fills up takes a part, and fails at the next call."""
     data = line.encode("ascii")
     while data:
         data = data[file.write(data) :]
@@ -85,12 +84,12 @@ def new_file(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def orphaned(folder: Path, store: str) -> Iterator[list[Path]]:
+def lock_orphaned(folder: Path, store: str) -> Iterator[list[Path]]:
     """Yield the files of records for a store that no living process owns, the oldest first.
 
-    Looks in `folder` and where files go that found no room there. They are locked meanwhile, so
-    that two processes do not both deliver them. What others have put there is left alone: a record
-    may name a file to be sent.
+    Looks in `folder` and in the temporary one, where files go if `folder` is full. The files are
+    locked meanwhile, so that two processes do not both deliver them. Files of other users are left
+    alone, because a record may name a file to be sent.
     """
     held: dict[Path, IO[str]] = {}
     found = [
@@ -99,7 +98,7 @@ def orphaned(folder: Path, store: str) -> Iterator[list[Path]]:
         for path in place.glob(f"{PREFIX}*{SUFFIX}")
     ]
     try:
-        for path in sorted(found, key=_changed):
+        for path in sorted(found, key=_modified_s):
             with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
                 file: IO[str] = stack.enter_context(path.open("r+", encoding="utf-8"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,7 +112,7 @@ def orphaned(folder: Path, store: str) -> Iterator[list[Path]]:
             owned.close()
 
 
-def _changed(path: Path) -> float:
+def _modified_s(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except FileNotFoundError:  # delivered by another process in the meantime

@@ -1,4 +1,4 @@
-"""Stops a search from another process: a tag on its run, which its driver looks at now and then."""
+"""Stops a search from another process, by a tag on its run that its driver polls."""
 
 from collections.abc import Callable, Mapping
 from time import time
@@ -8,7 +8,7 @@ from ktg.tracking.reading import Experiment, RunRecord, find_experiment
 from ktg.tracking.store import DEFAULT_URI
 
 STOP_TAG = "ktg.stop"
-STOPPABLE = ("search", "confirm")  # kinds of runs whose drivers listen
+STOPPABLE = ("search", "confirm")  # kinds of runs whose drivers poll the tag
 
 
 def request_stop(experiment: str, uri: str = DEFAULT_URI) -> RunRecord:
@@ -29,17 +29,16 @@ def request_stop(experiment: str, uri: str = DEFAULT_URI) -> RunRecord:
     return running
 
 
-def stop_asked(experiment: str, uri: str, before: Mapping[str, str]) -> Callable[[str], bool]:
-    """Return a function that says whether the search with this id (ours) was asked to stop.
+def make_stop_check(experiment: str, uri: str, before: Mapping[str, str]) -> Callable[[str], bool]:
+    """Return a function that tells whether the search with a given id (ours) was asked to stop.
 
-    before: the tags that its run had, for a search that goes on: what it was asked then is done
-    with.
+    before: the tags of a search that is resumed, so that an old request does not stop it again.
     """
     answered = before.get(STOP_TAG)
     known: list[Experiment] = []
 
-    def asked(run: str) -> bool:
+    def is_stop_requested(run: str) -> bool:
         known[:] = known or [find_experiment(experiment, uri)]
         return known[0].tags(run).get(STOP_TAG) not in (None, answered)
 
-    return asked
+    return is_stop_requested

@@ -1,4 +1,4 @@
-"""Which MLflow stores can be used, and how one is opened: quietly, without telemetry, and giving up soon."""
+"""Opens MLflow stores: quietly, without telemetry, and without long retries."""
 
 import logging
 import os
@@ -16,16 +16,14 @@ _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databric
 _ALLOWED = "allowed: sqlite:///FILE, postgresql://, mysql://, mssql://, http(s)://, databricks"
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow's own retries would block one call for minutes (7 of them, with back-off) before it
-    # reports anything.
+    # By default MLflow retries seven times with back-off, which blocks one call for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for results: `--json`
 }
-_EMPTY_WORDS = (
-    "(raised as a result of Query-invoked autoflush"  # SQLAlchemy's, before what the database says
-)
+# SQLAlchemy puts this line before what the database says.
+_EMPTY_WORDS = "(raised as a result of Query-invoked autoflush"
 _LOUD = {
     "mlflow": logging.CRITICAL,
     "alembic": logging.WARNING,
@@ -34,11 +32,12 @@ _LOUD = {
 
 
 def check_uri(uri: str) -> str:
-    """Return the URI of a store, a path in it made absolute, or raise a UserError. Opens and creates nothing."""
+    """Return the URI of a store with an absolute path, or raise UserError. Creates nothing."""
     scheme = uri.partition(":")[0].partition("+")[0].lower()
     if scheme == "file" or ("://" not in uri and scheme != "databricks"):
         raise UserError(
-            f"tracking URI {redact(uri)!r}: MLflow no longer keeps runs in plain folders; {_ALLOWED}"
+            f"tracking URI {redact(uri)!r}: MLflow no longer keeps runs in plain folders; "
+            f"{_ALLOWED}"
         )
     if scheme not in _SCHEMES:
         guess = did_you_mean(scheme, _SCHEMES)
@@ -68,7 +67,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def redact(uri: str) -> str:
-    """Return the URI with a password, if it has one, replaced by ***: what messages and logs may show."""
+    """Return the URI for messages and logs, with its password, if any, replaced by ***."""
     head, at, tail = uri.rpartition("@")
     scheme, slashes, login = head.partition("://")
     user, colon, _ = login.partition(":")
@@ -77,8 +76,8 @@ def redact(uri: str) -> str:
     return f"{scheme}{slashes}{user}:***@{tail}" if at and colon else uri
 
 
-def why(error: BaseException, uri: str) -> str:
-    """Return the first line of an error that says something, cut and without the password of `uri`."""
+def explain(error: BaseException, uri: str) -> str:
+    """Return the first meaningful line of an error, cut and without the password of `uri`."""
     refused = refusal(error, uri)
     if refused is not None:
         return refused
@@ -115,16 +114,14 @@ def open_client(uri: str) -> Any:
     if uri.partition(":")[0] not in ("http", "https", "databricks"):
         from mlflow.store.db import utils
 
-        utils.MAX_RETRY_COUNT = (
-            3  # of its own accord it would try for 100 s before it says anything
-        )
+        utils.MAX_RETRY_COUNT = 3  # MLflow's default retries for 100 s before it reports an error
     file = sqlite_file(uri)
     if file is not None and not file.exists():
-        _make(client, file)
+        _create_sqlite(client, file)
     return client(uri)
 
 
-def _make(client: Any, file: Path) -> None:
+def _create_sqlite(client: Any, file: Path) -> None:
     """Make an SQLite store, whole or not at all.
 
     MLflow makes its tables one after the other; of a store at which it was killed, or found the

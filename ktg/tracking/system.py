@@ -1,4 +1,4 @@
-"""How busy the machine of a run is: MLflow's system metrics, which its pages show on a tab of their own."""
+"""Logs how busy the machine of a run is, as the system metrics that MLflow's pages show."""
 
 import os
 import threading
@@ -16,18 +16,18 @@ PREFIX = "system/"
 
 
 @contextmanager
-def watched(tracker: Tracker, run: str) -> Iterator[None]:
-    """Log on a thread how busy this machine is while the block runs, every 30 s: processor, memory, disk, network.
+def log_system_metrics(tracker: Tracker, run: str) -> Iterator[None]:
+    """Log processor, memory, disk and network use every 30 s on a thread while the block runs.
 
-    GPUs too where nvidia-ml-py is installed, as with MLflow itself. Its variables hold here as
-    well: the one that switches such metrics on switches these off (false), the other sets the
-    seconds, or raises UserError.
+    GPUs too where nvidia-ml-py is installed, as in MLflow itself. Two of its variables apply:
+    `SWITCH` turns this off with false, `INTERVAL` sets the seconds. Raises UserError for an
+    interval that is no positive number.
     """
-    monitors = _monitors() if os.environ.get(SWITCH, "true").lower() in ("true", "1") else []
+    monitors = _find_monitors() if os.environ.get(SWITCH, "true").lower() in ("true", "1") else []
     if not monitors:
         yield
         return
-    over, every_s = threading.Event(), _interval_s()
+    over, every_s = threading.Event(), _read_interval_s()
 
     def watch() -> None:
         for step in count():
@@ -45,7 +45,7 @@ def watched(tracker: Tracker, run: str) -> Iterator[None]:
         thread.join()
 
 
-def _interval_s() -> float:
+def _read_interval_s() -> float:
     text = os.environ.get(INTERVAL) or str(EVERY_S)
     try:
         seconds = float(text)
@@ -58,8 +58,8 @@ def _interval_s() -> float:
     return seconds
 
 
-def _monitors() -> list[Any]:
-    """Return those of MLflow's monitors that work here."""
+def _find_monitors() -> list[Any]:
+    """Return those of MLflow's monitors that work on this machine."""
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
     from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
@@ -70,7 +70,7 @@ def _monitors() -> list[Any]:
 
         found.append(GPUMonitor())
     if found:
-        _sample(found)  # the use of the processor is that since the sample before
+        _sample(found)  # processor use is counted since the sample before, so take one now
     return found
 
 

@@ -1,4 +1,4 @@
-"""MLflow's own web interface on a store, for this machine only."""
+"""Runs MLflow's own web interface on a store, for this machine only."""
 
 import importlib.metadata
 import os
@@ -13,8 +13,8 @@ from ktg.tracking.store import DEFAULT_URI, check_uri, redact, sqlite_file
 APP = "ktg"
 
 
-def ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dict[str, str]]:
-    """Return the command line and the environment that run MLflow's interface on the loopback address.
+def build_ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and environment that run MLflow's interface on the loopback address.
 
     The URI travels in the environment, because every user of a machine can read command lines.
     Without the job executor the server needs 2 processes instead of 10. The pages are those of
@@ -28,12 +28,12 @@ def ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dic
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
         raise UserError(
-            f"there is no MLflow store at {file}; run `ktg search` there first, or give --tracking-uri"
+            f"there is no MLflow store at {file}; run `ktg search` there first, "
+            "or give --tracking-uri"
         )
     options = ["--host", HOST, "--port", str(port), "--workers", "1"]
-    if importlib.metadata.entry_points(
-        group="mlflow.app", name=APP
-    ):  # not in a checkout that was never installed
+    # A checkout that was never installed has no entry point.
+    if importlib.metadata.entry_points(group="mlflow.app", name=APP):
         options += ["--app-name", APP]
     environment = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,
@@ -46,10 +46,10 @@ def ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dic
 def serve_ui(
     uri: str = DEFAULT_URI, port: int = 5000, ready: Callable[[str], None] | None = None
 ) -> None:
-    """Run MLflow's interface until Ctrl-C (or SIGTERM). `ready` hears its address once it answers.
+    """Run MLflow's interface until Ctrl-C (or SIGTERM); call `ready` with its address once up.
 
     Raises UserError when the port is taken, KtgError with the server's last words when it does not
     come up.
     """
-    command, environment = ui_command(uri, port)
+    command, environment = build_ui_command(uri, port)
     run_server(command, environment, port, "MLflow's interface", "ktg ui", ready)

@@ -1,8 +1,7 @@
-"""Views of an experiment that MLflow's pages offer under "Views": which runs, which columns, which charts.
+"""Defines the views of an experiment that MLflow's pages offer: which runs, columns and charts.
 
-MLflow keeps a view that was saved in its pages as a tag of the experiment; ours are written in the
-same form when an experiment is made, so that a search shows its accuracies without a click on each
-column.
+MLflow keeps a view that a user saves in its pages as a tag of the experiment. Ours are written in
+the same form when an experiment is created, so that a search shows its accuracies at once.
 """
 
 import json
@@ -11,7 +10,10 @@ from typing import Any
 
 TRIALS, CURVES, SEARCHES = "ktg-trials", "ktg-curves", "ktg-searches"
 _TAG = "mlflow.sharedViewState."
-_NOTE = "Views, at the top right, has the trials from the best to the worst, their curves, and a line for each search."
+_NOTE = (
+    "Views, at the top right, has the trials from the best to the worst, their curves, "
+    "and a line for each search."
+)
 _SPENT = (
     "metrics.epochs",
     "metrics.epochs_saved",
@@ -23,17 +25,17 @@ _TRIALS = ("metrics.val_accuracy", "metrics.val_loss", "tags.state", "tags.epoch
 
 
 def experiment_tags() -> dict[str, str]:
-    """Return the tags of a new experiment: its pages are those for training, its description, its views."""
-    trials = _runs("tags.kind = 'trial'", "metrics.`val_accuracy`", _TRIALS)
-    searches = _runs("tags.kind = 'search'", "attributes.start_time", _SEARCHES)
+    """Return the tags of a new experiment: its kind, its description and its views."""
+    trials = _describe_runs("tags.kind = 'trial'", "metrics.`val_accuracy`", _TRIALS)
+    searches = _describe_runs("tags.kind = 'search'", "attributes.start_time", _SEARCHES)
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": _NOTE,
-        _TAG + TRIALS: _named("Trials, the best first", trials),
-        _TAG + CURVES: _named(
-            "Learning curves", trials | _charts(val_accuracy="linear", val_loss="log")
+        _TAG + TRIALS: _name_view("Trials, the best first", trials),
+        _TAG + CURVES: _name_view(
+            "Learning curves", trials | _describe_charts(val_accuracy="linear", val_loss="log")
         ),
-        _TAG + SEARCHES: _named("Searches", searches),
+        _TAG + SEARCHES: _name_view("Searches", searches),
     }
 
 
@@ -43,12 +45,12 @@ def view_path(experiment_id: str, view: str) -> str:
     return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={view}{mode}"
 
 
-def _named(name: str, state: Mapping[str, Any]) -> str:
+def _name_view(name: str, state: Mapping[str, Any]) -> str:
     return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
-def _runs(query: str, order: str, columns: Sequence[str]) -> dict[str, Any]:
-    """Return the state of a page that shows these runs and columns; MLflow wants the names of columns in backticks."""
+def _describe_runs(query: str, order: str, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the state of a page with these runs and columns (MLflow wants names in backticks)."""
     parts = [column.partition(".") for column in columns]
     return {
         "searchFilter": query,
@@ -63,8 +65,8 @@ def _runs(query: str, order: str, columns: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _charts(**scales: str) -> dict[str, Any]:
-    """Return the part of a page's state that draws metrics by epoch, all runs in one chart, on the given scales."""
+def _describe_charts(**scales: str) -> dict[str, Any]:
+    """Return the state of charts that draw metrics by epoch, all runs in one, on these scales."""
     section = {"uuid": "target", "name": "Target on the validation split", "display": True}
     lines = [
         {

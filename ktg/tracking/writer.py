@@ -1,4 +1,4 @@
-"""Writes records into an MLflow store, in batches. Writing the same records twice changes nothing."""
+"""Writes records into an MLflow store in batches; writing the same records twice is harmless."""
 
 import getpass
 import json
@@ -33,7 +33,7 @@ _REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"
 
 
 class RefusedError(KtgError):
-    """A record that no attempt could write: of a run that the store does not have, or with an impossible name."""
+    """A record that can never be written: its run is not there, or its name is impossible."""
 
 
 class Writer:
@@ -52,15 +52,15 @@ class Writer:
         self._ids: dict[str, str] = {}
 
     def write(self, records: Sequence[Record]) -> list[tuple[Record, Exception]]:
-        """Write records in order; return those that the store refuses for what they are, each with its reason.
+        """Write records in order; return those that the store refuses, each with its reason.
 
-        Raises whatever the store raises when it is away, locked or full; then write the same
+        Raises whatever the store raises when it is down, locked or full; then write the same
         records again.
         """
         refused: list[tuple[Record, Exception]] = []
         try:
             self._client  # noqa: B018 - an unreachable store is no record's fault
-            for group in _grouped(records):
+            for group in _group_by_run(records):
                 try:
                     self._write(group)
                 except Exception as error:
@@ -141,7 +141,7 @@ class Writer:
             self._client.log_batch(run, params=pairs[i : i + size], tags=labels[i : i + size])
 
     def _artifact(self, record: Artifact) -> None:
-        """MLflow uploads files under their own name, so the content is first laid out under the name it shall have."""
+        """Upload a file, written first under the name that it shall have: MLflow keeps that."""
         name = PurePosixPath(record.name)
         if name.is_absolute() or ".." in name.parts or not name.name:
             raise RefusedError(
@@ -182,16 +182,15 @@ class Writer:
     def _open(self) -> tuple[Any, str]:
         if self._opened is None:
             client = open_client(self.uri)
-            self._opened = (client, experiment_id(client, self.experiment, self.uri))
+            self._opened = (client, ensure_experiment(client, self.experiment, self.uri))
         return self._opened
 
 
-def experiment_id(client: Any, name: str, uri: str) -> str:
-    """Return the id of the experiment; it is created, or taken back from MLflow's bin, if need be."""
+def ensure_experiment(client: Any, name: str, uri: str) -> str:
+    """Return the id of the experiment, which is created, or restored if deleted, if need be."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        # MLflow would put the files of an SQLite store into the working directory, wherever the
-        # store is.
+        # By default MLflow puts the files of an SQLite store into the working folder.
         file = sqlite_file(uri)
         folder = re.sub(r"[^\w\-.]", "_", name)
         place = (file.parent / "mlruns" / folder).as_uri() if file else None
@@ -221,8 +220,8 @@ def _input(data: UsedData) -> Any:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "train, val")])
 
 
-def _grouped(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Gather the metrics of each run, as far as no other record of the same run lies between them."""
+def _group_by_run(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Yield groups of records: the metrics of a run together, unless another record is between."""
     groups: list[list[Record]] = []
     logs: dict[str, list[Record]] = {}
     for record in records:

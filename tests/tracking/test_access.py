@@ -17,8 +17,8 @@ import pytest
 from command import ktg
 
 from ktg.errors import UserError
-from ktg.exporting.classifier import load
-from ktg.exporting.deliver import deliver
+from ktg.exporting.export import export
+from ktg.exporting.load_model import load_model
 from ktg.tracking import MlflowTracker, find_experiment
 from ktg.tracking.access import PASSWORD, TOKEN, USER
 
@@ -32,7 +32,7 @@ READER = f"Basic {base64.b64encode(b'reader:only-reads').decode()}"
 
 @dataclass
 class Gate:
-    """A proxy that lets some logins in, others only read. `asked` has what was asked for, as (method, path)."""
+    """A proxy with logins that may write or only read; `asked` lists (method, path)."""
 
     url: str
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -218,12 +218,12 @@ def test_a_network_goes_into_the_registry_and_comes_back_through_the_gate(
 ):
     login(USERNAME="anna", PASSWORD=SECRET)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", gate.url)
-    assert deliver(str(trained.file), gate.url, name="net").registered == "models:/net/1"
+    assert export(str(trained.file), gate.url, name="net").registered == "models:/net/1"
     import mlflow
 
     served = mlflow.pyfunc.load_model("models:/net/1")
     (answer,) = served.predict(served.input_example)
-    (expected,) = load(trained.file, "cpu").predict(
+    (expected,) = load_model(trained.file, "cpu").predict(
         [base64.b64decode(served.input_example["image"][0])]
     )
     assert (answer["label"], answer["probability"]) == (

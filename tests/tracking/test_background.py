@@ -17,7 +17,14 @@ from pathlib import Path
 import pytest
 
 from ktg.errors import UserError
-from ktg.tracking import MlflowTracker, background, deliver, find_experiment, recover, ui_command
+from ktg.tracking import (
+    MlflowTracker,
+    background,
+    build_ui_command,
+    deliver,
+    find_experiment,
+    recover,
+)
 
 AWAY = "http://me:s3cret@127.0.0.1:9"
 
@@ -110,7 +117,7 @@ def test_a_store_that_is_away_costs_one_warning_and_no_record(uri, tmp_path, cap
 @contextmanager
 def server(uri: str, port: int, folder: Path) -> Iterator[None]:
     """A real MLflow server on a store, killed with all its processes in the end."""
-    command, environment = ui_command(uri, port)
+    command, environment = build_ui_command(uri, port)
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(
         command, env=environment, cwd=folder, start_new_session=True, stderr=quiet
@@ -262,7 +269,8 @@ def test_an_impossible_store_is_said_at_once():
 
 
 def test_a_forgotten_close_is_made_up_for_and_the_terminal_stays_quiet(uri, tmp_path):
-    code = f"from ktg.tracking import *; t = MlflowTracker('space', {uri!r}); t.start('search'); t.flush()"
+    start = f"t = MlflowTracker('space', {uri!r}); t.start('search'); t.flush()"
+    code = f"from ktg.tracking import *; {start}"
     root = str(Path(__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -4,7 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 
-from ktg.tracking.pages import create_app, start_page
+from ktg.tracking.pages import add_script, create_app
 
 
 def test_our_script_comes_first_and_the_rest_is_mlflows(tmp_path):
@@ -13,7 +13,7 @@ def test_our_script_comes_first_and_the_rest_is_mlflows(tmp_path):
         "<html><head><script src='main.js'></script></head><body><head></body></html>",
         encoding="utf-8",
     )
-    text = start_page(file).decode()
+    text = add_script(file).decode()
     ours = text[text.index("<head>") + 6 : text.index("<script src")]
     assert text.replace(ours, "") == file.read_text(encoding="utf-8")
     assert ours.startswith("<script>if(localStorage.getItem(")

@@ -1,4 +1,4 @@
-"""A store in a real PostgreSQL, with a password, which dies in the middle; skipped where there is none."""
+"""A store in a real PostgreSQL, with a password, that dies in the middle; skipped without one."""
 
 import os
 import shutil

@@ -13,7 +13,7 @@ from ktg.zoo import Zoo, pull, push
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Zoo]:
-    """A store with two versions of a model, and the zoo they come from; the second has an entry less and an alias."""
+    """A store with two versions of a model, and their zoo; the second has one entry less."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"
     zoo = filled(
@@ -58,7 +58,7 @@ def test_what_was_pushed_is_pulled(tmp_path: Path, store, address, models):
     [
         (
             "models:/animals/7",
-            r"^models:/animals/7: cannot be had from MLflow at sqlite.*version=7. not found",
+            r"^models:/animals/7: cannot be fetched from MLflow at sqlite.*version=7. not found",
         ),
         ("models:/animls/latest", r"there is no model 'animls'"),
         ("models:/animals@best", r"alias best not found"),

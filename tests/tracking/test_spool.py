@@ -1,4 +1,4 @@
-"""Records that outlive their process: nothing is lost by kill -9, nothing delivered twice, nothing left behind."""
+"""Records outlive their process: kill -9 loses none, and none is delivered twice."""
 
 import os
 import signal
@@ -10,8 +10,8 @@ import time
 import pytest
 
 from ktg.tracking import MlflowTracker, background, find_experiment, recover
-from ktg.tracking.records import Artifact, Log, Start, head_line, load, save
-from ktg.tracking.spool import Spool, new_file, orphaned
+from ktg.tracking.records import Artifact, Log, Start, format_head, load, save
+from ktg.tracking.spool import Spool, lock_orphaned, new_file
 
 STORE = "sqlite:////mlflow.db"
 KILLED = """
@@ -66,9 +66,9 @@ def test_files_of_the_living_of_other_stores_and_of_no_sense_are_left_alone(tmp_
     dead._file.close()
     other._file.close()
     new_file(tmp_path).write_text("no records")
-    with orphaned(tmp_path, STORE) as files:
+    with lock_orphaned(tmp_path, STORE) as files:
         assert files == [dead.path]
-        with orphaned(tmp_path, STORE) as again:
+        with lock_orphaned(tmp_path, STORE) as again:
             assert again == []
     living.remove()
 
@@ -78,7 +78,7 @@ def test_a_file_that_somebody_else_has_put_there_is_not_sent(tmp_path, monkeypat
     spool.add(record(1))
     spool._file.close()
     monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
-    with orphaned(tmp_path, STORE) as files:
+    with lock_orphaned(tmp_path, STORE) as files:
         assert files == []
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_is_no_good_keeps_no_other_back(tmp_path, caplog):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     broken, good = new_file(tmp_path), new_file(tmp_path)
     save(good, "space", uri, [Start(run="a", name="search", parent=None, params={}, tags={})])
-    broken.write_text(head_line("space", uri) + "{}\n")
+    broken.write_text(format_head("space", uri) + "{}\n")
     os.utime(broken, (0, 0))
     assert recover(uri, tmp_path) == 1
     assert [path.name for path in tmp_path.glob("*undelivered-*")] == [broken.name]

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from ktg.errors import UserError
-from ktg.tracking import MlflowTracker, find_experiment, request_stop, stop_asked
+from ktg.tracking import MlflowTracker, find_experiment, make_stop_check, request_stop
 
 
 def test_a_running_search_hears_that_it_is_asked_to_stop_once(tmp_path):
@@ -15,11 +15,11 @@ def test_a_running_search_hears_that_it_is_asked_to_stop_once(tmp_path):
         time.sleep(0.002)  # MLflow orders runs by milliseconds
         run = tracker.start("search", tags={"kind": "search"})
         assert tracker.flush()
-        asked = stop_asked("space", uri, {})
+        asked = make_stop_check("space", uri, {})
         assert not asked(run)
         request_stop("space", uri)
         assert asked(run)
-        going_on = stop_asked("space", uri, find_experiment("space", uri).tags(run))
+        going_on = make_stop_check("space", uri, find_experiment("space", uri).tags(run))
         assert not going_on(run)  # it was asked before it was resumed
         request_stop("space", uri)
         assert going_on(run)
@@ -34,4 +34,4 @@ def test_a_run_that_is_not_in_the_store_yet_was_not_asked(tmp_path):
     with MlflowTracker("space", uri) as tracker:
         tracker.start("another")
         assert tracker.flush()
-    assert not stop_asked("space", uri, {})("unknown")
+    assert not make_stop_check("space", uri, {})("unknown")

@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from ktg.errors import UserError
-from ktg.tracking.store import _make, check_uri, redact, sqlite_file, why
+from ktg.tracking.store import _create_sqlite, check_uri, explain, redact, sqlite_file
 
 
 def test_a_relative_path_is_fixed_to_the_folder_of_the_moment(tmp_path, monkeypatch):
@@ -49,20 +49,23 @@ def test_a_password_is_never_shown(uri, shown):
 
 def test_an_error_is_shown_without_the_password():
     uri = "https://me:s3%40cret@host"
-    shown = why(OSError(f"no route to {uri} for me / s3@cret / s3%40cret\nTraceback ..."), uri)
+    shown = explain(OSError(f"no route to {uri} for me / s3@cret / s3%40cret\nTraceback ..."), uri)
     assert shown == "no route to https://me:***@host for me / *** / ***"
 
 
 def test_an_error_is_shown_without_the_login_of_the_environment(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
-    assert why(OSError("Basic s3cret, Bearer t0ken"), "https://host") == "Basic ***, Bearer ***"
+    assert explain(OSError("Basic s3cret, Bearer t0ken"), "https://host") == "Basic ***, Bearer ***"
 
 
 def test_an_error_is_shown_by_the_line_that_says_something():
-    text = "(raised as a result of Query-invoked autoflush; ...)\n(sqlite3.OperationalError) disk is full\n[SQL"
-    assert why(OSError(text), "sqlite:///mlflow.db") == "(sqlite3.OperationalError) disk is full"
-    assert why(OSError(), "sqlite:///mlflow.db") == "OSError"
+    said = "(sqlite3.OperationalError) disk is full"
+    text = f"(raised as a result of Query-invoked autoflush; ...)\n{said}\n[SQL"
+    assert (
+        explain(OSError(text), "sqlite:///mlflow.db") == "(sqlite3.OperationalError) disk is full"
+    )
+    assert explain(OSError(), "sqlite:///mlflow.db") == "OSError"
 
 
 def test_a_store_is_made_whole_or_not_at_all(tmp_path):
@@ -74,16 +77,16 @@ def test_a_store_is_made_whole_or_not_at_all(tmp_path):
 
     search = MagicMock(side_effect=OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
-        _make(client, file)
+        _create_sqlite(client, file)
     assert not list(tmp_path.iterdir())
     file.write_text("of another process, which was faster")
     search = MagicMock()
-    _make(client, file)
+    _create_sqlite(client, file)
     assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [
         (file, "of another process, which was faster")
     ]
     file.unlink()
-    _make(client, file)
+    _create_sqlite(client, file)
     assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(file, "new")]
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ktg.errors import UserError
-from ktg.tracking import MemoryTracker, watched
+from ktg.tracking import MemoryTracker, log_system_metrics
 from ktg.tracking.system import INTERVAL, SWITCH
 
 
@@ -18,7 +18,7 @@ def tracker() -> MemoryTracker:
 def test_numbers_come_at_intervals_and_once_more_at_the_end(tracker, monkeypatch):
     monkeypatch.setenv(INTERVAL, "0.05")
     run = tracker.start("search")
-    with watched(tracker, run):
+    with log_system_metrics(tracker, run):
         while len(tracker.runs[run].metrics) < 3:
             time.sleep(0.01)
     logged = tracker.runs[run].metrics
@@ -33,7 +33,7 @@ def test_numbers_come_at_intervals_and_once_more_at_the_end(tracker, monkeypatch
 
 def test_a_short_search_has_one_sample_and_an_error_passes(tracker):
     run = tracker.start("search")
-    with pytest.raises(KeyError), watched(tracker, run):
+    with pytest.raises(KeyError), log_system_metrics(tracker, run):
         raise KeyError
     assert len(tracker.runs[run].metrics) == 1
 
@@ -41,7 +41,7 @@ def test_a_short_search_has_one_sample_and_an_error_passes(tracker):
 def test_it_can_be_switched_off(tracker, monkeypatch):
     monkeypatch.setenv(SWITCH, "false")
     run = tracker.start("search")
-    with watched(tracker, run):
+    with log_system_metrics(tracker, run):
         pass
     assert tracker.runs[run].metrics == []
 
@@ -52,6 +52,6 @@ def test_an_impossible_interval_is_a_users_mistake(tracker, monkeypatch, text):
     run = tracker.start("search")
     with (
         pytest.raises(UserError, match=f"{INTERVAL}.*'{text}' is no number"),
-        watched(tracker, run),
+        log_system_metrics(tracker, run),
     ):
         raise AssertionError("it must not begin")

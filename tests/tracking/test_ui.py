@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ktg.errors import KtgError, UserError
-from ktg.tracking import MlflowTracker, serve_ui, ui_command
+from ktg.tracking import MlflowTracker, build_ui_command, serve_ui
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 def test_the_command_line_is_local_and_holds_no_secret():
-    command, environment = ui_command("postgresql://me:s3cret@db/mlflow", 1234)
+    command, environment = build_ui_command("postgresql://me:s3cret@db/mlflow", 1234)
     assert "s3cret" not in " ".join(command)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://me:s3cret@db/mlflow"
@@ -38,9 +38,9 @@ def test_the_command_line_is_local_and_holds_no_secret():
 
 def test_a_server_and_a_missing_store_are_refused(tmp_path):
     with pytest.raises(UserError, match="has its own interface"):
-        ui_command("https://me:s3cret@mlflow.example.org")
+        build_ui_command("https://me:s3cret@mlflow.example.org")
     with pytest.raises(UserError, match="there is no MLflow store"):
-        ui_command(f"sqlite:///{tmp_path}/mlflow.db")
+        build_ui_command(f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_a_busy_port_is_refused(uri):
@@ -59,7 +59,8 @@ def test_a_server_that_fails_says_why(tmp_path):
 
 def test_it_serves_a_page_and_ends_with_all_its_processes(uri, tmp_path):
     port = free_port()
-    code = f"from ktg.tracking import serve_ui; serve_ui({uri!r}, {port}, lambda url: print(url, flush=True))"
+    served = f"serve_ui({uri!r}, {port}, lambda url: print(url, flush=True))"
+    code = f"from ktg.tracking import serve_ui; {served}"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     ui = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ktg.tracking import UsedData, find_experiment
 from ktg.tracking.records import Artifact, End, Log, Record, Start
 from ktg.tracking.store import open_client
-from ktg.tracking.writer import STATUS, Writer, _grouped
+from ktg.tracking.writer import STATUS, Writer, _group_by_run
 
 
 def start(run: str, parent: str | None = None, resumed: bool = False, **params: object) -> Start:
@@ -170,7 +170,7 @@ def test_grouping_keeps_every_runs_order_and_all_records(calls):
         Log(run=run, metrics={}, step=i) if is_log else End(run=run, state="finished", tags={})
         for i, (run, is_log) in enumerate(calls)
     ]
-    flat = [record for group in _grouped(records) for record in group]
+    flat = [record for group in _group_by_run(records) for record in group]
     for run in "ab":
         assert [id(r) for r in flat if r.run == run] == [id(r) for r in records if r.run == run]
 

@@ -1,4 +1,4 @@
-"""A file for a run that is over: stored, replaced, refused in one sentence; the run stays as it was."""
+"""A file for a run that is over is stored, replaced, or refused in one sentence."""
 
 import pytest
 
