@@ -27,7 +27,7 @@ from ktg.affinity.sample import Sample
 from ktg.data.decode import Geometry
 from ktg.data.images import Images
 from ktg.graph import Node
-from ktg.models.network import build
+from ktg.models.build import build_network
 
 CLASSES = 102
 SCORES = ("s1", "s2", "s3", "s4", "s5")
@@ -127,7 +127,7 @@ def run(images: int, threads: int, loop: bool) -> dict[str, Any]:
     """Return all figures as plain data."""
     torch.set_num_threads(threads)
     labels = np.arange(images) % CLASSES
-    network = build(
+    network = build_network(
         Node(model="torchvision/alexnet"),
         {},
         classes=2,

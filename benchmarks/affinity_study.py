@@ -25,8 +25,8 @@ from ktg.affinity.plots import correlations, scatter
 from ktg.affinity.study import Row, Target, study, table_text
 from ktg.affinity.table import LEAST_ROWS, parse_table
 from ktg.graph import Data, Node, load_space
-from ktg.graph.score_names import DEFAULT_SCORE
-from ktg.models.names import zoo_sources
+from ktg.graph.holes import DEFAULT_SCORE
+from ktg.models.sources import list_zoo_sources
 from ktg.tracking import MemoryTracker
 
 HERE = Path(__file__).parent
@@ -75,7 +75,7 @@ def plans(data: Mapping[str, Data]) -> list[Target]:
 def fractal() -> list[Candidate]:
     """Return our own FractalDB weights as candidates, if the zoo has them."""
     model = "mobilenetv2_035"
-    found = zoo_sources("zoo/fractaldb", model)
+    found = list_zoo_sources("zoo/fractaldb", model)
     return [Candidate(f"{model}@fractaldb", Node(model=model, source=source)) for source in found]
 
 

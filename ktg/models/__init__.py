@@ -1,1 +1,4 @@
-"""Networks by name and their initial weights. Import from the modules: `names` needs no torch, the others do."""
+"""Builds networks by name, with their initial weights.
+
+Import from the modules: `names` and `sources` need no torch, the others do.
+"""

@@ -1,6 +1,7 @@
 """Builds bare networks by name, without pretrained weights, in memory or on the meta device.
 
-They come from ktg's own `cifar`, from timm and from torchvision. The last two are imported when the first of their models is built, not before.
+They come from ktg's own `cifar`, from timm and from torchvision. The last two are imported when the
+first of their models is built, not before.
 """
 
 import functools
@@ -32,7 +33,7 @@ RESERVED_ARGS = frozenset(
         *("checkpoint_path", "cache_dir", "weights", "progress"),
     }
 )
-# torchvision's networks with an auxiliary classifier: their ImageNet weights expect pixels in [-1, 1].
+# torchvision's networks with an auxiliary classifier; their ImageNet weights expect [-1, 1].
 _INCEPTIONS = ("googlenet", "inception_v3")
 _SIZE_ARGS = frozenset({"img_size", "image_size", "input_size"})
 _TORCHVISION_SIZE = 224
@@ -87,9 +88,10 @@ def build_on_meta(node: Node, *, classes: int, image_size: int, where: str = "no
 
 
 def build_body(node: Node, *, classes: int, size: int) -> nn.Module:
-    """Return the node's network for `size` pixels; its fresh weights come from torch's global CPU generator.
+    """Return the node's network for images of `size` pixels, with fresh weights.
 
-    Takes what `build_on_meta` has accepted: mistakes of the user are found there.
+    They come from torch's global CPU generator. Takes what `build_on_meta` has accepted: mistakes
+    of the user are found there.
     """
     return _create(node.model, make_constructor_args(node, size), classes)
 
@@ -111,7 +113,7 @@ def make_constructor_args(node: Node, size: int) -> dict[str, Any]:
 
 
 def find_statistics(model: str) -> Statistics:
-    """Return (mean, std) per channel that a model's published weights expect of pixels in [0, 1]."""
+    """Return (mean, std) per channel of the input, in [0, 1], that published weights expect."""
     library, name = _locate(model)
     if library == "timm":
         cfg = read_timm_config(name)
@@ -129,14 +131,14 @@ def find_usual_size(model: str) -> int:
 
 @functools.cache
 def read_timm_config(name: str) -> Any:
-    """Return timm's PretrainedCfg of a model: where its default weights are, and what they expect."""
+    """Return timm's PretrainedCfg of a model: where its weights are, and what they expect."""
     from timm.models import PretrainedCfg, get_pretrained_cfg
 
     return get_pretrained_cfg(name) or PretrainedCfg()
 
 
 def _find_input_size(node: Node, image_size: int) -> int:
-    """Return the node's `input_size`, else what its model demands, else the size of the data's images."""
+    """Return the node's `input_size`, else what its model demands, else the size of the data."""
     argument = _find_size_argument(node)
     built_for = node.model_args.get(argument) if argument else None
     if isinstance(built_for, int):

@@ -1,7 +1,7 @@
 """Builds the network of a node with the weights of its source, and checks beforehand that they fit.
 
-The way is a straight line: the node's source is resolved (`ktg.models.sources`), its network built on
-the meta device to learn its shapes, then in memory, and the weights are read and copied into it.
+The way is a straight line: `ktg.models.sources` resolves the node's source, the network is built on
+the meta device to learn its shapes and then in memory, and its weights are read and copied into it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,6 +101,7 @@ def read_weights(source: Source, size: int, where: str = "node") -> dict[str, Te
         case Published():
             return WEIGHTS_CACHE.get(network, lambda: read_published(node, size, place))
         case WeightsFile(file=file) if source.replaces_published:
+            # Many options of a search may share the file, each for another network.
             stand_in = (*network, file_stamp(file))
             return WEIGHTS_CACHE.get(stand_in, lambda: read_stand_in(node, file, size, place))
         case WeightsFile(file=file):

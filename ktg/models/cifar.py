@@ -1,6 +1,7 @@
-"""The networks for 32x32 images of the deep-collaborative-learning papers: CIFAR ResNets and wide ResNets.
+"""Defines the networks of the deep-collaborative-learning papers for 32x32 images.
 
-Both take images of any size from 8x8 and shrink them by four before the global average.
+These are the ResNets for CIFAR, and wide ResNets. Both take images of any size from 8x8 and shrink
+them by four before the global average.
 """
 
 import functools
@@ -13,10 +14,11 @@ from ktg.models.names import CIFAR_RESNETS, CIFAR_WIDE_RESNETS
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a parameter-free shortcut: "option A" of He et al., CVPR 2016, section 4.2.
+    """Two 3x3 convolutions and a shortcut without parameters.
 
-    Where the block halves the image and adds channels, the shortcut takes every second pixel and
-    fills the new channels with zeros, half of them before and half after.
+    This is "option A" of He et al., CVPR 2016, section 4.2. Where the block halves the image and
+    adds channels, the shortcut takes every second pixel and fills the new channels with zeros, half
+    of them before and half after.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -40,7 +42,10 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """The ResNet for CIFAR of He et al., CVPR 2016: depth 6n + 2, with 16, 32 and 64 channels in n blocks each."""
+    """The ResNet for CIFAR of He et al., CVPR 2016, with 16, 32 and 64 channels in n blocks each.
+
+    Its depth is 6n + 2: resnet20 has 3 blocks of each width.
+    """
 
     def __init__(self, depth: int, num_classes: int) -> None:
         super().__init__()
@@ -88,7 +93,11 @@ class WideBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """WRN-depth-width of Zagoruyko and Komodakis, BMVC 2016: depth 6n + 4, channels 16, 32 and 64 times width."""
+    """WRN-depth-width of Zagoruyko and Komodakis, BMVC 2016.
+
+    Its depth is 6n + 4, and its channels are 16, 32 and 64 times the width: wide_resnet28_10 has 4
+    blocks each of 160, 320 and 640 channels.
+    """
 
     def __init__(self, depth: int, width: int, num_classes: int, drop_rate: float = 0.0) -> None:
         super().__init__()
@@ -125,7 +134,10 @@ def _stage(
 
 
 def _initialise(network: nn.Module) -> None:
-    """He et al., ICCV 2015, with the fan-out, as the authors' own code of both papers has it; zero biases."""
+    """Draw the weights as He et al., ICCV 2015, with the fan-out; biases become zero.
+
+    The authors' own code of both papers does so.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

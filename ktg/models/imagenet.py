@@ -31,7 +31,7 @@ _SAFE_NAMES = {
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """PublishedFile weights of a model: a file in a repository of the Hugging Face hub, or one with an address.
+    """Where the published weights of a model are: on the Hugging Face hub, or at an address.
 
     `files` are the names to try in turn; `repository` is `owner/name[@revision]`, or empty when
     `url` is given.
@@ -51,15 +51,11 @@ class PublishedFile:
     def missing(self) -> str:
         """The sentence for a file that cannot be downloaded, and what the user can do."""
         file = self.files[0]
-        where = (
-            f"{file} from {_hub_endpoint()}/{self.repository}"
-            if self.repository
-            else f"{file} from {self.url}"
-        )
+        host = f"{_hub_endpoint()}/{self.repository}" if self.repository else self.url
         return (
-            f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be downloaded now; get "
-            f"the file {where} and give it with `--imagenet {self.model}={file}`, or in the graph or space as "
-            f"`weights: {{{self.model}: {file}}}`"
+            f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be "
+            f"downloaded now; get the file {file} from {host} and give it with `--imagenet "
+            f"{self.model}={file}`, or in the graph or space as `weights: {{{self.model}: {file}}}`"
         )
 
 
@@ -122,7 +118,7 @@ def fetch(weights: PublishedFile, where: str) -> Path:
 
 
 def read_published(node: Node, size: int, where: str) -> dict[str, Tensor]:
-    """Return the published weights of the node's model, built for `size` pixels, under the names of its library.
+    """Return the published weights of a model for `size` pixels, as its library names them.
 
     timm converts many files while it loads them (names, position embeddings), so its own loader
     reads its files.

@@ -1,4 +1,4 @@
-"""Finds the feature maps of any classifier, and brings them to (N, C, H, W) whatever their layout."""
+"""Finds the feature maps of any classifier, and brings them to (N, C, H, W) from any layout."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _PASSING = ("Dropout", "DropPath", "Identity", "Flatten")
 
 @dataclass(frozen=True)
 class Layer:
-    """Where the last feature map comes from: a module of `Network.body` by its name, and how its output lies.
+    """A module of `Network.body`, by its name, that makes a feature map, and its layout.
 
     NCHW and NHWC are maps, NTC a sequence of tokens of which the first `prefix` are no places in
     the image. `shape` is (C, H, W) of one image.
@@ -40,23 +40,26 @@ class Layer:
 
 
 def find_last_map(network: Network) -> Layer:
-    """Return the layer of the last map or token grid before the classifier, found by a pass of one black image.
+    """Return the layer of the last map or token grid before the classifier.
 
-    A map has more than one position; pooling layers are passed over, so AlexNet gives conv5 of 13 x
-    13. Libraries end one architecture differently (a DenseNet before or after the last ReLU):
-    scores of the two differ.
+    It is found by a pass of one black image. A map has more than one position; pooling layers are
+    passed over, so AlexNet gives conv5 of 13 x 13. Libraries end one architecture differently (a
+    DenseNet before or after the last ReLU): scores of the two differ.
     Raises SpecError for a network without such a map.
     """
     return find_last_maps(network)[0]
 
 
 def find_last_maps(network: Network, where: str = "model") -> list[Layer]:
-    """Return the layer of the last map of each size before the classifier, the last of all first; see `find_last_map`."""
+    """Return the layer of the last map of each size before the classifier, the very last first.
+
+    See `find_last_map`.
+    """
     found: dict[int, Layer] = {}
     names = set()
     for name, output in reversed(_outputs(network)):
         layer = None if name in names else _layer(name, output, network.body)
-        names.add(name)  # of a module that is called again, only the last output can be had
+        names.add(name)  # a hook sees only the last output of a module called twice
         if layer is not None:
             found.setdefault(layer.shape[1], layer)
     if not found:
@@ -67,7 +70,7 @@ def find_last_maps(network: Network, where: str = "model") -> list[Layer]:
 def forward_with_maps(
     network: Network, layers: Sequence[Layer], images: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the logits (B, classes), and what the layers make of the images on the way, (B, C, H, W) each."""
+    """Return the logits (B, classes), and the maps of the layers on the way, (B, C, H, W) each."""
     taken: dict[str, Tensor] = {}
     hooks = [
         network.body.get_submodule(layer.name).register_forward_hook(
@@ -84,7 +87,10 @@ def forward_with_maps(
 
 
 def _outputs(network: Network) -> list[tuple[str, Tensor]]:
-    """Return (name, output) of the modules before the head that make something new, in the order they finish."""
+    """Return (name, output) of the modules before the head that make something new.
+
+    They are in the order in which they finish.
+    """
     head = {name.rpartition(".")[0] for name in network.head}
     found: list[tuple[str, Tensor]] = []
     pooled: list[Tensor] = []
@@ -142,7 +148,10 @@ def _layer(name: str, output: Tensor, body: nn.Module) -> Layer | None:
 
 
 def _channels_last(output: Tensor, body: nn.Module) -> bool:
-    """Return whether an output that could be either has its channels last: what the library says, in doubt not."""
+    """Return whether a square output that could be NCHW or NHWC has its channels last.
+
+    Only timm says so (`output_fmt`, as for Swin); in doubt it has not.
+    """
     return getattr(body, "output_fmt", None) == "NHWC" and output.shape[3] == getattr(
         body, "num_features", None
     )

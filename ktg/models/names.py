@@ -27,7 +27,7 @@ _REGISTERED = re.compile(r"^@register_model\b.*\n(?:(?!def ).*\n)*?def (\w+)\(",
 
 @functools.cache
 def list_library_models(library: Library) -> frozenset[str]:
-    """Return the names of the classification models that a library offers; ktg has the CIFAR networks."""
+    """Return the names of a library's classification models; ktg's are the CIFAR networks."""
     if library == "ktg":
         return frozenset(CIFAR_RESNETS + CIFAR_WIDE_RESNETS)
     package = importlib.util.find_spec(library)

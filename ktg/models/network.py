@@ -118,8 +118,8 @@ class Ensemble(nn.Module):
 def average_logits(logits: Sequence[Tensor]) -> Tensor:
     """Return the log of the mean of the probabilities of several logits (B, classes), in float32.
 
-    Two members that give a class the probabilities 0.8 and 0.4 -> log 0.6. The softmax of the result is
-    the mean. A single member keeps its own logits, so that nothing is rounded.
+    Probabilities of 0.8 and 0.4 -> log 0.6, and the softmax of that is 0.6. A single member keeps
+    its own logits, so that nothing is rounded.
     """
     if len(logits) == 1:
         return logits[0].float()

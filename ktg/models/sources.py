@@ -3,7 +3,7 @@
 A node says `source: zoo/animals`. `resolve_source` reads that name once and returns a `Source`:
 `NoWeights`, `Published`, a `ZooEntry` or a `WeightsFile`. Whoever needs the hash, the statistics,
 the accuracy or the weights themselves (`ktg.models.build.read_weights`) asks that value, and nobody
-looks at the name again. Importing this module costs neither torch nor timm; `statistics`, and what
+looks at the name again. Importing this module costs neither torch nor timm: `statistics`, and what
 needs to know where published weights are, import them when they are called.
 """
 
@@ -11,7 +11,6 @@ import fnmatch
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
 from ktg.errors import DataError, MissingSourceError, SpecError, did_you_mean, show
 from ktg.graph import IMAGENET, Graph, Node, SourceFile
@@ -28,38 +27,69 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class NoWeights:
-    """`none`: the node begins with random weights, and its images are normalised as the data are."""
+class _Source:
+    """What all sources can be asked; `node` is the one that names the source."""
 
     node: Node
-    file: ClassVar[None] = None
-    accuracy: ClassVar[float | None] = 0.0  # what a network without any training is worth
-    class_names: ClassVar[None] = None
 
     def check(self, path: str) -> None:
-        """Do nothing: random weights are always there."""
-
-    def statistics(self) -> None:
-        """Return None: the data decide."""
+        """Raise SpecError, at the dotted place `path`, for weights that cannot be there."""
 
     def content_hash(self) -> str:
-        """Return `none`."""
-        return "none"
+        """Return what identifies the weights: a name, or the SHA-256 of their file."""
+        return self.node.source
+
+    def statistics(self) -> Statistics | None:
+        """Return (mean, std) per channel that the weights expect of pixels in [0, 1].
+
+        None where the data decide.
+        """
+        from ktg.models.architectures import find_statistics  # timm knows them, and imports torch
+
+        return find_statistics(self.node.model)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the weights, None where it is not known or there is none."""
+        return None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of its own validation images that it gets right, None where nobody says."""
+        return None
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes of its head in their order, None where nobody says. May raise DataError."""
+        return None
 
 
-@dataclass(frozen=True)
-class Published:
+class NoWeights(_Source):
+    """`none`: the node begins with random weights, and the data decide on the normalisation."""
+
+    def statistics(self) -> None:
+        """Return None."""
+
+    @property
+    def accuracy(self) -> float:
+        """0, what a network without any training is worth."""
+        return 0.0
+
+
+class Published(_Source):
     """`imagenet`: the weights that timm or torchvision publish for the node's model."""
-
-    node: Node
-    file: ClassVar[None] = None
-    accuracy: ClassVar[float | None] = None
 
     def check(self, path: str) -> None:
         """Raise MissingSourceError at `path` for a network of ktg's own, which nobody publishes."""
         if (locate_model(self.node.model) or ("",))[0] == "ktg":
             problem = f"no ImageNet weights are published for {self.node.model!r}"
             raise MissingSourceError(path, f"{problem}; allowed: none, or a file of weights")
+
+    def content_hash(self) -> str:
+        """Return the name of the weights: it is the same before and after they are downloaded."""
+        from ktg.models.imagenet import find_published
+
+        return f"imagenet:{find_published(self.node.model).name}"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -69,32 +99,23 @@ class Published:
         info = ImageNetInfo("imagenet-1k")
         return tuple(info.index_to_description(number) for number in range(info.num_classes()))
 
-    def statistics(self) -> Statistics:
-        """Return (mean, std) per channel that the weights expect of pixels in [0, 1]."""
-        return _find_statistics(self.node.model)
-
-    def content_hash(self) -> str:
-        """Return the published name of the weights, not the hash of a file.
-
-        So a trial has one identity before and after its weights are downloaded.
-        """
-        from ktg.models.imagenet import find_published
-
-        return f"imagenet:{find_published(self.node.model).name}"
-
 
 @dataclass(frozen=True)
-class ZooEntry:
+class ZooEntry(_Source):
     """`zoo/NAME` or `fractaldb`: an entry of the user's zoo, and the card that describes it.
 
     `node` has the `model_args` of the card.
     """
 
-    node: Node
     card: Card
 
-    def check(self, path: str) -> None:
-        """Do nothing: the zoo had the card, and the file is compared with it when it is read."""
+    def content_hash(self) -> str:
+        """Return the SHA-256 on the card; the file is compared with it when it is read."""
+        return self.card.sha256
+
+    def statistics(self) -> Statistics:
+        """Return those of the card."""
+        return self.card.mean, self.card.std
 
     @property
     def file(self) -> Path:
@@ -103,42 +124,52 @@ class ZooEntry:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of its own validation images that it gets right, None where the card is silent."""
+        """What the card says."""
         return self.card.accuracy
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The classes of its head in their order, None where it has no head."""
+        """What the card says; None for weights without a head."""
         return self.card.classes or None
-
-    def statistics(self) -> Statistics:
-        """Return (mean, std) per channel, as the card says."""
-        return self.card.mean, self.card.std
-
-    def content_hash(self) -> str:
-        """Return the SHA-256 on the card; the file is compared with it when it is read."""
-        return self.card.sha256
 
 
 @dataclass(frozen=True)
-class WeightsFile:
+class WeightsFile(_Source):
     """A file of the user's: by its path, under a name in `sources`, or in place of `imagenet`.
 
-    `stated` is what `sources` or `weights` says of it, None for a bare path. `base` is the folder
-    that relative paths begin in.
+    `path` is as the user wrote it; where it is relative, it begins in `base`. `stated` is what
+    `sources` or `weights` says of the file, None for a bare path.
     """
 
-    node: Node
-    file: Path
-    stated: SourceFile | None = None
+    path: str
     base: Path | None = None
+    stated: SourceFile | None = None
 
     def check(self, path: str) -> None:
-        """Raise SpecError, at `path` or the file's own place in `sources`, where it is not there."""
-        if self.stated is not None:
-            _check_file(self.stated.path, f"sources.{self.node.source}.path", self.base)
-        else:
-            _check_file(self.node.source, path, self.base)
+        """Raise SpecError, at `path` or in `sources`, unless it is a weights file that is there."""
+        at = f"sources.{self.node.source}" if self.stated else ""
+        _check_file(self.path, f"{at}.path" if at else path, self.base)
+        for field in ("mean", "std") if at else ():
+            values = getattr(self.stated, field)
+            if values is not None and len(values) not in (1, 3):
+                problem = f"expected one number, or three (red, green, blue), got {len(values)}"
+                raise SpecError(f"{at}.{field}", problem)
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the file, which is read again only when it has changed."""
+        self.check("source")
+        return file_sha256(self.file)
+
+    def statistics(self) -> Statistics:
+        """Return what `sources` says, else what a model file of ktg says of itself.
+
+        Else the usual ones of the model.
+        """
+        from ktg.models.state_dicts import read_stated_statistics
+
+        mean, std = read_stated_statistics(self.file) or super().statistics() or ((), ())
+        stated = self.stated or SourceFile(path=self.path)
+        return tuple(stated.mean or mean), tuple(stated.std or std)
 
     @property
     def replaces_published(self) -> bool:
@@ -146,32 +177,20 @@ class WeightsFile:
         return self.node.source == IMAGENET
 
     @property
+    def file(self) -> Path:
+        """The file, absolute where `path` or `base` is."""
+        return _join(self.path, self.base)
+
+    @property
     def accuracy(self) -> float | None:
-        """The share of its own validation images that it gets right, None where nobody says."""
+        """What `sources` says."""
         return self.stated.accuracy if self.stated else None
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The lines of the file `labels`, None where there is none. Raises DataError."""
+        """The lines of the file `labels`; None where there is none."""
         labels = self.stated.labels if self.stated else None
-        return read_class_names((self.base or Path()) / labels) if labels is not None else None
-
-    def statistics(self) -> Statistics:
-        """Return (mean, std) per channel that the weights expect of pixels in [0, 1].
-
-        As `sources` says, else as a model file of ktg says of itself, else the usual ones of the
-        model.
-        """
-        from ktg.models.state_dicts import read_stated_statistics
-
-        mean, std = read_stated_statistics(self.file) or _find_statistics(self.node.model)
-        stated = self.stated or SourceFile(path="")
-        return tuple(stated.mean or mean), tuple(stated.std or std)
-
-    def content_hash(self) -> str:
-        """Return the SHA-256 of the file, which is read again only when it has changed."""
-        self.check("source")
-        return file_sha256(self.file)
+        return None if labels is None else read_class_names(_join(labels, self.base))
 
 
 Source = NoWeights | Published | ZooEntry | WeightsFile
@@ -188,21 +207,33 @@ def resolve_source(
     sources: the files that the node may name (`Graph.sources_for`); relative paths begin in `base`.
     path: the dotted place of the node's `source` for messages: `nodes.n1.source`.
 
-    Raises SpecError for what is no source, and its kind MissingSourceError where the zoo has no such
-    entry. A node without `model_args` inherits those of its zoo entry; raises SpecError for
+    Raises SpecError for what is no source, and its kind MissingSourceError where the zoo has no
+    such entry. A node without `model_args` inherits those of its zoo entry; raises SpecError for
     different ones. Whether the user's file is there, and whether somebody publishes weights for the
     model, is left to `check` of what is returned.
     """
+    # The user's own names come first, so that a file named `imagenet` can stand in for a download.
+    stated = sources.get(node.source)
+    if stated is not None:
+        return WeightsFile(node, stated.path, base, stated)
     entry = entry_name(node.source, sources, path)
     if entry is not None:
         card = _find_card(entry, node.model, path)
         return ZooEntry(_inherit_args(node, card, path), card)
-    file = _find_file(node.source, sources, path, base)
-    if file is not None:
-        stated = sources.get(node.source)
-        _check_channels(stated, f"sources.{node.source}")
-        return WeightsFile(node, file, stated, base)
-    return Published(node) if node.source == IMAGENET else NoWeights(node)
+    if node.source in BUILTIN_SOURCES:
+        return Published(node) if node.source == IMAGENET else NoWeights(node)
+    if "/" in node.source or node.source.endswith(WEIGHT_SUFFIXES):
+        return WeightsFile(node, node.source, base)
+    allowed = [*BUILTIN_SOURCES, *sources]
+    listed = f"{', '.join(allowed)}, {ZOO}NAME, or the path of a {'/'.join(WEIGHT_SUFFIXES)} file"
+    hint = did_you_mean(node.source, allowed)
+    raise SpecError(path, f"{show(node.source)} is not a source; allowed: {listed}.{hint}")
+
+
+def check_source_name(source: str, sources: Mapping[str, SourceFile], path: str) -> None:
+    """Raise SpecError unless `source` names weights, for whatever model: the zoo is not asked."""
+    if entry_name(source, sources, path) is None:
+        resolve_source(Node(model="", source=source), sources, path=path).check(path)
 
 
 def inherit_model_args(graph: Graph, names: Mapping[str, str]) -> Graph:
@@ -217,17 +248,6 @@ def inherit_model_args(graph: Graph, names: Mapping[str, str]) -> Graph:
         if not node.model_args and entry_name(node.source, graph.sources) is not None
     }
     return replace(graph, nodes={**graph.nodes, **nodes}) if nodes else graph
-
-
-def check_source_name(
-    source: str, sources: Mapping[str, SourceFile], path: str, base: Path | None = None
-) -> None:
-    """Raise SpecError unless `source` names weights, whatever the model: the zoo is not asked."""
-    if entry_name(source, sources, path) is not None:
-        return
-    file = _find_file(source, sources, path, base)
-    if file is not None:
-        WeightsFile(Node(model="", source=source), file, sources.get(source), base).check(path)
 
 
 def check_imagenet_files(
@@ -271,37 +291,20 @@ def entry_name(source: str, sources: Mapping[str, SourceFile], path: str = "sour
 
 
 def read_class_names(file: Path) -> tuple[str, ...]:
-    """Return the names in a text file, one a line.
+    """Return the names in a text file, one a line; blank lines at its end do not count.
 
-    Raises DataError where the file cannot be read or a line is empty.
+    Raises DataError where the file cannot be read or a line before the last name is empty.
     """
     try:
-        names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise DataError(f"{file}: cannot be read as names of classes ({reason})") from None
-    empty = [number for number, name in enumerate(names, 1) if not name]
-    if empty or not names:
-        problem = "is empty; expected the name of a class on each line"
-        raise DataError(f"{file}: line {empty[0] if empty else 1} {problem}")
+    names = tuple(line.strip() for line in text.rstrip().splitlines()) or ("",)
+    if "" in names:
+        number = names.index("") + 1
+        raise DataError(f"{file}: line {number} is empty; write the name of a class on each line")
     return names
-
-
-def _find_file(
-    source: str, sources: Mapping[str, SourceFile], path: str, base: Path | None
-) -> Path | None:
-    """Return the user's file that `source` stands for, there or not; None for a built-in source."""
-    # First, so that a file named `imagenet` stands in where nothing can be downloaded.
-    if source in sources:
-        return _join(sources[source].path, base)
-    if source in BUILTIN_SOURCES:
-        return None
-    if "/" in source or source.endswith(WEIGHT_SUFFIXES):
-        return _join(source, base)
-    allowed = [*BUILTIN_SOURCES, *sources]
-    listed = f"{', '.join(allowed)}, {ZOO}NAME, or the path of a {'/'.join(WEIGHT_SUFFIXES)} file"
-    hint = did_you_mean(source, allowed)
-    raise SpecError(path, f"{show(source)} is not a source; allowed: {listed}.{hint}")
 
 
 def _join(name: str, base: Path | None) -> Path:
@@ -340,17 +343,3 @@ def _inherit_args(node: Node, card: Card, path: str) -> Node:
         problem = f"was made for {card.model} with model_args {made}, this node has {given}"
         raise SpecError(f"{path.removesuffix('source')}model_args", f"{node.source} {problem}")
     return node
-
-
-def _check_channels(stated: SourceFile | None, path: str) -> None:
-    values = {"mean": stated.mean, "std": stated.std} if stated else {}
-    for field, numbers in values.items():
-        if numbers is not None and len(numbers) not in (1, 3):
-            problem = f"expected one number, or three (red, green, blue), got {len(numbers)}"
-            raise SpecError(f"{path}.{field}", problem)
-
-
-def _find_statistics(model: str) -> Statistics:
-    from ktg.models.architectures import find_statistics  # timm knows them, and imports torch
-
-    return find_statistics(model)

@@ -1,4 +1,4 @@
-"""The parts of a network from its input to its head, and which of them learn when the others stay frozen."""
+"""Splits a network into stages from its input to its head, and chooses which of them learn."""
 
 from collections.abc import Callable, Iterator, Set
 from typing import Any
@@ -24,13 +24,14 @@ TRUNKS = frozenset(
 
 
 def split_stages(body: nn.Module) -> list[frozenset[str]]:
-    """Return the names of the parameters of each stage, from the input (stage 0, the stem) to the head, the last.
+    """Return the names of the parameters of each stage.
 
-    Every parameter is in exactly one stage. timm says itself what belongs together in its networks
-    (its `group_matcher`). In all others, and in the few of timm that do not say, each child of the
-    body that holds weight matrices is a stage, in the order of registration; a child that holds the
-    trunk (`TRUNKS`) is opened first. What has no matrices, a norm layer for instance, and the
-    body's own tensors, such as a class token, belong to the stage before them, or to the stem.
+    Stage 0 is the stem, the last holds the head. Every parameter is in exactly one stage. timm says
+    itself what belongs together in its networks (its `group_matcher`). In all others, and in the
+    few of timm that do not say, each child of the body that holds weight matrices is a stage, in
+    the order of registration; a child that holds the trunk (`TRUNKS`) is opened first. What has no
+    matrices, a norm layer for instance, and the body's own tensors, such as a class token, belong
+    to the stage before them, or to the stem.
 
     The trap: the last stage holds the head, and sometimes more, such as the norm layer before it.
     """
@@ -38,7 +39,10 @@ def split_stages(body: nn.Module) -> list[frozenset[str]]:
 
 
 def split_layers(body: nn.Module) -> list[frozenset[str]]:
-    """Return the names of the parameters of each layer (a module with parameters of its own), by stage, then order."""
+    """Return the names of the parameters of each layer, by stage and then in order.
+
+    A layer is a module with parameters of its own.
+    """
     found: dict[tuple[int, str], set[str]] = {}
     stage_of = {name: stage for stage, names in enumerate(split_stages(body)) for name in names}
     for name, _ in body.named_parameters():
@@ -47,10 +51,11 @@ def split_layers(body: nn.Module) -> list[frozenset[str]]:
 
 
 def select_unfrozen(body: nn.Module, head: Set[str], unfreeze_from: float | None) -> frozenset[str]:
-    """Return the names of the parameters that learn after the frozen phase; those of the head always do.
+    """Return the names of the parameters that learn after the frozen phase.
 
-    A whole number is the first stage to learn; a fraction is the share of the layers, from the
-    input and rounded down, that never learn. None and 0 unfreeze everything.
+    Those of the head always do. A whole number is the first stage to learn; a fraction is the share
+    of the layers, from the input and rounded down, that never learn: 0.5 of 15 layers freezes 7.
+    None and 0 unfreeze everything.
 
     Raises SpecError for a stage that the network does not have, and for a fraction of 1 or more.
     """
@@ -102,9 +107,8 @@ def _by_library(body: nn.Module) -> list[frozenset[str]]:
 def _by_children(body: nn.Module) -> list[frozenset[str]]:
     found: list[set[str]] = [set()]
     started = False
-    once = {
-        name for name, _ in body.named_parameters()
-    }  # a shared parameter has one name here, two among children
+    # A shared parameter has one name here, and two among the children.
+    once = {name for name, _ in body.named_parameters()}
     for names, begins in _units(body):
         if begins and started:
             found.append(set())

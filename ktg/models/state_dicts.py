@@ -18,11 +18,8 @@ from ktg.models.renames import translate
 
 METADATA_KEY = "ktg"  # of the metadata in which a model file of ktg describes itself
 _WRAPPERS = ("state_dict", "model")
-_PREFIXES = (
-    "module.",
-    "_orig_mod.",
-    "body.",
-)  # DataParallel, torch.compile and ktg's own `Network`
+# What DataParallel, torch.compile and ktg's own `Network` put before every name.
+_PREFIXES = ("module.", "_orig_mod.", "body.")
 _LISTED = 5
 
 
@@ -54,7 +51,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return _unprefixed(_tensors(_unwrapped(_open(path)), path))
 
 
-def read_description(path: Path) -> str | None:
+def read_metadata(path: Path) -> str | None:
     """Return the text in which a model file of ktg describes itself, None for any other file.
 
     What is wrong with a file is said by whoever reads its weights.
@@ -69,9 +66,12 @@ def read_description(path: Path) -> str | None:
 
 
 def read_stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Return (mean, std) per channel that a model file of ktg says its network expects, None where nothing is said."""
+    """Return (mean, std) per channel that a model file of ktg says its network expects.
+
+    None for any other file, and for an ensemble's, whose members differ.
+    """
     try:
-        about = json.loads(read_description(path) or "")
+        about = json.loads(read_metadata(path) or "")
         found = about["input"]["mean"], about["input"]["std"]
         mean, std = (tuple(map(float, values)) for values in found)
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -95,13 +95,9 @@ def fit(
     }
     kept = all(name in state and state[name].shape == wanted[name].shape for name in head)
     used = {name: tensor for name, tensor in state.items() if kept or name not in head}
-    # A counter that older PyTorch did not save, and that only matters to batch norms without
-    # momentum.
-    missing = [
-        name
-        for name in wanted
-        if name not in head | used.keys() and not name.endswith("num_batches_tracked")
-    ]
+    # Older PyTorch did not save the counter, which only matters to batch norms without momentum.
+    absent = [name for name in wanted if name not in head | used.keys()]
+    missing = [name for name in absent if not name.endswith("num_batches_tracked")]
     unknown = [name for name in used if name not in wanted]
     misshaped = [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
@@ -118,7 +114,7 @@ def fit(
 
 
 def load(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str) -> bool:
-    """Copy `state` into `body` as `fit` allows, and return whether the head came with it (else it stays as it is)."""
+    """Copy `state` into `body` as `fit` allows; return whether the head came with it."""
     used = fit(body, state, head, where)
     body.load_state_dict({**body.state_dict(), **used})
     return head <= used.keys()
@@ -132,7 +128,11 @@ def write_weights(state: Mapping[str, Tensor], file: Path) -> None:
 
 
 def _shaped(tensor: Tensor, wanted: Tensor | None) -> Tensor:
-    """Return the weights of a linear layer as those of a 1x1 convolution, or the reverse, where that is wanted."""
+    """Return a linear layer's weights as those of a 1x1 convolution, or the reverse, if wanted.
+
+    The layer before MobileNetV3's head is a 1x1 convolution in timm and linear in torchvision:
+    (1280, 960) -> (1280, 960, 1, 1).
+    """
     if (
         wanted is None
         or {tensor.ndim, wanted.ndim} != {2, 4}
@@ -149,15 +149,16 @@ def _open(path: Path) -> object:
 
             return safetensors.torch.load_file(path, device="cpu")
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # about unusual pickles; what matters is raised
+            # About unusual pickles; what matters is raised.
+            warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the readers fail in every way there is
         if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
-            problem = "holds more than tensors, and its code was not run; save only the state_dict of the network"
+            problem = "holds more than tensors, and its code was not run"
+            problem += "; save only the state_dict of the network"
         else:
-            problem = f"cannot be read as a {path.suffix} file of weights; it is damaged or of another format"
+            problem = f"cannot be read as a {path.suffix} file of weights"
+            problem += "; it is damaged or of another format"
         raise WeightsError(f"{path}: {problem}") from error
 
 
@@ -184,7 +185,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
             raise WeightsError(
                 f"{path}: {name!r} is not a dense tensor, so this is not a state dict"
             )
-        if tensor.is_quantized:
+        if tensor.is_quantized:  # int8 and a scale: copying it would keep only the integers
             raise WeightsError(
                 f"{path}: {name!r} is quantized; give the weights as floating point numbers"
             )

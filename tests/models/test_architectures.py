@@ -23,20 +23,20 @@ def plan(model: str, image_size: int = 64, classes: int = 10, **fields):
     )
 
 
-# The largest RegNets are left out: they alone need memory for their weights while they are
-# sketched.
+@pytest.mark.slow
+# The largest RegNets are left out: they alone need memory even on the meta device.
 @pytest.mark.parametrize(
     "name",
     sorted(n for n in list_library_models("torchvision") if not n.endswith(("128gf", "32gf"))),
 )
 def test_every_torchvision_model_has_a_head_and_takes_96_pixels_or_its_own(name):
-    sketched = plan(f"torchvision/{name}", 96, classes=7)
-    assert sketched.size in (96, 224)
-    assert list(dict(sketched.body.named_parameters()))[-1] in sketched.head
+    found = plan(f"torchvision/{name}", 96, classes=7)
+    assert found.size in (96, 224)
+    assert list(dict(found.body.named_parameters()))[-1] in found.head
     assert {
         parameter.shape[0]
-        for n, parameter in sketched.body.named_parameters()
-        if n in sketched.head
+        for n, parameter in found.body.named_parameters()
+        if n in found.head
     } == {7}
 
 
@@ -58,23 +58,23 @@ def test_every_torchvision_model_has_a_head_and_takes_96_pixels_or_its_own(name)
     ],
 )
 def test_the_head_is_what_timm_calls_the_classifier(name):
-    sketched = plan(f"timm/{name}", 128)
-    classifier = sketched.body.pretrained_cfg["classifier"]
+    found = plan(f"timm/{name}", 128)
+    classifier = found.body.pretrained_cfg["classifier"]
     wanted = {classifier} if isinstance(classifier, str) else set(classifier)
-    assert {parameter.rpartition(".")[0] for parameter in sketched.head} == wanted
+    assert {parameter.rpartition(".")[0] for parameter in found.head} == wanted
 
 
-def test_the_sketch_has_the_shapes_of_the_network():
+def test_the_meta_network_has_the_shapes_of_the_network():
     node = Node(model="mobilenetv2_035", model_args={"pad_type": "same"})
     body = build_body(node, classes=10, size=64)
-    sketched = build_on_meta(node, classes=10, image_size=64)
+    found = build_on_meta(node, classes=10, image_size=64)
     assert {k: v.shape for k, v in body.state_dict().items()} == {
-        k: v.shape for k, v in sketched.body.state_dict().items()
+        k: v.shape for k, v in found.body.state_dict().items()
     }
-    assert all(parameter.is_meta for parameter in sketched.body.parameters())
+    assert all(parameter.is_meta for parameter in found.body.parameters())
 
 
-def test_a_sketch_is_made_once_and_leaves_the_generator_alone():
+def test_a_meta_network_is_made_once_and_leaves_the_generator_alone():
     state = torch.get_rng_state()
     assert plan("resnet14").body is plan("resnet14").body
     assert torch.equal(torch.get_rng_state(), state)
@@ -194,9 +194,11 @@ def test_half_statistics_are_torchvisions_own_input_transform():
     torch.testing.assert_close(theirs._transform_input((images - mean) / std), (images - 0.5) / 0.5)
 
 
+@pytest.mark.slow
 def test_timm_and_torchvision_wait_until_they_are_needed():
     code = (
-        "import sys; from ktg.models.architectures import build_on_meta; from ktg.graph import Node;"
+        "import sys; from ktg.graph import Node;"
+        "from ktg.models.architectures import build_on_meta;"
         "import ktg.models.network; build_on_meta(Node(model='resnet8'), classes=2, image_size=8);"
         "print({'timm', 'torchvision', 'huggingface_hub', 'safetensors'} & set(sys.modules))"
     )

@@ -1,4 +1,4 @@
-"""Networks begin with the weights of their source, fresh ones by the seed alone, and unfit ones are found before."""
+"""Networks begin with the weights of their source, and unfit weights are found before training."""
 
 import hashlib
 from pathlib import Path
@@ -156,7 +156,7 @@ def test_a_new_head_begins_undecided_however_few_the_classes(shared: Path, class
 
 
 def test_real_imagenet_weights_know_cats_from_dogs(shared: Path):
-    """ImageNet's classes 151 to 268 are dogs, 281 to 285 cats: proves padding, normalisation and order of classes."""
+    """Padding, normalisation and classes are right: 151 to 268 are dogs, 281 to 285 cats."""
     sources = {
         "real": SourceFile(path="weights/mobilenetv2_100.imagenet.pth", mean=(0.5,), std=(0.5,))
     }
@@ -373,7 +373,8 @@ def test_a_node_begins_with_the_weights_and_statistics_of_the_zoos_entry(zoo: Zo
 def test_an_entry_made_with_other_arguments_is_refused(zoo: Zoo):
     node = Node(model="wide_resnet16_1", source="zoo/animals", model_args={"drop_rate": 0.5})
     problem = (
-        r"^nodes\.n0\.model_args: zoo/animals was made for wide_resnet16_1 with model_args {'drop_rate': 0\.3}, "
+        r"^nodes\.n0\.model_args: zoo/animals was made for wide_resnet16_1 "
+        r"with model_args {'drop_rate': 0\.3}, "
         r"this node has {'drop_rate': 0\.5}"
     )
     with pytest.raises(SpecError, match=problem):

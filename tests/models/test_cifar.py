@@ -56,7 +56,7 @@ def test_images_of_any_size_from_8_pixels(name, size):
 
 
 def test_the_shortcut_is_option_a():
-    """With a silent residual branch, a block gives every second pixel, and zeros in the new channels around it."""
+    """With a silent residual branch, a block gives every second pixel, amid channels of zeros."""
     block = BasicBlock(4, 8, 2).eval()
     nn.init.zeros_(block.bn2.weight)
     x = torch.rand(2, 4, 6, 6)
@@ -84,8 +84,12 @@ def test_convolutions_begin_with_he_variance_and_biases_at_zero():
 
 
 @pytest.mark.parametrize(("depth", "images"), [(20, 2000), (32, 1000), (56, 500)])
+@pytest.mark.slow
 def test_published_weights_classify_cifar10(shared: Path, depth, images):
-    """Over 90 % on real images proves architecture, loading and normalisation at once (published: 91.7 to 93.4)."""
+    """Over 90 % on real images proves architecture, loading and normalisation at once.
+
+    Published are 91.7 to 93.4 %.
+    """
     with np.load(shared / "data/cifar10_small/cifar10_small.npz", allow_pickle=False) as data:
         x, y = (
             torch.from_numpy(data["x_test"][:images]),

@@ -28,7 +28,7 @@ from ktg.models.state_dicts import read_state
 
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch) -> Path:
-    """Both libraries' caches in an empty folder, and no proxy between a test and its own machine."""
+    """Both libraries' caches in an empty folder, and no proxy before a test's own machine."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -180,7 +180,7 @@ def test_a_file_is_downloaded_once_into_the_cache(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["tiny-00000000.pth", "gone.pth"])
 def test_a_download_that_fails_leaves_nothing_behind(tmp_path: Path, name):
-    """A wrong digest (torch.hub reads it from the file's name) and a file that the server does not have."""
+    """A wrong digest (torch.hub reads it from the file's name), and a missing file."""
     (tmp_path / "www").mkdir()
     torch.save({"weight": torch.rand(3)}, tmp_path / "www/tiny-00000000.pth")
     with (

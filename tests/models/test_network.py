@@ -52,7 +52,7 @@ def test_grey_statistics_and_grey_images_are_the_same_in_every_channel():
 
 
 def test_resizing_is_antialiased():
-    """A chessboard of single pixels shrunk fourfold is evenly grey; without antialiasing it would not be."""
+    """A chessboard of single pixels shrunk fourfold is evenly grey, because of the antialiasing."""
     board = (
         (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).float().expand(1, 3, 64, 64)
     )

@@ -1,4 +1,4 @@
-"""Checkpoints of one library in the networks of the other: every name finds its place, and the outputs are the same."""
+"""Checkpoints of one library go into the networks of the other, and the outputs are the same."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def network(model: str, args: dict[str, float] | None = None) -> nn.Module:
 
 
 def randomised(body: nn.Module, seed: int, size: int = 64) -> nn.Module:
-    """The network in evaluation mode, with norms that are not the identity, so that a swapped pair of them shows.
+    """The network in evaluation mode, with norms of which a swapped pair shows.
 
     Batch norms take their statistics from images, or the signal would fade on its way and hide
     differences.
@@ -68,7 +68,10 @@ def randomised(body: nn.Module, seed: int, size: int = 64) -> nn.Module:
 
 
 def compare(giver: nn.Module, taker: nn.Module, size: int = 64) -> float:
-    """Return how far apart the outputs are after `taker` got the weights of `giver`, relative to what images change."""
+    """Return how far apart the outputs are after `taker` got the weights of `giver`.
+
+    It is relative to how much the outputs of different images differ.
+    """
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     giver.eval(), taker.eval()
     with torch.inference_mode():
