@@ -1,14 +1,27 @@
-"""What a graph really trains: its live nodes and teachers, and a form shared by all graphs that train the same target.
+"""Finds what a graph really trains, and a form that all graphs share which train the same target.
 
-Two graphs that differ only in the names or the order of auxiliary nodes, in edges that are cut, in
-nodes that are not live, or in fields that do nothing where they stand, have equal `canonical` forms
-and equal `canonical_key`s.
+Two graphs have equal canonical forms and equal keys when they differ only in the names or the order
+of auxiliary nodes, in cut edges, in nodes from which no open edges lead to the target, or in fields
+that do nothing where they stand. So a search trains each graph once, however it is written:
+
+>>> from ktg.graph.parse import parse
+>>> data, small, large = {"name": "digits"}, {"model": "resnet8"}, {"model": "resnet20"}
+>>> nodes = {"student": small, "teacher": large, "idle": small}
+>>> edges = {"label -> student": {}, "label -> teacher": {}, "teacher -> student": {}}
+>>> first = parse({"data": data, "nodes": nodes, "edges": edges | {"student -> idle": {}}})
+>>> form = canonicalise(first)  # `idle` is gone: nothing leads from it to the target
+>>> list(form.nodes), list(form.edges)
+(['n0', 'n1'], [('label', 'n0'), ('n1', 'n0'), ('label', 'n1')])
+>>> edges = {"label -> any": {}, "guru -> me": {"alpha": 0.5}}  # and kl has no alpha
+>>> second = parse({"data": data, "nodes": {"me": small, "guru": large}, "edges": edges})
+>>> canonical_key(first) == canonical_key(second)
+True
 """
 
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -18,8 +31,9 @@ from ktg.graph.parse import dump
 from ktg.graph.spec import IMAGENET, LABEL, MAP_LOSSES, Edge, Graph, LossName, Node, SourceFile
 
 Matrix = Sequence[Sequence[str]]
-# Fields of an edge that do something only where its loss is one of these.
-USED_BY: dict[str, tuple[LossName, ...]] = {
+# Fields of an edge that do something only where its loss is one of these. A new field that is
+# missing here costs nothing but trials that are told apart although they train the same.
+_USED_BY: dict[str, tuple[LossName, ...]] = {
     "temperature": ("kl", "js", "dkd", "emd"),
     "alpha": ("dkd",),
     "beta": ("dkd",),
@@ -30,56 +44,51 @@ _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Edge)
 
 
 def open_edges(graph: Graph) -> dict[tuple[str, str], Edge]:
-    """Return the edges whose gate ever lets something through, by (source, target)."""
+    """Return the edges whose gate is not closed for good, by (source, target)."""
     return {pair: edge for pair, edge in graph.edges.items() if edge.gate != "cutoff"}
 
 
 def live_nodes(graph: Graph) -> tuple[str, ...]:
-    """Return the nodes that count for what is scored, in the graph's order.
+    """Return the nodes that change what is scored, in the graph's order.
 
-    These are the nodes from which the target is reached along open edges; of an ensemble, all that
-    have an open edge.
+    These are the target and the nodes from which open edges lead to it; of an ensemble, all nodes
+    that have an open edge.
     """
     edges = open_edges(graph)
-    found = (
-        {name for pair in edges for name in pair}
-        if graph.ensemble
-        else _find_ancestors(graph.target, edges)
-    )
+    ends = {name for pair in edges for name in pair}
+    found = ends if graph.ensemble else _find_ancestors(graph.target, edges)
     return tuple(name for name in graph.nodes if name in found)
 
 
 def teachers(graph: Graph) -> tuple[str, ...]:
-    """Return the live nodes that nothing teaches: they are trained beforehand and never updated.
+    """Return the live nodes without an open edge into them: trained beforehand, never updated.
 
     The target is one of them only where it is a part of an ensemble.
     """
-    taught = {target for _, target in open_edges(graph)}
-    return tuple(
-        name
-        for name in live_nodes(graph)
-        if name not in taught and (graph.ensemble or name != graph.target)
-    )
+    learners = {target for _, target in open_edges(graph)}
+    if not graph.ensemble:
+        learners.add(graph.target)
+    return tuple(name for name in live_nodes(graph) if name not in learners)
 
 
 def target_learns(graph: Graph) -> bool:
-    """Return whether an open edge ends at the target; of an ensemble, whether one begins or ends there."""
+    """Return whether an open edge ends at the target, or in an ensemble begins or ends there."""
     return any(graph.target in (pair if graph.ensemble else pair[1:]) for pair in open_edges(graph))
 
 
 def check_trainable(graph: Graph) -> None:
-    """Raise SpecError unless the target is taught (`target_learns`), and every live node that is taught to classify."""
+    """Raise SpecError unless the target learns, and the head of every live node that learns."""
     _check_heads(graph)
     if not target_learns(graph):
         raise SpecError(
             "edges",
-            f"nothing teaches the target {graph.target!r}: every edge into it is missing or cut off; "
-            f"open one, for example `label -> {graph.target}: {{gate: through}}`",
+            f"nothing teaches the target {graph.target!r}: every edge into it is missing or cut "
+            f"off; open one, for example `label -> {graph.target}: {{gate: through}}`",
         )
 
 
 def _check_heads(graph: Graph) -> None:
-    """Raise SpecError for a live node that is taught by maps alone: nothing would ever reach its head."""
+    """Raise SpecError for a live node that learns from maps alone, so that its head would not."""
     edges, alive = open_edges(graph), live_nodes(graph)
     by_maps = [pair for pair, edge in edges.items() if edge.loss in MAP_LOSSES]
     heads = {target for (_, target), edge in edges.items() if edge.loss not in MAP_LOSSES}
@@ -87,14 +96,15 @@ def _check_heads(graph: Graph) -> None:
         if target in alive and target not in heads:
             raise SpecError(
                 f"edges.{source}.{target}.loss",
-                f"{edges[source, target].loss} compares maps, and nothing else teaches {target!r}, so its head would "
-                f"learn nothing; open `label -> {target}`, or an edge to it with loss kl",
+                f"{edges[source, target].loss} compares maps, and nothing else teaches {target!r}, "
+                f"so its head would learn nothing; open `label -> {target}`, or an edge to it with "
+                f"loss kl",
             )
 
 
 def canonical_key(graph: Graph) -> str:
-    """Return a SHA-256 (64 hex digits) that two graphs share exactly when their canonical forms are equal."""
-    return form_key(canonical(graph))
+    """Return a SHA-256 (64 hex digits): equal exactly when the canonical forms are equal."""
+    return form_key(canonicalise(graph))
 
 
 def seedless_key(graph: Graph) -> str:
@@ -112,16 +122,16 @@ def form_key(form: Graph) -> str:
     return hashlib.sha256(_text(dump(form)).encode()).hexdigest()
 
 
-def canonical(graph: Graph) -> Graph:
-    """Return the graph that trains the same target with nodes n0 (the target), n1, ... and nothing superfluous.
+def canonicalise(graph: Graph) -> Graph:
+    """Return the graph that trains the same target with nodes n0 (the target), n1, ... and no more.
 
-    In an ensemble no node is more than another, so there n0 may be any of them.
+    In an ensemble all nodes are equal, so n0 may be any of them.
     """
-    return canonical_with_names(graph)[0]
+    return canonicalise_with_names(graph)[0]
 
 
-def canonical_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
-    """Return the canonical graph, and the name there of each live node of `graph`."""
+def canonicalise_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
+    """Return the canonical graph, and the name that each live node of `graph` has there."""
     alive = live_nodes(graph)
     edges = {
         pair: _simplify_edge(edge, pair)
@@ -129,48 +139,33 @@ def canonical_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
         if pair[1] in alive
     }
     nodes = {name: _simplify_node(graph, graph.nodes[name]) for name in alive}
+    # The label is one fixed node, so an edge from it is a part of its target's colour.
     colours = [_text([to_plain(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
     labels = [[_edge_text(edges.get((source, target))) for target in alive] for source in alive]
     ensemble = graph.ensemble and len(alive) > 1
     order = [alive[i] for i in canonical_order(colours, labels, first_stays=not ensemble)]
     names = {name: f"n{i}" for i, name in enumerate(order)}
-    pairs = [
-        (source, target)
-        for target in order
-        for source in (LABEL, *order)
-        if (source, target) in edges
-    ]
+    pairs = [(s, t) for t in order for s in (LABEL, *order) if (s, t) in edges]
     used = {graph.nodes[name].source for name in order}
     published = {graph.nodes[name].model for name in order if graph.nodes[name].source == IMAGENET}
-    seen = any(not edge.needs_label for edge in edges.values())
+    seen = any(not edge.needs_label for edge in edges.values())  # the unlabelled images
     form = Graph(
         data=graph.data if seen else replace(graph.data, unlabelled=None),
         train=replace(graph.train, aggregate=_simplify_aggregate(graph, pairs)),
         nodes={names[name]: nodes[name] for name in order},
-        edges={
-            (names.get(source, LABEL), names[target]): edges[source, target]
-            for source, target in pairs
-        },
-        sources={
-            name: _simplify_file(file)
-            for name, file in sorted(graph.sources.items())
-            if name in used
-        },
-        weights={
-            name: _simplify_file(file)
-            for name, file in sorted(graph.weights.items())
-            if name in published
-        },
+        edges={(names.get(s, LABEL), names[t]): edges[s, t] for s, t in pairs},
+        sources=_select_files(graph.sources, used),
+        weights=_select_files(graph.weights, published),
         ensemble=ensemble,
     )
     return form, names
 
 
 def independent_graph(graph: Graph, node: str) -> Graph:
-    """Return the graph of one node that trains `node` by itself: same data and settings, the labels as only teacher.
+    """Return the graph that trains `node` by itself, on the same data, from the labels alone.
 
-    A teacher gets its weights from the solo run of its node; equal nodes share one run because they
-    share its `canonical_key`.
+    A teacher gets its weights from this independent training. Equal nodes have equal graphs here,
+    and therefore share one training and its cached weights.
     """
     alone = replace(
         graph,
@@ -178,53 +173,64 @@ def independent_graph(graph: Graph, node: str) -> Graph:
         edges={(LABEL, "n0"): Edge(loss="ce", gate="through")},
         provenance={},
     )
-    return canonical(alone)
+    return canonicalise(alone)
 
 
 def canonical_order(
     colours: Sequence[str], labels: Matrix, *, first_stays: bool = True
 ) -> tuple[int, ...]:
-    """Return the order of the nodes 0 .. n-1 in which a coloured, edge-labelled digraph looks smallest.
+    """Return the order of the nodes 0 .. n-1 that makes a coloured, edge-labelled digraph smallest.
 
-    `labels[i][j]` is the label of the edge i -> j, empty where there is none. Two graphs that are
-    isomorphic (with node 0 on node 0 where `first_stays`) look the same in their orders: colour
-    refinement splits the nodes, and where nodes remain alike each is tried in turn, as in McKay &
-    Piperno, "Practical graph isomorphism II" (2014). Nodes whose exchange changes nothing are tried
-    once, so that n equal nodes need n steps and not n! of them.
+    `labels[i][j]` is the label of the edge i -> j, empty where there is none. Two isomorphic graphs
+    (with node 0 on node 0 where `first_stays`) look the same when each is read in its order. The
+    method is that of McKay & Piperno, "Practical graph isomorphism II" (2014): colour refinement
+    splits the nodes, and where some remain alike each of them is tried in turn.
+
+    One edge between two nodes of colour b, written as 1 -> 2 and as 2 -> 1: in both orders it leads
+    from the last node to the middle one.
+
+    >>> canonical_order("abb", [["", "", ""], ["", "", "x"], ["", "", ""]])
+    (0, 2, 1)
+    >>> canonical_order("abb", [["", "", ""], ["", "", ""], ["", "x", ""]])
+    (0, 1, 2)
     """
-    leaves = _leaves(
-        _ranks([(first_stays and i > 0, colour) for i, colour in enumerate(colours)]), labels
-    )
+    # The pair puts node 0 first; a colour alone would not, as it may sort behind the others.
+    ranks = _ranks([(first_stays and i > 0, colour) for i, colour in enumerate(colours)])
+    leaves = _leaves(ranks, labels)
     return min(leaves, key=lambda order: [[labels[i][j] for j in order] for i in order])
 
 
 def _leaves(ranks: list[int], labels: Matrix) -> Iterator[tuple[int, ...]]:
-    """Yield the orders in which refinement ends, over all choices among nodes that it cannot tell apart."""
+    """Yield the orders in which refinement ends, for all choices among nodes that stay alike."""
     ranks = _refine(ranks, labels)
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
     if max(ranks) == len(ranks) - 1:
         yield tuple(order)
         return
+    # Some nodes are alike, and neither their names nor their places may say which comes first. So
+    # each is tried as the first, and the caller takes the smallest of the orders. Two nodes whose
+    # exchange leaves the graph as it is lead to the same order, so that one of them is enough:
+    # n such nodes need n steps instead of n!.
     tied = next(ranks[i] for i, j in itertools.pairwise(order) if ranks[i] == ranks[j])
     tried: list[int] = []
     for i in order:
         if ranks[i] == tied and not any(_twins(i, j, labels) for j in tried):
             tried.append(i)
-            yield from _leaves(
-                _ranks([(rank, rank == tied and j != i) for j, rank in enumerate(ranks)]), labels
-            )
+            # Of the tied nodes, node i alone gets False and so ranks before the others.
+            first = [(rank, rank == tied and j != i) for j, rank in enumerate(ranks)]
+            yield from _leaves(_ranks(first), labels)
 
 
 def _refine(ranks: list[int], labels: Matrix) -> list[int]:
-    """Split nodes of one rank by the edges they share with nodes of each rank, until nothing splits."""
+    """Split nodes of one rank by their edges to and from nodes of each rank, until nothing splits.
+
+    What ranked before stays before, so isomorphic graphs split alike in whatever order their nodes
+    are given.
+    """
     everyone = range(len(ranks))
     while max(ranks) < len(ranks) - 1:
-        split = _ranks(
-            [
-                (ranks[i], sorted([(labels[i][j], labels[j][i], ranks[j]) for j in everyone]))
-                for i in everyone
-            ]
-        )
+        edges = ([(labels[i][j], labels[j][i], ranks[j]) for j in everyone] for i in everyone)
+        split = _ranks([(rank, sorted(own)) for rank, own in zip(ranks, edges, strict=True)])
         if max(split) == max(ranks):
             break
         ranks = split
@@ -232,7 +238,7 @@ def _refine(ranks: list[int], labels: Matrix) -> list[int]:
 
 
 def _ranks(values: Sequence[Any]) -> list[int]:
-    """Return each value's place among the different values."""
+    """Return the place of each value among the different values: ["b", "a", "b"] -> [1, 0, 1]."""
     ordered: list[Any] = []
     for value in sorted(values):
         if not ordered or value != ordered[-1]:
@@ -241,7 +247,7 @@ def _ranks(values: Sequence[Any]) -> list[int]:
 
 
 def _twins(i: int, j: int, labels: Matrix) -> bool:
-    """Whether exchanging two nodes of one rank leaves every edge as it is."""
+    """Return whether exchanging two nodes of one rank leaves every edge as it is."""
     others = [k for k in range(len(labels)) if k not in (i, j)]
     return labels[i][j] == labels[j][i] and all(
         labels[i][k] == labels[j][k] and labels[k][i] == labels[k][j] for k in others
@@ -249,6 +255,7 @@ def _twins(i: int, j: int, labels: Matrix) -> bool:
 
 
 def _find_ancestors(target: str, edges: Collection[tuple[str, str]]) -> set[str]:
+    """Return the target and all nodes from which edges lead to it."""
     found, waiting = {target}, [target]
     while waiting:
         node = waiting.pop()
@@ -260,7 +267,7 @@ def _find_ancestors(target: str, edges: Collection[tuple[str, str]]) -> set[str]
 
 def _simplify_edge(edge: Edge, pair: tuple[str, str]) -> Edge:
     """Return the edge with every field that does nothing there at its default."""
-    for field, losses in USED_BY.items():
+    for field, losses in _USED_BY.items():
         if edge.loss not in losses:
             edge = replace(edge, **{field: _DEFAULTS[field]})
     if pair[0] == LABEL:  # the label is always right
@@ -269,11 +276,10 @@ def _simplify_edge(edge: Edge, pair: tuple[str, str]) -> Edge:
 
 
 def _simplify_node(graph: Graph, node: Node) -> Node:
-    """Return the node with every field that does nothing there at its default, and one way to unfreeze everything."""
-    if node.frozen_epochs >= graph.train.epochs:
-        node = replace(
-            node, unfreeze_from=None, unfreeze_every=None, backbone_lr_scale=1.0, layer_decay=1.0
-        )
+    """Return the node with every field that does nothing there at its default."""
+    if node.frozen_epochs >= graph.train.epochs:  # the backbone never learns
+        node = replace(node, unfreeze_from=None, unfreeze_every=None)
+        node = replace(node, backbone_lr_scale=1.0, layer_decay=1.0)
     if node.frozen_epochs >= graph.train.epochs or node.source == "none":
         node = replace(node, frozen_norm=False)
     default = "basic" if graph.data.augment == "cutmix_or_mixup" else graph.data.augment
@@ -281,16 +287,21 @@ def _simplify_node(graph: Graph, node: Node) -> Node:
         node = replace(node, augment=None)
     if (node.augment or default) == "none" or not (node.frozen_epochs or node.unfreeze_from):
         node = replace(node, frozen_views=None)
+    # From stage 0 on is everything, which is the default.
     return replace(node, unfreeze_from=node.unfreeze_from or None)
 
 
-def _simplify_file(file: SourceFile) -> SourceFile:
-    """Return a file of weights without what is only said about it."""
-    return replace(file, origin=None, accuracy=None, labels=None)
+def _select_files(files: Mapping[str, SourceFile], names: set[str]) -> dict[str, SourceFile]:
+    """Return the files of these names in a fixed order, without remarks that training ignores."""
+    return {
+        name: replace(file, origin=None, accuracy=None, labels=None)
+        for name, file in sorted(files.items())
+        if name in names
+    }
 
 
 def _simplify_aggregate(graph: Graph, pairs: Sequence[tuple[str, str]]) -> Any:
-    """Return `aggregate` as it is where a node has two teachers; the mean over a single one is the sum."""
+    """Return `aggregate` where a node has two teachers, else sum: of one teacher it is the mean."""
     ends = [target for source, target in pairs if source != LABEL]
     return graph.train.aggregate if len(set(ends)) < len(ends) else "sum"
 

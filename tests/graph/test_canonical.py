@@ -11,10 +11,10 @@ from strategies import disguises, graphs, small_graphs
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile, dump, parse
 from ktg.graph.canonical import (
-    canonical,
+    canonicalise,
     canonical_key,
     canonical_order,
-    canonical_with_names,
+    canonicalise_with_names,
     check_trainable,
     independent_graph,
     live_nodes,
@@ -101,8 +101,8 @@ def test_no_node_of_an_ensemble_is_more_than_another(data, graph):
     assert canonical_key(
         replace(graph, nodes={name: graph.nodes[name] for name in order})
     ) == canonical_key(graph)
-    form, names = canonical_with_names(graph)
-    assert canonical(form) == form == parse(dump(form))
+    form, names = canonicalise_with_names(graph)
+    assert canonicalise(form) == form == parse(dump(form))
     assert set(names) == set(live_nodes(graph))
     assert {names[name] for name in teachers(graph)} >= set(teachers(form))
     assert form.ensemble == (len(form.nodes) > 1)
@@ -118,10 +118,10 @@ def test_disguises_have_the_same_key(data, graph):
 
 @given(graphs())
 def test_canonical_form_is_a_graph_of_its_own_form(graph):
-    form, names = canonical_with_names(graph)
-    assert canonical(form) == form
+    form, names = canonicalise_with_names(graph)
+    assert canonicalise(form) == form
     assert (
-        list(form.nodes) == list(canonical(form).nodes) == [f"n{i}" for i in range(len(form.nodes))]
+        list(form.nodes) == list(canonicalise(form).nodes) == [f"n{i}" for i in range(len(form.nodes))]
     )
     assert parse(dump(form)) == form
     assert tuple(names) and set(names) == set(live_nodes(graph))
