@@ -109,7 +109,7 @@ def _find_distance(
     if edge.distance == FEATURES:
         if find_head(source) is None:
             problem = "the source has no head of its own; give a file instead"
-            raise SpecError(where, f"features cannot be had: {problem}")
+            raise SpecError(where, f"features cannot be used: {problem}")
         found = _measure_distance(source, dataset.train, device, batch_size)
     else:
         path, classes = Path(edge.distance), dataset.classes
@@ -135,7 +135,6 @@ def _measure_distance(
     features, labels = inputs.flatten(1).double(), torch.from_numpy(few.labels)
     classes = sorted(set(labels.tolist()))
     means = torch.stack([features[labels == label].mean(dim=0) for label in classes])
-    # The faster formula, by a matrix product, loses the digits of close points and makes distances
-    # that are not equal both ways.
+    # The faster formula, by a matrix product, cancels the digits of points that lie close together.
     found = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
     return found.fill_diagonal_(0)

@@ -16,7 +16,7 @@ from ktg.training.gates import GATES
 from ktg.training.losses import attention, ce, dkd, feature, js, kl, log_probabilities, uncertain
 from ktg.training.sinkhorn import emd
 
-NO_ADAPTERS: Mapping[Pair, Adapter] = MappingProxyType({})
+NO_ADAPTER = Adapter([])
 
 
 class NodeOutputs:
@@ -75,7 +75,7 @@ class EdgeInputs:
     edge: Edge
     nodes: NodeOutputs
     smoothing: float = 0.0
-    adapter: Adapter | None = None
+    adapter: Adapter = NO_ADAPTER
 
     @property
     def temperature(self) -> float:
@@ -104,22 +104,22 @@ class EdgeInputs:
     @property
     def projected_maps(self) -> list[tuple[Tensor, Tensor]]:
         """The same, with the target's maps projected to as many channels as the source's have."""
-        projections = self._own.projections
-        return [(p, project(q)) for (p, q), project in zip(self.maps, projections, strict=True)]
+        pairs = zip(self.maps, self.adapter.projections, strict=True)
+        return [(source, project(target)) for (source, target), project in pairs]
 
     @property
     def distance(self) -> Tensor:
         """Distances (C, C) between the classes, the largest 1."""
-        assert self._own.distance is not None  # noqa: S101 - every emd edge is built with one
-        return self._own.distance
-
-    @property
-    def _own(self) -> Adapter:
-        assert self.adapter is not None  # noqa: S101 - `build_adapters` gives such edges one
-        return self.adapter
+        assert self.adapter.distance is not None  # noqa: S101 - every emd edge is built with one
+        return self.adapter.distance
 
     def _rows(self, values: Tensor) -> Tensor:
         return self.nodes.labelled(values) if self.edge.needs_label else values
+
+
+def _decoupled(inputs: EdgeInputs) -> Tensor:
+    edge, labels = inputs.edge, inputs.nodes.hard_labels
+    return dkd(inputs.log_p, inputs.log_q, labels, edge.alpha, edge.beta)
 
 
 def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -> Tensor:
@@ -134,16 +134,7 @@ LOSSES: Mapping[LossName, Callable[[EdgeInputs], Tensor]] = {
     "ce": lambda inputs: ce(inputs.log_q, inputs.nodes.labels, inputs.smoothing),
     "kl": lambda inputs: kl(inputs.log_p, inputs.log_q) * inputs.temperature**2,
     "js": lambda inputs: js(inputs.log_p, inputs.log_q) * inputs.temperature**2,
-    "dkd": lambda inputs: (
-        dkd(
-            inputs.log_p,
-            inputs.log_q,
-            inputs.nodes.hard_labels,
-            inputs.edge.alpha,
-            inputs.edge.beta,
-        )
-        * inputs.temperature**2
-    ),
+    "dkd": lambda inputs: _decoupled(inputs) * inputs.temperature**2,
     "emd": lambda inputs: emd(inputs.log_p, inputs.log_q, inputs.distance) * inputs.temperature,
     "attention": lambda inputs: _mean_over(inputs.maps, attention),
     "feature": lambda inputs: _mean_over(inputs.projected_maps, feature),
@@ -162,7 +153,7 @@ def edge_loss(inputs: EdgeInputs, progress: float) -> EdgeLoss:
     """Return the loss that flows along one open edge; no gradient ever reaches its source."""
     edge, adapter = inputs.edge, inputs.adapter
     per_sample = LOSSES[edge.loss](inputs)
-    if adapter is not None and adapter.log_variance is not None:
+    if adapter.log_variance is not None:
         per_sample = uncertain(per_sample, adapter.log_variance)
     right = inputs.nodes.right(inputs.pair[0])
     if len(right) < len(per_sample):
@@ -184,14 +175,15 @@ def edge_losses(
     graph: Graph,
     nodes: NodeOutputs,
     progress: float,
-    adapters: Mapping[Pair, Adapter] = NO_ADAPTERS,
+    adapters: Mapping[Pair, Adapter] = MappingProxyType({}),
 ) -> dict[Pair, EdgeLoss]:
     """Return the loss of every open edge of the graph, at `progress` in [0, 1]."""
     smoothing = graph.train.label_smoothing
-    return {
-        pair: edge_loss(EdgeInputs(pair, edge, nodes, smoothing, adapters.get(pair)), progress)
-        for pair, edge in open_edges(graph).items()
-    }
+    losses = {}
+    for pair, edge in open_edges(graph).items():
+        adapter = adapters.get(pair, NO_ADAPTER)
+        losses[pair] = edge_loss(EdgeInputs(pair, edge, nodes, smoothing, adapter), progress)
+    return losses
 
 
 def sum_per_node(graph: Graph, losses: Mapping[Pair, EdgeLoss]) -> dict[str, Tensor]:

@@ -136,8 +136,8 @@ class FrozenFeatures:
     def _compute_view(self, backbone: FrozenBackbone, view: int) -> Tensor:
         """Return the features of one view of all images."""
         count = len(self._batches)
-        # The last batch is filled up with images from the start: a batch of another size would be
-        # computed by another kernel, whose last bits differ.
+        # The last batch is filled up with images from the start: another kernel may compute a batch
+        # of another size, and its last bits may differ.
         rows = torch.arange(-(-count // self._batch_size) * self._batch_size) % count
         generator = torch.Generator(self._device)
         generator.manual_seed(derive_seed(self._seed, "view", view))
@@ -169,8 +169,8 @@ class FrozenFeatures:
                     f"the features of {images:,} views need {needed} of memory; "
                     f"there is room for {there}"
                     if width
-                    else "this model's features cannot be kept: "
-                    "chance has a part in them, or it has no head of its own"
+                    else "this model's features cannot be stored: "
+                    "they depend on chance, or it has no head of its own"
                 )
                 raise SpecError(f"{backbone.where}.frozen_views", problem)
         return selected

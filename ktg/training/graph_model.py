@@ -10,7 +10,7 @@ from torch import Tensor
 from ktg.data import Dataset, Images, check_batch, merge
 from ktg.errors import SpecError, WeightsError
 from ktg.graph import Graph
-from ktg.graph.canonical import canonical_with_names, check_trainable, form_key
+from ktg.graph.canonical import canonicalise_with_names, check_trainable, form_key
 from ktg.models.maps import forward_with_maps
 from ktg.models.network import Ensemble, Network, choose_device, classify, find_head
 from ktg.training.assembly import assemble
@@ -47,7 +47,7 @@ class GraphModel:
         cache: Path | None = None,
     ) -> None:
         check_trainable(graph)
-        self.graph, names = canonical_with_names(graph)
+        self.graph, names = canonicalise_with_names(graph)
         self.key = form_key(self.graph)
         self.names = {names[original]: original for original in graph.nodes if original in names}
         self._target = names[graph.target]  # of an ensemble it need not be the first
@@ -153,10 +153,7 @@ class GraphModel:
 
 
 def choose_precision(graph: Graph, device: torch.device) -> torch.dtype:
-    """Return the type of the forward passes: bfloat16 where asked for, or where `auto` finds it.
-
-    `auto` finds it on a GPU that computes in it.
-    """
+    """Return the type of the forward passes; `auto` is bfloat16 on a GPU that computes in it."""
     wanted = graph.train.precision
     if wanted == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()

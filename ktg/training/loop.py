@@ -30,8 +30,7 @@ from ktg.training.metrics import (
     average_steps,
     check_finite,
     measure_peak_memory,
-    summarize_edges,
-    summarize_nodes,
+    summarize,
 )
 from ktg.training.randomness import derive_seed, use_seed
 from ktg.training.schedule import Clock
@@ -88,11 +87,12 @@ class Training(GraphModel):
         trained_s = time.perf_counter() - started
         evaluations = self._validate()
         self.epoch += 1
+        nodes, edges = summarize(means, evaluations, self._rates, self.names)
         return EpochMetrics(
             number=self.epoch,
             target=self.names[self._target],
-            nodes=summarize_nodes(means, evaluations, self._rates, self.names),
-            edges=summarize_edges(means, self.names),
+            nodes=nodes,
+            edges=edges,
             seconds=time.perf_counter() - started,
             images_per_s=rows.numel() / trained_s,
             peak_memory_bytes=measure_peak_memory(self.device),
@@ -109,9 +109,9 @@ class Training(GraphModel):
         for index, batch in enumerate(self._batches(self.epoch, features)):
             clock = Clock(self.epoch * steps + index, total)
             table.add(index, self.step(batch, clock))
-        rows = table.read()
-        check_finite(rows, self.epoch + 1, self._rates, self.names)
-        return average_steps(rows)
+        measured = table.read()
+        check_finite(measured, self.epoch + 1, self._rates, self.names)
+        return average_steps(measured)
 
     def step(self, batch: TrainingBatch, clock: Clock) -> StepMetrics[Tensor]:
         """Train every learner on one batch; nothing in it waits for the device."""

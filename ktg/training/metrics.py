@@ -152,7 +152,7 @@ class EpochMetrics:
             flat |= {f"nodes.{name}.{key}": value for key, value in vars(node).items()}
         for pair, edge in self.edges.items():
             path = edge_path(*pair)
-            # Stores of earlier versions have these names; a report reads both with one rule.
+            # Stored names, the same in every version, so that reports read old stores, too.
             flat |= {f"{path}.loss": edge.loss, f"{path}.openness": edge.gate_weight}
             flat |= {f"{path}.weight": edge.learned_weight}
         return {key: value for key, value in flat.items() if value is not None}
@@ -164,29 +164,22 @@ class EpochMetrics:
         return target.val_accuracy, target.val_loss
 
 
-def summarize_nodes(
+def summarize(
     means: StepMetrics[float],
     evaluations: Mapping[str, Evaluation],
     rates: Mapping[str, float],
     names: Mapping[str, str],
-) -> dict[str, NodeMetrics]:
-    """Return the metrics of every node of an epoch, by the user's name."""
-    nodes = {}
+) -> tuple[dict[str, NodeMetrics], dict[Pair, EdgeMetrics]]:
+    """Return the metrics of every node and of every open edge of an epoch, by the user's names."""
+    nodes, edges = {}, {}
     for name, accuracy in means.accuracy.items():
         seen = evaluations.get(name)
         val_accuracy, val_loss = (seen.accuracy, seen.loss) if seen else (None, None)
         nodes[names[name]] = NodeMetrics(accuracy, val_accuracy, val_loss, rates.get(name))
-    return nodes
-
-
-def summarize_edges(means: StepMetrics[float], names: Mapping[str, str]) -> dict[Pair, EdgeMetrics]:
-    """Return the metrics of every open edge of an epoch, by the user's names."""
-    return {
-        _rename(pair, names): EdgeMetrics(
-            loss, means.gate_weight[pair], means.learned_weight.get(pair)
-        )
-        for pair, loss in means.loss.items()
-    }
+    for pair, loss in means.loss.items():
+        learned = means.learned_weight.get(pair)
+        edges[_rename(pair, names)] = EdgeMetrics(loss, means.gate_weight[pair], learned)
+    return nodes, edges
 
 
 def measure_peak_memory(device: torch.device) -> int:

@@ -34,7 +34,7 @@ def dataset(tiny: Path) -> Dataset:
 def make(
     tiny: Path, edge: dict, data: dict | None = None, n0: dict | None = None, **train
 ) -> Graph:
-    """A small network taught by the label and by a deeper, teaching one of other widths."""
+    """A small network student by the label and by a deeper, teaching one of other widths."""
     return parse(
         {
             "data": {"path": str(tiny), "batch_size": 32, "augment": "basic", **(data or {})},
@@ -80,8 +80,8 @@ def test_a_gate_closes_maps_for_samples_that_the_source_gets_wrong(tiny, dataset
     batch = outputs_of(begun)
     edge = edge_losses(begun.graph, batch, 0.5, begun.adapters)["n1", "n0"]
     assert 0 < edge.gate_weight < 1
-    (taught,) = torch.autograd.grad(edge.value, batch.maps["n0"][0])
-    assert torch.equal(taught.abs().sum(dim=(1, 2, 3)) > 0, batch.right("n1"))
+    (student,) = torch.autograd.grad(edge.value, batch.maps["n0"][0])
+    assert torch.equal(student.abs().sum(dim=(1, 2, 3)) > 0, batch.right("n1"))
 
 
 @pytest.mark.parametrize("loss", LOSSES)

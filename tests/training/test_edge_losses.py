@@ -62,12 +62,12 @@ def test_values_and_gradients_agree_with_the_reference(shared: Path, case: int):
         for name, row in zip(graph.nodes, part["logits"], strict=True)
     }
     losses = node_losses(graph, logits, torch.tensor(part["labels"]), float(part["progress"]))
-    taught = [
+    student = [
         name
         for i, name in enumerate(graph.nodes)
         if any(g >= 0 and g != 1 for g in part["gates"][:, i])
     ]
-    assert list(losses) == taught
+    assert list(losses) == student
     got = [losses[name].item() if name in losses else 0.0 for name in graph.nodes]
     np.testing.assert_allclose(got, part["node_loss"], rtol=1e-6, atol=1e-6)
     if losses:

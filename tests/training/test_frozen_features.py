@@ -172,7 +172,7 @@ def test_features_are_released_when_their_backbone_begins_to_learn(tiny):
     assert not training._features._train and not training._features._val
 
 
-def test_what_depends_on_chance_is_not_kept(tiny, without):
+def test_what_depends_on_chance_is_not_stored(tiny, without):
     nodes = {
         "n0": {
             "model": "resnet10t",
@@ -193,8 +193,8 @@ def test_what_depends_on_chance_is_not_kept(tiny, without):
         (
             {"model": "resnet10t", "input_size": 32, "model_args": {"drop_rate": 0.5}},
             {},
-            "this model's features cannot be kept: "
-            "chance has a part in them, or it has no head of its own",
+            "this model's features cannot be stored: "
+            "they depend on chance, or it has no head of its own",
         ),
         (
             {"model": "resnet8"},
@@ -203,7 +203,7 @@ def test_what_depends_on_chance_is_not_kept(tiny, without):
         ),
     ],
 )
-def test_views_that_cannot_be_kept_are_refused_where_they_were_asked_for(
+def test_views_that_cannot_be_stored_are_refused_where_the_user_wants_them(
     tiny, monkeypatch, node, room, problem
 ):
     graph = make(tiny, {"mine": {**node, "frozen_epochs": 1, "frozen_views": 2}}, augment="basic")

@@ -47,19 +47,19 @@ def test_kl_and_js_equal_their_definitions(pair):
 
 @pytest.mark.parametrize("name", NODE_LOSSES)
 def test_a_node_loss_is_zero_with_zero_gradient_only_where_the_two_agree(pair, name):
-    taught = pair[0].clone().requires_grad_()
-    loss = NODE_LOSSES[name](log_probabilities(pair[0]), log_probabilities(taught))
+    student = pair[0].clone().requires_grad_()
+    loss = NODE_LOSSES[name](log_probabilities(pair[0]), log_probabilities(student))
     loss.sum().backward()
     torch.testing.assert_close(loss, torch.zeros_like(loss), atol=1e-12, rtol=0)
-    torch.testing.assert_close(taught.grad, torch.zeros_like(taught), atol=1e-12, rtol=0)
+    torch.testing.assert_close(student.grad, torch.zeros_like(student), atol=1e-12, rtol=0)
     assert (NODE_LOSSES[name](*map(log_probabilities, pair)) > 0).all()
 
 
 def test_kl_from_a_certain_teacher_is_cross_entropy(pair):
     labels = torch.arange(16) % 7
     certain = log_probabilities(nn.functional.one_hot(labels, 7).double() * 1e6)
-    taught = log_probabilities(pair[0])
-    torch.testing.assert_close(kl(certain, taught), ce(taught, labels))
+    student = log_probabilities(pair[0])
+    torch.testing.assert_close(kl(certain, student), ce(student, labels))
 
 
 def test_js_is_symmetric_and_at_most_log_2(pair):
@@ -73,11 +73,11 @@ def test_js_is_symmetric_and_at_most_log_2(pair):
 
 
 def test_kl_is_exact_at_a_logit_gap_of_60_in_float32():
-    teacher, taught = torch.tensor([[60.0, 0.0]]), torch.tensor([[0.0, 60.0]], requires_grad=True)
-    loss = kl(log_probabilities(teacher), log_probabilities(taught))
+    teacher, student = torch.tensor([[60.0, 0.0]]), torch.tensor([[0.0, 60.0]], requires_grad=True)
+    loss = kl(log_probabilities(teacher), log_probabilities(student))
     loss.sum().backward()
     assert loss.item() == pytest.approx(60.0, rel=1e-7)
-    torch.testing.assert_close(taught.grad, torch.tensor([[-1.0, 1.0]]))  # q - p: not vanished
+    torch.testing.assert_close(student.grad, torch.tensor([[-1.0, 1.0]]))  # q - p: not vanished
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -85,12 +85,12 @@ def test_kl_is_exact_at_a_logit_gap_of_60_in_float32():
 def test_half_precision_logits_give_finite_losses_and_gradients(dtype, name):
     largest = torch.finfo(torch.float16).max
     teacher = torch.tensor([[60.0, 0.0], [largest, -largest]], dtype=dtype)
-    taught = torch.tensor([[0.0, 60.0], [-largest, largest]], dtype=dtype, requires_grad=True)
-    loss = NODE_LOSSES[name](log_probabilities(teacher), log_probabilities(taught))
+    student = torch.tensor([[0.0, 60.0], [-largest, largest]], dtype=dtype, requires_grad=True)
+    loss = NODE_LOSSES[name](log_probabilities(teacher), log_probabilities(student))
     loss.sum().backward()
     assert loss.dtype == torch.float32
     assert loss.isfinite().all()
-    assert taught.grad.isfinite().all()
+    assert student.grad.isfinite().all()
 
 
 def test_dkd_equals_its_two_parts_by_direct_formula(pair):
@@ -116,13 +116,13 @@ def test_dkd_equals_its_two_parts_by_direct_formula(pair):
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_dkd_is_kl_where_the_others_weigh_as_much_as_they_are_probable(pair, temperature):
     labels = torch.arange(16) % 7
-    taught = pair[1].clone().requires_grad_()
-    log_p, log_q = log_probabilities(pair[0], temperature), log_probabilities(taught, temperature)
+    student = pair[1].clone().requires_grad_()
+    log_p, log_q = log_probabilities(pair[0], temperature), log_probabilities(student, temperature)
     rest = 1 - log_p.exp()[torch.arange(16), labels]
     both = dkd(log_p, log_q, labels, 1.0, rest), kl(log_p, log_q)
     torch.testing.assert_close(*both)
     torch.testing.assert_close(
-        *(torch.autograd.grad(loss.sum(), taught, retain_graph=True)[0] for loss in both)
+        *(torch.autograd.grad(loss.sum(), student, retain_graph=True)[0] for loss in both)
     )
 
 
@@ -135,12 +135,16 @@ def test_dkd_of_two_classes_has_nothing_but_the_label_against_the_other(pair):
 def test_dkd_is_finite_where_a_node_is_certain(dtype):
     largest = torch.finfo(torch.float16).max
     teacher = torch.tensor([[60.0, 0.0, -60.0], [largest, -largest, 0.0]], dtype=dtype)
-    taught = (-teacher).requires_grad_()
+    student = (-teacher).requires_grad_()
     for label in range(3):
         loss = dkd(
-            log_probabilities(teacher), log_probabilities(taught), torch.full((2,), label), 1.0, 8.0
+            log_probabilities(teacher),
+            log_probabilities(student),
+            torch.full((2,), label),
+            1.0,
+            8.0,
         )
-        (grad,) = torch.autograd.grad(loss.sum(), taught)
+        (grad,) = torch.autograd.grad(loss.sum(), student)
         assert loss.isfinite().all()
         assert grad.isfinite().all()
 
@@ -155,18 +159,18 @@ def maps() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_attention_equals_its_formula_by_hand(maps):
-    known, taught = maps
-    for i, loss in enumerate(attention(known, taught)):
+    known, student = maps
+    for i, loss in enumerate(attention(known, student)):
         one = (known[i] ** 2).mean(0).view(4, 2, 4, 2).mean((1, 3)).flatten()
-        other = (taught[i] ** 2).mean(0).flatten()
+        other = (student[i] ** 2).mean(0).flatten()
         torch.testing.assert_close(loss, ((one / one.norm() - other / other.norm()) ** 2).sum())
     torch.testing.assert_close(attention(*maps), attention(*reversed(maps)))
 
 
 def test_attention_knows_neither_scale_nor_sign_nor_channels(maps):
-    known, taught = maps
+    known, student = maps
     torch.testing.assert_close(
-        attention(known, taught), attention(-7 * known, torch.cat([taught, taught], 1))
+        attention(known, student), attention(-7 * known, torch.cat([student, student], 1))
     )
     torch.testing.assert_close(attention(known, -3 * known), torch.zeros(6), atol=1e-6, rtol=0)
     left, right = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
@@ -175,17 +179,17 @@ def test_attention_knows_neither_scale_nor_sign_nor_channels(maps):
 
 
 def test_attention_of_dead_maps_is_finite():
-    taught = torch.zeros(1, 3, 4, 4, requires_grad=True)
-    loss = attention(torch.ones(1, 3, 4, 4), taught)
+    student = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    loss = attention(torch.ones(1, 3, 4, 4), student)
     loss.sum().backward()
     assert loss.item() == pytest.approx(1.0)
-    assert torch.equal(taught.grad, torch.zeros_like(taught))
+    assert torch.equal(student.grad, torch.zeros_like(student))
 
 
 def test_feature_equals_its_formula_by_hand(maps):
-    known, taught = maps[0], torch.randn(6, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    known, student = maps[0], torch.randn(6, 5, 4, 4, generator=torch.Generator().manual_seed(1))
     smaller = known.view(6, 5, 4, 2, 4, 2).mean((3, 5))
-    torch.testing.assert_close(feature(known, taught), ((smaller - taught) ** 2).mean((1, 2, 3)))
+    torch.testing.assert_close(feature(known, student), ((smaller - student) ** 2).mean((1, 2, 3)))
     assert torch.equal(feature(known, known), torch.zeros(6))
 
 

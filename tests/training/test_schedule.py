@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktg.graph.spec import ScheduleName
-from ktg.training.schedule import SCHEDULES, Schedule
+from ktg.training.schedule import SCHEDULES, Clock, Schedule
 
 where = st.floats(0, 1, exclude_max=True)
+
+
+def test_the_clock_reaches_1_for_gates_at_the_last_step_and_never_for_schedules():
+    clocks = [Clock(step, total=7) for step in range(7)]
+    assert (clocks[0].progress, clocks[-1].progress) == (0, 1)
+    assert [clock.where for clock in clocks] == [step / 7 for step in range(7)]
+    assert (Clock(0, total=1).progress, Clock(0, total=1).where) == (0, 0)
 
 
 def test_every_schedule_name_has_a_function_and_no_other():

@@ -111,13 +111,13 @@ def test_the_gradient_is_the_exact_potential():
     """Towards the exact distance too: the solution of the dual problem, up to a constant."""
     one, other = (each[:1] / 2 for each in some(5))
     distance = distances("any", 5)
-    taught = other.clone().requires_grad_()
-    emd(log_probabilities(one), log_probabilities(taught), distance, 0.002, 200).sum().backward()
+    student = other.clone().requires_grad_()
+    emd(log_probabilities(one), log_probabilities(student), distance, 0.002, 200).sum().backward()
     p, q = (each.softmax(1)[0] for each in (one, other))
     _, log = ot.emd2(p.numpy(), q.numpy(), distance.numpy(), return_matrix=False, log=True)
     potential = torch.from_numpy(np.asarray(log["v"]))
     torch.testing.assert_close(
-        taught.grad[0], q * (potential - (q * potential).sum()), atol=5e-3, rtol=0
+        student.grad[0], q * (potential - (q * potential).sum()), atol=5e-3, rtol=0
     )
 
 
@@ -134,12 +134,12 @@ def test_agreement_is_the_minimum():
 def test_certain_and_contrary_nodes_give_finite_losses_and_gradients(dtype):
     largest = torch.finfo(torch.float16).max
     teacher = torch.tensor([[60.0, 0.0, -60.0], [largest, -largest, 0.0]], dtype=dtype)
-    taught = (-teacher).requires_grad_()
+    student = (-teacher).requires_grad_()
     distance = distances("line", 3).float()
-    loss = emd(log_probabilities(teacher), log_probabilities(taught), distance)
+    loss = emd(log_probabilities(teacher), log_probabilities(student), distance)
     loss.sum().backward()
     torch.testing.assert_close(loss, torch.tensor([1.0, 0.5]), atol=1e-3, rtol=0)
-    assert taught.grad.isfinite().all()
+    assert student.grad.isfinite().all()
 
 
 def test_the_kernel_is_nowhere_zero_in_float32():
