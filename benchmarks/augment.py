@@ -16,7 +16,7 @@ from collections.abc import Callable
 import measure
 import torch
 
-from ktg.data.augment.sheet import augmented
+from ktg.data.augment import augment_batch
 from ktg.graph.spec import AugmentName
 
 NAMES: tuple[AugmentName, ...] = (
@@ -62,7 +62,7 @@ def step(name: AugmentName, size: int, batch: int, device: str) -> Callable[[], 
     pixels = torch.randint(
         0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8, device=device
     )
-    return functools.partial(augmented, pixels, name, generator)
+    return functools.partial(augment_batch, pixels, name, generator)
 
 
 if __name__ == "__main__":

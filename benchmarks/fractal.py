@@ -25,8 +25,15 @@ from typing import Any
 import measure
 import numpy as np
 
-from ktg.data.formula.folder import write_folder
-from ktg.data.formula.fractal import FractalDB, catalogue, categories, render, search, settings_of
+from ktg.data.formula.fractal import (
+    FractalDB,
+    catalogue,
+    list_settings,
+    load_categories,
+    render,
+    search_categories,
+)
+from ktg.data.formula.image_writer import write_folder
 from ktg.data.formula.stream import Stream
 
 TESTS = Path(__file__).parents[1] / "tests"
@@ -64,7 +71,7 @@ def steps(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
     sys.path.append(str(TESTS))
     import plain_fractal
 
-    systems = categories(WALKS)
+    systems = load_categories(WALKS)
     forgetful = FractalDB(systems, SCALE, SIZE, POINTS, seed=SEED, memory_bytes=0)
     variants = np.random.default_rng(SEED).integers(0, 25, WALKS)
     first = np.arange(WALKS) * forgetful.instances + variants * MASKS * FLIPS
@@ -86,7 +93,7 @@ def steps(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
         "walk in memory": (len(ten), lambda: known.read(ten)),
         "written as PNG files, four flips per walk": (
             written.instances,
-            lambda: write_folder(written, folder / str(next(numbered)), settings_of(written)),
+            lambda: write_folder(written, folder / str(next(numbered)), list_settings(written)),
         ),
     }
 
@@ -122,7 +129,9 @@ def speeds(rounds: int) -> dict[str, Any]:
 def memory() -> dict[str, int]:
     """Return by how many bytes this process grows while it draws 1,500 pictures of random walks."""
     limit = 2**25
-    stream = Stream(FractalDB(categories(100), SCALE, SIZE, POINTS, seed=SEED, memory_bytes=limit))
+    stream = Stream(
+        FractalDB(load_categories(100), SCALE, SIZE, POINTS, seed=SEED, memory_bytes=limit)
+    )
     rows = np.random.default_rng(SEED).integers(0, len(stream), (100, 15))
     stream.read(rows[0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -135,13 +144,15 @@ def memory() -> dict[str, int]:
 def whole_search(write: bool) -> dict[str, Any]:
     """Find the 1,000 categories; return how long it took and whether they are those that come with ktg."""
     generator, started = np.random.RandomState(catalogue.SEARCH_SEED), time.perf_counter()
-    found = list(itertools.islice(search(generator), 1000))
+    found = list(itertools.islice(search_categories(generator), 1000))
     taken = time.perf_counter() - started
     if write:
-        catalogue.save(Path(catalogue.__file__).with_name("categories.npz"), found, generator)
-    known = categories(1000)
+        catalogue.save_categories(
+            Path(catalogue.__file__).with_name("categories.npz"), found, generator
+        )
+    known = load_categories(1000)
     same = [np.array_equal(ours, theirs) for ours, theirs in zip(found, known, strict=True)]
-    following = np.array_equal(next(search(generator)), categories(1001)[1000])
+    following = np.array_equal(next(search_categories(generator)), load_categories(1001)[1000])
     return {
         "found": len(found),
         "equal to ktg's, bit by bit": sum(same),

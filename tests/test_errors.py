@@ -11,6 +11,7 @@ from ktg.errors import (
     WeightsError,
     did_you_mean,
     did_you_mean_path,
+    join_names,
     not_one_of,
     show,
 )
@@ -84,3 +85,8 @@ def test_a_path_that_is_not_there_is_compared_with_what_lies_beside_its_first_mi
     assert did_you_mean_path(tmp_path / "photos" / "elephants") == ""
     assert did_you_mean_path(tmp_path / "photos") == ""  # it is there
     assert did_you_mean_path(tmp_path / "photos" / "birds.NPZ" / "x") == ""  # its folder is a file
+
+
+def test_joined_names_count_what_it_leaves_out():
+    assert join_names(["a", "b"]) == "a, b"
+    assert join_names(["a", "b", "c", "d"], most=2) == "a, b and 2 more"

@@ -1,119 +1,144 @@
-"""Pretrained weights: how well they would do, and new ones."""
+"""Says what networks can start from, and draws the pictures of formulas to pretrain on."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from ktg.api.inputs import STORE, tracker_of
-from ktg.errors import UserError
+from ktg.api.inputs import check_writable, shorten_known_model
+from ktg.api.listener import QUIET, Listener
+from ktg.api.zoo import open_zoo, read_cards
+from ktg.errors import WeightsError
+from ktg.graph import FormulaName as FormulaName
+from ktg.wording import format_percent
 
 if TYPE_CHECKING:
-    from ktg.affinity.correlation import Figures
-    from ktg.affinity.ranking import Measured
-    from ktg.affinity.study import Row
-    from ktg.pretraining.pretrain import Pretrained
+    from ktg.data.formula.fractal.family import FractalGenerator
+
+FAMILIES: tuple[FormulaName, ...] = get_args(FormulaName)
 
 
-def rank(
-    data: str | Path,
-    among: Iterable[str] = (),
+@dataclass(frozen=True)
+class Available:
+    """A source as a node names it; `here` says whether its weights are on this machine.
+
+    `here` is None where that depends on the model or on the user's files.
+    """
+
+    source: str
+    model: str
+    here: bool | None
+    about: str
+
+
+def list_sources(
+    *, model: str | None = None, zoo: Path | None = None
+) -> tuple[list[Available], list[str]]:
+    """Return all sources, or those for one model, and what is wrong with unreadable cards."""
+    model = shorten_known_model(model) if model else None
+    cards, faults = read_cards(open_zoo(zoo, reading=True))
+    wanted = model or "any"
+    rows = [Available("none", wanted, True, "random weights"), find_imagenet(model)]
+    for card in cards:
+        if model in (None, card.model):
+            source = card.name if card.name == "fractaldb" else f"zoo/{card.name}"
+            right = "" if card.accuracy is None else f", {format_percent(card.accuracy)} right"
+            rows.append(Available(source, card.model, True, card.data + right))
+    if not any(row.source == "fractaldb" for row in rows):
+        command = f"ktg source pretrain fractaldb --model {model or 'MODEL'}"
+        rows.insert(2, Available("fractaldb", wanted, False, f"make it: {command}"))
+    rows.append(Available("PATH", wanted, None, "a .safetensors or .pth file of yours"))
+    return rows, faults
+
+
+def find_imagenet(model: str | None) -> Available:
+    """Return whether weights are published for a model, and whether they are cached here."""
+    if model is None:
+        where = "published by timm and torchvision; --model says whether it is here"
+        return Available("imagenet", "any", None, where)
+    from ktg.models.imagenet import find_cached, find_published
+
+    try:
+        weights = find_published(model)
+    except WeightsError:
+        return Available("imagenet", model, False, "none are published for this model")
+    file = find_cached(weights)
+    if file is not None:
+        return Available("imagenet", model, True, f"cached: {file}")
+    return Available("imagenet", model, False, f"downloaded at first use: {weights.name}")
+
+
+def render_fractals(
+    folder: Path,
+    family: FormulaName,
+    classes: int,
+    settings: dict[str, Any],
     *,
-    score: str = "parc",
-    sample: int = 2000,
-    seed: int = 0,
-    device: str | None = None,
-) -> "dict[str, Measured]":
-    """Return what affinity says of pretrained weights, the best by `score` first, as `ktg affinity rank` does.
+    threads: int | None = None,
+    resume: bool = False,
+    listener: Listener = QUIET,
+) -> dict[str, Any]:
+    """Write a folder of pictures for each class, as the official FractalDB has them.
 
-    data: a folder, an .npz, a data set known by name, or the file of a graph or search space.
-    among: `MODEL@SOURCE` texts; default: what the target of the search space can be.
-    Nothing is written to MLflow. Raises UserError for a candidate that cannot be measured.
+    settings: of the family, by the names of its generator. threads: by default one for each core.
+    Returns how many classes and pictures there are, and how many were written now.
     """
-    from rich.console import Console
+    from ktg.data.formula.fractal import list_settings
+    from ktg.data.formula.image_writer import write_folder
+    from ktg.data.threads import count_cores
 
-    from ktg.affinity.ranking import ordered
-    from ktg.cli.affinity.asked import asked, checked_score, measure_all
-
-    chosen, given = checked_score(score), asked(str(data))
-    found, failed = measure_all(
-        given, given.among(tuple(among)), sample, seed, device, None, Console(quiet=True)
+    formula = _generator(family, classes, settings, listener)
+    pictures = formula.classes * formula.instances
+    written = write_folder(
+        formula,
+        folder,
+        list_settings(formula),
+        resume=resume,
+        threads=threads or count_cores(),
+        progress=_steps("drawing", pictures, listener),
     )
-    if failed:
-        raise UserError("; ".join(failed.values()))
-    return {name: found[name] for name in ordered(found, chosen)}
+    counts = {"classes": formula.classes, "pictures": pictures, "written": written}
+    return {"folder": str(folder), **counts}
 
 
-def correlate(
-    table: str | Path, *, accuracy: str | None = None, group: str | None = None
-) -> "dict[str, Figures]":
-    """Return how well each score column of a CSV foretells its accuracy column, as `ktg affinity correlate` does."""
-    from ktg.affinity.correlation import correlate as run
-    from ktg.affinity.table import read_table
-
-    return run(read_table(Path(table), accuracy, group))
-
-
-def study(
-    *spaces: str | Path,
-    among: Iterable[str] = (),
-    seeds: int = 3,
-    sample: int = 2000,
-    test: bool = False,
-    device: str | None = None,
-    tracking_uri: str | None = STORE,
-) -> "list[Row]":
-    """Fine-tune every candidate on the data of each space or graph and score it, as `ktg affinity study` does.
-
-    among: `MODEL@SOURCE` texts; default: what the target of each space can be.
-    test: also read the test split, once at the end of every training.
-    `ktg.affinity.study.table_text` makes the rows the table that `ktg.correlate` reads. A candidate
-    that failed says so in its row.
-    """
-    from ktg.affinity.record import EXPERIMENT
-    from ktg.affinity.study import study as run
-    from ktg.cli.affinity.study import checked_targets
-    from ktg.cli.options import check_device
-    from ktg.models.device import device_of
-    from ktg.tracking import ending
-
-    targets = checked_targets(tuple(map(str, spaces)), tuple(among))
-    check_device(device)
-    with tracker_of(EXPERIMENT, tracking_uri) as tracker:
-        parent = tracker.start(
-            "study", params={"seeds": seeds, "test": test}, tags={"kind": "study"}
-        )
-        with ending(tracker, parent):
-            return run(
-                targets, seeds, tracker, parent, test=test, sample=sample, device=device_of(device)
-            )
-
-
-def pretrain(
-    data: str,
+def draw_fractal_sheet(
+    file: Path,
+    family: FormulaName,
+    settings: dict[str, Any],
     *,
-    model: str | None = None,
-    name: str | None = None,
-    preset: str | None = None,
-    replace: bool = False,
-    device: str | None = None,
-    tracking_uri: str | None = STORE,
-    **options: Any,
-) -> "Pretrained":
-    """Pretrain a network and keep it in the zoo, as `ktg source pretrain` does; return its card.
+    rows: int = 4,
+    columns: int = 8,
+    listener: Listener = QUIET,
+) -> tuple[int, int]:
+    """Draw a contact sheet, a class in each row; return its width and height in pixels."""
+    from PIL import Image
 
-    data: a formula, a data set known by name, a folder, an .npz, or the file of a graph of one
-    node.
-    options: size, per_class, epochs, batch_size, lr, seed, source; of a formula classes, points and
-    scale.
-    """
-    from ktg.cli.pretrain import described_graph
-    from ktg.pretraining.pretrain import pretrain as run
+    from ktg.data.contact_sheets import draw_formula_sheet
 
-    graph = described_graph(data, model, preset, **options)
-    called = (
-        name
-        or (graph.data.name if not data.endswith((".yaml", ".yml")) else None)
-        or Path(data).stem
+    check_writable(file)
+    drawn = draw_formula_sheet(
+        _generator(family, rows * columns, settings, listener), rows, columns
     )
-    with tracker_of("pretraining", tracking_uri) as tracker:
-        return run(graph, called, tracker, replace=replace, device=device)
+    Image.fromarray(drawn).save(file, optimize=True)
+    return drawn.shape[1], drawn.shape[0]
+
+
+def _generator(
+    family: FormulaName, classes: int, settings: dict[str, Any], listener: Listener
+) -> "FractalGenerator":
+    from ktg.data.formula.fractal import make_generator
+
+    step = _steps("searching", classes, listener)
+    return make_generator(family, classes, progress=lambda *_: step(1), **settings)
+
+
+def _steps(what: str, total: int, listener: Listener) -> Callable[[int], None]:
+    """Return a function that counts steps of a task."""
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done
+        done += steps
+        listener.count(what, done, total)
+
+    return advance

@@ -1,61 +1,41 @@
-"""`ktg source`."""
+"""Defines `ktg source` and its commands, but for `ktg source pretrain`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktg.cli.available import list_
-from ktg.cli.options import as_json, check_writable, print_json
-from ktg.graph import FormulaName
+from ktg.api.sources import FAMILIES, draw_fractal_sheet, list_sources, render_fractals
+from ktg.cli.options import A_FILE, add_options, as_json, count, print_json, zoo_folder
+from ktg.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from ktg.data.formula.fractal.family import Generator
-
-C = TypeVar("C", bound=Callable[..., Any])
+    from ktg.api.sources import Available, FormulaName
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-# Options that only some generators have. An instance means another thing to each.
+_HERE = {True: "yes", False: "no", None: ""}
+# Options that only some families have, by what their generators call them. An instance means
+# another thing to each.
 _ONLY = {"instances": {"fractaldb": "masks", "svd": "instances"}}
 _ONLY |= {name: {"fractaldb": name, "ofdb": name} for name in ("scale", "patch")}
 _ONLY["colour"] = {"fractaldb": "colour", "ofdb": "colour", "svd": "colour"}
 
-
-def generator_options(command: C) -> C:
-    """Add the options that say what is drawn."""
-    options = (
-        click.option(
-            "--family",
-            type=click.Choice(get_args(FormulaName)),
-            default="fractaldb",
-            show_default=True,
-        ),
-        click.option(
-            "--size",
-            type=click.IntRange(13),
-            default=256,
-            show_default=True,
-            help="Pixels of a side.",
-        ),
-        click.option(
-            "--points", type=click.IntRange(1, 2**27 - 1), default=100_000, show_default=True
-        ),
-        click.option(
-            "--scale", type=float, help="How far variants lie apart: fractaldb 0.4, ofdb 0.1."
-        ),
-        click.option(
-            "--patch/--point", default=None, help="3x3 masks (the default), or single pixels."
-        ),
-        click.option(
-            "--colour/--gray", default=None, help="By default as published: all gray but svd."
-        ),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+generator_options = add_options(
+    click.option("--family", type=click.Choice(FAMILIES), default="fractaldb", show_default=True),
+    count("--size", 256, "Pixels of a side.", least=13),
+    click.option("--points", type=click.IntRange(1, 2**27 - 1), default=100_000, show_default=True),
+    click.option(
+        "--scale", type=float, help="How far variants lie apart: fractaldb 0.4, ofdb 0.1."
+    ),
+    click.option(
+        "--patch/--point", default=None, help="3x3 masks (the default), or single pixels."
+    ),
+    click.option(
+        "--colour/--gray", default=None, help="By default as published: all gray but svd."
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+)
 
 
 @click.group()
@@ -63,7 +43,19 @@ def source() -> None:
     """See what weights a node can start from, make some, or draw the pictures to pretrain on."""
 
 
-source.add_command(list_)
+@source.command("list", epilog="Example: ktg source list --model resnet18")
+@click.option("--model", help="Only what this architecture can start from.")
+@zoo_folder
+@as_json
+def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
+    """List what a node can name as its source, and whether it is on this machine."""
+    rows, faults = list_sources(model=model, zoo=zoo)
+    if as_json:
+        print_json({"sources": [asdict(row) for row in rows], "faults": faults})
+        return
+    print_sources(rows)
+    for fault in faults:
+        click.echo(f"not listed: {fault}", err=True)
 
 
 @source.group()
@@ -74,109 +66,92 @@ def fractal() -> None:
 @fractal.command(
     epilog="Example: ktg source fractal render --out fractaldb-60 --categories 60 --scale 0.4"
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
-@click.option(
-    "--categories", type=click.IntRange(1), default=1000, show_default=True, help="Classes."
-)
-@click.option(
+@click.option("--out", type=A_FILE, required=True, help="Folder to make.")
+@count("--categories", 1000, "Classes.")
+@count(
     "--instances",
-    type=click.IntRange(1),
-    help="Of each class for svd; for fractaldb, of each of its 25 variants in 4 flips: 10 make 1,000 pictures.",
+    help="Of each class for svd; for fractaldb, of each of its 25 variants in 4 flips: "
+    "10 make 1,000 pictures.",
 )
 @generator_options
-@click.option("--threads", type=click.IntRange(1), help="By default one for each core.")
+@count("--threads", help="By default one for each core.")
 @click.option("--resume", is_flag=True, help="Go on with a folder begun before.")
 @as_json
 def render(
-    out: Path, categories: int, threads: int | None, resume: bool, as_json: bool, **given: Any
+    out: Path,
+    categories: int,
+    family: "FormulaName",
+    threads: int | None,
+    resume: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Write a folder of pictures for each class, named as in the official FractalDB."""
-    from ktg.data.formula.folder import write_folder
-    from ktg.data.formula.fractal import settings_of
-    from ktg.data.parallel import cores
-
-    formula = generator(categories, **given)
-    pictures = formula.classes * formula.instances
-    with progress_bar("drawing", pictures) as advance:
-        settings = settings_of(formula)
-        threads = threads or cores()
-        written = write_folder(
-            formula, out, settings, resume=resume, threads=threads, progress=advance
+    settings = name_settings(family, given)
+    with Screen(stderr=True) as screen:
+        found = render_fractals(
+            out,
+            family,
+            categories,
+            settings,
+            threads=threads,
+            resume=resume,
+            listener=screen.listener,
         )
     if as_json:
-        print_json(
-            {
-                "folder": str(out),
-                "classes": formula.classes,
-                "pictures": pictures,
-                "written": written,
-            }
-        )
-    else:
-        click.echo(
-            f"{out}: {formula.classes} classes, {pictures} pictures, {written} of them written now"
-        )
+        print_json(found)
+        return
+    written = f"{found['pictures']} pictures, {found['written']} of them written now"
+    click.echo(f"{out}: {found['classes']} classes, {written}")
 
 
 @fractal.command(epilog="Example: ktg source fractal sheet -o fractals.png --family svd")
 @click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Picture to write: .png, .jpg or .webp.",
+    "-o", "--out", type=A_FILE, required=True, help="Picture to write: .png, .jpg or .webp."
 )
-@click.option("--rows", type=click.IntRange(1), default=4, show_default=True, help="Classes.")
-@click.option(
-    "--columns", type=click.IntRange(1), default=8, show_default=True, help="Pictures of each."
-)
+@count("--rows", 4, "Classes.")
+@count("--columns", 8, "Pictures of each.")
 @generator_options
-def sheet(out: Path, rows: int, columns: int, **given: Any) -> None:
+def sheet(out: Path, rows: int, columns: int, family: "FormulaName", **given: Any) -> None:
     """Draw a contact sheet, to see what a generator makes."""
-    from PIL import Image
-
-    from ktg.data.formula.sheet import sheet
-
     if out.suffix.lower() not in _PICTURES:
-        raise click.UsageError(
-            f"--out {out}: ends in {out.suffix or 'nothing'}; allowed: {', '.join(_PICTURES)}"
+        allowed = f"allowed: {', '.join(_PICTURES)}"
+        raise click.UsageError(f"--out {out}: ends in {out.suffix or 'nothing'}; {allowed}")
+    settings = name_settings(family, given)
+    with Screen(stderr=True) as screen:
+        width, height = draw_fractal_sheet(
+            out, family, settings, rows=rows, columns=columns, listener=screen.listener
         )
-    check_writable(out)
-    drawn = sheet(generator(rows * columns, **given), rows, columns)
-    Image.fromarray(drawn).save(out, optimize=True)
-    click.echo(f"{out}: {drawn.shape[1]} x {drawn.shape[0]} pixels")
+    click.echo(f"{out}: {width} x {height} pixels")
 
 
-def generator(classes: int, family: FormulaName, **given: Any) -> "Generator":
-    """Return the generator that the options ask for; refuse options that it does not have."""
-    from ktg.data.formula.fractal import make_formula
+def name_settings(family: "FormulaName", given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, by the names of a family's generator.
 
+    Raises UsageError for one that the family does not have.
+    """
     settings = {}
     for option, value in given.items():
         names = _ONLY.get(option, {family: option})
         if value is not None and family not in names:
-            raise click.UsageError(
-                f"--{option} is an option of {' and '.join(names)}, not of {family}"
-            )
+            owners = " and ".join(names)
+            raise click.UsageError(f"--{option} is an option of {owners}, not of {family}")
         if value is not None:
             settings[names[family]] = value
-    with progress_bar("searching", classes) as advance:
-        return make_formula(family, classes, progress=lambda *_: advance(1), **settings)
+    return settings
 
 
-@contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error, from the first step on; give the function that takes steps."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def print_sources(rows: "list[Available]") -> None:
+    """Print the sources as a table that fits 80 columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, visible=False)
-        yield lambda steps: bar.update(task, advance=steps, visible=True)
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("source", overflow="fold")
+    table.add_column("model", overflow="fold")
+    table.add_column("here", no_wrap=True)
+    table.add_column("what it is", overflow="fold", min_width=20)
+    for row in rows:
+        table.add_row(*map(Text, (row.source, row.model, _HERE[row.here], row.about)))
+    Screen().console.print(table)

@@ -1,15 +1,20 @@
-"""Labelled images: found, split, decoded once into a memory-mapped cache, and fed to a device.
+"""Finds labelled images, splits them, decodes them once into a cache, and feeds them to a device.
 
-`open_data` gives train and val, `open_test` alone reads test images. torch is imported with
-`Batches` only.
+    open.py        the one door: open_data (train, val), open_test, summarize
+    locate.py      which data set is meant: set_names + torchvision_sets, folder, npz
+    found_data.py  what a data set offers before decoding; class_subset, split: parts of it
+    cache.py       decoded pixels in memory-mapped files: decode, image_index, threads
+    images.py      one split, read by row; batches.py: its batches on a device
+    augment/       random changes on the device; formula/: pictures that are drawn, not found
+
+torch is imported with `Batches` only.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ktg.data.dataset import Dataset, Summary, merge, val_names
+from ktg.data.dataset import Dataset, Summary, check_batch, merge
 from ktg.data.images import Images
-from ktg.data.open import open_data, open_test, summary
-from ktg.data.source import check_batch
+from ktg.data.open import name_val_images, open_data, open_test, summarize
 
 if TYPE_CHECKING:
     from ktg.data.batches import Batches
@@ -21,10 +26,10 @@ __all__ = [
     "Summary",
     "check_batch",
     "merge",
+    "name_val_images",
     "open_data",
     "open_test",
-    "summary",
-    "val_names",
+    "summarize",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Feeds batches of images to a device: from a tensor that lies there whole, or read ahead by worker processes."""
+"""Feeds batches of images to a device, from a tensor there or read ahead by worker processes."""
 
 from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
@@ -10,21 +10,22 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from ktg.data.images import Images
-from ktg.data.pictures import Rows
+from ktg.data.undecoded import Rows
 
 _READ_AT_ONCE = 1024
+# By split, and weakly: the pixels leave the device when nothing refers to the split any more.
 _RESIDENT: WeakKeyDictionary[Images, dict[torch.device, Tensor]] = WeakKeyDictionary()
 
 
 class Batches:
-    """Calls to this give the batches of one pass: images (B, C, H, W) uint8 and labels (B,) int64 on `device`.
+    """Yields the batches of one pass when called: images (B, C, H, W) uint8 and labels (B,) int64.
 
-    `labels` (N,) are those of all images, on the device.
+    Both are on `device`, as is `labels` (N,), the labels of all images.
 
     A split of at most `resident_bytes` is kept on the device: a batch is then one gather there,
     without any synchronisation with the host. A larger one is read batch by batch, by `workers`
-    processes (0: this one), through pinned memory where the device is a GPU. What is resident stays
-    so for as long as `images` lives, and whoever makes batches of the same `images` shares it.
+    processes (0: this one), through pinned memory where the device is a GPU. A resident split stays
+    for as long as `images` lives, and all `Batches` of the same `images` share it.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Batches:
         return len(self.labels)
 
     def __call__(self, rows: Tensor | Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield a batch for each row of `rows` (steps, B), or for each tensor of row numbers (B,) in a sequence.
+        """Yield a batch for each row of `rows` (steps, B), or for each tensor (B,) in a sequence.
 
         The row numbers are moved to the device once, for the whole pass.
         """
@@ -59,7 +60,7 @@ class Batches:
             yield images, self.labels[chosen]
 
     def on_device(self, steps: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the row numbers of each step (B,) on the device, to where they are moved all at once."""
+        """Return the row numbers of each step (B,) on the device, moved there all at once."""
         return torch.split(
             torch.cat(list(steps)).to(self._device, non_blocking=True),
             [len(step) for step in steps],
@@ -76,7 +77,11 @@ class Batches:
 
 
 class _Plan(Sampler[Rows]):
-    """The row numbers of the batches of the coming pass; replaced for each, so that the workers live on."""
+    """The row numbers of the batches of the coming pass.
+
+    They are replaced for each pass, because a new sampler would need a new loader, and that new
+    worker processes.
+    """
 
     def __init__(self) -> None:
         self.steps: list[Rows] = []
@@ -89,7 +94,7 @@ class _Plan(Sampler[Rows]):
 
 
 class _Reader(TorchDataset[Tensor]):
-    """Images as the loader's workers see them: an item is a whole batch."""
+    """The images for workers of the loader. An item is a whole batch, so nothing is collated."""
 
     def __init__(self, images: Images) -> None:
         self._images = images
@@ -104,7 +109,7 @@ def _planes(images: Images, rows: Rows) -> Tensor:
 
 
 def _resident(images: Images, device: torch.device) -> Tensor:
-    """Return the images as they lie on the device; the search's next trial finds them there."""
+    """Return all images on the device; the next trial of a search finds them there."""
     places = _RESIDENT.setdefault(images, {})
     if device not in places:
         places[device] = _on_device(images, device)
@@ -114,6 +119,7 @@ def _resident(images: Images, device: torch.device) -> Tensor:
 def _on_device(images: Images, device: torch.device) -> Tensor:
     height, width, channels = images.shape
     resident = torch.empty((len(images), channels, height, width), dtype=torch.uint8, device=device)
+    # In pieces: reading all at once would hold a second copy in the memory of the host.
     for start in range(0, len(images), _READ_AT_ONCE):
         rows = np.arange(start, min(start + _READ_AT_ONCE, len(images)))
         resident[start : start + len(rows)] = _planes(images, rows)

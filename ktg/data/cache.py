@@ -1,9 +1,8 @@
-"""Decoded images in memory-mapped files, made once and read by every worker.
+"""Keeps decoded images in memory-mapped files, which are made once and read by every worker.
 
 An entry is a folder `<key>.pixels` with `pixels.npy` (N, H, W, C) and `index.npz`, or `<key>.index`
 with the index alone where pixels are not kept. It is made under a lock in a temporary folder and
-renamed when complete, so that a process killed in the middle leaves nothing that looks like an
-entry.
+renamed when complete: a process that is killed leaves nothing that looks like an entry.
 """
 
 import hashlib
@@ -17,22 +16,21 @@ import PIL
 from filelock import FileLock
 
 from ktg.data.decode import Geometry, Header
-from ktg.data.index import Index, Progress, decode_all, load_index
-from ktg.data.parallel import in_order
-from ktg.data.pictures import Pictures
-from ktg.data.source import listed
-from ktg.errors import DataError
+from ktg.data.image_index import DecodeProgress, ImageIndex, decode_all, load_index
+from ktg.data.threads import map_in_order
+from ktg.data.undecoded import UndecodedImages
+from ktg.errors import DataError, join_names
 from ktg.local import cache_folder
 
-FORMAT = 1
+FORMAT = 1  # of the entries: raise it when the same images begin to give other files
 SIDE = 224
 MARGIN_BYTES = 2**30
 _LARGEST_OWN_SIDE = 2048
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What decoded images shall be like, and whether to keep them: the fields of `ktg.graph.Data` of these names.
+class DecodeOptions:
+    """The form of decoded images, and whether to keep them: fields of `ktg.graph.Data`, by name.
 
     `geometry` forces the form, as for a val or test split that follows train. Without it `size` is
     the side (None: the images' own if they share one, else 224) and they are grey if all of them
@@ -46,67 +44,68 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """The index of decoded images, and the file of their pixels, or None where these are not kept."""
+class CachedImages:
+    """The index of decoded images, and the file of their pixels (None where these are not kept)."""
 
-    index: Index
+    index: ImageIndex
     pixels: Path | None
 
 
-def open_entry(
-    pictures: Pictures, wish: Wish, title: str, progress: Progress | None = None
-) -> Entry:
-    """Return the decoded form of `pictures`, made now unless some process has made it before.
+def open_cached(
+    images: UndecodedImages,
+    options: DecodeOptions,
+    title: str,
+    progress: DecodeProgress | None = None,
+) -> CachedImages:
+    """Return the decoded form of `images`, made now unless some process has made it before.
 
     Raises DataError that names the files which cannot be decoded (unless they are to be skipped),
     and where there is no room or no right to write.
     """
     home = cache_folder() / "images"
-    key = _key(pictures, wish)
+    key = _key(images, options)
     full, lean = home / f"{key}.pixels", home / f"{key}.index"
-    if wish.cache != "never" and full.is_dir():
+    if options.cache != "never" and full.is_dir():
         entry = _read(full)
     else:
+        # A lean entry knows the form, which saves reading the header of every image again.
         known = load_index(lean / "index.npz").geometry if lean.is_dir() else None
-        form = known or wish.geometry or probe(pictures, wish.size)
+        form = known or options.geometry or probe(images, options.size)
         try:
             home.mkdir(parents=True, exist_ok=True)
-            keep = wish.cache == "always" or (
-                wish.cache == "auto" and _fits(len(pictures), form, home)
-            )
-            entry = _made(pictures, form, full if keep else lean, wish.corrupt, title, progress)
+            fits = options.cache == "auto" and _fits(len(images), form, home)
+            target = full if options.cache == "always" or fits else lean
+            entry = _read_or_make(images, form, target, options.corrupt, title, progress)
         except OSError as error:
             remedy = "make room there, set KTG_CACHE to another folder, or set data.cache: never"
             raise DataError(
                 f"{title}: decoded images cannot be kept in {home} ({error}); {remedy}"
             ) from error
-    _refuse(pictures, entry.index, wish.corrupt, title)
+    _refuse_faults(images, entry.index, options.corrupt, title)
     return entry
 
 
-def probe(pictures: Pictures, size: int | None) -> Geometry:
-    """Return the form for these pictures from their headers; those that are broken do not vote."""
-    headers = [
-        header
-        for header in in_order(lambda row: _header(pictures, row), range(len(pictures)))
-        if header
-    ]
+def probe(images: UndecodedImages, size: int | None) -> Geometry:
+    """Return the form for these images from their headers; broken ones do not vote."""
+    found = map_in_order(lambda row: _read_header(images, row), range(len(images)))
+    headers = [header for header in found if header]
     grey = bool(headers) and all(header.grey for header in headers)
     sides = {header.sides for header in headers}
     own = min(sides.pop()) if len(sides) == 1 else SIDE
     return Geometry(size or (own if own <= _LARGEST_OWN_SIDE else SIDE), 1 if grey else 3)
 
 
-def _header(pictures: Pictures, row: int) -> Header | None:
+def _read_header(images: UndecodedImages, row: int) -> Header | None:
     try:
-        return pictures.header(row)
+        return images.header(row)
     except Exception:
         return None  # decoding meets the same fault and reports it
 
 
-def _key(pictures: Pictures, wish: Wish) -> str:
-    # Another version of Pillow may decode the same file to other bytes.
-    form = f"{FORMAT} {PIL.__version__} {wish.size} {wish.geometry} {pictures.identity()}"
+def _key(images: UndecodedImages, options: DecodeOptions) -> str:
+    # With the version of Pillow, since another one may decode the same file to other bytes. The
+    # text of `geometry` contains the name of its class: renaming that would empty every cache.
+    form = f"{FORMAT} {PIL.__version__} {options.size} {options.geometry} {images.identity()}"
     return hashlib.sha256(form.encode()).hexdigest()[:32]
 
 
@@ -114,66 +113,68 @@ def _fits(images: int, form: Geometry, home: Path) -> bool:
     return images * int(np.prod(form.shape)) + MARGIN_BYTES <= shutil.disk_usage(home).free
 
 
-def _read(folder: Path) -> Entry:
+def _read(folder: Path) -> CachedImages:
     pixels = folder / "pixels.npy"
-    return Entry(load_index(folder / "index.npz"), pixels if pixels.is_file() else None)
+    return CachedImages(load_index(folder / "index.npz"), pixels if pixels.is_file() else None)
 
 
-def _made(
-    pictures: Pictures,
+def _read_or_make(
+    images: UndecodedImages,
     form: Geometry,
     target: Path,
     corrupt: str,
     title: str,
-    progress: Progress | None,
-) -> Entry:
+    progress: DecodeProgress | None,
+) -> CachedImages:
     if not target.is_dir():
         with FileLock(target.with_suffix(".lock")):
             if not target.is_dir():  # else it was made while this process waited
-                _make(pictures, form, target, corrupt, title, progress)
+                _make(images, form, target, corrupt, title, progress)
     return _read(target)
 
 
 def _make(
-    pictures: Pictures,
+    images: UndecodedImages,
     form: Geometry,
     target: Path,
     corrupt: str,
     title: str,
-    progress: Progress | None,
+    progress: DecodeProgress | None,
 ) -> None:
     temporary = target.with_name(f"{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir()
     try:
         if target.suffix == ".pixels":
-            index = _decode_into(temporary / "pixels.npy", pictures, form, progress)
+            index = _decode_into(temporary / "pixels.npy", images, form, progress)
         else:
-            index = decode_all(pictures, form, len, progress)
-        _refuse(pictures, index, corrupt, title)
+            index = decode_all(images, form, len, progress)  # `len` takes the pixels, writes none
+        _refuse_faults(images, index, corrupt, title)
         index.save(temporary / "index.npz")
+        # Renaming a folder is atomic: readers, who take no lock, see all of it or nothing.
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _decode_into(
-    path: Path, pictures: Pictures, form: Geometry, progress: Progress | None
-) -> Index:
-    """Decode into an .npy file, written in order: through a memory map a full disk would be a SIGBUS."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(pictures), *form.shape)}
+    path: Path, images: UndecodedImages, form: Geometry, progress: DecodeProgress | None
+) -> ImageIndex:
+    """Decode into an .npy file, image after image."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *form.shape)}
+    # Written, not memory-mapped: through a map a full disk would be a SIGBUS, not an OSError.
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        index = decode_all(pictures, form, file.write, progress)
+        index = decode_all(images, form, file.write, progress)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # before the rename, or a power cut could leave an empty entry
     return index
 
 
-def _refuse(pictures: Pictures, index: Index, corrupt: str, title: str) -> None:
+def _refuse_faults(images: UndecodedImages, index: ImageIndex, corrupt: str, title: str) -> None:
     if index.faults and corrupt == "error":
-        named = [f"{pictures.name(row)} ({reason})" for row, reason in index.faults.items()]
+        named = [f"{images.name(row)} ({reason})" for row, reason in index.faults.items()]
         raise DataError(
-            f"{title}: {len(named)} of {len(pictures)} images cannot be read: {listed(named)}; "
+            f"{title}: {len(named)} of {len(images)} images cannot be read: {join_names(named)}; "
             "mend or remove them, or set data.corrupt: skip"
         )

@@ -1,4 +1,4 @@
-"""A data set of some of the classes of another, numbered anew in their old order."""
+"""Reduces a data set to some of its classes, renumbered in their old order."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,36 +7,37 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ktg.data.pictures import Rows
-from ktg.data.source import Part, Source
+from ktg.data.found_data import FoundData, LabelledImages
+from ktg.data.undecoded import Rows
 from ktg.errors import SpecError, not_one_of, show
 
 PLACE = "data.only"
 
 
-def only(source: Source, wanted: Sequence[str]) -> Source:
-    """Return the source with these of its classes alone. Raises SpecError as `renumbering` does."""
-    numbers = renumbering(source.classes, wanted, source.title)
-    test = source.test
+def keep_classes(data: FoundData, wanted: Sequence[str]) -> FoundData:
+    """Return the data set with these classes alone. Raises SpecError as `renumber_classes` does."""
+    numbers = renumber_classes(data.classes, wanted, data.title)
+    test = data.test
 
-    def cut(part: Part) -> Part:
-        kept = np.flatnonzero(numbers[part.labels] >= 0)
-        return Part(part.pictures.take(kept), numbers[part.labels[kept]])
+    def cut(part: LabelledImages) -> LabelledImages:
+        rows = np.flatnonzero(numbers[part.labels] >= 0)
+        return LabelledImages(part.images.take(rows), numbers[part.labels[rows]])
 
     return replace(
-        source,
-        classes=kept_classes(source.classes, numbers),
-        train=cut(source.train),
-        val=None if source.val is None else cut(source.val),
+        data,
+        classes=select_classes(data.classes, numbers),
+        train=cut(data.train),
+        val=None if data.val is None else cut(data.val),
         test=None if test is None else lambda: cut(test()),
         origins=tuple(np.flatnonzero(numbers >= 0).tolist()),
     )
 
 
-def renumbering(classes: Sequence[str], wanted: Sequence[str], title: str) -> Rows:
-    """Return the new label of each old one, (classes,): 0, 1, ... in the old order, -1 for a class left out.
+def renumber_classes(classes: Sequence[str], wanted: Sequence[str], title: str) -> Rows:
+    """Return the new label of each old one, (classes,): 0, 1, ... in the old order, -1 if left out.
 
-    Raises SpecError for a class that there is not, for one named twice and for fewer than two.
+    Classes cat, dog, owl with owl and cat wanted -> [0, -1, 1].
+    Raises SpecError for a class that does not exist, for one named twice and for fewer than two.
     """
     known = set(classes)
     for place, name in enumerate(wanted):
@@ -46,15 +47,12 @@ def renumbering(classes: Sequence[str], wanted: Sequence[str], title: str) -> Ro
     if twice:
         raise SpecError(PLACE, f"names the class {show(twice[0])} twice")
     if len(wanted) < 2:
-        raise SpecError(
-            PLACE, f"at least two classes are needed to tell apart, got {', '.join(wanted)}"
-        )
-    kept: npt.NDArray[np.bool_] = np.isin(classes, wanted)
-    return np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int64)
+        got = ", ".join(wanted)
+        raise SpecError(PLACE, f"at least two classes are needed to tell apart, got {got}")
+    chosen: npt.NDArray[np.bool_] = np.isin(classes, wanted)
+    return np.where(chosen, np.cumsum(chosen) - 1, -1).astype(np.int64)
 
 
-def kept_classes(classes: Sequence[str], numbers: Rows) -> tuple[str, ...]:
-    """Return the names of the classes that `renumbering` keeps."""
-    return tuple(
-        name for name, number in zip(classes, numbers.tolist(), strict=True) if number >= 0
-    )
+def select_classes(classes: Sequence[str], numbers: Rows) -> tuple[str, ...]:
+    """Return the names of the classes that have a new number."""
+    return tuple(np.asarray(classes, dtype=object)[numbers >= 0])

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to a square of uint8 pixels.
+"""Decodes the bytes of an image file to a square of uint8 pixels.
 
 One function makes the pixels for the cache and for decoding on the fly, so both hold the same
 bytes.
@@ -15,8 +15,7 @@ from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 
-# The limit at which Pillow itself warns of a decompression bomb: a small file that unpacks to
-# gigabytes.
+# From here Pillow itself warns of a decompression bomb: a small file that unpacks to gigabytes.
 MAX_PIXELS = 89_478_485
 
 # Formats that Pillow lists but that run other programs (EPS: Ghostscript), hold no picture of their
@@ -25,8 +24,7 @@ _NOT_PICTURES = frozenset(
     {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MCIDAS", "MPEG", "WMF", "XVTHUMB"}
 )
 
-# Photographs that Pillow cannot open. They are listed so that a folder of them is reported and not
-# passed over.
+# Photographs that Pillow cannot open: listed, so that a folder of them is an error and not empty.
 _UNOPENED = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".svg"})
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -44,7 +42,7 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """The form that all images of a data set are brought to: a square of `side` pixels, 1 or 3 channels."""
+    """The form of all images of a data set: squares of `side` pixels with 1 or 3 channels."""
 
     side: int
     channels: int
@@ -57,7 +55,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its image before any pixel is decoded: its sides (shorter first) and whether it is grey.
+    """Sides (shorter first) and greyness of an image, known before any pixel is decoded.
 
     The sides are sorted, so that a photograph and the same one turned by its EXIF orientation
     agree.
@@ -69,7 +67,7 @@ class Header:
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Return the names of the formats that are opened, whatever a file is called."""
+    """Return the names of the formats that are opened, whatever the ending of a file."""
     Image.init()
     return tuple(sorted(set(Image.OPEN) - _NOT_PICTURES))
 
@@ -84,7 +82,7 @@ def extensions() -> frozenset[str]:
 
 
 def read_header(file: BinaryIO) -> Header:
-    """Return the header of an open file. Raises whatever Pillow raises for a file that is no image."""
+    """Return the header of an open file. Raises what Pillow raises for a file that is no image."""
     with Image.open(file, formats=formats()) as image:
         _guard(image)
         low, high = sorted(image.size)
@@ -92,7 +90,7 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def decode(content: bytes, geometry: Geometry) -> Pixels:
-    """Return the (H, W, C) pixels of the first frame: turned upright, on white where transparent, 8 bits, square.
+    """Return the pixels (H, W, C) of the first frame: upright, on white if transparent, square.
 
     Raises whatever Pillow raises for a broken file, and ValueError for one that it opens but that
     is too large or has no agreed range of values.
@@ -102,25 +100,24 @@ def decode(content: bytes, geometry: Geometry) -> Pixels:
 
 
 def decode_image(image: Image.Image, geometry: Geometry) -> Pixels:
-    """Return what `decode` does, of an image that is open already, whether its pixels have been read or not."""
+    """Return what `decode` does, for an image that is open already (read or not)."""
     _guard(image)
     # JPEG can be decoded at 1/2, 1/4 or 1/8; twice the final side is kept for a sharp resize.
     image.draft(None, (2 * geometry.side, 2 * geometry.side))
     image.load()
-    return fit(_plain(_upright(image)), geometry)
+    return fit(_to_8_bits(_turn_upright(image)), geometry)
 
 
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:
-    """Return the centre square of `image`, resized by antialiased bicubic filtering if its side differs.
+    """Return the centre square of `image`, resized by antialiased bicubic filtering if necessary.
 
-    Cutting first and resizing then equals the shorter side resized and the centre cut, without its
-    rounding.
+    Of 120 x 80 pixels, columns 20 to 99 are kept.
     """
+    # The usual order, resizing the shorter side and then cutting, would round the longer side.
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.crop((left, top, left + side, top + side)).convert(
-        "L" if geometry.channels == 1 else "RGB"
-    )
+    mode = "L" if geometry.channels == 1 else "RGB"
+    image = image.crop((left, top, left + side, top + side)).convert(mode)
     if side != geometry.side:
         image = image.resize((geometry.side, geometry.side), Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8).reshape(geometry.shape)
@@ -133,8 +130,8 @@ def _guard(image: Image.Image) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn the image as its EXIF orientation says; broken EXIF beside a sound image is passed over."""
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Turn the image as its EXIF orientation says; broken EXIF beside a sound image is ignored."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:
@@ -142,7 +139,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _to_8_bits(image: Image.Image) -> Image.Image:
     """Return the image with 8 bits per channel and no transparency."""
     if image.mode == "F":
         raise ValueError(
@@ -153,14 +150,15 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.mode in ("L", "RGB"):
+        return image
     # CMYK, YCbCr, LAB and the like go through RGB, also on the way to grey.
-    return (
-        image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
-    )
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _from_16_bits(values: npt.NDArray[np.generic]) -> Image.Image:
     wide = values.astype(np.int64)
     if wide.min() < 0 or wide.max() > 65535:
         raise ValueError("32-bit pixels beyond the range of 16 bits; save it with 8 or 16 bits")
+    # 65535 = 255 * 257, so this maps 0..65535 onto 0..255, rounded.
     return Image.fromarray(((wide + 128) // 257).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""A split: labelled images that are read when asked for, from the cache or by decoding on the fly."""
+"""Reads the images of one split by row, from the cache or by decoding on the fly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ktg.data.decode import Geometry, Pixels
-from ktg.data.pictures import Pictures, Rows
+from ktg.data.undecoded import Rows, UndecodedImages
 
 
-class Store(Protocol):
+class PixelStore(Protocol):
     """Where pixels come from. Picklable, so that workers can be spawned with it."""
 
     @property
@@ -26,7 +26,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
-class Mapped:
+class MappedPixels:
     """Pixels in an .npy file (N, H, W, C), mapped into memory by each process that reads them."""
 
     path: Path
@@ -34,34 +34,35 @@ class Mapped:
 
     def read(self, rows: Rows) -> Pixels:
         """Return a copy of these rows."""
+        # Mapped by the process that reads: all workers then share one copy of the pages.
         if "_pixels" not in self.__dict__:
             self.__dict__["_pixels"] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return np.array(self.__dict__["_pixels"][rows], subok=False)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the map, which pickle would copy whole."""
+        """Leave out the map: pickle would write all pixels of the data set."""
         return {"path": self.path, "geometry": self.geometry}
 
 
 @dataclass(frozen=True)
-class OnTheFly:
+class OnTheFlyPixels:
     """Pixels decoded each time they are read: the same bytes that the cache would hold."""
 
-    pictures: Pictures
+    images: UndecodedImages
     geometry: Geometry
 
     def read(self, rows: Rows) -> Pixels:
         """Return these rows, decoded now."""
         batch = np.empty((len(rows), *self.geometry.shape), np.uint8)
         for place, row in enumerate(rows.tolist()):
-            batch[place] = self.pictures.open(row, self.geometry)[1]
+            batch[place] = self.images.open(row, self.geometry)[1]
         return batch
 
 
 class Images:
     """One split: N images with labels, of which `read` returns any rows as uint8 pixels."""
 
-    def __init__(self, store: Store, rows: Rows, labels: Rows) -> None:
+    def __init__(self, store: PixelStore, rows: Rows, labels: Rows) -> None:
         self._store = store
         self._rows = rows
         self.labels: npt.NDArray[np.int64] = labels
@@ -85,15 +86,15 @@ class Images:
 
 
 def join(first: Images, second: Images) -> Images:
-    """Return the images of both as one split, those of `first` before those of `second`. They share one shape."""
+    """Return the images of both as one split, first those of `first`. They share one shape."""
     both = len(first) + len(second)
     return Images(
-        _Joined(first, second), np.arange(both), np.concatenate([first.labels, second.labels])
+        _JoinedPixels(first, second), np.arange(both), np.concatenate([first.labels, second.labels])
     )
 
 
 @dataclass(frozen=True)
-class _Joined:
+class _JoinedPixels:
     first: Images
     second: Images
 

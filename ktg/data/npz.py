@@ -1,4 +1,4 @@
-"""Data sets in one .npz file of uint8 images and labels, read without pickle and without loading unasked splits."""
+"""Reads data sets in one .npz file of uint8 images and labels, without running any pickle."""
 
 import functools
 import zipfile
@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ktg.data.decode import Pixels
-from ktg.data.pictures import Array, Rows
-from ktg.data.source import Part, Source, as_labels, listed
-from ktg.errors import DataError
+from ktg.data.found_data import FoundData, LabelledImages, as_labels
+from ktg.data.undecoded import ImageArray, Rows
+from ktg.errors import DataError, join_names
 
 # (images, labels) of train, val and test; of those without splits, the name of train.
 _WITH_SPLITS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))
 _WITHOUT = (("x", "y"), ("images", "labels"))
 _EXPECTED = (
-    "x_train, y_train (and x_val, y_val, x_test, y_test), or train_images, train_labels (and so on), "
-    "or x, y, or images, labels"
+    "x_train, y_train (and x_val, y_val, x_test, y_test), or train_images, train_labels (and so "
+    "on), or x, y, or images, labels"
 )
 
 
@@ -32,8 +32,8 @@ class _Member:
     dtype: np.dtype[Any]
 
 
-def read_npz(path: Path, title: str) -> Source:
-    """Return the data set in an .npz; images stay in the file until they are decoded, those of test until asked for.
+def read_npz(path: Path, title: str) -> FoundData:
+    """Return the data set in an .npz. Its images stay in the file until they are decoded.
 
     Raises DataError for missing keys, wrong shapes or types, and labels that do not fit.
     """
@@ -47,33 +47,31 @@ def read_npz(path: Path, title: str) -> Source:
 
     # Labels of the test split are checked now, not after a search of hours; its images stay
     # untouched.
-    parts = {split: _part(path, members, pair, values, title) for split, pair in keys.items()}
-    test = parts.get("test")
-    return Source(
-        title, classes, parts["train"], parts.get("val"), None if test is None else lambda: test
-    )
+    parts = {split: _read_split(path, members, pair, values, title) for split, pair in keys.items()}
+    val, test = parts.get("val"), parts.get("test")
+    return FoundData(title, classes, parts["train"], val, None if test is None else lambda: test)
 
 
-def _part(
+def _read_split(
     path: Path,
     members: Mapping[str, _Member],
     keys: tuple[str, str],
     values: npt.NDArray[Any],
     title: str,
-) -> Part:
+) -> LabelledImages:
     images, labels = keys
-    # The file's size and time stand for its content: reading it again at every start would cost
-    # seconds.
+    # Size and time of the file stand for its content: hashing it at every start costs seconds.
     stat = path.stat()
     key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {images}"
-    pictures = Array.whole(key, members[images].shape, functools.partial(_load, path, images))
-    return Part(pictures, _index(_load(path, labels), values, labels, title))
+    pictures = ImageArray.whole(key, members[images].shape, functools.partial(_load, path, images))
+    return LabelledImages(pictures, _to_indices(_load(path, labels), values, labels, title))
 
 
 def _members(path: Path, title: str) -> dict[str, _Member]:
     """Return the arrays in the file by name, from their headers alone."""
     members = {}
     try:
+        # np.load would read each array whole to tell its shape.
         with zipfile.ZipFile(path) as archive:
             for entry in archive.namelist():
                 with archive.open(entry) as file:
@@ -87,9 +85,10 @@ def _members(path: Path, title: str) -> dict[str, _Member]:
     except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
         raise DataError(f"{title}: not an .npz file of plain arrays ({error})") from error
     for name, member in members.items():
-        if member.dtype.hasobject:
+        if member.dtype.hasobject:  # a pickle, which could run any code when it is loaded
             raise DataError(
-                f"{title}: {name} holds Python objects, which are never unpickled; save plain arrays"
+                f"{title}: {name} holds Python objects, which are never unpickled; "
+                "save plain arrays"
             )
     return members
 
@@ -97,30 +96,26 @@ def _members(path: Path, title: str) -> dict[str, _Member]:
 def _keys(members: Mapping[str, _Member], title: str) -> dict[str, tuple[str, str]]:
     """Return the names of images and labels by split."""
     for images, labels in _WITH_SPLITS:
-        names = {
-            split: (images.format(split), labels.format(split))
-            for split in ("train", "val", "test")
-        }
-        present = {
-            split: pair for split, pair in names.items() if pair[0] in members or pair[1] in members
-        }
+        splits = ("train", "val", "test")
+        names = {split: (images.format(split), labels.format(split)) for split in splits}
+        present = {split: pair for split, pair in names.items() if members.keys() & set(pair)}
         if "train" in present:
-            return _complete(present, members, title)
+            return _check_complete(present, members, title)
     for pair in _WITHOUT:
-        if pair[0] in members or pair[1] in members:
-            return _complete({"train": pair}, members, title)
-    raise DataError(f"{title}: holds {listed(list(members)) or 'nothing'}; expected {_EXPECTED}")
+        if members.keys() & set(pair):
+            return _check_complete({"train": pair}, members, title)
+    held = join_names(list(members)) or "nothing"
+    raise DataError(f"{title}: holds {held}; expected {_EXPECTED}")
 
 
-def _complete(
+def _check_complete(
     keys: dict[str, tuple[str, str]], members: Mapping[str, _Member], title: str
 ) -> dict[str, tuple[str, str]]:
     for pair in keys.values():
         for name in pair:
             if name not in members:
-                raise DataError(
-                    f"{title}: lacks {name}; it holds {listed(list(members))}; expected {_EXPECTED}"
-                )
+                held = join_names(list(members))
+                raise DataError(f"{title}: lacks {name}; it holds {held}; expected {_EXPECTED}")
     return keys
 
 
@@ -133,7 +128,8 @@ def _check_images(member: _Member, name: str, title: str) -> None:
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)) or 0 in shape:
         hint = " (the channels come last)" if len(shape) == 4 and shape[1] in (1, 3) else ""
         raise DataError(
-            f"{title}: {name} has shape {shape}; allowed: (N, H, W) or (N, H, W, C) with C 1 or 3{hint}"
+            f"{title}: {name} has shape {shape}; allowed: (N, H, W) or (N, H, W, C) with C 1 or 3"
+            f"{hint}"
         )
 
 
@@ -150,7 +146,8 @@ def _check_labels(
         )
     if member.shape[0] != images.shape[0]:
         raise DataError(
-            f"{title}: {name} has {member.shape[0]} labels for the {images.shape[0]} of {images_name}"
+            f"{title}: {name} has {member.shape[0]} labels for the {images.shape[0]} of "
+            f"{images_name}"
         )
 
 
@@ -163,19 +160,18 @@ def _classes(
         return tuple(str(value) for value in values), values
     names = tuple(str(name) for name in _load(path, "classes").reshape(-1))
     if len(set(names)) < len(names):
-        raise DataError(f"{title}: classes names a class twice: {listed(names)}")
+        raise DataError(f"{title}: classes names a class twice: {join_names(names)}")
     return names, np.array(names) if y.dtype.kind == "U" else np.arange(len(names))
 
 
-def _index(y: npt.NDArray[Any], values: npt.NDArray[Any], name: str, title: str) -> Rows:
-    """Return the labels as indices into `values`."""
+def _to_indices(y: npt.NDArray[Any], values: npt.NDArray[Any], name: str, title: str) -> Rows:
+    """Return the labels as indices into `values`: [5, 9, 5] with values [9, 5] -> [1, 0, 1]."""
     y = y.reshape(-1)
     order = np.argsort(values)
-    unknown = np.unique(y[~np.isin(y, values)])
-    if len(unknown):
-        raise DataError(
-            f"{title}: {name} has labels that are no class of the training images: {listed([str(v) for v in unknown])}"
-        )
+    unknown = [str(value) for value in np.unique(y[~np.isin(y, values)])]
+    if unknown:
+        lead = f"{title}: {name} has labels that are no class of the training images"
+        raise DataError(f"{lead}: {join_names(unknown)}")
     return as_labels(order[np.searchsorted(values[order], y)])
 
 

@@ -1,50 +1,244 @@
-"""Opens the data set of a graph, whether its images are found or drawn: who trains need not know which.
+"""Opens the data set of a graph: finds, splits and decodes its images, or draws them by a formula.
 
-The generators, which compile what they draw with, are imported with the first data set that is
-drawn.
+This is the only door to images. Training and the final test have a function each, so that code
+which searches cannot reach a test image by accident. Generators of formulas compile what they draw
+with (numba), so they are imported only for a data set that is drawn.
 """
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ktg.data import dataset
+import numpy as np
+import numpy.typing as npt
+
+from ktg.data.cache import CachedImages, DecodeOptions, open_cached
 from ktg.data.dataset import Dataset, Summary
-from ktg.data.images import Images
-from ktg.data.index import Progress
+from ktg.data.decode import Geometry
+from ktg.data.folder import find_unlabelled
+from ktg.data.found_data import FoundData, LabelledImages, check_present
+from ktg.data.image_index import DecodeProgress
+from ktg.data.images import Images, MappedPixels, OnTheFlyPixels
+from ktg.data.locate import find_data
+from ktg.data.set_names import check_name
+from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
+from ktg.data.torchvision_sets import is_downloaded
+from ktg.data.undecoded import Rows
 from ktg.graph import FORMULAS, Data, Scalar
 
 
-def open_data(spec: Data, *, base: Path | None = None, progress: Progress | None = None) -> Dataset:
-    """Return the train and val splits: by `ktg.data.dataset.open_data`, or drawn while they are read if `name` is a formula."""
-    if spec.name not in FORMULAS:
-        return dataset.open_data(spec, base=base, progress=progress)
-    from ktg.data.formula.formula_dataset import open_drawn
+@dataclass(frozen=True)
+class _Decoded:
+    """Labelled images after decoding; `rows` are those that could be read."""
 
-    return open_drawn(spec)
+    found: LabelledImages
+    cached: CachedImages
+    rows: Rows
 
+    @property
+    def labels(self) -> Rows:
+        return self.found.labels[self.rows]
 
-def open_test(spec: Data, *, base: Path | None = None, progress: Progress | None = None) -> Images:
-    """Return the test split: by `ktg.data.dataset.open_test`, or drawn while it is read."""
-    if spec.name not in FORMULAS:
-        return dataset.open_test(spec, base=base, progress=progress)
-    from ktg.data.formula.formula_dataset import drawn_test
+    def images(self, chosen: Rows) -> Images:
+        """Return some of the readable images, by their place among them."""
+        rows, geometry = self.rows[chosen], self.cached.index.geometry
+        if self.cached.pixels is None:
+            return Images(
+                OnTheFlyPixels(self.found.images, geometry), rows, self.found.labels[rows]
+            )
+        return Images(MappedPixels(self.cached.pixels, geometry), rows, self.found.labels[rows])
 
-    return drawn_test(spec)
-
-
-def summary(spec: Data, base: Path | None = None, *, test: bool = True) -> Summary | None:
-    """Return how many images each class has in each split, without opening any: see `ktg.data.dataset.summary`."""
-    if spec.name not in FORMULAS:
-        return dataset.summary(spec, base, test=test)
-    from ktg.data.formula.formula_dataset import drawn_summary
-
-    return drawn_summary(spec)
+    def skipped(self) -> tuple[str, ...]:
+        return tuple(self.found.images.name(row) for row in self.cached.index.faults)
 
 
-def settings(spec: Data) -> dict[str, Scalar]:
-    """Return all that decides how the pictures of a formula look, its defaults too; nothing where none is drawn."""
+def open_data(
+    spec: Data, *, base: Path | None = None, progress: DecodeProgress | None = None
+) -> Dataset:
+    """Return the train and val splits of the data set. Never touches a test image.
+
+    A relative `spec.path` is relative to `base` (the working folder by default). `progress` gets
+    (done, all) while images are decoded for the first time.
+    Raises SpecError for an unknown name and for settings that a formula lacks, DataError for
+    anything else that keeps the data from being trained on.
+    """
+    if spec.name in FORMULAS:
+        from ktg.data.formula.formula_dataset import open_drawn
+
+        return open_drawn(spec)
+    data = find_data(spec, base)
+    pool = _open_pool(data, spec, progress)
+    check_present(data, pool.labels, "train", needed=1 + (data.val is None))
+    train_rows, val, val_rows = _divide(data, pool, spec, progress)
+    # Of training images alone: statistics that include val would leak it into training.
+    mean, std = pool.cached.index.moments(pool.rows[train_rows])
+    parts = [(pool, train_rows), (val, val_rows)]
+    if spec.unlabelled is not None:
+        found = _find_unlabelled(data, spec, val.found.take(val.rows[val_rows]), base)
+        title, geometry = f"data.unlabelled: {spec.unlabelled}", pool.cached.index.geometry
+        more = _decode(found, spec, title, geometry, progress)
+        parts.append((more, np.arange(len(more.rows))))
+    decoded = [pool, *(part for part, _ in parts if part is not pool)]
+    return Dataset(
+        classes=data.classes,
+        train=pool.images(train_rows),
+        val=val.images(val_rows),
+        mean=mean,
+        std=std,
+        fingerprint=_hash_splits(data.classes, parts),
+        skipped=tuple(name for part in decoded for name in part.skipped()),
+        unlabelled=None if spec.unlabelled is None else decoded[-1].images(parts[-1][1]),
+    )
+
+
+def open_test(
+    spec: Data, *, base: Path | None = None, progress: DecodeProgress | None = None
+) -> Images:
+    """Return the test split, in the form of the training images.
+
+    No other function reads test images. Raises as `open_data` does.
+    """
+    if spec.name in FORMULAS:
+        from ktg.data.formula.formula_dataset import open_drawn_test
+
+        return open_drawn_test(spec)
+    data = find_data(spec, base)
+    geometry = _open_pool(data, spec, progress).cached.index.geometry
+    test = _decode(_find_test(data, spec), spec, data.title, geometry, progress)
+    check_present(data, test.labels, "test")
+    return test.images(np.arange(len(test.rows)))
+
+
+def name_val_images(spec: Data, places: Sequence[int], *, base: Path | None = None) -> list[str]:
+    """Return the names of the images at these places of the val split: files, or numbers in arrays.
+
+    Raises as `open_data` does.
+    """
+    data = find_data(spec, base)
+    _, val, rows = _divide(data, _open_pool(data, spec, None), spec, None)
+    return [val.found.images.name(int(val.rows[rows[place]])) for place in places]
+
+
+def summarize(spec: Data, base: Path | None = None, *, test: bool = True) -> Summary | None:
+    """Return how many images each class has in each split, from names and labels; none is decoded.
+
+    test: whether the test split is counted. A search does not look for it, except for names of
+    files that must not be among the unlabelled ones.
+    Returns None for a known data set that is not on this machine yet. Raises as `open_data` does
+    for anything that shows without decoding.
+    """
+    if spec.name in FORMULAS:
+        from ktg.data.formula.formula_dataset import summarize_drawn
+
+        return summarize_drawn(spec)
+    if spec.name is not None:
+        check_name(spec.name)
+        if not is_downloaded(spec.name):
+            return None
+    data = find_data(spec, base)
+    pool = _select_pool(data, spec)
+    if data.val is None:
+        train_rows, val_rows = _split_val(data.original(pool.labels), spec)
+        val = pool.take(val_rows)
+    else:
+        train_rows = _thin_out(data.original(pool.labels), np.arange(len(pool.labels)), spec)
+        val = data.val
+    counted = {"train": pool.labels[train_rows], "val": val.labels}
+    if test:
+        counted["test"] = _find_test(data, spec).labels
+        check_present(data, counted["test"], "test")
+    classes = len(data.classes)
+    counts = {split: count_per_class(labels, classes) for split, labels in counted.items()}
+    more = None if spec.unlabelled is None else len(_find_unlabelled(data, spec, val, base).labels)
+    return Summary(data.classes, counts, more)
+
+
+def list_formula_settings(spec: Data) -> dict[str, Scalar]:
+    """Return all settings that decide how the pictures of a formula look, its defaults included.
+
+    Empty for data that are found, not drawn.
+    """
     if spec.name not in FORMULAS:
         return {}
-    from ktg.data.formula.formula_dataset import formula_of
-    from ktg.data.formula.fractal.family import settings_of
+    from ktg.data.formula.formula_dataset import build_generator
+    from ktg.data.formula.fractal.family import list_settings
 
-    return settings_of(formula_of(spec))
+    return list_settings(build_generator(spec))
+
+
+def _select_pool(data: FoundData, spec: Data) -> LabelledImages:
+    """Return what train (and val, without one of its own) is made of; no test image is in it."""
+    if data.test is not None:
+        return data.train
+    return data.train.take(np.flatnonzero(~_hold_out_test(data, spec)))
+
+
+def _find_test(data: FoundData, spec: Data) -> LabelledImages:
+    if data.test is not None:
+        return data.test()
+    return data.train.take(np.flatnonzero(_hold_out_test(data, spec)))
+
+
+def _hold_out_test(data: FoundData, spec: Data) -> npt.NDArray[np.bool_]:
+    return hold_out(data.original(data.train.labels), spec.test_fraction, spec.split_seed, TEST)
+
+
+def _find_unlabelled(
+    data: FoundData, spec: Data, val: LabelledImages, base: Path | None
+) -> LabelledImages:
+    return find_unlabelled(spec.unlabelled or "", [val, _find_test(data, spec)], base)
+
+
+def _divide(
+    data: FoundData, pool: _Decoded, spec: Data, progress: DecodeProgress | None
+) -> tuple[Rows, _Decoded, Rows]:
+    """Return the places of train in the pool, what holds the val images, and their places in it."""
+    if data.val is None:
+        train_rows, val_rows = _split_val(data.original(pool.labels), spec)
+        return train_rows, pool, val_rows
+    train_rows = _thin_out(data.original(pool.labels), np.arange(len(pool.rows)), spec)
+    val = _decode(data.val, spec, data.title, pool.cached.index.geometry, progress)
+    check_present(data, val.labels, "val")
+    return train_rows, val, np.arange(len(val.rows))
+
+
+def _split_val(labels: Rows, spec: Data) -> tuple[Rows, Rows]:
+    held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL)
+    return _thin_out(labels, np.flatnonzero(~held), spec), np.flatnonzero(held)
+
+
+def _thin_out(labels: Rows, rows: Rows, spec: Data) -> Rows:
+    """Return `per_class` of the rows for every class, or all of them where that is not set."""
+    if spec.per_class is None:
+        return rows
+    return rows[pick_few_shot(labels[rows], spec.per_class, spec.split_seed)]
+
+
+def _open_pool(data: FoundData, spec: Data, progress: DecodeProgress | None) -> _Decoded:
+    return _decode(_select_pool(data, spec), spec, data.title, None, progress)
+
+
+def _decode(
+    found: LabelledImages,
+    spec: Data,
+    title: str,
+    geometry: Geometry | None,
+    progress: DecodeProgress | None,
+) -> _Decoded:
+    options = DecodeOptions(spec.size, geometry, spec.cache, spec.corrupt)
+    cached = open_cached(found.images, options, title, progress)
+    return _Decoded(found, cached, cached.index.sound)
+
+
+def _hash_splits(classes: tuple[str, ...], parts: Sequence[tuple[_Decoded, Rows]]) -> str:
+    # Content and not file names, so that a copy of the data set elsewhere has the same fingerprint.
+    geometry = parts[0][0].cached.index.geometry
+    digest = hashlib.sha256("\0".join((*classes, str(geometry))).encode())
+    for part, chosen in parts:
+        rows = part.rows[chosen]
+        # The length before the rows, lest an image move from one split to the next unnoticed.
+        digest.update(len(rows).to_bytes(8, "little"))
+        digest.update(part.cached.index.digests[rows].tobytes())
+        digest.update(part.found.labels[rows].astype("<i8").tobytes())
+    return digest.hexdigest()

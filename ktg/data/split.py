@@ -1,9 +1,9 @@
-"""Stratified, seeded choices of rows: what is held out, and what a few-shot training split keeps."""
+"""Chooses rows of a data set at random, class by class: held-out splits and few-shot training."""
 
 import numpy as np
 import numpy.typing as npt
 
-from ktg.data.pictures import Rows
+from ktg.data.undecoded import Rows
 
 # Independent random streams of one split seed, so that changing one choice leaves the others as
 # they are.
@@ -11,34 +11,36 @@ TEST, VAL, FEW = range(3)
 
 
 def hold_out(labels: Rows, fraction: float, seed: int, stream: int) -> npt.NDArray[np.bool_]:
-    """Return a mask (N,) of the images held out: `fraction` of every class, at least one, never all of it.
+    """Return a mask (N,) of the images held out: `fraction` of every class, rounded.
 
-    A class with a single image is not held out at all; who asks must have checked that no class is
-    that small.
+    At least one of a class is held out and never all of it: 0.2 of 7 images -> 1, of 8 -> 2, of
+    2 -> 1. A class with a single image loses none; the caller checks that no class is that small.
     """
     held = np.zeros(len(labels), dtype=bool)
-    for rows in _shuffled(labels, seed, stream):
+    for rows in _shuffle_each_class(labels, seed, stream):
         count = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
         held[rows[:count]] = True
     return held
 
 
-def few_shot(labels: Rows, per_class: int, seed: int) -> Rows:
-    """Return the rows, in order, of `per_class` images of every class, or all of a class that has fewer.
+def pick_few_shot(labels: Rows, per_class: int, seed: int) -> Rows:
+    """Return the rows, in order, of `per_class` images of every class, or all of a smaller class.
 
+    For labels [0, 0, 0, 1, 1] and 2 per class: two of rows 0 to 2, then rows 3 and 4.
     Nested: the rows for 5 per class are among those for 10 with the same seed.
     """
-    kept = [rows[:per_class] for rows in _shuffled(labels, seed, FEW)]
-    return np.sort(np.concatenate(kept))
+    few = [rows[:per_class] for rows in _shuffle_each_class(labels, seed, FEW)]
+    return np.sort(np.concatenate(few))
 
 
-def per_class(labels: Rows, classes: int) -> tuple[int, ...]:
+def count_per_class(labels: Rows, classes: int) -> tuple[int, ...]:
     """Return how many of the labels each of the classes has."""
     return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
-def _shuffled(labels: Rows, seed: int, stream: int) -> list[Rows]:
-    """Return the rows of each class that occurs, each class in an order drawn for it alone."""
+def _shuffle_each_class(labels: Rows, seed: int, stream: int) -> list[Rows]:
+    """Return the rows of each class that occurs, in random order."""
+    # A generator for each class: adding or leaving out a class changes no other one's split.
     return [
         np.random.default_rng((seed, stream, label)).permutation(np.flatnonzero(labels == label))
         for label in np.unique(labels).tolist()

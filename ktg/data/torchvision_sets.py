@@ -12,14 +12,14 @@ from filelock import FileLock
 
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
 from ktg.data.set_names import DIGITS, NAMED_SETS, Arguments, NamedSet
-from ktg.data.undecoded import Array, ImageFiles, wrap_array
+from ktg.data.undecoded import ImageArray, ImageFiles, wrap_array
 from ktg.errors import DataError
 from ktg.local import data_folder, is_reachable
 
 
 def is_downloaded(name: str) -> bool:
-    """Return whether the data set needs no download."""
-    return name == DIGITS or (data_folder() / name / NAMED_SETS[name].lies).exists()
+    """Return whether the data set is on this machine; digits always is."""
+    return name == DIGITS or (data_folder() / name / NAMED_SETS[name].marker).exists()
 
 
 def read_named(name: str) -> FoundData:
@@ -29,53 +29,55 @@ def read_named(name: str) -> FoundData:
     """
     title = f"data.name: {name}"
     if name == DIGITS:
-        return _digits(title)
+        return _read_digits(title)
     facts = NAMED_SETS[name]
     folder = data_folder() / name
     if not is_downloaded(name):
         _download(name, facts, folder, title)
     train, val, test = facts.splits
-    dataset = _open(facts, folder, train, title)
+    dataset = _load(facts, folder, train, title)
+    read = functools.partial(_load_split, facts, folder, title)
     return FoundData(
         title,
         _class_names(dataset),
-        _part(dataset, facts, folder),
-        None if val is None else _part(_open(facts, folder, val, title), facts, folder),
-        None if test is None else functools.partial(_test, facts, folder, test, title),
+        _as_found(dataset, facts, folder),
+        None if val is None else read(val),
+        None if test is None else functools.partial(read, test),
     )
 
 
-def _digits(title: str) -> FoundData:
+def _read_digits(title: str) -> FoundData:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    part = LabelledImages(wrap_array(images), as_labels(digits.target))
-    return FoundData(title, tuple(str(digit) for digit in range(10)), part, None, None)
+    train = LabelledImages(wrap_array(images), as_labels(digits.target))
+    return FoundData(title, tuple(str(digit) for digit in range(10)), train, None, None)
 
 
 def _download(name: str, facts: NamedSet, folder: Path, title: str) -> None:
-    """Have torchvision fetch all splits beside `folder`, and move them there only when they are complete."""
-    by_hand = f"get it from {facts.url} and unpack it so that {folder / facts.lies} exists (KTG_DATA moves this place)"
+    """Have torchvision fetch all splits beside `folder`; move them there when all are complete."""
+    by_hand = (
+        f"get it from {facts.url} and unpack it so that {folder / facts.marker} exists "
+        "(KTG_DATA moves this place)"
+    )
+    absent = f"{title} is not on this machine"
     if not facts.download:
-        raise DataError(
-            f"{title} is not on this machine and can no longer be downloaded by a program; {by_hand}"
-        )
+        raise DataError(f"{absent} and can no longer be downloaded by a program; {by_hand}")
     if not is_reachable(facts.url):
-        raise DataError(f"{title} is not on this machine and its host cannot be reached; {by_hand}")
+        raise DataError(f"{absent} and its host cannot be reached; {by_hand}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{name}.lock")):
-        if is_downloaded(name):
+        if is_downloaded(name):  # by another process, while this one waited
             return
         partial = folder.with_name(f"{name}.partial")
-        # torchvision takes an archive that was unpacked halfway for a whole one, so never go on
-        # from one.
+        # Begin from nothing: torchvision takes a half unpacked archive for a whole one.
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
             for split in facts.splits:
                 if split is not None:
-                    _torchvision(facts, partial, split, download=True)
+                    _construct(facts, partial, split, download=True)
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise DataError(f"{title} could not be downloaded ({error}); {by_hand}") from error
@@ -83,16 +85,20 @@ def _download(name: str, facts: NamedSet, folder: Path, title: str) -> None:
         partial.rename(folder)
 
 
-def _open(facts: NamedSet, folder: Path, split: Arguments, title: str) -> Any:
+def _load_split(facts: NamedSet, folder: Path, title: str, split: Arguments) -> LabelledImages:
+    return _as_found(_load(facts, folder, split, title), facts, folder)
+
+
+def _load(facts: NamedSet, folder: Path, split: Arguments, title: str) -> Any:
     try:
-        return _torchvision(facts, folder, split, download=False)
+        return _construct(facts, folder, split, download=False)
     except Exception as error:
         raise DataError(
             f"{title} in {folder} is incomplete or broken ({error}); delete that folder"
         ) from error
 
 
-def _torchvision(facts: NamedSet, folder: Path, split: Arguments, download: bool) -> Any:
+def _construct(facts: NamedSet, folder: Path, split: Arguments, download: bool) -> Any:
     import torchvision
 
     kind = getattr(torchvision.datasets, facts.torchvision)
@@ -100,34 +106,26 @@ def _torchvision(facts: NamedSet, folder: Path, split: Arguments, download: bool
     return kind(folder, **split, **extra)
 
 
-def _test(facts: NamedSet, folder: Path, split: Arguments, title: str) -> LabelledImages:
-    return _part(_open(facts, folder, split, title), facts, folder)
-
-
-def _part(dataset: Any, facts: NamedSet, folder: Path) -> LabelledImages:
+def _as_found(dataset: Any, facts: NamedSet, folder: Path) -> LabelledImages:
     images = getattr(dataset, facts.images)
     if facts.images == "data":
-        return LabelledImages(_array(images), as_labels(getattr(dataset, facts.labels or "")))
-    pairs: Iterable[tuple[str, int]]
+        return LabelledImages(_as_array(images), as_labels(getattr(dataset, facts.labels or "")))
+    pairs: Iterable[tuple[str, int]] = images
     if facts.torchvision == "Caltech101":
         pairs = [(_caltech_file(dataset, row), label) for row, label in enumerate(dataset.y)]
-    else:
-        pairs = (
-            images
-            if facts.labels is None
-            else zip(images, getattr(dataset, facts.labels), strict=True)
-        )
+    elif facts.labels is not None:
+        pairs = zip(images, getattr(dataset, facts.labels), strict=True)
     # Sorted, because torchvision lists some folders in the order of the file system.
     found = sorted(
         (Path(os.path.relpath(file, folder)).as_posix(), int(label)) for file, label in pairs
     )
-    return LabelledImages(
-        ImageFiles(folder, tuple(name for name, _ in found)), as_labels([label for _, label in found])
-    )
+    names, labels = tuple(name for name, _ in found), [label for _, label in found]
+    return LabelledImages(ImageFiles(folder, names), as_labels(labels))
 
 
-def _array(images: Any) -> Array:
+def _as_array(images: Any) -> ImageArray:
     pixels = np.asarray(images)
+    # STL10 and SVHN put the channels first.
     planes_first = pixels.ndim == 4 and pixels.shape[3] not in (1, 3)
     return wrap_array(pixels.transpose(0, 2, 3, 1) if planes_first else pixels)
 
@@ -141,14 +139,9 @@ def _class_names(dataset: Any) -> tuple[str, ...]:
     """Return the names of the classes, or their numbers where torchvision has no names."""
     names = getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
     if names is None:
-        labels = (
-            [label for _, label in dataset._samples]
-            if hasattr(dataset, "_samples")
-            else _labels(dataset)
-        )
+        if hasattr(dataset, "_samples"):
+            labels = [label for _, label in dataset._samples]
+        else:
+            labels = dataset.labels if hasattr(dataset, "labels") else dataset.targets
         names = [str(label) for label in range(int(np.max(labels)) + 1)]
     return tuple(name if isinstance(name, str) else name[0] for name in names)
-
-
-def _labels(dataset: Any) -> Any:
-    return dataset.labels if hasattr(dataset, "labels") else dataset.targets

@@ -1,8 +1,8 @@
-"""A model that classifies images: loaded from a file, asked in Python.
+"""Classifies images with a trained model.
 
->>> model = ktg.load("model.safetensors")                                            # doctest:
-+SKIP >>> [answer.label for answer in model.predict(["cat.jpg", "dog.jpg"])]               #
-doctest: +SKIP ['cat', 'dog']
+>>> model = ktg.load("model.safetensors")  # doctest: +SKIP
+>>> [answer.label for answer in model.predict(["cat.jpg", "dog.jpg"])]  # doctest: +SKIP
+['cat', 'dog']
 """
 
 import itertools
@@ -15,18 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ktg.data.decode import Geometry, Pixels
-from ktg.data.parallel import in_order
-from ktg.errors import DataError, WeightsError, did_you_mean
-from ktg.exporting.metadata import About
+from ktg.data.threads import map_in_order
+from ktg.errors import DataError
+from ktg.exporting.metadata import ModelMetadata
 from ktg.exporting.pixels import Picture, PictureError, to_pixels
 
 Logits = npt.NDArray[np.float32]
-SUFFIXES = (".safetensors", ".onnx")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image: `probabilities` (classes,) float32, which sum to 1, in the order of `classes`."""
+    """The answer for one image: `probabilities` (classes,) float32, in the order of `classes`, sum 1."""
 
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
@@ -51,11 +50,11 @@ class Prediction:
 class Classifier:
     """A trained network with all that it takes to use it; `ktg.load` returns one.
 
-    `about` is what its file says of itself; `run` maps pixels (B, side, side, C) uint8 to logits
+    `about` is the description in its file; `run` maps pixels (B, side, side, C) uint8 to logits
     (B, classes).
     """
 
-    about: About
+    about: ModelMetadata
     run: Callable[[Pixels], Logits]
 
     @property
@@ -64,8 +63,9 @@ class Classifier:
         return self.about.classes
 
     def predict(self, pictures: Sequence[Picture], batch_size: int = 64) -> list[Prediction]:
-        """Return the prediction for every image: paths, bytes of files, arrays (H, W[, 3]) uint8 or Pillow images.
+        """Return the prediction for every image.
 
+        pictures: paths, bytes of files, arrays (H, W[, 3]) uint8 or Pillow images.
         Raises DataError, which names it, at the first image that cannot be read; `stream` goes on
         instead.
         """
@@ -86,13 +86,12 @@ class Classifier:
     ) -> Iterator[Prediction | PictureError]:
         """Yield one answer for each image, in order: a prediction, or why there is none.
 
-        Images are decoded on all cores while they are asked for; at most a few batches are in
-        memory at once.
+        Images are decoded on all cores as they are needed; at most a few batches are in memory.
         """
         given = Geometry(self.about.input.side, self.about.input.channels)
         every = iter(pictures)
         while batch := list(itertools.islice(every, batch_size)):
-            yield from self._answers(list(in_order(partial(_attempt, geometry=given), batch)))
+            yield from self._answers(list(map_in_order(partial(_attempt, geometry=given), batch)))
 
     def _answers(self, found: list[Pixels | PictureError]) -> Iterator[Prediction | PictureError]:
         sound = [pixels for pixels in found if not isinstance(pixels, PictureError)]
@@ -105,31 +104,9 @@ class Classifier:
             )
 
 
-def load(path: str | Path, device: str | None = None) -> Classifier:
-    """Return the model in a file that `ktg export` or `ktg train --weights` wrote: .safetensors or .onnx.
-
-    device: cpu, cuda, cuda:1; default: a GPU if there is one. Models in ONNX run on the CPU.
-    Raises WeightsError, in one sentence, for a file that is not there, not ours, damaged or
-    hostile.
-    """
-    path = Path(path)
-    if path.suffix == ".onnx":
-        from ktg.exporting.onnx import load_onnx
-
-        return load_onnx(path)
-    if path.suffix != ".safetensors":
-        guess = did_you_mean(path.suffix, SUFFIXES)
-        raise WeightsError(
-            f"{path}: is not a model file; allowed: {' and '.join(SUFFIXES)}.{guess}"
-        )
-    from ktg.exporting.weights import read_model, runner
-
-    network, about = read_model(path)
-    return Classifier(about, runner(network, device))
-
-
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:
-    """Return probabilities (B, classes) of logits, without overflow."""
+    """Return probabilities (B, classes) of logits: [0, ln 3] -> [0.25, 0.75]."""
+    # Less the largest logit, so that no power overflows; the quotient is the same.
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 

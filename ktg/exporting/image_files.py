@@ -1,4 +1,4 @@
-"""Which images a list of files, folders and patterns names."""
+"""Finds the images that a list of files, folders and patterns names."""
 
 import glob
 import os
@@ -9,13 +9,13 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from ktg.data.folder import images_below
+from ktg.data.folder import list_images
 from ktg.errors import DataError
 from ktg.exporting.pixels import Picture, PictureError
 
 
 def find_images(places: Iterable[str]) -> Iterator[tuple[str, PictureError | None]]:
-    """Yield the path of every image that `places` name, in order, and why it is none where that shows already.
+    """Yield the path of every image that `places` name, in order, with an error where it is none.
 
     A place is a file, whatever it is called; a folder, for all images anywhere below it; or a
     pattern such as `photos/**/*.jpg`, unless there is a file of that very name.
@@ -23,7 +23,7 @@ def find_images(places: Iterable[str]) -> Iterator[tuple[str, PictureError | Non
     for place in places:
         path = Path(place)
         if path.is_dir():
-            found: list[str] = [str(path / name) for name in images_below(path, "")]
+            found: list[str] = [str(path / name) for name in list_images(path, "")]
             fault = "there are no images in this folder"
         elif not os.path.lexists(place) and glob.has_magic(place):
             matches = glob.glob(place, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
@@ -37,10 +37,10 @@ def find_images(places: Iterable[str]) -> Iterator[tuple[str, PictureError | Non
             yield place, PictureError(fault)
 
 
-def spelled_out(pictures: Picture | Iterable[Picture]) -> list[Picture]:
-    """Return images with folders and patterns replaced by the files they name; one image becomes a list of one.
+def expand_paths(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+    """Return images with folders and patterns replaced by the files they name.
 
-    Raises DataError for a path that names none.
+    One image becomes a list of one. Raises DataError for a path that names none.
     """
     one = isinstance(pictures, str | Path | bytes | np.ndarray | Image.Image)
     found: list[Picture] = []

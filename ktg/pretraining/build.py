@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ktg.data.open import summary
+from ktg.data.open import summarize
 from ktg.errors import SpecError
 from ktg.graph import Graph
 from ktg.pretraining.groups import Groups
@@ -25,7 +25,7 @@ def graphs_of(graph: Graph, groups: Groups) -> dict[str, Graph]:
     }
     for name, one in graphs.items():
         check(one, name)
-        found = summary(one.data)
+        found = summarize(one.data)
         images = sum(found.counts["train"]) if found else one.data.batch_size
         if images < one.data.batch_size:
             problem = f"{one.data.batch_size} is more than the {images} training images of {name}"

@@ -19,7 +19,7 @@ FREE = ("batch_size", "augment", "size", "per_class", "unlabelled")
 
 
 class ImageCounts(NamedTuple):
-    """What is known of a data set: classes, training images, and their side in pixels once opened."""
+    """What is known of a data set: classes, training images, their side in pixels once opened."""
 
     classes: int
     size: int
@@ -45,9 +45,7 @@ Use = tuple[str, str, str]
 """A node, its model and its source."""
 
 
-def check_space(
-    space: SearchSpace, progress: Callable[[int, int], None] | None = None
-) -> Dataset:
+def check_space(space: SearchSpace, progress: Callable[[int, int], None] | None = None) -> Dataset:
     """Open the data, check all weights and batch sizes, and return the default graph's data set.
 
     progress: called with (done, all) while images are decoded for the first time.
@@ -105,7 +103,9 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
     return missing
 
 
-def _find_fault(graph: Graph, name: str, classes: int, side: int | None) -> MissingSourceError | None:
+def _find_fault(
+    graph: Graph, name: str, classes: int, side: int | None
+) -> MissingSourceError | None:
     """Return why a node's source has no weights for it, None where it has them."""
     from ktg.models.architectures import find_usual_size
     from ktg.models.build import check_weights
@@ -125,8 +125,9 @@ def check_data_holes(space: SearchSpace) -> None:
     for path in space.holes:
         section, _, field = path.partition(".")
         if section == "data" and field not in FREE:
-            problem = "a hole here would validate each trial on other images, and they could not be compared"
-            raise SpecError(path, f"{problem}; allowed in data: holes for {', '.join(FREE)}")
+            problem = "a hole here would validate each trial on other images"
+            allowed = f"allowed in data: holes for {', '.join(FREE)}"
+            raise SpecError(path, f"{problem}, and they could not be compared; {allowed}")
 
 
 def vary_each_hole(space: SearchSpace) -> Iterator[Graph]:
@@ -146,7 +147,7 @@ def vary_each_hole(space: SearchSpace) -> Iterator[Graph]:
 
 
 def _bind_if_supplied(space: SearchSpace, values: Mapping[str, Any]) -> list[Graph]:
-    """Return the graph with these values in a list, an empty one where it is known to lack weights."""
+    """Return the graph with these values in a list, empty where it is known to lack weights."""
     try:
         return [space.bind(values)]
     except MissingSourceError:

@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 
 from ktg.data import cache as module
-from ktg.data.cache import Wish, open_entry, probe
+from ktg.data.cache import DecodeOptions, open_cached, probe
 from ktg.data.decode import Geometry
-from ktg.data.pictures import Files, in_memory
+from ktg.data.undecoded import ImageFiles, wrap_array
 from ktg.errors import DataError
 
-WISH = Wish(size=None, geometry=None, cache="always", corrupt="error")
+WISH = DecodeOptions(size=None, geometry=None, cache="always", corrupt="error")
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
 
 
-def files(root: Path) -> Files:
-    return Files(
+def files(root: Path) -> ImageFiles:
+    return ImageFiles(
         root, tuple(sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png")))
     )
 
 
-def wish(**changes: object) -> Wish:
-    return Wish(**{**WISH.__dict__, **changes})
+def wish(**changes: object) -> DecodeOptions:
+    return DecodeOptions(**{**WISH.__dict__, **changes})
 
 
 def test_the_form_follows_the_images(make):
@@ -38,13 +38,13 @@ def test_the_form_follows_the_images(make):
     mixed = make({"a": 3}, name="mixed", mode="L")
     shutil.copytree(make({"b": 1}, name="other", size=(20, 20)) / "b", mixed / "b")
     assert probe(files(mixed), None) == Geometry(224, 3)
-    assert probe(in_memory(np.zeros((1, 3000, 2500), np.uint8)), None) == Geometry(224, 1)
+    assert probe(wrap_array(np.zeros((1, 3000, 2500), np.uint8)), None) == Geometry(224, 1)
 
 
 def test_an_entry_holds_the_pixels_and_is_not_made_twice(cache: Path):
     told: list[tuple[int, int]] = []
-    entry = open_entry(in_memory(IMAGES), WISH, "t", lambda *at: told.append(at))
-    again = open_entry(in_memory(IMAGES), WISH, "t", lambda *at: told.append(at))
+    entry = open_cached(wrap_array(IMAGES), WISH, "t", lambda *at: told.append(at))
+    again = open_cached(wrap_array(IMAGES), WISH, "t", lambda *at: told.append(at))
     np.testing.assert_array_equal(np.load(entry.pixels, mmap_mode="r"), IMAGES)
     assert again.pixels == entry.pixels
     assert len(told) == 40
@@ -53,22 +53,22 @@ def test_an_entry_holds_the_pixels_and_is_not_made_twice(cache: Path):
 
 def test_a_changed_file_is_another_entry(make):
     root = make({"a": 3})
-    first = open_entry(files(root), WISH, "t")
+    first = open_cached(files(root), WISH, "t")
     os.utime(root / "a/00.png", (5, 5))
-    assert open_entry(files(root), WISH, "t").pixels != first.pixels
-    assert open_entry(files(root), wish(size=8), "t").pixels != first.pixels
+    assert open_cached(files(root), WISH, "t").pixels != first.pixels
+    assert open_cached(files(root), wish(size=8), "t").pixels != first.pixels
 
 
 def test_never_and_no_room_keep_an_index_only(monkeypatch: pytest.MonkeyPatch):
-    full = open_entry(in_memory(IMAGES), WISH, "t")
-    lean = open_entry(in_memory(IMAGES), wish(cache="never"), "t")
+    full = open_cached(wrap_array(IMAGES), WISH, "t")
+    lean = open_cached(wrap_array(IMAGES), wish(cache="never"), "t")
     assert lean.pixels is None
     np.testing.assert_array_equal(lean.index.digests, full.index.digests)
-    other = in_memory(IMAGES[:20])
+    other = wrap_array(IMAGES[:20])
     monkeypatch.setattr(module, "MARGIN_BYTES", 2**80)
-    assert open_entry(other, wish(cache="auto"), "t").pixels is None
+    assert open_cached(other, wish(cache="auto"), "t").pixels is None
     monkeypatch.setattr(module, "MARGIN_BYTES", 0)
-    assert open_entry(other, wish(cache="auto"), "t").pixels is not None
+    assert open_cached(other, wish(cache="auto"), "t").pixels is not None
 
 
 def test_all_broken_files_are_named_up_to_a_number_and_nothing_is_kept(make, cache: Path):
@@ -77,7 +77,7 @@ def test_all_broken_files_are_named_up_to_a_number_and_nothing_is_kept(make, cac
         (root / f"a/{number:02d}.png").write_bytes(b"no image")
     for policy in ("always", "never"):
         with pytest.raises(DataError) as caught:
-            open_entry(files(root), wish(cache=policy), "data.path: x")
+            open_cached(files(root), wish(cache=policy), "data.path: x")
         text = str(caught.value)
         assert text.startswith(
             "data.path: x: 25 of 30 images cannot be read: a/00.png (not an image of a known"
@@ -90,17 +90,17 @@ def test_all_broken_files_are_named_up_to_a_number_and_nothing_is_kept(make, cac
 def test_an_entry_made_with_skip_still_refuses_without(make):
     root = make({"a": 3})
     (root / "a/00.png").write_bytes(b"no image")
-    entry = open_entry(files(root), wish(corrupt="skip"), "t")
+    entry = open_cached(files(root), wish(corrupt="skip"), "t")
     assert entry.index.sound.tolist() == [1, 2]
     with pytest.raises(DataError, match="1 of 3 images cannot be read"):
-        open_entry(files(root), WISH, "t")
+        open_cached(files(root), WISH, "t")
 
 
 def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KTG_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"cannot be kept in .*set KTG_CACHE"):
-        open_entry(in_memory(IMAGES), WISH, "t")
+        open_cached(wrap_array(IMAGES), WISH, "t")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -110,7 +110,7 @@ def test_a_full_disk_is_an_error_and_no_crash(monkeypatch: pytest.MonkeyPatch):
         module, "_decode_into", lambda path, *rest: original(Path("/dev/full"), *rest)
     )
     with pytest.raises(DataError, match="No space left on device"):
-        open_entry(in_memory(np.zeros((2000, 8, 8, 3), np.uint8)), WISH, "t")
+        open_cached(wrap_array(np.zeros((2000, 8, 8, 3), np.uint8)), WISH, "t")
 
 
 def _open_and_count(barrier: object, told: object) -> None:
@@ -119,7 +119,7 @@ def _open_and_count(barrier: object, told: object) -> None:
             told.value += 1
 
     barrier.wait()
-    entry = open_entry(in_memory(IMAGES), WISH, "t", progress)
+    entry = open_cached(wrap_array(IMAGES), WISH, "t", progress)
     assert (np.load(entry.pixels, mmap_mode="r") == IMAGES).all()
 
 
@@ -139,13 +139,13 @@ def test_killed_in_the_middle_it_is_made_anew(cache: Path, tmp_path: Path):
     np.save(tmp_path / "images.npy", IMAGES)
     code = f"""
 import time, numpy as np
-from ktg.data.cache import Wish, open_entry
-from ktg.data.pictures import in_memory
+from ktg.data.cache import DecodeOptions, open_cached
+from ktg.data.undecoded import wrap_array
 def progress(done, count):
     if done == 20:
         print("half", flush=True)
         time.sleep(60)
-open_entry(in_memory(np.load({str(tmp_path / "images.npy")!r})), {WISH!r}, "t", progress)
+open_cached(wrap_array(np.load({str(tmp_path / "images.npy")!r})), {WISH!r}, "t", progress)
 """
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
@@ -154,7 +154,7 @@ open_entry(in_memory(np.load({str(tmp_path / "images.npy")!r})), {WISH!r}, "t", 
         process.send_signal(signal.SIGKILL)
     assert len(list((cache / "images").glob("*.tmp"))) == 1
     start = time.monotonic()
-    entry = open_entry(in_memory(IMAGES), WISH, "t")
+    entry = open_cached(wrap_array(IMAGES), WISH, "t")
     assert time.monotonic() - start < 10
     np.testing.assert_array_equal(np.load(entry.pixels), IMAGES)
     assert not list((cache / "images").glob("*.tmp"))

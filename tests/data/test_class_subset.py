@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from ktg.data import open_data, open_test
-from ktg.data.class_subset import renumbering
+from ktg.data.class_subset import renumber_classes
 from ktg.errors import SpecError
 from ktg.graph import Data
 
 
 def test_labels_are_numbered_anew_in_the_old_order():
-    assert renumbering(("a", "b", "c", "d"), ("d", "b"), "here").tolist() == [-1, 0, -1, 1]
+    assert renumber_classes(("a", "b", "c", "d"), ("d", "b"), "here").tolist() == [-1, 0, -1, 1]
 
 
 def test_only_some_classes_are_left_and_their_images_are_the_same(make):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ktg.data.embeddings import class_distance, table_distance, words
+from ktg.data.embeddings import class_distance, split_words, table_distance
 from ktg.errors import DataError
 
 LINES = "cat 1 0 0\ndog 0.8 0.6 0\ncar 0 0 2\nshark 0 1 0\nWhite 1 1 1\nwhite 0 1 1\n"
@@ -26,7 +26,7 @@ def test_distances_are_those_of_the_directions(file):
 
 
 def test_a_name_is_the_mean_of_the_words_of_its_first_synonym(file):
-    assert words("great_white shark, white shark") == ["great", "white", "shark"]
+    assert split_words("great_white shark, white shark") == ["great", "white", "shark"]
     np.testing.assert_allclose(
         class_distance(file, ["White shark, cat"], ["shark"]), [[1 - 2 / np.sqrt(5)]], atol=1e-12
     )

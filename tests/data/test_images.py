@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ktg.data.decode import Geometry
-from ktg.data.images import Images, Mapped, OnTheFly, join
-from ktg.data.pictures import in_memory
+from ktg.data.images import Images, MappedPixels, OnTheFlyPixels, join
+from ktg.data.undecoded import wrap_array
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
 LABELS = np.arange(10)
@@ -17,8 +17,8 @@ def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
     rows = np.array([7, 2, 5])
     if request.param == "mapped":
         np.save(tmp_path / "pixels.npy", PIXELS)
-        return Images(Mapped(tmp_path / "pixels.npy", Geometry(4, 3)), rows, LABELS[rows])
-    return Images(OnTheFly(in_memory(PIXELS), Geometry(4, 3)), rows, LABELS[rows])
+        return Images(MappedPixels(tmp_path / "pixels.npy", Geometry(4, 3)), rows, LABELS[rows])
+    return Images(OnTheFlyPixels(wrap_array(PIXELS), Geometry(4, 3)), rows, LABELS[rows])
 
 
 def test_rows_are_those_of_the_split_in_the_order_asked_for(images: Images):
@@ -43,7 +43,7 @@ def test_pickled_after_reading_it_reads_the_same_and_a_map_is_not_copied(images:
     before = images.read([0, 1])
     pickled = pickle.dumps(images)
     np.testing.assert_array_equal(pickle.loads(pickled).read([0, 1]), before)
-    if isinstance(images._store, Mapped):
+    if isinstance(images._store, MappedPixels):
         assert len(pickled) < 1000
 
 

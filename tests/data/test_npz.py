@@ -28,7 +28,7 @@ def test_splits_under_either_naming(save, keys):
     found = read_npz(save(**arrays), "t")
     assert found.classes == ("0", "1", "2")
     assert found.train.labels.tolist() == Y.tolist()
-    assert len(found.val.pictures) == len(found.test().pictures) == 3
+    assert len(found.val.images) == len(found.test().images) == 3
 
 
 @pytest.mark.parametrize("keys", [("x", "y"), ("images", "labels")])
@@ -36,7 +36,7 @@ def test_without_splits(save, keys):
     found = read_npz(save(**dict(zip(keys, (X, Y), strict=True))), "t")
     assert found.val is None
     assert found.test is None
-    assert len(found.train.pictures) == 6
+    assert len(found.train.images) == 6
 
 
 def test_labels_may_be_any_numbers_or_text_and_classes_name_them(save):

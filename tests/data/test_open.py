@@ -1,26 +1,218 @@
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from ktg import data
-from ktg.data.open import open_data, open_test, settings, summary
-from ktg.errors import SpecError
+from ktg.data import Images, Summary
+from ktg.data.open import list_formula_settings, open_data, open_test, summarize
+from ktg.errors import DataError, SpecError
 from ktg.graph import Data, Formula
 
+SPLIT = {"train/a": 4, "train/b": 5, "val/a": 2, "val/b": 2, "test/a": 3, "test/b": 1}
 DRAWN = Data(name="fractaldb", size=16, formula=Formula(classes=4, instances=20, points=200))
 
 
-def every(images):
+def spec(root: Path, **fields: object) -> Data:
+    return Data(path=str(root), **fields)
+
+
+def pixels(images: Images) -> set[bytes]:
+    return {image.tobytes() for image in images.read(range(len(images)))}
+
+
+def test_stratified_thirds_do_not_overlap_and_leave_nothing_out(make):
+    root = make({"a": 10, "b": 20})
+    data, test = open_data(spec(root)), open_test(spec(root))
+    assert [np.bincount(split.labels).tolist() for split in (data.train, data.val, test)] == [
+        [6, 13],
+        [2, 3],
+        [2, 4],
+    ]
+    parts = [pixels(split) for split in (data.train, data.val, test)]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == 30
+
+
+def test_the_split_is_one_for_all_unless_its_seed_changes(make):
+    root = make({"a": 10, "b": 20})
+    first, again, other = (open_data(spec(root, split_seed=seed)) for seed in (0, 0, 1))
+    assert pixels(first.train) == pixels(again.train)
+    assert pixels(first.train) != pixels(other.train)
+    assert pixels(open_test(spec(root))) != pixels(open_test(spec(root, split_seed=1)))
+
+
+def test_folders_of_splits_are_taken_as_they_are(make):
+    root = make(SPLIT)
+    data, test = open_data(spec(root)), open_test(spec(root))
+    assert [len(split) for split in (data.train, data.val, test)] == [9, 4, 4]
+    assert data.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("counts", [{"a": 10, "b": 10}, SPLIT])
+def test_training_never_reads_a_test_image(make, counts):
+    root = make(counts)
+    before = open_data(spec(root))
+    test = [*root.glob("test/*/*.png")] or _files_of(open_test(spec(root)), root)
+    assert test
+    for path in test:
+        times = path.stat()
+        path.write_bytes(b"x" * times.st_size)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    shutil.rmtree(os.environ["KTG_CACHE"])
+    after = open_data(spec(root))
+    assert after.fingerprint == before.fingerprint
+    assert pixels(after.train) == pixels(before.train)
+    with pytest.raises(DataError, match=f"{len(test)} of {len(test)} images cannot be read"):
+        open_test(spec(root))
+
+
+def _files_of(images: Images, root: Path) -> list[Path]:
+    wanted = pixels(images)
+    return [
+        path
+        for path in root.rglob("*.png")
+        if np.asarray(Image.open(path))[:, 1:11].tobytes() in wanted
+    ]
+
+
+def test_test_images_of_an_npz_stay_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from ktg.data import npz
+
+    random = np.random.default_rng(0)
+    arrays = {
+        f"x_{split}": random.integers(0, 256, (6, 4, 4), dtype=np.uint8)
+        for split in ("train", "val", "test")
+    }
+    labels = {f"y_{split}": [0, 1] * 3 for split in ("train", "val", "test")}
+    np.savez(tmp_path / "set.npz", **arrays, **labels)
+    loaded, load = [], npz._load
+    monkeypatch.setattr(npz, "_load", lambda path, key: (loaded.append(key), load(path, key))[1])
+    data = open_data(Data(path="set.npz"), base=tmp_path)
+    np.testing.assert_array_equal(data.val.read(range(6))[..., 0], arrays["x_val"])
+    assert "x_train" in loaded
+    assert "x_test" not in loaded
+    np.testing.assert_array_equal(
+        open_test(Data(path="set.npz"), base=tmp_path).read([5])[0, ..., 0], arrays["x_test"][5]
+    )
+
+
+@pytest.mark.parametrize("name", ["cats_dogs", "cifar10_small/cifar10_small.npz"])
+def test_decoding_on_the_fly_gives_the_bytes_of_the_cache(shared: Path, tmp_path: Path, name: str):
+    root = shared / "data" / name
+    if root.is_dir():
+        for path in [path for kind in root.iterdir() for path in sorted(kind.iterdir())[:20]]:
+            (tmp_path / "set" / path.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / "set" / path.parent.name)
+        root = tmp_path / "set"
+    kept, flown = (open_data(spec(root, cache=cache, size=48)) for cache in ("always", "never"))
+    assert type(kept.train._store) is not type(flown.train._store)
+    rows = range(min(len(kept.train), 200))
+    np.testing.assert_array_equal(kept.train.read(rows), flown.train.read(rows))
+    assert kept.fingerprint == flown.fingerprint
+    assert (kept.mean, kept.std) == (flown.mean, flown.std)
+
+
+def test_few_shot_thins_out_train_alone(make):
+    root = make({"a": 10, "b": 20})
+    whole, few = open_data(spec(root)), open_data(spec(root, per_class=8))
+    assert np.bincount(few.train.labels).tolist() == [6, 8]
+    assert pixels(few.train) < pixels(whole.train)
+    assert pixels(few.val) == pixels(whole.val)
+    assert len(open_data(spec(make(SPLIT, name="split"), per_class=1)).train) == 2
+
+
+def test_mean_and_deviation_are_over_the_training_images(make):
+    data = open_data(spec(make({"a": 10, "b": 20}), per_class=3))
+    images = data.train.read(range(len(data.train))) / 255
+    np.testing.assert_allclose(data.mean, images.mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(data.std, images.std(axis=(0, 1, 2)))
+
+
+def test_the_fingerprint_tells_content_labels_and_split_and_nothing_else(make, tmp_path: Path):
+    root = make({"a": 10, "b": 20})
+    first = open_data(spec(root)).fingerprint
+    shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
+    for path in (tmp_path / "copy").rglob("*.png"):
+        path.rename(path.with_name(f"x{path.name}"))
+    assert open_data(spec(tmp_path / "copy")).fingerprint == first
+    assert open_data(spec(root, batch_size=3)).fingerprint == first
+    others = [
+        spec(root, split_seed=1),
+        spec(root, val_fraction=0.4),
+        spec(root, per_class=2),
+        spec(root, size=8),
+    ]
+    prints = {first, *(open_data(other).fingerprint for other in others)}
+    (root / "b").rename(root / "c")
+    prints.add(open_data(spec(root)).fingerprint)
+    Image.new("RGB", (12, 10)).save(root / "a/00.png")
+    Image.new("RGB", (12, 10)).save(root / "a/01.png")
+    Image.new("RGB", (12, 10)).save(root / "a/02.png")
+    prints.add(open_data(spec(root)).fingerprint)
+    assert len(prints) == 7
+
+
+def test_skipped_files_are_reported_and_left_out(make):
+    root = make({"a": 10, "b": 10, "c": 3})
+    for path in root.glob("a/0[0-3].png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match="images cannot be read"):
+        open_data(spec(root))
+    data, test = open_data(spec(root, corrupt="skip")), open_test(spec(root, corrupt="skip"))
+    assert len(data.train) + len(data.val) + len(test) == 19
+    assert set(data.skipped) <= {f"a/0{number}.png" for number in range(4)}
+    assert data.skipped
+
+
+def test_a_class_of_which_nothing_is_left(make):
+    root = make({"a": 5, "b": 5})
+    for path in root.glob("a/*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"at least 2 images in the train split.*a \(0\)"):
+        open_data(spec(root, corrupt="skip"))
+
+
+def test_val_and_test_follow_the_form_of_train(make, tmp_path: Path):
+    root = make(SPLIT, mode="L")
+    for split in ("val", "test"):
+        Image.new("RGB", (40, 30), "red").save(root / split / "a/00.png")
+    assert open_data(spec(root)).train.shape == open_data(spec(root)).val.shape == (10, 10, 1)
+    assert open_test(spec(root)).shape == (10, 10, 1)
+
+
+def test_summary_counts_as_the_splits_turn_out_and_decodes_nothing(make, cache: Path):
+    for root in (make({"a": 10, "b": 20}), make(SPLIT, name="split")):
+        counted = summarize(spec(root, per_class=3))
+        assert not cache.exists()
+        data, test = open_data(spec(root, per_class=3)), open_test(spec(root))
+        found = {"train": data.train, "val": data.val, "test": test}
+        assert counted == Summary(
+            ("a", "b"), {k: tuple(np.bincount(v.labels).tolist()) for k, v in found.items()}
+        )
+        shutil.rmtree(cache)
+
+
+def test_summary_of_a_data_set_that_is_not_here():
+    assert summarize(Data(name="cifar10")) is None
+    assert sum(summarize(Data(name="digits")).counts["test"]) == pytest.approx(0.2 * 1797, abs=10)
+
+
+def test_digits():
+    data, test = open_data(Data(name="digits")), open_test(Data(name="digits"))
+    assert data.train.shape == (8, 8, 1)
+    assert len(data.train) + len(data.val) + len(test) == 1797
+    assert min(np.bincount(test.labels)) > 30
+
+
+def test_data_that_are_found_have_no_settings_of_a_formula(tiny):
+    assert list_formula_settings(Data(path=str(tiny))) == {}
+
+
+def read_all(images):
     return images.read(np.arange(len(images)))
-
-
-def test_images_that_are_found_are_opened_as_ever(tiny):
-    spec = Data(path=str(tiny))
-    assert open_data(spec).fingerprint == data.open_data(spec).fingerprint
-    assert summary(spec) == data.summary(spec)
-    np.testing.assert_array_equal(every(open_test(spec)), every(data.open_test(spec)))
-    assert settings(spec) == {}
 
 
 def test_splits_share_no_picture_and_hold_every_class():
@@ -29,8 +221,8 @@ def test_splits_share_no_picture_and_hold_every_class():
     splits = {"train": dataset.train, "val": dataset.val, "test": test}
     counts = {split: tuple(np.bincount(images.labels).tolist()) for split, images in splits.items()}
     assert counts == {"train": (13,) * 4, "val": (3,) * 4, "test": (4,) * 4}
-    assert summary(DRAWN).counts == counts
-    seen = [picture.tobytes() for images in splits.values() for picture in every(images)]
+    assert summarize(DRAWN).counts == counts
+    seen = [picture.tobytes() for images in splits.values() for picture in read_all(images)]
     assert len(set(seen)) == len(seen) == 80
     assert dataset.train.shape == (16, 16, 3)
 
@@ -45,12 +237,12 @@ def test_the_one_picture_of_a_class_is_in_every_split(name):
     spec = Data(name=name, size=16, formula=Formula(classes=3, points=200))
     dataset = open_data(spec)
     for images in (dataset.val, open_test(spec)):
-        np.testing.assert_array_equal(every(images), every(dataset.train))
+        np.testing.assert_array_equal(read_all(images), read_all(dataset.train))
         assert images.labels.tolist() == [0, 1, 2]
 
 
 def test_svd_has_as_many_pictures_as_are_asked_for():
-    assert summary(Data(name="svd", formula=Formula(classes=2, instances=1500))).counts[
+    assert summarize(Data(name="svd", formula=Formula(classes=2, instances=1500))).counts[
         "train"
     ] == (960, 960)
 
@@ -59,16 +251,16 @@ def test_only_some_classes_are_drawn():
     whole, some = open_data(DRAWN), open_data(replace(DRAWN, only=("00001", "00003")))
     assert some.classes == ("00001", "00003")
     assert some.train.labels.tolist() == [0] * 13 + [1] * 13
-    kept = {picture.tobytes() for picture in every(some.train)}
-    wanted = every(whole.train)[np.isin(whole.train.labels, [1, 3])]
+    kept = {picture.tobytes() for picture in read_all(some.train)}
+    wanted = read_all(whole.train)[np.isin(whole.train.labels, [1, 3])]
     assert kept == {picture.tobytes() for picture in wanted}
 
 
 def test_few_shot_keeps_pictures_of_the_training_split():
     few = open_data(replace(DRAWN, per_class=2))
     assert few.train.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    whole = {picture.tobytes() for picture in every(open_data(DRAWN).train)}
-    assert {picture.tobytes() for picture in every(few.train)} <= whole
+    whole = {picture.tobytes() for picture in read_all(open_data(DRAWN).train)}
+    assert {picture.tobytes() for picture in read_all(few.train)} <= whole
 
 
 CHANGES = {

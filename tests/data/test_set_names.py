@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from ktg.data.set_names import KNOWN, NAMES, check_name
+from ktg.data.set_names import NAMED_SETS, NAMES, check_name
 from ktg.errors import SpecError
 
 
@@ -24,13 +24,13 @@ def test_names_and_opening_folders_need_no_torch():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(KNOWN))
+@pytest.mark.parametrize("name", sorted(NAMED_SETS))
 def test_torchvision_has_the_class_and_takes_the_arguments(name: str):
     import inspect
 
     import torchvision
 
-    known = KNOWN[name]
+    known = NAMED_SETS[name]
     parameters = inspect.signature(getattr(torchvision.datasets, known.torchvision)).parameters
     for split in known.splits:
         assert set(split or {}) <= set(parameters)
@@ -39,13 +39,14 @@ def test_torchvision_has_the_class_and_takes_the_arguments(name: str):
 
 @pytest.mark.parametrize(
     ("name", "attribute"),
-    [("cifar10", "url"), ("cifar100", "url"), ("stl10", "url"), ("dtd", "_URL"), ("fgvc_aircraft", "_URL"),
-     ("food101", "_URL"), ("country211", "_URL"), ("sun397", "_DATASET_URL")],
+    [("cifar10", "url"), ("cifar100", "url"), ("stl10", "url"), ("dtd", "_URL"),
+     ("fgvc_aircraft", "_URL"), ("food101", "_URL"), ("country211", "_URL"),
+     ("sun397", "_DATASET_URL")],
 )  # fmt: skip
 def test_addresses_are_those_of_torchvision(name: str, attribute: str):
     import torchvision
 
     assert (
-        getattr(getattr(torchvision.datasets, KNOWN[name].torchvision), attribute)
-        == KNOWN[name].url
+        getattr(getattr(torchvision.datasets, NAMED_SETS[name].torchvision), attribute)
+        == NAMED_SETS[name].url
     )

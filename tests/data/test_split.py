@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.data.split import TEST, VAL, few_shot, hold_out, per_class
+from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(
     lambda drawn: np.array(drawn + drawn + drawn)
@@ -45,12 +45,14 @@ def test_held_out_places_are_uniform():
 
 @given(LABELS, st.integers(1, 10), SEEDS)
 def test_few_shot_keeps_so_many_of_each_or_all_and_is_nested(labels, most, seed):
-    rows = few_shot(labels, most, seed)
+    rows = pick_few_shot(labels, most, seed)
     assert (np.diff(rows) > 0).all()
-    assert per_class(labels[rows], 6) == tuple(min(most, count) for count in per_class(labels, 6))
-    assert set(rows) <= set(few_shot(labels, most + 1, seed))
+    assert count_per_class(labels[rows], 6) == tuple(
+        min(most, count) for count in count_per_class(labels, 6)
+    )
+    assert set(rows) <= set(pick_few_shot(labels, most + 1, seed))
 
 
 def test_other_classes_do_not_move_a_class():
-    few = few_shot(np.array([0] * 10), 3, seed=5)
-    np.testing.assert_array_equal(few, few_shot(np.array([0] * 10 + [1] * 7), 3, seed=5)[:3])
+    few = pick_few_shot(np.array([0] * 10), 3, seed=5)
+    np.testing.assert_array_equal(few, pick_few_shot(np.array([0] * 10 + [1] * 7), 3, seed=5)[:3])

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from ktg.data.decode import Geometry
-from ktg.data.set_names import KNOWN
-from ktg.data.torchvision_sets import is_here, read_known
+from ktg.data.set_names import NAMED_SETS
+from ktg.data.torchvision_sets import is_downloaded, read_named
 from ktg.errors import DataError
 
 HERE = "http://127.0.0.1:9/nothing-listens-here"
@@ -136,8 +136,9 @@ def mnist(root: Path, kind: str) -> None:
 
 
 FILES = {
-    "dtd": (dtd, 2, 2, 2), "food101": (food101, 2, None, 2), "caltech101": (caltech101, 2, None, None),
-    "sun397": (sun397, 2, None, None), "gtsrb": (gtsrb, 2, None, 1), "eurosat": (eurosat, 2, None, None),
+    "dtd": (dtd, 2, 2, 2), "food101": (food101, 2, None, 2),
+    "caltech101": (caltech101, 2, None, None), "sun397": (sun397, 2, None, None),
+    "gtsrb": (gtsrb, 2, None, 1), "eurosat": (eurosat, 2, None, None),
     "imagenette": (imagenette, 2, None, 2), "country211": (country211, 2, 2, 2),
     "oxford_pets": (oxford_pets, 2, None, 2), "fgvc_aircraft": (fgvc_aircraft, 2, 2, 2),
     "flowers102": (flowers102, 2, 2, 2), "stanford_cars": (stanford_cars, 2, None, 2),
@@ -160,18 +161,18 @@ def test_a_data_set_in_the_layout_of_torchvision_is_read(
 
     monkeypatch.setattr(Flowers102, "_check_integrity", lambda _: True)  # of the real annotations
     build, train, val, test = FILES[name]
-    assert not is_here(name)
+    assert not is_downloaded(name)
     build(downloads / name)
-    assert is_here(name)
-    found = read_known(name)
-    assert len(found.train.pictures) == len(found.train.labels) == train
+    assert is_downloaded(name)
+    found = read_named(name)
+    assert len(found.train.images) == len(found.train.labels) == train
     assert (found.val is None) == (val is None)
     assert (found.test is None) == (test is None)
     assert val is None or len(found.val.labels) == val
     assert test is None or len(found.test().labels) == test
     assert max(found.train.labels) < len(found.classes)
     assert all(isinstance(label, str) for label in found.classes)
-    side = found.train.pictures.header(0).sides[0]
+    side = found.train.images.header(0).sides[0]
     assert side == (4 if "mnist" in name else 6)
 
 
@@ -179,9 +180,9 @@ def test_labels_follow_their_files(downloads: Path):
     dtd(downloads / "dtd")
     sun397(downloads / "sun397")
     for name in ("dtd", "sun397"):
-        found = read_known(name)
+        found = read_named(name)
         for row, label in enumerate(found.train.labels):
-            assert f"/{found.classes[label].split('/')[0]}/" in found.train.pictures.name(row)
+            assert f"/{found.classes[label].split('/')[0]}/" in found.train.images.name(row)
 
 
 def test_pixels_in_planes_and_pickles_of_cifar(downloads: Path, monkeypatch: pytest.MonkeyPatch):
@@ -200,10 +201,10 @@ def test_pixels_in_planes_and_pickles_of_cifar(downloads: Path, monkeypatch: pyt
     monkeypatch.setattr(
         CIFAR10, "meta", {"filename": "meta", "key": "label_names", "md5": md5["meta"]}
     )
-    found = read_known("cifar10")
+    found = read_named("cifar10")
     assert found.classes == ("plane", "car")
     assert found.train.labels.tolist() == [0, 1, 1, 0]
-    pixels = found.train.pictures.open(3, Geometry(32, 3))[1]
+    pixels = found.train.images.open(3, Geometry(32, 3))[1]
     np.testing.assert_array_equal(pixels, images[3].transpose(1, 2, 0))
 
 
@@ -221,17 +222,17 @@ def test_planes_come_last_and_missing_names_are_numbers(
         savemat(path, {"X": images, "y": [[1], [10], [9], [2]]})
         lists[split] = ["", path.name, hashlib.md5(path.read_bytes()).hexdigest()]
     monkeypatch.setattr(SVHN, "split_list", lists)
-    found = read_known("svhn")
+    found = read_named("svhn")
     assert found.classes == tuple("0123456789")
     assert found.train.labels.tolist() == [1, 0, 9, 2]
-    np.testing.assert_array_equal(found.train.pictures.open(1, Geometry(32, 3))[1], images[..., 1])
+    np.testing.assert_array_equal(found.train.images.open(1, Geometry(32, 3))[1], images[..., 1])
 
 
 def test_digits_span_the_grey_values():
-    found = read_known("digits")
+    found = read_named("digits")
     assert found.classes == tuple("0123456789")
     assert len(found.train.labels) == 1797
-    pixels = np.stack([found.train.pictures.open(row, Geometry(8, 1))[1] for row in range(50)])
+    pixels = np.stack([found.train.images.open(row, Geometry(8, 1))[1] for row in range(50)])
     assert pixels.min() == 0
     assert pixels.max() == 255
 
@@ -240,10 +241,10 @@ def test_digits_span_the_grey_values():
 def test_offline_there_is_one_error_within_two_seconds(
     downloads: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ):
-    monkeypatch.setitem(KNOWN, "cifar10", dataclasses.replace(KNOWN["cifar10"], url=url))
+    monkeypatch.setitem(NAMED_SETS, "cifar10", dataclasses.replace(NAMED_SETS["cifar10"], url=url))
     start = time.monotonic()
     with pytest.raises(DataError) as caught:
-        read_known("cifar10")
+        read_named("cifar10")
     assert time.monotonic() - start < 2
     for part in (
         "data.name: cifar10",
@@ -259,7 +260,7 @@ def test_a_data_set_that_left_the_net_says_where_to_put_it(downloads: Path):
     with pytest.raises(
         DataError, match=r"can no longer be downloaded.*car_dataset\.html.*stanford_cars"
     ):
-        read_known("stanford_cars")
+        read_named("stanford_cars")
 
 
 def test_a_broken_folder_is_named(downloads: Path):
@@ -267,7 +268,7 @@ def test_a_broken_folder_is_named(downloads: Path):
     with pytest.raises(
         DataError, match=r"data.name: dtd in .*downloads/dtd is incomplete or broken"
     ):
-        read_known("dtd")
+        read_named("dtd")
 
 
 @pytest.fixture
@@ -284,7 +285,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         url = f"http://127.0.0.1:{server.server_port}/dtd.tar.gz"
-        monkeypatch.setitem(KNOWN, "dtd", dataclasses.replace(KNOWN["dtd"], url=url))
+        monkeypatch.setitem(NAMED_SETS, "dtd", dataclasses.replace(NAMED_SETS["dtd"], url=url))
         monkeypatch.setattr(DTD, "_URL", url)
         monkeypatch.setattr(DTD, "_MD5", hashlib.md5(path.read_bytes()).hexdigest())
         yield path
@@ -298,14 +299,14 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def test_with_a_network_torchvision_downloads(downloads: Path, archive: Path):
     (downloads / "dtd.partial/dtd/dtd").mkdir(parents=True)  # left by a process that was killed
-    assert read_known("dtd").classes == ("a", "b")
-    assert is_here("dtd")
+    assert read_named("dtd").classes == ("a", "b")
+    assert is_downloaded("dtd")
     assert not (downloads / "dtd.partial").exists()
 
 
 def test_a_download_that_fails_leaves_nothing(downloads: Path, archive: Path):
     archive.write_bytes(b"not the archive")
     with pytest.raises(DataError, match=r"data\.name: dtd could not be downloaded"):
-        read_known("dtd")
-    assert not is_here("dtd")
+        read_named("dtd")
+    assert not is_downloaded("dtd")
     assert not (downloads / "dtd.partial").exists()

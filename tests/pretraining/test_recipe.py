@@ -1,6 +1,6 @@
 import pytest
 
-from ktg.data.open import summary
+from ktg.data.open import summarize
 from ktg.errors import SpecError, UserError
 from ktg.graph import Data, dump, parse
 from ktg.pretraining.presets import NAMES, PRESETS
@@ -26,7 +26,7 @@ def test_the_published_recipe_of_fractaldb():
         1e-4,
     )
     assert recipe(FRACTALS, "resnet18") == graph
-    assert sum(summary(graph.data).counts["train"]) == 970_000
+    assert sum(summarize(graph.data).counts["train"]) == 970_000
 
 
 def test_the_published_recipe_of_source_models():
@@ -46,7 +46,7 @@ def test_the_published_recipe_of_source_models():
 def test_every_preset_suits_every_kind_of_data(preset, data):
     graph = recipe(data, "resnet20", preset)
     assert parse(dump(graph)) == graph
-    assert len(summary(graph.data).classes) == (
+    assert len(summarize(graph.data).classes) == (
         graph.data.formula.classes if graph.data.formula else 10
     )
 

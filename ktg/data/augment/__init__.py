@@ -1,9 +1,9 @@
-"""Random changes of training images, on the device, with parameters drawn for each image of a batch.
+"""Changes training images at random, on the device, with parameters drawn for each image.
 
 The transforms of torchvision draw once per call, so on a batch they give every image the same crop.
-Here the parameters are tensors (B,), drawn from a generator that lies on the device of the images;
-no value is ever read back to the host. Drawing and applying are separate functions, so that each
-can be checked on its own.
+Here the parameters are tensors (B,), drawn from a generator on the device of the images; no value
+is ever read back to the host, because that would stop the GPU. Drawing and applying are separate
+functions, so that each can be tested alone.
 
 A view is what becomes of one image by itself; a mixture blends the views of two images of a batch,
 and their labels.
@@ -14,16 +14,15 @@ from collections.abc import Callable, Mapping
 from torch import Generator, Tensor
 
 from ktg.data.augment.augmix import augmix
-from ktg.data.augment.basic import basic
+from ktg.data.augment.basic import basic, to_float
 from ktg.data.augment.crop import crop
 from ktg.data.augment.mixing import Mixture, cutmix_or_mixup
-from ktg.data.augment.plain import to_float
 from ktg.data.augment.pspnet import pspnet
 from ktg.data.augment.randaugment import randaugment
 from ktg.graph import Data, Node
 from ktg.graph.spec import AugmentName, ViewName
 
-__all__ = ["AUGMENTS", "MIXTURES", "to_float", "view_of"]
+__all__ = ["AUGMENTS", "MIXTURES", "augment_batch", "to_float", "view_of"]
 
 AUGMENTS: Mapping[ViewName, Callable[[Tensor, Generator], Tensor]] = {
     "none": to_float,
@@ -43,3 +42,10 @@ def view_of(data: Data, node: Node | None = None) -> ViewName:
     if node is not None and node.augment is not None:
         return node.augment
     return "basic" if data.augment == "cutmix_or_mixup" else data.augment
+
+
+def augment_batch(pixels: Tensor, name: AugmentName, generator: Generator) -> Tensor:
+    """Return a batch (B, C, H, W) uint8 augmented, as float32 in [0, 1]."""
+    views = AUGMENTS[view_of(Data(augment=name))](pixels, generator)
+    mix = MIXTURES.get(name)
+    return views if mix is None else mix(generator).images(views)

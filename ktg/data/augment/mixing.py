@@ -1,4 +1,4 @@
-"""Mixtures: each image of a batch blended with its neighbour, and its label with the neighbour's."""
+"""Blends each image of a batch with the one before it, and their labels (CutMix, MixUp)."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from torch.nn.functional import one_hot
 
 @dataclass(frozen=True)
 class Mixture:
-    """How the images of a batch are mixed with the images before them; one draw for the batch, on the device.
+    """How the images of a batch are mixed with those before them; one draw for the whole batch.
 
-    `box` (4,) is (top, left, bottom, right) in shares of the side, of what is pasted; outside, and
-    where there is no box (all zeros), an image keeps `share` (a scalar) of itself.
+    `box` (4,) is (top, left, bottom, right) of what is pasted, in shares of the side. Outside the
+    box, or everywhere if it is all zeros, an image keeps `share` (a scalar) of itself.
     """
 
     box: Tensor
@@ -20,17 +20,21 @@ class Mixture:
 
     def images(self, images: Tensor) -> Tensor:
         """Return the mixed images (B, C, H, W)."""
-        kept = self._kept(images.shape[-2], images.shape[-1])
-        return kept * images + (1 - kept) * images.roll(1, 0)
+        own = self._shares(images.shape[-2], images.shape[-1])
+        return own * images + (1 - own) * images.roll(1, 0)
 
     def labels(self, labels: Tensor, classes: int, side: int) -> Tensor:
-        """Return the probabilities (B, classes) of the labels (B,) after mixing images of `side` pixels."""
-        kept = self._kept(side, side).mean()
-        hard = one_hot(labels, classes).to(kept.dtype)
-        return kept * hard + (1 - kept) * hard.roll(1, 0)
+        """Return the probabilities (B, classes) of the labels (B,) for images of `side` pixels.
 
-    def _kept(self, height: int, width: int) -> Tensor:
-        """Return the share (H, W) of itself that each pixel keeps; a pixel is in the box if its centre is."""
+        MixUp of share 0.7 with labels [0, 1] -> [[0.7, 0.3], [0.3, 0.7]].
+        """
+        # From the pixels kept at this side, not from the box: at a coarse resolution they differ.
+        own = self._shares(side, side).mean()
+        hard = one_hot(labels, classes).to(own.dtype)
+        return own * hard + (1 - own) * hard.roll(1, 0)
+
+    def _shares(self, height: int, width: int) -> Tensor:
+        """Return the share (H, W) of itself that each pixel keeps; in the box if its centre is."""
         y = (torch.arange(height, device=self.box.device) + 0.5) / height
         x = (torch.arange(width, device=self.box.device) + 0.5) / width
         top, left, bottom, right = self.box
@@ -39,11 +43,14 @@ class Mixture:
 
 
 def cutmix_or_mixup(generator: Generator) -> Mixture:
-    """Return CutMix or MixUp, one as likely as the other, with Beta(1, 1), as torchvision has them.
+    """Return CutMix or MixUp, equally likely, with a share from Beta(1, 1), as in torchvision.
 
+    Beta(1, 1) is uniform. A share of 0.75 makes MixUp keep 0.75 of every pixel, and CutMix paste a
+    square of half the side (sqrt(1 - 0.75) = 0.5), cut at the border of the image.
     Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
     Features", ICCV 2019; Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """
+    # Both are computed and one is chosen by `where`: an `if` would wait for the device.
     coin, share, x, y = torch.rand(4, generator=generator, device=generator.device)
     half = (1 - share).sqrt() / 2
     corners = torch.stack([y - half, x - half, y + half, x + half]).clamp(0, 1)

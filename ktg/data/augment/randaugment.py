@@ -1,4 +1,4 @@
-"""RandAugment: two operations of fourteen, drawn at random, of one strength."""
+"""Changes images by two random operations of fourteen, with one strength (RandAugment)."""
 
 import torch
 from torch import Generator, Tensor
@@ -9,8 +9,7 @@ from ktg.data.augment.operations import NUMBER, OPERATIONS, apply
 STEPS = 2
 STRENGTH = 0.3  # of 1: 9 of 30, as published for ImageNet
 _TRANSLATION = 150 / 331  # of the side, as published
-# What each operation does at full strength. Its direction is drawn; nothing but strength is drawn
-# of the others.
+# What an operation with a direction does at full strength; of the direction, -1 or 1 is drawn.
 _SIGNED = {
     "shear_x": 0.3,
     "shear_y": 0.3,
@@ -23,7 +22,7 @@ _FACTOR = 0.9
 
 
 def randaugment(images: Tensor, generator: Generator) -> Tensor:
-    """Return the images (B, C, H, W) uint8 as `basic` does, each then changed by two random operations.
+    """Return the images (B, C, H, W) uint8 as `basic` does, each changed by two random operations.
 
     Cubuk, Zoph, Shlens and Le, "RandAugment: Practical automated data augmentation with a reduced
     search space", CVPR Workshops 2020: N = 2, M = 9, amounts as in torchvision.
@@ -36,11 +35,10 @@ def randaugment(images: Tensor, generator: Generator) -> Tensor:
 
 
 def draw_operations(count: int, generator: Generator, first: int = 0) -> tuple[Tensor, Tensor]:
-    """Return for each image an operation from number `first` on, int64 (B,), and a direction, -1 or 1, (B,)."""
-    operation = torch.randint(
-        first, len(OPERATIONS), (count,), generator=generator, device=generator.device
-    )
-    sign = torch.randint(0, 2, (count,), generator=generator, device=generator.device)
+    """Return an operation from number `first` on, int64 (B,), and a direction, -1 or 1, (B,)."""
+    device = generator.device
+    operation = torch.randint(first, len(OPERATIONS), (count,), generator=generator, device=device)
+    sign = torch.randint(0, 2, (count,), generator=generator, device=device)
     return operation, 2.0 * sign - 1
 
 
@@ -49,7 +47,9 @@ def amounts(
 ) -> Tensor:
     """Return the amount (B,) of each operation (B,) at a signed strength (B,) in [-1, 1].
 
-    `least_bits` is what posterize leaves at full strength, of 8 at none.
+    `least_bits` is what posterize leaves at full strength, of 8 at none. At strength -0.3: rotate
+    -> -9 degrees, brightness -> 1 - 0.9 * 0.3 = 0.73, posterize with 4 bits at least -> 7 bits,
+    solarize -> 0.7.
     """
     full = torch.zeros(len(OPERATIONS), device=operation.device)
     for name, value in (_SIGNED | {"translate_x": translation, "translate_y": translation}).items():

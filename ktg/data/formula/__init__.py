@@ -1,1 +1,1 @@
-"""Where pretrained weights come from besides a download: pictures drawn by a formula, to pretrain on."""
+"""Draws labelled pictures by formulas, to pretrain on: as a data set, or into a folder."""

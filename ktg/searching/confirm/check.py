@@ -1,51 +1,51 @@
-"""Finds before a confirmation whatever would keep it from its end."""
+"""Checks before a confirmation that it can be done: the data, the test split, all weights."""
 
 from ktg.data import Dataset
-from ktg.data.index import Progress
+from ktg.data.image_index import DecodeProgress
 from ktg.data.open import open_data, open_test
 from ktg.errors import DataError, UserError
 from ktg.graph import Data, SearchSpace
 from ktg.searching.baselines import baselines
-from ktg.searching.confirm.candidates import Candidates
-from ktg.searching.preflight import Images, check_graphs, image_spec
+from ktg.searching.confirm.finalists import Finalists
+from ktg.searching.preflight import ImageCounts, check_graphs, select_image_fields
 
 
-def check(chosen: Candidates, decoding: Progress | None) -> tuple[dict[str, str], int]:
-    """Open the data and the test split, look for all weights, and return data fingerprints by trial, and test images.
+def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str, str], int]:
+    """Open the data and the test split, and look for all weights.
 
-    Raises as `ktg.searching.preflight.check` does, and DataError where the data are not those of
-    the search any more.
+    Returns the fingerprint of the data of each trial, and how many test images there are.
+    Raises as `ktg.searching.preflight.check_space` does, and DataError where the data are no longer
+    those of the search.
     """
     opened: dict[Data, Dataset] = {}
     tests: dict[Data, int] = {}
-    for candidate in chosen.graphs:
-        spec = image_spec(candidate.graph.data)
+    specs = {each.trial: select_image_fields(each.graph.data) for each in chosen.graphs}
+    for spec in specs.values():
         if spec not in opened:
             opened[spec] = open_data(spec, progress=decoding)
             tests[spec] = len(open_test(spec, progress=decoding))
-    default = image_spec(chosen.space.fill(chosen.space.default()).data)
-    searched = chosen.search.tags.get("data.fingerprint")
+    default = select_image_fields(chosen.space.fill(chosen.space.default()).data)
+    searched = chosen.search.run.tags.get("data.fingerprint")
     if default in opened and searched not in (None, opened[default].fingerprint):
-        raise DataError(
-            "the data have changed since the search: its graphs would be tested on images they were given"
-        )
+        problem = "its graphs would be tested on images they were given"
+        raise DataError(f"the data have changed since the search: {problem}")
 
-    def look(data: Data) -> Images:
-        dataset = opened[image_spec(data)]
+    def look(data: Data) -> ImageCounts:
+        dataset = opened[select_image_fields(data)]
         merged = 0 if data.per_class else len(dataset.val)
-        return Images(len(dataset.classes), len(dataset.train) + merged, dataset.train.shape[0])
+        size, side = len(dataset.train) + merged, dataset.train.shape[0]
+        return ImageCounts(len(dataset.classes), size, side)
 
-    for fault in check_graphs([candidate.graph for candidate in chosen.graphs], look).values():
+    for fault in check_graphs([each.graph for each in chosen.graphs], look).values():
         raise fault
-    prints = {each.trial: opened[image_spec(each.graph.data)].fingerprint for each in chosen.graphs}
-    return prints, max(tests.values())
+    fingerprints = {trial: opened[spec].fingerprint for trial, spec in specs.items()}
+    return fingerprints, max(tests.values())
 
 
-def check_test(space: SearchSpace, top: int, decoding: Progress | None = None) -> None:
-    """Raise UserError before a search that could not be confirmed: too few graphs, or no test split to be read."""
+def check_test(space: SearchSpace, top: int, decoding: DecodeProgress | None = None) -> None:
+    """Raise UserError before a search that cannot be confirmed: too few graphs, no test split."""
     most = space.search.trials + (len(baselines(space)) if space.search.baselines else 0)
     if top > most:
-        raise UserError(
-            f"--confirm: {top} graphs are asked for, and the search trains {most} at most"
-        )
-    open_test(image_spec(space.fill(space.default()).data), progress=decoding)
+        problem = f"{top} graphs are asked for, and the search trains {most} at most"
+        raise UserError(f"--confirm: {problem}")
+    open_test(select_image_fields(space.fill(space.default()).data), progress=decoding)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pixels import generator, noise
 
-from ktg.data.augment import AUGMENTS, MIXTURES, view_of
+from ktg.data.augment import AUGMENTS, MIXTURES, augment_batch, view_of
 from ktg.data.augment.crop import CROP
 from ktg.graph import Data, Node
 from ktg.graph.spec import AugmentName, ViewName
@@ -69,3 +69,9 @@ def test_nothing_waits_for_the_gpu(name: str):
     torch.cuda.set_sync_debug_mode("error")
     AUGMENTS[name](images, drawn)
     torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_batch_of_a_mixture_is_mixed():
+    pixels = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+    pixels[1] = 255
+    assert augment_batch(pixels, "cutmix_or_mixup", generator())[0].max() > 0

@@ -23,7 +23,7 @@ def test_it_blends_the_basic_view_with_its_changed_copies(monkeypatch):
     module = sys.modules[
         "ktg.data.augment.augmix"
     ]  # the package's attribute of that name is the function
-    monkeypatch.setattr(module, "_chain", lambda images, generator: 1 - images)
+    monkeypatch.setattr(module, "_apply_chain", lambda images, generator: 1 - images)
     _, share = draw_weights(64, continued(images))
     torch.testing.assert_close(
         augmix(images, generator()), plain + share[:, None, None, None] * (1 - 2 * plain)

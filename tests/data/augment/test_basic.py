@@ -14,8 +14,8 @@ from ktg.data.augment.basic import (
     draw_offsets,
     padded_crop,
     resized_crop,
+    to_float,
 )
-from ktg.data.augment.plain import to_float
 
 torch.set_num_threads(1)
 
@@ -116,3 +116,12 @@ def test_nothing_waits_for_the_gpu(side: int):
     torch.cuda.set_sync_debug_mode("error")
     basic(images, drawn)
     torch.cuda.set_sync_debug_mode("default")
+
+
+def test_none_only_scales():
+    images = noise()
+    want = functional.to_dtype(images, torch.float32, scale=True)
+    torch.testing.assert_close(to_float(images), want)
+    floats = images.float()
+    to_float(floats)
+    assert torch.equal(floats, images.float())

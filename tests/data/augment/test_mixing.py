@@ -1,8 +1,8 @@
 import torch
 from pixels import generator, noise
 
+from ktg.data.augment.basic import to_float
 from ktg.data.augment.mixing import Mixture, cutmix_or_mixup
-from ktg.data.augment.plain import to_float
 
 LABELS = torch.tensor([0, 1, 2, 2])
 NOTHING = torch.zeros(4)

@@ -8,7 +8,7 @@ from pixels import noise
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from ktg.data.augment.operations import NUMBER, OPERATIONS, _masked, apply
+from ktg.data.augment.operations import NUMBER, OPERATIONS, _apply_masked, apply
 
 torch.set_num_threads(1)
 BILINEAR = InterpolationMode.BILINEAR
@@ -70,10 +70,10 @@ def test_on_a_cpu_it_is_what_a_gpu_would_do(channels: int):
     """The one computes each operation for the images that take it, the other all for all."""
     images, operation = dull(channels).repeat(4, 1, 1, 1), torch.arange(32) % len(OPERATIONS)
     amount = torch.tensor([REFERENCE[OPERATIONS[number]][0] for number in operation])
-    got, want = apply(images, operation, amount), _masked(images, operation, amount)
+    got, want = apply(images, operation, amount), _apply_masked(images, operation, amount)
     torch.testing.assert_close(got, want, atol=1e-6, rtol=0)
     none = torch.zeros(32, dtype=torch.long)
-    assert torch.equal(apply(images, none, amount), _masked(images, none, amount))
+    assert torch.equal(apply(images, none, amount), _apply_masked(images, none, amount))
 
 
 def test_what_changes_nothing_changes_no_bit():

@@ -6,8 +6,8 @@ from pixels import generator, noise
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from ktg.data.augment.plain import to_float
-from ktg.data.augment.pspnet import blurred, draw_places, placed, pspnet
+from ktg.data.augment.basic import to_float
+from ktg.data.augment.pspnet import blur_images, draw_places, place_images, pspnet
 
 torch.set_num_threads(1)
 
@@ -15,9 +15,9 @@ torch.set_num_threads(1)
 def test_the_blur_equals_torchvisions_inside():
     images = to_float(noise(4))
     want = functional.gaussian_blur(images, [5, 5], [1.1, 1.1])
-    torch.testing.assert_close(blurred(images)[..., 2:-2, 2:-2], want[..., 2:-2, 2:-2])
+    torch.testing.assert_close(blur_images(images)[..., 2:-2, 2:-2], want[..., 2:-2, 2:-2])
     flat = torch.full((1, 3, 8, 8), 0.3)
-    torch.testing.assert_close(blurred(flat), flat)
+    torch.testing.assert_close(blur_images(flat), flat)
 
 
 @pytest.mark.parametrize("angle", [0.0, 10.0])
@@ -32,7 +32,9 @@ def test_a_place_is_an_affine_map_as_torchvision_has_it(angle, scale):
     want = mean + functional.affine(
         images - mean, -angle, [0, 0], scale, [0, 0], interpolation=InterpolationMode.BILINEAR
     )
-    torch.testing.assert_close(placed(images, place.expand(3, -1, -1)), want, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        place_images(images, place.expand(3, -1, -1)), want, atol=1e-4, rtol=0
+    )
 
 
 def test_scales_angles_and_offsets_have_their_ranges():

@@ -7,13 +7,13 @@ import torch
 
 from ktg.data import Batches, Dataset, Images
 from ktg.data.decode import Geometry
-from ktg.data.formula.fractal import make_formula
+from ktg.data.formula.fractal import make_generator
 from ktg.data.formula.stream import Stream
 from ktg.errors import SpecError
 from ktg.graph import parse
 from ktg.training.loop import Training
 
-FORMULA = make_formula("fractaldb", 4, size=32, points=2000, scale=0.1)
+FORMULA = make_generator("fractaldb", 4, size=32, points=2000, scale=0.1)
 
 
 def test_rows_are_the_pictures_of_the_formula_class_by_class():

@@ -1,9 +1,11 @@
-"""The inner loops of rendering, compiled on first use. Fast-math stays off: the pixels depend on every rounding.
+"""Runs the inner loops of rendering, compiled on first use.
 
 A key is an int32 that packs which point a pixel shows and where in the point's 3x3 patch it lies:
-`(1 + point) << 4` plus the number of the bit in the patch's mask, 0 to 8; a pixel with a key below
-`FIRST` is empty. Among keys the latest point is the largest, so "the last writer wins" is a
-maximum.
+`(1 + point) << 4` plus the number of the bit in the patch's mask, 0 to 8. Bit 8 of point 0 has the
+key 24, bit 0 of point 2 the key 48; a pixel with a key below `FIRST` is empty. Among keys the
+latest point is the largest, so "the last writer wins" is a maximum.
+
+Fast-math stays off: the pixels depend on every rounding.
 """
 
 from collections.abc import Callable
@@ -24,15 +26,14 @@ SHIFT = 4
 FIRST = 1 << SHIFT
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function compiled, without the interpreter's lock, and kept on the disk for the next process.
+def compile_cached(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function compiled, cached on the disk, and without the interpreter lock.
 
     A division by zero gives infinity or NaN, as in numpy.
-
-    numba keeps it beside the source or, where that is read-only, in the user's cache folder or
-    $NUMBA_CACHE_DIR. Where none of these can be written, each process compiles for itself (a few
-    seconds).
     """
+    # numba caches beside the source or, where that is read-only, in the user's cache folder or
+    # $NUMBA_CACHE_DIR. Where none can be written it raises, and each process compiles for itself
+    # (a few seconds).
     jit: Any = numba.njit
     try:
         machine: Callable[P, R] = jit(nogil=True, error_model="numpy", cache=True)(function)
@@ -41,15 +42,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return machine
 
 
-@compiled
+@compile_cached
 def walk(uniform: Reals, cumulative: Reals, transforms: Reals, xs: Reals, ys: Reals) -> None:
-    """Fill `xs` and `ys` (points,) with the path from (xs[0], ys[0]) under transforms (N, 6: a, b, c, d, e, f).
+    """Fill `xs` and `ys` (points,) with the path from (xs[0], ys[0]) under transforms (N, 6).
 
     Step i takes the first j with uniform[i] <= cumulative[j], and stays where it is if there is
-    none. `cumulative` (N,) never falls, so that j is the number of entries below uniform[i];
-    counting them hides behind the arithmetic of the step before.
+    none.
     """
     x, y = xs[0], ys[0]
+    # `cumulative` never falls, so j is the number of entries below uniform[i]. Counting them has no
+    # branch to mispredict and runs beside the arithmetic of the step before.
     for i in range(xs.size - 1):
         j = 0
         for k in range(cumulative.size):
@@ -61,35 +63,33 @@ def walk(uniform: Reals, cumulative: Reals, transforms: Reals, xs: Reals, ys: Re
         ys[i + 1] = y
 
 
-@compiled
+@compile_cached
 def to_pixels(
     values: Reals, low: float, span: float, inner: float, pad: float, pixels: Keys
 ) -> None:
-    """Fill `pixels` with (value - low) / span * inner + pad, cut to whole numbers; 0 where that is not finite.
-
-    A conversion of NaN or infinity to 16 bits gives 0 on x86, which is where the official pictures
-    were made.
-    """
+    """Fill `pixels` with (value - low) / span * inner + pad in whole numbers; 0 if not finite."""
+    # Zero, because the official pictures were made on x86, where a conversion of NaN or infinity to
+    # 16 bits gives that.
     for i in range(pixels.size):
         pixel = (values[i] - low) / span * inner + pad
         pixels[i] = np.int32(pixel) if np.abs(pixel) < np.inf else np.int32(0)
 
 
-@compiled
-def latest(columns: Keys, rows: Keys, keys: Keys) -> None:
-    """Write the key of every point into its pixel of `keys` (size, size), later points over earlier ones."""
+@compile_cached
+def write_latest(columns: Keys, rows: Keys, keys: Keys) -> None:
+    """Write the key of every point into its pixel of `keys` (size, size), later over earlier."""
     for i in range(columns.size):
         keys[rows[i], columns[i]] = (i + 1) << SHIFT
 
 
-@compiled
+@compile_cached
 def spread(keys: Keys, spread_keys: Keys) -> None:
-    """Fill `spread_keys` with the key of the last 3x3 patch over each pixel, when points paint one down and right.
+    """Fill `spread_keys` with the key of the last 3x3 patch that covers each pixel.
 
     The patch of a point at (x, y) covers x + 1 to x + 3 and y + 1 to y + 3. Bit 8 of its mask is at
-    the least x and y, bit 0 at the largest. The maximum over 3x3 is one over columns, then one over
-    rows. An empty pixel may get a key below `FIRST`, which is no point's.
+    the least x and y, bit 0 at the largest. An empty pixel may get a key below `FIRST`.
     """
+    # The maximum over 3x3 is one over columns, then one over rows: 6 comparisons instead of 9.
     size = keys.shape[0]
     band = np.zeros_like(keys)
     for y in range(size):
@@ -105,20 +105,21 @@ def spread(keys: Keys, spread_keys: Keys) -> None:
             spread_keys[y, x] = max(key, band[y - 3, x]) if y > 2 else key
 
 
-@compiled
-def stamp(keys: Keys, masks: npt.NDArray[np.uint16], drawn: Bytes) -> None:
-    """Fill `drawn` with the bit that each key selects in the mask of its point: `masks` (points,), 1 to 511."""
+@compile_cached
+def apply_masks(keys: Keys, masks: npt.NDArray[np.uint16], drawn: Bytes) -> None:
+    """Fill `drawn` with the bit of each key in the mask of its point; `masks` are 1 to 511."""
     for i in range(drawn.size):
         point = keys[i] >> SHIFT
         drawn[i] = (masks[point - 1] >> (keys[i] & 15)) & 1 if point else 0
 
 
-@compiled
-def stamp_hashed(keys: Keys, seed: np.uint32, drawn: Bytes) -> None:
-    """Do what `stamp` does, with masks that are a hash of `seed` and the point, so that none need be drawn ahead.
+@compile_cached
+def apply_hashed_masks(keys: Keys, seed: np.uint32, drawn: Bytes) -> None:
+    """Do what `apply_masks` does, with masks that are a hash of `seed` and the point.
 
     The hash is the 32-bit finaliser of MurmurHash3 (Appleby, public domain) over seed and point.
     """
+    # Hashed, so that no masks need be drawn and stored for all points ahead.
     for i in range(drawn.size):
         key = np.uint32(keys[i])
         h = np.uint32(np.uint32(key >> np.uint32(SHIFT)) * np.uint32(0x9E3779B1)) ^ seed
@@ -133,32 +134,32 @@ def stamp_hashed(keys: Keys, seed: np.uint32, drawn: Bytes) -> None:
         drawn[i] = np.uint8(bit) if key >= np.uint32(16) else np.uint8(0)
 
 
-@compiled
+@compile_cached
 def paint(
     keys: Keys, drawn: Bytes, palette: Bytes, upside_down: bool, mirrored: bool, picture: Bytes
 ) -> None:
-    """Fill `picture` (size, size, 3) with the colour of each pixel's point where `drawn`, and black elsewhere.
+    """Fill `picture` (size, size, 3) with the colours of the points where `drawn`, else black.
 
-    `palette` (K, 3), K a power of 2, gives one colour to a point after the other, and begins again
-    after K.
+    `palette` (K, 3), with K a power of 2, gives a colour to each point in turn: point p has colour
+    p modulo K.
     """
     size = keys.shape[0]
     for y in range(size):
         from_y = size - 1 - y if upside_down else y
         for x in range(size):
             from_x = size - 1 - x if mirrored else x
-            # Without a branch: whether a pixel is set is chance, and a branch on chance costs more
-            # than the colours.
+            # Without a branch: whether a pixel is set is random, and a mispredicted branch costs
+            # more than the colours.
             colour = ((keys[from_y, from_x] >> SHIFT) - 1) & (palette.shape[0] - 1)
             for channel in range(3):
                 picture[y, x, channel] = palette[colour, channel] * drawn[from_y, from_x]
 
 
-@compiled
+@compile_cached
 def accumulate(
     columns: Keys, rows: Keys, offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.float32]
 ) -> None:
-    """Add one to `counts` (size, size) at every point and offset (K, 2: y, x); what falls outside is left out."""
+    """Add 1 to `counts` (size, size) at every point and offset (K, 2: y, x), as far as inside."""
     size = counts.shape[0]
     for i in range(columns.size):
         for k in range(offsets.shape[0]):

@@ -1,13 +1,18 @@
-"""1p-frac: one fractal, whose classes are small perturbations of it."""
+"""Generates 1p-frac: one fractal, whose small perturbations are the classes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ktg.data.formula.formula import Picture
-from ktg.data.formula.fractal.brush import GRAY, picture
-from ktg.data.formula.fractal.chaos import check, patches, trace, walk_numbers
-from ktg.data.formula.fractal.contraction import contractive
+from ktg.data.decode import Pixels
+from ktg.data.formula.fractal.brush import GRAY, paint_picture
+from ktg.data.formula.fractal.chaos import (
+    check_picture,
+    draw_walk_numbers,
+    spread_patches,
+    trace,
+)
+from ktg.data.formula.fractal.contraction import draw_contracting
 from ktg.data.formula.fractal.kernels import Reals
 from ktg.errors import DataError
 
@@ -32,7 +37,7 @@ class OneFractal:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self.size, self.points)
+        check_picture(self.size, self.points)
 
     @property
     def instances(self) -> int:
@@ -44,25 +49,29 @@ class OneFractal:
         """(H, W, 3)."""
         return self.size, self.size, 3
 
-    def draw(self, label: int, instance: int) -> Picture:
-        """Return the picture (H, W, 3) of a class. Raises DataError where no perturbation fills enough pixels."""
+    def draw(self, label: int, instance: int) -> Pixels:
+        """Return the picture (H, W, 3) of a class.
+
+        Raises DataError where no perturbation fills enough pixels.
+        """
+        numbers = draw_walk_numbers(self.points)
         for attempt in range(_TRIES):
-            keys = patches(trace(self.system(label, attempt), walk_numbers(self.points), self.size))
-            drawn = picture(keys, GRAY, (self.seed, label, attempt))
+            keys = spread_patches(trace(self.system(label, attempt), numbers, self.size))
+            drawn = paint_picture(keys, GRAY, (self.seed, label, attempt))
             if np.count_nonzero(drawn[..., 0]) > 0.05 * self.size**2:
                 return drawn
-        raise DataError(
-            f"onep: seed {self.seed} gives a fractal too thin to be seen; take another seed or sigma"
-        )
+        problem = f"seed {self.seed} gives a fractal too thin to be seen"
+        raise DataError(f"onep: {problem}; take another seed or sigma")
 
     def name(self, instance: int) -> str:
-        """Return the name of the authors' program."""
+        """Return the name that the authors' program gives."""
         return "00_count_0_flip0"
 
     def base(self) -> Reals:
         """Return the fractal itself, (2, 7)."""
         generator = np.random.default_rng((self.seed, 0))
-        return contractive(_MAPS, generator.uniform(self.sigma - 0.1, self.sigma + 0.1), generator)
+        weight = generator.uniform(self.sigma - 0.1, self.sigma + 0.1)
+        return draw_contracting(_MAPS, weight, generator)
 
     def system(self, label: int, attempt: int = 0) -> Reals:
         """Return the perturbed transforms (2, 7) of a class, at its first or a later attempt."""

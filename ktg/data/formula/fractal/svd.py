@@ -1,4 +1,4 @@
-"""Contracting fractals in colour on a cloudy background, each drawn anew."""
+"""Generates contracting fractals in colour on a cloudy background."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from ktg.data.formula.formula import Picture
-from ktg.data.formula.fractal.chaos import check, path
-from ktg.data.formula.fractal.contraction import contractive, fixed_point
+from ktg.data.decode import Pixels
+from ktg.data.formula.fractal.chaos import check_picture, walk_path
+from ktg.data.formula.fractal.contraction import draw_contracting, solve_fixed_point
 from ktg.data.formula.fractal.kernels import Keys, Reals, accumulate
-from ktg.data.formula.fractal.plasma import background, hsv_to_rgb
+from ktg.data.formula.fractal.plasma import draw_background, hsv_to_rgb
 from ktg.errors import SpecError, show
 
 Density = npt.NDArray[np.float32]
@@ -39,7 +39,7 @@ class Svd:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self.size, self.points)
+        check_picture(self.size, self.points)
         if self.fractals < 1:
             raise SpecError("fractals", f"expected at least 1, got {show(self.fractals)}")
 
@@ -49,23 +49,27 @@ class Svd:
         return self.size, self.size, 3
 
     def system(self, label: int) -> Reals:
-        """Return the transforms (N, 7) of a class: sum(s1 + 2 s2) is uniform in (5 + N) / 2 to (6 + N) / 2."""
+        """Return the transforms (N, 7) of a class.
+
+        sum(s1 + 2 s2) is uniform in (5 + N) / 2 to (6 + N) / 2: 4 to 4.5 for 3 maps.
+        """
         generator = np.random.default_rng((self.seed, label))
         count = int(generator.integers(2, 8))
-        return contractive(count, generator.uniform((5 + count) / 2, (6 + count) / 2), generator)
+        weight = generator.uniform((5 + count) / 2, (6 + count) / 2)
+        return draw_contracting(count, weight, generator)
 
-    def draw(self, label: int, instance: int) -> Picture:
+    def draw(self, label: int, instance: int) -> Pixels:
         """Return one picture (H, W, 3)."""
         generator = np.random.default_rng((self.seed, label, instance))
         blank = np.zeros(self.shape, np.uint8)
-        drawn = background(self.size, generator) if self.background else blank
+        drawn = draw_background(self.size, generator) if self.background else blank
         number = int(generator.integers(1, self.fractals + 1))
         for _ in range(number):
-            side = (
-                self.size if self.fractals == 1 else int(self.size * generator.uniform(0.15, 0.6))
-            )
-            density = self._fractal(label, side, generator)
-            _overlay(drawn, density, self._coloured(density, generator), generator)
+            side = self.size
+            if self.fractals > 1:
+                side = int(self.size * generator.uniform(0.15, 0.6))
+            density = self._draw_density(label, side, generator)
+            _overlay(drawn, density, self._paint(density, generator), generator)
         if self.colour and generator.random() < 0.5:
             blur = ImageFilter.GaussianBlur(generator.uniform(0.5, 1.0))
             drawn = np.array(Image.fromarray(drawn).filter(blur))
@@ -75,28 +79,31 @@ class Svd:
         """Return the number of the picture."""
         return f"{instance:04d}"
 
-    def _fractal(self, label: int, side: int, generator: np.random.Generator) -> Density:
-        """Return how often each pixel was hit (side, side), with a maximum of 1, turned at random."""
-        system = _jittered(self.system(label), generator)
-        xs, ys = path(system, generator.random(self.points), fixed_point(system[0]))
-        low, high = _window(xs, ys, generator, loose=self.fractals == 1)
-        rows, columns = _pixels(xs, low[0], high[0], side), _pixels(ys, low[1], high[1], side)
+    def _draw_density(self, label: int, side: int, generator: np.random.Generator) -> Density:
+        """Return how often each pixel (side, side) was hit, scaled to 1, turned at random."""
+        system = _jitter(self.system(label), generator)
+        xs, ys = walk_path(system, generator.random(self.points), solve_fixed_point(system[0]))
+        low, high = _choose_window(xs, ys, generator, loose=self.fractals == 1)
+        rows, columns = _to_pixels(xs, low[0], high[0], side), _to_pixels(ys, low[1], high[1], side)
         density = np.zeros((side, side), np.float32)
-        accumulate(columns, rows, _pattern(generator), density)
+        accumulate(columns, rows, _draw_pattern(generator), density)
         turned = density.T if generator.random() < 0.5 else density
         return turned[:: generator.choice([-1, 1]), :: generator.choice([-1, 1])] / max(
             1.0, float(density.max())
         )
 
-    def _coloured(self, density: Density, generator: np.random.Generator) -> Picture:
+    def _paint(self, density: Density, generator: np.random.Generator) -> Pixels:
         if not self.colour:
             return np.repeat((density * 127).astype(np.uint8)[..., None], 3, axis=2)
         hue, saturation, value = generator.uniform([0.0, 0.3, 0.5], 1.0)
         return hsv_to_rgb(density + hue, saturation, value)
 
 
-def _jittered(system: Reals, generator: np.random.Generator) -> Reals:
-    """Return the system with one map scaled by 0.8 to 1.1, or as it is where that would no longer contract."""
+def _jitter(system: Reals, generator: np.random.Generator) -> Reals:
+    """Return the system with one map scaled by 0.8 to 1.1, or unchanged after four failures.
+
+    A system fails that no longer contracts.
+    """
     for _ in range(4):
         scaled = system.copy()
         scaled[generator.integers(len(system)), :6] *= generator.uniform(0.8, 1.1)
@@ -105,8 +112,8 @@ def _jittered(system: Reals, generator: np.random.Generator) -> Reals:
     return system
 
 
-def _window(xs: Reals, ys: Reals, generator: np.random.Generator, loose: bool) -> Window:
-    """Return the low and high corner of what is seen: the extent of the points, moved and stretched if `loose`."""
+def _choose_window(xs: Reals, ys: Reals, generator: np.random.Generator, loose: bool) -> Window:
+    """Return the low and high corner of the view: the extent of the points; random if `loose`."""
     points = np.stack([xs, ys])
     low, high = points.min(axis=1), points.max(axis=1)
     if not loose:
@@ -117,24 +124,23 @@ def _window(xs: Reals, ys: Reals, generator: np.random.Generator, loose: bool) -
     return centre - half, centre + half
 
 
-def _pixels(values: Reals, low: float, high: float, side: int) -> Keys:
+def _to_pixels(values: Reals, low: float, high: float, side: int) -> Keys:
     return np.floor((values - low) * ((side - 1) / max(high - low, 1e-12))).astype(np.int32)
 
 
-def _pattern(generator: np.random.Generator) -> npt.NDArray[np.int64]:
+def _draw_pattern(generator: np.random.Generator) -> npt.NDArray[np.int64]:
     """Return the offsets (K, 2) of a random 3x3 pattern, never an empty one."""
     mask = int(generator.integers(1, 512))
     return np.array([divmod(bit, 3) for bit in range(9) if mask >> bit & 1]) - 1
 
 
 def _overlay(
-    picture: Picture, density: Density, coloured: Picture, generator: np.random.Generator
+    picture: Pixels, density: Density, coloured: Pixels, generator: np.random.Generator
 ) -> None:
-    """Lay what the fractal covers over the picture, in the middle or, if it is smaller, anywhere partly inside."""
-    size, side = len(picture), len(density)
-    top, left = (
-        (0, 0) if side == size else generator.integers(-(side // 2), size - side // 2, 2).tolist()
-    )
+    """Lay the fractal over the picture; a smaller one anywhere, at least a quarter of it inside."""
+    size, side, top, left = len(picture), len(density), 0, 0
+    if side != size:
+        top, left = generator.integers(-(side // 2), size - side // 2, 2).tolist()
     inside = slice(max(top, 0), min(top + side, size)), slice(max(left, 0), min(left + side, size))
     own = (
         slice(inside[0].start - top, inside[0].stop - top),

@@ -4,11 +4,12 @@ import pickle
 import numpy as np
 import pytest
 
-from ktg.data.formula.fractal import FractalDB, OneInstance, categories, render
-from ktg.data.formula.fractal.brush import rainbow
+from ktg.data.formula.fractal import FractalDB, OneInstance, load_categories, render
+from ktg.data.formula.fractal.brush import compute_rainbow
+from ktg.data.formula.fractal.database import VARIANTS, scale_variant
 from ktg.errors import SpecError
 
-SYSTEMS = categories(3)
+SYSTEMS = load_categories(3)
 SMALL = {"size": 48, "points": 3000}
 
 
@@ -63,7 +64,7 @@ def test_a_picture_is_the_same_in_any_order_and_process():
 
 
 def test_colours_go_round_once_in_128_points():
-    for number, colour in enumerate(rainbow().tolist()):
+    for number, colour in enumerate(compute_rainbow().tolist()):
         blue_green_red = colorsys.hsv_to_rgb(number / 128, 0.75, 0.75)[::-1]
         np.testing.assert_allclose(colour, np.array(blue_green_red) * 255, atol=1)
     drawn = FractalDB(SYSTEMS, patch=False, colour=True, **SMALL).draw(0, 8)
@@ -71,7 +72,7 @@ def test_colours_go_round_once_in_128_points():
     np.testing.assert_array_equal(drawn.any(axis=2), gray.any(axis=2))
     used = {tuple(colour) for colour in drawn[drawn.any(axis=2)].tolist()}
     assert len(used) > 100
-    assert used <= {tuple(colour) for colour in rainbow().tolist()}
+    assert used <= {tuple(colour) for colour in compute_rainbow().tolist()}
 
 
 def test_the_last_point_gives_the_colour():
@@ -79,8 +80,8 @@ def test_the_last_point_gives_the_colour():
         [[1.0, 0, 0, 1, 0, 0, 0.0], [0.0, 0, 0, 0, 1, 1, 1.0]]
     )  # from (0, 0) to (1, 1) for ever
     drawn = FractalDB((stay,), patch=False, colour=True, size=13, points=130).draw(0, 8)
-    assert drawn[6, 6].tolist() == rainbow()[0].tolist()
-    assert drawn[5, 7].tolist() == rainbow()[129 % 128].tolist()
+    assert drawn[6, 6].tolist() == compute_rainbow()[0].tolist()
+    assert drawn[5, 7].tolist() == compute_rainbow()[129 % 128].tolist()
 
 
 def test_memory_is_bounded():
@@ -100,3 +101,17 @@ def test_one_instance_is_the_first_of_each_category():
 def test_no_masks_are_refused():
     with pytest.raises(SpecError, match="masks: expected at least 1"):
         FractalDB(SYSTEMS, masks=0)
+
+
+@pytest.mark.parametrize(
+    ("scale", "factors"), [(0.1, [0.8, 0.9, 1.1, 1.2]), (0.4, [0.2, 0.6, 1.4, 1.8])]
+)
+def test_the_rows_of_the_official_table(scale, factors):
+    table = [scale_variant(np.ones((2, 7)), scale, row) for row in range(VARIANTS)]
+    assert all((rows[0] == rows[1]).all() and rows[0, 6] == 1 for rows in table)
+    a = [*factors[:2], 1.0, *factors[2:]]
+    assert [rows[0, 0] for rows in table[:5]] == a
+    for parameter in range(1, 6):
+        rows = table[1 + 4 * parameter : 5 + 4 * parameter]
+        assert [row[0, parameter] for row in rows] == factors
+        assert all(np.delete(row[0], parameter).tolist() == [1] * 6 for row in rows)

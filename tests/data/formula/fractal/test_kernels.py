@@ -40,7 +40,7 @@ def test_kernels_run_from_a_package_that_cannot_be_written(tmp_path, home_is_wri
     (package / "copied.py").write_bytes(Path(kernels.__file__).read_bytes())
     (package / "__pycache__").touch()  # a file there keeps even root from making the folder
     home = tmp_path / "home" if home_is_writable else Path("/dev/null")
-    code = "import copied, numpy; copied.spread(numpy.zeros((4, 4), numpy.int32), numpy.zeros((4, 4), numpy.int32))"
+    code = "import copied, numpy as np; copied.spread(*np.zeros((2, 4, 4), np.int32))"
     env = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(package),

@@ -2,11 +2,11 @@ import colorsys
 
 import numpy as np
 
-from ktg.data.formula.fractal.plasma import background, hsv_to_rgb, plasma
+from ktg.data.formula.fractal.plasma import draw_background, draw_plasma, hsv_to_rgb
 
 
 def test_plasma_is_smooth_and_wraps_around():
-    texture = plasma(64, 0.8, np.random.default_rng(0))
+    texture = draw_plasma(64, 0.8, np.random.default_rng(0))
     assert texture.shape == (64, 64)
     for axis in (0, 1):
         steps = np.abs(np.diff(texture, axis=axis))
@@ -15,7 +15,9 @@ def test_plasma_is_smooth_and_wraps_around():
 
 
 def test_a_larger_roughness_exponent_is_smoother():
-    rough, smooth = (plasma(128, exponent, np.random.default_rng(3)) for exponent in (0.3, 0.9))
+    rough, smooth = (
+        draw_plasma(128, exponent, np.random.default_rng(3)) for exponent in (0.3, 0.9)
+    )
     assert np.abs(np.diff(rough)).mean() > 2 * np.abs(np.diff(smooth)).mean()
 
 
@@ -26,7 +28,7 @@ def test_colours_are_those_of_the_standard_library():
 
 
 def test_background_of_any_size_by_seed():
-    one, same, other = (background(50, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, same, other = (draw_background(50, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.shape == (50, 50, 3)
     assert one.dtype == np.uint8
     np.testing.assert_array_equal(one, same)

@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ktg.data.formula.fractal import categories, render
+from ktg.data.formula.fractal import load_categories, render
+from ktg.data.formula.fractal.rendering import replay_python_masks
 from ktg.errors import DataError, SpecError
 
 OFFICIAL = np.load(Path(__file__).with_name("renders.npz"), allow_pickle=False)
@@ -25,7 +27,7 @@ def test_official_pictures_pixel_for_pixel(case):
         "points": int(points),
         "patch": bool(patch),
     }
-    drawn = render(categories(1000)[int(category)], **how, seed=int(seed) if patch else None)
+    drawn = render(load_categories(1000)[int(category)], **how, seed=int(seed) if patch else None)
     assert drawn.dtype == bool
     np.testing.assert_array_equal(drawn, expected)
 
@@ -97,3 +99,11 @@ def test_arguments_out_of_range_are_refused(change, message):
 def test_transforms_of_another_shape_are_refused():
     with pytest.raises(SpecError, match=r"transforms: expected \(N, 7\)"):
         render(np.ones((2, 6)), scale=0.1, row=2, size=32, points=100)
+
+
+@given(st.integers(0, 2**64), st.integers(0, 1500))
+def test_the_replay_of_python(seed, count):
+    source = random.Random(seed)
+    assert replay_python_masks(seed, count).tolist() == [
+        source.randrange(1, 512) for _ in range(count)
+    ]

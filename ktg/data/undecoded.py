@@ -1,4 +1,4 @@
-"""Images as they are found, not yet decoded: files on the disk, or rows of an array."""
+"""Opens images one by one where they were found: files on the disk, or rows of an array."""
 
 import functools
 import hashlib
@@ -19,13 +19,13 @@ Rows = npt.NDArray[np.int64]
 _LOADING = threading.Lock()
 
 
-class Pictures(Protocol):
-    """An ordered collection of images that can be opened one by one, from several threads at once."""
+class UndecodedImages(Protocol):
+    """Images in a fixed order, any of which can be opened. Several threads may do so at once."""
 
     def __len__(self) -> int: ...
 
     def identity(self) -> str:
-        """Return a hash that changes when any image changes, made without reading them all where possible."""
+        """Return a hash that changes when an image does; images are not read where possible."""
         ...
 
     def take(self, rows: Rows) -> Self:
@@ -33,7 +33,7 @@ class Pictures(Protocol):
         ...
 
     def name(self, row: int) -> str:
-        """Return how to call one image in a message."""
+        """Return the name of one image for messages."""
         ...
 
     def header(self, row: int) -> Header:
@@ -41,12 +41,12 @@ class Pictures(Protocol):
         ...
 
     def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
-        """Return the SHA-256 of the image as found, and its pixels as `geometry` wants them. Raises if broken."""
+        """Return the SHA-256 of the image as found, and its pixels. Raises if it is broken."""
         ...
 
 
 @dataclass(frozen=True)
-class Files:
+class ImageFiles:
     """Image files, named relative to `root`."""
 
     root: Path
@@ -56,13 +56,13 @@ class Files:
         return len(self.names)
 
     def identity(self) -> str:
-        """Return a hash of the folder, and of the names, sizes in bytes and times of change of its files.
+        """Return a hash of the folder and of its files: names, sizes in bytes, times of change.
 
-        A stat of each file costs microseconds where reading it would cost milliseconds at every
-        start of every worker. A copy elsewhere is merely decoded again; without the folder,
-        archives that set all times alike could give two data sets one hash. A file rewritten with
-        its old size and its old time goes unnoticed.
+        A file rewritten with its old size and its old time goes unnoticed.
         """
+        # Not of the content: a stat costs microseconds, reading a file costs milliseconds at every
+        # start of every worker. With the folder, since archives that set all times alike could give
+        # two data sets one hash; a copy in another place is merely decoded again.
         digest = hashlib.sha256(f"{self.root.resolve()}\n".encode("utf-8", "surrogateescape"))
         for name in self.names:
             stat = (self.root / name).stat()
@@ -71,16 +71,16 @@ class Files:
             )
         return digest.hexdigest()
 
-    def take(self, rows: Rows) -> "Files":
+    def take(self, rows: Rows) -> "ImageFiles":
         """Return the files of these rows."""
-        return Files(self.root, tuple(self.names[row] for row in rows))
+        return ImageFiles(self.root, tuple(self.names[row] for row in rows))
 
     def name(self, row: int) -> str:
         """Return the file's name relative to the folder of the data set."""
         return self.names[row]
 
     def header(self, row: int) -> Header:
-        """Return what the file says of its image."""
+        """Return sides and greyness from the first bytes of the file."""
         with (self.root / self.names[row]).open("rb") as file:
             return read_header(file)
 
@@ -91,11 +91,11 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Array:
-    """Rows of a uint8 array (N, H, W) or (N, H, W, C), which is loaded when a row is first asked for.
+class ImageArray:
+    """Rows of a uint8 array (N, H, W) or (N, H, W, C), loaded when the first row is opened.
 
-    `key` stands for the content of the whole array; `load` must be picklable for workers that are
-    spawned.
+    `key` stands for the content of the whole array; `load` must be picklable, because workers are
+    spawned with it.
     """
 
     key: str
@@ -112,16 +112,16 @@ class Array:
         return len(self.rows)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the loaded array: each process loads its own."""
+        """Leave out the loaded array: each process loads its own instead of a pickled copy."""
         return {name: value for name, value in self.__dict__.items() if name != "_loaded"}
 
     def identity(self) -> str:
         """Return a hash of the key and the rows."""
         return hashlib.sha256(self.key.encode() + self.rows.tobytes()).hexdigest()
 
-    def take(self, rows: Rows) -> "Array":
+    def take(self, rows: Rows) -> "ImageArray":
         """Return these rows."""
-        return Array(self.key, self.shape, self.load, self.rows[rows])
+        return ImageArray(self.key, self.shape, self.load, self.rows[rows])
 
     def name(self, row: int) -> str:
         """Return the number of the image in the array it comes from."""
@@ -139,7 +139,8 @@ class Array:
         return hashlib.sha256(pixels.tobytes()).digest(), fit(Image.fromarray(flat), geometry)
 
     def _images(self) -> Pixels:
-        # Under a lock, lest every decoding thread load the array for itself.
+        # Under a lock, lest every decoding thread load the array for itself. Through `__dict__`,
+        # because a frozen dataclass refuses to set an attribute.
         with _LOADING:
             if "_loaded" not in self.__dict__:
                 self.__dict__["_loaded"] = self.load()
@@ -147,8 +148,8 @@ class Array:
         return loaded
 
 
-def in_memory(images: Pixels) -> Array:
-    """Return the rows of an array that is at hand, known by a hash of its bytes."""
+def wrap_array(images: Pixels) -> ImageArray:
+    """Return the rows of an array in memory, identified by a hash of its bytes."""
     images = np.ascontiguousarray(images)
     key = hashlib.sha256(f"{images.shape}".encode() + images.tobytes()).hexdigest()
-    return Array.whole(key, images.shape, functools.partial(np.asarray, images))
+    return ImageArray.whole(key, images.shape, functools.partial(np.asarray, images))

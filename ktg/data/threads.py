@@ -1,4 +1,4 @@
-"""One function over many items on all cores this process may use, with results in order."""
+"""Applies one function to many items with a thread per core, and keeps the results in order."""
 
 import os
 from collections import deque
@@ -12,23 +12,23 @@ R = TypeVar("R")
 _CHUNK = 8
 
 
-def cores() -> int:
-    """Return how many cores this process may run on, which in a container can be fewer than the machine has."""
+def count_cores() -> int:
+    """Return how many cores this process may use; in a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def map_in_order(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Yield `function(item)` for every item, in the order of the items.
 
-    Threads suffice for images, because Pillow lets go of the interpreter while it decodes and
+    Threads suffice for images, because Pillow releases the interpreter lock while it decodes and
     resizes. Only a few chunks are under way at once, so that a slow reader of the results does not
     fill the memory.
     """
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(count_cores()) as pool:
         waiting: deque[Future[list[R]]] = deque()
         for start in range(0, len(items), _CHUNK):
             waiting.append(pool.submit(_each, function, items[start : start + _CHUNK]))
-            if len(waiting) > 2 * cores():
+            if len(waiting) > 2 * count_cores():
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()

@@ -1,4 +1,4 @@
-"""What is known of decoded images without reading their pixels, and the pass over all images that finds it out."""
+"""Decodes all images of a data set once and indexes them: form, hashes, sums and faults."""
 
 import zipfile
 from collections.abc import Callable
@@ -10,17 +10,17 @@ import numpy.typing as npt
 from PIL import UnidentifiedImageError
 
 from ktg.data.decode import Geometry, Pixels
-from ktg.data.parallel import in_order
-from ktg.data.pictures import Pictures, Rows
+from ktg.data.threads import map_in_order
+from ktg.data.undecoded import Rows, UndecodedImages
 from ktg.errors import DataError
 
-Progress = Callable[[int, int], None]
+DecodeProgress = Callable[[int, int], None]
 Sums = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Index:
-    """The form of N images, and of each its content hash and the sums that mean and deviation are made of.
+class ImageIndex:
+    """The form of N images, their content hashes, and the sums behind mean and deviation.
 
     `digests` (N, 32) are SHA-256 of the images as found; `sums` (N, 2, C) the sum and the sum of
     squares of each channel, in exact integers; `faults` maps the rows that could not be decoded to
@@ -61,15 +61,15 @@ class Index:
         )
 
 
-def load_index(path: Path) -> Index:
-    """Return the index in a file that `Index.save` wrote. Raises DataError for any other file."""
+def load_index(path: Path) -> ImageIndex:
+    """Return the index in a file that `save` wrote. Raises DataError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             side, channels = file["form"].tolist()
             faults = dict(
                 zip(file["fault_rows"].tolist(), file["fault_reasons"].tolist(), strict=True)
             )
-            return Index(Geometry(side, channels), file["digests"], file["sums"], faults)
+            return ImageIndex(Geometry(side, channels), file["digests"], file["sums"], faults)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path.parent} is a broken cache of images ({error}); delete that folder"
@@ -77,24 +77,23 @@ def load_index(path: Path) -> Index:
 
 
 def decode_all(
-    pictures: Pictures,
+    images: UndecodedImages,
     geometry: Geometry,
     write: Callable[[bytes], object],
-    progress: Progress | None = None,
-) -> Index:
-    """Decode every picture on all cores, hand its pixels to `write` in order, and return the index.
+    progress: DecodeProgress | None = None,
+) -> ImageIndex:
+    """Decode every image on all cores, hand its pixels to `write` in order, and return the index.
 
-    A picture that cannot be decoded is written as zeros and noted in `faults`. `progress` is told
-    (done, all).
+    An image that cannot be decoded is written as zeros, so that row numbers stay valid, and noted
+    in `faults`. `progress` gets (done, all).
     """
-    count = len(pictures)
+    count = len(images)
     digests = np.zeros((count, 32), np.uint8)
     sums = np.zeros((count, 2, geometry.channels), np.uint64)
     faults: dict[int, str] = {}
     blank = bytes(int(np.prod(geometry.shape)))
-    for row, found in enumerate(
-        in_order(lambda row: _decode_one(pictures, row, geometry), range(count))
-    ):
+    results = map_in_order(lambda row: _decode_one(images, row, geometry), range(count))
+    for row, found in enumerate(results):
         if isinstance(found, str):
             faults[row] = found
             write(blank)
@@ -104,28 +103,25 @@ def decode_all(
             write(pixels.tobytes())
         if progress is not None:
             progress(row + 1, count)
-    return Index(geometry, digests, sums, faults)
+    return ImageIndex(geometry, digests, sums, faults)
 
 
 def _decode_one(
-    pictures: Pictures, row: int, geometry: Geometry
+    images: UndecodedImages, row: int, geometry: Geometry
 ) -> tuple[bytes, Pixels, Sums] | str:
-    """Return hash, pixels and sums of one picture, or why it cannot be decoded.
-
-    Pillow raises errors of many kinds for broken files (OSError, SyntaxError, struct.error, ...),
-    hence the breadth.
-    """
+    """Return hash, pixels and sums of one image, or why it cannot be decoded."""
     try:
-        digest, pixels = pictures.open(row, geometry)
+        digest, pixels = images.open(row, geometry)
     except UnidentifiedImageError:
         return "not an image of a known format"
-    except Exception as error:
+    except Exception as error:  # of many kinds: OSError, SyntaxError, struct.error, ...
         return str(error) or type(error).__name__
     return digest, pixels, _sums(pixels)
 
 
 def _sums(pixels: Pixels) -> Sums:
-    """Return sum and sum of squares (2, C), by counting each of the 256 values: exact, and fast in numpy."""
+    """Return sum and sum of squares (2, C) of the values 0 to 255, exact in whole numbers."""
+    # By counting each of the 256 values: squares overflow uint8, and wider copies are slow.
     planes = pixels.reshape(-1, pixels.shape[-1]).T
     counts = np.stack([np.bincount(plane, minlength=256) for plane in planes], axis=1)
     values = np.arange(256)

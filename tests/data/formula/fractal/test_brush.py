@@ -1,26 +1,16 @@
-import random
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ktg.data.formula.fractal.kernels import SHIFT, stamp_hashed
-from ktg.data.formula.fractal.masks import mixed, python_masks
-
-
-@given(st.integers(0, 2**64), st.integers(0, 1500))
-def test_the_replay_of_python(seed, count):
-    source = random.Random(seed)
-    assert python_masks(seed, count).tolist() == [source.randrange(1, 512) for _ in range(count)]
+from ktg.data.formula.fractal.brush import mix_words
+from ktg.data.formula.fractal.kernels import SHIFT, apply_hashed_masks
 
 
 def hashed_masks(seed, points):
-    """Return the masks (points,) that stamp_hashed uses, read bit by bit."""
+    """Return the masks (points,) that apply_hashed_masks uses, read bit by bit."""
     masks = np.zeros(points, np.int64)
     for bit in range(9):
         drawn = np.empty(points, np.uint8)
-        stamp_hashed(
+        apply_hashed_masks(
             ((np.arange(points, dtype=np.int32) + 1) << SHIFT) + np.int32(bit),
             np.uint32(seed),
             drawn,
@@ -29,7 +19,7 @@ def hashed_masks(seed, points):
     return masks
 
 
-@pytest.mark.parametrize("seed", [0, 1, mixed(7, 3) >> 32])
+@pytest.mark.parametrize("seed", [0, 1, mix_words(7, 3) >> 32])
 def test_hashed_masks_are_uniform_and_never_empty(seed):
     points = 511 * 200
     found = np.bincount(hashed_masks(seed, points), minlength=512)
@@ -40,12 +30,12 @@ def test_hashed_masks_are_uniform_and_never_empty(seed):
 
 
 def test_hashed_masks_of_two_seeds_are_independent():
-    one, other = (hashed_masks(mixed(0, 0, 0, count) >> 32, 20_000) for count in (0, 1))
+    one, other = (hashed_masks(mix_words(0, 0, 0, count) >> 32, 20_000) for count in (0, 1))
     agree = np.mean([((one ^ other) >> bit & 1) == 0 for bit in range(9)])
     assert agree == pytest.approx(0.5, abs=0.01)
     assert np.corrcoef(one[1:], one[:-1])[0, 1] == pytest.approx(0, abs=0.03)
 
 
 def test_mixed_depends_on_every_word_and_its_place():
-    seeds = {mixed(*words) for words in [(0,), (1,), (0, 0), (0, 1), (1, 0), (-1,)]}
+    seeds = {mix_words(*words) for words in [(0,), (1,), (0, 0), (0, 1), (1, 0), (-1,)]}
     assert len(seeds) == 6

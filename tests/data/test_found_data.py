@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from ktg.data.pictures import in_memory
-from ktg.data.source import Part, Source, check_classes, check_present, listed
+from ktg.data.found_data import FoundData, LabelledImages, check_classes, check_present
+from ktg.data.undecoded import wrap_array
 from ktg.errors import DataError
 
 
 def source(
     labels: list[int], classes: str = "ab", val: list[int] | None = None, test: bool = False
-) -> Source:
-    def part(of: list[int]) -> Part:
-        return Part(in_memory(np.zeros((len(of), 4, 4), np.uint8)), np.array(of))
+) -> FoundData:
+    def part(of: list[int]) -> LabelledImages:
+        return LabelledImages(wrap_array(np.zeros((len(of), 4, 4), np.uint8)), np.array(of))
 
     held = part(val) if val is not None else None
-    return Source(
+    return FoundData(
         "data.path: x", tuple(classes), part(labels), held, (lambda: part(labels)) if test else None
     )
 
@@ -39,8 +39,3 @@ def test_one_class_is_not_enough():
 def test_check_present_names_the_split():
     with pytest.raises(DataError, match=r"data.path: x: .*in the test split; too few: a \(0\)"):
         check_present(source([0, 1]), np.array([1]), "test")
-
-
-def test_listed_counts_what_it_leaves_out():
-    assert listed(["a", "b"]) == "a, b"
-    assert listed(["a", "b", "c", "d"], most=2) == "a, b and 2 more"

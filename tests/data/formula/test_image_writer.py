@@ -1,26 +1,32 @@
+import io
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from ktg.data.formula.folder import write_folder
-from ktg.data.formula.fractal import make_formula, settings_of
+from ktg.data.formula.fractal import list_settings, make_generator
+from ktg.data.formula.image_writer import encode_png, write_folder
 from ktg.errors import DataError
 
 SMALL = {"size": 20, "points": 500, "masks": 1}
 
 
 def write(folder, classes=2, resume=False, **settings):
-    formula = make_formula("fractaldb", classes, **(SMALL | settings))
-    return write_folder(formula, folder, settings_of(formula), resume=resume, threads=2)
+    formula = make_generator("fractaldb", classes, **(SMALL | settings))
+    return write_folder(formula, folder, list_settings(formula), resume=resume, threads=2)
 
 
 def test_the_official_layout_and_names(tmp_path):
-    formula, done = make_formula("fractaldb", 2, **SMALL), []
-    assert write_folder(formula, tmp_path / "db", settings_of(formula), progress=done.append) == 200
+    formula, done = make_generator("fractaldb", 2, **SMALL), []
+    assert (
+        write_folder(formula, tmp_path / "db", list_settings(formula), progress=done.append) == 200
+    )
     assert sum(done) == 200
     assert sorted(path.name for path in (tmp_path / "db").iterdir()) == [
         "00000",
@@ -70,13 +76,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_class(tmp_path):
     code = f"""
 import resource
 from pathlib import Path
-from ktg.data.formula.folder import write_folder
-from ktg.data.formula.fractal import make_formula, settings_of
-formula = make_formula("fractaldb", 1, size=64, points=5000, masks=1)
+from ktg.data.formula.image_writer import write_folder
+from ktg.data.formula.fractal import make_generator, list_settings
+formula = make_generator("fractaldb", 1, size=64, points=5000, masks=1)
 formula.draw(0, 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
 try:
-    write_folder(formula, Path({str(tmp_path)!r}) / "db", settings_of(formula))
+    write_folder(formula, Path({str(tmp_path)!r}) / "db", list_settings(formula))
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -85,3 +91,10 @@ except Exception as error:
         f"DataError {tmp_path / 'db'}: cannot be written: File too large; mend that"
     )
     assert [path.name for path in (tmp_path / "db").iterdir()] == ["fractal.json"]
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3))))
+def test_pillow_reads_back_what_was_encoded(picture):
+    with Image.open(io.BytesIO(encode_png(picture))) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        np.testing.assert_array_equal(np.asarray(image), picture)

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from ktg.data.decode import Geometry, Header
-from ktg.data.pictures import Array, Files, in_memory
+from ktg.data.undecoded import ImageArray, ImageFiles, wrap_array
 
 
 def test_identity_of_files_sees_place_names_sizes_and_times(make):
     names = ("a/00.png", "a/01.png", "b/00.png")
-    files = Files(make({"a": 2, "b": 1}), names)
-    twin = Files(make({"a": 2, "b": 1}, name="twin"), names)
+    files = ImageFiles(make({"a": 2, "b": 1}), names)
+    twin = ImageFiles(make({"a": 2, "b": 1}, name="twin"), names)
     for name in names:
         os.utime(files.root / name, (1, 1))
         os.utime(twin.root / name, (1, 1))
-    assert files.identity() == Files(twin.root / "../set", names).identity()
+    assert files.identity() == ImageFiles(twin.root / "../set", names).identity()
     assert files.identity() != twin.identity()
     assert files.take(np.array([0, 1])).identity() != files.identity()
     before = files.identity()
@@ -24,7 +24,7 @@ def test_identity_of_files_sees_place_names_sizes_and_times(make):
 
 
 def test_take_and_names(make):
-    files = Files(make({"a": 2, "b": 1}), ("a/00.png", "a/01.png", "b/00.png")).take(
+    files = ImageFiles(make({"a": 2, "b": 1}), ("a/00.png", "a/01.png", "b/00.png")).take(
         np.array([2, 0])
     )
     assert len(files) == 2
@@ -34,25 +34,25 @@ def test_take_and_names(make):
 
 def test_rows_of_an_array_keep_their_number_and_bytes():
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
-    taken = in_memory(images).take(np.array([3, 1]))
+    taken = wrap_array(images).take(np.array([3, 1]))
     assert taken.name(0) == "image 3"
     np.testing.assert_array_equal(taken.open(0, Geometry(8, 3))[1], images[3])
-    assert taken.open(1, Geometry(8, 3))[0] == in_memory(images[1:2]).open(0, Geometry(8, 3))[0]
+    assert taken.open(1, Geometry(8, 3))[0] == wrap_array(images[1:2]).open(0, Geometry(8, 3))[0]
     assert taken.open(0, Geometry(4, 3))[1].shape == (4, 4, 3)
-    assert taken.identity() != in_memory(images).identity()
+    assert taken.identity() != wrap_array(images).identity()
 
 
 def test_grey_arrays_with_and_without_a_channel_axis():
     images = np.random.default_rng(0).integers(0, 256, (5, 6, 6), dtype=np.uint8)
     for form in (images, images[..., None]):
-        pictures = in_memory(form)
+        pictures = wrap_array(form)
         assert pictures.header(0) == Header((6, 6), True)
         np.testing.assert_array_equal(pictures.open(2, Geometry(6, 1))[1][..., 0], images[2])
 
 
 def test_an_array_is_loaded_once_when_asked_for_and_not_pickled(tmp_path: Path):
     path = tmp_path / "images.npy"
-    pictures = Array.whole("key", (100, 4, 4), _Load(path))
+    pictures = ImageArray.whole("key", (100, 4, 4), _Load(path))
     assert len(pictures) == 100
     np.save(path, np.zeros((100, 4, 4), np.uint8))
     pictures.open(0, Geometry(4, 1))

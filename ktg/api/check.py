@@ -1,0 +1,178 @@
+"""Checks a space, a graph or a data set, and says what it would cost before anything is spent."""
+
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktg.api.inputs import NO_FILES, load_graph_file, load_space_file
+from ktg.errors import UserError, did_you_mean_path
+from ktg.graph import Data, Graph, SearchSpace, is_space
+from ktg.graph.yaml_files import load, name_file_in_errors
+
+if TYPE_CHECKING:
+    from ktg.searching.missing_weights import Missing
+
+FEW = 100
+
+
+def check(
+    file: str | Path,
+    *,
+    imagenet: Mapping[str, str] = NO_FILES,
+    missing_sources: "Missing" = "stop",
+) -> dict[str, Any]:
+    """Return what a space, a graph, a folder or an .npz of images is and would cost.
+
+    imagenet: by model, files that stand for `source: imagenet`. missing_sources: whether options
+    without weights are a mistake or are left out. Raises UserError for anything that is wrong.
+    """
+    file = Path(file)
+    if file.is_dir() or file.suffix == ".npz":
+        return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
+    if not file.exists() and not file.suffix:
+        hint = did_you_mean_path(file, (".yaml", ".yml", ".npz"))
+        raise UserError(f"{file}: there is no such file or folder.{hint}")
+    if is_space(load(file)):
+        return {"kind": "search space"} | check_space(file, imagenet, missing_sources)
+    graph = load_graph_file(file, imagenet)
+    found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
+    with name_file_in_errors(file):
+        check_weights(graph)
+    return found
+
+
+def check_space(
+    file: Path, imagenet: Mapping[str, str], missing_sources: "Missing"
+) -> dict[str, Any]:
+    """Return what a search space is, and which options a search would leave out."""
+    from ktg.searching.missing_weights import supplied
+
+    space = load_space_file(file, imagenet)
+    with name_file_in_errors(file):
+        found = supplied(space, missing_sources)
+    graph = found.space.bind(found.space.default())
+    described = describe_space(found.space, graph) | describe_data(graph.data)
+    return described | ({"without": found.changes} if found.changes else {})
+
+
+def check_weights(graph: Graph) -> None:
+    """Raise UserError for too large a batch, and for weights that `ktg train` would not find.
+
+    torch is imported only if a node has weights.
+    """
+    from ktg.searching.preflight import check_graphs, count_images
+
+    for fault in check_graphs([graph], functools.partial(count_images, final=True)).values():
+        raise fault
+
+
+def describe_graph(graph: Graph) -> dict[str, Any]:
+    """Return what a graph trains."""
+    from ktg.graph.canonical import live_nodes, open_edges, teachers
+
+    trained, target = live_nodes(graph), graph.nodes[graph.target]
+    dead = [name for name in graph.nodes if name not in trained]
+    return {
+        "target": "ensemble" if graph.ensemble else f"{graph.target} ({target.model})",
+        "nodes": ", ".join(trained),
+        "teachers": ", ".join(teachers(graph)) or "none",
+        "not live": ", ".join(dead) or "none",
+        "open edges": len(open_edges(graph)),
+        "cost": f"{len(trained)} networks x {graph.train.epochs} epochs for each seed",
+    }
+
+
+def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
+    """Return how large a space is and what its search would cost."""
+    from ktg.searching.baselines import baselines
+
+    size, search, epochs = space.size(), space.search, graph.train.epochs
+    most = search.trials if size is None else min(search.trials, size)
+    full = len(baselines(space)) * epochs if search.baselines else 0
+    expected = round(most * expected_epochs(space, epochs)) + full
+    return {
+        "holes": len(space.holes),
+        **describe_affinity(space),
+        "graphs": f"{size:,}" if size is not None else "a continuum",
+        "trials": search.trials,
+        "cost": f"about {expected} epochs of up to {len(graph.nodes)} networks, "
+        f"{most * epochs + full} if none were stopped early",
+    }
+
+
+def describe_affinity(space: SearchSpace) -> dict[str, Any]:
+    """Return how many candidates each affinity hole would measure before the first trial."""
+    from ktg.graph.affinity_holes import list_candidates
+
+    found = {name: f"{len(pairs)} candidates" for name, pairs in list_candidates(space).items()}
+    before = "the first trial, by one pass over training images each"
+    return {"affinity": {"before": before, **found}} if found else {}
+
+
+def expected_epochs(space: SearchSpace, epochs: int) -> float:
+    """Return the mean epochs of a trial if at every rung one in `reduction_factor` goes on.
+
+    With `grace_epochs` 1 and `reduction_factor` 2, of 4 epochs all trials train the first, half of
+    them the second, a quarter the last two: 1 + 0.5 + 0.25 * 2 = 2.
+    """
+    search = space.search
+    if search.scheduler == "none":
+        return float(epochs)
+    spent, rung, share = 0.0, 0.0, 1.0
+    following = float(search.grace_epochs)
+    while following < epochs:
+        spent += share * (following - rung)
+        rung, following = following, following * search.reduction_factor
+        share /= search.reduction_factor
+    return spent + share * (epochs - rung)
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """Return how many images each class and split has, without decoding any, and oddities."""
+    from ktg.data.open import summarize
+
+    found = summarize(data)
+    if found is None:
+        where = "not on this machine yet: it is downloaded at the first training"
+        return {"data": f"{data.name}, {where}"}
+    splits: dict[str, str] = {
+        split: f"{sum(images)} images, at least {min(images)} in each class"
+        for split, images in found.counts.items()
+    }
+    if found.unlabelled is not None:
+        splits["unlabelled"] = f"{found.unlabelled} images"
+    notes = [*unused_images(data), *few_images(sum(found.counts["val"]))]
+    return {"classes": len(found.classes), "data": splits} | ({"note": notes} if notes else {})
+
+
+def unused_images(data: Data) -> Iterator[str]:
+    """Yield sentences on what in the folder of a data set is not used, or may not be a class."""
+    from ktg.data.folder import find_nested, find_unused
+    from ktg.errors import join_names
+
+    root = Path(data.path or "")
+    if data.path is None or not root.is_dir():
+        return
+    used = data.unlabelled and os.path.relpath(data.unlabelled, root)
+    images, folders = (
+        [name for name in found if used not in (".", name)] for found in find_unused(root)
+    )
+    if images:
+        lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"
+        where = "beside the class folders and not in one, so nothing uses them"
+        yield f"{lie} {where}: {join_names(images, 5)}"
+    if folders:
+        rule = "folders beside train/ are used only if they are val/ or test/"
+        yield f"{rule}; not used: {join_names(folders, 5)}"
+    if below := find_nested(root):
+        problem = "no class has images but in folders of its own"
+        yield f"{problem}; if these are the classes, go one down: {join_names(below, 5)}"
+
+
+def few_images(val: int) -> Iterator[str]:
+    """Yield a sentence where one validation image more or less looks like progress."""
+    if 0 < val < FEW:
+        points = f"of {val} validation images one is {100 / val:.1f} points of accuracy"
+        yield f"{points}: small differences are luck"

@@ -1,0 +1,78 @@
+"""Describes a data set before decoding: classes, and labelled images per official split."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ktg.data.split import count_per_class
+from ktg.data.undecoded import Rows, UndecodedImages
+from ktg.errors import DataError, join_names
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Undecoded images with one label each, an index into the classes of the data set."""
+
+    images: UndecodedImages
+    labels: Rows
+
+    def take(self, rows: Rows) -> "LabelledImages":
+        """Return these rows."""
+        return LabelledImages(self.images.take(rows), self.labels[rows])
+
+
+@dataclass(frozen=True)
+class FoundData:
+    """A data set as it was found. `title` begins every message about it.
+
+    `val` and `test` are None where the data have no such split. `test` is a function, so that
+    looking at a data set reads nothing of the test split. `origins` are the labels that the classes
+    had before others were left out.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    train: LabelledImages
+    val: LabelledImages | None
+    test: Callable[[], LabelledImages] | None
+    origins: tuple[int, ...] | None = None
+
+    def original(self, labels: Rows) -> Rows:
+        """Return the labels to split by, so that a class is split alike when others are left out.
+
+        A network trained on some classes has then seen no test image of the whole data set.
+        """
+        return labels if self.origins is None else np.asarray(self.origins, dtype=np.int64)[labels]
+
+
+def check_classes(data: FoundData) -> None:
+    """Raise DataError unless there are two classes, each with images in every official split."""
+    if len(data.classes) < 2:
+        found = ", ".join(data.classes) or "none"
+        raise DataError(
+            f"{data.title}: classes found: {found}; at least two are needed to tell apart"
+        )
+    if data.val is not None:
+        check_present(data, data.val.labels, "val")
+    needed = 1 + (data.val is None) + (data.test is None)
+    check_present(data, data.train.labels, "train", needed)
+
+
+def check_present(data: FoundData, labels: Rows, split: str, needed: int = 1) -> None:
+    """Raise DataError unless every class has at least `needed` images in the split."""
+    counts = zip(data.classes, count_per_class(labels, len(data.classes)), strict=True)
+    few = [f"{name} ({count})" for name, count in counts if count < needed]
+    if few:
+        why = "" if needed == 1 else ", one for each split that is made of them"
+        images = "image" if needed == 1 else "images"
+        raise DataError(
+            f"{data.title}: every class needs at least {needed} {images} in the {split} split"
+            f"{why}; too few: {join_names(few)}"
+        )
+
+
+def as_labels(values: npt.ArrayLike) -> Rows:
+    """Return whole numbers as an int64 array (N,)."""
+    return np.asarray(values, dtype=np.int64).reshape(-1)
