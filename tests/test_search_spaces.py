@@ -14,7 +14,7 @@ from command import ktg
 from PIL import Image
 from safetensors.torch import save_file
 
-from ktg.cli.load import checked_space
+from ktg.api.inputs import load_space_file
 from ktg.graph import load_space
 from ktg.graph.canonical import canonical_key
 
@@ -51,7 +51,7 @@ def test_a_space_is_read_and_says_how_to_run_it(path):
 
 @spaces
 def test_every_option_of_a_space_names_what_there_is(path, tmp_path):
-    checked_space(with_images(path, tmp_path))
+    load_space_file(with_images(path, tmp_path))
 
 
 @pytest.mark.parametrize("path", SMALL, ids=lambda path: path.stem)

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from ktg.api.inputs import GraphLike, check_writable, checked_graph, checked_space, graph_of
+from ktg.api.inputs import GraphLike, check_writable, load_graph_file, load_space_file, read_graph
 
 
 def draw(graph: GraphLike, title: str = "") -> str:
     """Return a graph's drawing as SVG, which `ktg graph show -o` writes."""
     from ktg.graph import drawing
 
-    return drawing.draw(graph_of(graph), title)
+    return drawing.draw(read_graph(graph), title)
 
 
 def describe(file: str | Path, output: str | Path | None = None) -> dict[str, Any]:
@@ -25,8 +25,8 @@ def describe(file: str | Path, output: str | Path | None = None) -> dict[str, An
     from ktg.graph.yaml_files import load
 
     file = Path(file)
-    space = checked_space(file) if is_space(load(file)) else None
-    graph = space.bind(space.default()) if space else checked_graph(file)
+    space = load_space_file(file) if is_space(load(file)) else None
+    graph = space.bind(space.default()) if space else load_graph_file(file)
     picture = None if output is None else check_writable(output)
     roles = {
         name: "teacher" if name in teachers(graph) else "auxiliary" for name in live_nodes(graph)
@@ -45,7 +45,7 @@ def describe(file: str | Path, output: str | Path | None = None) -> dict[str, An
     } | ({"holes": sorted(space.holes)} if space else {})
 
 
-def space_schema() -> dict[str, Any]:
+def make_space_schema() -> dict[str, Any]:
     """Return the JSON Schema of search spaces, for an editor."""
     from ktg.graph.json_schema import json_schema
 

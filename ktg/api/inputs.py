@@ -33,7 +33,7 @@ STORE = "sqlite:///mlflow.db"
 NO_FILES: Mapping[str, str] = MappingProxyType({})
 
 
-def graph_of(given: GraphLike, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
+def read_graph(given: GraphLike, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
     """Return a graph with every name in it checked, from a path, plain data or a parsed graph.
 
     imagenet: by model, files that stand for `source: imagenet`, besides the graph's own `weights`.
@@ -42,32 +42,34 @@ def graph_of(given: GraphLike, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
     from ktg.graph.paths import make_paths_absolute
 
     if isinstance(given, str | Path):
-        return checked_graph(Path(given), imagenet)
-    plain = None if isinstance(given, Graph) else make_paths_absolute(_mapping(given), Path.cwd())
-    graph = given if isinstance(given, Graph) else parse(plain)
+        return load_graph_file(Path(given), imagenet)
+    if isinstance(given, Graph):
+        graph = given
+    else:
+        graph = parse(make_paths_absolute(_mapping(given), Path.cwd()))
     check_names(graph)
     check_trainable(graph)
     return dataclasses.replace(graph, weights={**graph.weights, **read_weights(imagenet)})
 
 
-def space_of(given: SpaceLike, imagenet: Mapping[str, str] = NO_FILES) -> SearchSpace:
+def read_space(given: SpaceLike, imagenet: Mapping[str, str] = NO_FILES) -> SearchSpace:
     """Return a search space with every option checked, from a path, plain data or a parsed space.
 
-    imagenet: see `graph_of`.
+    imagenet: see `read_graph`.
     """
     from ktg.graph import parse_space
     from ktg.graph.paths import make_paths_absolute
 
     if isinstance(given, str | Path):
-        return checked_space(Path(given), imagenet)
+        return load_space_file(Path(given), imagenet)
     if isinstance(given, SearchSpace):
         return _with_files(given, imagenet)
     plain = make_paths_absolute(_mapping(given), Path.cwd())
     return _with_files(parse_space(plain, check_names, list_zoo_sources), imagenet)
 
 
-def checked_graph(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
-    """Return the graph in a file. imagenet: see `graph_of`.
+def load_graph_file(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
+    """Return the graph in a file. imagenet: see `read_graph`.
 
     Raises SpecError for a search space, an unknown name, or a target that nothing teaches.
     """
@@ -89,8 +91,8 @@ def checked_graph(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> Graph:
     return graph
 
 
-def checked_space(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> SearchSpace:
-    """Return the search space in a file. imagenet: see `graph_of`.
+def load_space_file(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> SearchSpace:
+    """Return the search space in a file. imagenet: see `read_graph`.
 
     Raises SpecError for a graph without holes, and for any option that is wrong. Whether a source
     has weights for each model is not checked here.
@@ -132,7 +134,7 @@ def check_names(graph: Graph) -> None:
             raise SpecError(place, f"there is no file {edge.distance}; {allowed}")
 
 
-def named_data(data: str) -> Data:
+def find_data(data: str) -> Data:
     """Return the data set that a user names: a folder, an .npz, or one known by name."""
     from ktg.data.set_names import NAMES
     from ktg.graph import FORMULAS
@@ -146,13 +148,13 @@ def named_data(data: str) -> Data:
     raise UserError(f"{data}: {what}.{did_you_mean(data, names)}")
 
 
-def shortest_known(model: str) -> str:
+def shorten_known_model(model: str) -> str:
     """Return the shortest name of a model. Raises SpecError where there is no such model."""
     check_model(model, "--model")
     return shorten_model(model)
 
 
-def imagenet_files(texts: Iterable[str]) -> dict[str, str]:
+def read_imagenet_files(texts: Iterable[str]) -> dict[str, str]:
     """Return absolute paths by model from `MODEL=FILE` texts. Raises UserError for other texts."""
     files: dict[str, str] = {}
     for text in texts:
@@ -167,7 +169,7 @@ def imagenet_files(texts: Iterable[str]) -> dict[str, str]:
     return files
 
 
-def experiment_name(space: SearchSpace, given: SpaceLike, name: str | None) -> str:
+def name_experiment(space: SearchSpace, given: SpaceLike, name: str | None) -> str:
     """Return the experiment's name: `name` if there is one, else the space's own, else its file's.
 
     Raises UserError for a name that MLflow could not keep.
@@ -180,13 +182,13 @@ def experiment_name(space: SearchSpace, given: SpaceLike, name: str | None) -> s
     return chosen
 
 
-def naming_file(given: object) -> AbstractContextManager[None]:
+def name_given_file(given: object) -> AbstractContextManager[None]:
     """Put the name of the file before errors about what is in it, where `given` is a file."""
     return name_file_in_errors(given) if isinstance(given, str | Path) else nullcontext()
 
 
 def check_writable(path: str | Path) -> Path:
-    """Return the path. Raises UserError unless a file can be written there; leaves nothing behind."""
+    """Return the path. Raises UserError unless a file can be written there; leaves nothing."""
     path = Path(path)
     folder = path.absolute().parent
     if path.is_dir():
@@ -242,7 +244,7 @@ def check_device(device: str | None) -> None:
         raise UserError(f"--device: {device} is not on this machine; torch sees {count} GPUs here")
 
 
-def tracker_of(
+def open_tracker(
     experiment: str, uri: str | None, listener: Listener = QUIET
 ) -> "AbstractContextManager[Tracker]":
     """Return a tracker on a store; for `None` one that keeps its records in memory."""

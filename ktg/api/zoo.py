@@ -47,9 +47,9 @@ def open_zoo(folder: Path | None, *, reading: bool = False) -> "Zoo":
 def read_cards(zoo: "Zoo") -> "tuple[list[Card], list[str]]":
     """Return the cards that can be read, and what is wrong with the others."""
     cards, faults = [], []
-    for key in zoo.listing():
+    for key in zoo.list_keys():
         try:
-            cards.append(zoo.read(key))
+            cards.append(zoo.read_card(key))
         except UserError as error:
             faults.append(str(error))
     return cards, faults
@@ -81,7 +81,7 @@ def list_entries(*, model: str | None = None, zoo: Path | None = None) -> ZooLis
 def show_entries(name: str, *, model: str | None = None, zoo: Path | None = None) -> list[Entry]:
     """Return the entries of a name, or the one for a model."""
     place = open_zoo(zoo, reading=True)
-    cards = [place.get(name, shorten_known_model(model))] if model else place.named(name)
+    cards = [place.get(name, shorten_known_model(model))] if model else place.get_all(name)
     return [dump_entry(place, card) for card in cards]
 
 
@@ -107,6 +107,7 @@ def add_entry(
     Raises UserError or one of its kinds, before anything is written, for whatever is wrong.
     """
     from ktg.graph import Node
+    from ktg.local import file_sha256
     from ktg.models.architectures import find_statistics, find_usual_size
     from ktg.models.build import import_weights
     from ktg.models.names import check_model, shorten_model
@@ -115,7 +116,7 @@ def add_entry(
     from ktg.version import __version__
     from ktg.zoo import Card
     from ktg.zoo.card import check_card, check_name
-    from ktg.zoo.staging import hashed, staging
+    from ktg.zoo.staging import open_staging
 
     place = open_zoo(zoo)
     check_name(name, "NAME")
@@ -146,11 +147,15 @@ def add_entry(
         std=statistics[1],
         input_size=input_size or find_usual_size(model),
         model_args=node.model_args,
-        provenance={"imported from": file.name, "its SHA-256": hashed(file), "ktg": __version__},
+        provenance={
+            "imported from": file.name,
+            "its SHA-256": file_sha256(file),
+            "ktg": __version__,
+        },
         **fields,
     )
     check_card(card)
-    with place.writing(), staging(place.folder) as folder:
+    with place.open_for_writing(), open_staging(place.folder) as folder:
         write_weights(state, folder / "converted.safetensors")
         added = place.add(card, folder / "converted.safetensors", replace=replace)
     return dump_entry(place, added)
@@ -161,7 +166,7 @@ def remove_entries(
 ) -> list[str]:
     """Remove a name's only entry, or that for a model, or every one; return what was removed."""
     place = open_zoo(zoo, reading=True)
-    models = [key.partition("/")[2] for key in place.listing(name)]
+    models = [key.partition("/")[2] for key in place.list_keys(name)]
     if len(models) > 1 and not model and not every:
         advice = "give --model, or --all to remove it for all"
         raise UserError(f"{name} is there for {', '.join(models)}; {advice}")
@@ -175,7 +180,7 @@ def verify_entries(name: str | None = None, *, zoo: Path | None = None) -> dict[
     """
     place = open_zoo(zoo, reading=True)
     problems = place.verify(name)
-    return {"zoo": str(place.folder), "checked": place.listing(name), "problems": problems}
+    return {"zoo": str(place.folder), "checked": place.list_keys(name), "problems": problems}
 
 
 def pull_entries(

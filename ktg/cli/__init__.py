@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. Nothing heavy is imported before a command needs it."""
+"""Parses command lines, calls `ktg.api` and prints. A command loads heavy modules when it runs."""
 
 import sys
 
@@ -12,16 +12,14 @@ from ktg.cli.confirm import confirm
 from ktg.cli.data import data
 from ktg.cli.export import export
 from ktg.cli.graph import graph
-from ktg.cli.predict import predict
+from ktg.cli.predict import predict, serve
 from ktg.cli.pretrain import pretrain
 from ktg.cli.report import report
 from ktg.cli.search import search
-from ktg.cli.serve import serve
 from ktg.cli.source import source
-from ktg.cli.status import status
+from ktg.cli.status import status, ui
 from ktg.cli.status import stop as stop_search
 from ktg.cli.train import train
-from ktg.cli.ui import ui
 from ktg.cli.zoo import zoo
 from ktg.errors import KtgError, UserError
 from ktg.version import __version__
@@ -46,25 +44,9 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (
-    search,
-    status,
-    stop_search,
-    confirm,
-    export,
-    report,
-    compare,
-    train,
-    predict,
-    serve,
-    check,
-    data,
-    graph,
-    affinity,
-    source,
-    zoo,
-    ui,
-):
+for _command in (search, status, stop_search, confirm, export, report, compare, train, predict):
+    commands.add_command(_command)
+for _command in (serve, check, data, graph, affinity, source, zoo, ui):
     commands.add_command(_command)
 source.add_command(pretrain)
 zoo.add_command(build)

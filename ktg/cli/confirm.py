@@ -1,4 +1,4 @@
-"""`ktg confirm`."""
+"""Defines `ktg confirm`."""
 
 import shlex
 from pathlib import Path
@@ -6,49 +6,30 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ktg.cli.decoding import Decoding
+from ktg import api
 from ktg.cli.options import (
+    address,
     as_json,
-    check_store,
-    check_writable,
-    percent,
+    count,
     print_json,
+    storage,
     tracking_uri,
-    warner,
 )
-from ktg.cli.report import keep_report
+from ktg.cli.screen import Screen
+from ktg.wording import format_percent
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
-    from ktg.searching.confirm.verdict import Confirmation, Row
-
-SEEDS = 5
+    from ktg.api.confirm import Confirmation
 
 
 @click.command(epilog="Example: ktg confirm quickstart --seeds 10")
 @click.argument("experiment")
-@click.option(
-    "--top",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="How many of the best graphs, by validation.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(2),
-    default=SEEDS,
-    show_default=True,
-    help="Trainings of each graph.",
-)
-@click.option("--address", help="A running Ray cluster: auto, or ray://host:port.")
-@click.option(
-    "--storage",
-    type=click.Path(path_type=Path),
-    help="Folder for Ray's files; shared, on a cluster.",
-)
+@count("--top", 1, "How many of the best graphs, by validation.")
+@count("--seeds", 5, "Trainings of each graph.", least=2)
+@address
+@storage
 @tracking_uri
 @as_json
 def confirm(
@@ -60,64 +41,34 @@ def confirm(
     tracking_uri: str,
     as_json: bool,
 ) -> None:
-    """Train EXPERIMENT's best graphs and its baselines again, with new seeds, and test them side by side.
+    """Train EXPERIMENT's best graphs and baselines again, with new seeds, and compare their tests.
 
     They are trained on the training and validation splits, in the slots that the search gave its
     trials, and scored on the test split, which no choice has seen. Says whether the best graph is
     better than each baseline, with 95 % intervals. What an earlier call has finished is not trained
     again.
     """
-    from rich.console import Console
+    with Screen(stderr=as_json) as screen:
 
-    console = Console(stderr=as_json)
-    confirmation = run(experiment, top, seeds, tracking_uri, console, address, storage)
-    if as_json:
-        print_json(confirmation.to_json())
-    else:
-        print_confirmation(confirmation, console)
-    place = keep_report(experiment, tracking_uri)
-    console.print(f"Report: {place}", markup=False, highlight=False, soft_wrap=True)
+        def show(confirmation: "Confirmation") -> None:
+            if as_json:
+                print_json(confirmation.to_json())
+            else:
+                print_confirmation(confirmation, screen)
 
-
-def run(
-    experiment: str,
-    top: int,
-    seeds: int,
-    uri: str,
-    console: "Console",
-    address: str | None,
-    storage: Path | None,
-) -> "Confirmation":
-    """Confirm the last search of an experiment, and write it into its store."""
-    from ktg.searching.confirm.run import confirm_search
-    from ktg.searching.confirm.store import confirmations
-    from ktg.searching.driver_lock import end_dead
-    from ktg.tracking import MlflowTracker, find_experiment, stop_asked
-
-    check_store(uri)
-    if storage is not None:
-        check_writable(storage / "confirm")
-    found = find_experiment(experiment, uri)
-    before = next((run.tags for run in confirmations(found)), {})
-    with (
-        MlflowTracker(experiment, uri, warn=warner(console)) as tracker,
-        Decoding(console) as decoding,
-    ):
-        end_dead(found, tracker)
-        return confirm_search(
-            found,
-            tracker,
+        api.confirm(
+            experiment,
             top=top,
             seeds=seeds,
-            console=console,
             address=address,
             storage=storage,
-            decoding=decoding,
-            stop_asked=stop_asked(experiment, uri, before),
+            tracking_uri=tracking_uri,
+            listener=screen.listener,
+            on_confirmation=show,
         )
 
 
-def print_confirmation(confirmation: "Confirmation", console: "Console") -> None:
+def print_confirmation(confirmation: "Confirmation", screen: Screen) -> None:
     """Print the graphs on the test split, the differences to the baselines, and the sentence."""
     from rich.table import Table
 
@@ -125,45 +76,36 @@ def print_confirmation(confirmation: "Confirmation", console: "Console") -> None
     for column in ("", "accuracy", "std", "seeds", "trial"):
         table.add_column(column, justify="left" if column in ("", "trial") else "right")
     for row in confirmation.rows:
-        mean, std = ("-" if value is None else percent(value) for value in (row.mean, row.std))
+        name = row.what if row.baseline in (None, row.what) else f"{row.what} ({row.baseline})"
+        mean, std = (
+            "-" if value is None else format_percent(value) for value in (row.mean, row.std)
+        )
         style = "bold" if row is confirmation.rows[0] else None
-        table.add_row(named(row), mean, std, str(len(row.runs)), row.trial, style=style)
-    console.print(table)
+        table.add_row(name, mean, std, str(len(row.runs)), row.trial, style=style)
+    screen.console.print(table)
     if confirmation.differences:
-        console.print(differences(confirmation))
+        screen.console.print(draw_differences(confirmation))
     for row in confirmation.rows:
         for seed, reason in row.failures.items():
-            warner(console)(f"{row.what}, seed {seed} failed: {reason}")
+            screen.warn(f"{row.what}, seed {seed} failed: {reason}")
     for text in (confirmation.sentence, confirmation.basis):
-        console.print(text, markup=False, highlight=False)
+        screen.console.print(text, markup=False, highlight=False)
     if any(row.failures for row in confirmation.rows):
         settings = ["--top", str(confirmation.top), "--seeds", str(len(confirmation.seeds))]
         again = shlex.join(["ktg", "confirm", confirmation.experiment, *settings])
-        console.print(
-            f"To try again what failed: {again}", markup=False, highlight=False, soft_wrap=True
-        )
+        screen.say(f"To try again what failed: {again}")
 
 
-def differences(confirmation: "Confirmation") -> "Table":
+def draw_differences(confirmation: "Confirmation") -> "Table":
     """Return the table of all differences, in points."""
     from rich.table import Table
 
     table = Table(title="Differences in points", title_justify="left")
     for column in ("", "minus", "points", "95 % interval", ""):
-        table.add_column(
-            column, justify="right" if column in ("points", "95 % interval") else "left"
-        )
+        right = column in ("points", "95 % interval")
+        table.add_column(column, justify="right" if right else "left")
     for each in confirmation.differences:
         mean = "-" if each.difference is None else f"{100 * each.difference:+.2f}"
-        ends = (
-            "-"
-            if each.interval is None
-            else " to ".join(f"{100 * end:+.2f}" for end in each.interval)
-        )
-        table.add_row(each.of, each.against, mean, ends, each.verdict)
+        ends = [f"{100 * end:+.2f}" for end in each.interval or ()]
+        table.add_row(each.of, each.against, mean, " to ".join(ends) or "-", each.verdict)
     return table
-
-
-def named(row: "Row") -> str:
-    """Return what a row is called, with the baseline that it is."""
-    return row.what if row.baseline in (None, row.what) else f"{row.what} ({row.baseline})"

@@ -1,24 +1,26 @@
-"""`ktg export`."""
+"""Defines `ktg export`."""
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktg.cli.decoding import Decoding
-from ktg.cli.options import as_json, check_device, check_writable, percent, print_json, tracking_uri
-from ktg.cli.train import printer
+from ktg import api
+from ktg.api.export import dump_exported
+from ktg.cli.options import A_FILE, as_json, device, print_json, tracking_uri
+from ktg.cli.screen import Screen
+from ktg.cli.train import make_epoch_printer
+from ktg.wording import format_percent
 
 if TYPE_CHECKING:
-    from ktg.exporting.best import Exported
-    from ktg.exporting.deliver import Delivered
-
-A_FILE = click.Path(path_type=Path)
+    from ktg.api.export import ExportedGraph, ExportResult
 
 
 @click.command(
-    epilog="Example: ktg export quickstart -o best.yaml --weights model.safetensors --onnx model.onnx --card README.md"
+    epilog="Example: ktg export quickstart -o best.yaml --weights model.safetensors "
+    "--onnx model.onnx --card README.md"
 )
 @click.argument("source", metavar="EXPERIMENT")
 @click.option("-o", "--output", type=A_FILE, help="The graph; default: best.yaml.")
@@ -57,102 +59,27 @@ A_FILE = click.Path(path_type=Path)
     "--final", is_flag=True, help="Train on the validation split too, as `ktg train` does."
 )
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-@click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
+@device
 @tracking_uri
 @as_json
-def export(
-    source: str,
-    output: Path | None,
-    trial: str | None,
-    top: int,
-    baseline: str | None,
-    tracking_uri: str,
-    as_json: bool,
-    device: str | None,
-    all_nodes: bool,
-    register: str | None,
-    final: bool,
-    force: bool,
-    **files: Path | None,
-) -> None:
+def export(source: str, output: Path | None, top: int, as_json: bool, **options: Any) -> None:
     """Write the best graph of EXPERIMENT's last search as YAML, and its drawing beside it as SVG.
 
     A search keeps no weights. For --weights, --onnx, --int8, --torch-export, --card and --register
     the graph is trained once more, with its own seed. EXPERIMENT may also be a model.safetensors,
     which is then brought into the other forms, or registered, as it is.
     """
-    for path in (output or Path("best.yaml"), *files.values()):
-        if path is not None:
-            check_writable(path)
-    check_device(device)
-
-    from rich.console import Console
-
-    from ktg.exporting.best import Wanted
-    from ktg.exporting.deliver import deliver
-    from ktg.exporting.formats import Formats
-
-    console = Console(stderr=as_json)
-    with Decoding(console) as decoding:
-        delivered = deliver(
-            source,
-            tracking_uri,
-            output=output,
-            wanted=Wanted(top, trial, baseline),
-            formats=Formats(**files),
-            all_nodes=all_nodes,
-            name=register,
-            final=final,
-            force=force,
-            device=device,
-            on_epoch=printer(console),
-            decoding=decoding,
-        )
+    with Screen(stderr=as_json) as screen:
+        show, listener = make_epoch_printer(screen), screen.listener
+        found = api.export(source, output, top=top, listener=listener, on_epoch=show, **options)
     if as_json:
-        print_json(to_json(delivered))
-    else:
-        print_delivered(delivered, top)
-
-
-def to_json(delivered: "Delivered") -> dict[str, Any]:
-    """Return what was written as plain data; the first graph's figures stand at the top."""
-    plain: dict[str, Any] = {}
-    if delivered.graphs:
-        graphs = [
-            {"graph": str(g.file), "drawing": str(g.drawing), **g.graph.provenance}
-            for g in delivered.graphs
-        ]
-        plain = {**graphs[0], "graphs": graphs} if len(graphs) > 1 else graphs[0]
-    if delivered.about is not None:
-        accuracy, quantised = delivered.about.accuracy, delivered.written.quantised
-        plain |= {
-            "weights": {name: str(path) for name, path in delivered.weights.items()},
-            "files": {kind: str(path) for kind, path in delivered.written.files.items()},
-            "differences": delivered.written.differences,
-            "accuracy": accuracy and vars(accuracy),
-            "same_data": delivered.same_data,
-            "registered": delivered.registered,
-            "int8": quantised
-            and {"before": vars(quantised.before), "after": vars(quantised.after)},
-        }
-    return plain
-
-
-def print_delivered(delivered: "Delivered", top: int) -> None:
-    """Print every file with what is to be known of it, and what to do next."""
-    for exported in delivered.graphs:
-        click.echo(graph_line(exported))
-    if 0 < len(delivered.graphs) < top:
-        click.echo(f"only {len(delivered.graphs)} trials are finished")
-    if any(exported.running for exported in delivered.graphs):
-        click.echo("the search is still running: this is its best so far")
-    for path in dict.fromkeys(path for exported in delivered.graphs for path in exported.outside):
-        click.echo(
-            f"on another machine, the graph needs {path} at the same place, or the new path written into it"
-        )
-    for line in model_lines(delivered):
+        print_json(dump_exported(found))
+        return
+    for line in describe_graphs(found, top):
         click.echo(line)
-    commands = next_commands(delivered)
+    for line in describe_model(found):
+        click.echo(line)
+    commands = next_commands(found)
     if commands:
         click.echo("\nNext:")
     width = max((len(command) for command, _ in commands), default=0)
@@ -160,74 +87,78 @@ def print_delivered(delivered: "Delivered", top: int) -> None:
         click.echo(f"  {command:<{width}}  # {why}")
 
 
-def graph_line(exported: "Exported") -> str:
-    """Return what is written where, of one graph."""
+def describe_graphs(found: "ExportResult", top: int) -> Iterator[str]:
+    """Yield lines about the graphs that were written."""
+    for exported in found.graphs:
+        yield describe_graph(exported)
+    if 0 < len(found.graphs) < top:
+        yield f"only {len(found.graphs)} trials are finished"
+    if any(exported.running for exported in found.graphs):
+        yield "the search is still running: this is its best so far"
+    for path in dict.fromkeys(path for exported in found.graphs for path in exported.outside):
+        needed = f"the graph needs {path} at the same place, or the new path written into it"
+        yield f"on another machine, {needed}"
+
+
+def describe_graph(exported: "ExportedGraph") -> str:
+    """Return the files of one graph, with its trial where it comes from a search."""
+    files = f"{exported.file} and {exported.drawing}"
     if "trial" not in exported.graph.provenance:
-        return f"{exported.file} and {exported.drawing}"
-    accuracy = percent(exported.accuracy)
-    return (
-        f"{exported.file} and {exported.drawing}: {exported.trial}, validation accuracy {accuracy}"
-    )
+        return files
+    return f"{files}: {exported.trial}, validation accuracy {format_percent(exported.accuracy)}"
 
 
-def model_lines(delivered: "Delivered") -> list[str]:
-    """Return what is written where, of the trained network."""
-    about, written = delivered.about, delivered.written
+def describe_model(found: "ExportResult") -> Iterator[str]:
+    """Yield lines about the files of the trained network and its accuracy."""
+    about, written = found.about, found.written
     if about is None:
-        return []
-    lines = [f"{path}: node {name}" for name, path in delivered.weights.items()]
+        return
+    for name, path in found.weights.items():
+        yield f"{path}: node {name}"
     for kind, difference in written.differences.items():
-        lines.append(f"{written.files[kind]}: logits within {difference:.0e} of torch's")
+        yield f"{written.files[kind]}: logits within {difference:.0e} of torch's"
     if written.quantised is not None:
         before, after = written.quantised.before, written.quantised.after
         seen = ", which it was trained on" if written.quantised.seen else ""
-        lines.append(
-            f"{written.files['int8']}: 8-bit integers: accuracy {percent(before.accuracy)} -> "
-            f"{percent(after.accuracy)} on {written.quantised.images} validation images{seen}, "
+        yield (
+            f"{written.files['int8']}: 8-bit integers: accuracy "
+            f"{format_percent(before.accuracy)} -> {format_percent(after.accuracy)} "
+            f"on {written.quantised.images} validation images{seen}, "
             f"{before.latency_ms:.2f} -> {after.latency_ms:.2f} ms for an image on one core, "
             f"{before.size_bytes / 1e6:.2f} -> {after.size_bytes / 1e6:.2f} MB"
         )
     if "card" in written.files:
-        lines.append(f"{written.files['card']}: the model card")
-    if delivered.registered is not None:
-        lines.append(f"{delivered.registered}: the network in MLflow's model registry")
+        yield f"{written.files['card']}: the model card"
+    if found.registered is not None:
+        yield f"{found.registered}: the network in MLflow's model registry"
     if about.accuracy is not None:
-        whose = (
-            "these weights"
-            if about.accuracy.n == 1
-            else "the training over its seeds, of which this is the first,"
-        )
-        lines.append(
-            f"accuracy of {whose} on the {about.accuracy.split} split: {about.accuracy.text()}"
-        )
-    elif delivered.weights or delivered.registered:
-        lines.append(
-            "accuracy of these weights: not measured, as no images were left out of the training"
-        )
-    if not delivered.same_data:
-        lines.append(
-            "careful: the images here are not those that the search saw; its figures do not hold for them"
-        )
-    return lines
+        several = "the training over its seeds, of which this is the first,"
+        whose = "these weights" if about.accuracy.n == 1 else several
+        split, text = about.accuracy.split, about.accuracy.format()
+        yield f"accuracy of {whose} on the {split} split: {text}"
+    elif found.weights or found.registered:
+        why = "as no images were left out of the training"
+        yield f"accuracy of these weights: not measured, {why}"
+    if not found.same_data:
+        other = "the images here are not those that the search saw"
+        yield f"careful: {other}; its figures do not hold for them"
 
 
-def next_commands(delivered: "Delivered") -> list[tuple[str, str]]:
+def next_commands(found: "ExportResult") -> list[tuple[str, str]]:
     """Return commands that make sense now, each with why."""
-    if delivered.about is not None:
-        files = delivered.written.files
-        model = files.get("weights") or files.get("onnx")
-        commands = (
-            [(shlex.join(["ktg", "predict", str(model), "FOLDER"]), "labels of your images")]
-            if model
-            else []
-        )
-        if delivered.registered is not None:
-            commands.append(("ktg ui", "the model and the search it comes from, in MLflow's pages"))
-        return commands
-    graph = str(delivered.graphs[0].file)
-    test = "retrain on all but the test split, then test: mean and std"
-    return [
-        (shlex.join(["ktg", "train", graph, "--seeds", "3"]), test),
-        (shlex.join(["ktg", "graph", "show", graph]), "what teaches what, in the terminal"),
-        ("ktg ui", "every trial and curve, in MLflow's pages"),
-    ]
+    if found.about is None:
+        graph = str(found.graphs[0].file)
+        test = "retrain on all but the test split, then test: mean and std"
+        return [
+            (shlex.join(["ktg", "train", graph, "--seeds", "3"]), test),
+            (shlex.join(["ktg", "graph", "show", graph]), "what teaches what, in the terminal"),
+            ("ktg ui", "every trial and curve, in MLflow's pages"),
+        ]
+    commands = []
+    model = found.written.files.get("weights") or found.written.files.get("onnx")
+    if model:
+        label = shlex.join(["ktg", "predict", str(model), "FOLDER"])
+        commands.append((label, "labels of your images"))
+    if found.registered is not None:
+        commands.append(("ktg ui", "the model and the search it comes from, in MLflow's pages"))
+    return commands

@@ -1,124 +1,87 @@
-"""Options and output that several commands share."""
+"""Defines the options that several commands share, and how results are printed."""
 
 import json
-import os
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from ktg.errors import UserError, did_you_mean, show
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from ktg.api.inputs import STORE, read_imagenet_files
 
 C = TypeVar("C", bound=Callable[..., Any])
+Option = Callable[[C], C]
 
+A_FILE = click.Path(path_type=Path)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+tracking_uri = click.option(
+    "--tracking-uri",
+    envvar="MLFLOW_TRACKING_URI",
+    default=STORE,
+    show_default=True,
+    help="The MLflow store: a file of this folder, or a server.",
+)
 missing_sources = click.option(
     "--missing-sources",
     type=click.Choice(["stop", "drop"]),
     default="stop",
     show_default=True,
-    help="Whether options without weights (not published, not in the zoo, offline) stop a search or are left out.",
+    help="Whether options without weights (not published, not in the zoo, offline) stop a search "
+    "or are left out.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-tracking_uri = click.option(
-    "--tracking-uri",
-    envvar="MLFLOW_TRACKING_URI",
-    default="sqlite:///mlflow.db",
-    show_default=True,
-    help="The MLflow store: a file of this folder, or a server.",
+device = click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
+address = click.option("--address", help="A running Ray cluster: auto, or ray://host:port.")
+storage = click.option(
+    "--storage", type=A_FILE, help="Folder for Ray's files; shared, on a cluster."
+)
+among = click.option(
+    "--among",
+    multiple=True,
+    metavar="MODEL@SOURCE",
+    help="A candidate; give several. Default: the search space's.",
+)
+zoo_folder = click.option(
+    "--zoo",
+    type=A_FILE,
+    help="Folder of the zoo; default: $KTG_ZOO, else ~/.local/share/ktg/zoo.",
+)
+HELP_IMAGENET = (
+    "A file that stands for `source: imagenet` of a model, besides `weights:` in the file; "
+    "give several."
 )
 
 
-def imagenet_files(*names: str) -> Callable[[C], C]:
-    """Return the option that names files to stand for `source: imagenet`; its value is {model: absolute path}."""
-    help_text = "A file that stands for `source: imagenet` of a model, besides `weights:` in the file; give several."
+def imagenet(*names: str) -> Callable[[C], C]:
+    """Return the option that names files for `source: imagenet`, as {model: absolute path}."""
     return click.option(
         *names,
         "imagenet",
         multiple=True,
         metavar="MODEL=FILE",
-        callback=_read_imagenet,
-        help=help_text,
+        callback=lambda _context, _option, texts: read_imagenet_files(texts),
+        help=HELP_IMAGENET,
     )
 
 
-def _read_imagenet(
-    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
-) -> dict[str, str]:
-    from ktg.models.names import check_model
+def count(
+    name: str, default: int | None = None, help: str | None = None, least: int = 1
+) -> Callable[[C], C]:
+    """Return an option for a whole number of at least `least`, with its default in the help."""
+    kind = click.IntRange(least)
+    return click.option(name, type=kind, default=default, show_default=bool(default), help=help)
 
-    files: dict[str, str] = {}
-    for text in texts:
-        model, equals, file = text.partition("=")
-        if not model or not equals or not file:
-            raise UserError(
-                f"--imagenet: {show(text)} is not MODEL=FILE, such as resnet18=resnet18.safetensors"
-            )
-        check_model(model, "--imagenet")
-        if model in files:
-            raise UserError(f"--imagenet: two files are given for {model}; a model has one")
-        files[model] = str(Path(file).expanduser().absolute())
-    return files
+
+def add_options(*options: Callable[[Any], Any]) -> Callable[[C], C]:
+    """Return a decorator that adds several options, in this order."""
+
+    def add(command: C) -> C:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def print_json(value: Any) -> None:
     """Print plain data as JSON on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def check_writable(path: Path) -> None:
-    """Raise UserError unless a file can be written at `path`; leave nothing behind."""
-    folder = path.absolute().parent
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; give the name of a file")
-    if not folder.is_dir():
-        raise UserError(f"{path}: there is no folder {folder}; create it first")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise UserError(f"{path}: is there and may not be written")
-    probe = folder / f".ktg-{os.getpid()}"
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"{path}: cannot write into {folder}: {error.strerror}") from None
-
-
-def check_store(uri: str) -> None:
-    """Raise UserError unless `uri` names a store of MLflow, and one that can be written where it is a file."""
-    from ktg.tracking.store import check_uri, sqlite_file
-
-    file = sqlite_file(check_uri(uri))
-    if file is not None:
-        check_writable(file)
-
-
-def check_device(device: str | None) -> None:
-    """Raise UserError for a device that ktg does not train on, or that this machine has not."""
-    if device is None or device == "cpu":
-        return
-    if not re.fullmatch(r"cuda(:\d+)?", device):
-        guess = did_you_mean(device, ("cpu", "cuda"))
-        raise UserError(
-            f"--device: {show(device)} is not a device; allowed: cpu, cuda, cuda:1 and so on.{guess}"
-        )
-    import torch
-
-    count = torch.cuda.device_count()
-    if int(device.partition(":")[2] or 0) >= count:
-        raise UserError(f"--device: {device} is not on this machine; torch sees {count} GPUs here")
-
-
-def warner(console: "Console") -> Callable[[str], None]:
-    """Return a function that prints a warning without harm to what is drawn on the console."""
-    return lambda message: console.print(
-        message, style="yellow", markup=False, highlight=False, soft_wrap=True
-    )
-
-
-def percent(share: float) -> str:
-    """Return a share of one as a percentage."""
-    return f"{100 * share:.2f} %"

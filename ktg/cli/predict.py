@@ -1,29 +1,35 @@
-"""`ktg predict`."""
+"""Defines `ktg predict` and `ktg serve`."""
 
 import csv
 import itertools
 import json
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktg.cli.options import check_device, percent
-from ktg.errors import KtgError, UserError
+from ktg import api
+from ktg.api.predict import label_files
+from ktg.cli.options import A_FILE, count, device
+from ktg.cli.screen import Screen
+from ktg.errors import KtgError
+from ktg.wording import format_percent
 
 if TYPE_CHECKING:
-    from ktg.exporting.classifier import Classifier, Prediction
-    from ktg.exporting.pixels import PictureError
+    from ktg.api.predict import Answer, Labelling
 
-    Answer = tuple[str, Prediction | PictureError]
+_REQUEST = """\
+{url}/invocations  (Ctrl-C ends it); for example
+  curl {url}/invocations -H 'Content-Type: application/json' \\
+    -d '{{"dataframe_split": {{"columns": ["image"], \
+"data": [["'"$(base64 < photo.jpg | tr -d '\\n')"'"]]}}}}'"""
 
 
 @click.command(epilog="Example: ktg predict model.safetensors photos/ --csv > labels.csv")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=A_FILE)
 @click.argument("images", nargs=-1, required=True)
 @click.option(
     "--json", "form", flag_value="json", help="Print one JSON object for each image, a line each."
@@ -31,17 +37,9 @@ if TYPE_CHECKING:
 @click.option(
     "--csv", "form", flag_value="csv", help="Print a table with a header, comma-separated."
 )
-@click.option(
-    "--top",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="How many classes of each image.",
-)
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at once."
-)
-@click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
+@count("--top", 5, "How many classes of each image.")
+@count("--batch-size", 64, "Images at once.")
+@device
 def predict(
     model: Path,
     images: tuple[str, ...],
@@ -55,127 +53,115 @@ def predict(
     IMAGES are files, folders, patterns, or - for a list of them on standard input, one a line. A
     file that is no readable image is reported and skipped, and the exit code is 1 at the end.
     """
-    check_device(device)
-    # Of Pillow about files; whatever keeps one from being decoded is reported in one line anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\b")
-
-    from ktg.exporting.classifier import load
-    from ktg.exporting.image_files import find_images
-
-    places = itertools.chain.from_iterable(
-        _listed() if place == "-" else [place] for place in images
+    lists = (read_list() if place == "-" else [place] for place in images)
+    found = label_files(
+        model, itertools.chain.from_iterable(lists), batch_size=batch_size, device=device
     )
-    classifier = load(model, device)
-    found = list(find_images(places))
-    if not found:
-        raise UserError("no images are named: standard input was empty")
-    faults = 0
-    show = WRITERS[form or "text"](min(top, len(classifier.classes)))
+    show, faults = WRITERS[form or "text"](min(top, len(found.classes))), 0
     try:
-        for name, answer in bar(answers(classifier, found, batch_size), len(found)):
+        for name, answer in count_answers(found):
             faults += show(name, answer)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if faults:
-        others = "the others were labelled" if faults < len(found) else "nothing was labelled"
-        raise KtgError(f"{faults} of {len(found)} could not be read; {others}")
+        others = "the others were labelled" if faults < found.total else "nothing was labelled"
+        raise KtgError(f"{faults} of {found.total} could not be read; {others}")
 
 
-def answers(
-    classifier: "Classifier", found: list[tuple[str, "PictureError | None"]], batch_size: int
-) -> Iterator["Answer"]:
-    """Yield the answer for every image in order; those whose fault is known already are not opened."""
-    rest = classifier.stream((name for name, fault in found if fault is None), batch_size)
-    for name, fault in found:
-        yield name, fault if fault is not None else next(rest)
+@click.command(epilog="Example: ktg serve model.safetensors --port 5001")
+@click.argument("model", type=A_FILE)
+@click.option("--port", type=click.IntRange(1, 65535), default=5001, show_default=True)
+@device
+def serve(model: Path, port: int, device: str | None) -> None:
+    """Answer requests for labels with MODEL over HTTP, for this machine only, until Ctrl-C.
+
+    The server is MLflow's. A request holds image files in base64, in a column `image`; the answer
+    has the label, its probability and those of all classes for each.
+    """
+    api.serve(model, port, device=device, ready=lambda url: click.echo(_REQUEST.format(url=url)))
 
 
-def bar(every: Iterable["Answer"], total: int) -> Iterator["Answer"]:
-    """Yield all, beside a progress bar on standard error where lines do not run over the same terminal anyway."""
+def count_answers(found: "Labelling") -> Iterator["Answer"]:
+    """Yield all answers, with a bar unless the lines run over the same terminal anyway."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
-        yield from every
+        yield from found.answers
         return
-    from rich.console import Console
-    from rich.progress import track
+    with Screen(stderr=True) as screen:
+        for done, answer in enumerate(found.answers, 1):
+            yield answer
+            screen.count("labelling", done, found.total)
 
-    yield from track(every, "labelling", total, console=Console(stderr=True), transient=True)
 
-
-def text(top: int) -> Callable[[str, Any], bool]:
+def write_text(top: int) -> Callable[[str, Any], bool]:
     """Return a function that prints one line for people."""
 
     def show(name: str, answer: Any) -> bool:
-        if fault(name, answer):
+        if report_fault(name, answer):
             return True
-        ranked = ", ".join(f"{plain(label)} {percent(share)}" for label, share in answer.top(top))
-        click.echo(f"{plain(name)}: {ranked}")
+        labels = answer.top(top)
+        ranked = ", ".join(f"{printable(label)} {format_percent(share)}" for label, share in labels)
+        click.echo(f"{printable(name)}: {ranked}")
         return False
 
     return show
 
 
-def as_json(top: int) -> Callable[[str, Any], bool]:
-    """Return a function that prints one line of JSON; images that cannot be read are in it too."""
+def write_json(top: int) -> Callable[[str, Any], bool]:
+    """Return a function that prints one line of JSON, for images that cannot be read too."""
 
     def show(name: str, answer: Any) -> bool:
-        wrong = fault(name, answer)
-        found = (
-            {"file": name, "error": str(answer)}
-            if wrong
-            else {
-                "file": name,
-                "label": answer.label,
-                "probability": answer.probability,
-                "top": [{"label": label, "probability": share} for label, share in answer.top(top)],
-            }
-        )
+        wrong = report_fault(name, answer)
+        found: dict[str, Any] = {"file": name}
+        if wrong:
+            found["error"] = str(answer)
+        else:
+            labels = [{"label": label, "probability": share} for label, share in answer.top(top)]
+            found |= {"label": answer.label, "probability": answer.probability, "top": labels}
         click.echo(json.dumps(found, ensure_ascii=False))
         return wrong
 
     return show
 
 
-def as_csv(top: int) -> Callable[[str, Any], bool]:
-    """Return a function that prints one row: the file, then the most probable classes with their probabilities."""
+def write_csv(top: int) -> Callable[[str, Any], bool]:
+    """Return a function that prints one row: the file, then the best labels and probabilities."""
     rows = csv.writer(sys.stdout, lineterminator="\n")
     places = ["", *(f"_{place}" for place in range(2, top + 1))]
-    rows.writerow(
-        ["file", *(f"{column}{place}" for place in places for column in ("label", "probability"))]
-    )
+    columns = ("label", "probability")
+    rows.writerow(["file", *(f"{column}{place}" for place in places for column in columns)])
 
     def show(name: str, answer: Any) -> bool:
-        if fault(name, answer):
+        if report_fault(name, answer):
             return True
-        rows.writerow(
-            [name, *(cell for label, share in answer.top(top) for cell in (label, f"{share:.6f}"))]
-        )
+        labels = answer.top(top)
+        rows.writerow([name, *(cell for label, p in labels for cell in (label, f"{p:.6f}"))])
         return False
 
     return show
 
 
 WRITERS: dict[str, Callable[[int], Callable[[str, Any], bool]]] = {
-    "text": text,
-    "json": as_json,
-    "csv": as_csv,
+    "text": write_text,
+    "json": write_json,
+    "csv": write_csv,
 }
 
 
-def fault(name: str, answer: Any) -> bool:
-    """Whether an image could not be read; if so say it on standard error."""
+def report_fault(name: str, answer: Any) -> bool:
+    """Return whether an image could not be read; if so say it on standard error."""
     if not isinstance(answer, Exception):
         return False
-    click.echo(f"ktg: {plain(name)}: {answer}", err=True)
+    click.echo(f"ktg: {printable(name)}: {answer}", err=True)
     return True
 
 
-def plain(name: str) -> str:
-    """Return a name as it is, or escaped where it holds what a terminal would obey instead of showing."""
+def printable(name: str) -> str:
+    """Return a name, escaped where it holds what a terminal would obey instead of showing."""
     return name if name.isprintable() else repr(name)
 
 
-def _listed() -> Iterator[str]:
+def read_list() -> Iterator[str]:
     """Yield the lines of standard input."""
     return (line.rstrip("\r\n") for line in sys.stdin if line.strip())

@@ -1,20 +1,21 @@
-"""`ktg status` and `ktg stop`."""
+"""Defines `ktg status`, `ktg stop` and `ktg ui`."""
 
 import time
 from typing import TYPE_CHECKING
 
 import click
 
-from ktg.cli.options import as_json, percent, print_json, tracking_uri
+from ktg import api
+from ktg.api.status import follow
+from ktg.cli.options import as_json, print_json, tracking_uri
+from ktg.wording import format_duration, format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
 
-    from ktg.reporting.status import Status
-
-EVERY_S = 3.0
+    from ktg.api.status import Status
 
 
 @click.command(epilog="Example: ktg status quickstart")
@@ -22,39 +23,34 @@ EVERY_S = 3.0
 @tracking_uri
 @as_json
 def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
-    """Show how EXPERIMENT's last search stands, and its confirmation; on a terminal, until both are over or Ctrl-C.
+    """Show how EXPERIMENT's last search stands, and its confirmation.
 
-    Without EXPERIMENT: all experiments of the store, a line for the last search of each.
+    On a terminal the display goes on until both are over or Ctrl-C. Without EXPERIMENT: all
+    experiments of the store, a line for the last search of each.
     """
     from rich.console import Console
     from rich.live import Live
 
-    from ktg.reporting.status import status_of, statuses
-    from ktg.tracking import find_experiment, find_experiments
-
+    console = Console(highlight=False)
     if experiment is None:
-        every = statuses(find_experiments(tracking_uri))
+        every = api.searches(tracking_uri=tracking_uri)
         if as_json:
             print_json([one.to_json() for one in every])
         elif every:
-            Console().print(listed(every), highlight=False)
+            console.print(list_statuses(every))
         else:
             click.echo("No searches yet; `ktg search SPACE` begins one.")
         return
-    found = find_experiment(experiment, tracking_uri)
-    now = status_of(found)
-    console = Console()
+    found = follow(experiment, tracking_uri=tracking_uri)
+    now = next(found)
     if as_json:
         print_json(now.to_json())
-        return
-    if not console.is_terminal:
-        console.print(drawn(now), highlight=False)
-        return
-    with Live(drawn(now), console=console, auto_refresh=False) as live:
-        while now.going_on:
-            time.sleep(EVERY_S)
-            now = status_of(found)
-            live.update(drawn(now), refresh=True)
+    elif not console.is_terminal:
+        console.print(draw_status(now))
+    else:
+        with Live(draw_status(now), console=console, auto_refresh=False) as live:
+            for now in found:
+                live.update(draw_status(now), refresh=True)
 
 
 @click.command(epilog="Example: ktg stop quickstart")
@@ -62,71 +58,76 @@ def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
 @tracking_uri
 @as_json
 def stop(experiment: str, tracking_uri: str, as_json: bool) -> None:
-    """Ask EXPERIMENT's running search to end as after Ctrl-C; `ktg search EXPERIMENT --resume` goes on with it."""
-    from ktg.tracking import request_stop
+    """Ask EXPERIMENT's running search to end as after Ctrl-C.
 
-    request_stop(experiment, tracking_uri)
+    `ktg search EXPERIMENT --resume` goes on with it.
+    """
+    api.stop(experiment, tracking_uri=tracking_uri)
     if as_json:
         print_json({"experiment": experiment, "asked": True})
         return
-    click.echo(
-        f"{experiment}: asked to stop; it will within seconds, if its driver lives. See: ktg status {experiment}"
-    )
+    when = "it will within seconds, if its driver lives"
+    click.echo(f"{experiment}: asked to stop; {when}. See: ktg status {experiment}")
 
 
-def listed(every: "Sequence[Status]") -> "Table":
+@click.command(epilog="Example: ktg ui quickstart --port 5001")
+@click.argument("experiment", required=False)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@tracking_uri
+def ui(experiment: str | None, port: int, tracking_uri: str) -> None:
+    """Show searches and trials in MLflow's pages, for this machine only, until Ctrl-C.
+
+    With EXPERIMENT the address is that of its trials, the best first.
+    """
+
+    def show(url: str) -> None:
+        click.echo(f"{url}  (Ctrl-C ends it)")
+
+    api.ui(port, tracking_uri, experiment=experiment, ready=show)
+
+
+def list_statuses(every: "Sequence[Status]") -> "Table":
     """Return a line for each status."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from ktg.searching.progress import duration
-
     table = Table(box=SIMPLE_HEAD)
     for column in ("experiment", "last search", "began", "took", "trials", "best"):
-        table.add_column(
-            column,
-            justify="right" if column in ("took", "trials", "best") else "left",
-            overflow="fold",
-        )
+        right = column in ("took", "trials", "best")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
     for one in every:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start_s))
         trials = sum(number for state, number in one.counts.items() if state != "duplicate")
-        best = "-" if one.best_accuracy is None else percent(one.best_accuracy)
-        table.add_row(Text(one.name), one.state, began, duration(one.wall_s), str(trials), best)
+        best = "-" if one.best_accuracy is None else format_percent(one.best_accuracy)
+        table.add_row(
+            Text(one.name), one.state, began, format_duration(one.wall_s), str(trials), best
+        )
     return table
 
 
-def drawn(now: "Status") -> "Table":
+def draw_status(now: "Status") -> "Table":
     """Return the status as a block of lines."""
     from rich.table import Table
     from rich.text import Text
 
-    from ktg.searching.progress import duration
-
-    counts = ", ".join(f"{number} {state}" for state, number in now.counts.items() if number)
-    best = (
-        "none finished yet"
-        if now.best is None
-        else f"{percent(now.best_accuracy or 0)}, {now.best}"
-    )
     grid = Table.grid(padding=(0, 2))
-    grid.add_row(Text("search", style="dim"), f"{now.name}: {now.state}, {duration(now.wall_s)}")
-    grid.add_row(
-        Text("trials", style="dim"),
-        f"{counts or 'none yet'}; {now.planned} planned, baselines on top",
-    )
-    grid.add_row(Text("best", style="dim"), best)
+
+    def add(name: str, text: str) -> None:
+        grid.add_row(Text(name, style="dim"), text)
+
+    add("search", f"{now.name}: {now.state}, {format_duration(now.wall_s)}")
+    counts = ", ".join(f"{number} {state}" for state, number in now.counts.items() if number)
+    add("trials", f"{counts or 'none yet'}; {now.planned} planned, baselines on top")
+    best = f"{format_percent(now.best_accuracy or 0)}, {now.best}"
+    add("best", "none finished yet" if now.best is None else best)
     confirmation = now.confirmation
     if confirmation is not None:
         failed = f", {confirmation.failed} failed" if confirmation.failed else ""
-        done = f"{confirmation.finished} trainings finished{failed}, {confirmation.trainings} asked for"
-        grid.add_row(
-            Text("confirm", style="dim"), confirmation.sentence or f"{confirmation.state}, {done}"
-        )
+        done = f"{confirmation.finished} trainings finished{failed}"
+        going = f"{confirmation.state}, {done}, {confirmation.trainings} asked for"
+        add("confirm", confirmation.sentence or going)
     for trial in (*now.running, *(confirmation.running if confirmation else ())):
-        reached = "" if trial.accuracy is None else f", {percent(trial.accuracy)}"
-        grid.add_row(
-            Text("running", style="dim"), f"{trial.name}: {trial.epoch} epochs done{reached}"
-        )
+        reached = "" if trial.accuracy is None else f", {format_percent(trial.accuracy)}"
+        add("running", f"{trial.name}: {trial.epoch} epochs done{reached}")
     return grid

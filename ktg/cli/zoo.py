@@ -1,41 +1,23 @@
-"""`ktg zoo`."""
+"""Defines `ktg zoo` and its commands, but for `ktg zoo build`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktg.cli.cards import counted, described, plain, readable, table
-from ktg.cli.options import as_json, print_json, tracking_uri
-from ktg.cli.transfer import transfer_bar
-from ktg.errors import KtgError, UserError
+from ktg.api import zoo as entries
+from ktg.cli.options import A_FILE, as_json, print_json, tracking_uri, zoo_folder
+from ktg.cli.screen import Screen
+from ktg.errors import KtgError
+from ktg.wording import format_percent
 
 if TYPE_CHECKING:
-    from ktg.zoo import Zoo
+    from rich.table import Table
 
-C = TypeVar("C", bound=Callable[..., Any])
+    from ktg.api.zoo import Entry
 
-
-def zoo_option(command: C) -> C:
-    """Add the option that says which zoo."""
-    return click.option(
-        "--zoo",
-        "folder",
-        type=click.Path(path_type=Path),
-        help="Folder of the zoo; default: $KTG_ZOO, else ~/.local/share/ktg/zoo.",
-    )(command)
-
-
-def chosen_zoo(folder: Path | None, *, reading: bool = False) -> "Zoo":
-    """Return the zoo that the user means. Raises UserError when one is to be read that is not there."""
-    from ktg.zoo import Zoo, default_zoo
-
-    if folder is None:
-        return default_zoo()
-    if reading and not folder.exists():
-        raise UserError(f"--zoo: there is no folder {folder}")
-    return Zoo(folder.expanduser().absolute())
+_NAMED_CLASSES = 20
+_NOT_LISTED = ("version", "name", "model", "classes", "provenance")
 
 
 @click.group()
@@ -48,56 +30,44 @@ def zoo() -> None:
 
 @zoo.command("list", epilog="Example: ktg zoo list --model resnet18")
 @click.option("--model", help="Only the entries for this architecture.")
-@zoo_option
+@zoo_folder
 @as_json
-def list_(model: str | None, folder: Path | None, as_json: bool) -> None:
+def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
     """List the entries of the zoo."""
-    place = chosen_zoo(folder, reading=True)
-    wanted = shortest_known(model) if model else None
-    cards, faults = readable(place)
-    cards = [card for card in cards if wanted in (None, card.model)]
+    found = entries.list_entries(model=model, zoo=zoo)
     if as_json:
-        print_json(
-            {
-                "zoo": str(place.folder),
-                "entries": [plain(place, card) for card in cards],
-                "faults": faults,
-            }
-        )
+        print_json(found.to_json())
         return
-    if cards:
-        from rich.console import Console
-
-        Console(highlight=False).print(table(cards))
+    if found.entries:
+        Screen().console.print(draw_entries(found.entries))
     else:
-        what = f"has nothing for {wanted}" if wanted else "is empty"
+        what = f"has nothing for {found.model}" if found.model else "is empty"
         click.echo(f"The zoo {what}; `ktg zoo build`, `add` and `pull` fill it.")
-    click.echo(f"{counted(len(cards))} in {place.folder}")
-    for fault in faults:
+    click.echo(f"{format_count(len(found.entries))} in {found.folder}")
+    for fault in found.faults:
         click.echo(f"not listed: {fault}", err=True)
 
 
 @zoo.command("show", epilog="Example: ktg zoo show animals")
 @click.argument("name")
 @click.option("--model", help="Only the entry for this architecture.")
-@zoo_option
+@zoo_folder
 @as_json
-def show_(name: str, model: str | None, folder: Path | None, as_json: bool) -> None:
+def show_(name: str, model: str | None, zoo: Path | None, as_json: bool) -> None:
     """Show the cards of NAME."""
-    place = chosen_zoo(folder, reading=True)
-    cards = [place.get(name, shortest_known(model))] if model else place.named(name)
+    found = entries.show_entries(name, model=model, zoo=zoo)
     if as_json:
-        print_json([plain(place, card) for card in cards])
+        print_json(found)
         return
-    for number, card in enumerate(cards):
-        click.echo("\n" * (number > 0) + "\n".join(described(place, card)))
+    for number, entry in enumerate(found):
+        click.echo("\n" * (number > 0) + "\n".join(describe_entry(entry)))
 
 
 @zoo.command(
     epilog="Example: ktg zoo add fractaldb FractalDB-1000_res18.pth --model resnet18 --licence MIT"
 )
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=A_FILE)
 @click.option("--model", required=True, help="The architecture of the weights.")
 @click.option(
     "--model-arg",
@@ -105,11 +75,7 @@ def show_(name: str, model: str | None, folder: Path | None, as_json: bool) -> N
     metavar="NAME=VALUE",
     help="An argument of its constructor; give several.",
 )
-@click.option(
-    "--classes",
-    type=click.Path(path_type=Path),
-    help="Text file with the name of a class on each line.",
-)
+@click.option("--classes", type=A_FILE, help="Text file with the name of a class on each line.")
 @click.option("--data", help="What it was trained on, for a reader.")
 @click.option(
     "--mean",
@@ -126,132 +92,141 @@ def show_(name: str, model: str | None, folder: Path | None, as_json: bool) -> N
 @click.option("--licence", help="Under which licence it may be used.")
 @click.option("--origin", help="Where it comes from: an address, a paper.")
 @click.option("--replace", is_flag=True, help="Take the place of an entry of this name and model.")
-@zoo_option
+@zoo_folder
 @as_json
-def add(
-    name: str, file: Path, folder: Path | None, replace: bool, as_json: bool, **given: Any
-) -> None:
+def add(name: str, file: Path, as_json: bool, **options: Any) -> None:
     """Import FILE, a .safetensors or .pth of weights, as the entry NAME.
 
     It is checked against the architecture, never run as code, and kept as .safetensors.
     """
-    from ktg.cli.importing import imported
-
-    place = chosen_zoo(folder)
-    card = imported(place, name, file, replace=replace, **given)
+    entry = entries.add_entry(name, file, **options)
     if as_json:
-        print_json(plain(place, card))
-    else:
-        head = f"{len(card.classes)} classes" if card.classes else "no head"
-        click.echo(
-            f"{card.key}: {card.bytes / 1e6:.1f} MB, {head}; use it as `source: zoo/{card.name}`"
-        )
+        print_json(entry)
+        return
+    classes = entry.get("classes", [])
+    head = f"{len(classes)} classes" if classes else "no head"
+    size, use = f"{entry['bytes'] / 1e6:.1f} MB", f"use it as `source: zoo/{entry['name']}`"
+    click.echo(f"{entries.entry_key(entry)}: {size}, {head}; {use}")
 
 
 @zoo.command(epilog="Example: ktg zoo remove animals --model resnet18")
 @click.argument("name")
 @click.option("--model", help="The architecture; not needed where NAME has one only.")
 @click.option("--all", "every", is_flag=True, help="All architectures of NAME.")
-@zoo_option
+@zoo_folder
 @as_json
-def remove(name: str, model: str | None, every: bool, folder: Path | None, as_json: bool) -> None:
+def remove(name: str, model: str | None, every: bool, zoo: Path | None, as_json: bool) -> None:
     """Remove the entry NAME: its card and its weights."""
-    place = chosen_zoo(folder, reading=True)
-    models = [key.partition("/")[2] for key in place.listing(name)]
-    if len(models) > 1 and not model and not every:
-        raise UserError(
-            f"{name} is there for {', '.join(models)}; give --model, or --all to remove it for all"
-        )
-    gone = place.remove(name, shortest_known(model) if model else None)
+    removed = entries.remove_entries(name, model=model, every=every, zoo=zoo)
     if as_json:
-        print_json({"removed": gone})
+        print_json({"removed": removed})
     else:
-        click.echo(f"removed {', '.join(gone)}")
+        click.echo(f"removed {', '.join(removed)}")
 
 
 @zoo.command(epilog="Example: ktg zoo verify")
 @click.argument("name", required=False)
-@zoo_option
+@zoo_folder
 @as_json
-def verify(name: str | None, folder: Path | None, as_json: bool) -> None:
+def verify(name: str | None, zoo: Path | None, as_json: bool) -> None:
     """Check every card, or those of NAME, and the hash of every file of weights."""
-    place = chosen_zoo(folder, reading=True)
-    problems = place.verify(name)
-    checked = place.listing(name)
+    found = entries.verify_entries(name, zoo=zoo)
+    problems, checked = found["problems"], f"{format_count(len(found['checked']))} checked"
     if as_json:
-        print_json({"zoo": str(place.folder), "checked": checked, "problems": problems})
+        print_json(found)
     for problem in problems if not as_json else ():
         click.echo(problem)
     if problems:
-        raise KtgError(
-            f"{place.folder}: {len(problems)} found wrong, {counted(len(checked))} checked"
-        )
+        raise KtgError(f"{found['zoo']}: {len(problems)} found wrong, {checked}")
     if not as_json:
-        click.echo(f"{place.folder}: nothing wrong, {counted(len(checked))} checked")
+        click.echo(f"{found['zoo']}: nothing wrong, {checked}")
 
 
 @zoo.command(epilog="Example: ktg zoo pull https://example.org/zoo animals fish")
 @click.argument("source")
 @click.argument("names", nargs=-1, metavar="[NAME | NAME/MODEL]...")
 @click.option("--replace", is_flag=True, help="Take the place of entries with other weights.")
-@zoo_option
+@zoo_folder
 @tracking_uri
 @as_json
-def pull(
-    source: str,
-    names: tuple[str, ...],
-    replace: bool,
-    folder: Path | None,
-    tracking_uri: str,
-    as_json: bool,
-) -> None:
-    """Copy entries of the zoo at SOURCE, all of them unless some are named; every file is checked by its hash.
+def pull(source: str, names: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Copy entries of the zoo at SOURCE, all of them unless some are named.
 
-    SOURCE is a folder, the http(s) address of such a folder, or a model in the registry of an
-    MLflow store: models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS.
+    Every file is checked by its hash. SOURCE is a folder, the http(s) address of such a folder, or
+    a model in the registry of an MLflow store: models:/NAME/VERSION, models:/NAME/latest or
+    models:/NAME@ALIAS.
     """
-    from ktg.zoo import pull as run
-
-    place = chosen_zoo(folder)
-    with transfer_bar() as progress:
-        pulled = run(
-            place, source, names, replace=replace, tracking_uri=tracking_uri, progress=progress
-        )
+    with Screen(stderr=True) as screen:
+        folder, pulled = entries.pull_entries(source, names, progress=screen.transfer, **options)
     if as_json:
-        print_json([plain(place, one.card) | {"new": one.new} for one in pulled])
+        print_json(pulled)
         return
-    for one in pulled:
-        click.echo(
-            f"{one.card.key}: {f'{one.card.bytes / 1e6:.1f} MB' if one.new else 'is here already'}"
-        )
-    click.echo(f"{sum(one.new for one in pulled)} of {counted(len(pulled))} new in {place.folder}")
+    for entry in pulled:
+        size = f"{entry['bytes'] / 1e6:.1f} MB" if entry["new"] else "is here already"
+        click.echo(f"{entries.entry_key(entry)}: {size}")
+    new = sum(entry["new"] for entry in pulled)
+    click.echo(f"{new} of {format_count(len(pulled))} new in {folder}")
 
 
 @zoo.command(epilog="Example: ktg zoo push animals models:/animals")
 @click.argument("name")
 @click.argument("target")
 @click.option("--model", help="Only the entry for this architecture.")
-@zoo_option
+@zoo_folder
 @tracking_uri
 @as_json
-def push(
-    name: str, target: str, model: str | None, folder: Path | None, tracking_uri: str, as_json: bool
-) -> None:
+def push(name: str, target: str, as_json: bool, **options: Any) -> None:
     """Store NAME as a new version of TARGET, models:/NAME in the registry of an MLflow store."""
-    from ktg.zoo import push as run
-
-    place = chosen_zoo(folder, reading=True)
-    wanted = shortest_known(model) if model else None
-    address = run(place, name, target, model=wanted, tracking_uri=tracking_uri)
+    address = entries.push_entries(name, target, **options)
     if as_json:
         print_json({"address": address})
     else:
         click.echo(f"{address}; get it elsewhere with `ktg zoo pull {address} --tracking-uri ...`")
 
 
-def shortest_known(model: str) -> str:
-    """Return the shortest name of a model. Raises SpecError where there is no such model."""
-    from ktg.models.names import check_model, shortest
+def format_count(number: int) -> str:
+    """Return a number of entries in words."""
+    return f"{number} {'entry' if number == 1 else 'entries'}"
 
-    check_model(model, "--model")
-    return shortest(model)
+
+def draw_entries(found: "list[Entry]") -> "Table":
+    """Return the entries as a table that fits 80 columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("name", overflow="fold")
+    table.add_column("model", overflow="fold")
+    table.add_column("classes", justify="right", no_wrap=True)
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("trained on", min_width=20)
+    for entry in found:
+        accuracy = format_percent(entry["accuracy"]) if "accuracy" in entry else ""
+        classes = str(len(entry.get("classes", [])) or "no head")
+        cells = entry["name"], entry["model"], classes, accuracy, entry["data"]
+        # As Text: what a stranger wrote may hold the markup of rich.
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def describe_entry(entry: "Entry") -> list[str]:
+    """Return an entry as lines for a reader."""
+    lines = [f"zoo/{entry['name']} for {entry['model']}"]
+    for field, value in entry.items():
+        if field not in _NOT_LISTED:
+            lines.append(f"  {field.replace('_', ' '):<13} {format_field(field, value)}")
+    classes = entry.get("classes", [])
+    named = ", ".join(classes[:_NAMED_CLASSES]) + ", ..." * (len(classes) > _NAMED_CLASSES)
+    head = f"{len(classes)}: {named}" if classes else "none: no head"
+    lines.append(f"  {'classes':<13} {head}")
+    return lines + [f"  {key:<13} {value}" for key, value in entry.get("provenance", {}).items()]
+
+
+def format_field(field: str, value: Any) -> str:
+    """Return a field of a card as text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={one}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return format_percent(value) if field == "accuracy" else str(value)

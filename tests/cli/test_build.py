@@ -51,7 +51,7 @@ def test_super_classes_from_a_hierarchy(room):
     )
     done = ktg("zoo", "build", "tiny.npz", *words, *SMALL, folder=room)
     assert done.code == 0, done.err
-    assert {card.name: card.classes for card in Zoo(room / "zoo").entries()} == {
+    assert {card.name: card.classes for card in Zoo(room / "zoo").list_cards()} == {
         "my-evens": ("0", "2"),
         "my-odds": ("1", "3"),
     }

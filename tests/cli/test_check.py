@@ -10,9 +10,6 @@ import pytest
 from command import ktg
 from PIL import Image
 
-from ktg.cli.check import expected_epochs
-from ktg.graph import parse_space
-
 
 def checked(room, file) -> dict:
     return json.loads(ktg("check", file, "--json", folder=room).out)
@@ -135,22 +132,6 @@ def test_a_folder_that_is_not_there(refused, photos):
 def test_the_schema_is_printed(room):
     done = ktg("check", "--schema", folder=room)
     assert json.loads(done.out)["title"] == "ktg space"
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "epochs"), [("none", 8), ("asha", 1 + 1 / 2 + 2 / 4 + 4 / 8)]
-)
-def test_expected_epochs_counts_what_asha_stops(room, scheduler, epochs):
-    space = parse_space(
-        {
-            "data": {"name": "digits"},
-            "train": {"lr": {"log": [0.1, 1]}},
-            "nodes": {"n0": {"model": "resnet8"}},
-            "edges": {"label -> n0": {}},
-            "search": {"scheduler": scheduler, "grace_epochs": 1, "reduction_factor": 2},
-        }
-    )
-    assert expected_epochs(space, 8) == epochs
 
 
 def test_checking_a_space_and_its_data_imports_nothing_heavy(room):

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from ktg.cli.confirm import print_confirmation
+from ktg.cli.screen import Screen
 from ktg.searching.confirm.queue import Scored
 from ktg.searching.confirm.verdict import Confirmation, Difference, Row
 
@@ -38,7 +39,7 @@ DIFFERENCES = (
 def printed(rows=ROWS, differences=DIFFERENCES, width=80) -> str:
     page = io.StringIO()
     found = Confirmation("my birds", "run", 2, (1000, 1001), 359, rows, differences)
-    print_confirmation(found, Console(file=page, width=width))
+    print_confirmation(found, Screen(Console(file=page, width=width)))
     return page.getvalue()
 
 

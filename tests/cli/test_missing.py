@@ -6,11 +6,10 @@ import pytest
 import torch
 from command import ktg
 from huggingface_hub import constants
-from rich.console import Console
 
-from ktg.cli.affinity.asked import asked, measure_all, with_imagenet
+from ktg.api.affinity import add_imagenet, measure, read_given
 from ktg.graph import Node
-from ktg.models.build import create
+from ktg.models.architectures import build_body
 
 FREE = "n1: {model: {choice: [resnet8, resnet14]}, source: {choice: [imagenet, none, zoo/animals]}}"
 
@@ -29,7 +28,7 @@ def room(room):
     for name, node in (("space", FREE), ("graph", "n1: {model: resnet8, source: imagenet}")):
         file = room / f"{name}.yaml"
         file.write_text(file.read_text().replace("n1: {model: resnet8}", node))
-    torch.save(create(Node(model="resnet8"), classes=10, size=32).state_dict(), room / "r.pth")
+    torch.save(build_body(Node(model="resnet8"), classes=10, size=32).state_dict(), room / "r.pth")
     return room
 
 
@@ -132,8 +131,8 @@ def test_affinity_ranks_a_file_that_stands_for_imagenet(room, refused):
     assert "--imagenet resnet14: no node" in refused(
         *words, "--imagenet", "resnet8=r.pth", "--imagenet", "resnet14=r.pth"
     )
-    given, candidates = with_imagenet(
-        asked(str(room / "tiny.npz")), {"resnet8": str(room / "r.pth")}, words[-1:]
+    given, candidates = add_imagenet(
+        read_given(str(room / "tiny.npz")), {"resnet8": str(room / "r.pth")}, words[-1:]
     )
-    found, failed = measure_all(given, candidates, 50, 0, "cpu", None, Console(quiet=True))
+    found, failed = measure(given, candidates, 50, 0, "cpu")
     assert (list(found), failed) == (["resnet8@imagenet"], {})

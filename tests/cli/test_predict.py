@@ -11,7 +11,7 @@ import sys
 import pytest
 from command import ktg
 
-from ktg.exporting.classifier import load
+from ktg.exporting.load_model import load_model
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_json_lines_and_csv_say_the_same(folder):
     assert [(row["file"], row["label"]) for row in rows] == [
         (line["file"], line["label"]) for line in sound
     ]
-    model = load(folder / "model.safetensors")
+    model = load_model(folder / "model.safetensors")
     for line, row in zip(sound, rows, strict=True):
         (answer,) = model.predict([folder / line["file"]])
         assert line["label"] == answer.label

@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 from command import ktg
-from records import written
 from rich.console import Console
 
-from ktg.cli.search import look_back, print_result
+from ktg.cli.screen import Screen
+from ktg.cli.search import print_result
 from ktg.searching.result import Result, Row
-from ktg.tracking import MemoryTracker, find_experiment
+from ktg.tracking import find_experiment
 
 ROWS = (
     Row("best graph", "trial-0002 (distillation)", 0.9, 0.25, 75.0),
@@ -40,7 +40,7 @@ def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
     }
     page = io.StringIO()
     result = Result(name="mine", **(known | rest | changes))
-    print_result(result, Console(file=page, width=width), to_confirm=to_confirm)
+    print_result(result, Screen(Console(file=page, width=width)), to_confirm=to_confirm)
     return page.getvalue()
 
 
@@ -126,18 +126,4 @@ def test_a_search_that_is_over_stays_as_it_is_when_it_is_resumed(searched, tmp_p
     assert experiment.searches() == before
     assert ktg("status", "a search", "--tracking-uri", uri, folder=tmp_path).out == (
         ktg("status", "a search", "--tracking-uri", searched.uri, folder=tmp_path).out
-    )
-
-
-def test_that_an_experiment_is_there_already_is_told(tmp_path):
-    uri, page = f"sqlite:///{tmp_path}/mlflow.db", io.StringIO()
-    console = Console(file=page, width=80)
-    look_back("birds", uri, MemoryTracker(), console)
-    assert not page.getvalue()
-    for _ in range(2):
-        written(uri, "birds", ("finished", [0.1, 0.2, 0.3]))
-    look_back("birds", uri, MemoryTracker(), console)
-    look_back("birds", uri, MemoryTracker(), None)
-    assert page.getvalue() == (
-        "a new search is added to experiment birds, which holds 2 searches; another --seed makes it differ\n"
     )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 
-from ktg.exporting.classifier import load
+from ktg.exporting.load_model import load_model
 
 
 def free_port() -> int:
@@ -46,7 +46,7 @@ def test_a_real_request_is_answered_and_nothing_runs_on_afterwards(trained, phot
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=60)
-    (expected,) = load(trained.file, "cpu").predict([photo])
+    (expected,) = load_model(trained.file, "cpu").predict([photo])
     assert found["label"] == expected.label
     assert abs(found["probability"] - expected.probability) < 1e-5
     assert set(found["probabilities"]) == {"night", "noon"}

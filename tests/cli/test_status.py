@@ -1,4 +1,4 @@
-"""`ktg status` and `ktg stop`, on a search that is over and on one that runs."""
+"""`ktg status` and `ktg stop`, on a search that is over and on one that runs; what `ktg ui` refuses."""
 
 import json
 
@@ -97,7 +97,8 @@ def test_no_search_is_a_mistake(tmp_path):
         tracker.start("something else")
         assert tracker.flush()
     done = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path)
-    assert (done.code, done.err) == (2, "ktg: experiment 'space' holds no search\n")
+    said = "experiment 'space' holds no search; run `ktg search SPACE --name space`"
+    assert (done.code, done.err) == (2, f"ktg: {said}\n")
 
 
 def test_a_store_without_searches_is_said_to_have_none(tmp_path):
@@ -108,3 +109,15 @@ def test_a_store_without_searches_is_said_to_have_none(tmp_path):
         tracker.start("something else")
     done = ktg("status", "--tracking-uri", uri, folder=tmp_path)
     assert (done.code, done.out) == (0, "No searches yet; `ktg search SPACE` begins one.\n")
+
+
+def test_no_pages_of_a_folder_without_a_store(refused):
+    assert "run `ktg search` there first, or give --tracking-uri" in refused("ui")
+
+
+def test_no_pages_of_a_server_which_has_an_interface_of_its_own(refused):
+    assert "open it in a browser" in refused("ui", "--tracking-uri", "http://127.0.0.1:1")
+
+
+def test_the_experiment_of_the_pages_is_looked_for_first(refused, searched):
+    assert "Did you mean 'a search'" in refused("ui", "a serch", "--tracking-uri", searched.uri)

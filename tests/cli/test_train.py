@@ -6,7 +6,7 @@ import re
 import pytest
 from command import graph_file, ktg
 
-from ktg.exporting.classifier import load
+from ktg.exporting.load_model import load_model
 from ktg.tracking import find_experiment
 from ktg.zoo import Zoo
 
@@ -55,7 +55,7 @@ def test_the_weights_of_the_first_seed_are_kept(room):
     done = ktg(*words, folder=room)
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "m.safetensors: the target of seed 0"
-    about = load(room / "m.safetensors").about
+    about = load_model(room / "m.safetensors").about
     assert about.accuracy.n == 2
     assert (
         ktg(
@@ -63,7 +63,7 @@ def test_the_weights_of_the_first_seed_are_kept(room):
         ).code
         == 0
     )
-    (card,) = Zoo(room / "zoo").entries()  # the file says itself what the zoo asks
+    (card,) = Zoo(room / "zoo").list_cards()  # the file says itself what the zoo asks
     assert (card.classes, card.mean, card.std) == (about.classes, about.input.mean, about.input.std)
     assert card.input_size == about.input.size
     assert ktg(*words, folder=room).err.startswith("ktg: m.safetensors: is there already")

@@ -9,7 +9,7 @@ from command import ktg
 from zoos import card, files, filled, served, weights
 
 from ktg.graph import Node
-from ktg.models.build import create
+from ktg.models.architectures import build_body
 from ktg.zoo import Zoo
 
 
@@ -27,7 +27,9 @@ def here(tmp_path: Path, monkeypatch) -> Zoo:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A .pth with a head of three classes."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    torch.save(create(Node(model="resnet8"), classes=3, size=32).state_dict(), folder / "net.pth")
+    torch.save(
+        build_body(Node(model="resnet8"), classes=3, size=32).state_dict(), folder / "net.pth"
+    )
     return folder / "net.pth"
 
 
@@ -99,13 +101,13 @@ def test_show(here: Zoo, tmp_path: Path):
 
 def test_remove_asks_which_when_there_are_several(here: Zoo, tmp_path: Path):
     done = ktg("zoo", "remove", "animals", folder=tmp_path)
-    assert (done.code, len(here.listing())) == (2, 3)
+    assert (done.code, len(here.list_keys())) == (2, 3)
     assert "resnet8, torchvision.resnet18; give --model, or --all" in done.err
     done = ktg("zoo", "remove", "animals", "--model", "torchvision/resnet18", folder=tmp_path)
     assert (done.code, done.out) == (0, "removed animals/torchvision.resnet18\n")
     done = ktg("zoo", "remove", "animals", "--all", "--json", folder=tmp_path)
     assert json.loads(done.out) == {"removed": ["animals/resnet8"]}
-    assert here.listing() == ["fish/resnet8"]
+    assert here.list_keys() == ["fish/resnet8"]
 
 
 def test_verify(here: Zoo, tmp_path: Path):

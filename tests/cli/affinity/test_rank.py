@@ -75,9 +75,11 @@ def test_rank_takes_data_and_sources_of_a_graph(tiny, tmp_path, quiet):
     import torch
 
     from ktg.graph import Node
-    from ktg.models.network import build
+    from ktg.models.build import build_network
 
-    net = build(Node(model="resnet8"), {}, classes=3, image_size=8, mean=[0.5], std=[0.5], seed=0)
+    net = build_network(
+        Node(model="resnet8"), {}, classes=3, image_size=8, mean=[0.5], std=[0.5], seed=0
+    )
     torch.save(net.body.state_dict(), tmp_path / "w.pth")
     graph = tmp_path / "graph.yaml"
     graph.write_text(
@@ -117,9 +119,11 @@ def named_source(tiny, tmp_path):
     import torch
 
     from ktg.graph import Node
-    from ktg.models.network import build
+    from ktg.models.build import build_network
 
-    net = build(Node(model="resnet8"), {}, classes=2, image_size=8, mean=[0.5], std=[0.5], seed=0)
+    net = build_network(
+        Node(model="resnet8"), {}, classes=2, image_size=8, mean=[0.5], std=[0.5], seed=0
+    )
     torch.save(net.body.state_dict(), tmp_path / "w.pth")
     (tmp_path / "names.txt").write_text("cat\ndog\n")
     (tmp_path / "graph.yaml").write_text(

@@ -16,11 +16,3 @@ def test_predict_takes_a_model_or_its_file_and_folders(trained, photos):
     assert one.label in ("night", "noon")
     with pytest.raises(DataError, match=r"absent\.png: there is no such file"):
         ktg.predict(trained.file, "absent.png")
-
-
-def test_export_check_and_draw(searched, tmp_path):
-    delivered = ktg.export("a search", tmp_path / "best.yaml", trial=1, tracking_uri=searched.uri)
-    file = delivered.graphs[0].file
-    assert delivered.graphs[0].trial == "trial-0001 (alone)"
-    assert ktg.check(file)["kind"] == "graph"
-    assert "<svg" in ktg.draw(file)

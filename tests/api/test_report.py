@@ -1,25 +1,11 @@
-"""Searches from Python."""
+"""Reports from Python."""
 
 import pytest
-from command import graph_file
 
 import ktg
 from ktg.errors import UserError
-from ktg.graph.yaml_files import load
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def test_a_search_by_plain_data_gives_a_result(tiny, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    space = load(
-        graph_file(tmp_path / "space.yaml", tiny, search={"trials": 1, "baselines": False})
-    )
-    space["train"]["lr"] = {"choice": [0.05, 0.1]}
-    result = ktg.search(space, name="mine", tracking_uri=None)
-    assert (result.name, result.finished) == ("mine", 1)
-    assert result.best is not None
-    assert not list(tmp_path.glob("mlflow*"))
 
 
 def test_report_and_compare_are_those_of_the_commands(searched, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ktg.graph import Node
-from ktg.models.network import build
+from ktg.models.build import build_network
 
 N0 = "n0: {model: resnet8}"
 N1 = "n1: {model: resnet8}"
@@ -284,7 +284,7 @@ class Payload:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
-    other = build(
+    other = build_network(
         Node(model="resnet14"), {}, classes=4, image_size=8, mean=(0.5,) * 3, std=(0.5,) * 3, seed=0
     )
     torch.save(other.body.state_dict(), folder / "other.pth")

@@ -1,0 +1,73 @@
+"""Confirms a search: trains its best graphs and its baselines again and compares their tests."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ktg.api.inputs import STORE, check_storage, check_store, open_tracker
+from ktg.api.listener import QUIET, Listener
+from ktg.api.report import attach_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ktg.searching.confirm.verdict import Confirmation as Confirmation
+
+SEEDS = 5
+
+
+def confirm(
+    experiment: str,
+    *,
+    top: int = 1,
+    seeds: int = SEEDS,
+    address: str | None = None,
+    storage: str | Path | None = None,
+    tracking_uri: str = STORE,
+    listener: Listener = QUIET,
+    on_confirmation: "Callable[[Confirmation], None] | None" = None,
+) -> "Confirmation":
+    """Train the best graphs and the baselines of an experiment's last search again, and test them.
+
+    Each is trained with new seeds. Returns what `ktg confirm` prints: `.sentence` says whether the
+    best graph is better than each baseline. What an earlier call has finished is not trained again.
+    on_confirmation: called with the result before the page of `ktg report` is written anew.
+    """
+    found = run_confirmation(experiment, top, seeds, tracking_uri, address, storage, listener)
+    if on_confirmation is not None:
+        on_confirmation(found)
+    listener.say(f"Report: {attach_report(experiment, tracking_uri)}")
+    return found
+
+
+def run_confirmation(
+    experiment: str,
+    top: int,
+    seeds: int,
+    uri: str,
+    address: str | None = None,
+    storage: str | Path | None = None,
+    listener: Listener = QUIET,
+) -> "Confirmation":
+    """Confirm an experiment's last search and record it in its store; write no report."""
+    from ktg.searching.confirm.run import confirm_search
+    from ktg.searching.confirm.store import find_confirmations
+    from ktg.searching.driver_lock import end_dead_searches
+    from ktg.tracking import find_experiment, make_stop_check
+
+    check_store(uri)
+    place = check_storage(storage, "confirm")
+    found = find_experiment(experiment, uri)
+    before = next((run.tags for run in find_confirmations(found)), {})
+    with open_tracker(experiment, uri, listener) as tracker:
+        end_dead_searches(found, tracker)
+        return confirm_search(
+            found,
+            tracker,
+            top=top,
+            seeds=seeds,
+            console=listener.console,
+            address=address,
+            storage=place,
+            decoding=listener.decoding,
+            stop_asked=make_stop_check(experiment, uri, before),
+        )

@@ -1,0 +1,109 @@
+"""Writes pages about searches: a report on one, a comparison of several."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktg.api.inputs import STORE, check_writable
+from ktg.api.listener import QUIET, Listener
+from ktg.errors import UserError, show
+
+if TYPE_CHECKING:
+    from ktg.reporting.mistakes import EpochCallback
+
+ARTIFACT = "report.html"
+MOST_TRIALS = 300
+
+
+def report(
+    experiment: str,
+    output: str | Path | None = None,
+    *,
+    retrain: bool | None = None,
+    tracking_uri: str = STORE,
+    listener: Listener = QUIET,
+    on_epoch: "EpochCallback | None" = None,
+) -> dict[str, Any]:
+    """Return the numbers of the report on an experiment's last search.
+
+    They are those that `ktg report --json` prints. output: write the page to this file, and store
+    it with the search in MLflow. retrain: train the best graph again for its mistakes, whose
+    epochs `on_epoch` is called with; default: if that takes under a minute.
+    """
+    from ktg import tracking
+    from ktg.reporting.page import render_report
+    from ktg.reporting.report import make_report
+    from ktg.searching.history import read_last_search
+
+    file = None if output is None else check_writable(output)
+    search = read_last_search(tracking.find_experiment(experiment, tracking_uri))
+    if search.of > 1:
+        listener.say(search.sentence)
+    data = make_report(search, retrain=retrain, on_epoch=on_epoch)
+    if file is not None:
+        page = render_report(data, search.space.holes)
+        write_page(file, page)
+        try:
+            tracking.attach(experiment, tracking_uri, search.run.run, ARTIFACT, page)
+        except UserError as error:  # the file is there all the same
+            listener.warn(f"the page could not be kept with its search: {error}")
+    return data
+
+
+def attach_report(experiment: str, uri: str) -> str:
+    """Store a page with a search that has just ended; return where it is, or why there is none.
+
+    Whatever goes wrong, the search is done: nothing is raised. The best graph is not trained again
+    for the page, and a large search, which takes minutes to read, gets none.
+    """
+    from ktg.reporting.page import render_report
+    from ktg.reporting.report import make_report
+    from ktg.searching.history import read_last_search
+    from ktg.tracking import attach, find_experiment
+
+    command = shlex.join(["ktg", "report", experiment])
+    try:
+        found = find_experiment(experiment, uri)
+        search = read_last_search(found)
+        if len(search.children) > MOST_TRIALS:
+            return f"write it with {command}"
+        page = render_report(make_report(search, retrain=False), search.space.holes)
+        attach(experiment, uri, search.run.run, ARTIFACT, page)
+        place = found.artifact_file(search.run, ARTIFACT) or "kept in MLflow with the search"
+    except Exception as error:
+        return f"none, {error}; try {command}"
+    return f"{place} ({command} adds what the best network gets wrong)"
+
+
+def compare(
+    *experiments: str, output: str | Path | None = None, tracking_uri: str = STORE
+) -> dict[str, Any]:
+    """Return the last searches of several experiments side by side.
+
+    The numbers are those that `ktg compare --json` prints. output: write the comparison as an HTML
+    page to this file.
+    """
+    from ktg.reporting.page import render_comparison
+    from ktg.reporting.side_by_side import compare_searches
+    from ktg.searching.history import read_last_search
+    from ktg.tracking import find_experiment
+
+    twice = [name for place, name in enumerate(experiments) if name in experiments[:place]]
+    if twice:
+        raise UserError(f"compare: {show(twice[0])} is given twice")
+    if len(experiments) < 2:
+        raise UserError("compare: at least two experiments are needed; `ktg report` shows one")
+    file = None if output is None else check_writable(output)
+    searches = [read_last_search(find_experiment(name, tracking_uri)) for name in experiments]
+    data = compare_searches(searches)
+    if file is not None:
+        write_page(file, render_comparison(data))
+    return data
+
+
+def write_page(output: Path, page: str) -> None:
+    """Write a page, whole or not at all."""
+    from ktg.local import atomic_write
+
+    with atomic_write(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")

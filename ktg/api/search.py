@@ -1,0 +1,240 @@
+"""Searches a space for its best graph: checks everything, trains, confirms and writes a report."""
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ktg.api.confirm import SEEDS, run_confirmation
+from ktg.api.inputs import (
+    NO_FILES,
+    STORE,
+    SpaceLike,
+    check_storage,
+    check_store,
+    name_experiment,
+    name_given_file,
+    open_tracker,
+    read_space,
+)
+from ktg.api.listener import QUIET, Listener
+from ktg.api.report import attach_report
+from ktg.errors import UserError
+from ktg.graph import Choice, SearchSpace
+
+if TYPE_CHECKING:
+    from ktg.searching.confirm.verdict import Confirmation
+    from ktg.searching.missing_weights import Missing as Missing
+    from ktg.searching.result import Result as Result
+    from ktg.searching.resume import ResumedSearch
+    from ktg.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """The name of an experiment, the space to search, and the search to go on with if any."""
+
+    experiment: str
+    space: SearchSpace
+    past: "ResumedSearch | None" = None
+
+    def with_settings(self, trials: int | None, seed: int | None) -> "SearchPlan":
+        """Return the plan with a number of trials and a seed instead of the space's own."""
+        own = self.space.search
+        changed = dataclasses.replace(
+            own, trials=trials or own.trials, seed=own.seed if seed is None else seed
+        )
+        return dataclasses.replace(self, space=dataclasses.replace(self.space, search=changed))
+
+
+def search(
+    space: SpaceLike,
+    *,
+    name: str | None = None,
+    trials: int | None = None,
+    seed: int | None = None,
+    address: str | None = None,
+    storage: str | Path | None = None,
+    missing_sources: "Missing" = "stop",
+    confirm: int | None = None,
+    seeds: int = SEEDS,
+    tracking_uri: str | None = STORE,
+    resume: bool = False,
+    imagenet: Mapping[str, str] = NO_FILES,
+    listener: Listener = QUIET,
+    on_result: "Callable[[Result], None] | None" = None,
+    on_confirmation: "Callable[[Confirmation], None] | None" = None,
+) -> "Result":
+    """Search a space; return its best graph (`.best`) with the baselines beside it (`.rows`).
+
+    name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
+    the space says. address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster
+    one that all machines share.
+    missing_sources: whether options without weights stop the search or are left out.
+    imagenet: by model, files that stand for `source: imagenet`.
+    confirm: afterwards confirm so many best graphs with so many `seeds`; `.confirmation` is the
+    JSON of `ktg.confirm`.
+    resume: go on with the last search of this name; `space` may then be the name itself.
+    on_result, on_confirmation: called with each as soon as it is there.
+
+    The page of `ktg report` is stored with the search. Raises UserError, before any training, for
+    whatever could not be searched or confirmed.
+    """
+    check_store(tracking_uri)
+    plan = plan_search(space, name, imagenet, tracking_uri, resume=resume)
+    plan = plan.with_settings(trials, seed)
+    place = check_storage(storage, "search")
+    with name_given_file(space):
+        if confirm is not None:
+            check_confirmable(plan.space, confirm, tracking_uri, listener)
+        result, is_new = restore_finished(plan, listener), False
+        if result is None:
+            result, is_new = run(plan, tracking_uri, missing_sources, address, place, listener)
+    if on_result is not None:
+        on_result(result)
+    if tracking_uri is None or result.best is None or result.interrupted:
+        return result
+    if confirm is not None:
+        top = min(confirm, result.finished)
+        found = run_confirmation(
+            plan.experiment, top, seeds, tracking_uri, address, place, listener
+        )
+        result = dataclasses.replace(result, confirmation=found.to_json())
+        if on_confirmation is not None:
+            on_confirmation(found)
+    if is_new or confirm is not None:
+        listener.say(f"Report: {attach_report(plan.experiment, tracking_uri)}")
+    return result
+
+
+def plan_search(
+    space: SpaceLike,
+    name: str | None,
+    imagenet: Mapping[str, str],
+    uri: str | None,
+    *,
+    resume: bool,
+) -> SearchPlan:
+    """Return the name and the space of a search, and with `resume` what was done of it before."""
+    if resume and uri is None:
+        raise UserError("resume: needs a store to read the search from; give a tracking_uri")
+    if resume and isinstance(space, str | Path) and not Path(space).is_file():
+        experiment = name or str(space)
+        past = read_back(experiment, uri)
+        return SearchPlan(experiment, past.space, past)
+    loaded = read_space(space, imagenet)
+    experiment = name_experiment(loaded, space, name)
+    if not resume:
+        return SearchPlan(experiment, loaded)
+    past = read_back(experiment, uri)
+    check_same(loaded, past.space, experiment, space)
+    return SearchPlan(experiment, dataclasses.replace(past.space, search=loaded.search), past)
+
+
+def check_confirmable(space: SearchSpace, top: int, uri: str | None, listener: Listener) -> None:
+    """Raise UserError for a search that could not be confirmed afterwards."""
+    from ktg.searching.confirm.check import check_test
+
+    if uri is None:
+        raise UserError("confirm: needs a store to read the search from; give a tracking_uri")
+    check_test(space, top, listener.decoding)
+
+
+def run(
+    plan: SearchPlan,
+    uri: str | None,
+    missing_sources: "Missing",
+    address: str | None,
+    storage: Path | None,
+    listener: Listener,
+) -> "tuple[Result, bool]":
+    """Search, and return the result and whether the store of MLflow has all of it."""
+    from ktg.searching.run import search
+    from ktg.tracking import MlflowTracker, make_stop_check
+
+    past = plan.past
+    with open_tracker(plan.experiment, uri, listener) as tracker:
+        stop = None
+        if uri is not None:
+            look_at_earlier_searches(plan.experiment, uri, tracker, None if past else listener)
+            stop = make_stop_check(plan.experiment, uri, past.tags if past else {})
+        result = search(
+            plan.space,
+            plan.experiment,
+            tracker,
+            missing_sources=missing_sources,
+            console=listener.console,
+            address=address,
+            storage=storage,
+            decoding=listener.decoding,
+            past=past,
+            stop_asked=stop,
+        )
+        return result, isinstance(tracker, MlflowTracker) and tracker.close() is None
+
+
+def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
+    """Return the result of a search that is over and is to have no more trials, else None."""
+    past = plan.past
+    if past is None or not past.is_over or plan.space.search.trials > past.space.search.trials:
+        return None
+    from ktg.searching.result import summarize_search
+    from ktg.searching.trials import SearchQueue
+
+    trials = str(2 * past.space.search.trials)
+    more = shlex.join(["ktg", "search", plan.experiment, "--resume", "--trials", trials])
+    said = "this search is finished, and stays as it is; for more trials:"
+    listener.say(f"{plan.experiment}: {said} {more}")
+    ledger = SearchQueue(past.space, past.entries, past.duplicates)
+    return summarize_search(ledger, plan.experiment, past.stored.wall_s)
+
+
+def read_back(experiment: str, uri: str | None) -> "ResumedSearch":
+    """Return an experiment's last search, with all that its driver had recorded until its end."""
+    from ktg.searching.resume import read_search_to_resume
+    from ktg.tracking import find_experiment, recover
+
+    assert uri is not None  # noqa: S101 - checked by `plan_search`
+    recover(uri)  # what is not in the store would be trained again
+    return read_search_to_resume(find_experiment(experiment, uri))
+
+
+def look_at_earlier_searches(
+    experiment: str, uri: str, tracker: "Tracker", listener: Listener | None
+) -> None:
+    """End this experiment's searches whose driver died; say to a listener how many there are."""
+    from ktg.searching.driver_lock import end_dead_searches
+    from ktg.tracking import find_experiment
+
+    with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
+        found = find_experiment(experiment, uri)
+        end_dead_searches(found, tracker)
+        number = len(found.of_kind("search"))
+        if number and listener:
+            held = "1 search" if number == 1 else f"{number} searches"
+            said = f"a new search is added to experiment {experiment}, which holds {held}"
+            listener.say(f"{said}; another --seed makes it differ")
+
+
+def check_same(
+    given: SearchSpace, searched: SearchSpace, experiment: str, source: SpaceLike
+) -> None:
+    """Raise UserError unless `given` is what was searched, but for options without weights."""
+    default = searched.default()
+    same = given.holes.keys() == searched.holes.keys() and all(
+        option in given.holes[place].options_to_check()
+        if isinstance(hole, Choice)
+        else hole == given.holes[place]
+        for place, hole in searched.holes.items()
+        for option in hole.options_to_check()
+    )
+    if same and given.fill(default) == searched.fill(default):
+        return
+    where = source if isinstance(source, str | Path) else "the space"
+    again = shlex.join(["ktg", "search", experiment, "--resume"])
+    changed = "has changed since the search began; go on with it as it was"
+    advice = "or search the changed one under another --name"
+    raise UserError(f"{where}: {changed}: `{again}`, {advice}")

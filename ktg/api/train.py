@@ -1,0 +1,81 @@
+"""Trains one graph over several seeds on all but the test split, and reads that split once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ktg.api.inputs import (
+    NO_FILES,
+    STORE,
+    GraphLike,
+    check_device,
+    check_store,
+    check_writable,
+    name_given_file,
+    open_tracker,
+    read_graph,
+)
+from ktg.api.listener import QUIET, Listener
+from ktg.errors import UserError
+
+if TYPE_CHECKING:
+    from ktg.searching.seeds import OnEpoch as OnEpoch
+    from ktg.searching.seeds import SeedResults
+    from ktg.training import EpochMetrics as EpochMetrics
+    from ktg.training.classical import HeadName as HeadName
+
+
+def train(
+    graph: GraphLike,
+    *,
+    seeds: int = 1,
+    weights: str | Path | None = None,
+    name: str = "train",
+    device: str | None = None,
+    force: bool = False,
+    tracking_uri: str | None = STORE,
+    head: "HeadName | None" = None,
+    imagenet: Mapping[str, str] = NO_FILES,
+    listener: Listener = QUIET,
+    on_epoch: "OnEpoch | None" = None,
+) -> "SeedResults":
+    """Train a graph on all but the test split, over several seeds; return its test accuracies.
+
+    weights: write the network of the first seed to this .safetensors file, which must not be there
+    unless `force`. name: of the experiment, where the graph is no file.
+    head: train no network, but fit this classical head to the features of the target's weights.
+    imagenet: by model, files that stand for `source: imagenet`.
+    on_epoch: called with the seed, each epoch, and how many there are.
+    """
+    loaded = read_graph(graph, imagenet)
+    if head and weights is not None:
+        advice = "leave one of the two out"
+        raise UserError(f"--weights: with --head no network is trained to be written; {advice}")
+    check_store(tracking_uri)
+    check_device(device)
+    file = None if weights is None else check_writable(weights)
+    if file is not None:
+        from ktg.exporting.formats import check_weights_file
+
+        check_weights_file(file, force=force)
+    from ktg.searching.seeds import train_head_seeds, train_seeds
+
+    experiment = Path(graph).stem if isinstance(graph, str | Path) else name
+    with name_given_file(graph), open_tracker(experiment, tracking_uri, listener) as tracker:
+        images = listener.decoding
+        if head:
+            return train_head_seeds(loaded, head, seeds, tracker, device=device, decoding=images)
+        confirmed = train_seeds(
+            loaded,
+            seeds,
+            tracker,
+            device=device,
+            on_epoch=on_epoch,
+            decoding=images,
+            keep_first=file is not None,
+        )
+        if file is not None:
+            from ktg.exporting.retrain import write_first_seed
+
+            write_first_seed(file, loaded, confirmed)
+    return confirmed
