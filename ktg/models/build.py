@@ -107,8 +107,8 @@ def read_weights(source: Source, size: int, where: str = "node") -> dict[str, Te
         case WeightsFile(file=file):
             return WEIGHTS_CACHE.get(file_stamp(file), lambda: read_state(file))
         case ZooEntry(card=card):
-            # `Zoo.weights` reads a file only if its hash is that of its card.
-            read = default_zoo().weights
+            # `Zoo.find_weights` reads a file only if its hash is that of its card.
+            read = default_zoo().find_weights
             stamp = file_stamp(source.file)
             return WEIGHTS_CACHE.get(stamp, lambda: read_state(read(card.name, card.model)))
 

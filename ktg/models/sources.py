@@ -272,7 +272,7 @@ def check_imagenet_files(
 def list_zoo_sources(pattern: str, model: str) -> list[str]:
     """Return `zoo/NAME` of the zoo's entries for `model` that match a pattern such as `zoo/*`."""
     stem = shorten_model(model).replace("/", ".")
-    keys = [key.split("/", 1) for key in default_zoo().listing()]
+    keys = [key.split("/", 1) for key in default_zoo().list_keys()]
     names = [f"{ZOO}{name}" for name, of in keys if of == stem]
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
 

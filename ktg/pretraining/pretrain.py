@@ -26,7 +26,7 @@ from ktg.training import Training
 from ktg.zoo import Card, Zoo, default_zoo
 from ktg.zoo.card import check_name
 from ktg.zoo.folder import MissingEntryError
-from ktg.zoo.staging import staging
+from ktg.zoo.staging import open_staging
 
 
 class BusyError(KtgError):
@@ -80,7 +80,7 @@ def pretrain(
         if anew:
             shutil.rmtree(home, ignore_errors=True)
         training = Training(graph, dataset, device=device)
-        with zoo.writing(), staging(zoo.folder):  # tried now, and not after hours of training
+        with zoo.open_for_writing(), open_staging(zoo.folder):  # tried now, and not after hours of training
             home.mkdir(exist_ok=True)
         sitting = Sitting(training, home, keep, tracker)
         with sitting.tracked(graph, name):

@@ -1,4 +1,4 @@
-"""The card of an entry: what its weights are, what they expect of their input, and the hash of their file."""
+"""Describes an entry of the zoo: its weights, the input they expect, and the hash of their file."""
 
 import re
 from collections.abc import Mapping
@@ -17,9 +17,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a zoo knows of one network. `name` and `model` are its key; `sha256`, `bytes` and `created` are filled in.
+    """What a zoo knows of one network.
 
-    `model` is the shortest name of the architecture (`ktg.models.names.shorten_model`): `resnet18`, not
+    `name` and `model` are its key; the zoo fills in `sha256`, `bytes` and `created`. `model` is the
+    shortest name of the architecture (`ktg.models.names.shorten_model`): `resnet18`, not
     `timm/resnet18`; `torchvision/resnet18` is another network, because the bare name means timm's.
     """
 
@@ -62,7 +63,7 @@ def entry_key(name: str, model: str) -> str:
 
 
 def check_key(key: object, path: str) -> str:
-    """Return `NAME/MODEL` if it is the start of an entry's files; else raise SpecError at `path`."""
+    """Return `NAME/MODEL` if an entry's files can start with it; else raise SpecError at `path`."""
     name, slash, model = key.partition("/") if isinstance(key, str) else ("", "", "")
     if not slash or not _NAME.fullmatch(name) or not _NAME.fullmatch(model):
         raise SpecError(path, f"{show(key)} is not the name of an entry, such as animals/resnet18")
@@ -84,7 +85,7 @@ def check_name(name: str, path: str = "name") -> str:
 
 
 def check_model_name(model: str, path: str = "model") -> str:
-    """Return the name of an architecture if it has the form of a shortest one; else raise SpecError at `path`."""
+    """Return a model's name if it has the form of a shortest one, or raise SpecError at `path`."""
     if not _NAME.fullmatch(model.removeprefix("torchvision/")):
         raise SpecError(
             path, f"{show(model)} is not the name of a model; write for example resnet18"
@@ -93,14 +94,14 @@ def check_model_name(model: str, path: str = "model") -> str:
 
 
 def parse_card(raw: object) -> Card:
-    """Return the card in plain data. Raises SpecError, at the dotted place, for anything that a card may not say."""
+    """Return the card in plain data. Raises SpecError, at the place, for what it may not say."""
     raw = dict(check_mapping(raw, ""))
     version = raw.pop("version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise SpecError(
             "version", f"{show(version)} is not a format this ktg reads; allowed: {FORMAT_VERSION}"
         )
-    return _consistent(from_plain(Card, raw, ""))
+    return _check_consistent(from_plain(Card, raw, ""))
 
 
 def dump_card(card: Card) -> dict[str, Any]:
@@ -109,11 +110,14 @@ def dump_card(card: Card) -> dict[str, Any]:
 
 
 def check_card(card: Card) -> Card:
-    """Return a card that was made by hand, as it would be read from its file; raise SpecError as `parse_card`."""
+    """Return a card that was made in memory as it would be read from its file.
+
+    Raises SpecError as `parse_card`.
+    """
     return parse_card(dump_card(card))
 
 
-def _consistent(card: Card) -> Card:
+def _check_consistent(card: Card) -> Card:
     """Return the card if its values go together; else raise SpecError."""
     check_name(card.name)
     check_model_name(card.model)

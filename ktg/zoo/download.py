@@ -1,4 +1,8 @@
-"""Files by http and https: bounded in size, resumed where the server can, and never from anywhere else."""
+"""Downloads files by http and https: bounded in size, and resumed where the server can.
+
+Only Python's own urllib is used, with no handler but the ones listed here: no `file:` or `ftp:`
+address is opened, and no password from a .netrc is sent anywhere.
+"""
 
 import http.client
 import urllib.error
@@ -25,9 +29,9 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     ) -> Any:
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
         if urlsplit(newurl).scheme not in allowed:
-            raise UserError(
-                f"{req.full_url}: sends on to {newurl}, which is not {' or '.join(allowed)}; not followed"
-            )
+            schemes = " or ".join(allowed)
+            problem = f"sends on to {newurl}, which is not {schemes}; not followed"
+            raise UserError(f"{req.full_url}: {problem}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -39,19 +43,18 @@ def check_url(url: str) -> str:
     except ValueError as error:
         raise UserError(f"{url}: is not an address ({error})") from None
     if parts.scheme not in ("http", "https") or not port_and_host[1]:
-        raise UserError(
-            f"{url}: is not an address to pull from; allowed: http://, https://, a folder, models:/NAME/1"
-        )
+        allowed = "http://, https://, a folder, models:/NAME/1"
+        raise UserError(f"{url}: is not an address to pull from; allowed: {allowed}")
     if parts.username or parts.query or parts.fragment:
-        raise UserError(
-            f"{parts.scheme}://{parts.hostname}/...: give the address without a login, `?` and `#`"
-        )
+        # Its own error must not repeat a password.
+        place = f"{parts.scheme}://{parts.hostname}/..."
+        raise UserError(f"{place}: give the address without a login, `?` and `#`")
     return url.rstrip("/")
 
 
 def read_text(url: str) -> str:
     """Return a small text file in UTF-8. Raises UserError, which names the address."""
-    with _answering(url), _open(url) as answer:
+    with _explain_errors(url), _open(url) as answer:
         content: bytes = answer.read(LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
         raise UserError(f"{url}: is larger than {LARGEST_BYTES:,} bytes, which no index or card is")
@@ -62,7 +65,9 @@ def read_text(url: str) -> str:
 
 
 def download(url: str, part: Path, size_bytes: int, progress: Callable[[int], None]) -> None:
-    """Download a file of known size to `part`, going on from what is there already; `progress` is told its size.
+    """Download a file of known size to `part`, going on from what is there already.
+
+    progress: called with the bytes that `part` has.
 
     A connection that breaks is opened again, up to three times in a row without a byte. Then
     WeightsError is raised and `part` stays, for the next call to go on with. It is removed when the
@@ -74,15 +79,13 @@ def download(url: str, part: Path, size_bytes: int, progress: Callable[[int], No
     while (before := part.stat().st_size) != size_bytes:
         if before > size_bytes:
             part.unlink()
-            raise WeightsError(
-                f"{url}: is larger than the {size_bytes:,} bytes of its card; nothing of it was kept"
-            )
+            problem = f"is larger than the {size_bytes:,} bytes of its card"
+            raise WeightsError(f"{url}: {problem}; nothing of it was kept")
         if fruitless == _TRIES:
             got = f"{before:,} of {size_bytes:,} bytes came"
-            raise WeightsError(
-                f"{url}: the download was cut off ({got}); give the same command again to go on"
-            )
-        with _answering(url, lost_is_fine=True):
+            problem = f"the download was cut off ({got})"
+            raise WeightsError(f"{url}: {problem}; give the same command again to go on")
+        with _explain_errors(url, lost_is_fine=True):
             _continue(url, part, before, size_bytes, progress)
         fruitless = 0 if part.stat().st_size > before else fruitless + 1
 
@@ -90,11 +93,11 @@ def download(url: str, part: Path, size_bytes: int, progress: Callable[[int], No
 def _continue(
     url: str, part: Path, start: int, size_bytes: int, progress: Callable[[int], None]
 ) -> None:
-    """Append what is missing, or begin anew where the server cannot start in the middle; stop when it is too much."""
+    """Append what is missing; stop when it is too much."""
     with _open(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
-        resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(
-            f"bytes {start}-"
-        )
+        # A server that knows no ranges answers 200 and sends the file from its first byte.
+        begins = answer.headers.get("Content-Range", "")
+        resumed = answer.status == 206 and begins.startswith(f"bytes {start}-")
         done = start if resumed else 0
         with part.open("ab" if resumed else "wb") as file:
             while done <= size_bytes and (chunk := answer.read(_CHUNK_BYTES)):
@@ -115,14 +118,15 @@ def _open(url: str, headers: dict[str, str] | None = None) -> Any:
     opener = urllib.request.OpenerDirector()  # build_opener would add file: and ftp:
     for handler in handlers:
         opener.add_handler(handler())
+    # Without compression, so that the bytes of a range are those of the file.
     opener.addheaders = [("User-Agent", "ktg"), ("Accept-Encoding", "identity")]
-    # See above.
-    return opener.open(urllib.request.Request(url, headers=headers or {}), timeout=TIMEOUT_S)  # noqa: S310
+    request = urllib.request.Request(url, headers=headers or {})  # noqa: S310 - see above
+    return opener.open(request, timeout=TIMEOUT_S)
 
 
 @contextmanager
-def _answering(url: str, *, lost_is_fine: bool = False) -> Iterator[None]:
-    """Turn what a connection raises into one sentence; a connection that breaks in the middle may be fine."""
+def _explain_errors(url: str, *, lost_is_fine: bool = False) -> Iterator[None]:
+    """Turn what a connection raises into one sentence, unless a break in the middle is fine."""
     try:
         yield
     except urllib.error.HTTPError as error:

@@ -1,4 +1,4 @@
-"""The folder of a zoo: entries are found, read, added and removed here; see `ktg.zoo` for its layout.
+"""Finds, reads, adds and removes entries in the folder of a zoo; see `ktg.zoo` for its layout.
 
 Whoever changes a zoo holds its lock, prepares both files of an entry aside and only then renames
 them: the weights first, then the card, without which there is no entry. Readers take no lock, so
@@ -28,7 +28,7 @@ from ktg.zoo.card import (
     entry_key,
     parse_card,
 )
-from ktg.zoo.staging import check_room, check_safetensors, copy_hashed, staging, sweep
+from ktg.zoo.staging import check_room, check_safetensors, copy_and_hash, open_staging, sweep
 
 INDEX = "index.yaml"
 CARD_SUFFIX, WEIGHTS_SUFFIX = ".yaml", ".safetensors"
@@ -39,18 +39,18 @@ class MissingEntryError(UserError):
 
 
 def default_zoo() -> "Zoo":
-    """Return the user's zoo: in the folder $KTG_ZOO, else ~/.local/share/ktg/zoo. It need not exist yet."""
+    """Return the user's zoo, in $KTG_ZOO or ~/.local/share/ktg/zoo. It need not exist yet."""
     return Zoo(Path(os.environ.get("KTG_ZOO") or "~/.local/share/ktg/zoo").expanduser().absolute())
 
 
 @dataclass(frozen=True)
 class Zoo:
-    """A folder of pretrained networks. Raises UserError or one of its kinds, with the file, wherever it cannot."""
+    """A folder of pretrained networks. All methods raise UserError or one of its kinds."""
 
     folder: Path
 
-    def listing(self, name: str | None = None) -> list[str]:
-        """Return `NAME/MODEL` of every entry, or of those of one name, sorted, without reading the cards."""
+    def list_keys(self, name: str | None = None) -> list[str]:
+        """Return `NAME/MODEL` of every entry, or of those of one name, sorted; no card is read."""
         self.check()
         return sorted(
             f"{card.parent.name}/{card.name.removesuffix(CARD_SUFFIX)}"
@@ -58,45 +58,45 @@ class Zoo:
             if name in (None, card.parent.name)
         )
 
-    def entries(self) -> list[Card]:
+    def list_cards(self) -> list[Card]:
         """Return all cards, sorted by name and model."""
-        return [self.read(key) for key in self.listing()]
+        return [self.read_card(key) for key in self.list_keys()]
 
     def get(self, name: str, model: str) -> Card:
-        """Return the card of an entry. Raises MissingEntryError where there is none, SpecError for a bad card."""
+        """Return the card of an entry. Raises MissingEntryError, or SpecError for a bad card."""
         key = entry_key(name, model)
         self.check()
         try:
-            return self.read(key)
+            return self.read_card(key)
         except SpecError:
-            with self._settled():
+            with self._wait_for_writers():
                 if not self.card_file(key).is_file():
-                    raise MissingEntryError(self._missing(name, model)) from None
-                return self.read(key)
+                    raise MissingEntryError(self._describe_missing(name, model)) from None
+                return self.read_card(key)
 
-    def named(self, name: str) -> list[Card]:
-        """Return the cards of all models of one name. Raises MissingEntryError where there is none."""
-        keys = self.listing(name)
+    def get_all(self, name: str) -> list[Card]:
+        """Return the cards of all models of one name. Raises MissingEntryError for none."""
+        keys = self.list_keys(name)
         if not keys:
-            raise MissingEntryError(self._missing(check_name(name), None))
-        return [self.read(key) for key in keys]
+            raise MissingEntryError(self._describe_missing(check_name(name), None))
+        return [self.read_card(key) for key in keys]
 
-    def weights(self, name: str, model: str) -> Path:
-        """Return the file of an entry's weights, whose hash is that of the card; WeightsError where it is not.
+    def find_weights(self, name: str, model: str) -> Path:
+        """Return the file of an entry's weights; WeightsError unless its hash is that of the card.
 
         The file is hashed once in a process for as long as its size and times stay the same.
         """
         card = self.get(name, model)
-        if self.fault(card):
-            with self._settled():
+        if self.find_fault(card):
+            with self._wait_for_writers():
                 card = self.get(name, model)
-                fault = self.fault(card)
+                fault = self.find_fault(card)
                 if fault:
                     raise WeightsError(fault)
         return self.weights_file(card.key)
 
     def add(self, card: Card, file: Path, *, replace: bool = False) -> Card:
-        """Copy a .safetensors file into the zoo as the entry of `card`, and return the card as it is kept.
+        """Copy a .safetensors file into the zoo as the entry of `card`; return the card as stored.
 
         Its hash, size and date are filled in. An entry that is there already stays unless `replace`
         is set.
@@ -109,16 +109,16 @@ class Zoo:
         if not file.is_file():
             raise UserError(f"{file}: there is no such file")
         self._check_new(card, replace)
-        with self.writing(), staging(self.folder) as place:
+        with self.open_for_writing(), open_staging(self.folder) as place:
             check_room(self.folder, file.stat().st_size)
             copy = place / "weights"
-            digest = copy_hashed(file, copy)
+            digest = copy_and_hash(file, copy)
             check_safetensors(copy, file)
-            return self.take(_filled(card, copy, digest), copy, replace=replace)
+            return self.take(_fill_in(card, copy, digest), copy, replace=replace)
 
     def take(self, card: Card, staged: Path, *, replace: bool = False) -> Card:
-        """Make an entry of a checked file inside the zoo's own staging folder, which is moved and not copied."""
-        with self.writing(), staging(self.folder) as place:
+        """Make an entry of a checked file, which is moved from the zoo's own staging folder."""
+        with self.open_for_writing(), open_staging(self.folder) as place:
             written = place / "card"
             written.write_text(dumps(dump_card(card)), encoding="utf-8")
             load(written)  # what is too large to be read again is not kept
@@ -136,12 +136,12 @@ class Zoo:
     def remove(self, name: str, model: str | None = None) -> list[str]:
         """Remove an entry, or all of that name, and return `NAME/MODEL` of what was removed."""
         wanted = None if model is None else entry_key(name, model)
-        if not self.listing(check_name(name)):
-            raise MissingEntryError(self._missing(name, model))
-        with self.writing(), self._lock():
-            gone = [key for key in self.listing(name) if wanted in (None, key)]
+        if not self.list_keys(check_name(name)):
+            raise MissingEntryError(self._describe_missing(name, model))
+        with self.open_for_writing(), self._lock():
+            gone = [key for key in self.list_keys(name) if wanted in (None, key)]
             if not gone:
-                raise MissingEntryError(self._missing(name, model))
+                raise MissingEntryError(self._describe_missing(name, model))
             for key in gone:
                 self.card_file(key).unlink()
                 self.weights_file(key).unlink(missing_ok=True)
@@ -151,40 +151,41 @@ class Zoo:
         return gone
 
     def verify(self, name: str | None = None) -> list[str]:
-        """Return what is wrong with the zoo, or with the entries of one name, a sentence each; all files are hashed."""
-        keys = self.listing(name)
+        """Hash all files, or those of one name, and return a sentence for each fault."""
+        keys = self.list_keys(name)
         if name is not None and not keys:
-            raise MissingEntryError(self._missing(check_name(name), None))
+            raise MissingEntryError(self._describe_missing(check_name(name), None))
         problems = []
         for key in keys:
             try:
-                self.weights(self.read(key).name, self.read(key).model)
+                self.find_weights(self.read_card(key).name, self.read_card(key).model)
             except UserError as error:
                 problems.append(str(error))
-        return problems + ([] if name else self._strays() + self._index_faults())
+        return problems + ([] if name else self._find_strays() + self._find_index_faults())
 
-    def read(self, key: str) -> Card:
-        """Return the card of `NAME/MODEL`. Raises SpecError, with the file, for a card that is not in order."""
+    def read_card(self, key: str) -> Card:
+        """Return the card of `NAME/MODEL`. Raises SpecError, with the file, for a bad one."""
         file = self.card_file(key)
         with name_file_in_errors(file):
-            return _card_in(file, key, file_stamp(file))
+            return _read_card(file, key, file_stamp(file))
 
-    def fault(self, card: Card) -> str:
+    def find_fault(self, card: Card) -> str:
         """Return what is wrong with the weights of a card, or an empty string."""
         file = self.weights_file(card.key)
         try:
             found = file_sha256(file)
         except FileNotFoundError:
-            return f"{file}: is missing, although its card is there; {_remedy(card)}"
+            return f"{file}: is missing, although its card is there; {_suggest_remedy(card)}"
         except OSError as error:
             return f"{file}: cannot be read ({error.strerror})"
         if found == card.sha256:
             return ""
-        return f"{file}: is damaged or was changed: its SHA-256 is {found}, its card says {card.sha256}; {_remedy(card)}"
+        problem = f"its SHA-256 is {found}, its card says {card.sha256}"
+        return f"{file}: is damaged or was changed: {problem}; {_suggest_remedy(card)}"
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Make the folder a zoo if it is not there yet, and turn what the disk says into one sentence."""
+    def open_for_writing(self) -> Iterator[None]:
+        """Make the folder a zoo if it is not there yet, and turn an OSError into one sentence."""
         self.check()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -222,44 +223,46 @@ class Zoo:
     def _check_new(self, card: Card, replace: bool) -> None:
         file = self.card_file(card.key)
         if file.exists() and not replace:
-            raise UserError(
-                f"{file}: the zoo has this entry already; remove it first, or replace it (`--replace`)"
-            )
+            advice = "remove it first, or replace it (`--replace`)"
+            raise UserError(f"{file}: the zoo has this entry already; {advice}")
 
     def _lock(self) -> FileLock:
         return FileLock(self.folder / ".lock", is_singleton=True)
 
     @contextmanager
-    def _settled(self) -> Iterator[None]:
+    def _wait_for_writers(self) -> Iterator[None]:
         """Wait until nobody changes the zoo, where that can be known."""
         with self._lock() if os.access(self.folder, os.W_OK) else nullcontext():
             yield
 
     def _write_index(self) -> None:
-        save(self.folder / INDEX, {"version": FORMAT_VERSION, "entries": self.listing()})
+        save(self.folder / INDEX, {"version": FORMAT_VERSION, "entries": self.list_keys()})
 
-    def _missing(self, name: str, model: str | None) -> str:
-        keys = [key.split("/", 1) for key in self.listing()]
+    def _describe_missing(self, name: str, model: str | None) -> str:
+        keys = [key.split("/", 1) for key in self.list_keys()]
         if model is None:
             names = sorted({name for name, _ in keys})
-            return f"the zoo {self.folder} has no entry {show(name)}; it has {_listed(names)}.{did_you_mean(name, names)}"
+            problem = f"has no entry {show(name)}; it has {_join_names(names)}"
+            return f"the zoo {self.folder} {problem}.{did_you_mean(name, names)}"
         stem = entry_key(name, model).partition("/")[2]
         same = [other for other, model in keys if model == stem]
         models = [model for other, model in keys if other == name]
-        also = f", and {name} for {_listed(models)}" if models else ""
+        also = f", and {name} for {_join_names(models)}" if models else ""
         guess = "" if models else did_you_mean(name, same)
-        return f"the zoo {self.folder} has no {name} for {model}; it has for {model}: {_listed(same)}{also}.{guess}"
+        problem = f"has no {name} for {model}; it has for {model}: {_join_names(same)}{also}"
+        return f"the zoo {self.folder} {problem}.{guess}"
 
-    def _strays(self) -> list[str]:
+    def _find_strays(self) -> list[str]:
         """Return a sentence for each file of weights without a card."""
         files = sorted(self.folder.glob(f"[!.]*/*{WEIGHTS_SUFFIX}"))
+        advice = "remove it, or import it with `ktg zoo add`"
         return [
-            f"{file}: has no card, so it belongs to no entry; remove it, or import it with `ktg zoo add`"
+            f"{file}: has no card, so it belongs to no entry; {advice}"
             for file in files
             if not file.with_name(file.name.removesuffix(WEIGHTS_SUFFIX) + CARD_SUFFIX).is_file()
         ]
 
-    def _index_faults(self) -> list[str]:
+    def _find_index_faults(self) -> list[str]:
         file = self.folder / INDEX
         if not self.folder.is_dir():
             return []
@@ -267,38 +270,40 @@ class Zoo:
             listed = load(file).get("entries")
         except SpecError as error:
             return [str(error)]
-        mending = "others cannot pull what is there; the next `ktg zoo add`, `pull` or `remove` writes it anew"
-        return [] if listed == self.listing() else [f"{file}: is out of date, so {mending}"]
+        if listed == self.list_keys():
+            return []
+        remedy = "the next `ktg zoo add`, `pull` or `remove` writes it again"
+        return [f"{file}: is out of date, so others cannot pull what is there; {remedy}"]
 
 
 # A trial asks for the same card many times, and that of a thousand classes takes a while to read.
 @functools.lru_cache(maxsize=64)
-def _card_in(file: Path, key: str, _: FileStamp) -> Card:
-    return checked_card(load(file), key)
+def _read_card(file: Path, key: str, _: FileStamp) -> Card:
+    return parse_entry_card(load(file), key)
 
 
-def checked_card(raw: object, key: str) -> Card:
-    """Return the card in plain data if it is in order, complete, and that of `NAME/MODEL`; else raise SpecError."""
+def parse_entry_card(raw: object, key: str) -> Card:
+    """Return the card in plain data; SpecError unless it is complete and that of `key`."""
     card = parse_card(raw)
     if card.key != key:
-        raise SpecError(
-            "", f"says that it is the card of {card.key}; it was moved here, or tampered with"
-        )
+        problem = f"says that it is the card of {card.key}"
+        raise SpecError("", f"{problem}; it was moved here, or tampered with")
     if not card.sha256:
         raise SpecError("sha256", "is missing, so the weights cannot be checked")
     return card
 
 
-def _filled(card: Card, file: Path, digest: str) -> Card:
+def _fill_in(card: Card, file: Path, digest: str) -> Card:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return replace(card, sha256=digest, bytes=file.stat().st_size, created=card.created or now)
 
 
-def _remedy(card: Card) -> str:
-    return f"remove the entry (`ktg zoo remove {card.name} --model {card.model}`), then pull or build it again"
+def _suggest_remedy(card: Card) -> str:
+    command = f"`ktg zoo remove {card.name} --model {card.model}`"
+    return f"remove the entry ({command}), then pull or build it again"
 
 
-def _listed(names: list[str], most: int = 12) -> str:
+def _join_names(names: list[str], most: int = 12) -> str:
     if not names:
         return "nothing"
     return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -1,4 +1,7 @@
-"""Files on their way into a zoo: they lie in its hidden folder until they are whole, checked and known by hash."""
+"""Holds files on their way into a zoo until they are whole, checked and hashed.
+
+They lie in a hidden folder of the zoo itself, so that moving them in is one atomic rename.
+"""
 
 import hashlib
 import os
@@ -17,8 +20,8 @@ _STALE_S = 7 * 24 * 3600
 
 
 @contextmanager
-def staging(folder: Path) -> Iterator[Path]:
-    """Yield a new folder inside the zoo `folder`, which is gone with all that is left in it when the block ends."""
+def open_staging(folder: Path) -> Iterator[Path]:
+    """Yield a new folder inside the zoo `folder`, which is deleted when the block ends."""
     home = folder / STAGING
     home.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(dir=home))
@@ -36,8 +39,8 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def copy_hashed(file: Path, target: Path) -> str:
-    """Copy a file and return the SHA-256 of what was copied; the copy is on the disk when this returns."""
+def copy_and_hash(file: Path, target: Path) -> str:
+    """Copy a file to the disk (not only its cache), and return the SHA-256 of what was copied."""
     digest = hashlib.sha256()
     with file.open("rb") as source, target.open("wb") as copy:
         while chunk := source.read(_CHUNK_BYTES):
@@ -48,14 +51,8 @@ def copy_hashed(file: Path, target: Path) -> str:
     return digest.hexdigest()
 
 
-def hashed(file: Path) -> str:
-    """Return the SHA-256 of a file that nothing is known of yet."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def check_safetensors(file: Path, shown: Path) -> None:
-    """Raise WeightsError, which names the file `shown`, unless `file` is a whole .safetensors file with tensors."""
+    """Raise WeightsError, which names the file `shown`, unless `file` is a whole .safetensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -71,7 +68,5 @@ def check_room(folder: Path, needed_bytes: int) -> None:
     """Raise UserError if the disk of `folder` has less room than that."""
     free = shutil.disk_usage(folder).free
     if needed_bytes > free:
-        raise UserError(
-            f"{folder}: {needed_bytes / 1e6:,.0f} MB are needed there and {free / 1e6:,.0f} MB are free; "
-            "make room, or set KTG_ZOO to another folder"
-        )
+        needs = f"{needed_bytes / 1e6:,.0f} MB are needed there and {free / 1e6:,.0f} MB are free"
+        raise UserError(f"{folder}: {needs}; make room, or set KTG_ZOO to another folder")

@@ -30,7 +30,7 @@ STAGES = {
 }
 
 
-def sketched(model: str) -> MetaNetwork:
+def make_plan(model: str) -> MetaNetwork:
     return build_on_meta(
         Node(model=model), classes=10, image_size=32 if locate_model(model)[0] == "ktg" else 224
     )
@@ -38,7 +38,7 @@ def sketched(model: str) -> MetaNetwork:
 
 @pytest.mark.parametrize("model", STAGES)
 def test_stages_part_the_parameters_from_the_stem_to_the_head(model):
-    plan = sketched(model)
+    plan = make_plan(model)
     number, stem, before_head = STAGES[model]
     found = split_stages(plan.body)
     names = [name for name, _ in plan.body.named_parameters()]
@@ -54,7 +54,7 @@ def test_stages_part_the_parameters_from_the_stem_to_the_head(model):
 
 @pytest.mark.parametrize("model", ["resnet18", "vit_b_16", "wide_resnet16_1"])
 def test_layers_part_the_stages_and_keep_their_order(model):
-    body = sketched(model).body
+    body = make_plan(model).body
     parts = split_layers(body)
     owners = [{name.rpartition(".")[0] for name in part} for part in parts]
     assert all(len(owner) == 1 for owner in owners)
@@ -67,7 +67,7 @@ def test_layers_part_the_stages_and_keep_their_order(model):
 
 def test_layers_of_a_known_network():
     owners = [
-        next(iter(part)).rpartition(".")[0] for part in split_layers(sketched("resnet8").body)
+        next(iter(part)).rpartition(".")[0] for part in split_layers(make_plan("resnet8").body)
     ]
     assert owners[:4] == ["conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1"]
     assert (len(owners), owners[-1]) == (15, "linear")
@@ -96,14 +96,14 @@ def test_names_of_trunks_are_those_that_libraries_use():
         "caformer_s18",
     )
     models += ("rdnet_tiny", "pit_ti_224", "torchvision/regnet_y_400mf")
-    bodies = [sketched(model).body for model in models]
+    bodies = [make_plan(model).body for model in models]
     used = {name.rpartition(".")[2] for body in bodies for name, _ in body.named_modules()}
     assert used >= TRUNKS
     assert all(len(split_stages(body)) >= 5 for body in bodies)
 
 
 def test_everything_or_the_stages_from_one_on_or_all_but_a_share_of_the_layers():
-    plan = sketched("resnet8")
+    plan = make_plan("resnet8")
     everything = frozenset(name for name, _ in plan.body.named_parameters())
     assert select_unfrozen(plan.body, plan.head, None) == everything
     assert select_unfrozen(plan.body, plan.head, 0) == everything

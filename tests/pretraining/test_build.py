@@ -30,7 +30,7 @@ def test_each_group_trains_on_its_classes_alone(graphs, zoo):
     built = list(build(graphs, tracker, zoo, device="cpu"))
     assert (
         [one.card.key for one in built]
-        == [card.key for card in zoo.entries()]
+        == [card.key for card in zoo.list_cards()]
         == [f"six-0{number}/resnet8" for number in (1, 2, 3)]
     )
     assert [one.card.classes for one in built] == [("0", "1"), ("2", "3"), ("4", "5")]

@@ -31,7 +31,7 @@ def kill_after(number):
 
 
 def weights(zoo: Zoo, name: str = "fractaldb") -> dict[str, torch.Tensor]:
-    return load_file(zoo.weights(name, "resnet8"))
+    return load_file(zoo.find_weights(name, "resnet8"))
 
 
 def homes() -> list[Path]:
@@ -99,7 +99,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(graph, zoo, tmp_path, mon
     for epoch in (1, 2):
         with pytest.raises(Killed):
             pretrain(graph, "killed", tracker, keep=keep, device="cpu", on_epoch=kill_after(epoch))
-        assert zoo.entries() == []
+        assert zoo.list_cards() == []
     told = []
     killed = pretrain(
         graph,

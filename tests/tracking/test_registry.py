@@ -45,7 +45,7 @@ def test_what_was_pushed_is_pulled(tmp_path: Path, store, address, models):
     pulled = pull(here, address, tracking_uri=uri)
     assert (
         [one.card for one in pulled]
-        == here.entries()
+        == here.list_cards()
         == [there.get("animals", model) for model in models]
     )
     assert here.verify() == []
@@ -77,7 +77,7 @@ def test_what_cannot_be_pulled(tmp_path: Path, store, address, message):
     uri, _ = store
     with pytest.raises(UserError, match=message):
         pull(Zoo(tmp_path / "here"), address, tracking_uri=uri)
-    assert Zoo(tmp_path / "here").listing() == []
+    assert Zoo(tmp_path / "here").list_keys() == []
 
 
 def test_what_cannot_be_pushed(store):

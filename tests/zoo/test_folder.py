@@ -1,4 +1,4 @@
-"""A zoo's folder: what is added can be found, nothing is kept by halves, and nothing that was changed is handed out."""
+"""What is added to a zoo can be found, whole, and nothing that was changed is handed out."""
 
 import dataclasses
 import hashlib
@@ -33,16 +33,16 @@ def test_an_entry_is_two_files_and_a_line_in_the_index(tmp_path: Path):
     assert kept.bytes == file.stat().st_size
     assert kept.created.endswith("+00:00")
     assert zoo.get("animals", "torchvision/resnet18") == kept
-    assert zoo.weights("animals", "torchvision/resnet18").read_bytes() == file.read_bytes()
-    assert zoo.entries() == zoo.named("animals") == [kept]
+    assert zoo.find_weights("animals", "torchvision/resnet18").read_bytes() == file.read_bytes()
+    assert zoo.list_cards() == zoo.get_all("animals") == [kept]
     assert zoo.verify() == zoo.verify("animals") == []
 
 
 def test_one_name_serves_several_models(tmp_path: Path):
     zoo = filled(tmp_path, ("animals", "resnet8"), ("animals", "resnet14"), ("fish", "resnet8"))
-    assert zoo.listing() == ["animals/resnet14", "animals/resnet8", "fish/resnet8"]
-    assert zoo.listing("animals") == ["animals/resnet14", "animals/resnet8"]
-    assert len({entry.sha256 for entry in zoo.entries()}) == 3
+    assert zoo.list_keys() == ["animals/resnet14", "animals/resnet8", "fish/resnet8"]
+    assert zoo.list_keys("animals") == ["animals/resnet14", "animals/resnet8"]
+    assert len({entry.sha256 for entry in zoo.list_cards()}) == 3
     assert zoo.remove("animals", "resnet8") == ["animals/resnet8"]
     assert zoo.remove("animals") == ["animals/resnet14"]
     assert files(zoo.folder) == ["fish/resnet8.safetensors", "fish/resnet8.yaml", "index.yaml"]
@@ -61,8 +61,8 @@ def test_what_is_missing_says_what_there_is(tmp_path: Path):
     with pytest.raises(
         MissingEntryError, match=where + r"fish for resnet8; .*: animals, and fish for resnet14\.$"
     ):
-        zoo.weights("fish", "resnet8")
-    for action in (zoo.named, zoo.remove, zoo.verify):
+        zoo.find_weights("fish", "resnet8")
+    for action in (zoo.get_all, zoo.remove, zoo.verify):
         with pytest.raises(
             MissingEntryError,
             match=where + r"entry 'fsh'; it has animals, fish\. Did you mean 'fish'",
@@ -80,7 +80,7 @@ def test_an_entry_stays_unless_it_is_to_be_replaced(tmp_path: Path):
     assert zoo.verify() == []
     kept = zoo.add(card(epochs=3), other, replace=True)
     assert (zoo.get("animals", "resnet8"), zoo.verify()) == (kept, [])
-    assert zoo.weights("animals", "resnet8").read_bytes() == other.read_bytes()
+    assert zoo.find_weights("animals", "resnet8").read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_file_that_was_cut_off_is_not_kept(tmp_path: Path):
 @pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
 def test_damaged_weights_are_refused_with_both_hashes_and_what_to_do(tmp_path: Path, damage):
     zoo = filled(tmp_path, ("animals", "resnet8"), ("fish", "resnet8"))
-    file = zoo.weights("animals", "resnet8")
+    file = zoo.find_weights("animals", "resnet8")
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     if damage == "gone":
@@ -119,7 +119,7 @@ def test_damaged_weights_are_refused_with_both_hashes_and_what_to_do(tmp_path: P
     else:
         file.write_bytes(content if damage == "changed" else content[:-1])
     with pytest.raises(WeightsError) as caught:
-        zoo.weights("animals", "resnet8")
+        zoo.find_weights("animals", "resnet8")
     problem = str(caught.value)
     assert problem.startswith(f"{file}: is ")
     assert "`ktg zoo remove animals --model resnet8`" in problem
@@ -127,7 +127,7 @@ def test_damaged_weights_are_refused_with_both_hashes_and_what_to_do(tmp_path: P
         assert hashlib.sha256(file.read_bytes()).hexdigest() in problem
         assert zoo.get("animals", "resnet8").sha256 in problem
     assert zoo.verify() == zoo.verify("animals") == [problem]
-    assert zoo.weights("fish", "resnet8")
+    assert zoo.find_weights("fish", "resnet8")
 
 
 def test_a_card_of_another_entry_or_without_a_hash_is_refused(tmp_path: Path):
@@ -141,7 +141,7 @@ def test_a_card_of_another_entry_or_without_a_hash_is_refused(tmp_path: Path):
     plain = load(file) | {"name": "animals"}
     save(file, {key: value for key, value in plain.items() if key != "sha256"})
     with pytest.raises(SpecError, match=r"animals/resnet8\.yaml: sha256: is missing"):
-        zoo.weights("animals", "resnet8")
+        zoo.find_weights("animals", "resnet8")
     problems = zoo.verify()
     assert [problem.partition(": ")[2][:9] for problem in problems] == [
         "sha256: i",
@@ -169,11 +169,11 @@ def test_what_is_no_zoo_is_neither_read_nor_written(tmp_path: Path):
         (file, "is not a zoo but a file"),
         (tmp_path, r"holds other files and no index\.yaml"),
     ):
-        for action in (Zoo(place).entries, lambda place=place: Zoo(place).add(card(), file)):
+        for action in (Zoo(place).list_cards, lambda place=place: Zoo(place).add(card(), file)):
             with pytest.raises(UserError, match=f"^{place}: .*{message}"):
                 action()
     assert files(tmp_path) == ["a.safetensors"]
-    assert Zoo(tmp_path / "gone").entries() == []
+    assert Zoo(tmp_path / "gone").list_cards() == []
     assert not (tmp_path / "gone").exists()
 
 
@@ -187,9 +187,9 @@ def test_the_users_zoo(tmp_path: Path, monkeypatch):
 
 def test_the_file_is_hashed_once_in_a_process(tmp_path: Path, monkeypatch):
     zoo = filled(tmp_path, ("animals", "resnet8"))
-    file = zoo.weights("animals", "resnet8")
+    file = zoo.find_weights("animals", "resnet8")
     monkeypatch.setattr(hashlib, "file_digest", None)
-    assert zoo.weights("animals", "resnet8") == file
+    assert zoo.find_weights("animals", "resnet8") == file
 
 
 def test_a_folder_that_may_only_be_read_is_read(tmp_path: Path, monkeypatch):
@@ -198,7 +198,7 @@ def test_a_folder_that_may_only_be_read_is_read(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(module.os, "access", lambda *_: False)  # root may write everywhere
     monkeypatch.setattr(Zoo, "_lock", None)
     try:
-        assert zoo.weights("animals", "resnet8").is_file()
+        assert zoo.find_weights("animals", "resnet8").is_file()
         with pytest.raises(MissingEntryError):
             zoo.get("fish", "resnet8")
     finally:
@@ -237,11 +237,11 @@ def build(folder: Path, worker: int, rounds: int) -> None:
 
 
 def read(folder: Path, stop: Path) -> None:
-    """Ask for the shared entry over and over: from its first appearance on it is there, and right."""
+    """Ask for the shared entry again and again: once it has appeared it is there, and right."""
     zoo, seen = Zoo(folder / "zoo"), False
     while not stop.exists():
         try:
-            zoo.weights("shared", "resnet8")
+            zoo.find_weights("shared", "resnet8")
             seen = True
         except MissingEntryError:
             assert not seen
@@ -264,7 +264,7 @@ def test_concurrent_builders_and_readers_see_whole_entries_only(tmp_path: Path):
     assert [process.exitcode for process in readers + builders] == [0] * (workers + 1)
     zoo = Zoo(tmp_path / "zoo")
     assert zoo.verify() == []
-    assert len(zoo.listing()) == workers * rounds + 1
+    assert len(zoo.list_keys()) == workers * rounds + 1
     shared = zoo.get("shared", "resnet8")
     own = zoo.get(f"own{shared.epochs // 100}-{shared.epochs % 100}", "resnet8")
     assert own.sha256 == shared.sha256
@@ -284,7 +284,7 @@ def test_a_builder_that_is_killed_leaves_no_entry_and_is_swept_up_later(tmp_path
         time.sleep(0.01)
     process.kill()
     process.join()
-    assert (zoo.listing(), zoo.verify()) == (["animals/resnet8"], [])
+    assert (zoo.list_keys(), zoo.verify()) == (["animals/resnet8"], [])
     (left,) = (zoo.folder / ".incoming").iterdir()
     zoo.add(card("birds"), weights(tmp_path / "a.safetensors"))
     assert left.exists()
@@ -309,7 +309,7 @@ def test_a_crash_in_the_middle_never_leaves_a_card_with_the_weights_of_another(
         patch.setattr(Path, "replace", crash)
         zoo.add(card(), weights(tmp_path / "other.safetensors", 7), replace=True)
     with pytest.raises(MissingEntryError):
-        zoo.weights("animals", "resnet8")
+        zoo.find_weights("animals", "resnet8")
     assert any(str(weights_file) in problem for problem in zoo.verify())
     zoo.add(card(), weights(tmp_path / "other.safetensors", 7))
     assert zoo.verify() == []

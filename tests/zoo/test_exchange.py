@@ -98,12 +98,12 @@ def source(request, there: Zoo):
 def test_a_whole_zoo_and_a_second_time_nothing(there: Zoo, here: Zoo, source: str):
     told: list[tuple[str, int, int]] = []
     pulled = pull(here, source, progress=lambda *step: told.append(step))
-    assert [one.card for one in pulled] == here.entries() == there.entries()
+    assert [one.card for one in pulled] == here.list_cards() == there.list_cards()
     assert all(one.new for one in pulled)
     assert [name for name in files(here.folder) if not name.startswith(".")] == files(there.folder)
     assert here.verify() == []
     last = {key: (done, total) for key, done, total in told}
-    assert last == {entry.key: (entry.bytes, entry.bytes) for entry in there.entries()}
+    assert last == {entry.key: (entry.bytes, entry.bytes) for entry in there.list_cards()}
     assert not any(one.new for one in pull(here, source))
 
 
@@ -115,7 +115,7 @@ def test_some_entries_by_name_and_by_model(here: Zoo, source: str):
         match=rf"^{source} has no entry 'fsh'; it has animals, fish\. Did you mean 'fish'",
     ):
         pull(here, source, ("fsh",))
-    assert here.listing() == ["animals/resnet8", "animals/torchvision.resnet18"]
+    assert here.list_keys() == ["animals/resnet8", "animals/torchvision.resnet18"]
 
 
 def test_other_weights_of_the_same_name_stay_unless_replaced(
@@ -126,9 +126,9 @@ def test_other_weights_of_the_same_name_stay_unless_replaced(
         UserError, match=r"^fish/resnet8: the zoo .* has other weights of this name already"
     ):
         pull(here, source)
-    assert here.entries() == [own]  # found before the first file was copied
+    assert here.list_cards() == [own]  # found before the first file was copied
     pull(here, source, replace=True)
-    assert (here.entries(), here.verify()) == (there.entries(), [])
+    assert (here.list_cards(), here.verify()) == (there.list_cards(), [])
 
 
 def test_a_damaged_entry_is_mended_by_replacing_it(there: Zoo, here: Zoo, source: str):
@@ -138,7 +138,7 @@ def test_a_damaged_entry_is_mended_by_replacing_it(there: Zoo, here: Zoo, source
         pull(here, source)
     here.card_file("animals/resnet8").write_text("name: [")
     pull(here, source, replace=True)
-    assert (here.entries(), here.verify()) == (there.entries(), [])
+    assert (here.list_cards(), here.verify()) == (there.list_cards(), [])
 
 
 def tamper(file: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_tampered_file_is_refused_and_nothing_of_it_kept(there: Zoo, here: Zoo
         match=f"^{place}: was damaged .* SHA-256 is {found}, its card says {meant}; noth",
     ):
         pull(here, source)
-    assert here.listing() == ["animals/resnet8", "animals/torchvision.resnet18"]
+    assert here.list_keys() == ["animals/resnet8", "animals/torchvision.resnet18"]
     assert here.verify() == []
     left = [
         name for name in files(here.folder) if name.startswith(".") and not name.endswith(".lock")
@@ -232,14 +232,15 @@ def test_what_came_of_a_download_is_kept_for_the_next_try(tmp_path: Path, there:
     AlwaysBreaking.asked, Sending.asked = [], []
     total = there.get("big", "resnet8").bytes
     with served(there.folder, AlwaysBreaking) as url:
-        problem = rf"big/resnet8\.safetensors: the download was cut off \({total // 2:,} of {total:,} bytes came\); give"
+        got = rf"{total // 2:,} of {total:,} bytes came"
+        problem = rf"big/resnet8\.safetensors: the download was cut off \({got}\); give"
         with pytest.raises(WeightsError, match=problem):
             pull(here, url, ("big",))
-    assert here.listing() == []
+    assert here.list_keys() == []
     with served(there.folder, Sending) as url:
         pull(here, url, ("big",))
     assert Sending.asked[-1] == f"/big/resnet8.safetensors bytes={total // 2}-"
-    assert (here.listing(), here.verify()) == (["big/resnet8"], [])
+    assert (here.list_keys(), here.verify()) == (["big/resnet8"], [])
 
 
 def test_a_file_larger_than_its_card_says_is_not_taken(tmp_path: Path, there: Zoo, here: Zoo):
@@ -300,7 +301,7 @@ def test_processes_that_pull_the_same_do_not_get_in_each_others_way(
         for process in processes:
             process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert (here.entries(), here.verify()) == (there.entries(), [])
+    assert (here.list_cards(), here.verify()) == (there.list_cards(), [])
 
 
 class Elsewhere(Handler):
@@ -348,7 +349,7 @@ def test_redirects_to_another_web_server_are_followed(there: Zoo, here: Zoo, mon
 def test_what_is_no_source(here: Zoo, source, message):
     with pytest.raises(UserError, match=message):
         pull(here, source, tracking_uri="sqlite:///mlflow.db")
-    assert here.listing() == []
+    assert here.list_keys() == []
 
 
 def test_a_server_that_is_not_there_and_an_address_without_a_zoo(there: Zoo, here: Zoo):
@@ -372,4 +373,4 @@ def test_a_source_that_is_no_safetensors_file_is_refused(there: Zoo, here: Zoo, 
     save(file, load(file) | {"sha256": digest, "bytes": place.stat().st_size})
     with pytest.raises(WeightsError, match="is not a whole"):
         pull(here, source, ("fish",))
-    assert here.listing() == []
+    assert here.list_keys() == []
