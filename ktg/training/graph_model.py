@@ -13,6 +13,7 @@ from ktg.graph import Graph
 from ktg.graph.canonical import canonicalise_with_names, check_trainable, form_key
 from ktg.models.maps import forward_with_maps
 from ktg.models.network import Ensemble, Network, choose_device, classify, find_head
+from ktg.models.sources import inherit_model_args
 from ktg.training.assembly import assemble
 from ktg.training.edge_losses import NodeOutputs
 from ktg.training.scoring import (
@@ -47,9 +48,10 @@ class GraphModel:
         cache: Path | None = None,
     ) -> None:
         check_trainable(graph)
-        self.graph, names = canonicalise_with_names(graph)
-        self.key = form_key(self.graph)
+        form, names = canonicalise_with_names(graph)
         self.names = {names[original]: original for original in graph.nodes if original in names}
+        self.graph = inherit_model_args(form, self.names)
+        self.key = form_key(self.graph)
         self._target = names[graph.target]  # of an ensemble it need not be the first
         self.device = choose_device(device)
         self.precision = choose_precision(graph, self.device)

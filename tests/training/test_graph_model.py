@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from zoos import card
 
 from ktg.data import Dataset, open_data
 from ktg.errors import SpecError, WeightsError
-from ktg.graph import Graph, SourceFile, parse
+from ktg.graph import Graph, Node, SourceFile, parse
+from ktg.models.architectures import build_body
 from ktg.training import Training
+from ktg.zoo import default_zoo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -120,3 +124,25 @@ def evaluate_probabilities(
     images = torch.from_numpy(dataset.val.read(range(len(dataset.val)))).permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
         return network.eval()(images).softmax(1)
+
+
+def test_a_node_trains_with_the_arguments_that_it_inherits_from_the_zoo(
+    tiny: Path, dataset: Dataset, tmp_path: Path, monkeypatch
+):
+    made = Node(model="wide_resnet16_1", model_args={"drop_rate": 0.3})
+    file = tmp_path / "wide.safetensors"
+    save_file(build_body(made, classes=4, size=8).state_dict(), file)
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    default_zoo().add(card("wide", made.model, model_args=made.model_args), file)
+
+    def train(args: dict[str, float]) -> tuple[Training, list]:
+        node = {"model": made.model, "source": "zoo/wide", "model_args": args}
+        return trained(make(tiny, {"own": node}, {"label -> own": {}}, epochs=1), dataset)
+
+    inherited, explicit = train({}), train({"drop_rate": 0.3})
+    assert inherited[0].graph == explicit[0].graph
+    assert inherited[0].key == explicit[0].key
+    assert dict(inherited[0].graph.nodes["n0"].model_args) == {"drop_rate": 0.3}
+    assert inherited[1][0].metrics()["val_loss"] == explicit[1][0].metrics()["val_loss"]
+    with pytest.raises(SpecError, match=r"^nodes\.own\.model_args: zoo/wide was made for"):
+        train({"drop_rate": 0.5})
