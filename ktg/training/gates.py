@@ -11,22 +11,12 @@ Transfer Graph for Deep Collaborative Learning", ACCV 2020; `inverse` appears in
 same group (IEEE Access 2025). In the examples the source is right about the first of two samples.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from ktg.graph.spec import GateName
-
-
-class Gate(Protocol):
-    """The weight of every sample of a batch at one moment of training."""
-
-    def __call__(
-        self, right: Tensor, progress: float, dtype: torch.dtype = torch.float32
-    ) -> Tensor:
-        """Return the weights (B,) for `right` (B,) at `progress`."""
 
 
 def through(right: Tensor, progress: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -74,7 +64,7 @@ def inverse(right: Tensor, progress: float, dtype: torch.dtype = torch.float32) 
     return torch.full_like(right, 1.0 - progress, dtype=dtype)
 
 
-GATES: Mapping[GateName, Gate] = {
+GATES: Mapping[GateName, Callable[[Tensor, float, torch.dtype], Tensor]] = {
     "through": through,
     "cutoff": cutoff,
     "linear": linear,
