@@ -1,4 +1,4 @@
-"""Defines the errors of ktg: one sentence with the place, what was found there and what is allowed."""
+"""Defines the errors of ktg: one sentence with the place, what was got and what is allowed."""
 
 import difflib
 import reprlib

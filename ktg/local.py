@@ -83,7 +83,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def is_reachable(url: str, timeout_s: float = TIMEOUT_S) -> bool:
-    """Return whether the host of `url`, or the proxy in front of it, accepts a connection in time."""
+    """Return whether the host of `url`, or its proxy, accepts a connection in time."""
     # In a thread, because looking up a name without a network can hang for far longer than any
     # timeout of a socket; as a daemon, because nothing can stop it then.
     answers: queue.SimpleQueue[bool] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""Hypothesis strategies shared by test files: graphs, and disguises of a graph that train the same target."""
+"""Hypothesis strategies shared by tests: graphs, and disguises that train the same target."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ sources = st.builds(
 
 
 def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
-    """Nodes with any field set that does something, and sources among `none`, `imagenet` and the given names."""
+    """Nodes with any useful field set, and sources among `none`, `imagenet` and the given names."""
     built = st.builds(
         Node,
         model=st.sampled_from(["resnet8", "resnet20", "resnet18"]),
@@ -128,7 +128,7 @@ def small_graphs(draw: st.DrawFn, max_nodes: int = 4) -> Graph:
 
 @st.composite
 def disguises(draw: st.DrawFn, graph: Graph) -> Graph:
-    """The graph with auxiliary nodes renamed and in another order, and with cut edges and dead nodes added."""
+    """The graph with renamed, reordered auxiliary nodes, and with more cut edges and dead nodes."""
     target, *others = graph.nodes
     count = len(others) + draw(st.integers(0, 2))
     fresh = draw(st.lists(names, min_size=count + 1, max_size=count + 1, unique=True))

@@ -274,8 +274,9 @@ def _check_across_fields(graph: Graph) -> None:
         if node.frozen_epochs > train.epochs:
             raise SpecError(f"nodes.{name}.frozen_epochs", f"{node.frozen_epochs} {too_many}")
         if node.frozen_views is not None and graph.data.augment == "cutmix_or_mixup":
-            problem = "data.augment: cutmix_or_mixup mixes each batch anew, and no view stays fixed"
-            raise SpecError(f"nodes.{name}.frozen_views", f"{problem}; leave out one")
+            problem = "cutmix_or_mixup mixes each batch differently, so that no view stays fixed"
+            place = f"nodes.{name}.frozen_views"
+            raise SpecError(place, f"data.augment: {problem}; leave out one")
         if node.frozen_views is not None:
             _check_views(graph, name)
 
@@ -291,5 +292,5 @@ def _check_views(graph: Graph, node: str) -> None:
             if graph.data.unlabelled is not None and not edge.needs_label:
                 why = f"{edge_key(*pair)} is shown new images of data.unlabelled in every step"
             if why:
-                problem = f"{why}, and of fixed views only what the head is given is kept"
+                problem = f"{why}, and of fixed views only the input of the head is stored"
                 raise SpecError(f"nodes.{node}.frozen_views", f"{problem}; leave out one")

@@ -1,8 +1,7 @@
-"""The knowledge-transfer graph as plain frozen data: what is trained on what, from which weights, and how.
+"""Defines the knowledge-transfer graph as plain frozen data, and the words that it may use.
 
 Every field carries its own rule (bounds and one sentence of documentation) as metadata. The parser,
-the JSON Schema and the reference documentation all read these same rules, so none of them can
-drift.
+the JSON Schema and the reference documentation all read these rules, so they cannot disagree.
 """
 
 from collections.abc import Mapping
@@ -30,7 +29,11 @@ FORMULAS: tuple[str, ...] = get_args(FormulaName)
 
 
 def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
-    """Return a dataclass field with its documentation and bounds (`above`, `at_least`, `below`, `at_most`)."""
+    """Return a dataclass field with its documentation and its bounds.
+
+    A bound is one of `above`, `at_least`, `below` and `at_most`. Without a default the field is
+    required.
+    """
     metadata = {"doc": doc, "bounds": bounds}
     if default is ...:
         return field(metadata=metadata)
@@ -41,12 +44,12 @@ def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Formula:
-    """What a data set drawn by a formula shows; `Data.size` is the side of its pictures. Defaults are as published."""
+    """A data set drawn by a formula, as published; `Data.size` is the side of its images."""
 
     classes: int = rule("Classes to draw; of fractaldb and ofdb there are 1,000.", 1000, at_least=2)
     instances: int | None = rule(
-        "Pictures of each class, for all splits together; default: 1,000 of fractaldb and svd, 1 of ofdb and onep, "
-        "which is then training, validation and test picture in one.",
+        "Pictures of each class, for all splits together; default: 1,000 of fractaldb and svd, 1 "
+        "of ofdb and onep, which is then training, validation and test picture in one.",
         None,
         at_least=1,
     )
@@ -64,14 +67,16 @@ class Data:
     """The labelled images: where they are, how they are split, and how a batch is made of them."""
 
     name: str | None = rule(
-        "A data set known by name, for example digits or cifar100, or drawn by a formula: fractaldb, ofdb, onep, svd.",
+        "A data set known by name, for example digits or cifar100, or drawn by a formula: "
+        "fractaldb, ofdb, onep, svd.",
         None,
     )
     path: str | None = rule(
         "A folder with one folder per class (or train/ val/ test/ of them), or an .npz.", None
     )
     size: int | None = rule(
-        "Side in pixels of the square images kept in the cache; default: their own size if all share one, else 224.",
+        "Side in pixels of the square images kept in the cache; default: their own size if all "
+        "share one, else 224.",
         None,
         at_least=4,
         at_most=2048,
@@ -93,9 +98,10 @@ class Data:
     )
     formula: Formula | None = rule("What is drawn, where `name` is a formula.", None)
     unlabelled: str | None = rule(
-        "A folder of more images, without labels, at any depth in it; every step shows as many of them as of labelled "
-        "ones. They reach edges between nodes, but not those of which loss or gate asks for the label: ce, dkd, "
-        "correct. Files that are validation or test images are left out.",
+        "A folder of more images, without labels, at any depth in it; every step shows as many of "
+        "them as of labelled ones. They reach edges between nodes, but not those of which loss or "
+        "gate asks for the label: ce, dkd, correct. Files that are validation or test images are "
+        "left out.",
         None,
     )
     per_class: int | None = rule(
@@ -103,10 +109,10 @@ class Data:
     )
     batch_size: int = rule("Images per training step.", 64, at_least=1)
     augment: AugmentName = rule(
-        "basic: flip and padded crop below 64 pixels, random resized crop and flip above; crop: a square of 224/362 of "
-        "the side at a random place, as FractalDB is pretrained on; randaugment, augmix: on top of basic; pspnet: "
-        "mirror, resize, rotate, blur and crop; cutmix_or_mixup: one of the two in each batch, on top of basic, for "
-        "all nodes alike.",
+        "basic: flip and padded crop below 64 pixels, random resized crop and flip above; crop: a "
+        "square of 224/362 of the side at a random place, as FractalDB is pretrained on; "
+        "randaugment, augmix: on top of basic; pspnet: mirror, resize, rotate, blur and crop; "
+        "cutmix_or_mixup: one of the two in each batch, on top of basic, for all nodes alike.",
         "basic",
     )
     split_seed: int = rule(
@@ -116,14 +122,15 @@ class Data:
         "What to do with files that are not readable images.", "error"
     )
     cache: Literal["auto", "always", "never"] = rule(
-        "Keep decoded images in a memory-mapped cache; auto: unless they would not fit on the disk.",
+        "Keep decoded images in a memory-mapped cache; auto: unless they would not fit on the "
+        "disk.",
         "auto",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How every node is trained; a node may override the optimizer, learning rate, decay and schedule."""
+    """How nodes are trained. A node may have its own optimizer, rate, decay and schedule."""
 
     epochs: int = rule("Passes over the training split.", 50, at_least=1)
     optimizer: OptimizerName = rule("SGD with momentum, AdamW or Adam.", "sgd")
@@ -159,7 +166,8 @@ class Train:
         below=1,
     )
     aggregate: Literal["sum", "mean"] = rule(
-        "Node losses: the sum of all open edges, or the label edge plus the mean of the open node edges.",
+        "Node losses: the sum of all open edges, or the label edge plus the mean of the open node "
+        "edges.",
         "sum",
     )
     precision: Literal["auto", "float32", "bfloat16"] = rule(
@@ -167,7 +175,8 @@ class Train:
         "auto",
     )
     compile: bool = rule(
-        "Compile the networks with torch.compile (pays off for long runs), but for those whose maps an edge compares.",
+        "Compile the networks with torch.compile (pays off for long runs), but for those whose "
+        "maps an edge compares.",
         False,
     )
     seed: int = rule("Seed of initial weights, batch order and augmentation.", 0, at_least=0)
@@ -193,7 +202,8 @@ class SourceFile:
         at_most=1,
     )
     labels: str | None = rule(
-        "A text file with the names of its classes, one a line in the order of its head: what the score emd needs.",
+        "A text file with the names of its classes, one a line in the order of its head: what the "
+        "score emd needs.",
         None,
     )
 
@@ -206,11 +216,13 @@ class Node:
         "A timm or torchvision classification model, or a CIFAR network such as resnet32."
     )
     source: str = rule(
-        "Initial weights: none, imagenet, fractaldb, zoo/NAME, a name from `sources`, or the path of a file.",
+        "Initial weights: none, imagenet, fractaldb, zoo/NAME, a name from `sources`, or the path "
+        "of a file.",
         "none",
     )
     input_size: int | None = rule(
-        "Side in pixels at which this node sees the images; default: data size, or what the model demands.",
+        "Side in pixels at which this node sees the images; default: data size, or what the model "
+        "demands.",
         None,
         at_least=4,
         at_most=2048,
@@ -223,20 +235,23 @@ class Node:
         "Epochs at the start in which only the new head learns.", 0, at_least=0
     )
     frozen_views: int | None = rule(
-        "While the backbone is frozen: show each training image in this many augmented views, drawn once and then in "
-        "turn, so that their features are computed only once; default: new views in every epoch.",
+        "While the backbone is frozen: show each training image in this many augmented views, "
+        "drawn once and then in turn, so that their features are computed only once; default: new "
+        "views in every epoch.",
         None,
         at_least=1,
     )
     unfreeze_from: int | float | None = rule(
-        "What learns after the frozen epochs: the stages from this one to the output, counted from 0, the stem; or, as "
-        "a fraction, all but that share of the layers; the rest stays frozen for good. Default: everything.",
+        "What learns after the frozen epochs: the stages from this one to the output, counted from "
+        "0, the stem; or, as a fraction, all but that share of the layers; the rest stays frozen "
+        "for good. Default: everything.",
         None,
         at_least=0,
     )
     unfreeze_every: int | None = rule(
-        "Gradual unfreezing: after the frozen epochs the last stage of the backbone learns, and one stage more, "
-        "towards the input, after each time this many epochs, until all of `unfreeze_from`. Default: all at once.",
+        "Gradual unfreezing: after the frozen epochs the last stage of the backbone learns, and "
+        "one stage more, towards the input, after each time this many epochs, until all of "
+        "`unfreeze_from`. Default: all at once.",
         None,
         at_least=1,
     )
@@ -247,13 +262,15 @@ class Node:
         at_most=1,
     )
     layer_decay: float = rule(
-        "Factor of the learning rate from each stage of the backbone to the one before it, towards the input.",
+        "Factor of the learning rate from each stage of the backbone to the one before it, towards "
+        "the input.",
         1.0,
         above=0,
         at_most=1,
     )
     frozen_norm: bool = rule(
-        "Keep the batch-norm statistics that came with the weights while the backbone learns, too: for few images.",
+        "Keep the batch-norm statistics that came with the weights while the backbone learns, too: "
+        "for few images.",
         False,
     )
     optimizer: OptimizerName | None = rule("This node's optimizer; default: as in `train`.", None)
@@ -268,11 +285,12 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """A loss that flows from the knowledge of a source node (or the label) into the weights of a target node."""
+    """A loss by which a target node learns from a source node or from the label."""
 
     loss: LossName = rule(
-        "ce on edges from `label`. Between nodes: kl, js, dkd (decoupled distillation) and emd (earth mover's "
-        "distance) compare probabilities, attention and feature compare maps of features, whatever their shapes."
+        "ce on edges from `label`. Between nodes: kl, js, dkd (decoupled distillation) and emd "
+        "(earth mover's distance) compare probabilities, attention and feature compare maps of "
+        "features, whatever their shapes."
     )
     gate: GateName = rule("Weight of each sample over training.", "through")
     weight: float | Literal["learned"] = rule(
@@ -290,13 +308,14 @@ class Edge:
         "dkd: weight of how the other classes compare with each other.", 8.0, at_least=0
     )
     distance: str = rule(
-        "emd: how far the classes lie apart: features (between class means of the source's features, as it begins), or "
-        "a file: a table in .csv with the classes' names in its first row and column, or word embeddings in text.",
+        "emd: how far the classes lie apart: features (between class means of the source's "
+        "features, as it begins), or a file: a table in .csv with the classes' names in its first "
+        "row and column, or word embeddings in text.",
         FEATURES,
     )
     maps: int | None = rule(
-        "attention, feature: how many maps are compared, from the last on towards the input, one for each size that "
-        "maps have; default: as many as both nodes have.",
+        "attention, feature: how many maps are compared, from the last on towards the input, one "
+        "for each size that maps have; default: as many as both nodes have.",
         None,
         at_least=1,
     )
@@ -332,7 +351,7 @@ class Graph:
 
     @property
     def target(self) -> str:
-        """The name of the first node: of what is scored and deployed, unless that is the ensemble."""
+        """The name of the first node, which is scored and deployed unless the ensemble is."""
         return next(iter(self.nodes))
 
     @property
@@ -348,12 +367,15 @@ class Graph:
         )
 
     def sources_for(self, model: str) -> Mapping[str, SourceFile]:
-        """Return the files that a node of this model may name as its source: see `sources_for`."""
+        """Return the files that a node of this model may name as its source."""
         return sources_for(model, self.sources, self.weights)
 
 
 def sources_for(
     model: str, sources: Mapping[str, SourceFile], weights: Mapping[str, SourceFile]
 ) -> Mapping[str, SourceFile]:
-    """Return `sources` and, as `imagenet`, the file of `weights` that stands for it where the model has one."""
+    """Return the files that a node of this model may name as its source.
+
+    They are `sources` and, where `weights` has a file for the model, that file as `imagenet`.
+    """
     return {**sources, IMAGENET: weights[model]} if model in weights else sources

@@ -1,4 +1,4 @@
-"""Reads and writes the YAML files of users; no other module knows YAML.
+"""Reads and writes the YAML files of users. No other module knows YAML.
 
 Scalars follow the core schema of YAML 1.2 (yaml.org/spec/1.2.2, section 10.3), not YAML 1.1 as
 PyYAML does by itself: `1e-3` is a number, `no` and `on` are text, only `true` and `false` are
@@ -49,11 +49,8 @@ def load(path: Path) -> dict[str, Any]:
         raise SpecError("", "is a folder or a device; give a YAML file", name)
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise SpecError(
-                "",
-                f"is larger than {LARGEST_BYTES:,} bytes; a graph or space has a few thousand",
-                name,
-            )
+            problem = f"is larger than {LARGEST_BYTES:,} bytes; a graph or space has a few thousand"
+            raise SpecError("", problem, name)
         return loads(path.read_text(encoding="utf-8-sig"), name)
     except UnicodeDecodeError:
         raise SpecError("", "is not text in UTF-8; give a YAML file", name) from None
@@ -62,7 +59,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def loads(text: str, name: str) -> dict[str, Any]:
-    """Return the mapping that the YAML `text` holds; `name` stands for the file in errors (see `load`)."""
+    """Return the mapping that the YAML `text` holds, as `load` does; errors call it `name`."""
     try:
         loader = _Loader(text)
         loader.name = name
@@ -71,14 +68,12 @@ def loads(text: str, name: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
-        raise SpecError(
-            "", ", ".join(part for part in (error.context, error.problem) if part), place
-        ) from None
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        raise SpecError("", problem, place) from None
     except yaml.reader.ReaderError as error:
         place = f"{name}:{text.count(chr(10), 0, error.position) + 1}"
-        raise SpecError(
-            "", f"the character {text[error.position]!r} may not stand in YAML", place
-        ) from None
+        problem = f"the character {text[error.position]!r} may not stand in YAML"
+        raise SpecError("", problem, place) from None
     if plain is None:
         raise SpecError("", "is empty; a graph has the sections data, nodes and edges", name)
     if not isinstance(plain, dict):
@@ -107,7 +102,10 @@ def load_space(path: Path, check: Check | None = None, expand: Expand | None = N
 
 @contextlib.contextmanager
 def name_file_in_errors(path: Path | str) -> Iterator[None]:
-    """Put a file's name or address before any SpecError or WeightsError raised inside; its `path` stays as it is."""
+    """Put the name or address of a file before the message of a SpecError or WeightsError.
+
+    An error that names a file already keeps that name, and `SpecError.path` stays as it is.
+    """
     try:
         yield
     except SpecError as error:
@@ -117,27 +115,25 @@ def name_file_in_errors(path: Path | str) -> Iterator[None]:
 
 
 def save(path: Path, plain: Mapping[str, Any]) -> None:
-    """Write `plain` as YAML such that `load(path) == plain`; a reader sees the old file or the new one, never half."""
+    """Write `plain` as YAML such that `load(path) == plain`, whole or not at all."""
     text = dumps(plain)
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="\n") as file,
-    ):
-        file.write(text)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(text.encode())
+        # Without this the rename may reach the disk before the content does, and a power cut in
+        # between would leave an empty file.
         file.flush()
         os.fsync(file.fileno())
 
 
 def dumps(plain: Mapping[str, Any]) -> str:
-    """Return `plain` as YAML in its own order: sections line by line, a node or an edge on one line if it fits."""
-    text = yaml.dump(
+    """Return `plain` as YAML in its own order, with a node or an edge on one line if it fits."""
+    return yaml.dump(
         dict(plain), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize
     )
-    return str(text)
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes with the scalars of YAML 1.2; refuses tags and bottomless nesting while it does."""
+    """Composes nodes with the scalars of YAML 1.2, and refuses tags and deep nesting."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way
     _depth = 0
@@ -146,9 +142,9 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise _problem(
-                f"the tag {show(tag)} is not allowed; write the plain value", event.start_mark
-            )
+            problem = f"the tag {show(tag)} is not allowed; write the plain value"
+            raise _problem(problem, event.start_mark)
+        # PyYAML composes by recursion: a file of 5,000 brackets would end in a RecursionError.
         self._depth += 1
         if self._depth > DEEPEST:
             raise _problem(f"nested more than {DEEPEST} deep", event.start_mark)
@@ -174,22 +170,21 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _style(node: yaml.Node, value: Any, depth: int) -> None:
-    """Keep what fits on a line together, except the document and sections whose entries are mappings themselves."""
+    """Put what fits on one line, except the document and sections whose entries are mappings."""
     if not isinstance(node, yaml.CollectionNode):
         return
     items = list(value.values()) if isinstance(value, Mapping) else list(value)
     holds_mappings = depth == 1 and any(isinstance(item, Mapping) for item in items)
     fits = len(json.dumps(value, default=str, ensure_ascii=False)) <= _FLOW_WIDTH
     node.flow_style = not items or (depth > 0 and fits and not holds_mappings)
-    children = (
-        [pair[1] for pair in node.value] if isinstance(node, yaml.MappingNode) else node.value
-    )
+    pairs = isinstance(node, yaml.MappingNode)
+    children = [value for _, value in node.value] if pairs else node.value
     for child, item in zip(children, items, strict=True):
         _style(child, item, depth + 1)
 
 
 def _integer(text: str) -> int:
-    if len(text) > 1000:
+    if len(text) > 1000:  # Python refuses more than 4,300, in words that say nothing about YAML
         raise ValueError("a whole number with more than 1000 digits")
     return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
 
@@ -219,7 +214,10 @@ for _kind, _pattern, _starts in _PATTERNS:
 
 
 class _Values:
-    """Turns composed nodes into plain values, counting them, so that aliases cannot multiply without bound."""
+    """Turns composed nodes into plain values, and counts them.
+
+    Without a bound, a few lines of aliases to aliases ("billion laughs") would fill the memory.
+    """
 
     def __init__(self) -> None:
         self._count = 0
@@ -228,23 +226,20 @@ class _Values:
     def read(self, node: yaml.Node) -> Any:
         self._count += 1
         if self._count > MOST_VALUES:
-            raise _problem(
-                f"more than {MOST_VALUES:,} values once aliases are written out", node.start_mark
-            )
+            problem = f"more than {MOST_VALUES:,} values once aliases are written out"
+            raise _problem(problem, node.start_mark)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if id(node) in self._open:
             raise _problem("an anchor that contains itself", node.start_mark)
         if len(self._open) >= DEEPEST:
-            raise _problem(
-                f"nested more than {DEEPEST} deep once aliases are written out", node.start_mark
-            )
+            problem = f"nested more than {DEEPEST} deep once aliases are written out"
+            raise _problem(problem, node.start_mark)
         self._open.add(id(node))
-        value = (
-            self._mapping(node)
-            if isinstance(node, yaml.MappingNode)
-            else [self.read(item) for item in node.value]
-        )
+        if isinstance(node, yaml.MappingNode):
+            value: Any = self._mapping(node)
+        else:
+            value = [self.read(item) for item in node.value]
         self._open.remove(id(node))
         return value
 
@@ -264,9 +259,8 @@ class _Values:
                 raise _problem("a key must be text", key_node.start_mark)
             key, mark = self._scalar(key_node), key_node.start_mark
             if key in lines:
-                raise _problem(
-                    f"the key {show(key)} is given twice, first at {mark.name}:{lines[key]}", mark
-                )
+                first = f"{mark.name}:{lines[key]}"
+                raise _problem(f"the key {show(key)} is given twice, first at {first}", mark)
             lines[key] = mark.line + 1
             if key_node.tag == _TAG + "merge":
                 merged = self._merge(value_node)
@@ -275,14 +269,13 @@ class _Values:
         return merged | own
 
     def _merge(self, node: yaml.Node) -> dict[Any, Any]:
-        """Read what `<<:` points to; of several mappings the earlier wins."""
+        """Return what `<<:` points to; of several mappings the earlier one wins."""
         value = self.read(node)
         merged: dict[Any, Any] = {}
         for mapping in value if isinstance(value, list) else [value]:
             if not isinstance(mapping, dict):
-                raise _problem(
-                    f"`<<` takes a mapping or a list of them, got {show(mapping)}", node.start_mark
-                )
+                problem = f"`<<` takes a mapping or a list of them, got {show(mapping)}"
+                raise _problem(problem, node.start_mark)
             merged = mapping | merged
         return merged
 

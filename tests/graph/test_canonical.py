@@ -120,9 +120,8 @@ def test_disguises_have_the_same_key(data, graph):
 def test_canonical_form_is_a_graph_of_its_own_form(graph):
     form, names = canonicalise_with_names(graph)
     assert canonicalise(form) == form
-    assert (
-        list(form.nodes) == list(canonicalise(form).nodes) == [f"n{i}" for i in range(len(form.nodes))]
-    )
+    assert list(form.nodes) == [f"n{i}" for i in range(len(form.nodes))]
+    assert list(form.nodes) == list(canonicalise(form).nodes)
     assert parse(dump(form)) == form
     assert tuple(names) and set(names) == set(live_nodes(graph))
     assert names[graph.target] == form.target == "n0"
@@ -133,7 +132,7 @@ def test_canonical_form_is_a_graph_of_its_own_form(graph):
 
 
 def trained(graph):
-    """What a small graph trains, written down naively: models of live nodes, and open edges among them."""
+    """Return naively what a small graph trains: models of live nodes, and open edges among them."""
     gates = {pair: edge.gate for pair, edge in graph.edges.items() if edge.gate != "cutoff"}
     gates = {(s, t): "through" if s == LABEL else gate for (s, t), gate in gates.items()}
     alive = {graph.target}
@@ -144,7 +143,7 @@ def trained(graph):
 
 
 def same_training(a, b):
-    """Whether some renaming of auxiliary nodes turns one graph into the other: every permutation is tried."""
+    """Return whether some renaming of auxiliary nodes turns one graph into the other, by trying all."""
     (models_a, gates_a), (models_b, gates_b) = trained(a), trained(b)
     if len(models_a) != len(models_b):
         return False
@@ -420,7 +419,7 @@ def test_solo_trains_the_node_from_the_labels(graph):
 
 
 def three_nodes(label_gates):
-    """Yield every graph of 3 equal nodes whose target is taught, as (label edges, edges i -> j) of its live part."""
+    """Yield the live part of every graph of 3 equal nodes whose target learns, as (label, edges)."""
     for a, b, c, d, e, f in itertools.product((CUT, THROUGH, LINEAR, CORRECT), repeat=6):
         matrix = ((CUT, a, b), (c, CUT, d), (e, f, CUT))
         alive = [0]
@@ -445,7 +444,7 @@ def classes(label_gates):
 
 
 def classes_by_array(label_gates):
-    """The same counts without `canonical_order`: all graphs as one array, the smaller of the two ways to order them."""
+    """Count the same without `canonical_order`: all graphs as one array, in the smaller order."""
     gates = np.arange(4)
     axes = [np.arange(label_gates)] * 3 + [gates] * 6
     l0, l1, l2, e01, e02, e10, e12, e20, e21 = (

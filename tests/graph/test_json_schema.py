@@ -25,7 +25,8 @@ sources:
 weights: {resnet18: r.pth, timm/resnet34: {path: s.safetensors, mean: 0.5}}
 nodes:
   n0: {model: resnet32, source: none, model_args: {width: 2}}
-  n1: {model: wide_resnet28_2, source: imagenet, frozen_epochs: 5, unfreeze_from: 0.65, backbone_lr_scale: 0.1}
+  n1: {model: wide_resnet28_2, source: imagenet, frozen_epochs: 5, unfreeze_from: 0.65,
+       backbone_lr_scale: 0.1}
 edges:
   label -> n0: {loss: ce, gate: through}
   label -> any: {gate: linear}
@@ -35,7 +36,8 @@ edges:
 SPACE = """
 name: a study
 data: {path: images, batch_size: {choice: [32, 64]}}
-train: {epochs: 20, lr: {log: [1e-3, 0.3]}, warmup_epochs: {int: [0, 5]}, milestones: {choice: [[5], [5, 10]]}}
+train: {epochs: 20, lr: {log: [1e-3, 0.3]}, warmup_epochs: {int: [0, 5]},
+        milestones: {choice: [[5], [5, 10]]}}
 sources:
   a: {path: {choice: [x.pth, y.pth]}}
 nodes:
@@ -50,7 +52,8 @@ nodes:
   n3: {choice: [{model: resnet8}, {model: resnet20, frozen_epochs: 2}]}
 edges:
   label -> any: {loss: ce, gate: {choice: [through, cutoff, linear]}}
-  any -> any: {loss: {choice: [kl, js]}, gate: {choice: [through, cutoff]}, weight: {uniform: [0.5, 2]}}
+  any -> any: {loss: {choice: [kl, js]}, gate: {choice: [through, cutoff]},
+               weight: {uniform: [0.5, 2]}}
   label -> n0: {choice: [{gate: through}, {gate: linear}]}
 search: {trials: 1500, sampler: tpe, grace_epochs: 1, reduction_factor: 2, gpus_per_trial: 0.25}
 """

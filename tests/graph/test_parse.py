@@ -62,7 +62,8 @@ def test_dump_loses_nothing(graph):
         ([], "expected a mapping"),
         (
             changed(edgs={}),
-            "edgs: unknown key; allowed here: version, data, train, target, sources, weights, nodes, edges, provenance",
+            "edgs: unknown key; allowed here: version, data, train, target, sources, weights, "
+            "nodes, edges, provenance",
         ),
         (
             changed(edges={"label -> n0": {"loss": "emd"}}),
@@ -70,11 +71,13 @@ def test_dump_loses_nothing(graph):
         ),
         (
             changed(edges={"n1 -> n0": {"loss": "ce"}}),
-            "edges.n1.n0.loss: 'ce' does not fit an edge between nodes; allowed: kl, js, dkd, emd, attention, feature",
+            "edges.n1.n0.loss: 'ce' does not fit an edge between nodes; allowed: kl, js, dkd, "
+            "emd, attention, feature",
         ),
         (
             changed(edges={"n1 -> n0": {"weight": "lerned"}}),
-            "edges.n1.n0.weight: 'lerned' is not a value of `weight`; allowed: a number, learned. Did you mean",
+            "edges.n1.n0.weight: 'lerned' is not a value of `weight`; allowed: a number, learned. "
+            "Did you mean",
         ),
         (
             changed(edges={"n1 -> n0": {"weight": 0}}),
@@ -88,8 +91,8 @@ def test_dump_loses_nothing(graph):
                 },
                 edges={"label -> any": {}, "n1 -> n0": {"loss": "attention"}},
             ),
-            "nodes.n0.frozen_views: n1 -> n0 compares maps, and of fixed views only what the head is given is kept; "
-            "leave out one",
+            "nodes.n0.frozen_views: n1 -> n0 compares maps, and of fixed views only the input of "
+            "the head is stored; leave out one",
         ),
         (
             changed(
@@ -100,7 +103,8 @@ def test_dump_loses_nothing(graph):
                 },
                 edges={"label -> any": {}, "n1 -> n0": {"gate": "linear"}},
             ),
-            "nodes.n0.frozen_views: n1 -> n0 is shown new images of data.unlabelled in every step, and of fixed views",
+            "nodes.n0.frozen_views: n1 -> n0 is shown new images of data.unlabelled in every "
+            "step, and of fixed views",
         ),
         (
             changed(data={"name": "ofdb", "unlabelled": "more"}),

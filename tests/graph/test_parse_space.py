@@ -113,7 +113,8 @@ def test_holes_may_stand_for_whole_things_and_deep_inside():
         ),
         (
             changed(train={"epochs": {"choice": [20, 3]}, "warmup_epochs": 5}),
-            "train.epochs.choice[1]: with this, train.warmup_epochs: 5 is more than train.epochs (3)",
+            "train.epochs.choice[1]: with this, train.warmup_epochs: 5 is more than train.epochs "
+            "(3)",
         ),
         (
             changed(train={"epochs": 3, "warmup_epochs": 5}),

@@ -127,7 +127,7 @@ def fresh(graph: Graph) -> dict:
 def test_views_that_are_mixed_anew_in_every_batch_cannot_be_fixed(tiny):
     with pytest.raises(
         SpecError,
-        match=r"nodes.n0.frozen_views: data.augment: cutmix_or_mixup mixes each batch anew",
+        match=r"nodes.n0.frozen_views: data.augment: cutmix_or_mixup mixes each batch differently",
     ):
         make(tiny, "cutmix_or_mixup", n0={"frozen_epochs": 1, "frozen_views": 2})
 

@@ -1,4 +1,4 @@
-"""Pictures of knowledge-transfer graphs. Importing it is light; matplotlib is loaded when one is drawn."""
+"""Draws knowledge-transfer graphs as SVG, with nothing but the standard library."""
 
 from ktg.graph.drawing.svg import draw
 

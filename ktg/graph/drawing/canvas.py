@@ -1,4 +1,4 @@
-"""Boxes, arrows and text as SVG, written by the standard library in less than a millisecond.
+"""Writes boxes, arrows and text as SVG, with the standard library, in less than a millisecond.
 
 A search draws every graph it tries. matplotlib took 30 ms for that, most of what a trial cost the
 driver, and is made for axes, of which a drawing has none (docs/decisions.md).
@@ -46,11 +46,8 @@ class Canvas:
         """Draw a box with round corners."""
         x, y = self._place((box.x - box.width / 2, box.y + box.height / 2))
         size = {"width": _number(box.width), "height": _number(box.height), "rx": _number(radius)}
-        self._add(
-            "rect",
-            gid,
-            {"x": x, "y": y, **size, "fill": fill, **_stroke(line, width, dashes, opacity)},
-        )
+        stroke = _stroke(line, width, dashes, opacity)
+        self._add("rect", gid, {"x": x, "y": y, **size, "fill": fill, **stroke})
 
     def arrow(
         self,
@@ -61,19 +58,17 @@ class Canvas:
         opacity: float = 1.0,
         gid: str | None = None,
     ) -> None:
-        """Draw a curve with a solid head at its end, whatever the dashes of its shaft (measured in line widths)."""
+        """Draw a curve with a solid head at its end; `dashes` of the shaft are in line widths."""
+        # The shaft ends inside the head: its butt end would show beside the tip.
         shaft = curve.without_end(_HEAD_LENGTH - 0.5)
-        start, control, end = (
-            " ".join(self._place(point)) for point in (shaft.start, shaft.control, shaft.end)
-        )
+        points = (shaft.start, shaft.control, shaft.end)
+        start, control, end = (" ".join(self._place(point)) for point in points)
         stroke = _stroke(colour, width, dashes, opacity)
         self._add("path", gid, {"d": f"M {start} Q {control} {end}", "fill": "none", **stroke})
-        head = " ".join(
-            ",".join(self._place(point)) for point in arrowhead(curve, _HEAD_LENGTH, _HEAD_WIDTH)
-        )
-        self._add(
-            "polygon", None, {"points": head, "fill": colour, **_stroke("none", width, (), opacity)}
-        )
+        corners = arrowhead(curve, _HEAD_LENGTH, _HEAD_WIDTH)
+        head = " ".join(",".join(self._place(point)) for point in corners)
+        stroke = _stroke("none", width, (), opacity)
+        self._add("polygon", None, {"points": head, "fill": colour, **stroke})
 
     def text(
         self,
@@ -94,11 +89,8 @@ class Canvas:
     def svg(self) -> str:
         """Return what was drawn as an SVG document: the same drawing gives the same text."""
         ElementTree.indent(self._root)
-        return (
-            '<?xml version="1.0" encoding="utf-8"?>\n'
-            + ElementTree.tostring(self._root, "unicode")
-            + "\n"
-        )
+        text = ElementTree.tostring(self._root, "unicode")
+        return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
     def _add(self, kind: str, gid: str | None, attributes: dict[str, str]) -> ElementTree.Element:
         named = {"id": gid} if gid else {}

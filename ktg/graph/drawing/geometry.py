@@ -1,4 +1,4 @@
-"""Boxes and quadratic curves in the plane: all that the layout of a graph needs. Lengths are in points."""
+"""Computes boxes and quadratic curves in the plane, for the layout of a graph, in points."""
 
 import math
 from collections.abc import Callable
@@ -27,9 +27,8 @@ class Box:
 
     def holds(self, point: Point) -> bool:
         """Return whether a point lies inside."""
-        return (
-            abs(point[0] - self.x) <= self.width / 2 and abs(point[1] - self.y) <= self.height / 2
-        )
+        across, up = abs(point[0] - self.x), abs(point[1] - self.y)
+        return across <= self.width / 2 and up <= self.height / 2
 
     def overlaps(self, other: "Box") -> bool:
         """Return whether two boxes share more than a border."""
@@ -71,7 +70,10 @@ class Curve:
 
 
 def bend_line(start: Point, end: Point, bend: float) -> Curve:
-    """Return the curve that leaves the straight line to the left by `bend` of its length at the control point."""
+    """Return the curve whose control point lies left of the straight line, by `bend` of its length.
+
+    So two edges between the same nodes in opposite directions bend apart.
+    """
     (x0, y0), (x1, y1) = start, end
     middle = ((x0 + x1) / 2 - bend * (y1 - y0), (y0 + y1) / 2 + bend * (x1 - x0))
     return Curve(start, middle, end)
@@ -83,12 +85,8 @@ def arrowhead(curve: Curve, length: float, width: float) -> list[Point]:
     size = math.dist(curve.end, (bx, by)) or 1.0
     ux, uy = (x - bx) / size, (y - by) / size
     base = (x - length * ux, y - length * uy)
-    side = (-uy * width / 2, ux * width / 2)
-    return [
-        curve.end,
-        (base[0] + side[0], base[1] + side[1]),
-        (base[0] - side[0], base[1] - side[1]),
-    ]
+    dx, dy = -uy * width / 2, ux * width / 2
+    return [curve.end, (base[0] + dx, base[1] + dy), (base[0] - dx, base[1] - dy)]
 
 
 def _mix(a: Point, b: Point, t: float) -> Point:

@@ -1,4 +1,7 @@
-"""Where everything of a graph goes: nodes on an ellipse, the target on the right; labels outside, edges inside."""
+"""Lays out a graph: nodes on an ellipse with the target on the right, labels outside, edges inside.
+
+The same graph always gets the same layout, so that two drawings can be compared.
+"""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 
-from ktg.graph import canonical
+from ktg.graph.canonical import live_nodes, open_edges, teachers
 from ktg.graph.drawing.geometry import Box, Curve, bend_line
 from ktg.graph.spec import LABEL, Edge, Graph, Node
 
@@ -25,7 +28,7 @@ _MOST_CHARACTERS = 24
 
 @dataclass(frozen=True)
 class NodeCard:
-    """A node: its box, what it is in this graph, and three lines of text."""
+    """A node as it is drawn: its box, its role in this graph, and three lines of text."""
 
     box: Box
     role: Role
@@ -39,7 +42,10 @@ class NodeCard:
 
 @dataclass(frozen=True)
 class Arrow:
-    """An open edge: its curve from border to border, whether it can change the target, and what is unusual of it."""
+    """An open edge as it is drawn: a curve from border to border, and a note of what is unusual.
+
+    `matters` says whether the edge can change the target.
+    """
 
     curve: Curve
     gate: str
@@ -50,7 +56,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Layout:
-    """A graph laid out around the origin, y upwards. `common_note` is what all edges between nodes share."""
+    """A graph laid out around the origin, y upwards; `common_note` holds for all node edges."""
 
     cards: Mapping[str, NodeCard]
     pills: Mapping[str, Box]
@@ -67,7 +73,7 @@ class Layout:
 def lay_out(graph: Graph) -> Layout:
     """Return the layout of a graph; equal graphs get equal layouts."""
     cards = _cards(graph)
-    edges = canonical.open_edges(graph)
+    edges = open_edges(graph)
     places = _pill_places(len(cards))
     pills = {
         name: _pill(card.box, place)
@@ -85,7 +91,7 @@ def lay_out(graph: Graph) -> Layout:
 
 
 def shorten(text: str, most: int = _MOST_CHARACTERS) -> str:
-    """Return `text`, or its beginning and end around an ellipsis when it has more than `most` characters."""
+    """Return `text`, with an ellipsis in its middle when it has more than `most` characters."""
     if len(text) <= most:
         return text
     head = most // 2
@@ -93,11 +99,11 @@ def shorten(text: str, most: int = _MOST_CHARACTERS) -> str:
 
 
 def _cards(graph: Graph) -> dict[str, NodeCard]:
-    alive, teachers = canonical.live_nodes(graph), canonical.teachers(graph)
+    alive, trained_before = live_nodes(graph), teachers(graph)
     lines: dict[str, tuple[str, str, str]] = {}
     roles: dict[str, Role] = {}
     for name, node in graph.nodes.items():
-        role = roles[name] = _role(graph, name, alive, teachers)
+        role = roles[name] = _role(graph, name, alive, trained_before)
         word = "ensemble" if graph.ensemble and role == "target" else role
         title = shorten(name, 14) if role == "student" else f"{shorten(name, 14)} · {word}"
         lines[name] = (title, shorten(node.model), _source(node))
@@ -110,17 +116,17 @@ def _cards(graph: Graph) -> dict[str, NodeCard]:
     }
 
 
-def _role(graph: Graph, name: str, alive: Collection[str], teachers: Collection[str]) -> Role:
-    """Return what a node is for; of an ensemble, every live node is a target."""
+def _role(graph: Graph, name: str, alive: Collection[str], before: Collection[str]) -> Role:
+    """Return the role of a node; in an ensemble, every live node is a target."""
     if name in alive if graph.ensemble else name == graph.target:
         return "target"
-    if name in teachers:
+    if name in before:
         return "teacher"
     return "student" if name in alive else "unused"
 
 
 def _ellipse(count: int, width: float) -> list[tuple[float, float]]:
-    """Return one place per node, anticlockwise from the right. Two nodes stand side by side, one in the middle."""
+    """Return one place per node, anticlockwise from the right; two nodes stand side by side."""
     if count == 1:
         return [(0.0, 0.0)]
     high = 30.0 * count + 12
@@ -130,15 +136,14 @@ def _ellipse(count: int, width: float) -> list[tuple[float, float]]:
 
 
 def _pill_places(count: int) -> list[tuple[int, int]]:
-    """Return for each node on which side its label stands, away from the edges: (dx, dy) with one of them 0."""
+    """Return for each node the side of its label, away from the edges: (dx, dy), one of them 0."""
     if count <= 2:
         return [(-1, 0)] if count == 1 else [(0, 1), (0, 1)]
     places = []
     for i in range(count):
         x, y = math.cos(2 * math.pi * i / count), math.sin(2 * math.pi * i / count)
-        places.append(
-            (round(math.copysign(1, x)), 0) if abs(x) > 0.75 else (0, round(math.copysign(1, y)))
-        )
+        across, up = round(math.copysign(1, x)), round(math.copysign(1, y))
+        places.append((across, 0) if abs(x) > 0.75 else (0, up))
     return places
 
 
@@ -169,38 +174,36 @@ def _arrows(
             others = [curve for other, curve in curves.items() if other != pair]
             box = _note_box(curves[pair], notes[pair], taken, others, aside=pair[0] == LABEL)
             taken.append(box)
-        arrows[pair] = Arrow(
-            curves[pair], edge.gate, cards[pair[1]].role != "unused", notes[pair], box
-        )
+        matters = cards[pair[1]].role != "unused"
+        arrows[pair] = Arrow(curves[pair], edge.gate, matters, notes[pair], box)
     return arrows
 
 
 def _note_box(
     curve: Curve, note: str, taken: Sequence[Box], others: Sequence[Curve], aside: bool
 ) -> Box:
-    """Return where a note stands: on its edge, where it hides least of the others; beside it on a short label edge."""
+    """Return where a note stands: on its edge, where it hides the least of everything else.
+
+    On the short edge of a label there is no room, so it stands aside.
+    """
     width, height = len(note) * CHARACTER * NOTE_SIZE + 6, 12.0
     if aside:
         x, y = curve.at(0.45)
         upright = abs(curve.start[0] - curve.end[0]) < 1
-        return (
-            Box(x + width / 2 + 4, y, width, height)
-            if upright
-            else Box(x, y + height / 2 + 4, width, height)
-        )
+        x, y = (x + width / 2 + 4, y) if upright else (x, y + height / 2 + 4)
+        return Box(x, y, width, height)
 
     def hidden(box: Box) -> int:
         boxes = sum(box.overlaps(other) for other in taken)
         return 100 * boxes + sum(any(map(box.holds, other.points(48))) for other in others)
 
-    return min(
-        (Box(*curve.at(t), width, height) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74)),
-        key=hidden,
-    )
+    # From the middle outwards: `min` takes the first of equals.
+    places = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74)
+    return min((Box(*curve.at(t), width, height) for t in places), key=hidden)
 
 
 def _note(edge: Edge) -> str:
-    """Return what is unusual of an edge: another loss than ce and kl, a factor, a temperature."""
+    """Return what is unusual about an edge: a loss other than ce and kl, a factor, ..."""
     parts: list[str] = [edge.loss] if edge.loss not in ("ce", "kl") else []
     weight = edge.weight if isinstance(edge.weight, str) else f"{edge.weight:g}"
     parts += [f"\N{MULTIPLICATION SIGN}{weight}"] if weight != "1" else []
@@ -213,4 +216,5 @@ def _source(node: Node) -> str:
     """Return the weights of a node in few words: of a path only the file's name."""
     name = PurePosixPath(PureWindowsPath(node.source).as_posix()).name
     frozen = f" · frozen {node.frozen_epochs} ep" if node.frozen_epochs else ""
-    return f"{'no pretraining' if node.source == 'none' else shorten(name, _MOST_CHARACTERS - len(frozen))}{frozen}"
+    short = shorten(name, _MOST_CHARACTERS - len(frozen))
+    return f"{'no pretraining' if node.source == 'none' else short}{frozen}"

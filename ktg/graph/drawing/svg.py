@@ -1,4 +1,4 @@
-"""A knowledge-transfer graph as an SVG picture."""
+"""Draws a knowledge-transfer graph as an SVG document."""
 
 import math
 from collections.abc import Sequence
@@ -58,9 +58,8 @@ def draw(graph: Graph, title: str | None = None) -> str:
     legend = _Legend.of(layout, max(inside.width, _text_width(title, _TITLE_SIZE)))
     width = max(inside.width, _text_width(title, _TITLE_SIZE), legend.width)
     above, below = (_TITLE_HEIGHT if title else 0.0), legend.height
-    sheet = Box(
-        inside.x, inside.y + (above - below) / 2, width, inside.height + above + below
-    ).grow(_MARGIN)
+    y, height = inside.y + (above - below) / 2, inside.height + above + below
+    sheet = Box(inside.x, y, width, height).grow(_MARGIN)
     canvas = Canvas(sheet)
     _draw_graph(canvas, layout)
     legend.draw(canvas, inside.x, inside.y - inside.height / 2)
@@ -72,7 +71,7 @@ def draw(graph: Graph, title: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class _Legend:
-    """The gates that occur, in columns below the graph, and a line for what all edges between nodes share."""
+    """The gates that occur, in columns below the graph, and the note that all node edges share."""
 
     gates: Sequence[str]
     columns: int
@@ -84,11 +83,8 @@ class _Legend:
         """Return the legend of a layout, in as many columns as there is room for."""
         used = {arrow.gate for arrow in layout.arrows.values()}
         gates = [gate for gate in GATE_STYLES if gate in used]
-        entry = (
-            max((_text_width(_GATE_WORDS[gate], _LEGEND_SIZE) for gate in gates), default=0.0)
-            + _SAMPLE
-            + 14
-        )
+        words = max((_text_width(_GATE_WORDS[gate], _LEGEND_SIZE) for gate in gates), default=0.0)
+        entry = words + _SAMPLE + 14
         note = f"every edge between nodes: {layout.common_note}" if layout.common_note else ""
         return cls(gates, max(1, min(len(gates), int(room // entry))), entry, note)
 
@@ -108,15 +104,11 @@ class _Legend:
         y = top - _MARGIN
         left = middle - self.columns * self.entry / 2
         for i, gate in enumerate(self.gates):
-            x, y = (
-                left + i % self.columns * self.entry,
-                top - _MARGIN - (i // self.columns + 1) * _ROW + 5,
-            )
+            row, column = divmod(i, self.columns)
+            x, y = left + column * self.entry, top - _MARGIN - (row + 1) * _ROW + 5
             canvas.arrow(bend_line((x, y + 3), (x + _SAMPLE, y + 3), 0.0), *GATE_STYLES[gate])
-            words = _GATE_WORDS[gate]
-            canvas.text(
-                (x + _SAMPLE + 7, y), words, _LEGEND_SIZE, _INK, align="left", gid=f"legend:{gate}"
-            )
+            at, words, gid = (x + _SAMPLE + 7, y), _GATE_WORDS[gate], f"legend:{gate}"
+            canvas.text(at, words, _LEGEND_SIZE, _INK, align="left", gid=gid)
         if self.note:
             canvas.text((middle, y - _ROW), self.note, _LEGEND_SIZE, _INK, gid="legend:note")
 

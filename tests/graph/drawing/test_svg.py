@@ -83,7 +83,8 @@ def test_every_gate_but_cutoff_has_a_style_of_its_own():
 def test_two_processes_draw_the_same_without_loading_a_library():
     code = (
         "import sys; from ktg.graph import parse; from ktg.graph.drawing import draw;"
-        "g = parse({'data': {'name': 'digits'}, 'nodes': {'n0': {'model': 'resnet8'}}, 'edges': {'label -> n0': {}}});"
+        "data, nodes = {'name': 'digits'}, {'n0': {'model': 'resnet8'}};"
+        "g = parse({'data': data, 'nodes': nodes, 'edges': {'label -> n0': {}}});"
         "svg = draw(g); assert 'matplotlib' not in sys.modules; sys.stdout.write(svg)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
