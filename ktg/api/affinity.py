@@ -5,17 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ktg.api.inputs import (
-    NO_FILES,
-    STORE,
-    check_device,
-    check_store,
-    find_data,
-    load_graph_file,
-    load_space_file,
-    make_folder,
-    open_tracker,
-)
+from ktg.api import inputs
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError, not_one_of
 from ktg.graph import IMAGENET, Data, Graph, Node, SourceFile, is_space, sources_for
@@ -109,7 +99,7 @@ def rank(
     from ktg.affinity.ranking import ordered
 
     chosen, given = check_score(score), read_given(str(data))
-    check_device(device)
+    inputs.check_device(device)
     found, failed = measure(given, given.among(among), sample, seed, device)
     if failed:
         raise UserError("; ".join(failed.values()))
@@ -125,10 +115,10 @@ def record_ranking(
     seed: int = 0,
     embeddings: Path | None = None,
     distances: Path | None = None,
-    imagenet: Mapping[str, str] = NO_FILES,
+    imagenet: Mapping[str, str] = inputs.NO_FILES,
     output: Path | None = None,
     device: str | None = None,
-    tracking_uri: str | None = STORE,
+    tracking_uri: str | None = inputs.STORE,
     listener: Listener = QUIET,
 ) -> Ranking:
     """Rank candidates as `rank` does, record the ranking in MLflow, and draw it into `output`.
@@ -138,9 +128,9 @@ def record_ranking(
     """
     chosen = check_score(score)
     given, candidates = add_imagenet(read_given(data), imagenet, among)
-    check_device(device)
-    check_store(tracking_uri)
-    folder = make_folder(output) if output else None
+    inputs.check_device(device)
+    inputs.check_store(tracking_uri)
+    folder = inputs.make_folder(output) if output else None
 
     from ktg.affinity.plots import ranking
     from ktg.affinity.ranking import BASELINES, ordered
@@ -148,7 +138,7 @@ def record_ranking(
 
     distance = make_distance(given, embeddings, distances, listener.warn)
     with (
-        open_tracker(EXPERIMENT, tracking_uri, listener) as tracker,
+        inputs.open_tracker(EXPERIMENT, tracking_uri, listener) as tracker,
         recorded(tracker, data, score) as run,
     ):
         found, failed = measure(given, candidates, sample, seed, device, distance, listener)
@@ -167,13 +157,13 @@ def read_given(data: str) -> Given:
 
     path = Path(data).expanduser()
     if path.suffix not in (".yaml", ".yml"):
-        return Given(find_data(data))
+        return Given(inputs.find_data(data))
     if is_space(load(path)):
-        space = load_space_file(path)
+        space = inputs.load_space_file(path)
         graph = space.bind(space.default())
         candidates = of_space(space)
     else:
-        graph = load_graph_file(path)
+        graph = inputs.load_graph_file(path)
         candidates = named([graph.nodes[graph.target]])
     return Given(graph.data, graph.sources, graph.weights, graph, candidates)
 
@@ -230,9 +220,9 @@ def make_distance(
             warn(f"emd: not for {candidate.name}: its source has {has} {advice}")
             return None
         if table is not None:
-            return words.table_distance(table, names, data.classes)
+            return words.read_class_distances(table, names, data.classes)
         assert embeddings is not None  # noqa: S101 - one of the two is given
-        return words.class_distance(embeddings, names, data.classes)
+        return words.measure_class_distances(embeddings, names, data.classes)
 
     return distance
 

@@ -37,7 +37,7 @@ class Batches:
         self._plan = _Plan()
         self._loader = DataLoader(
             _Reader(images),
-            batch_size=None,
+            batch_size=None,  # the sampler gives whole batches
             sampler=self._plan,
             num_workers=workers,
             persistent_workers=workers > 0,

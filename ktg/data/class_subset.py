@@ -29,6 +29,7 @@ def keep_classes(data: FoundData, wanted: Sequence[str]) -> FoundData:
         train=cut(data.train),
         val=None if data.val is None else cut(data.val),
         test=None if test is None else lambda: cut(test()),
+        # Splitting goes by the old labels, see `FoundData.original`.
         origins=tuple(np.flatnonzero(numbers >= 0).tolist()),
     )
 
@@ -49,6 +50,7 @@ def renumber_classes(classes: Sequence[str], wanted: Sequence[str], title: str) 
     if len(wanted) < 2:
         got = ", ".join(wanted)
         raise SpecError(PLACE, f"at least two classes are needed to tell apart, got {got}")
+    # Counting up over the chosen classes numbers them 0, 1, ... without gaps.
     chosen: npt.NDArray[np.bool_] = np.isin(classes, wanted)
     return np.where(chosen, np.cumsum(chosen) - 1, -1).astype(np.int64)
 

@@ -66,16 +66,16 @@ class Header:
 
 
 @functools.cache
-def formats() -> tuple[str, ...]:
+def list_formats() -> tuple[str, ...]:
     """Return the names of the formats that are opened, whatever the ending of a file."""
     Image.init()
     return tuple(sorted(set(Image.OPEN) - _NOT_PICTURES))
 
 
 @functools.cache
-def extensions() -> frozenset[str]:
+def list_extensions() -> frozenset[str]:
     """Return the file extensions, in lower case with the dot, that count as images in a folder."""
-    opened = set(formats())
+    opened = set(list_formats())
     return _UNOPENED | {
         end for end, kind in Image.registered_extensions().items() if kind in opened
     }
@@ -83,7 +83,7 @@ def extensions() -> frozenset[str]:
 
 def read_header(file: BinaryIO) -> Header:
     """Return the header of an open file. Raises what Pillow raises for a file that is no image."""
-    with Image.open(file, formats=formats()) as image:
+    with Image.open(file, formats=list_formats()) as image:
         _guard(image)
         low, high = sorted(image.size)
         return Header((low, high), image.mode in _GREY_MODES)
@@ -95,13 +95,13 @@ def decode(content: bytes, geometry: Geometry) -> Pixels:
     Raises whatever Pillow raises for a broken file, and ValueError for one that it opens but that
     is too large or has no agreed range of values.
     """
-    with Image.open(io.BytesIO(content), formats=formats()) as image:
+    with Image.open(io.BytesIO(content), formats=list_formats()) as image:
         return decode_image(image, geometry)
 
 
 def decode_image(image: Image.Image, geometry: Geometry) -> Pixels:
     """Return what `decode` does, for an image that is open already (read or not)."""
-    _guard(image)
+    _guard(image)  # before any pixel is unpacked
     # JPEG can be decoded at 1/2, 1/4 or 1/8; twice the final side is kept for a sharp resize.
     image.draft(None, (2 * geometry.side, 2 * geometry.side))
     image.load()

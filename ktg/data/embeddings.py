@@ -15,7 +15,7 @@ Vectors = dict[str, npt.NDArray[np.float64]]
 _WORD = re.compile(r"[^\W_]+")
 
 
-def class_distance(
+def measure_class_distances(
     path: Path,
     source: Sequence[str],
     target: Sequence[str],
@@ -53,7 +53,7 @@ def class_distance(
     return distance if metric == "cosine" else np.sqrt(2 * distance)
 
 
-def table_distance(
+def read_class_distances(
     path: Path, source: Sequence[str], target: Sequence[str]
 ) -> npt.NDArray[np.float64]:
     """Return the distances (S, K) in a CSV: a row for each source class, a column for each target.

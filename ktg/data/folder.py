@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ktg.data.decode import extensions
+from ktg.data.decode import list_extensions
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
 from ktg.data.undecoded import ImageFiles
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names
@@ -128,7 +128,7 @@ def _images_in(folder: Path) -> list[str]:
 
 
 def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in extensions()
+    return Path(name).suffix.lower() in list_extensions()
 
 
 def _folders(root: Path) -> tuple[str, ...]:

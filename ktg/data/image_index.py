@@ -44,6 +44,7 @@ class ImageIndex:
 
         The deviation is at least one grey level (1/255), so that one may divide by it.
         """
+        # Sums of whole numbers are exact, so the result does not depend on the order of the images.
         pixels = len(rows) * self.geometry.side**2
         first, second = self.sums[rows].sum(axis=0).astype(np.float64) / pixels
         deviation = np.sqrt(np.maximum(second - first**2, 1.0))

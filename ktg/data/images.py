@@ -87,10 +87,8 @@ class Images:
 
 def join(first: Images, second: Images) -> Images:
     """Return the images of both as one split, first those of `first`. They share one shape."""
-    both = len(first) + len(second)
-    return Images(
-        _JoinedPixels(first, second), np.arange(both), np.concatenate([first.labels, second.labels])
-    )
+    labels = np.concatenate([first.labels, second.labels])
+    return Images(_JoinedPixels(first, second), np.arange(len(labels)), labels)
 
 
 @dataclass(frozen=True)
@@ -105,6 +103,7 @@ class _JoinedPixels:
 
     def read(self, rows: Rows) -> Pixels:
         batch = np.empty((len(rows), *self.first.shape), np.uint8)
+        # Each store is read once, although rows of both may come in any order.
         late = rows >= len(self.first)
         batch[~late] = self.first.read(rows[~late])
         batch[late] = self.second.read(rows[late] - len(self.first))

@@ -161,12 +161,14 @@ def _classes(
     names = tuple(str(name) for name in _load(path, "classes").reshape(-1))
     if len(set(names)) < len(names):
         raise DataError(f"{title}: classes names a class twice: {join_names(names)}")
+    # Labels are then names of classes, or their places in `classes`.
     return names, np.array(names) if y.dtype.kind == "U" else np.arange(len(names))
 
 
 def _to_indices(y: npt.NDArray[Any], values: npt.NDArray[Any], name: str, title: str) -> Rows:
     """Return the labels as indices into `values`: [5, 9, 5] with values [9, 5] -> [1, 0, 1]."""
     y = y.reshape(-1)
+    # `classes` in the file may be in any order, while searchsorted needs a sorted one.
     order = np.argsort(values)
     unknown = [str(value) for value in np.unique(y[~np.isin(y, values)])]
     if unknown:

@@ -69,6 +69,7 @@ def open_data(
         return open_drawn(spec)
     data = find_data(spec, base)
     pool = _open_pool(data, spec, progress)
+    # Checked again after decoding: skipping broken files may leave a class without images.
     check_present(data, pool.labels, "train", needed=1 + (data.val is None))
     train_rows, val, val_rows = _divide(data, pool, spec, progress)
     # Of training images alone: statistics that include val would leak it into training.
@@ -104,6 +105,7 @@ def open_test(
 
         return open_drawn_test(spec)
     data = find_data(spec, base)
+    # Test images alone could suggest another form (all grey, another size) than training had.
     geometry = _open_pool(data, spec, progress).cached.index.geometry
     test = _decode(_find_test(data, spec), spec, data.title, geometry, progress)
     check_present(data, test.labels, "test")

@@ -50,6 +50,7 @@ def _read_digits(title: str) -> FoundData:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
+    # scikit-learn has these images as numbers from 0 to 16.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
     train = LabelledImages(wrap_array(images), as_labels(digits.target))
     return FoundData(title, tuple(str(digit) for digit in range(10)), train, None, None)

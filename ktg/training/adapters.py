@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ktg.data import Dataset, Images
-from ktg.data.embeddings import class_distance, table_distance
+from ktg.data.embeddings import measure_class_distances, read_class_distances
 from ktg.data.split import pick_few_shot
 from ktg.errors import DataError, SpecError
 from ktg.graph import Edge, Graph, edge_path
@@ -113,7 +113,7 @@ def _find_distance(
         found = _measure_distance(source, dataset.train, device, batch_size)
     else:
         path, classes = Path(edge.distance), dataset.classes
-        read = table_distance if path.suffix == ".csv" else class_distance
+        read = read_class_distances if path.suffix == ".csv" else measure_class_distances
         try:
             found = torch.from_numpy(read(path, classes, classes))
         except DataError as error:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ktg.data import Batches
-from ktg.data.augment import AUGMENTS, MIXTURES, view_of
+from ktg.data.augment import AUGMENTS, MIXTURES, choose_view
 from ktg.errors import SpecError
 from ktg.graph import Graph
 from ktg.graph.spec import ViewName
@@ -49,7 +49,7 @@ def find_frozen_backbones(
     """
     frozen = {}
     for name, node in graph.nodes.items():
-        view, wanted = view_of(graph.data, node), node.frozen_views
+        view, wanted = choose_view(graph.data, node), node.frozen_views
         plain = view == "none" and graph.data.augment not in MIXTURES
         where = f"nodes.{names[name]}"
         if name in teachers:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ktg.data import Batches, Images
-from ktg.data.augment import AUGMENTS, MIXTURES, view_of
+from ktg.data.augment import AUGMENTS, MIXTURES, choose_view
 from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
 from ktg.graph.spec import ViewName
@@ -64,7 +64,7 @@ class TrainingBatches:
         """
         steps = self.rows(epoch).unbind()
         needing = [name for name in self.graph.nodes if name not in features]
-        view = {name: view_of(self.graph.data, self.graph.nodes[name]) for name in needing}
+        view = {name: choose_view(self.graph.data, self.graph.nodes[name]) for name in needing}
         images = self._views(self.labelled, "augment", epoch, steps, set(view.values()))
         others = {view[name] for name in needing if name in self.unlabelled_nodes}
         unlabelled = self._unlabelled_views(epoch, len(steps), others)
@@ -111,7 +111,7 @@ class TrainingBatches:
             yield from itertools.repeat({})
         # A generator for each view, so that a node with a view of its own changes nothing for the
         # others; that of the data's view is named as if there were no other.
-        default = view_of(self.graph.data)
+        default = choose_view(self.graph.data)
         generators = {
             name: self._generator(stream, epoch, *(() if name == default else (name,)))
             for name in sorted(names)

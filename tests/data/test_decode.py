@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ktg.data import decode as module
-from ktg.data.decode import Geometry, Header, decode, extensions, fit, formats, read_header
+from ktg.data.decode import (
+    Geometry,
+    Header,
+    decode,
+    fit,
+    list_extensions,
+    list_formats,
+    read_header,
+)
 
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.integers(0, 256, (10, 10, 3), dtype=np.uint8)
@@ -158,7 +166,7 @@ def test_headers_tell_sides_and_greyness():
 
 
 def test_no_format_that_runs_other_programs_and_the_usual_endings():
-    assert not {"EPS", "WMF"} & set(formats())
+    assert not {"EPS", "WMF"} & set(list_formats())
     assert {
         ".jpg",
         ".jpeg",
@@ -169,7 +177,7 @@ def test_no_format_that_runs_other_programs_and_the_usual_endings():
         ".ppm",
         ".gif",
         ".heic",
-    } <= extensions()
-    assert not {".eps", ".pdf", ".mpg", ".txt", ".h5"} & extensions()
+    } <= list_extensions()
+    assert not {".eps", ".pdf", ".mpg", ".txt", ".h5"} & list_extensions()
     with pytest.raises(OSError, match="cannot identify"):
         decode(encoded(Image.fromarray(NOISE), "EPS"), Geometry(10, 3))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ktg.data.embeddings import class_distance, split_words, table_distance
+from ktg.data.embeddings import measure_class_distances, read_class_distances, split_words
 from ktg.errors import DataError
 
 LINES = "cat 1 0 0\ndog 0.8 0.6 0\ncar 0 0 2\nshark 0 1 0\nWhite 1 1 1\nwhite 0 1 1\n"
@@ -19,22 +19,24 @@ def file(request, tmp_path: Path) -> Path:
 
 
 def test_distances_are_those_of_the_directions(file):
-    found = class_distance(file, ["cat", "car"], ["dog", "cat", "car"])
+    found = measure_class_distances(file, ["cat", "car"], ["dog", "cat", "car"])
     np.testing.assert_allclose(found, [[0.2, 0, 1], [1, 1, 0]], atol=1e-12)
-    euclidean = class_distance(file, ["cat"], ["dog", "car"], "euclidean")
+    euclidean = measure_class_distances(file, ["cat"], ["dog", "car"], "euclidean")
     np.testing.assert_allclose(euclidean, [[np.sqrt(0.4), np.sqrt(2)]])
 
 
 def test_a_name_is_the_mean_of_the_words_of_its_first_synonym(file):
     assert split_words("great_white shark, white shark") == ["great", "white", "shark"]
     np.testing.assert_allclose(
-        class_distance(file, ["White shark, cat"], ["shark"]), [[1 - 2 / np.sqrt(5)]], atol=1e-12
+        measure_class_distances(file, ["White shark, cat"], ["shark"]),
+        [[1 - 2 / np.sqrt(5)]],
+        atol=1e-12,
     )
 
 
 def test_names_without_a_known_word_are_listed(file):
     with pytest.raises(DataError, match="no word of these class names: zebra, red fox"):
-        class_distance(file, ["cat", "zebra"], ["red fox", "dog"])
+        measure_class_distances(file, ["cat", "zebra"], ["red fox", "dog"])
 
 
 @pytest.mark.parametrize(
@@ -48,14 +50,14 @@ def test_names_without_a_known_word_are_listed(file):
 def test_a_file_of_something_else_is_named_by_line(tmp_path, text, problem):
     (tmp_path / "bad.txt").write_text(text)
     with pytest.raises(DataError, match=problem):
-        class_distance(tmp_path / "bad.txt", ["cat"], ["dog"])
+        measure_class_distances(tmp_path / "bad.txt", ["cat"], ["dog"])
 
 
 def test_missing_names_and_missing_files(tmp_path, file):
     with pytest.raises(DataError, match="needs the names"):
-        class_distance(file, [], ["cat"])
+        measure_class_distances(file, [], ["cat"])
     with pytest.raises(DataError, match="No such file"):
-        class_distance(tmp_path / "none.txt", ["cat"], ["dog"])
+        measure_class_distances(tmp_path / "none.txt", ["cat"], ["dog"])
 
 
 TABLE = "source,dog,cat,cow\nwolf,1,2,3\nlion,4,0.5,6\n"
@@ -63,7 +65,7 @@ TABLE = "source,dog,cat,cow\nwolf,1,2,3\nlion,4,0.5,6\n"
 
 def test_a_table_of_distances_is_read_by_name(tmp_path):
     (tmp_path / "d.csv").write_text(TABLE)
-    found = table_distance(tmp_path / "d.csv", ["lion", "wolf", "lion"], ["cat", "dog"])
+    found = read_class_distances(tmp_path / "d.csv", ["lion", "wolf", "lion"], ["cat", "dog"])
     np.testing.assert_array_equal(found, [[0.5, 4], [2, 1], [0.5, 4]])
 
 
@@ -82,4 +84,4 @@ def test_a_table_of_distances_is_read_by_name(tmp_path):
 def test_a_table_that_is_none_is_refused(tmp_path, content, problem):
     (tmp_path / "d.csv").write_text(content)
     with pytest.raises(DataError, match=problem):
-        table_distance(tmp_path / "d.csv", ["wolf", "lion"], ["dog", "cat"])
+        read_class_distances(tmp_path / "d.csv", ["wolf", "lion"], ["dog", "cat"])

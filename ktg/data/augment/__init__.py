@@ -22,7 +22,7 @@ from ktg.data.augment.randaugment import randaugment
 from ktg.graph import Data, Node
 from ktg.graph.spec import AugmentName, ViewName
 
-__all__ = ["AUGMENTS", "MIXTURES", "augment_batch", "to_float", "view_of"]
+__all__ = ["AUGMENTS", "MIXTURES", "augment_batch", "choose_view", "to_float"]
 
 AUGMENTS: Mapping[ViewName, Callable[[Tensor, Generator], Tensor]] = {
     "none": to_float,
@@ -37,7 +37,7 @@ MIXTURES: Mapping[AugmentName, Callable[[Generator], Mixture]] = {
 }
 
 
-def view_of(data: Data, node: Node | None = None) -> ViewName:
+def choose_view(data: Data, node: Node | None = None) -> ViewName:
     """Return which views a node sees (without one: by default); what is mixed is `basic` views."""
     if node is not None and node.augment is not None:
         return node.augment
@@ -46,6 +46,6 @@ def view_of(data: Data, node: Node | None = None) -> ViewName:
 
 def augment_batch(pixels: Tensor, name: AugmentName, generator: Generator) -> Tensor:
     """Return a batch (B, C, H, W) uint8 augmented, as float32 in [0, 1]."""
-    views = AUGMENTS[view_of(Data(augment=name))](pixels, generator)
+    views = AUGMENTS[choose_view(Data(augment=name))](pixels, generator)
     mix = MIXTURES.get(name)
     return views if mix is None else mix(generator).images(views)

@@ -5,7 +5,7 @@ from torch import Generator, Tensor
 
 from ktg.data.augment.basic import basic
 from ktg.data.augment.operations import apply
-from ktg.data.augment.randaugment import amounts, draw_operations
+from ktg.data.augment.randaugment import compute_amounts, draw_operations
 
 CHAINS = 3
 DEPTH = 3
@@ -45,7 +45,7 @@ def _apply_chain(images: Tensor, generator: Generator) -> Tensor:
         operation, sign = draw_operations(len(images), generator, first=1)
         count, device = len(images), images.device
         level = torch.randint(0, SEVERITY, (count,), generator=generator, device=device)
-        amount = amounts(operation, sign * level / 10, least_bits=0, translation=1 / 3)
+        amount = compute_amounts(operation, sign * level / 10, least_bits=0, translation=1 / 3)
         # Identity past the depth of an image: the batch stays one tensor of one shape.
         operation = torch.where(step < depth, operation, 0)
         out = apply(out, operation, amount)

@@ -27,9 +27,9 @@ def basic(images: Tensor, generator: Generator) -> Tensor:
     """
     flip = draw_flips(images, generator)
     if images.shape[-1] >= RESIZED_CROP_FROM:
-        return resized_crop(images, draw_boxes(images, generator), flip)
+        return crop_resized(images, draw_boxes(images, generator), flip)
     pad = images.shape[-1] // 8
-    return to_float(padded_crop(images, draw_offsets(images, pad, generator), flip, pad))
+    return to_float(crop_padded(images, draw_offsets(images, pad, generator), flip, pad))
 
 
 def draw_flips(images: Tensor, generator: Generator) -> Tensor:
@@ -66,7 +66,7 @@ def draw_boxes(images: Tensor, generator: Generator) -> Tensor:
     return torch.stack([top, left, box_height, box_width], dim=1)
 
 
-def padded_crop(images: Tensor, offsets: Tensor, flip: Tensor, pad: int) -> Tensor:
+def crop_padded(images: Tensor, offsets: Tensor, flip: Tensor, pad: int) -> Tensor:
     """Return each image padded with zeros, cut at its offset (B, 2) to its old size, and flipped.
 
     Keeps the type and the values of `images` (B, C, H, W). At side 32 with a pad of 4, the offset
@@ -83,7 +83,7 @@ def padded_crop(images: Tensor, offsets: Tensor, flip: Tensor, pad: int) -> Tens
     return images.flatten(2).gather(2, index).view_as(images) * inside[:, None]
 
 
-def resized_crop(images: Tensor, boxes: Tensor, flip: Tensor) -> Tensor:
+def crop_resized(images: Tensor, boxes: Tensor, flip: Tensor) -> Tensor:
     """Return each image's box (top, left, height, width) resized to the old size, and flipped.
 
     `boxes` (B, 4) are in pixels; the result is float32 in [0, 1]. Pixels outside the box are never

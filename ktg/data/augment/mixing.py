@@ -20,6 +20,7 @@ class Mixture:
 
     def images(self, images: Tensor) -> Tensor:
         """Return the mixed images (B, C, H, W)."""
+        # The neighbour of the first image is the last one: mixing needs no second batch.
         own = self._shares(images.shape[-2], images.shape[-1])
         return own * images + (1 - own) * images.roll(1, 0)
 

@@ -86,14 +86,14 @@ def _blend(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     A factor above 1 moves away, one below 1 towards: brightness 0.9 of a pixel 0.5 -> 0.45.
     """
     one, factor = operation[:, None, None, None], amount[:, None, None, None]
-    grey = grayscale(images)
+    grey = to_gray(images)
     worst = torch.where(one == NUMBER["color"], grey, torch.zeros_like(images))
     worst = torch.where(one == NUMBER["contrast"], grey.mean((1, 2, 3), keepdim=True), worst)
     worst = torch.where(one == NUMBER["sharpness"], smooth(images), worst)
     return (worst + factor * (images - worst)).clamp(0, 1)
 
 
-def grayscale(images: Tensor) -> Tensor:
+def to_gray(images: Tensor) -> Tensor:
     """Return the luma of images (B, C, H, W) as (B, 1, H, W); of one channel, the channel."""
     if images.shape[1] == 1:
         return images

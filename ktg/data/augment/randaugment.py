@@ -30,7 +30,7 @@ def randaugment(images: Tensor, generator: Generator) -> Tensor:
     out = basic(images, generator)
     for _ in range(STEPS):
         operation, sign = draw_operations(len(images), generator)
-        out = apply(out, operation, amounts(operation, sign * STRENGTH, least_bits=4))
+        out = apply(out, operation, compute_amounts(operation, sign * STRENGTH, least_bits=4))
     return out
 
 
@@ -42,7 +42,7 @@ def draw_operations(count: int, generator: Generator, first: int = 0) -> tuple[T
     return operation, 2.0 * sign - 1
 
 
-def amounts(
+def compute_amounts(
     operation: Tensor, strength: Tensor, *, least_bits: int, translation: float = _TRANSLATION
 ) -> Tensor:
     """Return the amount (B,) of each operation (B,) at a signed strength (B,) in [-1, 1].

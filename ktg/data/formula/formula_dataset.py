@@ -111,6 +111,7 @@ def build_generator(spec: Data) -> FractalGenerator:
     try:
         return make_generator(kind, wanted.classes, **settings)
     except SpecError as error:
+        # The generator names its own field; the user needs the place in the YAML file.
         place = "data.size" if error.path == "size" else f"data.formula.{error.path}"
         raise SpecError(place, error.problem) from error
 

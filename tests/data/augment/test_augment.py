@@ -6,7 +6,7 @@ import pytest
 import torch
 from pixels import generator, noise
 
-from ktg.data.augment import AUGMENTS, MIXTURES, augment_batch, view_of
+from ktg.data.augment import AUGMENTS, MIXTURES, augment_batch, choose_view
 from ktg.data.augment.crop import CROP
 from ktg.graph import Data, Node
 from ktg.graph.spec import AugmentName, ViewName
@@ -56,9 +56,11 @@ def test_grey_images_are_never_mirrored(name: str, side: int):
 
 def test_a_node_sees_its_own_views_or_those_of_the_data():
     node = Node(model="resnet8")
-    assert view_of(Data(augment="pspnet"), node) == view_of(Data(augment="pspnet")) == "pspnet"
-    assert view_of(Data(augment="pspnet"), Node(model="resnet8", augment="none")) == "none"
-    assert view_of(Data(augment="cutmix_or_mixup"), node) == "basic"
+    assert (
+        choose_view(Data(augment="pspnet"), node) == choose_view(Data(augment="pspnet")) == "pspnet"
+    )
+    assert choose_view(Data(augment="pspnet"), Node(model="resnet8", augment="none")) == "none"
+    assert choose_view(Data(augment="cutmix_or_mixup"), node) == "basic"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

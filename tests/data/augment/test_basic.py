@@ -9,11 +9,11 @@ from ktg.data.augment.basic import (
     AREA,
     RATIO,
     basic,
+    crop_padded,
+    crop_resized,
     draw_boxes,
     draw_flips,
     draw_offsets,
-    padded_crop,
-    resized_crop,
     to_float,
 )
 
@@ -32,7 +32,7 @@ def test_padded_crop_equals_torchvision_image_by_image():
     images = noise(40, 32)
     offsets, flip = draw_offsets(images, 4, generator()), draw_flips(images, generator(1))
     assert flip.any() and not flip.all()
-    got = padded_crop(images, offsets, flip, 4)
+    got = crop_padded(images, offsets, flip, 4)
     for image, (top, left), mirrored, ours in zip(
         images, offsets.tolist(), flip.tolist(), got, strict=True
     ):
@@ -44,7 +44,7 @@ def test_padded_crop_equals_torchvision_image_by_image():
 def test_resized_crop_equals_torchvision_image_by_image(side: int):
     images = noise(24, side)
     boxes, flip = draw_boxes(images, generator()), draw_flips(images, generator(1))
-    got = resized_crop(images, boxes, flip)
+    got = crop_resized(images, boxes, flip)
     for image, box, mirrored, ours in zip(
         images, boxes.int().tolist(), flip.tolist(), got, strict=True
     ):
@@ -57,7 +57,7 @@ def test_resized_crop_equals_torchvision_image_by_image(side: int):
 def test_the_whole_image_as_box_is_the_image():
     images = noise(4, 64)
     box = torch.tensor([0.0, 0.0, 64.0, 64.0]).expand(4, -1)
-    same = resized_crop(images, box, torch.zeros(4, dtype=torch.bool))
+    same = crop_resized(images, box, torch.zeros(4, dtype=torch.bool))
     torch.testing.assert_close(same, to_float(images), atol=1e-4, rtol=0)
 
 

@@ -3,7 +3,7 @@ from pixels import generator
 from torchvision.transforms import v2
 
 from ktg.data.augment.operations import NUMBER, OPERATIONS
-from ktg.data.augment.randaugment import STRENGTH, amounts, draw_operations
+from ktg.data.augment.randaugment import STRENGTH, compute_amounts, draw_operations
 
 
 def test_operations_and_directions_are_uniform():
@@ -22,7 +22,9 @@ def test_amounts_are_torchvisions_at_its_ninth_level():
         title = names.get(name, "".join(part.capitalize() for part in name.split("_")))
         levels, signed = space[title]
         magnitudes = levels(31, 200, 200)
-        got = amounts(torch.tensor([NUMBER[name]]), torch.tensor([STRENGTH]), least_bits=4).item()
+        got = compute_amounts(
+            torch.tensor([NUMBER[name]]), torch.tensor([STRENGTH]), least_bits=4
+        ).item()
         if magnitudes is None:
             continue
         want = float(magnitudes[9])
@@ -31,5 +33,7 @@ def test_amounts_are_torchvisions_at_its_ninth_level():
         elif name in ("brightness", "color", "contrast", "sharpness"):
             want += 1
         torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
-        back = amounts(torch.tensor([NUMBER[name]]), torch.tensor([-STRENGTH]), least_bits=4).item()
+        back = compute_amounts(
+            torch.tensor([NUMBER[name]]), torch.tensor([-STRENGTH]), least_bits=4
+        ).item()
         assert (back != got / (200 if name.startswith("translate") else 1)) == signed

@@ -28,6 +28,7 @@ def paint_picture(
         drawn = (keys >= FIRST).view(np.uint8)
     else:
         drawn = np.empty(keys.shape, np.uint8)
+        # Other masks for other numbers, the same ones in every process.
         apply_hashed_masks(keys.ravel(), np.uint32(mix_words(*mask_seed) >> 32), drawn.ravel())
     painted = np.empty((*keys.shape, 3), np.uint8)
     paint(keys, drawn, palette, flip & 1 == 0, flip & 2 != 0, painted)

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from ktg.data.formula.fractal.kernels import Keys, Reals, spread, to_pixels, walk, write_latest
 from ktg.errors import DataError, SpecError, show
 
-PAD = 6
+PAD = 6  # pixels of margin, as in the official program
 MIN_SIZE = 2 * PAD + 1
-MAX_POINTS = 2**27
-_LOST = 100
+MAX_POINTS = 2**27  # so that a key, `(1 + point) << 4`, fits an int32
+_LOST = 100  # points before an overflow that the official program drops with it
 _WALK_SEED = 100
 
 

@@ -40,6 +40,7 @@ def draw_singular_values(count: int, weight: float, generator: np.random.Generat
         second = generator.uniform(max(0.0, (must - first) / 2), min(first, (left - first) / 2))
         drawn[place] = first, second
         left -= first + 2 * second
+    # The last pair takes what is left: s1 + 2 s2 = left, with s2 <= s1 <= 1.
     second = generator.uniform(max(0.0, (left - 1) / 2), left / 3)
     drawn[-1] = left - 2 * second, second
     return drawn

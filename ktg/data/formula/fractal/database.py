@@ -10,12 +10,7 @@ import numpy as np
 from ktg.byte_lru import ByteLRU
 from ktg.data.decode import Pixels
 from ktg.data.formula.fractal.brush import GRAY, compute_rainbow, paint_picture
-from ktg.data.formula.fractal.chaos import (
-    check_picture,
-    draw_walk_numbers,
-    spread_patches,
-    trace,
-)
+from ktg.data.formula.fractal.chaos import check_picture, draw_walk_numbers, spread_patches, trace
 from ktg.data.formula.fractal.kernels import Keys, Reals
 from ktg.errors import SpecError, show
 

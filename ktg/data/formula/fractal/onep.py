@@ -6,12 +6,7 @@ import numpy as np
 
 from ktg.data.decode import Pixels
 from ktg.data.formula.fractal.brush import GRAY, paint_picture
-from ktg.data.formula.fractal.chaos import (
-    check_picture,
-    draw_walk_numbers,
-    spread_patches,
-    trace,
-)
+from ktg.data.formula.fractal.chaos import check_picture, draw_walk_numbers, spread_patches, trace
 from ktg.data.formula.fractal.contraction import draw_contracting
 from ktg.data.formula.fractal.kernels import Reals
 from ktg.errors import DataError
@@ -75,6 +70,7 @@ class OneFractal:
 
     def system(self, label: int, attempt: int = 0) -> Reals:
         """Return the perturbed transforms (2, 7) of a class, at its first or a later attempt."""
+        # A seed for each class and attempt: any class can be drawn without those before it.
         perturbed = self.base()
         generator = np.random.default_rng((self.seed, 1, label, attempt))
         perturbed[:, :6] *= generator.uniform(1 - self.delta, 1 + self.delta, (_MAPS, 6))

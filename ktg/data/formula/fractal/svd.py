@@ -125,6 +125,7 @@ def _choose_window(xs: Reals, ys: Reals, generator: np.random.Generator, loose: 
 
 
 def _to_pixels(values: Reals, low: float, high: float, side: int) -> Keys:
+    # A fractal without extent in one direction must not divide by zero.
     return np.floor((values - low) * ((side - 1) / max(high - low, 1e-12))).astype(np.int32)
 
 
