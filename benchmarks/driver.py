@@ -1,6 +1,6 @@
 """What a search costs its driver: CPU per trial and per epoch report, memory over thousands of trials, and the knee.
 
-Everything of a search is real (Ray, its scheduler, TPE, the ledger, the MLflow tracker on SQLite,
+Everything of a search is real (Ray, ASHA, TPE, the queue, the MLflow tracker on SQLite,
 the live block on a terminal) but the training: a worker waits for `--epoch-s` seconds and reports
 the metrics that one real epoch gave, with an accuracy drawn from the graph. Ray is told of as many
 CPUs as trials are to run at once.
@@ -34,10 +34,10 @@ import measure
 from rich.console import Console
 
 from ktg.graph import SearchSpace, parse_space
-from ktg.searching import run, worker
-from ktg.searching.cluster import cluster
+from ktg.searching import ray_run, run, worker
+from ktg.searching.cluster import start_ray
 from ktg.searching.progress import Progress
-from ktg.searching.trials import Entry, Ledger
+from ktg.searching.trials import SearchQueue, Trial
 from ktg.tracking import MemoryTracker, MlflowTracker, Tracker
 from ktg.training import train
 
@@ -60,21 +60,21 @@ class Watch(Progress):
 
     events: ClassVar[list[Event]] = []
 
-    def started(self, entry: Entry) -> None:
+    def on_start(self, trial: Trial) -> None:
         """Note the proposal of a trial."""
         self._note("started")
-        super().started(entry)
+        super().on_start(trial)
 
-    def reported(self, entry: Entry) -> None:
+    def on_epoch(self, trial: Trial) -> None:
         """Note a report."""
-        quality = entry.accuracy * entry.graph.train.epochs / entry.epoch
+        quality = trial.accuracy * trial.graph.train.epochs / trial.epoch
         self._note("reported", waiting(quality))
-        super().reported(entry)
+        super().on_epoch(trial)
 
-    def closed(self, entry: Entry) -> None:
+    def on_end(self, trial: Trial) -> None:
         """Note an end."""
         self._note("closed")
-        super().closed(entry)
+        super().on_end(trial)
 
     def _note(self, what: str, waited: float = 0.0) -> None:
         used = time.process_time(), rss_mb()
@@ -93,7 +93,7 @@ def main() -> None:
     )
     parser.add_argument("--trials", type=int, default=5000, help="of the part `memory`")
     args = parser.parse_args()
-    run.Progress = Watch  # type: ignore[attr-defined]
+    ray_run.Progress = Watch  # type: ignore[attr-defined]
     metrics = one_epoch()
     if args.part == "costs":
         for n in args.concurrent:
@@ -169,11 +169,11 @@ def stub(metrics: dict[str, float], wait_s: float) -> type:
             time.sleep(wait_s * waiting(self.quality))
             self.epoch += 1
             accuracy = self.quality * self.epoch / self.epochs
-            told = json.dumps({**metrics, "val_accuracy": accuracy})
+            reported = json.dumps({**metrics, "val_accuracy": accuracy})
             return {
                 "val_accuracy": accuracy,
                 "epoch": self.epoch,
-                "metrics": told,
+                "metrics": reported,
                 "done": self.epoch >= self.epochs,
             }
 
@@ -230,21 +230,26 @@ def memory(
 
 def sampler(trials: int, concurrent: int) -> dict[str, float]:
     """Return the milliseconds of CPU that a proposal of TPE takes after so many trials, without Ray."""
-    chance, book, running, found = random.Random(0), Ledger(space(trials, 8, concurrent)), [], {}
+    chance, queue, running, found = (
+        random.Random(0),
+        SearchQueue(space(trials, 8, concurrent)),
+        [],
+        {},
+    )
     began = time.process_time()
-    while entry := book.propose():
-        running.append(entry)
+    while trial := queue.propose():
+        running.append(trial)
         if len(running) >= concurrent:
             ended = running.pop(chance.randrange(concurrent))
-            book.report(
+            queue.record_epoch(
                 ended,
                 chance.choice([1, 1, 1, 1, 2, 2, 4, 8]),
                 {"val_accuracy": chance.random(), "val_loss": 1.0},
                 1,
             )
-            book.close(ended)
-        if entry.number % 500 == 0:
-            found[str(entry.number)] = 1000 * (time.process_time() - began) / 500
+            queue.close(ended)
+        if trial.number % 500 == 0:
+            found[str(trial.number)] = 1000 * (time.process_time() - began) / 500
             began = time.process_time()
     return found
 
@@ -280,7 +285,7 @@ def searched(
     worker.Worker = stub(metrics, wait_s)  # type: ignore[misc,assignment]
     # A tracker that was left behind gives up after a minute, and may still be writing one record.
     room = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    with room as folder, terminal() as console, cluster(cpus=concurrent):
+    with room as folder, terminal() as console, start_ray(cpus=concurrent):
         store = f"sqlite:///{folder}/mlflow.db"
         with opened(tracker, store) as book:
             run.search(searched_space, "driver", book, console=console, storage=Path(folder, "ray"))

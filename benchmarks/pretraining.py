@@ -24,7 +24,7 @@ from pretraining_study import figures
 
 from ktg.data import open_data
 from ktg.graph import Data, Edge, Graph, Node, SourceFile, Train
-from ktg.searching.seeds import confirm
+from ktg.searching.seeds import train_seeds
 from ktg.tracking import MemoryTracker
 from ktg.training import Training
 
@@ -116,7 +116,7 @@ def at_best_rate(graph: Graph) -> Graph:
 
 def accuracies(graph: Graph, seeds: int) -> list[float]:
     """Return the test accuracy for every seed."""
-    return [run.accuracy for run in confirm(graph, seeds, MemoryTracker()).runs]
+    return [run.accuracy for run in train_seeds(graph, seeds, MemoryTracker()).runs]
 
 
 if __name__ == "__main__":

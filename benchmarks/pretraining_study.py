@@ -21,7 +21,7 @@ from scipy import stats
 
 from ktg.graph import Graph, SearchSpace, load_space
 from ktg.graph.canonical import canonical_key
-from ktg.searching.seeds import confirm
+from ktg.searching.seeds import train_seeds
 from ktg.tracking import MemoryTracker
 
 
@@ -57,7 +57,7 @@ def rows(space: SearchSpace) -> Iterator[tuple[str, Graph]]:
 def accuracies(graph: Graph, args: argparse.Namespace) -> list[float]:
     """Return the target's test accuracy for every seed."""
     seeded = dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=args.first))
-    return [run.accuracy for run in confirm(seeded, args.seeds, MemoryTracker()).runs]
+    return [run.accuracy for run in train_seeds(seeded, args.seeds, MemoryTracker()).runs]
 
 
 def figures(values: list[float], reference: list[float]) -> dict[str, Any]:

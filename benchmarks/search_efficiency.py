@@ -1,7 +1,7 @@
 """How many epochs a search needs, replayed on a table of real results: the original's way against ours.
 
 results/table.jsonl holds the validation accuracy after every epoch of every different graph of
-spaces/table.yaml (see table.py). A replay is the product's own ledger, sampler and scheduler, with
+spaces/table.yaml (see table.py). A replay is the product's own queue, sampler and scheduler, with
 an event simulation of some slots in place of Ray and of training. Quality is the best accuracy of a
 trial that ran to its end, averaged over seeds; `epochs` is where a way first reaches the quality
 that the original (random, ASHA with r = 1 and eta = 2, nothing known of duplicates) has when its
@@ -24,18 +24,17 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import measure
 import optuna
 from optuna.trial import TrialState
 
-import ktg.searching.trials as book
+import ktg.searching.trials as queues
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, load_space
 from ktg.graph.canonical import canonical_key, check_trainable
-from ktg.searching.ray_adapter import scheduler
+from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
 from ktg.searching.sampler import STARTUP, Outcome
 from ktg.searching.trials import SearchQueue, Trial
 
@@ -44,7 +43,6 @@ SPACE = HERE / "spaces" / "table.yaml"
 ORIGINAL = "original"
 Curve = list[float]
 Curves = Callable[[Trial], Curve]
-ASHA_STOP = "STOP"
 
 WAYS: dict[str, dict[str, Any]] = {
     ORIGINAL: {"sampler": "random", "baselines": False, "forgets": True},
@@ -78,18 +76,18 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 class Forgetful(SearchQueue):
-    """A ledger that trains again what it has trained before, as the original does."""
+    """A queue that trains again what it has trained before, as the original does."""
 
     def propose(self) -> Trial | None:
         """Return the next graph, whatever was before."""
         while (point := self.sampler.ask()) is not None:
-            asked, values = point
+            sample, values = point
             graph = self.space.bind(values)
             try:
                 check_trainable(graph)
             except SpecError:
                 continue
-            return self._enter(graph, book.key(graph), values=values, asked=asked)
+            return self._start(graph, queues.canonical_key(graph), values=values, sample=sample)
         return None
 
 
@@ -108,7 +106,7 @@ def main() -> None:
         row["key"]: row["accuracy"] for row in map(json.loads, args.table.read_text().splitlines())
     }
     space = Remembering(**vars(load_space(SPACE)))
-    book.key = remembered(book.key)
+    queues.canonical_key = remembered(queues.canonical_key)
     best = max(row[-1] for row in table.values())
     config = {
         "seeds": args.seeds,
@@ -186,7 +184,7 @@ def quality(
     }
     settings = dataclasses.replace(space.search, seed=seed, trials=100_000, **fields)
     searched = dataclasses.replace(space, search=settings)
-    ledger = Forgetful(searched) if way.get("forgets") else SearchQueue(searched)
+    queue = Forgetful(searched) if way.get("forgets") else SearchQueue(searched)
     if "tpe" in way:
         options = {
             "n_startup_trials": STARTUP,
@@ -194,13 +192,13 @@ def quality(
             "constant_liar": True,
             **way["tpe"],
         }
-        ledger.sampler._chosen = optuna.samplers.TPESampler(seed=seed, **options)
+        queue.sampler._chosen = optuna.samplers.TPESampler(seed=seed, **options)
     if "teller" in way:
-        TELLERS[way["teller"]](ledger)
+        TELLERS[way["teller"]](queue)
     curve, best = [0.0], 0.0
-    for entry in replay(ledger, lambda entry: table[entry.key], slots):
-        if entry.state == "finished":
-            best = max(best, entry.accuracy)
+    for trial in replay(queue, lambda trial: table[trial.key], slots):
+        if trial.state == "finished":
+            best = max(best, trial.accuracy)
             curve[-1] = best
         else:
             curve.append(best)
@@ -209,21 +207,21 @@ def quality(
     return (curve + [best] * budget)[: budget + 1]
 
 
-def canonical(ledger: SearchQueue) -> None:
+def canonical(queue: SearchQueue) -> None:
     """Tell the sampler of canonical values beside the ones asked for: equal graphs then look equal to it."""
-    by_key, told = values_by_key(), ledger._tell
+    by_key, told = values_by_key(), queue._tell_sampler
 
-    def tell(entry: Trial) -> None:
-        told(entry)
-        if entry.values is not None and entry.values != by_key[entry.key]:
-            ledger.sampler.add(by_key[entry.key], entry.outcome)
+    def tell(trial: Trial) -> None:
+        told(trial)
+        if trial.values is not None and trial.values != by_key[trial.key]:
+            queue.sampler.add(by_key[trial.key], trial.outcome)
 
-    ledger._tell = tell  # type: ignore[method-assign]
+    queue._tell_sampler = tell  # type: ignore[method-assign]
 
 
-def silent(ledger: SearchQueue) -> None:
+def silent(queue: SearchQueue) -> None:
     """Tell the sampler nothing of a stopped trial, but that it has ended."""
-    sampler, told = ledger.sampler, ledger.sampler.tell
+    sampler, told = queue.sampler, queue.sampler.tell
 
     def tell(number: int, outcome: Outcome) -> None:
         if outcome.state == "stopped":
@@ -274,46 +272,37 @@ def values_by_key() -> dict[str, Any]:
     return found
 
 
-def replay(ledger: SearchQueue, curve: Curves, slots: int) -> Iterator[Trial]:
+def replay(queue: SearchQueue, curve: Curves, slots: int) -> Iterator[Trial]:
     """Play a search; yield a trial after each of its epochs, and once more when it has ended.
 
     An epoch takes one unit of time in each of the `slots`.
     """
-    search = ledger.space.search
-    epochs = ledger.space.bind(ledger.space.default()).train.epochs
-    judge = scheduler(search, epochs)
+    search = queue.space.search
+    epochs = queue.space.bind(queue.space.default()).train.epochs
+    brackets = plan_brackets(search, epochs)
     order, waiting = itertools.count(), []
 
     def begin(now: int) -> None:
-        entry = ledger.propose()
-        if entry is not None:
-            trial = SimpleNamespace(
-                trial_id=f"{entry.name} {next(order)}", config={"baseline": entry.baseline or ""}
-            )
-            judge.on_trial_add(None, trial)
-            heapq.heappush(waiting, (now + 1, next(order), entry, trial))
+        trial = queue.propose()
+        if trial is not None:
+            trial.bracket = choose_bracket(brackets, queue.trials) if brackets else None
+            heapq.heappush(waiting, (now + 1, next(order), trial))
 
     for _ in range(slots):
         begin(0)
     while waiting:
-        now, _, entry, trial = heapq.heappop(waiting)
-        epoch = entry.epoch + 1
-        accuracy, done = curve(entry)[epoch - 1], epoch == epochs
-        ledger.report(entry, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, 1.0)
-        yield entry
-        result = {
-            "epoch": epoch,
-            "val_accuracy": accuracy,
-            "training_iteration": epoch,
-            "done": done,
-        }
-        if done or judge.on_trial_result(None, trial, result) == ASHA_STOP:
-            judge.on_trial_complete(None, trial, result)
-            ledger.close(entry)
-            yield entry
+        now, _, trial = heapq.heappop(waiting)
+        epoch = trial.epoch + 1
+        accuracy = curve(trial)[epoch - 1]
+        stop = brackets and should_stop(brackets, queue.trials, trial, epoch, accuracy)
+        queue.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, 1.0)
+        yield trial
+        if stop or epoch == epochs:
+            queue.close(trial)
+            yield trial
             begin(now)
         else:
-            heapq.heappush(waiting, (now + 1, next(order), entry, trial))
+            heapq.heappush(waiting, (now + 1, next(order), trial))
 
 
 if __name__ == "__main__":

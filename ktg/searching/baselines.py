@@ -1,6 +1,7 @@
-"""What a user would have done by hand: the graphs that every search trains first and reports beside its best.
+"""Builds the baselines of a search: the graphs that a user would have tried by hand.
 
-They use the space's defaults for models, sources and schedules, and differ in their edges alone.
+Every search trains them first and reports them beside its best. They use the space's defaults for
+models, sources and schedules, and differ in their edges alone.
 """
 
 import dataclasses
@@ -12,23 +13,23 @@ Edges = dict[tuple[str, str], Edge]
 
 
 def alone(graph: Graph) -> Edges:
-    """Return the edges of independent training: the label teaches the target, and nothing else happens."""
+    """Return the edges of independent training: the label teaches the target alone."""
     return {(LABEL, graph.target): _label_edge(graph, graph.target)}
 
 
 def distillation(graph: Graph) -> Edges:
-    """Return the edges of distillation (Hinton et al., 2015): a teacher trained before, and the label."""
+    """Return the edges of distillation (Hinton et al., 2015): the label and a teacher."""
     teacher = list(graph.nodes)[1]
     return alone(graph) | {(teacher, graph.target): _node_edge(graph, teacher, graph.target)}
 
 
 def independent(graph: Graph) -> Edges:
-    """Return the edges of an ensemble in the usual sense: the label teaches every node, and no node another."""
+    """Return the edges of a plain ensemble: the label teaches every node, and no node another."""
     return {(LABEL, node): _label_edge(graph, node) for node in graph.nodes}
 
 
 def mutual_learning(graph: Graph) -> Edges:
-    """Return the edges of deep mutual learning (Zhang et al., CVPR 2018): everyone teaches everyone."""
+    """Return the edges of deep mutual learning (Zhang et al., CVPR 2018): all teach each other."""
     return independent(graph) | {
         (s, t): _node_edge(graph, s, t) for t in graph.nodes for s in graph.nodes if s != t
     }
@@ -43,7 +44,11 @@ BASELINES: Mapping[str, Callable[[Graph], Edges]] = {
 
 
 def baselines(space: SearchSpace) -> dict[str, Graph]:
-    """Return the baselines: `alone`, from two nodes on the others too, and `independent` for ensembles only."""
+    """Return the baselines of a space, by name.
+
+    A single node has `alone` only; more nodes have `distillation` and `mutual learning` too, and an
+    ensemble has `independent` beside them.
+    """
     graph = space.bind(space.default())
     names = [name for name in BASELINES if name == "alone" or len(graph.nodes) > 1]
     names = [name for name in names if name != "independent" or graph.ensemble]

@@ -1,4 +1,4 @@
-"""Ray, started quietly: on this machine by default, or joined where it already runs."""
+"""Starts Ray quietly on this machine, or joins a cluster where it already runs."""
 
 import logging
 import os
@@ -30,10 +30,10 @@ ANSWER_S = 5.0
 
 
 @contextmanager
-def cluster(
+def start_ray(
     address: str | None = None, *, cpus: int | None = None, gpus: int | None = None
 ) -> Iterator[Any]:
-    """Start Ray (or join the cluster at `address`), yield the `ray` module, and leave nothing running.
+    """Start Ray (or join the cluster at `address`), yield the `ray` module, and clean up.
 
     A Ray that this process has started before is used as it is, and left running.
     cpus, gpus: what a local Ray believes this machine has; default: what it finds.
@@ -58,17 +58,16 @@ def cluster(
 
 
 def local_settings(python: str, cpus: int | None, gpus: int | None) -> dict[str, Any]:
-    """Return what `ray.init` is told for this machine; `python` is the interpreter that workers are to run."""
+    """Return the settings of `ray.init` for this machine; workers run the interpreter `python`."""
     settings: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
-    if (
-        shlex.quote(python) != python
-    ):  # Ray writes the path into a shell command as it is: spaces would end it
+    # Ray writes the path into a shell command as it is: a space would end it.
+    if shlex.quote(python) != python:
         settings["runtime_env"] = {"py_executable": shlex.quote(python)}
     return settings
 
 
 def check_address(address: str) -> None:
-    """Raise UserError for what is no address, or one where nothing answers: Ray itself would try for minutes."""
+    """Raise UserError for what is no address, or where nothing answers; Ray tries for minutes."""
     if address == "auto":
         return
     found = re.fullmatch(r"(?:ray://)?([^\s:/]+):(\d{1,5})", address)
@@ -85,20 +84,20 @@ def check_address(address: str) -> None:
 
 
 def _start(ray: Any, **settings: Any) -> None:
-    """Start Ray, again if need be: it gives up after 30 s, which a loaded machine may take."""
+    """Start Ray, again if need be: it gives up after 30 s, and a loaded machine may need more."""
     starts = 1 if settings["address"] else STARTS
     for attempt in range(1, starts + 1):
         try:
             ray.init(**settings)
             # Raylets' own words on dead workers would go to standard output, into the JSON;
-            # `Deaths` tells of them.
+            # `FailureCallback` reports them instead.
             ray._private.worker.print_to_stdstream = lambda *_, **__: None
             return
         except ConnectionError as error:
             where = settings["address"]
             raise KtgError(
-                f"no Ray cluster at {where} lets this process in: start one with `ray start --head`, or set "
-                f"RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it is set there"
+                f"no Ray cluster at {where} lets this process in: start one with `ray start "
+                "--head`, or set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it is set there"
             ) from error
         except Exception as error:
             ray.shutdown()

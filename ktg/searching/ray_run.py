@@ -1,105 +1,118 @@
-"""Drives trainings on Ray with warm workers: how many at once, on what, and through which deaths."""
+"""Runs a queue of trials on Ray: several at once, in warm workers, through deaths of workers."""
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from ray import tune
-from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
-from ktg.graph import Graph, Search
-from ktg.searching.cluster_check import check_nodes
-from ktg.searching.ray_adapter import Deaths, Fifo, Proposals, check_resources, slots
+from ktg.searching.asha import Brackets
+from ktg.searching.driver_lock import (
+    hold_driver_lock,
+    interrupt_on_sigterm,
+    interrupt_when_asked,
+)
+from ktg.searching.progress import Progress, print_warning
+from ktg.searching.ray_adapter import (
+    EarlyStopper,
+    FailureCallback,
+    Observer,
+    QueueSearcher,
+    WaitForOwnWorker,
+)
+from ktg.searching.recorder import Recorder
+from ktg.searching.slots import Slots
+from ktg.searching.trials import TrialQueue
 
 MAX_FAILURES = 2  # deaths of its worker that a training survives
+AnyRecorder = TypeVar("AnyRecorder", bound=Recorder)
 
 
-@dataclass(frozen=True)
-class Slots:
-    """What one training gets, and how many run at once."""
+def drive_queue(
+    queue: TrialQueue,
+    record: Callable[[], AnyRecorder],
+    slots: Slots,
+    storage: Path,
+    console: Console,
+    *,
+    resumed: str | None = None,
+    stop_asked: Callable[[str], bool] | None = None,
+    brackets: Brackets | None = None,
+) -> AnyRecorder:
+    """Train, record and show all that a queue proposes, as the only driver; return the recorder.
 
-    cpus: float
-    gpus: float
-    at_once: int
+    An interruption ends it early, without an error.
 
-    def tags(self) -> dict[str, str]:
-        """Return them for the record of a run."""
-        return {"resources.cpus": f"{self.cpus:g}", "resources.gpus": f"{self.gpus:g}"}
-
-
-def slots_of(
-    search: Search,
-    ray: Any,
-    address: str | None,
-    graphs: Iterable[Graph],
-    folder: Path,
-    tell: Callable[[str], None],
-) -> Slots:
-    """Return the slots that a search asks for, on this machine or on the cluster at `address`.
-
-    Raises SpecError for more than this machine has, UserError for a machine of a cluster that
-    cannot train `graphs`.
+    record: starts the run of all trials in the store.
+    resumed: the id of that run, if an earlier process has started it.
+    stop_asked: called now and then with the id of the run; returns whether to stop.
+    brackets: when ASHA stops trials; None: none is stopped before its end.
     """
-    total = ray.cluster_resources()
-    gpus = (
-        search.gpus_per_trial
-        if search.gpus_per_trial is not None
-        else min(1.0, total.get("GPU", 0))
-    )
-    cpus = search.cpus_per_trial
-    if address is None:
-        check_resources(search, cpus=cpus, gpus=gpus, total=total)
-    else:  # a cluster may grow, so that its resources say little
-        check_nodes(ray, graphs, folder, tell)
-    return Slots(cpus, gpus, slots(search, cpus=cpus, gpus=gpus, total=total))
+    what = "confirmation" if queue.final else "search"
+    with ExitStack() as stack:
+        if resumed:  # before the store is touched: another driver may be at work
+            stack.enter_context(hold_driver_lock(checkpoint_folder(storage, resumed), what))
+        recorder = record()
+        checkpoints = checkpoint_folder(storage, recorder.parent)
+        if not resumed:
+            stack.enter_context(hold_driver_lock(checkpoints, what))
+        if queue.planned:
+            stack.enter_context(interrupt_on_sigterm())
+            asked = stop_asked and partial(stop_asked, recorder.parent)
+            stack.enter_context(interrupt_when_asked(asked))
+            progress = stack.enter_context(Progress(queue, console, slots=slots.at_once))
+            warn = partial(print_warning, console)
+            run_queue(queue, [recorder, progress], slots, checkpoints, warn, brackets)
+    if not queue.is_interrupted:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return recorder
 
 
-def drive(
-    worker: type[tune.Trainable],
-    proposals: Proposals,
-    deaths: Deaths,
-    at_once: int,
-    folder: Path,
-    plan: TrialScheduler | None = None,
+def run_queue(
+    queue: TrialQueue,
+    observers: Sequence[Observer],
+    slots: Slots,
+    checkpoints: Path,
+    warn: Callable[[str], None],
+    brackets: Brackets | None = None,
 ) -> None:
-    """Let Ray Tune train all that is proposed, `at_once` at a time; Ctrl-C ends it early, without an error.
+    """Train all that a queue proposes; Ctrl-C ends it early, without an error.
 
-    plan: which trials are stopped before their end; default: none.
+    checkpoints: where workers save unfinished trials; Ray's own files go into a folder beside it.
+    warn: called with a sentence when a worker died and another one continues its trial.
+    brackets: when ASHA stops trials; None: none is stopped before its end.
     """
+    from ktg.searching.worker import Worker  # it imports torch
+
+    searcher = QueueSearcher(queue, observers, slots, checkpoints, brackets)
     name = f"search-{time.time_ns()}"
     try:
         tune.run(
-            worker,
+            Worker,
             name=name,
-            search_alg=proposals,
-            callbacks=[deaths],
-            scheduler=plan or Fifo(),
-            num_samples=proposals.ledger.planned,
-            max_concurrent_trials=at_once,
-            resources_per_trial={
-                "cpu": proposals.resources["cpus"],
-                "gpu": proposals.resources["gpus"],
-            },
-            storage_path=str(folder),
+            search_alg=searcher,
+            stop=EarlyStopper(searcher),
+            callbacks=[FailureCallback(searcher, warn)],
+            scheduler=WaitForOwnWorker(),
+            num_samples=queue.planned,
+            max_concurrent_trials=slots.at_once,
+            resources_per_trial={"cpu": slots.cpus, "gpu": slots.gpus},
+            storage_path=str(checkpoints.parent),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             reuse_actors=True,
             max_failures=MAX_FAILURES,
             raise_on_failed_trial=False,
             verbose=0,
         )
-    finally:  # the tracker has all that matters, and Ray's files would heap up
-        shutil.rmtree(folder / name, ignore_errors=True)
+    finally:  # the tracker has all that matters, and Ray's files would pile up
+        shutil.rmtree(checkpoints.parent / name, ignore_errors=True)
 
 
-def checkpoints_of(folder: Path, run: str) -> Path:
-    """Return where the trainings of a run leave their states; it is deleted when all of them are over."""
-    return folder / f"checkpoints-{run}"
-
-
-def warn(console: Console, message: str) -> None:
-    """Print a warning on a line of its own."""
-    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+def checkpoint_folder(storage: Path, run: str) -> Path:
+    """Return where the trials of a run save their states; it is deleted once they are all over."""
+    return storage / f"checkpoints-{run}"

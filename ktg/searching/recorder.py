@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ktg.errors import KtgError
 from ktg.graph import Data, Graph, Node, dump
 from ktg.graph.canonical import live_nodes
 from ktg.graph.drawing import draw
-from ktg.graph.fields import write
+from ktg.graph.fields import to_plain
 from ktg.graph.yaml_files import dumps
 from ktg.models.sources import resolve_source
 from ktg.searching.progress import format_headline
@@ -25,7 +26,7 @@ from ktg.tracking import NOTE, RunState, Tracker, UsedData
 PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy")
 
 
-class Recorder:
+class Recorder(ABC):
     """Writes the epochs of a queue's trials into their runs; what differs is left to subclasses.
 
     An observer of trials: see `ktg.searching.ray_adapter`.
@@ -34,6 +35,14 @@ class Recorder:
     def __init__(self, tracker: Tracker, queue: TrialQueue, parent: str) -> None:
         self.tracker, self.queue, self.parent = tracker, queue, parent
         self._runs: dict[int, str] = {}
+
+    @abstractmethod
+    def on_start(self, trial: Trial) -> None:
+        """Open the run of a trial."""
+
+    @abstractmethod
+    def on_end(self, trial: Trial) -> None:
+        """End the run of a trial."""
 
     def on_epoch(self, trial: Trial) -> None:
         """Log an epoch."""
@@ -63,13 +72,15 @@ class SearchRecorder(Recorder):
         tags = {"kind": "search", NOTE: note, **environment_tags(), **tags}
         settings = vars(queue.space.search)
         if past is None:
-            params = {f"search.{key}": value for key, value in settings.items() if value is not None}
+            params = {
+                f"search.{key}": value for key, value in settings.items() if value is not None
+            }
             parent = tracker.start(name, params=params, tags=tags, data=data)
         else:  # a store keeps the parameters of a run as they were
             parent = tracker.start(name, run=past.run, tags=tags)
         super().__init__(tracker, queue, parent)
         self.name, self.data = name, data
-        space = {**queue.space.template, "search": write(queue.space.search)}
+        space = {**queue.space.template, "search": to_plain(queue.space.search)}
         tracker.artifact(parent, "space.yaml", dumps(space))
         self._duplicates = len(queue.duplicates)
         if past:

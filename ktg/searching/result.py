@@ -1,16 +1,16 @@
-"""What a search comes to: the best graph, the baselines beside it, and what was spent and saved."""
+"""Summarizes a search: the best graph, the baselines beside it, what was spent and saved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ktg.graph import Graph, dump
-from ktg.searching.trials import Entry, Ledger
+from ktg.searching.trials import SearchQueue
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the final table. Accuracy in [0, 1] and loss in nats, both on the validation split."""
+class ResultRow:
+    """One line of the final table: accuracy in [0, 1] and loss in nats on the validation split."""
 
     what: str
     trial: str
@@ -30,7 +30,7 @@ class Result:
 
     name: str
     best: Graph | None
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     finished: int
     stopped: int
     failed: int
@@ -50,31 +50,28 @@ class Result:
         return plain | {"best": None if self.best is None else dump(self.best)}
 
 
-def result_of(ledger: Ledger, name: str, wall_s: float, interrupted: bool) -> Result:
-    """Sum up a search from its ledger."""
-    best = ledger.best
-    baselines = [entry for entry in ledger.entries if entry.baseline and entry.state == "finished"]
-    rows = [row("best graph", best)] if best else []
-    failures = [entry.reason or "" for entry in ledger.in_state("failed")]
-    stopped = ledger.in_state("stopped")
+def summarize_search(queue: SearchQueue, name: str, wall_s: float) -> Result:
+    """Return the result of a search from its queue."""
+    best, stopped = queue.best, queue.in_state("stopped")
+    reasons = [trial.reason or "" for trial in queue.in_state("failed")]
+    shown = [("best graph", best)] if best else []
+    shown += [(one.baseline, one) for one in queue.in_state("finished") if one.baseline]
+    saved_by_stopping = sum(trial.graph.train.epochs - trial.epoch for trial in stopped)
     return Result(
         name=name,
         best=best.graph if best else None,
-        rows=tuple(rows + [row(entry.baseline or "", entry) for entry in baselines]),
-        finished=len(ledger.in_state("finished")),
+        rows=tuple(
+            ResultRow(what, trial.name, trial.accuracy, trial.loss, trial.train_s)
+            for what, trial in shown
+        ),
+        finished=len(queue.in_state("finished")),
         stopped=len(stopped),
-        failed=len(failures),
-        duplicates=len(ledger.duplicates),
-        epochs=sum(entry.epoch for entry in ledger.entries),
-        epochs_saved=sum(entry.graph.train.epochs - entry.epoch for entry in stopped)
-        + sum(duplicate.of.epoch for duplicate in ledger.duplicates),
+        failed=len(reasons),
+        duplicates=len(queue.duplicates),
+        epochs=sum(trial.epoch for trial in queue.trials),
+        epochs_saved=saved_by_stopping + sum(one.of.epoch for one in queue.duplicates),
         wall_s=wall_s,
-        interrupted=interrupted,
-        exhausted=ledger.exhausted,
-        commonest_failure=max(failures, key=failures.count, default=None),
+        interrupted=queue.is_interrupted,
+        exhausted=queue.exhausted,
+        commonest_failure=max(reasons, key=reasons.count, default=None),
     )
-
-
-def row(what: str, entry: Entry) -> Row:
-    """Return a finished trial's line."""
-    return Row(what, entry.name, entry.accuracy, entry.loss, entry.train_s)

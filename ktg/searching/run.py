@@ -1,8 +1,25 @@
-"""Runs a search: checks everything first, then trains graphs on Ray until the budget is spent."""
+"""Searches a space: checks everything first, then trains graphs on Ray until the budget is spent.
 
-import shutil
+The life of a trial:
+
+1. `trials.py` proposes a graph: first the baselines (`baselines.py`), then the points that Optuna
+   chooses (`sampler.py`). A graph that has a trial already is not trained again.
+2. `ray_adapter.py` gives it to Ray, which has started workers in the slots of `slots.py`, on this
+   machine or on a cluster (`cluster.py`, `cluster_check.py`).
+3. `worker.py` trains it, one epoch after the other, and saves its state now and then. When its
+   process dies, another worker continues from there (`ray_run.py`).
+4. After each epoch `asha.py` decides whether the trial is stopped. `trials.py` records the epoch,
+   `recorder.py` writes it into the tracking store, and `progress.py` shows it.
+5. At its end the sampler learns its accuracy, its run in the store is ended, and the worker takes
+   the next graph.
+
+Before the first trial `missing_weights.py` removes options without weights, `preflight.py` checks
+all others, and `affinity.py` narrows the sources by measuring them. At the end `result.py`
+summarizes. An interrupted search goes on from what `history.py` and `resume.py` read in the store.
+"""
+
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -14,45 +31,19 @@ from ktg.errors import DataError
 from ktg.graph import SearchSpace
 from ktg.local import cache_folder
 from ktg.searching.affinity import Resolved, resolve
-from ktg.searching.cluster import check_address, cluster
-from ktg.searching.driver_lock import (
-    driver_tags,
-    hold_driver_lock,
-    interrupt_on_sigterm,
-    interrupt_when_asked,
-)
+from ktg.searching.asha import plan_brackets
+from ktg.searching.cluster import check_address, start_ray
+from ktg.searching.driver_lock import driver_tags
 from ktg.searching.missing_weights import Missing, supplied
-from ktg.searching.preflight import check, vary_each_hole
-from ktg.searching.progress import Progress, headline
-from ktg.searching.ray_adapter import FailureCallback, Observer, QueueSearcher, scheduler
-from ktg.searching.ray_run import checkpoints_of, drive, slots_of, warn
-from ktg.searching.recorder import SearchRecorder, sizes, used_data
-from ktg.searching.result import Result, result_of
+from ktg.searching.preflight import check_space, vary_each_hole
+from ktg.searching.progress import format_headline, print_warning
+from ktg.searching.ray_run import drive_queue
+from ktg.searching.recorder import SearchRecorder, describe_data, size_tags
+from ktg.searching.result import Result, summarize_search
 from ktg.searching.resume import ResumedSearch
-from ktg.searching.trials import SearchQueue, Trial
-from ktg.tracking import Tracker, watched
-
-
-class Observers:
-    """Several observers as one."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self.observers = observers
-
-    def started(self, entry: Trial) -> None:
-        """Tell all of a new trial."""
-        for observer in self.observers:
-            observer.started(entry)
-
-    def reported(self, entry: Trial) -> None:
-        """Tell all of an epoch."""
-        for observer in self.observers:
-            observer.reported(entry)
-
-    def closed(self, entry: Trial) -> None:
-        """Tell all of an end."""
-        for observer in self.observers:
-            observer.closed(entry)
+from ktg.searching.slots import plan_slots
+from ktg.searching.trials import SearchQueue
+from ktg.tracking import Tracker, log_system_metrics
 
 
 def search(
@@ -71,14 +62,13 @@ def search(
     """Search a space and return what came of it.
 
     tracker: where the search is written; `ktg.tracking.MlflowTracker(name)` for MLflow.
-    missing_sources: whether options that cannot be supplied with weights stop the search or are
-    left out.
+    missing_sources: whether options for which there are no weights stop the search or are left out.
     address: a Ray cluster to join; default: Ray is started on this machine.
     storage: folder for Ray's own files, on a cluster one that all machines share.
-    decoding: is told (done, all) while images are decoded for the first time.
+    decoding: called with (done, all) while images are decoded for the first time.
     past: what this search had done before it was interrupted, to go on from there.
-    stop_asked: is asked now and then, with the id of the search's run, whether to stop as after
-    Ctrl-C.
+    stop_asked: called now and then with the id of the search's run; returns whether to stop as
+    after Ctrl-C.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.
@@ -86,56 +76,50 @@ def search(
     if address is not None:
         check_address(address)
     console = console or Console(quiet=True)
+    warn = partial(print_warning, console)
     folder = (storage or cache_folder() / "ray").resolve()
     found = supplied(space, missing_sources)
     for what, why in found.changes.items():
-        warn(console, f"{what} {why}")
-    space = found.space
-    dataset = check(space, decoding)
-    resolved = resolved_affinity(space, dataset, console)
+        warn(f"{what} {why}")
+    dataset = check_space(found.space, decoding)
+    resolved = resolve_affinity(found.space, dataset, console)
     space = resolved.space
-    console.print(headline(space, name), highlight=False)
+    console.print(format_headline(space, name), highlight=False)
     if past and past.tags.get("data.fingerprint", dataset.fingerprint) != dataset.fingerprint:
-        raise DataError(
-            "the data have changed since the search began: its trials cannot be compared with new ones"
-        )
-    ledger = SearchQueue(space, past.entries, past.duplicates) if past else SearchQueue(space)
+        problem = "its trials cannot be compared with new ones"
+        raise DataError(f"the data have changed since the search began: {problem}")
+    queue = SearchQueue(space, past.entries, past.duplicates) if past else SearchQueue(space)
     with ExitStack() as stack:
         with console.status("Starting Ray"):
-            ray = stack.enter_context(cluster(address))
-        slots = slots_of(
-            space.search, ray, address, vary_each_hole(space), folder, partial(warn, console)
-        )
-        if past:
-            stack.enter_context(hold_driver_lock(checkpoints_of(folder, past.run)))
-        data = used_data(space.bind(space.default()).data, dataset)
+            ray = stack.enter_context(start_ray(address))
+        slots = plan_slots(space.search, ray, address, vary_each_hole(space), folder, warn)
+        epochs = max(graph.train.epochs for graph in vary_each_hole(space))
+
+        def record() -> SearchRecorder:
+            tags = size_tags(dataset) | slots.tags() | driver_tags()
+            data = describe_data(space.bind(space.default()).data, dataset)
+            recorder = SearchRecorder(tracker, queue, name, tags, past, data)
+            resolved.record(tracker, recorder.parent)
+            stack.enter_context(log_system_metrics(tracker, recorder.parent))
+            return recorder
+
         started = time.monotonic()
-        journal = SearchRecorder(
-            tracker, ledger, name, sizes(dataset) | slots.tags() | driver_tags(), past, data
+        recorder = drive_queue(
+            queue,
+            record,
+            slots,
+            folder,
+            console,
+            resumed=past.run if past else None,
+            stop_asked=stop_asked,
+            brackets=plan_brackets(space.search, epochs),
         )
-        resolved.record(tracker, journal.parent)
-        checkpoints = checkpoints_of(folder, journal.parent)
-        if not past:
-            stack.enter_context(hold_driver_lock(checkpoints))
-        stack.enter_context(interrupt_on_sigterm())
-        stack.enter_context(interrupt_when_asked(stop_asked and partial(stop_asked, journal.parent)))
-        stack.enter_context(watched(tracker, journal.parent))
-        with Progress(ledger, console, total=ledger.planned, slots=slots.at_once) as progress:
-            observers = Observers(journal, progress)
-            proposals = QueueSearcher(
-                ledger, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints
-            )
-            deaths = FailureCallback(proposals, partial(warn, console))
-            _tune(space, proposals, deaths, slots.at_once, folder, past.entries if past else ())
-    interrupted = bool(ledger.in_state("running"))
-    if not interrupted:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    result = result_of(ledger, name, time.monotonic() - started, interrupted)
-    journal.end(result)
+    result = summarize_search(queue, name, time.monotonic() - started)
+    recorder.end(result)
     return result
 
 
-def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) -> Resolved:
+def resolve_affinity(space: SearchSpace, dataset: Dataset, console: Console) -> Resolved:
     """Return the space with its affinity holes resolved; print what was measured."""
     with console.status("Measuring affinity") as status:
         resolved = resolve(
@@ -144,20 +128,5 @@ def resolved_affinity(space: SearchSpace, dataset: Dataset, console: Console) ->
     if resolved.holes:
         console.print(resolved.table(), highlight=False)
     for what, why in resolved.not_measured().items():
-        warn(console, f"{what} was not measured, and is kept: {why}")
+        print_warning(console, f"{what} was not measured, and is kept: {why}")
     return resolved
-
-
-def _tune(
-    space: SearchSpace,
-    proposals: QueueSearcher,
-    deaths: FailureCallback,
-    at_once: int,
-    folder: Path,
-    past: Sequence[Trial],
-) -> None:
-    """Let Ray Tune drive the trials."""
-    from ktg.searching.worker import Worker
-
-    epochs = max(graph.train.epochs for graph in vary_each_hole(space))
-    drive(Worker, proposals, deaths, at_once, folder, scheduler(space.search, epochs, past))

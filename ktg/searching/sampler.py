@@ -1,14 +1,12 @@
 """Chooses the next point of a search space, through Optuna's ask and tell.
 
-What a trial tells the sampler is the same in every case: a finished trial its final accuracy
-(COMPLETE), a trial that was stopped early the accuracy it had reached, at the epoch it had reached
-(PRUNED, which TPE ranks by epoch first), a failed one an accuracy of 0, so that it keeps away from
-there. Optuna shows its Gaussian process no pruned trials: until STARTUP have finished it draws at
-random, which early stopping puts off.
+Optuna learns from every trial: from a finished one its final accuracy (COMPLETE), from one that was
+stopped early the accuracy at its last epoch (PRUNED, which TPE ranks by epoch first), from a failed
+one an accuracy of 0, so that it avoids that place. Optuna shows its Gaussian process no pruned
+trials: until STARTUP have finished it draws at random, which early stopping delays.
 """
 
 import itertools
-import json
 import math
 import random
 import warnings
@@ -27,17 +25,15 @@ from optuna.trial import TrialState, create_trial
 
 from ktg.errors import SpecError
 from ktg.graph import Affinity, Choice, Hole, Int, Log, Search
+from ktg.searching.values import Values, label, option
 
 MOST_POINTS = 100_000  # of a grid
-STARTUP = (
-    10  # trials that TPE draws at random before it has anything to learn from: Optuna's own default
-)
-Values = dict[str, Any]
+STARTUP = 10  # trials that TPE draws at random before it learns: Optuna's own default
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: `state` is finished, stopped or failed, `accuracy` in [0, 1] as of `epoch`."""
+    """How a trial ended: finished, stopped or failed; its accuracy in [0, 1] after its epochs."""
 
     state: str
     accuracy: float
@@ -45,22 +41,19 @@ class Outcome:
 
 
 class Sampler:
-    """Points of a space: `ask` for one, `tell` what became of it."""
+    """Proposes points of a space: `ask` for one, `tell` what became of it."""
 
     def __init__(self, holes: Mapping[str, Hole], search: Search) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._holes = holes
-        self._distributions = {path: distribution(hole) for path, hole in holes.items()}
-        self._chosen, self._evenly = (
-            optuna_sampler(search),
-            optuna.samplers.RandomSampler(seed=search.seed),
-        )
+        self._distributions = {path: build_distribution(hole) for path, hole in holes.items()}
+        self._chosen = build_optuna_sampler(search)
+        self._evenly = optuna.samplers.RandomSampler(seed=search.seed)
         self._study = optuna.create_study(direction="maximize", sampler=self._chosen)
         self._asked: dict[int, optuna.Trial] = {}
         self._search = search
         self._random = random.Random(search.seed)  # noqa: S311 - nothing is to be kept secret
-
-        self._grid = grid(holes, search.seed) if search.sampler == "grid" else None
+        self._grid = build_grid(holes, search.seed) if search.sampler == "grid" else None
         self._known: list[Values] = []
 
     @property
@@ -69,7 +62,7 @@ class Sampler:
         return self._grid is not None
 
     def ask(self, *, evenly: bool = False) -> tuple[int, Values] | None:
-        """Return a number to `tell` with, and a value for every hole; None when there is no point left.
+        """Return a number to `tell` with and a value for every hole, None when no point is left.
 
         evenly: draw the point at random, whatever is known of others.
         """
@@ -79,7 +72,7 @@ class Sampler:
                 return None
             self._study.enqueue_trial(point)
         else:
-            self._favour()
+            self._enqueue_by_prior()
         self._study.sampler = self._evenly if evenly else self._chosen
         trial = self._study.ask(self._distributions)
         self._asked[trial.number] = trial
@@ -87,26 +80,23 @@ class Sampler:
             path: option(self._holes[path], value) for path, value in trial.params.items()
         }
 
-    def _favour(self) -> None:
-        """Draw from the priors of affinity what would be drawn evenly: by TPE, that is in its first trials."""
-        holes = {
+    def _enqueue_by_prior(self) -> None:
+        """Draw by the priors of affinity what would be drawn evenly: by TPE, its first trials."""
+        priors = {
             path: hole
             for path, hole in self._holes.items()
             if isinstance(hole, Affinity) and hole.prior
         }
-        evenly = (
-            self._search.sampler == "random"
-            or len(self._study.get_trials(deepcopy=False)) < STARTUP
-        )
-        if holes and evenly:
+        begun = len(self._study.get_trials(deepcopy=False))
+        if priors and (self._search.sampler == "random" or begun < STARTUP):
             drawn = {
-                path: self._random.choices(hole.options, hole.chances())[0]
-                for path, hole in holes.items()
+                path: self._random.choices(hole.options, hole.probabilities())[0]
+                for path, hole in priors.items()
             }
             self._study.enqueue_trial(drawn)
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Say what became of a point that was asked for."""
+        """Record what became of a point that was asked for."""
         trial = self._asked.pop(number)
         if outcome.state == "stopped":
             trial.report(outcome.accuracy, outcome.epoch)
@@ -115,21 +105,21 @@ class Sampler:
             self._study.tell(trial, outcome.accuracy)
 
     def add(self, values: Values, outcome: Outcome) -> None:
-        """Say what became of a point that the sampler did not choose itself: a baseline, or an earlier process."""
+        """Record what became of a point of a baseline or of an earlier process."""
         params = {path: label(self._holes[path], value) for path, value in values.items()}
         self._known.append(params)
         stopped = outcome.state == "stopped"
-        told = create_trial(
+        known = create_trial(
             params=params,
             distributions=self._distributions,
             value=outcome.accuracy,
             state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
             intermediate_values={outcome.epoch: outcome.accuracy} if stopped else {},
         )
-        self._study.add_trial(told)
+        self._study.add_trial(known)
 
 
-def optuna_sampler(search: Search) -> optuna.samplers.BaseSampler:
+def build_optuna_sampler(search: Search) -> optuna.samplers.BaseSampler:
     """Return the sampler a search asks for."""
     if search.sampler in ("random", "grid"):
         return optuna.samplers.RandomSampler(seed=search.seed)
@@ -146,49 +136,35 @@ def optuna_sampler(search: Search) -> optuna.samplers.BaseSampler:
         )
 
 
-def grid(holes: Mapping[str, Hole], seed: int) -> Iterator[Values]:
-    """Yield every point of a space once, as labels, in a random order; raise SpecError for a space without end."""
+def build_grid(holes: Mapping[str, Hole], seed: int) -> Iterator[Values]:
+    """Yield every point of a space once, as labels, in a random order.
+
+    Raises SpecError for a space without end, or one too large.
+    """
     for path, hole in holes.items():
         if hole.size() is None:
-            raise SpecError(
-                "search.sampler",
-                f"grid tries every value, and {path} is a continuum; allowed: random, tpe, gp",
-            )
+            problem = f"grid tries every value, and {path} is a continuum"
+            raise SpecError("search.sampler", f"{problem}; allowed: random, tpe, gp")
     size = math.prod(hole.size() or 0 for hole in holes.values())
     if size > MOST_POINTS:
-        raise SpecError(
-            "search.sampler",
-            f"grid would try all {size:,} graphs; allowed: at most {MOST_POINTS:,}, or random, tpe, gp",
-        )
-    options = [[label(hole, value) for value in every_value(hole)] for hole in holes.values()]
+        allowed = f"at most {MOST_POINTS:,}, or random, tpe, gp"
+        problem = f"grid would try all {size:,} graphs; allowed: {allowed}"
+        raise SpecError("search.sampler", problem)
+    options = [[label(hole, value) for value in list_values(hole)] for hole in holes.values()]
     points = [dict(zip(holes, values, strict=True)) for values in itertools.product(*options)]
     random.Random(seed).shuffle(points)  # noqa: S311 - nothing is to be kept secret
     return iter(points)
 
 
-def every_value(hole: Hole) -> Iterable[Any]:
+def list_values(hole: Hole) -> Iterable[Any]:
     """Return all values of a hole that is no continuum."""
     return range(hole.low, hole.high + 1) if isinstance(hole, Int) else hole.options_to_check()
 
 
-def distribution(hole: Hole) -> BaseDistribution:
-    """Return what Optuna calls a hole."""
+def build_distribution(hole: Hole) -> BaseDistribution:
+    """Return a hole as a distribution of Optuna."""
     if isinstance(hole, Choice):
         return CategoricalDistribution([label(hole, value) for value in hole.options])
     if isinstance(hole, Int):
         return IntDistribution(hole.low, hole.high)
     return FloatDistribution(hole.low, hole.high, log=isinstance(hole, Log))
-
-
-def label(hole: Hole, value: Any) -> Any:
-    """Return an option as Optuna and MLflow can hold it: lists and mappings become JSON."""
-    if isinstance(hole, Choice) and not isinstance(value, str | int | float | bool | None):
-        return json.dumps(value)
-    return value
-
-
-def option(hole: Hole, labelled: Any) -> Any:
-    """Return the option that `label` wrote."""
-    if not isinstance(hole, Choice):
-        return labelled
-    return next(value for value in hole.options if label(hole, value) == labelled)

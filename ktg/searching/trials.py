@@ -16,14 +16,15 @@ from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.searching.baselines import baselines
-from ktg.searching.sampler import Outcome, Sampler, Values
+from ktg.searching.sampler import Outcome, Sampler
+from ktg.searching.values import Values
 
 MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts as exhausted
 # So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
 STUBBORN = 10
 RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial.right`
 UNTRAINABLE = Outcome("failed", 0.0, 0)
-TrialState = Literal["running", "finished", "stopped", "failed"]
+State = Literal["running", "finished", "stopped", "failed"]
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Trial:
     baseline: str | None = None
     values: Values | None = None
     sample: int | None = None
-    state: TrialState = "running"
+    state: State = "running"
     reason: str | None = None
     epoch: int = 0
     accuracy: float = 0.0
@@ -115,7 +116,7 @@ class TrialQueue:
         trial.state = "failed" if reason else "finished" if complete else "stopped"
         trial.reason = reason
 
-    def in_state(self, state: TrialState) -> list[Trial]:
+    def in_state(self, state: State) -> list[Trial]:
         """Return the trials in one state."""
         return [trial for trial in self.trials if trial.state == state]
 
@@ -123,6 +124,11 @@ class TrialQueue:
     def closed(self) -> list[Trial]:
         """The trials that have ended, in whatever way."""
         return [trial for trial in self.trials if trial.state != "running"]
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether some trials have not been brought to an end."""
+        return bool(self.in_state("running"))
 
     @property
     def best(self) -> Trial | None:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ktg.errors import UserError
-from ktg.searching.cluster import QUIET, cluster, local_settings
+from ktg.searching.cluster import QUIET, local_settings, start_ray
 
 
 @pytest.mark.parametrize(
@@ -19,17 +19,17 @@ from ktg.searching.cluster import QUIET, cluster, local_settings
     ],
 )
 def test_an_address_where_there_is_no_ray(address, said):
-    with pytest.raises(UserError) as raised, cluster(address):
+    with pytest.raises(UserError) as raised, start_ray(address):
         pass
     assert said in str(raised.value)
 
 
 def test_ray_is_quiet_serves_no_pages_and_is_gone_afterwards(capfd):
-    with cluster(cpus=1, gpus=8) as ray:
+    with start_ray(cpus=1, gpus=8) as ray:
         assert {name: os.environ[name] for name in QUIET} == QUIET
         assert ray.cluster_resources()["CPU"] == 1
         assert ray.cluster_resources()["GPU"] == 8  # believed, as told
-        with cluster() as same:  # what runs already is used, and left to whom it belongs
+        with start_ray() as same:  # what runs already is used, and left to whom it belongs
             assert same is ray
         assert ray.is_initialized()
     assert not ray.is_initialized()

@@ -6,8 +6,8 @@ import pytest
 
 from ktg.errors import UserError
 from ktg.graph import parse
-from ktg.searching import cluster_check as nodes
-from ktg.searching.cluster_check import check_nodes, files_of, seen
+from ktg.searching import cluster_check
+from ktg.searching.cluster_check import check_machines, inspect_machine
 from ktg.version import __version__
 
 GRAPH = parse(
@@ -22,7 +22,7 @@ GRAPH = parse(
 
 def test_what_a_node_sees(tmp_path):
     """That nodes are really asked is seen in `test_faults`, where there are two."""
-    assert seen([str(tmp_path), str(tmp_path / "gone")]) == (__version__, [str(tmp_path / "gone")])
+    assert inspect_machine([str(tmp_path), str(tmp_path / "gone")]) == (__version__, [str(tmp_path / "gone")])
 
 
 @pytest.mark.parametrize(
@@ -41,22 +41,18 @@ def test_what_a_node_sees(tmp_path):
 )
 def test_a_node_that_cannot_train_is_a_mistake(monkeypatch, tmp_path, answer, said):
     monkeypatch.setattr(
-        nodes, "asked", lambda ray, paths: {"10.0.0.1": (__version__, []), "10.0.0.2": answer}
+        cluster_check, "ask_machines", lambda ray, paths: {"10.0.0.1": (__version__, []), "10.0.0.2": answer}
     )
     with pytest.raises(UserError) as raised:
-        check_nodes(None, [GRAPH], tmp_path, pytest.fail)
+        check_machines(None, [GRAPH], tmp_path, pytest.fail)
     assert str(raised.value).startswith(said)
 
 
 def test_a_node_that_does_not_see_the_storage_is_warned_of(monkeypatch, tmp_path):
-    monkeypatch.setattr(nodes, "asked", lambda ray, paths: {"10.0.0.1": (__version__, paths[-1:])})
+    monkeypatch.setattr(cluster_check, "ask_machines", lambda ray, paths: {"10.0.0.1": (__version__, paths[-1:])})
     warnings: list[str] = []
-    check_nodes(None, [GRAPH], tmp_path / "new", warnings.append)
+    check_machines(None, [GRAPH], tmp_path / "new", warnings.append)
     assert warnings[0].startswith(
         f"node 10.0.0.1 does not see {tmp_path}/new: a trial whose machine is lost begins anew"
     )
     assert Path(tmp_path, "new").is_dir()
-
-
-def test_files_of_a_graph():
-    assert files_of(GRAPH) == ["/data/birds", "/weights/mine.pth"]

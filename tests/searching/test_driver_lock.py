@@ -11,20 +11,20 @@ import time
 import pytest
 
 from ktg.errors import UserError
-from ktg.searching import driver_lock as alone
+from ktg.searching import driver_lock
 from ktg.searching.driver_lock import (
     driver_tags,
-    end_dead,
+    end_dead_searches,
+    hold_driver_lock,
+    interrupt_on_sigterm,
+    interrupt_when_asked,
     is_dead,
-    only_driver,
-    stoppable,
-    terminable,
 )
 from ktg.tracking import MlflowTracker, find_experiment
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from ktg.searching.driver_lock import only_driver\n"
-    + ("with only_driver(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)")
+    "import sys, time; from pathlib import Path; from ktg.searching.driver_lock import hold_driver_lock\n"
+    + ("with hold_driver_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)")
 )
 
 
@@ -34,19 +34,19 @@ def test_a_second_driver_is_refused_for_as_long_as_the_first_one_lives(tmp_path)
     )
     try:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="still running"), only_driver(tmp_path):
+        with pytest.raises(UserError, match="still running"), hold_driver_lock(tmp_path):
             pass
     finally:
         process.kill()
         process.communicate()
-    with only_driver(tmp_path), pytest.raises(UserError), only_driver(tmp_path):
+    with hold_driver_lock(tmp_path), pytest.raises(UserError), hold_driver_lock(tmp_path):
         pass
 
 
 def test_when_asked_to_stop_the_main_thread_is_interrupted_and_a_store_that_is_away_does_no_harm(
     monkeypatch,
 ):
-    monkeypatch.setattr(alone, "POLL_S", 0.01)
+    monkeypatch.setattr(driver_lock, "POLL_S", 0.01)
     answers = [OSError("away"), False, True]
 
     def asked() -> bool:
@@ -55,7 +55,7 @@ def test_when_asked_to_stop_the_main_thread_is_interrupted_and_a_store_that_is_a
             raise answer
         return answer
 
-    with pytest.raises(KeyboardInterrupt), terminable(), stoppable(asked):
+    with pytest.raises(KeyboardInterrupt), interrupt_on_sigterm(), interrupt_when_asked(asked):
         time.sleep(60)
     assert not answers
 
@@ -64,7 +64,7 @@ def test_when_asked_to_stop_the_main_thread_is_interrupted_and_a_store_that_is_a
 def test_an_end_is_heard_by_a_search_in_the_background_of_a_script_too(ignored):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), terminable():
+        with pytest.raises(KeyboardInterrupt), interrupt_on_sigterm():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
         assert signal.getsignal(signal.SIGINT) is (
@@ -75,27 +75,38 @@ def test_an_end_is_heard_by_a_search_in_the_background_of_a_script_too(ignored):
 
 
 def test_nobody_is_interrupted_unasked(monkeypatch):
-    monkeypatch.setattr(alone, "POLL_S", 0.01)
-    with stoppable(lambda: False):
-        time.sleep(0.1)
-    with stoppable(None):
-        pass
+    monkeypatch.setattr(driver_lock, "POLL_S", 0.01)
+    askers, thrice = [], threading.Event()
+
+    def asked() -> bool:
+        askers.append(threading.current_thread())
+        if len(askers) == 3:
+            thrice.set()
+        return False
+
+    with interrupt_when_asked(asked):
+        assert thrice.wait(60)
+    assert threading.main_thread() not in askers
+    askers[0].join(60)
+    assert not askers[0].is_alive()  # nobody is asked any more
+    with interrupt_when_asked(None):
+        assert "ktg-stop" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_signal_that_announces_the_end_interrupts_and_is_left_as_it_was():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), terminable():
+    with pytest.raises(KeyboardInterrupt), interrupt_on_sigterm():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
     assert signal.getsignal(signal.SIGTERM) is before
     ctrl_c = signal.getsignal(signal.SIGINT)
-    with terminable():
+    with interrupt_on_sigterm():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Ray Tune does
     assert signal.getsignal(signal.SIGINT) is ctrl_c
     entered = []
 
     def enter() -> None:
-        with terminable():
+        with interrupt_on_sigterm():
             entered.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=enter)
@@ -126,7 +137,7 @@ def test_what_dead_drivers_left_running_is_ended_and_nothing_else(tmp_path):
         trials = {parent: tracker.start("trial", parent=parent) for parent in (live, dead)}
         assert tracker.flush()
         experiment = find_experiment("space", uri)
-        end_dead(experiment, tracker)
+        end_dead_searches(experiment, tracker)
         assert tracker.flush()
         states = {
             search.run: (search.state, experiment.trials(search)[0].state)

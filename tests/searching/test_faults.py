@@ -16,15 +16,14 @@ from command import graph_file
 from rich.console import Console
 
 from ktg.graph import SearchSpace, load_space
-from ktg.searching import cluster_check as nodes
-from ktg.searching import ray_adapter as raytune
-from ktg.searching import ray_run as driving
-from ktg.searching import worker
-from ktg.searching.cluster import QUIET, cluster
+from ktg.searching import cluster_check, ray_adapter, ray_run, worker
+from ktg.searching.cluster import QUIET, start_ray
 from ktg.searching.run import search
 from ktg.tracking import MemoryTracker
 from ktg.training import Training, train
 from ktg.version import __version__
+
+pytestmark = pytest.mark.slow
 
 FINE, DIES_ONCE, DIES_ALWAYS, OUT_OF_MEMORY, GPU_FAILS, AUGMENTATION_FAILS = LRS = [
     0.01,
@@ -48,7 +47,7 @@ def faulty(folder: Path) -> type[worker.Worker]:
     class Faulty(worker.Worker):
         def step(self) -> dict:
             lr = json.loads(self.config["graph"])["train"]["lr"]
-            epoch = self._training().epoch + 1
+            epoch = self._open_training().epoch + 1
             with (folder / f"epochs of {lr}").open("a") as file:
                 file.write(f"{epoch} ")
             first_time = (folder / f"epochs of {lr}").read_text().split().count("3") == 1
@@ -90,16 +89,16 @@ def space(folder: Path, tiny: Path) -> SearchSpace:
 
 @pytest.fixture(autouse=True)
 def _state_is_left_before_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raytune, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(ray_adapter, "CHECKPOINT_EVERY_S", 0.0)
 
 
 def test_what_breaks_ends_one_trial_at_most_and_a_worker_that_died_goes_on_where_it_was(
     tmp_path, tiny, monkeypatch, capfd
 ):
     monkeypatch.setattr(worker, "Worker", faulty(tmp_path))
-    monkeypatch.setattr(driving, "MAX_FAILURES", 1)
+    monkeypatch.setattr(ray_run, "MAX_FAILURES", 1)
     tracker, plan, page = MemoryTracker(), space(tmp_path, tiny), io.StringIO()
-    with cluster(cpus=2):
+    with start_ray(cpus=2):
         result = search(
             plan, "faults", tracker, console=Console(file=page), storage=tmp_path / "ray"
         )
@@ -166,7 +165,9 @@ def test_a_node_that_dies_takes_no_trial_with_it(tmp_path, tiny, monkeypatch, tw
     killer.start()
     asked: list[dict] = []
     monkeypatch.setattr(
-        nodes, "asked", lambda *of, ask=nodes.asked: asked.append(ask(*of)) or asked[-1]
+        cluster_check,
+        "ask_machines",
+        lambda *of, ask=cluster_check.ask_machines: asked.append(ask(*of)) or asked[-1],
     )
     plan, page, place = space(tmp_path, tiny), io.StringIO(), tmp_path / "ray"
     result = search(

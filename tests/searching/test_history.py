@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ktg.errors import UserError
 from ktg.graph import Choice, Int, Log, Uniform, parse_space
 from ktg.searching.history import read_past, value_of
-from ktg.searching.recorder import Journal
-from ktg.searching.sampler import label
-from ktg.searching.trials import Ledger
+from ktg.searching.recorder import SearchRecorder
+from ktg.searching.trials import SearchQueue
+from ktg.searching.values import label
 from ktg.tracking import MlflowTracker, find_experiment
 
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
@@ -49,7 +49,7 @@ def space(trials: int = 6):
     )
 
 
-def play(journal: Journal, ledger: Ledger, ends) -> None:
+def play(journal: SearchRecorder, ledger: SearchQueue, ends) -> None:
     """Propose a trial for each end; one that is "running" reports an epoch and never ends."""
     for number, end in enumerate(ends):
         entry = ledger.propose()
@@ -69,11 +69,11 @@ def uri(tmp_path) -> str:
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
-def written(uri: str, ends) -> Ledger:
+def written(uri: str, ends) -> SearchQueue:
     """Write a search that its driver left in the middle, as far as it came."""
-    ledger = Ledger(space())
+    ledger = SearchQueue(space())
     tracker = MlflowTracker("space", uri)
-    play(Journal(tracker, ledger, "space", {"data.fingerprint": "abc"}), ledger, ends)
+    play(SearchRecorder(tracker, ledger, "space", {"data.fingerprint": "abc"}), ledger, ends)
     assert tracker.flush()
     tracker._running.clear()  # killed: nothing is ended
     tracker.close()
@@ -123,9 +123,9 @@ def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
     ]
     assert past.space.holes == before.space.holes
 
-    ledger = Ledger(past.space, past.entries, past.duplicates)
+    ledger = SearchQueue(past.space, past.entries, past.duplicates)
     tracker = MlflowTracker("space", uri)
-    journal = Journal(tracker, ledger, "space", {}, past)
+    journal = SearchRecorder(tracker, ledger, "space", {}, past)
     assert journal.parent == past.run
     again = ledger.propose()
     assert again is past.entries[-1]
@@ -155,7 +155,7 @@ def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
 def test_the_sampler_knows_of_what_was_done_and_does_not_begin_again(uri):
     before = written(uri, ["finished"] * 5 + ["stopped"] * 2)
     past = read_past(find_experiment("space", uri))
-    ledger = Ledger(past.space, past.entries)
+    ledger = SearchQueue(past.space, past.entries)
     told = ledger.sampler._study.trials
     assert len(told) == sum(entry.values is not None for entry in before.entries)
     assert sum(trial.state.name == "PRUNED" for trial in told) == 2
@@ -173,7 +173,7 @@ def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
     past = read_past(experiment)
     assert [entry.number for entry in past.unended] == [1]
     with MlflowTracker("space", uri) as tracker:
-        Journal(tracker, Ledger(past.space, past.entries), "space", {}, past)
+        SearchRecorder(tracker, SearchQueue(past.space, past.entries), "space", {}, past)
     assert experiment.trials(search)[0].state == "finished"
 
 

@@ -119,14 +119,14 @@ def test_what_only_some_models_lack_is_never_tried_with_them(files):
 def test_the_sampler_asks_again_where_a_combination_cannot_be_had(files):
     free = {"model": {"choice": list(MODELS)}, "source": {"choice": [*files, "none"]}}
     lacking = space(free, files, search={"trials": 500, "sampler": "random", "baselines": False})
-    ledger = SearchQueue(supplied(lacking, "drop").space)
+    queue = SearchQueue(supplied(lacking, "drop").space)
     pairs = set()
-    while entry := ledger.propose():
-        pairs.add((entry.graph.nodes["n1"].model, entry.graph.nodes["n1"].source))
-        ledger.report(entry, 50, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
-        ledger.close(entry)
+    while trial := queue.propose():
+        pairs.add((trial.graph.nodes["n1"].model, trial.graph.nodes["n1"].source))
+        queue.record_epoch(trial, 50, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+        queue.close(trial)
     assert pairs == {(model, source) for model in MODELS for source in ("none", f"of_{model}")}
-    assert ledger.untaught > 0
+    assert queue.untrainable > 0
 
 
 def test_whole_nodes_are_dropped_too(files):

@@ -7,7 +7,12 @@ import pytest
 
 from ktg.errors import SpecError, WeightsError
 from ktg.graph import Data, SearchSpace, parse_space
-from ktg.searching.preflight import check, check_data_holes, image_spec, one_by_one
+from ktg.searching.preflight import (
+    check_data_holes,
+    check_space,
+    select_image_fields,
+    vary_each_hole,
+)
 
 
 def space(tiny: Path, **sections) -> SearchSpace:
@@ -23,12 +28,12 @@ def space(tiny: Path, **sections) -> SearchSpace:
 
 
 def test_a_space_that_can_be_trained_gives_the_data_of_its_default(tiny):
-    assert len(check(space(tiny, data={"per_class": {"choice": [8, 16]}})).train) == 4 * 8
+    assert len(check_space(space(tiny, data={"per_class": {"choice": [8, 16]}})).train) == 4 * 8
 
 
 def test_images_are_decoded_once_and_progress_is_told(tiny):
     told = []
-    check(
+    check_space(
         space(tiny, data={"size": 12, "batch_size": {"choice": [16, 8]}}),
         lambda done, total: told.append(done),
     )
@@ -45,14 +50,14 @@ def test_images_are_decoded_once_and_progress_is_told(tiny):
 )
 def test_a_batch_must_fit_whatever_the_holes_are_filled_with(tiny, data, said):
     with pytest.raises(SpecError, match=said):
-        check(space(tiny, data=data))
+        check_space(space(tiny, data=data))
 
 
 def test_every_file_behind_a_named_source_is_opened(tiny, tmp_path):
     (tmp_path / "a.pth").write_bytes(b"nothing")
     files = {"mine": {"path": str(tmp_path / "a.pth")}}
     with pytest.raises(WeightsError, match=r"a\.pth"):
-        check(
+        check_space(
             space(
                 tiny,
                 sources=files,
@@ -80,9 +85,9 @@ def test_trials_must_be_validated_on_the_same_images(tiny, field):
         check_data_holes(holed)
 
 
-def test_one_by_one_tries_every_option_and_every_pair_of_model_and_source(tiny):
+def test_each_hole_is_varied_by_every_option_and_every_pair_of_model_and_source(tiny):
     free = {"model": {"choice": ["resnet8", "resnet14"]}, "source": {"choice": ["none", "./a.pth"]}}
-    graphs = list(one_by_one(space(tiny, train={"lr": {"log": [0.01, 0.1]}}, nodes={"n1": free})))
+    graphs = list(vary_each_hole(space(tiny, train={"lr": {"log": [0.01, 0.1]}}, nodes={"n1": free})))
     pairs = {(graph.nodes["n1"].model, graph.nodes["n1"].source) for graph in graphs}
     assert pairs == {
         (model, source) for model in ("resnet8", "resnet14") for source in ("none", "./a.pth")
@@ -97,10 +102,10 @@ def test_a_space_without_holes_is_one_graph():
         "nodes": {"n0": {"model": "resnet8"}},
         "edges": {"label -> n0": {}},
     }
-    assert len(list(one_by_one(parse_space(plain)))) == 1
+    assert len(list(vary_each_hole(parse_space(plain)))) == 1
 
 
 def test_image_spec_forgets_only_what_concerns_batches():
     data = Data(name="digits", batch_size=7, augment="none", size=12)
-    assert image_spec(data) == image_spec(dataclasses.replace(data, batch_size=9, augment="basic"))
-    assert image_spec(data) != image_spec(dataclasses.replace(data, size=16))
+    assert select_image_fields(data) == select_image_fields(dataclasses.replace(data, batch_size=9, augment="basic"))
+    assert select_image_fields(data) != select_image_fields(dataclasses.replace(data, size=16))

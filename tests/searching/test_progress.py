@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from ktg.graph import SearchSpace, parse_space
-from ktg.searching.progress import PLAIN_EVERY_S, Progress, duration, headline
-from ktg.searching.trials import Ledger
+from ktg.searching.progress import PLAIN_EVERY_S, Progress, format_headline
+from ktg.searching.trials import SearchQueue
 
 
 class Clock:
@@ -35,23 +35,23 @@ class Show:
     """A search that is played by hand, and what is seen of it."""
 
     def __init__(self, space: SearchSpace, *, terminal: bool, slots: int = 2) -> None:
-        self.clock, self.screen, self.ledger = Clock(), io.StringIO(), Ledger(space)
+        self.clock, self.screen, self.queue = Clock(), io.StringIO(), SearchQueue(space)
         console = Console(file=self.screen, force_terminal=terminal, width=80, color_system=None)
-        self.progress = Progress(self.ledger, console, total=8, slots=slots, clock=self.clock)
+        self.progress = Progress(self.queue, console, slots=slots, clock=self.clock)
         self.page = Console(file=io.StringIO(), width=80)
 
     def start(self):
-        entry = self.ledger.propose()
-        self.progress.started(entry)
-        return entry
+        trial = self.queue.propose()
+        self.progress.on_start(trial)
+        return trial
 
-    def report(self, entry, epoch: int, accuracy: float, seconds: float = 10.0) -> None:
-        self.ledger.report(entry, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, seconds)
-        self.progress.reported(entry)
+    def report(self, trial, epoch: int, accuracy: float, seconds: float = 10.0) -> None:
+        self.queue.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, seconds)
+        self.progress.on_epoch(trial)
 
-    def close(self, entry, reason: str | None = None) -> None:
-        self.ledger.close(entry, reason)
-        self.progress.closed(entry)
+    def close(self, trial, reason: str | None = None) -> None:
+        self.queue.close(trial, reason)
+        self.progress.on_end(trial)
 
     def block(self) -> list[str]:
         self.page.file.truncate(0)
@@ -97,12 +97,12 @@ def test_what_is_running_shortens_what_is_left(space):
 def test_no_line_of_the_block_is_wider_than_80_columns(space):
     show = Show(space, terminal=False)
     for _ in range(2):
-        entry = show.start()
+        trial = show.start()
         for epoch in range(1, 5):
-            show.report(entry, epoch, 1.0, seconds=36_000)
-        show.close(entry)
-    while (entry := show.ledger.propose()) is not None and len(show.ledger.entries) < 6:
-        show.close(entry, "broken")
+            show.report(trial, epoch, 1.0, seconds=36_000)
+        show.close(trial)
+    while (trial := show.queue.propose()) is not None and len(show.queue.trials) < 6:
+        show.close(trial, "broken")
     show.clock.now += 400_000
     assert len(show.block()) == 3
     assert max(map(len, show.block())) <= 80
@@ -111,14 +111,14 @@ def test_no_line_of_the_block_is_wider_than_80_columns(space):
 def test_off_a_terminal_a_line_comes_now_and_then(space):
     show = Show(space, terminal=False)
     with show.progress:
-        entry = show.start()
+        trial = show.start()
         assert show.screen.getvalue() == ""
         show.clock.now += PLAIN_EVERY_S - 1
-        show.report(entry, 1, 0.5)
+        show.report(trial, 1, 0.5)
         assert show.screen.getvalue() == ""
         show.clock.now += 1
-        show.report(entry, 2, 0.5)
-        show.report(entry, 3, 0.5)
+        show.report(trial, 2, 0.5)
+        show.report(trial, 3, 0.5)
     line = "0/8 done: 1 running, 0 finished, 0 stopped, 0 failed | best: none finished yet | 10 s spent\n"
     assert show.screen.getvalue() == line
 
@@ -126,8 +126,8 @@ def test_off_a_terminal_a_line_comes_now_and_then(space):
 def test_on_a_terminal_the_block_is_alive_and_then_gone(space):
     show = Show(space, terminal=True)
     with show.progress:
-        entry = show.start()
-        show.report(entry, 1, 0.5)
+        trial = show.start()
+        show.report(trial, 1, 0.5)
         show.progress._live.refresh()
         assert "1 running" in show.screen.getvalue()
     assert show.screen.getvalue().endswith("\x1b[2K")
@@ -145,22 +145,7 @@ def test_a_failure_is_told_at_once_with_its_reason_as_it_is(space):
     )
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 0 s"),
-        (200, "3 min 20 s"),
-        (3599.7, "1 h 0 min"),
-        (7500, "2 h 5 min"),
-    ],
-)
-def test_durations_as_a_person_says_them(seconds, said):
-    assert duration(seconds) == said
-
-
 def test_the_headline_says_what_is_about_to_be_done(space):
-    assert str(headline(space, "mine")) == (
+    assert str(format_headline(space, "mine")) == (
         "mine: 2 holes, a continuum of graphs; 5 trials, sampler random, scheduler asha"
     )

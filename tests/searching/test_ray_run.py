@@ -1,15 +1,19 @@
-"""Driving Ray: the workers of a search are started once and live as long as it does."""
+"""A queue on Ray: the workers are started once and live as long as it does."""
 
 import json
-from typing import Any
 
+import pytest
 from ray import tune
 
 from ktg.graph import parse_space
-from ktg.searching.cluster import cluster
-from ktg.searching.ray_adapter import Deaths, Proposals, scheduler
-from ktg.searching.ray_run import drive
-from ktg.searching.trials import Ledger
+from ktg.searching import worker
+from ktg.searching.asha import plan_brackets
+from ktg.searching.cluster import start_ray
+from ktg.searching.ray_run import run_queue
+from ktg.searching.slots import Slots
+from ktg.searching.trials import SearchQueue
+
+pytestmark = pytest.mark.slow
 
 SLOTS = 3
 SPACE = {
@@ -19,16 +23,6 @@ SPACE = {
     "edges": {"label -> n0": {}},
     "search": {"trials": 30, "baselines": False, "sampler": "random"},
 }
-
-
-class Silent:
-    """An observer that forgets."""
-
-    def started(self, entry: Any) -> None: ...
-
-    def reported(self, entry: Any) -> None: ...
-
-    def closed(self, entry: Any) -> None: ...
 
 
 def instant() -> type[tune.Trainable]:
@@ -44,11 +38,11 @@ def instant() -> type[tune.Trainable]:
 
         def step(self):
             self.epoch += 1
-            told = json.dumps({"val_accuracy": 0.5, "val_loss": 1.0})
+            metrics = json.dumps({"val_accuracy": 0.5, "val_loss": 1.0})
             return {
                 "val_accuracy": 0.5,
                 "epoch": self.epoch,
-                "metrics": told,
+                "metrics": metrics,
                 "done": self.epoch == 2,
             }
 
@@ -57,13 +51,13 @@ def instant() -> type[tune.Trainable]:
     return Instant
 
 
-def test_no_worker_is_started_twice_or_for_nothing(tmp_path):
-    ledger = Ledger(parse_space(SPACE))
-    proposals = Proposals(ledger, Silent(), cpus=1, gpus=0, checkpoints=tmp_path / "states")
-    with cluster(cpus=SLOTS):
+def test_no_worker_is_started_twice_or_for_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "Worker", instant())
+    queue = SearchQueue(parse_space(SPACE))
+    brackets = plan_brackets(queue.space.search, epochs=2)
+    with start_ray(cpus=SLOTS):
         from ray._private.state import actors
 
-        plan = scheduler(ledger.space.search, epochs=2)
-        drive(instant(), proposals, Deaths(proposals, print), SLOTS, tmp_path / "ray", plan)
+        run_queue(queue, [], Slots(1, 0, SLOTS), tmp_path / "ray" / "states", print, brackets)
         assert len(actors()) == SLOTS
-    assert len(ledger.in_state("finished")) + len(ledger.in_state("stopped")) == 30
+    assert len(queue.in_state("finished")) + len(queue.in_state("stopped")) == 30

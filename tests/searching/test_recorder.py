@@ -8,14 +8,14 @@ from ktg.data import open_data
 from ktg.graph import Data, parse, parse_space
 from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
-from ktg.searching.recorder import SearchRecorder, environment, lineage, used_data
-from ktg.searching.result import result_of
+from ktg.searching.recorder import SearchRecorder, describe_data, environment_tags, weight_tags
+from ktg.searching.result import summarize_search
 from ktg.searching.trials import SearchQueue
 from ktg.tracking import NOTE, MemoryRun, MemoryTracker, UsedData
 
 
 @pytest.fixture
-def ledger() -> SearchQueue:
+def queue() -> SearchQueue:
     return SearchQueue(
         parse_space(
             {
@@ -46,39 +46,39 @@ DATA = UsedData(
 
 
 @pytest.fixture
-def journal(ledger, tracker) -> SearchRecorder:
-    return SearchRecorder(tracker, ledger, "mine", {"data.fingerprint": "abc"}, data=DATA)
+def recorder(queue, tracker) -> SearchRecorder:
+    return SearchRecorder(tracker, queue, "mine", {"data.fingerprint": "abc"}, data=DATA)
 
 
-def play(journal: SearchRecorder, epochs: int, reason: str | None = None):
-    entry = journal.ledger.propose()
-    journal.started(entry)
+def play(recorder: SearchRecorder, epochs: int, reason: str | None = None):
+    trial = recorder.queue.propose()
+    recorder.on_start(trial)
     for epoch in range(1, epochs + 1):
-        journal.ledger.report(entry, epoch, {"val_accuracy": 0.1 * epoch, "val_loss": 1.0}, 1.0)
-        journal.reported(entry)
-    journal.ledger.close(entry, reason)
-    journal.closed(entry)
-    return entry
+        recorder.queue.record_epoch(trial, epoch, {"val_accuracy": 0.1 * epoch, "val_loss": 1.0}, 1.0)
+        recorder.on_epoch(trial)
+    recorder.queue.close(trial, reason)
+    recorder.on_end(trial)
+    return trial
 
 
 def run_of(tracker: MemoryTracker, name: str) -> MemoryRun:
     return next(run for run in tracker.runs.values() if run.name == name)
 
 
-def test_the_parent_begins_with_the_space_and_the_settings(journal, tracker, ledger):
-    parent = tracker.runs[journal.parent]
+def test_the_parent_begins_with_the_space_and_the_settings(recorder, tracker, queue):
+    parent = tracker.runs[recorder.parent]
     assert parent.params["search.trials"] == 3
     assert "search.concurrent" not in parent.params
     assert parent.tags["kind"] == "search"
     assert parent.tags["data.fingerprint"] == "abc"
     written = parse_space(loads(parent.artifacts["space.yaml"], "space.yaml"))
-    assert (written.holes, written.search) == (ledger.space.holes, ledger.space.search)
+    assert (written.holes, written.search) == (queue.space.holes, queue.space.search)
 
 
-def test_a_trial_has_its_values_its_epochs_its_state_and_its_graph(journal, tracker):
-    entry = play(journal, epochs=2)
+def test_a_trial_has_its_values_its_epochs_its_state_and_its_graph(recorder, tracker):
+    trial = play(recorder, epochs=2)
     run = run_of(tracker, "trial-0001 (alone)")
-    assert run.parent == journal.parent
+    assert run.parent == recorder.parent
     assert run.params == {"edges.n1.n0.gate": "cutoff"}
     assert run.history("val_accuracy") == [(1, 0.1), (2, 0.2)]
     assert run.state == "finished"
@@ -88,17 +88,17 @@ def test_a_trial_has_its_values_its_epochs_its_state_and_its_graph(journal, trac
         "sampler": "random",
         "seed": "0",
         "epoch": "2",
-        "key": entry.key,
+        "key": trial.key,
     }
     assert expected.items() <= run.tags.items()
-    assert canonical_key(parse(loads(run.artifacts["graph.yaml"], "graph.yaml"))) == entry.key
+    assert canonical_key(parse(loads(run.artifacts["graph.yaml"], "graph.yaml"))) == trial.key
     assert run.artifacts["graph.svg"].startswith(("<svg", "<?xml"))
-    assert tracker.runs[journal.parent].history("best_val_accuracy") == [(1, 0.2)]
+    assert tracker.runs[recorder.parent].history("best_val_accuracy") == [(1, 0.2)]
 
 
-def test_a_failure_keeps_its_reason_and_a_stop_its_epoch(journal, tracker):
-    play(journal, epochs=0, reason="out of memory")
-    play(journal, epochs=1)
+def test_a_failure_keeps_its_reason_and_a_stop_its_epoch(recorder, tracker):
+    play(recorder, epochs=0, reason="out of memory")
+    play(recorder, epochs=1)
     failed, stopped = (
         run_of(tracker, "trial-0001 (alone)"),
         run_of(tracker, "trial-0002 (distillation)"),
@@ -108,39 +108,39 @@ def test_a_failure_keeps_its_reason_and_a_stop_its_epoch(journal, tracker):
     assert "rung" not in failed.tags
 
 
-def test_every_duplicate_is_a_run_that_is_over(journal, tracker, ledger):
-    while len(ledger.entries) < 3:
-        play(journal, epochs=2)
-    assert ledger.propose() is None  # both graphs of the space are known: all else are duplicates
-    journal.end(result_of(ledger, "mine", 1.0, interrupted=False))
+def test_every_duplicate_is_a_run_that_is_over(recorder, tracker, queue):
+    while len(queue.trials) < 3:
+        play(recorder, epochs=2)
+    assert queue.propose() is None  # both graphs of the space are known: all else are duplicates
+    recorder.end(summarize_search(queue, "mine", 1.0))
     duplicates = [run for run in tracker.runs.values() if run.state == "duplicate"]
-    assert len(duplicates) == len(ledger.duplicates) > 0
+    assert len(duplicates) == len(queue.duplicates) > 0
     assert {run.tags["duplicate_of"] for run in duplicates} <= {
-        entry.name for entry in ledger.entries
+        trial.name for trial in queue.trials
     }
     assert all(run.name == f"duplicate of {run.tags['duplicate_of']}" for run in duplicates)
 
 
-def test_the_end_leaves_no_run_open(journal, tracker, ledger):
-    play(journal, epochs=2)
-    running = ledger.propose()
-    journal.started(running)
-    journal.end(result_of(ledger, "mine", 1.0, interrupted=True))
+def test_the_end_leaves_no_run_open(recorder, tracker, queue):
+    play(recorder, epochs=2)
+    running = queue.propose()
+    recorder.on_start(running)
+    recorder.end(summarize_search(queue, "mine", 1.0))
     assert all(run.state is not None for run in tracker.runs.values())
     assert run_of(tracker, running.name).state == "interrupted"
-    parent = tracker.runs[journal.parent]
+    parent = tracker.runs[recorder.parent]
     assert parent.state == "interrupted"
     assert parent.tags["best_trial"] == "trial-0001 (alone)"
     assert "Cut short; to go on: `ktg search mine --resume`." in parent.tags[NOTE]
-    assert parse(loads(parent.artifacts["best.yaml"], "best.yaml")) == ledger.best.graph
+    assert parse(loads(parent.artifacts["best.yaml"], "best.yaml")) == queue.best.graph
     assert "best.svg" in parent.artifacts
 
 
-def test_a_search_without_a_finished_trial_has_failed(journal, tracker, ledger):
-    play(journal, epochs=1, reason="nan")
-    journal.end(result_of(ledger, "mine", 1.0, interrupted=False))
-    assert tracker.runs[journal.parent].state == "failed"
-    assert "best.yaml" not in tracker.runs[journal.parent].artifacts
+def test_a_search_without_a_finished_trial_has_failed(recorder, tracker, queue):
+    play(recorder, epochs=1, reason="nan")
+    recorder.end(summarize_search(queue, "mine", 1.0))
+    assert tracker.runs[recorder.parent].state == "failed"
+    assert "best.yaml" not in tracker.runs[recorder.parent].artifacts
 
 
 def test_the_versions_of_what_a_result_depends_on_are_kept():
@@ -150,26 +150,26 @@ def test_the_versions_of_what_a_result_depends_on_are_kept():
         "version.ray",
         "version.optuna",
         "python",
-    } <= environment().keys()
+    } <= environment_tags().keys()
 
 
-def test_every_run_says_on_which_images(journal, tracker):
-    play(journal, epochs=2)
+def test_every_run_says_on_which_images(recorder, tracker):
+    play(recorder, epochs=2)
     assert [run.data for run in tracker.runs.values()] == [DATA, DATA]
 
 
 def test_the_description_says_first_what_is_searched_and_then_what_came_of_it(
-    journal, tracker, ledger
+    recorder, tracker, queue
 ):
-    parent = tracker.runs[journal.parent]
+    parent = tracker.runs[recorder.parent]
     assert parent.tags[NOTE].startswith(
         "mine: 1 holes, 2 graphs; 3 trials, sampler random, scheduler asha."
     )
     assert "Data: digits (10 classes, 1,000 training images)." in parent.tags[NOTE]
     assert "`ktg search mine --resume`" in parent.tags[NOTE]
-    play(journal, epochs=2)
-    play(journal, epochs=1)
-    journal.end(result_of(ledger, "mine", 61.0, interrupted=False))
+    play(recorder, epochs=2)
+    play(recorder, epochs=1)
+    recorder.end(summarize_search(queue, "mine", 61.0))
     lines = parent.tags[NOTE].splitlines()
     assert (
         lines[0]
@@ -183,10 +183,10 @@ def test_the_description_says_first_what_is_searched_and_then_what_came_of_it(
     assert "`ktg export mine --register NAME`" in lines[-1]
 
 
-def test_the_description_of_a_search_in_which_all_failed_says_why(journal, tracker, ledger):
-    play(journal, epochs=0, reason="out of memory")
-    journal.end(result_of(ledger, "mine", 1.0, interrupted=False))
-    note = tracker.runs[journal.parent].tags[NOTE]
+def test_the_description_of_a_search_in_which_all_failed_says_why(recorder, tracker, queue):
+    play(recorder, epochs=0, reason="out of memory")
+    recorder.end(summarize_search(queue, "mine", 1.0))
+    note = tracker.runs[recorder.parent].tags[NOTE]
     assert note.startswith("**No trial finished.** The most common reason: out of memory")
 
 
@@ -206,14 +206,14 @@ def test_a_trial_says_from_which_weights_its_live_nodes_begin(tmp_path):
     graph = parse(plain)
     sha = hashlib.sha256(b"weights").hexdigest()
     published = "imagenet:timm/resnet18.a1_in1k/pytorch_model.bin"
-    assert lineage(graph) == {"nodes.n0.weights": f"{file}: {sha}", "nodes.n3.weights": published}
+    assert weight_tags(graph) == {"nodes.n0.weights": f"{file}: {sha}", "nodes.n3.weights": published}
     file.unlink()
-    assert lineage(graph)["nodes.n0.weights"] == f"{file}: unknown"
+    assert weight_tags(graph)["nodes.n0.weights"] == f"{file}: unknown"
 
 
 def test_images_in_a_folder_have_its_name(tiny):
     dataset = open_data(Data(path=str(tiny)))
-    data = used_data(Data(path=str(tiny)), dataset)
+    data = describe_data(Data(path=str(tiny)), dataset)
     assert (data.name, data.source, data.fingerprint) == (
         "tiny.npz",
         str(tiny),

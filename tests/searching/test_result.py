@@ -1,15 +1,15 @@
-"""What a search comes to, counted from its ledger."""
+"""What a search comes to, counted from its queue."""
 
 import json
 
 from ktg.graph import parse, parse_space
-from ktg.searching.result import result_of
-from ktg.searching.trials import Ledger
+from ktg.searching.result import summarize_search
+from ktg.searching.trials import SearchQueue
 
 
-def played() -> Ledger:
+def played() -> SearchQueue:
     """A search over 4 or 8 epochs: two baselines done, one failed, then random graphs until the space is used up."""
-    ledger = Ledger(
+    queue = SearchQueue(
         parse_space(
             {
                 "data": {"name": "digits"},
@@ -30,16 +30,16 @@ def played() -> Ledger:
         (0.75, 0.5, 8, None),
         (0.25, 2.0, 2, None),
     ):
-        entry = ledger.propose()
+        trial = queue.propose()
         for epoch in range(1, epochs + 1):
-            ledger.report(entry, epoch, {"val_accuracy": accuracy, "val_loss": loss}, 2.0)
-        ledger.close(entry, reason)
-    assert ledger.propose() is None
-    return ledger
+            queue.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": loss}, 2.0)
+        queue.close(trial, reason)
+    assert queue.propose() is None
+    return queue
 
 
 def test_the_rows_are_the_best_and_the_finished_baselines():
-    result = result_of(played(), "mine", 60.0, interrupted=False)
+    result = summarize_search(played(), "mine", 60.0)
     assert [(row.what, row.accuracy, row.loss) for row in result.rows] == [
         ("best graph", 0.75, 0.5),
         ("alone", 0.5, 1.0),
@@ -50,31 +50,26 @@ def test_the_rows_are_the_best_and_the_finished_baselines():
 
 
 def test_states_are_counted_and_savings_follow_each_graph_s_own_epochs():
-    ledger = played()
-    result = result_of(ledger, "mine", 60.0, interrupted=False)
+    queue = played()
+    result = summarize_search(queue, "mine", 60.0)
     assert (result.finished, result.stopped, result.failed, result.exhausted) == (3, 1, 1, True)
     assert result.epochs == 4 + 4 + 1 + 8 + 2
-    cost = [
-        duplicate.of.epoch for duplicate in ledger.duplicates
-    ]  # what training the graph again would have cost
+    # What training the graphs again would have cost.
+    cost = [duplicate.of.epoch for duplicate in queue.duplicates]
     assert set(cost) == {2, 4, 8}
     assert result.epochs_saved == 6 + sum(cost)
     assert result.commonest_failure == "nan"
 
 
 def test_nothing_at_all_is_a_result_too():
-    ledger = played()
-    ledger.entries.clear()
-    result = result_of(ledger, "mine", 0.0, interrupted=True)
-    assert (result.best, result.rows, result.commonest_failure, result.interrupted) == (
-        None,
-        (),
-        None,
-        True,
-    )
+    queue = SearchQueue(played().space)
+    queue.propose()  # and then it was interrupted
+    result = summarize_search(queue, "mine", 0.0)
+    assert (result.best, result.rows, result.commonest_failure) == (None, (), None)
+    assert (result.epochs, result.interrupted) == (0, True)
     assert json.loads(json.dumps(result.to_json()))["best"] is None
 
 
 def test_json_holds_the_graph():
-    result = result_of(played(), "mine", 60.0, interrupted=False)
+    result = summarize_search(played(), "mine", 60.0)
     assert parse(json.loads(json.dumps(result.to_json()))["best"]) == result.best

@@ -20,9 +20,11 @@ from ktg.errors import DataError, SpecError
 from ktg.graph import load_space, parse, parse_space
 from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
-from ktg.searching.cluster import cluster
+from ktg.searching.cluster import start_ray
 from ktg.searching.run import search
 from ktg.tracking import MemoryTracker, find_experiment
+
+pytestmark = pytest.mark.slow
 
 BASELINES = ["alone", "distillation", "mutual learning"]
 
@@ -30,7 +32,7 @@ BASELINES = ["alone", "distillation", "mutual learning"]
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     """One Ray for the searches of this module that run in this process."""
-    with cluster(cpus=2):
+    with start_ray(cpus=2):
         yield
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktg.graph import Affinity, Choice, Int, Log, Search, Uniform
-from ktg.searching.sampler import STARTUP, Outcome, Sampler, label, option
+from ktg.searching.sampler import STARTUP, Outcome, Sampler
+from ktg.searching.values import label, option
 
 HOLES = {
     "train.lr": Log(low=0.01, high=1.0),

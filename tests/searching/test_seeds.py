@@ -1,5 +1,6 @@
 """The last word on a graph: several seeds, all but the test split to train on, and that split scored once."""
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from ktg.data.augment import to_float
 from ktg.errors import SpecError, TrainingError
 from ktg.graph import Graph
 from ktg.graph.yaml_files import load_graph
-from ktg.models.head import split_forward
+from ktg.models.network import split_forward
 from ktg.searching import seeds as module
-from ktg.searching.seeds import Confirmed, SeedRun, confirm, confirm_head
+from ktg.searching.seed_queue import SeedRun
+from ktg.searching.seeds import SeedResults, train_head_seeds, train_seeds
 from ktg.tracking import MemoryTracker
 from ktg.training import Training
 
@@ -27,9 +29,9 @@ def graph(tiny: Path, tmp_path: Path) -> Graph:
 
 
 def test_each_seed_is_the_training_of_its_own_on_all_but_the_test_split(graph):
-    told = []
-    confirmed = confirm(
-        graph, 2, MemoryTracker(), device="cpu", on_epoch=lambda *seen: told.append(seen)
+    seen = []
+    confirmed = train_seeds(
+        graph, 2, MemoryTracker(), device="cpu", on_epoch=lambda *each: seen.append(each)
     )
     assert [run.seed for run in confirmed.runs] == [3, 4]
     alone = Training(graph, open_data(graph.data), device="cpu", final=True)
@@ -38,7 +40,7 @@ def test_each_seed_is_the_training_of_its_own_on_all_but_the_test_split(graph):
     score = alone.test(open_test(graph.data))
     assert (confirmed.runs[0].accuracy, confirmed.runs[0].loss) == (score.accuracy, score.loss)
     assert confirmed.runs[0].loss != confirmed.runs[1].loss
-    assert [(seed, epoch.number, epochs) for seed, epoch, epochs in told] == [
+    assert [(seed, epoch.number, epochs) for seed, epoch, epochs in seen] == [
         (3, 1, 2),
         (3, 2, 2),
         (4, 1, 2),
@@ -51,13 +53,33 @@ def test_the_test_split_is_opened_once_however_many_seeds(graph, monkeypatch):
     monkeypatch.setattr(
         module, "open_test", lambda *args, **kw: opened.append(args) or open_test(*args, **kw)
     )
-    confirm(graph, 2, MemoryTracker(), device="cpu")
+    train_seeds(graph, 2, MemoryTracker(), device="cpu")
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("keep_first", [True, False])
+def test_one_training_is_built_after_the_other_and_only_the_first_is_kept(
+    graph, monkeypatch, keep_first
+):
+    built = []
+
+    def build(*args, **settings):
+        alive.append(sum(ref() is not None for ref in built))
+        training = Training(*args, **settings)
+        built.append(weakref.ref(training))
+        return training
+
+    alive = []
+    monkeypatch.setattr(module, "Training", build)
+    results = train_seeds(graph, 3, MemoryTracker(), device="cpu", keep_first=keep_first)
+    assert alive == ([0, 1, 1] if keep_first else [0, 0, 0])
+    assert results.first is (built[0]() if keep_first else None)
+    assert [run.seed for run in results.runs] == [3, 4, 5]
 
 
 def test_what_is_recorded(graph):
     tracker = MemoryTracker()
-    confirmed = confirm(graph, 2, tracker, device="cpu")
+    confirmed = train_seeds(graph, 2, tracker, device="cpu")
     parent, *children = tracker.runs.values()
     assert parent.artifacts.keys() == {"graph.yaml", "graph.svg"}
     assert parent.history("test_accuracy") == [(0, confirmed.mean)]
@@ -73,7 +95,7 @@ def test_a_training_that_diverges_is_recorded_as_failed(tiny, tmp_path):
     graph = load_graph(graph_file(tmp_path / "graph.yaml", tiny, train={"lr": 1e30}))
     tracker = MemoryTracker()
     with pytest.raises(TrainingError, match="became"):
-        confirm(graph, 1, tracker, device="cpu")
+        train_seeds(graph, 1, tracker, device="cpu")
     assert {run.state for run in tracker.runs.values()} == {"failed"}
     assert all("became" in run.tags["reason"] for run in tracker.runs.values())
 
@@ -82,12 +104,12 @@ def test_a_mistake_is_found_before_anything_is_recorded(tiny, tmp_path):
     graph = load_graph(graph_file(tmp_path / "graph.yaml", tiny, data={"batch_size": 1000}))
     tracker = MemoryTracker()
     with pytest.raises(SpecError, match=r"^data\.batch_size"):
-        confirm(graph, 1, tracker, device="cpu")
+        train_seeds(graph, 1, tracker, device="cpu")
     assert not tracker.runs
 
 
 def test_mean_and_deviation_between_seeds():
-    confirmed = Confirmed(
+    confirmed = SeedResults(
         tuple(SeedRun(seed, accuracy, 0.1, 1.0) for seed, accuracy in enumerate((0.5, 0.6, 0.7)))
     )
     assert confirmed.mean == pytest.approx(0.6)
@@ -97,13 +119,13 @@ def test_mean_and_deviation_between_seeds():
 
 
 def test_one_seed_has_no_deviation():
-    confirmed = Confirmed((SeedRun(0, 0.5, 0.1, 1.0),))
+    confirmed = SeedResults((SeedRun(0, 0.5, 0.1, 1.0),))
     assert confirmed.std is None
     assert confirmed.summary() == "50.00 % (n = 1)"
 
 
 def test_a_classical_head_sees_the_targets_untrained_features_and_the_final_splits(graph):
-    confirmed = confirm_head(graph, "logistic", 2, MemoryTracker(), device="cpu")
+    confirmed = train_head_seeds(graph, "logistic", 2, MemoryTracker(), device="cpu")
     assert [(run.seed, run.loss) for run in confirmed.runs] == [(3, None), (4, None)]
     dataset, test = open_data(graph.data), open_test(graph.data)
     training = Training(graph, dataset, device="cpu", final=True)
@@ -118,7 +140,9 @@ def test_a_network_without_a_head_of_its_own_gives_no_features(graph):
     with pytest.raises(
         SpecError, match=r"nodes.n0.model: deit_tiny_distilled_patch16_224 has no head of its own"
     ):
-        confirm_head(replace(graph, nodes={"n0": node}), "svm", 1, MemoryTracker(), device="cpu")
+        train_head_seeds(
+            replace(graph, nodes={"n0": node}), "svm", 1, MemoryTracker(), device="cpu"
+        )
 
 
 def batch(images: Images) -> torch.Tensor:

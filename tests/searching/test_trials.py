@@ -17,10 +17,10 @@ from ktg.reporting.cost import cost
 from ktg.searching.baselines import baselines as baselines_of
 from ktg.searching.history import StoredSearch, read_last_search
 from ktg.searching.recorder import SearchRecorder
-from ktg.searching.result import result_of
+from ktg.searching.result import summarize_search
 from ktg.searching.resume import ResumedSearch
 from ktg.searching.sampler import Outcome
-from ktg.searching.trials import UNTAUGHT, SearchQueue
+from ktg.searching.trials import UNTRAINABLE, SearchQueue
 from ktg.tracking import Experiment, MemoryTracker, RunRecord
 
 # Two equal nodes, gates open or cut: with n1 -> n0 cut only label -> n0 is left to train n0; with
@@ -51,102 +51,102 @@ def space(
     )
 
 
-def accuracy_of(entry) -> float:
-    return int(entry.key[:6], 16) / 0xFFFFFF
+def accuracy_of(trial) -> float:
+    return int(trial.key[:6], 16) / 0xFFFFFF
 
 
 def run(
-    ledger: SearchQueue, *, at_once: int = 1, seed: int = 0, ends=("finished", "stopped", "failed")
+    queue: SearchQueue, *, at_once: int = 1, seed: int = 0, ends=("finished", "stopped", "failed")
 ) -> None:
     """Play a search with trials that end in random order and in random ways."""
     chance, running = random.Random(seed), []
     while True:
-        while len(running) < at_once and (entry := ledger.propose()):
-            running.append(entry)
+        while len(running) < at_once and (trial := queue.propose()):
+            running.append(trial)
         if not running:
             return
-        entry = running.pop(chance.randrange(len(running)))
-        end = "finished" if entry.baseline else chance.choice(ends)
+        trial = running.pop(chance.randrange(len(running)))
+        end = "finished" if trial.baseline else chance.choice(ends)
         for epoch in range(1, 5 if end == "finished" else 3):
-            ledger.report(entry, epoch, {"val_accuracy": accuracy_of(entry), "val_loss": 1.0}, 1.0)
-        ledger.close(entry, "broken" if end == "failed" else None)
-        assert entry.state == end
+            queue.record_epoch(trial, epoch, {"val_accuracy": accuracy_of(trial), "val_loss": 1.0}, 1.0)
+        queue.close(trial, "broken" if end == "failed" else None)
+        assert trial.state == end
 
 
 @given(
     seed=st.integers(0, 50), at_once=st.integers(1, 4), sampler=st.sampled_from(["random", "tpe"])
 )
 def test_no_graph_is_trained_twice_and_every_proposal_is_accounted_for(seed, at_once, sampler):
-    ledger = SearchQueue(space(6, seed=seed, sampler=sampler))
-    run(ledger, at_once=at_once, seed=seed)
-    assert max(Counter(entry.key for entry in ledger.entries).values()) == 1
-    assert all(canonical_key(entry.graph) == entry.key for entry in ledger.entries)
-    assert all(duplicate.of in ledger.entries for duplicate in ledger.duplicates)
-    assert not ledger.in_state("running")
-    assert not ledger._waiting
+    queue = SearchQueue(space(6, seed=seed, sampler=sampler))
+    run(queue, at_once=at_once, seed=seed)
+    assert max(Counter(trial.key for trial in queue.trials).values()) == 1
+    assert all(canonical_key(trial.graph) == trial.key for trial in queue.trials)
+    assert all(duplicate.of in queue.trials for duplicate in queue.duplicates)
+    assert not queue.in_state("running")
+    assert not queue._waiting
 
 
 def test_baselines_come_first_and_the_winner_is_never_worse():
-    ledger = SearchQueue(space(5))
-    run(ledger, ends=("finished",))
-    assert [entry.baseline for entry in ledger.entries[:3]] == [
+    queue = SearchQueue(space(5))
+    run(queue, ends=("finished",))
+    assert [trial.baseline for trial in queue.trials[:3]] == [
         "alone",
         "distillation",
         "mutual learning",
     ]
-    finished = ledger.in_state("finished")
-    assert ledger.best.accuracy == max(accuracy_of(entry) for entry in finished)
-    assert ledger.best in finished
+    finished = queue.in_state("finished")
+    assert queue.best.accuracy == max(accuracy_of(trial) for trial in finished)
+    assert queue.best in finished
 
 
 def test_a_small_space_is_exhausted_and_every_graph_in_it_trained_once():
-    ledger = SearchQueue(space(10_000, baselines=False, sampler="random"))
-    run(ledger, ends=("finished",))
-    assert len(ledger.entries) == GRAPHS
-    assert ledger.exhausted
+    queue = SearchQueue(space(10_000, baselines=False, sampler="random"))
+    run(queue, ends=("finished",))
+    assert len(queue.trials) == GRAPHS
+    assert queue.exhausted
 
 
 def test_a_duplicate_of_a_running_trial_waits_for_its_result():
-    ledger = SearchQueue(space(10_000, baselines=False, sampler="random"))
-    running = [ledger.propose() for _ in range(GRAPHS)]
-    assert ledger.propose() is None  # everything else is a duplicate of one that runs
-    assert ledger.duplicates
-    for entry in running:
-        ledger.report(entry, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
-        ledger.close(entry)
-    assert not ledger._waiting
-    assert not ledger.sampler._asked  # the sampler knows of every point what became of it
+    queue = SearchQueue(space(10_000, baselines=False, sampler="random"))
+    running = [queue.propose() for _ in range(GRAPHS)]
+    assert queue.propose() is None  # everything else is a duplicate of one that runs
+    assert queue.duplicates
+    for trial in running:
+        queue.record_epoch(trial, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+        queue.close(trial)
+    assert not queue._waiting
+    assert not queue.sampler._asked  # the sampler knows of every point what became of it
 
 
-def test_untaught_targets_are_never_proposed():
-    ledger = SearchQueue(space(6, baselines=False, sampler="random"))
-    run(ledger)
-    assert ledger.untaught > 0
-    for entry in ledger.entries:
+def test_targets_that_nothing_teaches_are_never_proposed():
+    queue = SearchQueue(space(6, baselines=False, sampler="random"))
+    run(queue)
+    assert queue.untrainable > 0
+    for trial in queue.trials:
         assert any(
             target == "n0" and edge.gate != "cutoff"
-            for (_, target), edge in entry.graph.edges.items()
+            for (_, target), edge in trial.graph.edges.items()
         )
 
 
 def test_of_equal_accuracy_the_lower_loss_wins_and_a_stopped_trial_never_does():
-    ledger = SearchQueue(space(3, baselines=False))
-    first, second, third = (ledger.propose() for _ in range(3))
-    ledger.report(first, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
-    ledger.report(second, 4, {"val_accuracy": 0.5, "val_loss": 0.9}, 1.0)
-    ledger.report(third, 2, {"val_accuracy": 0.9, "val_loss": 0.1}, 1.0)
-    for entry in (first, second, third):
-        ledger.close(entry)
-    assert ledger.best is second
+    queue = SearchQueue(space(3, baselines=False))
+    first, second, third = (queue.propose() for _ in range(3))
+    queue.record_epoch(first, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+    queue.record_epoch(second, 4, {"val_accuracy": 0.5, "val_loss": 0.9}, 1.0)
+    queue.record_epoch(third, 2, {"val_accuracy": 0.9, "val_loss": 0.1}, 1.0)
+    for trial in (first, second, third):
+        queue.close(trial)
+    assert queue.best is second
     assert third.state == "stopped"
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_what_is_saved_is_counted(at_once):
-    ledger = SearchQueue(space(10_000, baselines=False, sampler="random"))
-    run(ledger, at_once=at_once, ends=("stopped",))
-    assert len(ledger.in_state("stopped")) == GRAPHS
-    assert len(ledger.duplicates) > 10
+    queue = SearchQueue(space(10_000, baselines=False, sampler="random"))
+    run(queue, at_once=at_once, ends=("stopped",))
+    assert len(queue.in_state("stopped")) == GRAPHS
+    assert len(queue.duplicates) > 10
 
 
 ENDS = ("finished", "stopped", "failed")
@@ -216,43 +216,43 @@ class Played:
         self.tracker = MemoryTracker()
 
     def begin(self, script: list[dict], past: ResumedSearch | None = None) -> None:
-        self.ledger = (
-            SearchQueue(self.space, past.entries, past.duplicates)
+        self.queue = (
+            SearchQueue(self.space, past.trials, past.duplicates)
             if past
             else SearchQueue(self.space)
         )
-        self.ledger.sampler = self.sampler = Repeating(script)
-        self.journal = SearchRecorder(self.tracker, self.ledger, "played", {}, past)
+        self.queue.sampler = self.sampler = Repeating(script)
+        self.recorder = SearchRecorder(self.tracker, self.queue, "played", {}, past)
         self.running: list = []
 
     def fill(self) -> None:
-        while len(self.running) < self.at_once and (entry := self.ledger.propose()):
-            self.journal.started(entry)
-            self.running.append(entry)
+        while len(self.running) < self.at_once and (trial := self.queue.propose()):
+            self.recorder.on_start(trial)
+            self.running.append(trial)
 
     def step(self) -> None:
         """Train one trial by an epoch, or end it."""
-        entry = self.running[self.draw(st.integers(0, len(self.running) - 1))]
+        trial = self.running[self.draw(st.integers(0, len(self.running) - 1))]
         end = (
             "finished"
-            if entry.baseline == "alone"
+            if trial.baseline == "alone"
             else self.draw(st.sampled_from((None, None, *ENDS)))
         )
-        for _ in range(entry.graph.train.epochs if end == "finished" else 1):
-            if entry.epoch < entry.graph.train.epochs and not (
-                end == "failed" or self.stops(entry, end)
+        for _ in range(trial.graph.train.epochs if end == "finished" else 1):
+            if trial.epoch < trial.graph.train.epochs and not (
+                end == "failed" or self.stops(trial, end)
             ):
-                metrics = {"val_accuracy": accuracy_of(entry), "val_loss": 1.0}
-                assert self.ledger.report(entry, entry.epoch + 1, metrics, 1.0)
-                self.journal.reported(entry)
-        if end is not None or entry.epoch == entry.graph.train.epochs:
-            self.running.remove(entry)
-            self.ledger.close(entry, "broken" if end == "failed" else None)
-            self.journal.closed(entry)
+                metrics = {"val_accuracy": accuracy_of(trial), "val_loss": 1.0}
+                assert self.queue.record_epoch(trial, trial.epoch + 1, metrics, 1.0)
+                self.recorder.on_epoch(trial)
+        if end is not None or trial.epoch == trial.graph.train.epochs:
+            self.running.remove(trial)
+            self.queue.close(trial, "broken" if end == "failed" else None)
+            self.recorder.on_end(trial)
 
-    def stops(self, entry, end: str | None) -> bool:
+    def stops(self, trial, end: str | None) -> bool:
         """Whether a trial is stopped as it is: after at least one epoch, and before its last."""
-        return end == "stopped" and 0 < entry.epoch < entry.graph.train.epochs
+        return end == "stopped" and 0 < trial.epoch < trial.graph.train.epochs
 
     def to_the_end(self) -> None:
         self.fill()
@@ -262,11 +262,11 @@ class Played:
 
     def killed(self) -> ResumedSearch:
         """Return what the next process reads: no number of a question of this one, and no duplicate not yet written."""
-        again = {entry.number: replace(entry, asked=None) for entry in self.ledger.entries}
-        written = self.ledger.duplicates[: self.journal._duplicates]
+        again = {trial.number: replace(trial, sample=None) for trial in self.queue.trials}
+        written = self.queue.duplicates[: self.recorder._duplicates]
         duplicates = [replace(one, of=again[one.of.number]) for one in written]
-        runs = dict(self.journal._runs)
-        stored = StoredSearch(None, Kept(self.tracker).record(self.journal.parent))
+        runs = dict(self.recorder._runs)
+        stored = StoredSearch(None, Kept(self.tracker).record(self.recorder.parent))
         return ResumedSearch(
             stored, self.space, list(again.values()), (), duplicates, runs
         )
@@ -295,10 +295,10 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
             if played.running:
                 played.step()
         asked_before, past = len(played.sampler.asked), played.killed()
-        lost = len(played.ledger.duplicates) - len(past.duplicates)
+        lost = len(played.queue.duplicates) - len(past.duplicates)
         played.begin(script[asked_before:], past)
     played.to_the_end()
-    ledger, sampler = played.ledger, played.sampler
+    queue, sampler = played.queue, played.sampler
 
     # nothing is trained twice, and what is trained is what the script names
     expected = {}
@@ -306,25 +306,25 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
         expected.setdefault(canonical_key(graph), graph)
     before, after = keys_of(one, script[:asked_before]), keys_of(one, script[asked_before:])
     proposed = before[: len(before) - lost] + after
-    assert Counter(entry.key for entry in ledger.entries) == Counter({*expected, *proposed})
-    assert all(entry.epoch <= entry.graph.train.epochs for entry in ledger.entries)
-    assert len(ledger.duplicates) == len(proposed) - len({*proposed} - expected.keys())
+    assert Counter(trial.key for trial in queue.trials) == Counter({*expected, *proposed})
+    assert all(trial.epoch <= trial.graph.train.epochs for trial in queue.trials)
+    assert len(queue.duplicates) == len(proposed) - len({*proposed} - expected.keys())
 
     # every question is answered once, with what became of that graph
-    by_key = {entry.key: entry for entry in ledger.entries}
+    by_key = {trial.key: trial for trial in queue.trials}
     assert sampler.asked == script[asked_before:]
     for number, point in enumerate(sampler.asked):
         graph = bound(one, point)
-        assert sampler.told[number] == (UNTAUGHT if graph is None else by_key[canonical_key(graph)].outcome)
+        assert sampler.told[number] == (UNTRAINABLE if graph is None else by_key[canonical_key(graph)].outcome)
     assert len(sampler.told) == len(sampler.asked)
 
     # what was saved is what a plain recount says, and what the report reads from the records
-    result = result_of(ledger, "played", 1.0, interrupted=False)
-    played.journal.end(result)
-    stopped = sum(e.graph.train.epochs - e.epoch for e in ledger.entries if e.state == "stopped")
+    result = summarize_search(queue, "played", 1.0)
+    played.recorder.end(result)
+    stopped = sum(e.graph.train.epochs - e.epoch for e in queue.trials if e.state == "stopped")
     repeated = [by_key[k] for k in expected_duplicates(expected, proposed)]
     assert result.duplicates == len(repeated)
-    assert result.epochs_saved == stopped + sum(entry.epoch for entry in repeated)
+    assert result.epochs_saved == stopped + sum(trial.epoch for trial in repeated)
     assert result.epochs == sum(
         len(run.history("val_accuracy")) for run in played.tracker.runs.values()
     )

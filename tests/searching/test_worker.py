@@ -4,20 +4,25 @@ import gc
 import json
 import re
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command import graph_file
 
+from ktg.data import open_data, open_test
 from ktg.data.batches import _RESIDENT
 from ktg.errors import TrainingError
 from ktg.graph import Graph, dump, parse
-from ktg.models import source
-from ktg.models.build import create
-from ktg.models.weights import WEIGHTS_CACHE
-from ktg.searching.cluster import cluster
-from ktg.searching.worker import Worker, opened
+from ktg.graph.yaml_files import load_graph
+from ktg.models import build
+from ktg.models.architectures import build_body
+from ktg.models.state_dicts import WEIGHTS_CACHE
+from ktg.searching.cluster import start_ray
+from ktg.searching.trials import RIGHT
+from ktg.searching.worker import Worker, open_cached, score_test
 from ktg.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -45,7 +50,7 @@ def config(
     graph: Graph, checkpoint: Path = Path("no", "checkpoint.pt"), every_s: float = 1e9
 ) -> dict:
     kept = {"checkpoint": str(checkpoint), "checkpoint_every_s": every_s}
-    return {"graph": json.dumps(dump(graph)), "baseline": "", "cpus": 1.0, "gpus": 0.0, **kept}
+    return {"graph": json.dumps(dump(graph)), "final": False, "cpus": 1.0, "gpus": 0.0, **kept}
 
 
 def run(worker: Worker) -> list[dict]:
@@ -129,7 +134,7 @@ def test_what_goes_wrong_ends_the_trial_with_a_reason_and_not_the_worker(tiny, s
 
 
 def test_trials_that_differ_in_batches_only_share_their_images(tiny):
-    opened.cache_clear()
+    open_cached.cache_clear()
     small = make(tiny)
     plain = dump(small)
     plain["data"] |= {"batch_size": 32, "augment": "none"}
@@ -137,7 +142,7 @@ def test_trials_that_differ_in_batches_only_share_their_images(tiny):
     worker.step()
     worker.reset_config(config(parse(plain)))
     worker.step()
-    assert opened.cache_info().misses == 1
+    assert open_cached.cache_info().misses == 1
 
 
 def test_cleanup_lets_go_of_the_networks(tiny):
@@ -150,18 +155,19 @@ def test_cleanup_lets_go_of_the_networks(tiny):
 def with_weights(graph: Graph, file: Path) -> Graph:
     """The graph, its second node beginning with weights from a file."""
     torch.manual_seed(1)
-    torch.save(create(graph.nodes["n1"], classes=4, size=8).state_dict(), file)
+    torch.save(build_body(graph.nodes["n1"], classes=4, size=8).state_dict(), file)
     plain = dump(graph)
     plain["sources"] = {"mine": {"path": str(file)}}
     plain["nodes"]["n1"]["source"] = "mine"
     return parse(plain)
 
 
+@pytest.mark.slow
 def test_a_b_a_in_one_live_ray_worker_gives_the_numbers_of_a_twice(tiny, tmp_path):
     first = with_weights(make(tiny), tmp_path / "weights.pth")
     second = make(tiny, "resnet14", lr=0.2, ema_decay=0.9)
     own = [epoch.metrics() for epoch in train(first, device="cpu")]
-    with cluster(cpus=1) as ray:
+    with start_ray(cpus=1) as ray:
         worker = ray.remote(Worker).remote(config(first))
         told = []
         for graph in (first, second, first):
@@ -174,10 +180,10 @@ def test_a_b_a_in_one_live_ray_worker_gives_the_numbers_of_a_twice(tiny, tmp_pat
 
 
 def test_nothing_of_a_trial_outlives_it_but_what_trials_share(tiny, tmp_path, monkeypatch):
-    opened.cache_clear()
+    open_cached.cache_clear()
     read = []
     monkeypatch.setattr(
-        source, "read_state", lambda file: read.append(file) or torch.load(file, weights_only=True)
+        build, "read_state", lambda file: read.append(file) or torch.load(file, weights_only=True)
     )
     worker = Worker(config(with_weights(make(tiny, lr=0.5), tmp_path / "weights.pth")))
     worker.step()
@@ -194,9 +200,7 @@ def test_nothing_of_a_trial_outlives_it_but_what_trials_share(tiny, tmp_path, mo
     assert worker.training.dataset.train is images
     assert _RESIDENT[images][torch.device("cpu")] is pixels
     assert torch.equal(pixels, before)
-    assert (
-        len(read) == 2
-    )  # the file was written anew between the trials; the third one finds it as it was
+    assert len(read) == 2  # the file was written again in between; the third finds it as it was
     worker.reset_config(config(parse(json.loads(worker.config["graph"]))))
     worker.step()
     assert len(read) == 2
@@ -265,3 +269,33 @@ def test_an_error_of_the_gpu_ends_the_worker(tiny, monkeypatch):
     )
     with pytest.raises(TrainingError, match=r"^the GPU failed: CUDA error: an illegal access$"):
         Worker(config(make(tiny))).step()
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_one_pass_over_the_test_split_gives_the_score_and_every_image(
+    tiny: Path, tmp_path: Path, ensemble: bool
+):
+    graph = load_graph(graph_file(tmp_path / "graph.yaml", tiny, train={"seed": 3}))
+    if ensemble:
+        graph = replace(graph, ensemble=True)
+    training = Training(graph, open_data(graph.data), device="cpu", final=True)
+    images = open_test(graph.data)
+    # Untrained: after two epochs it makes no mistake, and there would be nothing to tell apart.
+    score, found = training.test(images), score_test(training, images)
+    assert found["test_accuracy"] == score.accuracy
+    assert found["test_loss"] == pytest.approx(score.loss, rel=1e-6)
+    right = training.predict(images).argmax(dim=1).numpy() == images.labels
+    assert 0 < right.mean() < 1
+    assert np.array_equal([each == "1" for each in found[RIGHT]], right)
+
+
+def test_a_final_training_has_all_but_the_test_split_and_ends_with_its_score(tiny):
+    graph = make(tiny)
+    results = run(Worker(config(graph) | {"final": True}))
+    first, last = (json.loads(result["metrics"]) for result in results)
+    alone = Training(graph, open_data(graph.data), device="cpu", final=True)
+    own = [epoch.metrics() for epoch in alone]
+    assert not {"val_accuracy", "test_accuracy", RIGHT} & first.keys()
+    assert first["edges.label.n0.loss"] == own[0]["edges.label.n0.loss"]
+    score = alone.test(open_test(graph.data))
+    assert (last["test_accuracy"], len(last[RIGHT])) == (score.accuracy, 32)

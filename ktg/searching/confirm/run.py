@@ -1,7 +1,11 @@
-"""Confirms a search: its best graphs and its baselines, trained again with new seeds, side by side when tested."""
+"""Confirms a search: trains its best graphs and its baselines again with new seeds, and tests them.
+
+`finalists.py` chooses the graphs, `check.py` looks for their data and weights, `queue.py` makes a
+queue of what earlier confirmations have not done, and Ray trains it as it trains a search
+(`ktg.searching.run` tells the life of a trial). `verdict.py` judges the results.
+"""
 
 import shlex
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -9,22 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from ktg.errors import UserError
 from ktg.local import cache_folder
-from ktg.searching.cluster import check_address, cluster
-from ktg.searching.confirm.candidates import read_candidates
+from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.confirm.check import check
-from ktg.searching.confirm.progress import Trainings, headline
-from ktg.searching.confirm.queue import Agenda, read_done
-from ktg.searching.confirm.recorder import Journal
-from ktg.searching.confirm.store import confirmations_of, result
+from ktg.searching.confirm.finalists import read_finalists
+from ktg.searching.confirm.queue import build_queue, read_done
+from ktg.searching.confirm.recorder import ConfirmRecorder
+from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.confirm.verdict import Confirmation, judge
-from ktg.searching.confirm.worker import Retrainer
-from ktg.searching.driver_lock import driver_tags, only_driver, stoppable, terminable
-from ktg.searching.ray_adapter import Deaths, Proposals
-from ktg.searching.ray_run import Slots, checkpoints_of, drive, slots_of, warn
-from ktg.searching.run import Observers
+from ktg.searching.driver_lock import driver_tags
+from ktg.searching.progress import print_warning
+from ktg.searching.ray_run import drive_queue
+from ktg.searching.seed_queue import SeedQueue
+from ktg.searching.slots import Slots, plan_slots
 from ktg.tracking import Experiment, Tracker
 
 
@@ -40,7 +44,7 @@ def confirm_search(
     decoding: Callable[[int, int], None] | None = None,
     stop_asked: Callable[[str], bool] | None = None,
 ) -> Confirmation:
-    """Train the `top` best graphs of an experiment's last search and all its baselines again, and test them.
+    """Train the `top` best graphs of an experiment's last search and its baselines again, and test.
 
     Each is trained with as many `seeds` that the search has not used, on all images but those of
     the test split, in the slots that the search gave its trials. What an earlier call has finished
@@ -51,83 +55,74 @@ def confirm_search(
     has finished is kept.
     """
     if seeds < 2:
-        raise UserError(
-            f"seeds: at least 2 are needed to tell a difference from chance, got {seeds}"
-        )
+        problem = f"at least 2 are needed to tell a difference from chance, got {seeds}"
+        raise UserError(f"seeds: {problem}")
     if address is not None:
         check_address(address)
     console, folder = console or Console(quiet=True), (storage or cache_folder() / "ray").resolve()
-    chosen = read_candidates(experiment, top)
+    chosen, name = read_finalists(experiment, top), experiment.name
+    if chosen.search.of > 1:
+        console.print(chosen.search.sentence, markup=False, highlight=False, soft_wrap=True)
     fingerprints, images = check(chosen, decoding)
-    agenda = Agenda(
-        chosen.graphs, chosen.seeds(seeds), read_done(experiment, fingerprints.values(), images)
-    )
-    before = next(iter(confirmations_of(experiment, chosen.search.id)), None)
-    judged = partial(judge, experiment.name, chosen.search.id, agenda, images)
-    if before and not agenda.planned and same(result(experiment, before), judged().to_json()):
-        console.print(
-            f"{experiment.name}: confirmed before; nothing is trained again",
-            markup=False,
-            highlight=False,
-        )
-        return judged()
-    console.print(headline(agenda, experiment.name), highlight=False)
+    queue = build_queue(chosen, seeds, read_done(experiment, fingerprints.values(), images))
+    before = next(iter(find_confirmations(experiment, chosen.search.run.id)), None)
+    if before and not queue.planned:
+        verdict = judge(name, chosen, queue, images)
+        if is_same(read_result(experiment, before), verdict.to_json()):
+            said = f"{name}: confirmed before; nothing is trained again"
+            console.print(said, markup=False, highlight=False)
+            return verdict
+    console.print(format_headline(queue, len(chosen.graphs), name), highlight=False)
+    slots = Slots(0, 0, 0)  # nothing is left to train: its run may not have been ended
     with ExitStack() as stack:
-        if before:
-            stack.enter_context(only_driver(checkpoints_of(folder, before.run), "confirmation"))
-        slots: Slots | None = None
-        if agenda.planned:
+        if queue.planned:
             with console.status("Starting Ray"):
-                ray = stack.enter_context(cluster(address))
-            graphs = [candidate.graph for candidate in chosen.graphs]
-            slots = slots_of(
-                chosen.space.search, ray, address, graphs, folder, partial(warn, console)
-            )
-        tags = driver_tags() | (slots.tags() if slots else {})
-        journal = Journal(tracker, agenda, chosen.search, fingerprints, tags, before)
-        checkpoints = checkpoints_of(folder, journal.parent)
-        if not before:
-            stack.enter_context(only_driver(checkpoints, "confirmation"))
-        if slots:
-            stack.enter_context(terminable())
-            stack.enter_context(stoppable(stop_asked and partial(stop_asked, journal.parent)))
-            train(agenda, journal, console, slots, checkpoints)
-    if agenda.interrupted:
-        journal.interrupt()
-        told(agenda, experiment.name, top, seeds, console)
+                ray = stack.enter_context(start_ray(address))
+            graphs = [finalist.graph for finalist in chosen.graphs]
+            warn = partial(print_warning, console)
+            slots = plan_slots(chosen.space.search, ray, address, graphs, folder, warn)
+        tags = driver_tags() | (slots.tags() if queue.planned else {})
+        recorder = drive_queue(
+            queue,
+            lambda: ConfirmRecorder(tracker, queue, chosen, fingerprints, tags, before),
+            slots,
+            folder,
+            console,
+            resumed=before.run if before else None,
+            stop_asked=stop_asked,
+        )
+    if queue.is_interrupted:
+        recorder.interrupt()
+        print_interruption(queue, name, top, seeds, console)
         raise KeyboardInterrupt
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    confirmation = judged()
-    journal.end(confirmation)
+    confirmation = judge(name, chosen, queue, images)
+    recorder.end(confirmation)
     return confirmation
 
 
-def train(
-    agenda: Agenda, journal: Journal, console: Console, slots: Slots, checkpoints: Path
-) -> None:
-    """Let Ray do all trainings that are missing."""
-    with Trainings(agenda, console, slots=slots.at_once) as progress:
-        observers = Observers(journal, progress)
-        proposals = Proposals(
-            agenda, observers, cpus=slots.cpus, gpus=slots.gpus, checkpoints=checkpoints
-        )
-        deaths = Deaths(proposals, partial(warn, console))
-        drive(Retrainer, proposals, deaths, slots.at_once, checkpoints.parent)
-
-
-def same(known: dict[str, Any], new: dict[str, Any]) -> bool:
+def is_same(known: dict[str, Any], new: dict[str, Any]) -> bool:
     """Return whether two confirmations are of the same graphs and seeds."""
-    graphs = [
-        [(row["what"], row["trial"]) for row in each.get("rows", ())] for each in (known, new)
-    ]
-    return graphs[0] == graphs[1] and known["seeds"] == new["seeds"]
-
-
-def told(agenda: Agenda, name: str, top: int, seeds: int, console: Console) -> None:
-    """Say what an interruption leaves, and how to go on; no result, which could tempt to stop at a lucky moment."""
-    kept = len(agenda.jobs) - agenda.planned + len(agenda.in_state("finished"))
-    again = shlex.join(["ktg", "confirm", name, "--top", str(top), "--seeds", str(seeds)])
-    console.print(
-        f"Interrupted; {kept} of {len(agenda.jobs)} trainings are done and kept.", style="yellow"
+    old, now = (
+        [(row["what"], row["trial"]) for row in one.get("rows", ())] for one in (known, new)
     )
+    return old == now and known["seeds"] == new["seeds"]
+
+
+def format_headline(queue: SeedQueue, graphs: int, name: str) -> Text:
+    """Return what a confirmation is about to do."""
+    done = queue.total - queue.planned
+    known = f", {done} of them done before" if done else ""
+    what = f"{graphs} graphs with {len(queue.seeds)} seeds each: {queue.total} trainings{known}"
+    return Text.assemble("confirming ", (name, "bold"), f": {what}")
+
+
+def print_interruption(queue: SeedQueue, name: str, top: int, seeds: int, console: Console) -> None:
+    """Print what is left after an interruption, and how to go on.
+
+    No result is printed, which could tempt to stop at a lucky moment.
+    """
+    done = queue.total - queue.planned + len(queue.in_state("finished"))
+    again = shlex.join(["ktg", "confirm", name, "--top", str(top), "--seeds", str(seeds)])
+    kept = f"{done} of {queue.total} trainings are done and kept"
+    console.print(f"Interrupted; {kept}.", style="yellow")
     console.print(f"To go on:\n  {again}", markup=False, highlight=False, soft_wrap=True)

@@ -1,6 +1,5 @@
-"""What a confirmation says: the graphs on the test split, their differences to the baselines, and one sentence."""
+"""Judges a confirmation: the graphs on the test split, their differences to the baselines."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,17 +7,18 @@ from typing import Any, Literal
 import numpy as np
 
 from ktg.intervals import Interval, paired_interval
-from ktg.searching.confirm.candidates import BEST, CONTROL, Candidate
-from ktg.searching.confirm.queue import Scored, SeedQueue
-from ktg.searching.seeds import Confirmed
+from ktg.searching.confirm.finalists import BEST, CONTROL, Finalist, Finalists
+from ktg.searching.seed_queue import SeedQueue, SeedRun
+from ktg.searching.seeds import SeedResults
+from ktg.wording import format_percent
 
 Verdict = Literal["better", "not proven", "worse"]
-Found = dict[str, list[Scored]]
+Results = dict[str, list[SeedRun]]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One graph. Accuracies in [0, 1]; mean and deviation are over seeds, None where too few trainings ended."""
+class FinalistRow:
+    """One graph: accuracies in [0, 1]; mean and deviation over seeds, None of too few trainings."""
 
     what: str
     trial: str
@@ -26,29 +26,28 @@ class Row:
     val_accuracy: float | None
     mean: float | None
     std: float | None
-    runs: tuple[Scored, ...]
+    runs: tuple[SeedRun, ...]
     failures: dict[int, str]
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain data; which images were right is with the trainings' own runs."""
-        runs = [
-            {name: value for name, value in vars(run).items() if name != "right"}
-            for run in self.runs
-        ]
         failures = [{"seed": seed, "reason": reason} for seed, reason in self.failures.items()]
-        test = {"test_accuracy": self.mean, "test_std": self.std, "n": len(runs)}
-        about = {
+        return {
             "what": self.what,
             "trial": self.trial,
             "baseline": self.baseline,
             "val_accuracy": self.val_accuracy,
+            "test_accuracy": self.mean,
+            "test_std": self.std,
+            "n": len(self.runs),
+            "runs": [run.to_json() for run in self.runs],
+            "failures": failures,
         }
-        return {**about, **test, "runs": runs, "failures": failures}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A graph minus a baseline, in shares of one; there is no interval where not all trainings of both ended."""
+    """A graph minus a baseline, in shares of one; no interval if a training of either failed."""
 
     of: str
     against: str
@@ -57,7 +56,7 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the graph is better than the baseline: only what an interval without 0 says is proven."""
+        """Whether the graph is better than the baseline: proven only by an interval without 0."""
         if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
             return "not proven"
         return "better" if self.interval[0] > 0 else "worse"
@@ -70,143 +69,147 @@ class Difference:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The end of a confirmation: a row for each graph, the best first, and every difference of a best to a baseline."""
+    """The end of a confirmation: a row for each graph, the best first, and all differences.
+
+    Each of the best graphs is compared with each baseline.
+    """
 
     experiment: str
     search: str
     top: int
     seeds: tuple[int, ...]
     test_images: int
-    rows: tuple[Row, ...]
+    rows: tuple[FinalistRow, ...]
     differences: tuple[Difference, ...]
 
     @property
     def sentence(self) -> str:
         """Whether the best graph is better than each baseline, in words."""
         best = self.rows[0]
-        name = (
-            f"The best graph, {best.trial}" + (f" ({best.baseline})" if best.baseline else "") + ","
-        )
+        baseline = f" ({best.baseline})" if best.baseline else ""
+        name = f"The best graph, {best.trial}{baseline},"
         if best.mean is None:
-            return f"{name} cannot be judged: none of its trainings ended ({next(iter(best.failures.values()))})."
+            why = next(iter(best.failures.values()))
+            return f"{name} cannot be judged: none of its trainings ended ({why})."
         own = [each for each in self.differences if each.of == BEST]
         if not own:
-            return f"{name} has {percent(best.mean)} right; there is no other baseline to compare it with."
+            alone = "there is no other baseline to compare it with"
+            return f"{name} has {format_percent(best.mean)} right; {alone}."
         unproven = [each.against for each in own if each.verdict == "not proven"]
-        parts = [_proven(own, verdict) for verdict in ("better", "worse")]
-        parts += [f"is not proven to be better than {in_words(unproven, 'or')}"] if unproven else []
+        parts = [_format_proven(own, verdict) for verdict in ("better", "worse")]
+        if unproven:
+            parts.append(f"is not proven to be better than {join_words(unproven, 'or')}")
         return f"{name} {'; it '.join(part for part in parts if part)}."
 
     @property
     def basis(self) -> str:
         """What the sentence rests on, in words."""
-        count, many = len(self.differences), len(self.differences) > 1
-        grounds = f"{len(self.seeds)} seeds that the search has not used, {self.test_images:,} test images"
-        held = f"All {count} intervals hold at once with" if many else "The interval holds with"
-        parts = [f"{grounds}."] + (
-            [f"{held} 95 %, for other seeds and other images."] if count else []
-        )
+        count, seeds = len(self.differences), len(self.seeds)
+        unused = f"{seeds} seeds that the search has not used"
+        parts = [f"{unused}, {self.test_images:,} test images."]
+        if count:
+            holds = f"All {count} intervals hold at once" if count > 1 else "The interval holds"
+            parts.append(f"{holds} with 95 %, for other seeds and other images.")
         if any(row.baseline == CONTROL for row in self.rows):
-            parts.append(
-                f"{CONTROL.capitalize()}: the target by itself, with all the settings of the best graph."
-            )
+            control = "the target by itself, with all the settings of the best graph"
+            parts.append(f"{CONTROL.capitalize()}: {control}.")
         return " ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data."""
-        plain = dataclasses.asdict(self) | {
-            "rows": [row.to_json() for row in self.rows],
+        return {
+            "version": 1,
+            "experiment": self.experiment,
+            "search": self.search,
+            "top": self.top,
             "seeds": list(self.seeds),
+            "test_images": self.test_images,
+            "rows": [row.to_json() for row in self.rows],
+            "differences": [each.to_json() for each in self.differences],
+            "sentence": self.sentence,
+            "basis": self.basis,
         }
-        plain["differences"] = [each.to_json() for each in self.differences]
-        return {"version": 1, **plain, "sentence": self.sentence, "basis": self.basis}
 
 
-def judge(experiment: str, search: str, agenda: SeedQueue, images: int) -> Confirmation:
-    """Return what an agenda that is done comes to. search: the id of its run; images: how many were tested on."""
-    found = {candidate.what: agenda.tested(candidate) for candidate in agenda.graphs}
+def judge(experiment: str, chosen: Finalists, queue: SeedQueue, images: int) -> Confirmation:
+    """Return the verdict on a queue that is done. images: how many each trial was tested on."""
+    results = {finalist.what: queue.results(finalist.what) for finalist in chosen.graphs}
     rows = [
-        _row(candidate, found[candidate.what], agenda.failures(candidate))
-        for candidate in agenda.graphs
+        _build_row(finalist, results[finalist.what], queue.failures(finalist.what))
+        for finalist in chosen.graphs
     ]
-    bests = [candidate for candidate in agenda.graphs if candidate.rank is not None]
-    baselines = sorted((each for each in agenda.graphs if each.baseline is not None), key=_place)
+    bests = [finalist for finalist in chosen.graphs if finalist.rank is not None]
+    baselines = [finalist for finalist in chosen.graphs if finalist.baseline is not None]
     pairs = [
         (best, other)
         for best in bests
-        for other in baselines
-        if other is not best and _is_for(other, best)
-    ]
-    differences = [
-        _difference(best, other, found, len(agenda.seeds), len(pairs)) for best, other in pairs
+        for other in sorted(baselines, key=lambda each: (each.baseline == CONTROL, each.trial))
+        # A control has the settings of the very best graph, and is no baseline for others.
+        if other is not best and (other.baseline != CONTROL or best.what == BEST)
     ]
     return Confirmation(
-        experiment, search, len(bests), tuple(agenda.seeds), images, tuple(rows), tuple(differences)
+        experiment=experiment,
+        search=chosen.search.run.id,
+        top=len(bests),
+        seeds=tuple(queue.seeds),
+        test_images=images,
+        rows=tuple(rows),
+        differences=tuple(
+            _compare(best, other, results, len(queue.seeds), len(pairs)) for best, other in pairs
+        ),
     )
 
 
-def _place(baseline: Candidate) -> tuple[bool, str]:
-    return baseline.baseline == CONTROL, baseline.trial
-
-
-def _is_for(other: Candidate, best: Candidate) -> bool:
-    """Return whether a baseline says something of a graph: a control has the settings of the best one alone."""
-    return other.baseline != CONTROL or best.what == BEST
-
-
-def _row(candidate: Candidate, runs: Sequence[Scored], failures: dict[int, str]) -> Row:
-    confirmed = Confirmed(tuple(runs)) if runs else None
-    return Row(
-        what=candidate.what,
-        trial=candidate.trial,
-        baseline=candidate.baseline,
-        val_accuracy=candidate.val_accuracy,
-        mean=confirmed.mean if confirmed else None,
-        std=confirmed.std if confirmed else None,
+def _build_row(
+    finalist: Finalist, runs: Sequence[SeedRun], failures: dict[int, str]
+) -> FinalistRow:
+    results = SeedResults(tuple(runs)) if runs else None
+    return FinalistRow(
+        what=finalist.what,
+        trial=finalist.trial,
+        baseline=finalist.baseline,
+        val_accuracy=finalist.val_accuracy,
+        mean=results.mean if results else None,
+        std=results.std if results else None,
         runs=tuple(runs),
         failures=failures,
     )
 
 
-def _difference(
-    of: Candidate, against: Candidate, found: Found, seeds: int, comparisons: int
+def _compare(
+    of: Finalist, against: Finalist, results: Results, seeds: int, comparisons: int
 ) -> Difference:
     """Return the difference by the seeds that both were trained with.
 
     An interval needs all of them: a graph of which some trainings fail would be judged by its lucky
     ones.
     """
-    own, others = ({run.seed: run for run in found[each.what]} for each in (of, against))
+    own, others = ({run.seed: run for run in results[each.what]} for each in (of, against))
     shared = sorted(own.keys() & others.keys())
     name = against.baseline or against.what
     if not shared:
         return Difference(of.what, name, None, None)
-    table = np.stack([_bits(own[seed]) - _bits(others[seed]) for seed in shared])
+    # (seeds, images): 1 where only the graph was right, -1 where only the baseline was.
+    table = np.stack([_parse_bits(own[seed]) - _parse_bits(others[seed]) for seed in shared])
     complete = len(shared) == seeds > 1
-    return Difference(
-        of.what, name, float(table.mean()), paired_interval(table, comparisons) if complete else None
-    )
+    interval = paired_interval(table, comparisons) if complete else None
+    return Difference(of.what, name, float(table.mean()), interval)
 
 
-def _bits(run: Scored) -> np.ndarray:
+def _parse_bits(run: SeedRun) -> np.ndarray:
     return np.frombuffer(run.right.encode(), np.uint8) - np.float64(ord("0"))
 
 
-def _proven(differences: Sequence[Difference], verdict: Verdict) -> str:
-    """Return "is better than a by 1.00 and b by 2.00 points", nothing where there is no such difference."""
+def _format_proven(differences: Sequence[Difference], verdict: Verdict) -> str:
+    """Return "is better than a by 1.00 and b by 2.00 points", empty without such a difference."""
     parts = [
         f"{each.against} by {100 * abs(each.difference):.2f}"
         for each in differences
         if each.verdict == verdict and each.difference is not None
     ]
-    return f"is {verdict} than {in_words(parts, 'and')} points" if parts else ""
+    return f"is {verdict} than {join_words(parts, 'and')} points" if parts else ""
 
 
-def in_words(words: Sequence[str], joint: str) -> str:
-    """Return words as a sentence lists them."""
+def join_words(words: Sequence[str], joint: str) -> str:
+    """Return words as a sentence lists them: a, b and c."""
     return f" {joint} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def percent(share: float) -> str:
-    """Return a share of one as a percentage."""
-    return f"{100 * share:.2f} %"

@@ -9,14 +9,14 @@ from command import graph_file
 from ktg.errors import DataError, UserError
 from ktg.graph import load_space
 from ktg.searching.confirm import check as module
-from ktg.searching.confirm.candidates import read_candidates
 from ktg.searching.confirm.check import check, check_test
+from ktg.searching.confirm.finalists import read_finalists
 from ktg.tracking import find_experiment
 
 
 @pytest.fixture(scope="module")
 def chosen(searched):
-    return read_candidates(find_experiment("a search", searched.uri), 1)
+    return read_finalists(find_experiment("a search", searched.uri), 1)
 
 
 def test_the_data_and_the_test_split_are_opened_once_for_all_graphs(chosen, monkeypatch):
@@ -28,14 +28,14 @@ def test_the_data_and_the_test_split_are_opened_once_for_all_graphs(chosen, monk
         )
     prints, images = check(chosen, None)
     assert opened == ["open_data", "open_test"]
-    assert (set(prints.values()), images) == ({chosen.search.tags["data.fingerprint"]}, 32)
+    assert (set(prints.values()), images) == ({chosen.search.run.tags["data.fingerprint"]}, 32)
     assert prints.keys() == {each.trial for each in chosen.graphs}
 
 
 def test_data_that_are_not_those_of_the_search_any_more_are_refused(chosen):
-    search = dataclasses.replace(
-        chosen.search, tags={**chosen.search.tags, "data.fingerprint": "another"}
-    )
+    run = chosen.search.run
+    run = dataclasses.replace(run, tags={**run.tags, "data.fingerprint": "another"})
+    search = dataclasses.replace(chosen.search, run=run)
     with pytest.raises(DataError, match="the data have changed since the search"):
         check(dataclasses.replace(chosen, search=search), None)
 

@@ -15,19 +15,21 @@ import torch
 from command import Done, ktg
 
 from ktg import api
-from ktg.cli.confirm import run as confirm
+from ktg.api.confirm import run_confirmation as confirm
 from ktg.errors import UserError
+from ktg.graph import parse
 from ktg.graph.canonical import with_seed
-from ktg.searching import driver_lock as alone
-from ktg.searching.cluster import cluster
+from ktg.searching import driver_lock, worker
+from ktg.searching.cluster import start_ray
 from ktg.searching.confirm import run as module
-from ktg.searching.confirm.candidates import read_candidates
-from ktg.searching.confirm.queue import read_tested
-from ktg.searching.confirm.store import confirmations
-from ktg.searching.confirm.worker import Retrainer
-from ktg.searching.seeds import confirm as confirm_graph
+from ktg.searching.confirm.finalists import read_finalists
+from ktg.searching.confirm.queue import read_seed_run
+from ktg.searching.confirm.store import find_confirmations
+from ktg.searching.seeds import train_seeds
 from ktg.tracking import Experiment, MemoryTracker, find_experiment, request_stop
 from ktg.training import Training
+
+pytestmark = pytest.mark.slow
 
 SEEDS = (1000, 1001, 1002)
 
@@ -50,7 +52,7 @@ class Cut:
 
 @pytest.fixture(scope="module")
 def ray():
-    with cluster(cpus=2):
+    with start_ray(cpus=2):
         yield
 
 
@@ -62,7 +64,7 @@ def cut(searched, ray, tmp_path_factory) -> Cut:
     uri = f"sqlite:///{folder}/mlflow.db"
     thread = threading.Thread(target=stop_when_two_are_finished, args=(uri,))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(alone, "POLL_S", 0.1)
+        patched.setattr(driver_lock, "POLL_S", 0.1)
         thread.start()
         done = ktg("confirm", "a search", "--seeds", "500", "--tracking-uri", uri, folder=folder)
         thread.join()
@@ -73,30 +75,30 @@ def stop_when_two_are_finished(uri: str) -> None:
     for _ in range(1000):
         time.sleep(0.1)
         experiment = find_experiment("a search", uri)
-        runs = [run for parent in confirmations(experiment) for run in experiment.trials(parent)]
+        runs = [
+            run for parent in find_confirmations(experiment) for run in experiment.trials(parent)
+        ]
         if sum(run.state == "finished" for run in runs) >= 2:
             request_stop("a search", uri)
             return
 
 
-def breaking(folder, whole=Retrainer):
-    """Return a worker that keeps a list of what it trains, and runs out of memory for one graph with one seed."""
+def breaking(folder):
+    """Return a worker that lists what it trains, and whose memory is too small for one training."""
 
-    class Breaking(whole):
-        def _built(self, graph, device):
-            with (folder / "trained").open("a") as file:
-                file.write(
-                    f"{sum(edge.gate != 'cutoff' for edge in graph.edges.values())} {graph.train.seed}\n"
-                )
-            return super()._built(graph, device)
+    class Breaking(worker.Worker):
+        def _open_training(self):
+            if self.training is None:
+                graph = parse(json.loads(self.config["graph"]))
+                gates = sum(edge.gate != "cutoff" for edge in graph.edges.values())
+                with (folder / "trained").open("a") as file:
+                    file.write(f"{gates} {graph.train.seed}\n")
+            return super()._open_training()
 
         def step(self):
             graph = json.loads(self.config["graph"])
-            opened = [
-                name
-                for name, edge in graph["edges"].items()
-                if edge.get("gate", "through") != "cutoff"
-            ]
+            edges = graph["edges"].items()
+            opened = [name for name, edge in edges if edge.get("gate", "through") != "cutoff"]
             if opened == ["label -> n0"] and graph["train"]["seed"] == SEEDS[1]:
                 with patch.object(
                     Training, "__next__", side_effect=torch.OutOfMemoryError("CUDA out of memory")
@@ -110,12 +112,10 @@ def breaking(folder, whole=Retrainer):
 @pytest.fixture(scope="module")
 def broken(cut, ray, tmp_path_factory):
     """Go on with fewer seeds, while `alone` breaks with one of them."""
-    from rich.console import Console
-
     folder = tmp_path_factory.mktemp("broken")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "Retrainer", breaking(folder))
-        confirmation = confirm("a search", 1, 3, cut.uri, Console(quiet=True), None, None)
+        patched.setattr(worker, "Worker", breaking(folder))
+        confirmation = confirm("a search", 1, 3, cut.uri)
     return confirmation, Counter((folder / "trained").read_text().splitlines())
 
 
@@ -133,7 +133,7 @@ def children(cut):
     experiment = cut.experiment
     return {
         run.name: run
-        for run in experiment.trials(confirmations(experiment)[0])
+        for run in experiment.trials(find_confirmations(experiment)[0])
         if run.state != "interrupted"
     }
 
@@ -143,7 +143,7 @@ def test_an_interruption_keeps_what_was_done_says_how_to_go_on_and_tells_no_resu
     done = int(re.search(r"(\d+) of \d+ trainings are done and kept", cut.done.out)[1])
     assert "ktg confirm 'a search' --top 1 --seeds 500" in cut.done.out
     assert "%" not in cut.done.out
-    (parent,) = confirmations(cut.experiment)
+    (parent,) = find_confirmations(cut.experiment)
     states = Counter(run.state for run in cut.experiment.trials(parent))
     assert done >= 2
     assert states["finished"] >= done  # a later test may have added some
@@ -193,10 +193,8 @@ def test_a_later_call_trains_only_what_failed(mended, cut):
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_worker_trains_what_ktg_train_would(mended, cut):
-    best = read_candidates(cut.experiment, 1).graphs[0]
-    by_hand = confirm_graph(with_seed(best.graph, SEEDS[0]), 1, MemoryTracker(), device="cpu").runs[
-        0
-    ]
+    best = read_finalists(cut.experiment, 1).graphs[0]
+    by_hand = train_seeds(with_seed(best.graph, SEEDS[0]), 1, MemoryTracker(), device="cpu").runs[0]
     row = json.loads(mended[0].out)["rows"][0]
     assert row["trial"] == best.trial
     assert row["runs"][0]["accuracy"] == pytest.approx(by_hand.accuracy)
@@ -206,7 +204,7 @@ def test_a_worker_trains_what_ktg_train_would(mended, cut):
 
 
 def test_the_seeds_are_none_of_the_search_s(mended, cut):
-    chosen = read_candidates(cut.experiment, 1)
+    chosen = read_finalists(cut.experiment, 1)
     assert json.loads(mended[0].out)["seeds"] == list(SEEDS)
     assert chosen.used_seeds == {0}
     assert replace(chosen, used_seeds=frozenset({0, 1001})).seeds(3) == [1000, 1002, 1003]
@@ -214,7 +212,7 @@ def test_the_seeds_are_none_of_the_search_s(mended, cut):
 
 def test_how_it_stands_in_the_store(mended, cut, searched):
     experiment = cut.experiment
-    (parent,) = confirmations(experiment)
+    (parent,) = find_confirmations(experiment)
     result = json.loads(mended[0].out)
     assert (parent.name, parent.state, parent.tags["search"]) == (
         "confirm",
@@ -228,7 +226,7 @@ def test_how_it_stands_in_the_store(mended, cut, searched):
     for run in children(cut).values():
         assert run.state == "finished"
         assert {"graph", "seed", "trial"} <= run.params.keys()
-        tested = read_tested(experiment, run)
+        tested = read_seed_run(experiment, run)
         assert (len(tested.right), tested.right.count("1") / len(tested.right)) == (
             32,
             tested.accuracy,
@@ -249,18 +247,18 @@ def test_how_it_stands_in_the_store(mended, cut, searched):
 
 
 def test_once_all_is_done_a_call_changes_nothing_and_starts_no_ray(mended, cut, monkeypatch):
-    monkeypatch.setattr(module, "cluster", lambda *_: pytest.fail("Ray was started"))
-    before = confirmations(cut.experiment)
+    monkeypatch.setattr(module, "start_ray", lambda *_: pytest.fail("Ray was started"))
+    before = find_confirmations(cut.experiment)
     done = ktg("confirm", "a search", "--seeds", 3, "--tracking-uri", cut.uri, folder=cut.folder)
     assert (done.code, done.err) == (0, "")
     assert "confirmed before; nothing is trained again" in done.out
     assert json.loads(mended[0].out)["sentence"] in " ".join(done.out.split())
-    assert confirmations(cut.experiment) == before
+    assert find_confirmations(cut.experiment) == before
     fewer = ktg(
         "confirm", "a search", "--seeds", 2, "--json", "--tracking-uri", cut.uri, folder=cut.folder
     )
     assert json.loads(fewer.out)["seeds"] == [1000, 1001]
-    assert len(confirmations(cut.experiment)) == 1
+    assert len(find_confirmations(cut.experiment)) == 1
 
 
 def test_a_search_that_is_told_to_confirm_ends_with_the_verdict(mended, cut, searched):
@@ -294,7 +292,7 @@ def test_in_python(mended, cut):
     assert {name: reported[name] for name in result} == result
     with pytest.raises(UserError, match="seeds: at least 2 are needed"):
         api.confirm("a search", seeds=1, **place)
-    space = read_candidates(cut.experiment, 1).space
+    space = read_finalists(cut.experiment, 1).space
     with pytest.raises(UserError, match="confirm: needs a store"):
         api.search(space, confirm=1, tracking_uri=None)
     with pytest.raises(

@@ -1,6 +1,7 @@
 """The verdict: what is proven, by which intervals, and how it is said."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from ktg.graph import parse
 from ktg.graph.canonical import canonical_key, with_seed
 from ktg.intervals import paired_interval
-from ktg.searching.confirm.candidates import CONTROL, Candidate
-from ktg.searching.confirm.queue import Agenda, Scored
-from ktg.searching.confirm.verdict import in_words, judge
+from ktg.searching.confirm.finalists import CONTROL, Finalist, Finalists
+from ktg.searching.confirm.verdict import join_words, judge
+from ktg.searching.seed_queue import SeedQueue, SeedRun
 
 IMAGES = 200
 GRAPHS = {}
@@ -23,42 +24,45 @@ def graph(name):
     return parse({**raw, "edges": {"label -> n0": {}}})
 
 
-def candidate(number, rank=None, baseline=None):
+def finalist(number, rank=None, baseline=None):
     trial = f"trial-{number:04d}"
-    return Candidate(
-        trial=trial, rank=rank, baseline=baseline, val_accuracy=0.5, graph=graph(trial)
-    )
+    return Finalist(trial=trial, rank=rank, baseline=baseline, val_accuracy=0.5, graph=graph(trial))
 
 
-def agenda(*accuracies, seeds=(1000, 1001, 1002), failed=()):
-    """Return an agenda that is done. accuracies: of candidates; failed: (candidate, seed) whose training failed."""
+def done_queue(*accuracies, seeds=(1000, 1001, 1002), failed=()):
+    """Return a queue that is done, and its finalists.
+
+    accuracies: of finalists; failed: (finalist, seed) whose training failed.
+    """
     random, done, failures = np.random.default_rng(0), {}, []
     hard = random.uniform(size=IMAGES)  # the same images are hard for all
     for one, accuracy in accuracies:
         for seed in seeds:
             right = hard + random.normal(scale=0.02, size=IMAGES) < accuracy
-            run = Scored(
-                seed, float(right.mean()), 0.1, 1.0, "".join("01"[int(each)] for each in right)
-            )
+            text = "".join("01"[int(each)] for each in right)
+            run = SeedRun(seed, float(right.mean()), 0.1, 1.0, text)
             done[canonical_key(with_seed(one.graph, seed))] = run
     for one, seed in failed:
         failures.append(done.pop(canonical_key(with_seed(one.graph, seed))))
-    made = Agenda([one for one, _ in accuracies], list(seeds), done)
+    finalists = tuple(one for one, _ in accuracies)
+    queue = SeedQueue({one.what: one.graph for one in finalists}, list(seeds), done)
     for _ in failures:
-        made.close(made.propose(), "out of memory")
-    return made
+        queue.close(queue.propose(), "out of memory")
+    stored = SimpleNamespace(run=SimpleNamespace(id="run"))
+    return queue, Finalists(stored, finalists, frozenset())
 
 
-BEST, SECOND = candidate(9, rank=1), candidate(8, rank=2)
-ALONE, DISTILLATION = candidate(1, baseline="alone"), candidate(2, baseline="distillation")
+BEST, SECOND = finalist(9, rank=1), finalist(8, rank=2)
+ALONE, DISTILLATION = finalist(1, baseline="alone"), finalist(2, baseline="distillation")
 
 
 def judged(*accuracies, **how):
-    return judge("mine", "run", agenda(*accuracies, **how), IMAGES)
+    queue, finalists = done_queue(*accuracies, **how)
+    return judge("mine", finalists, queue, IMAGES)
 
 
 def test_better_worse_and_not_proven_in_one_sentence():
-    mutual = candidate(3, baseline="mutual learning")
+    mutual = finalist(3, baseline="mutual learning")
     found = judged((BEST, 0.7), (ALONE, 0.5), (DISTILLATION, 0.701), (mutual, 0.9))
     assert [each.verdict for each in found.differences] == ["better", "not proven", "worse"]
     better, _, worse = (100 * abs(each.difference) for each in found.differences)
@@ -80,8 +84,8 @@ def test_two_baselines_share_their_points_in_the_sentence():
 
 
 def test_differences_are_paired_by_seed_and_image_and_corrected_for_their_number():
-    made = agenda((BEST, 0.7), (SECOND, 0.69), (ALONE, 0.68), (DISTILLATION, 0.6))
-    found = judge("mine", "run", made, IMAGES)
+    queue, finalists = done_queue((BEST, 0.7), (SECOND, 0.69), (ALONE, 0.68), (DISTILLATION, 0.6))
+    found = judge("mine", finalists, queue, IMAGES)
     assert [(each.of, each.against) for each in found.differences] == [
         ("best graph", "alone"),
         ("best graph", "distillation"),
@@ -89,7 +93,7 @@ def test_differences_are_paired_by_seed_and_image_and_corrected_for_their_number
         ("2nd best", "distillation"),
     ]
     best, alone = (
-        np.array([[int(each) for each in run.right] for run in made.tested(one)])
+        np.array([[int(each) for each in run.right] for run in queue.results(one.what)])
         for one in (BEST, ALONE)
     )
     table = (best - alone).astype(float)
@@ -100,7 +104,7 @@ def test_differences_are_paired_by_seed_and_image_and_corrected_for_their_number
 
 
 def test_a_best_graph_that_is_a_baseline_is_not_compared_with_itself():
-    best = candidate(2, rank=1, baseline="distillation")
+    best = finalist(2, rank=1, baseline="distillation")
     found = judged((best, 0.9), (ALONE, 0.5))
     assert [each.against for each in found.differences] == ["alone"]
     assert found.sentence.startswith(
@@ -112,7 +116,7 @@ def test_a_best_graph_that_is_a_baseline_is_not_compared_with_itself():
 
 
 def test_the_control_is_held_against_the_best_alone():
-    found = judged((BEST, 0.9), (SECOND, 0.8), (candidate(0, baseline=CONTROL), 0.5), (ALONE, 0.6))
+    found = judged((BEST, 0.9), (SECOND, 0.8), (finalist(0, baseline=CONTROL), 0.5), (ALONE, 0.6))
     assert [(each.of, each.against) for each in found.differences] == [
         ("best graph", "alone"),
         ("best graph", "tuned alone"),
@@ -152,4 +156,4 @@ def test_json_has_all_but_the_images():
     ("words", "said"), [(["a"], "a"), (["a", "b"], "a or b"), (["a", "b", "c"], "a, b or c")]
 )
 def test_lists_as_a_sentence_has_them(words, said):
-    assert in_words(words, "or") == said
+    assert join_words(words, "or") == said

@@ -6,7 +6,7 @@ from records import GRAPH, PLAIN, going_on, written
 from ktg.errors import UserError
 from ktg.graph import parse
 from ktg.graph.canonical import canonical_key, independent_graph
-from ktg.searching.confirm.candidates import BEST, Candidate, ordinal, read_candidates, with_control
+from ktg.searching.confirm.finalists import BEST, Finalist, ordinal, read_finalists, with_control
 from ktg.searching.driver_lock import driver_tags
 from ktg.tracking import MlflowTracker, find_experiment
 
@@ -21,7 +21,7 @@ def uri(tmp_path_factory) -> str:
 def test_the_best_come_first_and_all_baselines_after_them(searched):
     experiment = find_experiment("a search", searched.uri)
     rows = {row["what"]: row for row in searched.result["rows"]}
-    found = read_candidates(experiment, 2)
+    found = read_finalists(experiment, 2)
     assert [candidate.rank for candidate in found.graphs[:3]] == [1, 2, None]
     best = found.graphs[0]
     assert (best.what, best.val_accuracy) == (BEST, rows[BEST]["accuracy"])
@@ -40,14 +40,14 @@ def test_the_control_is_the_target_alone_with_the_settings_of_the_best():
         "edges": {"label -> any": {}, "n1 -> n0": {"gate": "correct"}},
     }
     best, alone = (
-        Candidate("trial-0001", 1, None, 0.9, parse(each)) for each in (raw, raw | {"edges": ALONE})
+        Finalist("trial-0001", 1, None, 0.9, parse(each)) for each in (raw, raw | {"edges": ALONE})
     )
     *_, control = with_control([best])
     assert (control.what, control.rank, control.val_accuracy) == ("tuned alone", None, None)
     assert canonical_key(control.graph) == canonical_key(independent_graph(best.graph, "n0")) == canonical_key(alone.graph)
     assert with_control([best, alone]) == (best, alone)  # nothing but the default is tuned
     assert with_control([alone]) == (alone,)
-    ensemble = Candidate("trial-0001", 1, None, 0.9, parse(raw | {"target": "ensemble"}))
+    ensemble = Finalist("trial-0001", 1, None, 0.9, parse(raw | {"target": "ensemble"}))
     assert with_control([ensemble]) == (ensemble,)
 
 
@@ -66,31 +66,31 @@ def test_graphs_that_differ_in_their_seed_alone_count_once(uri):
             tracker.end(run, "finished")
         tracker.end(search, "finished")
     experiment = find_experiment("seeds", uri)
-    found = read_candidates(experiment, 1)
+    found = read_finalists(experiment, 1)
     assert [each.trial for each in found.graphs] == ["trial-0002"]
     assert found.used_seeds == {0, 1}
     with pytest.raises(
         UserError, match="--top: 2 graphs are asked for, and the search of 'seeds' trained 1 to the"
     ):
-        read_candidates(experiment, 2)
+        read_finalists(experiment, 2)
 
 
 def test_mistakes_are_one_sentence_each(uri):
     written(uri, "nothing finished", ("failed", []))
     with pytest.raises(UserError, match="has no finished trial; there is nothing to confirm"):
-        read_candidates(find_experiment("nothing finished", uri), 1)
+        read_finalists(find_experiment("nothing finished", uri), 1)
     written(uri, "fine", ("finished", [0.1, 0.2, 0.3]))
     with pytest.raises(UserError, match="--top: at least one graph is to be confirmed, got 0"):
-        read_candidates(find_experiment("fine", uri), 0)
+        read_finalists(find_experiment("fine", uri), 0)
     still = pytest.raises(
         UserError, match="the search of 'running' is still running; wait for its end, or `ktg stop"
     )
     with going_on(uri, "running", ("finished", [0.1, 0.2, 0.3])), still:
-        read_candidates(find_experiment("running", uri), 1)
+        read_finalists(find_experiment("running", uri), 1)
     with MlflowTracker("no search", uri) as tracker:
         tracker.end(tracker.start("train", tags={"kind": "train", **driver_tags()}), "finished")
     with pytest.raises(UserError, match="holds no search; run `ktg search SPACE --name no search`"):
-        read_candidates(find_experiment("no search", uri), 1)
+        read_finalists(find_experiment("no search", uri), 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""Decides by pure functions of the trials so far which ones ASHA and Hyperband stop early.
+
+ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020) compares
+trials at certain epochs, the rungs. A trial that reaches one goes on only if it is as accurate
+there as the best one in `factor` of the trials that got there before it. Nobody waits for others:
+what comes early is judged by little. Hyperband (Li et al., JMLR 2018) divides the trials into
+brackets, whose first rungs come later and later.
+
+With 8 epochs, a grace period of 1 and factor 2 the rungs are 1, 2 and 4, and Hyperband's brackets
+(1, 2, 4), (2, 4) and (4,).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ktg.graph import Search
+from ktg.searching.trials import Trial
+
+
+@dataclass(frozen=True)
+class Brackets:
+    """When trials are judged. rungs: the epochs, ascending, for each bracket."""
+
+    rungs: tuple[tuple[int, ...], ...]
+    factor: float
+
+
+def plan_brackets(search: Search, epochs: int) -> Brackets | None:
+    """Return what a search asks for, None where no trial can be stopped before its last epoch."""
+    grace, factor = search.grace_epochs, search.reduction_factor
+    if search.scheduler == "none" or grace >= epochs:
+        return None
+    number = 1
+    if search.scheduler == "hyperband":  # log(1000, 10) is 2.9999999999999996, and means 3
+        number = max(1, math.floor(math.log(epochs / grace, factor) + 1e-9))
+    milestones = [grace * factor**power for power in range(_count_rungs(grace, factor, epochs))]
+    # With a factor below 2 neighbouring rungs may round up to the same epoch; one of them is left.
+    rungs = [sorted({math.ceil(at) for at in milestones[first:]}) for first in range(number)]
+    return Brackets(tuple(tuple(at for at in each if at < epochs) for each in rungs), factor)
+
+
+def _count_rungs(grace: int, factor: float, epochs: int) -> int:
+    """Return how many rungs come before the last epoch: 3 for epochs 1, 2 and 4 of 8."""
+    power = 0
+    while grace * factor**power < epochs:
+        power += 1
+    return power
+
+
+def compute_shares(brackets: int, factor: float) -> list[float]:
+    """Return the share of trials in each bracket, so that all brackets get about the same budget.
+
+    Bracket s, whose first rung comes factor^s times later, has factor^-s as many trials at it,
+    corrected for its having s rungs less: 3 brackets of factor 2 have sizes 2 : 4/3 : 1,
+    that is shares of 0.46, 0.31 and 0.23.
+    """
+    sizes = [factor ** (brackets - s) / (brackets + 1 - s) for s in range(brackets)]
+    return [size / sum(sizes) for size in sizes]
+
+
+def choose_bracket(brackets: Brackets, trials: Sequence[Trial]) -> int:
+    """Return the bracket that most lacks a trial, the first of equals.
+
+    Drawing at random would need a generator of its own, and give some brackets too few.
+    """
+    begun = [0] * len(brackets.rungs)
+    for trial in trials:
+        if trial.bracket is not None:
+            begun[trial.bracket] += 1
+    shares, total = compute_shares(len(begun), brackets.factor), sum(begun) + 1
+    return max(range(len(begun)), key=lambda i: (shares[i] * total - begun[i], -i))
+
+
+def should_stop(
+    brackets: Brackets, trials: Sequence[Trial], trial: Trial, epoch: int, accuracy: float
+) -> bool:
+    """Return whether a trial ends here: it is at a rung, and below the cutoff of those before it.
+
+    Call it before the epoch is recorded. A baseline is never stopped, for it is what the winner is
+    compared with, but counts for others. An epoch that was trained again after the death of a
+    worker is not judged twice; a trial that resumes between two rungs is not judged by the lower.
+    """
+    rungs = brackets.rungs[trial.bracket or 0]
+    if trial.baseline or epoch not in rungs or epoch in trial.accuracies:
+        return False
+    others = [
+        other.accuracies[epoch]
+        for other in trials
+        if other is not trial and epoch in other.accuracies and _counts_in(trial.bracket, other)
+    ]
+    return bool(others) and accuracy < compute_cutoff(others, brackets.factor)
+
+
+def compute_cutoff(accuracies: Sequence[float], factor: float) -> float:
+    """Return the accuracy that the best one in `factor` reach, interpolated between two of them.
+
+    The cutoff of 0.1, 0.2, 0.3 and 0.6 is 0.25 with factor 2, and 0.375 with factor 4.
+    """
+    return float(np.nanpercentile(accuracies, (1 - 1 / factor) * 100))
+
+
+def _counts_in(bracket: int | None, other: Trial) -> bool:
+    """Return whether a trial counts in the rungs of a bracket.
+
+    A trial of an earlier process counts in every bracket, as nobody knows any more which was its
+    own, unless it failed or has not been taken up again.
+    """
+    if other.bracket is None:
+        return other.state in ("finished", "stopped")
+    return other.bracket == bracket

@@ -1,0 +1,193 @@
+"""Whom ASHA stops: at the rungs, by those that were there before, and never a baseline."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktg.graph import Search, parse
+from ktg.searching.asha import (
+    Brackets,
+    choose_bracket,
+    compute_cutoff,
+    compute_shares,
+    plan_brackets,
+    should_stop,
+)
+from ktg.searching.trials import Trial, TrialQueue
+
+STOP, CONTINUE = True, False
+GRAPH = parse(
+    {
+        "data": {"name": "digits"},
+        "train": {"epochs": 8},
+        "nodes": {"n0": {"model": "resnet8"}},
+        "edges": {"label -> n0": {}},
+    }
+)
+ACCURACIES = st.floats(0, 1)
+
+
+class Race(TrialQueue):
+    """Trials of given accuracies that report in turn, with rungs at 1, 2 and 4 of 8 epochs."""
+
+    def __init__(self, **search) -> None:
+        super().__init__(planned=1000)
+        self.brackets = plan_brackets(Search(grace_epochs=1, reduction_factor=2, **search), 8)
+
+    def enter(self, baseline: str | None = None, **known) -> Trial:
+        number = len(self.trials) + 1
+        trial = Trial(number, GRAPH, str(number), baseline=baseline, **known)
+        trial.bracket = choose_bracket(self.brackets, self.trials)
+        self.trials.append(trial)
+        return trial
+
+    def report(self, trial: Trial, epoch: int, accuracy: float) -> bool:
+        stop = should_stop(self.brackets, self.trials, trial, epoch, accuracy)
+        self.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, 1.0)
+        if stop:
+            self.close(trial)
+        return stop
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"), [({"scheduler": "none"}, 8), ({"grace_epochs": 8}, 8)]
+)
+def test_asha_is_off_where_it_could_stop_nothing(settings, epochs):
+    assert plan_brackets(Search(**settings), epochs) is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "grace", "epochs", "rungs"),
+    [
+        (2, 1, 8, (1, 2, 4)),
+        (2, 1, 9, (1, 2, 4, 8)),
+        (4, 2, 40, (2, 8, 32)),
+        (10, 1, 1000, (1, 10, 100)),
+        (1.5, 1, 9, (1, 2, 3, 4, 6, 8)),
+        (1.1, 1, 4, (1, 2, 3)),
+    ],
+)
+def test_rungs_are_powers_of_the_factor_before_the_last_epoch(factor, grace, epochs, rungs):
+    search = Search(reduction_factor=factor, grace_epochs=grace)
+    assert plan_brackets(search, epochs) == Brackets((rungs,), factor)
+
+
+def test_brackets_of_hyperband_begin_one_rung_later_each():
+    brackets = plan_brackets(Search(scheduler="hyperband"), 8)
+    assert brackets.rungs == ((1, 2, 4), (2, 4), (4,))
+
+
+def test_the_poor_half_is_stopped_at_the_first_rung():
+    race = Race()
+    accuracies = (0.9, 0.8, 0.7, 0.6, 0.95)
+    decisions = {accuracy: race.report(race.enter(), 1, accuracy) for accuracy in accuracies}
+    assert decisions == {0.9: CONTINUE, 0.8: STOP, 0.7: STOP, 0.6: STOP, 0.95: CONTINUE}
+
+
+def test_between_rungs_nobody_is_stopped():
+    race = Race()
+    good, poor = race.enter(), race.enter()
+    assert race.report(poor, 1, 0.1) == CONTINUE  # the first to arrive
+    race.report(good, 1, 0.9)
+    race.report(good, 2, 0.9)
+    assert race.report(poor, 2, 0.1) == STOP
+    fresh = race.enter()
+    race.report(fresh, 1, 0.95)
+    race.report(fresh, 2, 0.95)
+    assert race.report(fresh, 3, 0.0) == CONTINUE
+
+
+def test_a_trial_that_resumes_after_a_rung_is_not_held_against_it():
+    """Its epoch 3 would be compared with what others had at epoch 2."""
+    race = Race()
+    race.report(race.enter(), 2, 0.5)
+    resumed = race.enter(epoch=2)
+    assert race.report(resumed, 3, 0.1) == CONTINUE
+    assert race.report(race.enter(), 1, 0.0) == CONTINUE  # it did not enter the rungs it had passed
+    race.report(resumed, 4, 0.9)
+    assert race.report(race.enter(), 4, 0.8) == STOP
+
+
+def test_an_epoch_that_is_trained_again_is_not_judged_again():
+    race = Race()
+    first = race.enter()
+    assert race.report(first, 1, 0.1) == CONTINUE
+    race.report(race.enter(), 1, 0.9)
+    assert race.report(first, 1, 0.1) == CONTINUE
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
+def test_trials_of_an_earlier_process_count_in_the_rungs_of_all_brackets(scheduler):
+    race = Race(scheduler=scheduler)
+    accuracies = {epoch: epoch / 10 for epoch in range(1, 9)}
+    states = {"finished": accuracies, "failed": {1: 0.9, 4: 0.9}, "running": {1: 0.9, 4: 0.9}}
+    for state, known in states.items():
+        race.trials.append(Trial(0, GRAPH, state, state=state, accuracies=known))
+    for bracket, rungs in enumerate(race.brackets.rungs):
+        for rung in rungs:
+            trial = race.enter()
+            trial.bracket = bracket
+            decide = [
+                should_stop(race.brackets, race.trials, trial, rung, rung / 10 + more)
+                for more in (-0.01, 0.0)
+            ]
+            assert decide == [STOP, CONTINUE]
+
+
+def test_a_baseline_is_never_stopped_but_counts():
+    race = Race()
+    assert race.report(race.enter(), 1, 0.9) == CONTINUE
+    baseline = race.enter("alone")
+    assert [race.report(baseline, epoch, 0.5) for epoch in range(1, 9)] == 8 * [CONTINUE]
+    for _ in range(3):  # were the baseline not counted, 0.6 would be the worst so far
+        race.report(race.enter("mutual learning"), 1, 0.3)
+    assert race.report(race.enter(), 1, 0.6) == CONTINUE
+
+
+def test_a_trial_that_failed_after_a_rung_counts_in_it_and_one_that_failed_before_does_not():
+    race = Race()
+    race.close(race.enter(), "nan")
+    later = race.enter()
+    assert race.report(later, 1, 0.2) == CONTINUE
+    race.close(later, "nan")
+    assert race.report(race.enter(), 1, 0.1) == STOP
+
+
+@given(st.lists(ACCURACIES, min_size=1, max_size=30), st.sampled_from([1.5, 2, 3, 4]), ACCURACIES)
+def test_the_cutoff_is_that_of_numpy_and_leaves_one_in_so_many_above(accuracies, factor, more):
+    cutoff = compute_cutoff(accuracies, factor)
+    assert cutoff == np.nanpercentile(accuracies, (1 - 1 / factor) * 100)
+    assert min(accuracies) <= cutoff <= max(accuracies)
+    assert sum(each >= cutoff for each in accuracies) >= math.floor(len(accuracies) / factor)
+    # Who is at least as good as everybody goes on, whoever comes next.
+    assert compute_cutoff([*accuracies, more], factor) <= max([*accuracies, more])
+
+
+@given(st.permutations(list(range(12))), st.integers(1, 8))
+def test_what_is_decided_does_not_depend_on_the_order_of_those_before(order, epoch):
+    race = Race()
+    race.trials = [
+        Trial(i, GRAPH, str(i), bracket=0, accuracies={epoch: (i * 7 % 12) / 12}) for i in order
+    ]
+    trial = race.enter()
+    decisions = [should_stop(race.brackets, race.trials, trial, epoch, i / 12) for i in range(12)]
+    at_rung = epoch in race.brackets.rungs[0]
+    assert decisions == [at_rung and i < 6 for i in range(12)]  # the median is 5.5 / 12
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_each_bracket_gets_its_share_and_the_same_one_every_time(closed):
+    race = Race(scheduler="hyperband")
+    chosen = []
+    for _ in range(300):
+        trial = race.enter()
+        chosen.append(trial.bracket)
+        if closed:
+            race.close(trial)
+    for bracket, share in enumerate(compute_shares(3, 2)):
+        assert abs(chosen.count(bracket) - 300 * share) <= 1
+    assert sum(compute_shares(5, 3)) == pytest.approx(1)
+    assert compute_shares(3, 2) == pytest.approx([6 / 13, 4 / 13, 3 / 13])
