@@ -1,0 +1,117 @@
+"""Chooses the graphs of a search that are worth confirming: its best ones, and all its baselines."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ktg.errors import UserError
+from ktg.graph import Graph, SearchSpace
+from ktg.graph.canonical import canonical_key
+from ktg.searching.baselines import alone
+from ktg.searching.history import StoredSearch, StoredTrial, read_last_search
+from ktg.tracking import Experiment
+
+FIRST_SEED = 1000
+BEST = "best graph"
+CONTROL = "tuned alone"
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A graph to confirm. `rank` is its place on the validation split, from 1, None below the best.
+
+    `val_accuracy`, in [0, 1], is that of the search, by which it was chosen; None for a control,
+    which the search has not trained.
+    """
+
+    trial: str
+    rank: int | None
+    baseline: str | None
+    val_accuracy: float | None
+    graph: Graph
+
+    @property
+    def what(self) -> str:
+        """What it is called: by its rank where it has one, else as a baseline."""
+        if self.rank is None:
+            return self.baseline or self.trial
+        return BEST if self.rank == 1 else f"{ordinal(self.rank)} best"
+
+
+@dataclass(frozen=True)
+class Finalists:
+    """The graphs to confirm of a search that is over: by rank, then the baselines, then a control."""
+
+    search: StoredSearch
+    graphs: tuple[Finalist, ...]
+    used_seeds: frozenset[int]
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that was searched."""
+        return self.search.space
+
+    def seeds(self, number: int) -> list[int]:
+        """Return so many seeds that the search has not used, the same ones every time."""
+        last = FIRST_SEED + number + len(self.used_seeds)
+        return [seed for seed in range(FIRST_SEED, last) if seed not in self.used_seeds][:number]
+
+
+def read_finalists(experiment: Experiment, top: int) -> Finalists:
+    """Return the `top` best graphs of an experiment's last search, and all its baselines.
+
+    Of graphs that differ in their seed alone only the best counts. Last comes the control of the
+    best, where it is another graph than the baseline alone.
+    Raises UserError where no search has a finished trial, where the last one with any still runs,
+    or where it has fewer finished graphs than `top`.
+    """
+    if top < 1:
+        raise UserError(f"--top: at least one graph is to be confirmed, got {top}")
+    search, name = read_last_search(experiment), experiment.name
+    if search.state == "running":
+        raise UserError(
+            f"the search of {name!r} is still running; wait for its end, or `ktg stop {name}`"
+        )
+    best = [
+        _to_finalist(trial, rank)
+        for rank, trial in zip(range(1, top + 1), search.distinct(), strict=False)
+    ]
+    if len(best) < top:
+        raise UserError(
+            f"--top: {top} graphs are asked for, and the search of {name!r} trained {len(best)} to "
+            "the end"
+        )
+    known = {finalist.trial for finalist in best}
+    others = [one for one in search.finished if one.baseline and one.name not in known]
+    others.sort(key=lambda trial: trial.name)
+    seeds = (trial.run.tags.get("seed") for trial in search.trials)
+    return Finalists(
+        search=search,
+        graphs=with_control([*best, *(_to_finalist(trial, None) for trial in others)]),
+        used_seeds=frozenset(int(seed) for seed in seeds if seed is not None),
+    )
+
+
+def with_control(graphs: Sequence[Finalist]) -> tuple[Finalist, ...]:
+    """Return finalists with a control of the first: its target alone, with all its settings.
+
+    Baselines have the space's defaults. A graph that is better than `alone` may thus be better for
+    what its networks teach each other, or just for a better learning rate; the control tells. An
+    ensemble has none.
+    """
+    best = graphs[0]
+    control = replace(best.graph, edges=alone(best.graph))
+    known = {canonical_key(each.graph) for each in graphs}
+    if best.graph.ensemble or canonical_key(control) in known:
+        return tuple(graphs)
+    return (*graphs, Finalist(best.trial, None, CONTROL, None, control))
+
+
+def ordinal(number: int) -> str:
+    """Return a number as a place: 2 -> 2nd, 11 -> 11th, 21 -> 21st."""
+    is_teen = re.search(r"1\d$", str(number)) is not None
+    return f"{number}{'th' if is_teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def _to_finalist(trial: StoredTrial, rank: int | None) -> Finalist:
+    return Finalist(trial.name, rank, trial.baseline, trial.accuracy, trial.graph)
