@@ -61,7 +61,7 @@ def paired_interval(differences: NDArray[Any], comparisons: int = 1) -> Interval
     alone ignores the images: in a simulation where images matter, with 5 seeds and 400 images, it
     held the truth in 76 of 100 cases. The variance of the mean is that of crossed random effects
     (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics, 2007), and never less than that
-    of seeds or images alone. Its degrees of freedom are Satterthwaite's (Biometrics Bulletin, 1946).
+    of seeds or images alone. Degrees of freedom are Satterthwaite's (Biometrics Bulletin, 1946).
 
     Two seeds, four images: [[1, 0, 0, 1], [0, 0, 1, 1]] -> (-0.150, 1.150).
     """

@@ -11,9 +11,9 @@ from strategies import disguises, graphs, small_graphs
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile, dump, parse
 from ktg.graph.canonical import (
-    canonicalise,
     canonical_key,
     canonical_order,
+    canonicalise,
     canonicalise_with_names,
     check_trainable,
     independent_graph,
@@ -143,7 +143,7 @@ def trained(graph):
 
 
 def same_training(a, b):
-    """Return whether some renaming of auxiliary nodes turns one graph into the other, by trying all."""
+    """Return whether renaming the auxiliary nodes can turn one graph into the other, by trying."""
     (models_a, gates_a), (models_b, gates_b) = trained(a), trained(b)
     if len(models_a) != len(models_b):
         return False
@@ -419,7 +419,7 @@ def test_solo_trains_the_node_from_the_labels(graph):
 
 
 def three_nodes(label_gates):
-    """Yield the live part of every graph of 3 equal nodes whose target learns, as (label, edges)."""
+    """Yield the live part of every graph of 3 equal nodes whose target learns: (label, edges)."""
     for a, b, c, d, e, f in itertools.product((CUT, THROUGH, LINEAR, CORRECT), repeat=6):
         matrix = ((CUT, a, b), (c, CUT, d), (e, f, CUT))
         alive = [0]

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from ktg.errors import SpecError
 from ktg.graph import HOLE_WORDS, Affinity, Choice, Int, Log, Uniform
-from ktg.graph.holes import find_hole, read_hole
-from ktg.graph.holes import DEFAULT_SCORE
+from ktg.graph.holes import DEFAULT_SCORE, find_hole, read_hole
 
 
 @pytest.mark.parametrize(
