@@ -248,10 +248,7 @@ def test_an_import_that_points_up_is_found_wherever_it_stands(tmp_path, module, 
 @pytest.mark.parametrize(
     "files",
     [
-        {
-            "graph/a": "import ktg.graph.b",
-            "graph/b": "def late():\n    from ktg.graph.a import x",
-        },
+        {"graph/a": "import ktg.graph.b", "graph/b": "def late():\n    from ktg.graph.a import x"},
         {"graph/__init__": "from ktg.graph.a import x", "graph/a": "from ktg.graph import x"},
         {
             "graph/a": "from ktg.graph import b",

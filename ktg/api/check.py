@@ -18,10 +18,7 @@ FEW = 100
 
 
 def check(
-    file: str | Path,
-    *,
-    imagenet: Mapping[str, str] = NO_FILES,
-    missing_sources: "Missing" = "stop",
+    file: str | Path, *, imagenet: Mapping[str, str] = NO_FILES, missing_sources: "Missing" = "stop"
 ) -> dict[str, Any]:
     """Return what a space, a graph, a folder or an .npz of images is and would cost.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktg.api.inputs import STORE, check_storage, check_store, open_tracker
-from ktg.api.listener import QUIET, Listener
+from ktg.api.listener import QUIET, Listener, ignore
 from ktg.api.report import attach_report
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def confirm(
     storage: str | Path | None = None,
     tracking_uri: str = STORE,
     listener: Listener = QUIET,
-    on_confirmation: "Callable[[Confirmation], None] | None" = None,
+    on_confirmation: "Callable[[Confirmation], None]" = ignore,
 ) -> "Confirmation":
     """Train the best graphs and the baselines of an experiment's last search again, and test them.
 
@@ -33,8 +33,7 @@ def confirm(
     on_confirmation: called with the result before the page of `ktg report` is written anew.
     """
     found = run_confirmation(experiment, top, seeds, tracking_uri, address, storage, listener)
-    if on_confirmation is not None:
-        on_confirmation(found)
+    on_confirmation(found)
     listener.say(f"Report: {attach_report(experiment, tracking_uri)}")
     return found
 

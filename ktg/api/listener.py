@@ -8,7 +8,7 @@ from typing import Any
 _logger = logging.getLogger(__name__)
 
 
-def _ignore(*_: object) -> None:
+def ignore(*_: object) -> None:
     """Take any arguments and do nothing."""
 
 
@@ -22,10 +22,10 @@ class Listener:
     console: a console of rich, on which a search draws its progress; None draws nothing.
     """
 
-    say: Callable[[str], None] = _ignore
+    say: Callable[[str], None] = ignore
     warn: Callable[[str], None] = _logger.warning
-    status: Callable[[str], None] = _ignore
-    count: Callable[[str, int, int], None] = _ignore
+    status: Callable[[str], None] = ignore
+    count: Callable[[str, int, int], None] = ignore
     console: Any = None
 
     def decoding(self, done: int, total: int) -> None:

@@ -2,18 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktg.api.inputs import (
-    STORE,
-    check_device,
-    check_store,
-    find_data,
-    load_graph_file,
-    open_tracker,
-)
-from ktg.api.listener import QUIET, Listener
+from ktg.api import inputs
+from ktg.api.listener import QUIET, Listener, ignore
 from ktg.api.zoo import open_zoo
 from ktg.errors import UserError
 from ktg.graph import FORMULAS, Data, Graph
@@ -27,8 +21,50 @@ if TYPE_CHECKING:
 
     OnModel = Callable[[str], OnEpoch]
 
-__all__ = ["PRESETS", "build_zoo", "pretrain", "dump_pretrained"]
+__all__ = ["PRESETS", "build_zoo", "dump_pretrained", "pretrain"]
 _OF_FORMULAS = ("classes", "points", "scale")
+
+
+@dataclass(frozen=True)
+class ClassGroups:
+    """How the classes of a data set are grouped: see `build_zoo`.
+
+    Raises UserError unless one way is given.
+    """
+
+    split: int | None
+    groups: Path | None
+    wordnet: Path | None
+    ancestors: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if sum(way is not None for way in (self.split, self.groups, self.wordnet)) != 1:
+            raise UserError("give one of --split, --groups and --wordnet")
+        if bool(self.ancestors) != bool(self.wordnet):
+            raise UserError("--wordnet and --ancestor NAME=ID belong together")
+
+    def group(self, images: Data, listener: Listener) -> "Groups":
+        """Return groups of the classes of a data set, which is downloaded for that if need be."""
+        from ktg.data.open import open_data, summarize
+        from ktg.pretraining.groups import check_groups, from_hierarchy, read_groups, simple_split
+
+        known = (summarize(images) or open_data(images, progress=listener.decoding)).classes
+        if self.split is not None:
+            stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", images.name or Path(images.path or "").stem)
+            found, where = simple_split(known, self.split, stem), "--split"
+        elif self.groups is not None:
+            found, where = read_groups(self.groups), str(self.groups)
+        else:
+            file = self.wordnet or Path()
+            found = from_hierarchy(file, read_ancestors(self.ancestors), known)
+            where = str(file)
+        check_groups(found, known, where)
+        return found
+
+
+def ignore_model(name: str) -> "OnEpoch":
+    """Return a function that ignores the epochs of a training."""
+    return ignore
 
 
 def pretrain(
@@ -39,12 +75,12 @@ def pretrain(
     preset: "PresetName | None" = None,
     replace: bool = False,
     device: str | None = None,
-    tracking_uri: str | None = STORE,
+    tracking_uri: str | None = inputs.STORE,
     zoo: Path | None = None,
     keep: "Keep" = "last",
     anew: bool = False,
     listener: Listener = QUIET,
-    on_model: "OnModel | None" = None,
+    on_model: "OnModel" = ignore_model,
     **options: Any,
 ) -> "Pretrained":
     """Pretrain a network and add it to the zoo, as `ktg source pretrain` does; return its card.
@@ -60,22 +96,22 @@ def pretrain(
     graph = build_graph(data, model, preset, **options)
     own = None if data.endswith((".yaml", ".yml")) else graph.data.name
     name = name or own or Path(data).stem
-    check_device(device)
-    check_store(tracking_uri)
+    inputs.check_device(device)
+    inputs.check_store(tracking_uri)
 
     from ktg.pretraining import pretrain as module
 
     module.check(graph, name)
     place = open_zoo(zoo)
     place.check()
-    with open_tracker("pretraining", tracking_uri, listener) as tracker:
+    with inputs.open_tracker("pretraining", tracking_uri, listener) as tracker:
         settings: dict[str, Any] = {
             "zoo": place,
             "keep": keep,
             "replace": replace,
             "anew": anew,
             "device": device,
-            "on_epoch": on_model and on_model(f"{name}/{graph.nodes[graph.target].model}"),
+            "on_epoch": on_model(f"{name}/{graph.nodes[graph.target].model}"),
             "decoding": listener.decoding,
         }
         try:
@@ -96,11 +132,11 @@ def build_zoo(
     prefix: str = "",
     replace: bool = False,
     device: str | None = None,
-    tracking_uri: str | None = STORE,
+    tracking_uri: str | None = inputs.STORE,
     zoo: Path | None = None,
     listener: Listener = QUIET,
-    on_model: "OnModel | None" = None,
-    on_entry: "Callable[[Pretrained], None] | None" = None,
+    on_model: "OnModel" = ignore_model,
+    on_entry: "Callable[[Pretrained], None]" = ignore,
     **options: Any,
 ) -> "list[Pretrained]":
     """Train a source model on each group of classes of a data set, and add them to the zoo.
@@ -109,32 +145,27 @@ def build_zoo(
     below the `ancestors` (NAME=ID) in the file of a hierarchy `wordnet`. on_entry: called with each
     entry when it is there. The other arguments are those of `pretrain`.
     """
-    images = find_data(data)
-    check_device(device)
-    check_store(tracking_uri)
-    ancestors = tuple(ancestors)
-    if sum(way is not None for way in (split, groups, wordnet)) != 1:
-        raise UserError("give one of --split, --groups and --wordnet")
-    if bool(ancestors) != bool(wordnet):
-        raise UserError("--wordnet and --ancestor NAME=ID belong together")
+    images = inputs.find_data(data)
+    inputs.check_device(device)
+    inputs.check_store(tracking_uri)
+    ways = ClassGroups(split, groups, wordnet, tuple(ancestors))
 
     from ktg.pretraining.build import build, graphs_of
     from ktg.pretraining.recipe import recipe
 
     place = open_zoo(zoo)
     place.check()
-    found = group_classes(images, split, groups, wordnet, ancestors, listener)
+    found = ways.group(images, listener)
     named = {f"{prefix}{name}": members for name, members in found.items()}
     graphs = graphs_of(recipe(images, model, "zoo", **sort_options(images, options)), named)
     numbers = {name: number for number, name in enumerate(graphs, 1)}
     busy = "another process is training this; it comes last here"
 
     def start(name: str) -> "OnEpoch":
-        assert on_model is not None  # noqa: S101 - given to `build` only where it is
         return on_model(f"{name}/{model} ({numbers[name]} of {len(graphs)})")
 
     built = []
-    with open_tracker("zoo", tracking_uri, listener) as tracker:
+    with inputs.open_tracker("zoo", tracking_uri, listener) as tracker:
         for one in build(
             graphs,
             tracker,
@@ -142,12 +173,11 @@ def build_zoo(
             replace=replace,
             device=device,
             decoding=listener.decoding,
-            on_model=on_model and start,
+            on_model=start,
             on_busy=lambda name: listener.say(f"{name}: {busy}"),
         ):
             built.append(one)
-            if on_entry is not None:
-                on_entry(one)
+            on_entry(one)
     return built
 
 
@@ -165,11 +195,11 @@ def build_graph(data: str, model: str | None, preset: "PresetName | None", **opt
     if data.endswith((".yaml", ".yml")):
         if preset is not None:
             raise UserError("--preset: is for data, and a graph says itself how it is trained")
-        graph = load_graph_file(Path(data))
+        graph = inputs.load_graph_file(Path(data))
         return changed(graph, model=model, **sort_options(graph.data, options))
     if model is None:
         raise UserError("Missing option '--model'.")
-    images = find_data(data)
+    images = inputs.find_data(data)
     return recipe(images, model, preset, **sort_options(images, options))
 
 
@@ -180,32 +210,6 @@ def sort_options(images: Data, options: dict[str, Any]) -> dict[str, Any]:
     if images.name in FORMULAS and "per_class" in given:
         formula["instances"] = given.pop("per_class")
     return given | {"formula": formula}
-
-
-def group_classes(
-    images: Data,
-    split: int | None,
-    groups: Path | None,
-    wordnet: Path | None,
-    ancestors: tuple[str, ...],
-    listener: Listener,
-) -> "Groups":
-    """Return groups of the classes of a data set, which is downloaded for that if it has to be."""
-    from ktg.data.open import open_data, summarize
-    from ktg.pretraining.groups import check_groups, from_hierarchy, read_groups, simple_split
-
-    known = summarize(images) or open_data(images, progress=listener.decoding)
-    if split is not None:
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", images.name or Path(images.path or "").stem)
-        found, where = simple_split(known.classes, split, stem), "--split"
-    elif groups is not None:
-        found, where = read_groups(groups), str(groups)
-    else:
-        assert wordnet is not None  # noqa: S101 - one of the three is given
-        found = from_hierarchy(wordnet, read_ancestors(ancestors), known.classes)
-        where = str(wordnet)
-    check_groups(found, known.classes, where)
-    return found
 
 
 def read_ancestors(texts: Iterable[str]) -> dict[str, str]:

@@ -8,19 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ktg.api import inputs
 from ktg.api.confirm import SEEDS, run_confirmation
-from ktg.api.inputs import (
-    NO_FILES,
-    STORE,
-    SpaceLike,
-    check_storage,
-    check_store,
-    name_experiment,
-    name_given_file,
-    open_tracker,
-    read_space,
-)
-from ktg.api.listener import QUIET, Listener
+from ktg.api.listener import QUIET, Listener, ignore
 from ktg.api.report import attach_report
 from ktg.errors import UserError
 from ktg.graph import Choice, SearchSpace
@@ -51,7 +41,7 @@ class SearchPlan:
 
 
 def search(
-    space: SpaceLike,
+    space: inputs.SpaceLike,
     *,
     name: str | None = None,
     trials: int | None = None,
@@ -61,57 +51,51 @@ def search(
     missing_sources: "Missing" = "stop",
     confirm: int | None = None,
     seeds: int = SEEDS,
-    tracking_uri: str | None = STORE,
+    tracking_uri: str | None = inputs.STORE,
     resume: bool = False,
-    imagenet: Mapping[str, str] = NO_FILES,
+    imagenet: Mapping[str, str] = inputs.NO_FILES,
     listener: Listener = QUIET,
-    on_result: "Callable[[Result], None] | None" = None,
-    on_confirmation: "Callable[[Confirmation], None] | None" = None,
+    on_result: "Callable[[Result], None]" = ignore,
+    on_confirmation: "Callable[[Confirmation], None]" = ignore,
 ) -> "Result":
     """Search a space; return its best graph (`.best`) with the baselines beside it (`.rows`).
 
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
     the space says. address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster
-    one that all machines share.
-    missing_sources: whether options without weights stop the search or are left out.
-    imagenet: by model, files that stand for `source: imagenet`.
+    one that all machines share. missing_sources: whether options without weights stop the search or
+    are left out. imagenet: by model, files that stand for `source: imagenet`.
     confirm: afterwards confirm so many best graphs with so many `seeds`; `.confirmation` is the
-    JSON of `ktg.confirm`.
-    resume: go on with the last search of this name; `space` may then be the name itself.
-    on_result, on_confirmation: called with each as soon as it is there.
+    JSON of `ktg.confirm`. resume: go on with the last search of this name; `space` may then be the
+    name itself. on_result, on_confirmation: called with each as soon as it is there.
 
     The page of `ktg report` is stored with the search. Raises UserError, before any training, for
     whatever could not be searched or confirmed.
     """
-    check_store(tracking_uri)
+    inputs.check_store(tracking_uri)
     plan = plan_search(space, name, imagenet, tracking_uri, resume=resume)
     plan = plan.with_settings(trials, seed)
-    place = check_storage(storage, "search")
-    with name_given_file(space):
+    place = inputs.check_storage(storage, "search")
+    with inputs.name_given_file(space):
         if confirm is not None:
             check_confirmable(plan.space, confirm, tracking_uri, listener)
         result, is_new = restore_finished(plan, listener), False
         if result is None:
             result, is_new = run(plan, tracking_uri, missing_sources, address, place, listener)
-    if on_result is not None:
-        on_result(result)
+    on_result(result)
     if tracking_uri is None or result.best is None or result.interrupted:
         return result
     if confirm is not None:
-        top = min(confirm, result.finished)
-        found = run_confirmation(
-            plan.experiment, top, seeds, tracking_uri, address, place, listener
-        )
+        top, where = min(confirm, result.finished), (tracking_uri, address, place)
+        found = run_confirmation(plan.experiment, top, seeds, *where, listener)
         result = dataclasses.replace(result, confirmation=found.to_json())
-        if on_confirmation is not None:
-            on_confirmation(found)
+        on_confirmation(found)
     if is_new or confirm is not None:
         listener.say(f"Report: {attach_report(plan.experiment, tracking_uri)}")
     return result
 
 
 def plan_search(
-    space: SpaceLike,
+    space: inputs.SpaceLike,
     name: str | None,
     imagenet: Mapping[str, str],
     uri: str | None,
@@ -125,8 +109,8 @@ def plan_search(
         experiment = name or str(space)
         past = read_back(experiment, uri)
         return SearchPlan(experiment, past.space, past)
-    loaded = read_space(space, imagenet)
-    experiment = name_experiment(loaded, space, name)
+    loaded = inputs.read_space(space, imagenet)
+    experiment = inputs.name_experiment(loaded, space, name)
     if not resume:
         return SearchPlan(experiment, loaded)
     past = read_back(experiment, uri)
@@ -156,7 +140,7 @@ def run(
     from ktg.tracking import MlflowTracker, make_stop_check
 
     past = plan.past
-    with open_tracker(plan.experiment, uri, listener) as tracker:
+    with inputs.open_tracker(plan.experiment, uri, listener) as tracker:
         stop = None
         if uri is not None:
             look_at_earlier_searches(plan.experiment, uri, tracker, None if past else listener)
@@ -188,8 +172,8 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     more = shlex.join(["ktg", "search", plan.experiment, "--resume", "--trials", trials])
     said = "this search is finished, and stays as it is; for more trials:"
     listener.say(f"{plan.experiment}: {said} {more}")
-    ledger = SearchQueue(past.space, past.entries, past.duplicates)
-    return summarize_search(ledger, plan.experiment, past.stored.wall_s)
+    queue = SearchQueue(past.space, past.trials, past.duplicates)
+    return summarize_search(queue, plan.experiment, past.stored.wall_s)
 
 
 def read_back(experiment: str, uri: str | None) -> "ResumedSearch":
@@ -220,7 +204,7 @@ def look_at_earlier_searches(
 
 
 def check_same(
-    given: SearchSpace, searched: SearchSpace, experiment: str, source: SpaceLike
+    given: SearchSpace, searched: SearchSpace, experiment: str, source: inputs.SpaceLike
 ) -> None:
     """Raise UserError unless `given` is what was searched, but for options without weights."""
     default = searched.default()

@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from ktg.api import inputs
 from ktg.api.affinity import read_given
-from ktg.api.inputs import (
-    STORE,
-    check_device,
-    check_store,
-    check_writable,
-    make_folder,
-    open_tracker,
-)
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import DataError, UserError
 from ktg.graph.holes import TauRank
@@ -143,7 +136,7 @@ def study(
     sample: int = 2000,
     test: bool = False,
     device: str | None = None,
-    tracking_uri: str | None = STORE,
+    tracking_uri: str | None = inputs.STORE,
 ) -> "list[Row]":
     """Fine-tune every candidate on the data of each space or graph, and score it.
 
@@ -172,7 +165,7 @@ def run_study(
     device: str | None = None,
     output: Path | None = None,
     plots: Path | None = None,
-    tracking_uri: str | None = STORE,
+    tracking_uri: str | None = inputs.STORE,
     listener: Listener = QUIET,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Study:
@@ -182,11 +175,11 @@ def run_study(
     progress: called with what is trained, how many epochs are done, and how many there are.
     """
     targets = plan_targets(spaces, tuple(among))
-    check_device(device)
-    check_store(tracking_uri)
+    inputs.check_device(device)
+    inputs.check_store(tracking_uri)
     if output:
-        check_writable(output)
-    folder = make_folder(plots) if plots else None
+        inputs.check_writable(output)
+    folder = inputs.make_folder(plots) if plots else None
 
     from ktg.affinity.record import EXPERIMENT
     from ktg.affinity.study import study as run
@@ -194,7 +187,7 @@ def run_study(
     from ktg.models.network import choose_device
 
     params = {"seeds": seeds, "test": test}
-    with open_tracker(EXPERIMENT, tracking_uri, listener) as tracker:
+    with inputs.open_tracker(EXPERIMENT, tracking_uri, listener) as tracker:
         parent = tracker.start("study", params=params, tags={"kind": "study"})
         rows = run(
             targets,

@@ -4,17 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktg.api.inputs import (
-    NO_FILES,
-    STORE,
-    GraphLike,
-    check_device,
-    check_store,
-    check_writable,
-    name_given_file,
-    open_tracker,
-    read_graph,
-)
+from ktg.api import inputs
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError
 
@@ -26,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def train(
-    graph: GraphLike,
+    graph: inputs.GraphLike,
     *,
     seeds: int = 1,
     weights: str | Path | None = None,
     name: str = "train",
     device: str | None = None,
     force: bool = False,
-    tracking_uri: str | None = STORE,
+    tracking_uri: str | None = inputs.STORE,
     head: "HeadName | None" = None,
-    imagenet: Mapping[str, str] = NO_FILES,
+    imagenet: Mapping[str, str] = inputs.NO_FILES,
     listener: Listener = QUIET,
     on_epoch: "OnEpoch | None" = None,
 ) -> "SeedResults":
@@ -47,13 +37,13 @@ def train(
     imagenet: by model, files that stand for `source: imagenet`.
     on_epoch: called with the seed, each epoch, and how many there are.
     """
-    loaded = read_graph(graph, imagenet)
+    loaded = inputs.read_graph(graph, imagenet)
     if head and weights is not None:
         advice = "leave one of the two out"
         raise UserError(f"--weights: with --head no network is trained to be written; {advice}")
-    check_store(tracking_uri)
-    check_device(device)
-    file = None if weights is None else check_writable(weights)
+    inputs.check_store(tracking_uri)
+    inputs.check_device(device)
+    file = None if weights is None else inputs.check_writable(weights)
     if file is not None:
         from ktg.exporting.formats import check_weights_file
 
@@ -61,7 +51,10 @@ def train(
     from ktg.searching.seeds import train_head_seeds, train_seeds
 
     experiment = Path(graph).stem if isinstance(graph, str | Path) else name
-    with name_given_file(graph), open_tracker(experiment, tracking_uri, listener) as tracker:
+    with (
+        inputs.name_given_file(graph),
+        inputs.open_tracker(experiment, tracking_uri, listener) as tracker,
+    ):
         images = listener.decoding
         if head:
             return train_head_seeds(loaded, head, seeds, tracker, device=device, decoding=images)

@@ -9,6 +9,8 @@ from ktg.api.inputs import STORE, shorten_known_model
 from ktg.errors import DataError, UserError, show
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ktg.exporting.metadata import ModelMetadata
     from ktg.zoo import Card, Zoo
 
@@ -86,6 +88,24 @@ def show_entries(name: str, *, model: str | None = None, zoo: Path | None = None
 
 
 def add_entry(
+    name: str, file: Path, *, replace: bool = False, zoo: Path | None = None, **fields: Any
+) -> Entry:
+    """Add the weights in a file to the zoo and return the entry. fields: see `make_card`.
+
+    Raises UserError or one of its kinds, before anything is written, for whatever is wrong.
+    """
+    from ktg.models.state_dicts import write_weights
+    from ktg.zoo.staging import open_staging
+
+    place = open_zoo(zoo)
+    card, state = make_card(name, file, **fields)
+    with place.open_for_writing(), open_staging(place.folder) as folder:
+        write_weights(state, folder / "converted.safetensors")
+        added = place.add(card, folder / "converted.safetensors", replace=replace)
+    return dump_entry(place, added)
+
+
+def make_card(
     name: str,
     file: Path,
     *,
@@ -96,29 +116,23 @@ def add_entry(
     mean: str | None = None,
     std: str | None = None,
     input_size: int | None = None,
-    replace: bool = False,
-    zoo: Path | None = None,
     **fields: Any,
-) -> Entry:
-    """Add the weights in a file to the zoo and return the entry. fields: further ones of its card.
+) -> "tuple[Card, dict[str, Tensor]]":
+    """Return a card for the weights in a file, and these weights as the model names them.
 
     model_arg: `NAME=VALUE` texts. classes: a file with a name on each line. mean, std: one number,
-    or three with commas between them. What a model file of ktg says of itself is the default.
-    Raises UserError or one of its kinds, before anything is written, for whatever is wrong.
+    or three with commas between them. fields: further ones of the card. What a model file of ktg
+    says of itself is the default.
     """
     from ktg.graph import Node
     from ktg.local import file_sha256
     from ktg.models.architectures import find_statistics, find_usual_size
     from ktg.models.build import import_weights
     from ktg.models.names import check_model, shorten_model
-    from ktg.models.sources import read_class_names
-    from ktg.models.state_dicts import write_weights
     from ktg.version import __version__
     from ktg.zoo import Card
     from ktg.zoo.card import check_card, check_name
-    from ktg.zoo.staging import open_staging
 
-    place = open_zoo(zoo)
     check_name(name, "NAME")
     check_model(model, "--model")
     about = read_description(file)
@@ -130,35 +144,22 @@ def add_entry(
         data = data or f"{trained_on}, by a graph of ktg"
     given = read_model_args(model_arg) or (about.node.model_args if about is not None else {})
     node = Node(model=model, model_args=given, input_size=input_size)
-    listed = about.classes if about is not None else None
-    if classes is not None:
-        try:
-            listed = read_class_names(classes)
-        except DataError as error:
-            raise UserError(f"--classes {error}") from None
     statistics = read_channels(mean, "--mean") or own[0], read_channels(std, "--std") or own[1]
     state, count = import_weights(file, node)
+    digest = file_sha256(file)
     card = Card(
         name=name,
         model=shorten_model(model),
-        classes=name_classes(listed, count, classes),
+        classes=name_classes(classes, about, count),
         data=data or f"not stated; imported from {file.name}",
         mean=statistics[0],
         std=statistics[1],
         input_size=input_size or find_usual_size(model),
         model_args=node.model_args,
-        provenance={
-            "imported from": file.name,
-            "its SHA-256": file_sha256(file),
-            "ktg": __version__,
-        },
+        provenance={"imported from": file.name, "its SHA-256": digest, "ktg": __version__},
         **fields,
     )
-    check_card(card)
-    with place.open_for_writing(), open_staging(place.folder) as folder:
-        write_weights(state, folder / "converted.safetensors")
-        added = place.add(card, folder / "converted.safetensors", replace=replace)
-    return dump_entry(place, added)
+    return check_card(card), state
 
 
 def remove_entries(
@@ -249,13 +250,19 @@ def read_model_args(texts: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def name_classes(names: tuple[str, ...] | None, count: int, file: Path | None) -> tuple[str, ...]:
-    """Return the names of the classes, by default their numbers.
+def name_classes(file: Path | None, about: "ModelMetadata | None", count: int) -> tuple[str, ...]:
+    """Return the names of classes in a file, else of a model file of ktg, else their numbers.
 
     Raises UserError when the head of the weights has another count.
     """
-    if names is None:
+    from ktg.models.sources import read_class_names
+
+    if file is None and about is None:
         return tuple(map(str, range(count)))
+    try:
+        names = read_class_names(file) if file is not None else about.classes if about else ()
+    except DataError as error:
+        raise UserError(f"--classes {error}") from None
     if len(names) != count:
         head = f"the head in the weights tells {count} classes apart"
         problem = head if count else "the weights have no head"

@@ -7,9 +7,9 @@ import click
 
 from ktg.api.pretrain import build_zoo, dump_pretrained
 from ktg.api.zoo import open_zoo
-from ktg.cli.options import A_FILE, as_json, print_json, tracking_uri, zoo_folder
+from ktg.cli import options
 from ktg.cli.pretrain import print_entry, training_options
-from ktg.cli.screen import Screen
+from ktg.cli.screen import Screen, print_json
 
 if TYPE_CHECKING:
     from ktg.api.pretrain import Pretrained
@@ -21,16 +21,8 @@ if TYPE_CHECKING:
 @click.option(
     "--split", type=int, help="Simple split: this many blocks of the classes in their order."
 )
-@click.option(
-    "--groups",
-    type=A_FILE,
-    help="Super-classes: YAML `bear: [class, ...]`, or CSV with group,class.",
-)
-@click.option(
-    "--wordnet",
-    type=A_FILE,
-    help="A hierarchy of lines `child parent`; the classes are ids in it.",
-)
+@options.file("--groups", help="Super-classes: YAML `bear: [class, ...]`, or CSV with group,class.")
+@options.file("--wordnet", help="A hierarchy of lines `child parent`; the classes are ids in it.")
 @click.option(
     "--ancestor",
     "ancestors",
@@ -44,15 +36,15 @@ if TYPE_CHECKING:
     help="Begins the names of the entries: DATA-01 ..., or those of the groups.",
 )
 @training_options
-@zoo_folder
-@tracking_uri
-@as_json
-def build(data: str, zoo: Path | None, as_json: bool, **options: Any) -> None:
+@options.zoo_folder
+@options.tracking_uri
+@options.as_json
+def build(data: str, zoo: Path | None, as_json: bool, **given: Any) -> None:
     """Train a source model on each group of classes of DATA, and keep them in the zoo.
 
-    By the published recipe: 30 epochs, SGD, learning rate 0.01, a tenth of it every 7 epochs, the
-    best validation epoch is kept. What is there already is not trained again, an interrupted
-    training goes on, and several of these commands at once share the work.
+    The recipe is the published one: 30 epochs, SGD, learning rate 0.01, a tenth of it every 7
+    epochs, the best validation epoch is kept. What is there already is not trained again, an
+    interrupted training goes on, and several of these commands at once share the work.
     """
     with Screen(stderr=as_json) as screen:
 
@@ -62,12 +54,7 @@ def build(data: str, zoo: Path | None, as_json: bool, **options: Any) -> None:
                 print_entry(entry)
 
         built = build_zoo(
-            data,
-            zoo=zoo,
-            listener=screen.listener,
-            on_model=screen.epochs,
-            on_entry=show,
-            **options,
+            data, zoo=zoo, listener=screen.listener, on_model=screen.epochs, on_entry=show, **given
         )
     if as_json:
         print_json([dump_pretrained(one) for one in built])

@@ -8,20 +8,19 @@ import click
 
 from ktg import api
 from ktg.api.graphs import make_space_schema
-from ktg.cli.options import A_FILE, as_json, imagenet, missing_sources, print_json
+from ktg.cli import options
+from ktg.cli.screen import print_json
 
 if TYPE_CHECKING:
     from ktg.api.search import Missing
 
 
 @click.command(epilog="Example: ktg check search_spaces/quickstart.yaml")
-@click.argument("file", type=A_FILE, required=False)
-@click.option(
-    "--schema", is_flag=True, help="Print the JSON Schema of search spaces instead, for an editor."
-)
-@imagenet("--weights", "--imagenet")
-@missing_sources
-@as_json
+@click.argument("file", type=options.A_FILE, required=False)
+@options.flag("--schema", help="Print the JSON Schema of search spaces instead, for an editor.")
+@options.imagenet("--weights", "--imagenet")
+@options.missing_sources
+@options.as_json
 def check(
     file: Path | None,
     schema: bool,

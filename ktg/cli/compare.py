@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg import api
-from ktg.cli.options import A_FILE, as_json, print_json, tracking_uri
+from ktg.cli import options
+from ktg.cli.screen import print_json
+from ktg.cli.tables import make_table
 from ktg.wording import format_duration, format_percent
 
 if TYPE_CHECKING:
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: ktg compare quickstart digits-random -o compare.html")
 @click.argument("experiments", metavar="EXPERIMENT...", nargs=-1, required=True)
-@click.option("-o", "--output", type=A_FILE, help="Write the comparison as an HTML page, too.")
-@tracking_uri
-@as_json
+@options.file("-o", "--output", help="Write the comparison as an HTML page, too.")
+@options.tracking_uri
+@options.as_json
 def compare(
     experiments: tuple[str, ...], output: Path | None, tracking_uri: str, as_json: bool
 ) -> None:
@@ -35,12 +37,10 @@ def compare(
 
 def print_comparison(data: dict[str, Any], console: "Console") -> None:
     """Print what searches found and cost, then in what their spaces differ."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("experiment", title="Validation split", title_justify="left")
-    for column in ("best", "alone", "trials", "stopped", "epochs", "training"):
-        table.add_column(column, justify="right")
+    figures = ("best", "alone", "trials", "stopped", "epochs", "training")
+    table = make_table("experiment", *figures, title="Validation split", right=figures)
     for search in data["searches"]:
         cost, alone = search["cost"], search["alone"]
         name = Text(search["experiment"] + (" (unfinished)" if search["unfinished"] else ""))
@@ -56,8 +56,7 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     if not data["differences"]:
         console.print("Their spaces are equal.")
         return
-    different = Table(title="In what they differ", title_justify="left")
-    different.add_column("place", overflow="fold")
+    different = make_table("place", title="In what they differ", fold=("place",))
     for search in data["searches"]:
         different.add_column(Text(search["experiment"]), overflow="fold")
     for row in data["differences"]:

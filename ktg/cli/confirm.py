@@ -1,21 +1,14 @@
 """Defines `ktg confirm`."""
 
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ktg import api
-from ktg.cli.options import (
-    address,
-    as_json,
-    count,
-    print_json,
-    storage,
-    tracking_uri,
-)
-from ktg.cli.screen import Screen
+from ktg.cli import options
+from ktg.cli.screen import Screen, print_json
+from ktg.cli.tables import make_table
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -26,21 +19,13 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: ktg confirm quickstart --seeds 10")
 @click.argument("experiment")
-@count("--top", 1, "How many of the best graphs, by validation.")
-@count("--seeds", 5, "Trainings of each graph.", least=2)
-@address
-@storage
-@tracking_uri
-@as_json
-def confirm(
-    experiment: str,
-    top: int,
-    seeds: int,
-    address: str | None,
-    storage: Path | None,
-    tracking_uri: str,
-    as_json: bool,
-) -> None:
+@options.count("--top", 1, "How many of the best graphs, by validation.")
+@options.count("--seeds", 5, "Trainings of each graph.", least=2)
+@options.address
+@options.storage
+@options.tracking_uri
+@options.as_json
+def confirm(experiment: str, as_json: bool, **given: Any) -> None:
     """Train EXPERIMENT's best graphs and baselines again, with new seeds, and compare their tests.
 
     They are trained on the training and validation splits, in the slots that the search gave its
@@ -56,25 +41,13 @@ def confirm(
             else:
                 print_confirmation(confirmation, screen)
 
-        api.confirm(
-            experiment,
-            top=top,
-            seeds=seeds,
-            address=address,
-            storage=storage,
-            tracking_uri=tracking_uri,
-            listener=screen.listener,
-            on_confirmation=show,
-        )
+        api.confirm(experiment, listener=screen.listener, on_confirmation=show, **given)
 
 
 def print_confirmation(confirmation: "Confirmation", screen: Screen) -> None:
     """Print the graphs on the test split, the differences to the baselines, and the sentence."""
-    from rich.table import Table
-
-    table = Table(title="Test split, mean over seeds", title_justify="left")
-    for column in ("", "accuracy", "std", "seeds", "trial"):
-        table.add_column(column, justify="left" if column in ("", "trial") else "right")
+    figures = ("accuracy", "std", "seeds")
+    table = make_table("", *figures, "trial", title="Test split, mean over seeds", right=figures)
     for row in confirmation.rows:
         name = row.what if row.baseline in (None, row.what) else f"{row.what} ({row.baseline})"
         mean, std = (
@@ -98,12 +71,8 @@ def print_confirmation(confirmation: "Confirmation", screen: Screen) -> None:
 
 def draw_differences(confirmation: "Confirmation") -> "Table":
     """Return the table of all differences, in points."""
-    from rich.table import Table
-
-    table = Table(title="Differences in points", title_justify="left")
-    for column in ("", "minus", "points", "95 % interval", ""):
-        right = column in ("points", "95 % interval")
-        table.add_column(column, justify="right" if right else "left")
+    figures = ("points", "95 % interval")
+    table = make_table("", "minus", *figures, "", title="Differences in points", right=figures)
     for each in confirmation.differences:
         mean = "-" if each.difference is None else f"{100 * each.difference:+.2f}"
         ends = [f"{100 * end:+.2f}" for end in each.interval or ()]

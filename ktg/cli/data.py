@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ktg.api.data import AUGMENTS, draw_views
-from ktg.cli.options import A_FILE, count
+from ktg.cli import options
 from ktg.cli.screen import Screen
 
 
@@ -19,10 +19,14 @@ def data() -> None:
 @click.argument("images")
 @click.option("--augment", type=click.Choice(AUGMENTS), help="By default all, one row each.")
 @click.option(
-    "-o", "--output", type=A_FILE, required=True, help="Picture to write: .png, .jpg or .webp."
+    "-o",
+    "--output",
+    type=options.A_FILE,
+    required=True,
+    help="Picture to write: .png, .jpg or .webp.",
 )
-@count("--rows", 4, "Views of each image.")
-@count("--columns", 8, "Images.")
+@options.count("--rows", 4, "Views of each image.")
+@options.count("--columns", 8, "Images.")
 @click.option(
     "--size", type=click.IntRange(4, 2048), help="Side of the images; default: as `size` in `data`."
 )

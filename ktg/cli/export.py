@@ -9,8 +9,8 @@ import click
 
 from ktg import api
 from ktg.api.export import dump_exported
-from ktg.cli.options import A_FILE, as_json, device, print_json, tracking_uri
-from ktg.cli.screen import Screen
+from ktg.cli import options
+from ktg.cli.screen import Screen, print_json
 from ktg.cli.train import make_epoch_printer
 from ktg.wording import format_percent
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--onnx model.onnx --card README.md"
 )
 @click.argument("source", metavar="EXPERIMENT")
-@click.option("-o", "--output", type=A_FILE, help="The graph; default: best.yaml.")
+@options.file("-o", "--output", help="The graph; default: best.yaml.")
 @click.option("--trial", help="This trial, by its name or number, instead of the best.")
 @click.option(
     "--top",
@@ -32,37 +32,25 @@ if TYPE_CHECKING:
     help="The best K graphs: best-1.yaml, best-2.yaml ...",
 )
 @click.option("--baseline", help="This baseline instead: alone, distillation, 'mutual learning'.")
-@click.option(
-    "--weights", type=A_FILE, help="Train the graph again and write its target: model.safetensors."
+@options.file("--weights", help="Train the graph again and write its target: model.safetensors.")
+@options.flag(
+    "--all-nodes", help="With --weights: every other node too, as model-n1.safetensors ..."
 )
-@click.option(
-    "--all-nodes",
-    is_flag=True,
-    help="With --weights: every other node too, as model-n1.safetensors ...",
-)
-@click.option(
-    "--onnx", type=A_FILE, help="The trained target as ONNX, checked against torch: model.onnx."
-)
-@click.option(
-    "--int8", type=A_FILE, help="The same with 8-bit integers, for edge devices: model-int8.onnx."
-)
-@click.option(
-    "--torch-export", type=A_FILE, help="The same as a program of torch.export: model.pt2."
-)
-@click.option("--card", type=A_FILE, help="A model card: README.md.")
+@options.file("--onnx", help="The trained target as ONNX, checked against torch: model.onnx.")
+@options.file("--int8", help="The same with 8-bit integers, for edge devices: model-int8.onnx.")
+@options.file("--torch-export", help="The same as a program of torch.export: model.pt2.")
+@options.file("--card", help="A model card: README.md.")
 @click.option(
     "--register",
     metavar="NAME",
     help="The trained target as a version of NAME in MLflow's model registry.",
 )
-@click.option(
-    "--final", is_flag=True, help="Train on the validation split too, as `ktg train` does."
-)
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
-@device
-@tracking_uri
-@as_json
-def export(source: str, output: Path | None, top: int, as_json: bool, **options: Any) -> None:
+@options.flag("--final", help="Train on the validation split too, as `ktg train` does.")
+@options.flag("--force", help="Overwrite files that are there.")
+@options.device
+@options.tracking_uri
+@options.as_json
+def export(source: str, output: Path | None, top: int, as_json: bool, **given: Any) -> None:
     """Write the best graph of EXPERIMENT's last search as YAML, and its drawing beside it as SVG.
 
     A search keeps no weights. For --weights, --onnx, --int8, --torch-export, --card and --register
@@ -71,7 +59,7 @@ def export(source: str, output: Path | None, top: int, as_json: bool, **options:
     """
     with Screen(stderr=as_json) as screen:
         show, listener = make_epoch_printer(screen), screen.listener
-        found = api.export(source, output, top=top, listener=listener, on_epoch=show, **options)
+        found = api.export(source, output, top=top, listener=listener, on_epoch=show, **given)
     if as_json:
         print_json(dump_exported(found))
         return

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from ktg.api.graphs import describe
-from ktg.cli.options import A_FILE, as_json, print_json
+from ktg.cli import options
+from ktg.cli.screen import print_json
 
 
 @click.group(no_args_is_help=False)
@@ -14,9 +15,9 @@ def graph() -> None:
 
 
 @graph.command(epilog="Example: ktg graph show best.yaml -o best.svg")
-@click.argument("file", type=A_FILE)
-@click.option("-o", "--output", type=A_FILE, help="Draw the graph into this SVG file.")
-@as_json
+@click.argument("file", type=options.A_FILE)
+@options.file("-o", "--output", help="Draw the graph into this SVG file.")
+@options.as_json
 def show(file: Path, output: Path | None, as_json: bool) -> None:
     """Print what FILE trains: live nodes, teachers, open edges; draw it with -o.
 

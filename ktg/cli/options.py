@@ -1,6 +1,5 @@
-"""Defines the options that several commands share, and how results are printed."""
+"""Defines the options that several commands share."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +9,6 @@ import click
 from ktg.api.inputs import STORE, read_imagenet_files
 
 C = TypeVar("C", bound=Callable[..., Any])
-Option = Callable[[C], C]
 
 A_FILE = click.Path(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -41,9 +39,7 @@ among = click.option(
     help="A candidate; give several. Default: the search space's.",
 )
 zoo_folder = click.option(
-    "--zoo",
-    type=A_FILE,
-    help="Folder of the zoo; default: $KTG_ZOO, else ~/.local/share/ktg/zoo.",
+    "--zoo", type=A_FILE, help="Folder of the zoo; default: $KTG_ZOO, else ~/.local/share/ktg/zoo."
 )
 HELP_IMAGENET = (
     "A file that stands for `source: imagenet` of a model, besides `weights:` in the file; "
@@ -63,6 +59,16 @@ def imagenet(*names: str) -> Callable[[C], C]:
     )
 
 
+def file(*names: str, help: str) -> Callable[[C], C]:
+    """Return an option for the path of a file or folder."""
+    return click.option(*names, type=A_FILE, help=help)
+
+
+def flag(*names: str, help: str) -> Callable[[C], C]:
+    """Return an option without a value."""
+    return click.option(*names, is_flag=True, help=help)
+
+
 def count(
     name: str, default: int | None = None, help: str | None = None, least: int = 1
 ) -> Callable[[C], C]:
@@ -80,8 +86,3 @@ def add_options(*options: Callable[[Any], Any]) -> Callable[[C], C]:
         return command
 
     return add
-
-
-def print_json(value: Any) -> None:
-    """Print plain data as JSON on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

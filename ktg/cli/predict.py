@@ -13,7 +13,7 @@ import click
 
 from ktg import api
 from ktg.api.predict import label_files
-from ktg.cli.options import A_FILE, count, device
+from ktg.cli import options
 from ktg.cli.screen import Screen
 from ktg.errors import KtgError
 from ktg.wording import format_percent
@@ -29,7 +29,7 @@ _REQUEST = """\
 
 
 @click.command(epilog="Example: ktg predict model.safetensors photos/ --csv > labels.csv")
-@click.argument("model", type=A_FILE)
+@click.argument("model", type=options.A_FILE)
 @click.argument("images", nargs=-1, required=True)
 @click.option(
     "--json", "form", flag_value="json", help="Print one JSON object for each image, a line each."
@@ -37,9 +37,9 @@ _REQUEST = """\
 @click.option(
     "--csv", "form", flag_value="csv", help="Print a table with a header, comma-separated."
 )
-@count("--top", 5, "How many classes of each image.")
-@count("--batch-size", 64, "Images at once.")
-@device
+@options.count("--top", 5, "How many classes of each image.")
+@options.count("--batch-size", 64, "Images at once.")
+@options.device
 def predict(
     model: Path,
     images: tuple[str, ...],
@@ -71,9 +71,9 @@ def predict(
 
 
 @click.command(epilog="Example: ktg serve model.safetensors --port 5001")
-@click.argument("model", type=A_FILE)
+@click.argument("model", type=options.A_FILE)
 @click.option("--port", type=click.IntRange(1, 65535), default=5001, show_default=True)
-@device
+@options.device
 def serve(model: Path, port: int, device: str | None) -> None:
     """Answer requests for labels with MODEL over HTTP, for this machine only, until Ctrl-C.
 

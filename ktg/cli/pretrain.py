@@ -6,35 +6,25 @@ import click
 
 from ktg import api
 from ktg.api.pretrain import PRESETS, dump_pretrained
-from ktg.cli.options import (
-    add_options,
-    as_json,
-    count,
-    device,
-    print_json,
-    tracking_uri,
-    zoo_folder,
-)
-from ktg.cli.screen import Screen
+from ktg.cli import options
+from ktg.cli.screen import Screen, print_json
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
     from ktg.api.pretrain import Pretrained
 
-training_options = add_options(
+training_options = options.add_options(
     click.option(
         "--size", type=click.IntRange(4, 2048), help="Side in pixels of what the network sees."
     ),
-    count("--per-class", help="Images of each class; of a formula, for all splits."),
-    count("--epochs"),
-    count("--batch-size"),
+    options.count("--per-class", help="Images of each class; of a formula, for all splits."),
+    options.count("--epochs"),
+    options.count("--batch-size"),
     click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate."),
-    count("--seed", least=0),
+    options.count("--seed", least=0),
     click.option("--source", help="Weights to begin with, such as imagenet; default: none."),
-    device,
-    click.option(
-        "--replace", is_flag=True, help="Take the place of entries that were made otherwise."
-    ),
+    options.device,
+    options.flag("--replace", help="Replace entries that were made otherwise."),
 )
 
 
@@ -46,8 +36,8 @@ training_options = add_options(
     type=click.Choice(PRESETS),
     help="Default: fractaldb1k for a formula, zoo for images.",
 )
-@click.option("--name", help="What the zoo is to call it; default: the name of DATA.")
-@count("--classes", help="Of a formula.", least=2)
+@click.option("--name", help="Name of the entry in the zoo; default: the name of DATA.")
+@options.count("--classes", help="Of a formula.", least=2)
 @click.option("--points", type=click.IntRange(1, 2**27 - 1), help="Of a formula: in each picture.")
 @click.option("--scale", type=float, help="Of fractaldb and ofdb: how far variants lie apart.")
 @training_options
@@ -58,18 +48,18 @@ training_options = add_options(
     show_default=True,
     help="Weights to keep.",
 )
-@click.option("--anew", is_flag=True, help="Do not go on with a training that was interrupted.")
-@zoo_folder
-@tracking_uri
-@as_json
-def pretrain(data: str, as_json: bool, **options: Any) -> None:
+@options.flag("--anew", help="Start again where a training was interrupted, instead of going on.")
+@options.zoo_folder
+@options.tracking_uri
+@options.as_json
+def pretrain(data: str, as_json: bool, **given: Any) -> None:
     """Pretrain a network on DATA and keep it in the zoo, as a source for the nodes of a graph.
 
     DATA is a formula (fractaldb, svd, ofdb, onep), a data set known by name, a folder or an .npz of
     images, or a graph of one node. The same command goes on with a training that was interrupted.
     """
     with Screen(stderr=as_json) as screen:
-        done = api.pretrain(data, listener=screen.listener, on_model=screen.epochs, **options)
+        done = api.pretrain(data, listener=screen.listener, on_model=screen.epochs, **given)
     if as_json:
         print_json(dump_pretrained(done))
         return

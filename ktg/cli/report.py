@@ -5,21 +5,21 @@ from pathlib import Path
 import click
 
 from ktg import api
-from ktg.cli.options import A_FILE, as_json, print_json, tracking_uri
-from ktg.cli.screen import Screen
+from ktg.cli import options
+from ktg.cli.screen import Screen, print_json
 from ktg.wording import format_percent
 
 
 @click.command(epilog="Example: ktg report quickstart -o report.html")
 @click.argument("experiment")
-@click.option("-o", "--output", type=A_FILE, default="report.html", show_default=True)
+@click.option("-o", "--output", type=options.A_FILE, default="report.html", show_default=True)
 @click.option(
     "--retrain/--no-retrain",
     default=None,
     help="Train the best graph again to see its mistakes; default: if that takes under a minute.",
 )
-@tracking_uri
-@as_json
+@options.tracking_uri
+@options.as_json
 @click.pass_context
 def report(
     context: click.Context,

@@ -1,8 +1,11 @@
 """Shows how a command goes: sentences, and a bar or a line that is gone when its work is done."""
 
+import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from ktg.api.listener import Listener
 from ktg.wording import format_duration
@@ -126,3 +129,8 @@ def format_epoch(epoch: "EpochMetrics", epochs: int) -> str:
     train = f"train {epoch.nodes[epoch.target].train_accuracy:.1%}"
     validation = "" if epoch.val_accuracy is None else f", val {epoch.val_accuracy:.1%}"
     return f"epoch {epoch.number}/{epochs}, {train}{validation}"
+
+
+def print_json(value: Any) -> None:
+    """Print plain data as JSON on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

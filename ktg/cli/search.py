@@ -2,96 +2,60 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ktg import api
 from ktg.api.confirm import SEEDS
+from ktg.cli import options
 from ktg.cli.confirm import print_confirmation
-from ktg.cli.options import (
-    A_FILE,
-    address,
-    as_json,
-    count,
-    imagenet,
-    missing_sources,
-    print_json,
-    storage,
-    tracking_uri,
-)
-from ktg.cli.screen import Screen
+from ktg.cli.screen import Screen, print_json
+from ktg.cli.tables import make_table
 from ktg.errors import KtgError, UserError
 from ktg.wording import format_duration, format_percent
 
 if TYPE_CHECKING:
-    from ktg.api.search import Missing, Result
+    from ktg.api.confirm import Confirmation
+    from ktg.api.search import Result
 
 
 @click.command(epilog="Example: ktg search search_spaces/quickstart.yaml --trials 50")
-@click.argument("space", type=A_FILE)
+@click.argument("space", type=options.A_FILE)
 @click.option("--name", help="Name of the experiment; default: the space's own, or its file's.")
-@count("--trials", help="Graphs to train, instead of what the space says.")
-@count("--seed", help="Seed of the sampler, instead of what the space says.", least=0)
-@address
-@storage
-@click.option(
-    "--confirm",
-    "top",
-    type=click.IntRange(1),
-    help="Afterwards confirm so many best graphs: `ktg confirm`.",
+@options.count("--trials", help="Graphs to train, instead of what the space says.")
+@options.count("--seed", help="Seed of the sampler, instead of what the space says.", least=0)
+@options.address
+@options.storage
+@options.count("--confirm", help="Afterwards confirm so many best graphs: `ktg confirm`.")
+@options.count("--seeds", help="Trainings of each graph with --confirm; default: 5.", least=2)
+@options.flag(
+    "--resume", help="Go on with the last search of this name; SPACE may be the name itself."
 )
-@count("--seeds", help="Trainings of each graph with --confirm; default: 5.", least=2)
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Go on with the last search of this name; SPACE may be the name itself.",
-)
-@imagenet("--weights", "--imagenet")
-@missing_sources
-@tracking_uri
-@as_json
+@options.imagenet("--weights", "--imagenet")
+@options.missing_sources
+@options.tracking_uri
+@options.as_json
 def search(
-    space: Path,
-    name: str | None,
-    trials: int | None,
-    seed: int | None,
-    address: str | None,
-    storage: Path | None,
-    top: int | None,
-    seeds: int | None,
-    resume: bool,
-    imagenet: dict[str, str],
-    missing_sources: "Missing",
-    tracking_uri: str,
-    as_json: bool,
+    space: Path, confirm: int | None, seeds: int | None, as_json: bool, **given: Any
 ) -> None:
     """Search SPACE for the best graph, on this machine or on a Ray cluster."""
-    if seeds and not top:
+    if seeds and not confirm:
         meaning = "says how often --confirm trains each graph"
         raise UserError(f"--seeds: {meaning}; give that too, for example --confirm 1")
     with Screen(stderr=as_json) as screen:
 
         def show(result: "Result") -> None:
             if not as_json:
-                print_result(result, screen, to_confirm=top is not None)
+                print_result(result, screen, to_confirm=confirm is not None)
 
+        def show_confirmation(found: "Confirmation") -> None:
+            if not as_json:
+                print_confirmation(found, screen)
+
+        given |= {"on_result": show, "on_confirmation": show_confirmation}
         result = api.search(
-            space,
-            name=name,
-            trials=trials,
-            seed=seed,
-            address=address,
-            storage=storage,
-            missing_sources=missing_sources,
-            confirm=top,
-            seeds=seeds or SEEDS,
-            resume=resume,
-            imagenet=imagenet,
-            tracking_uri=tracking_uri,
-            listener=screen.listener,
-            on_result=show,
-            on_confirmation=lambda found: None if as_json else print_confirmation(found, screen),
+            space, confirm=confirm, seeds=seeds or SEEDS, listener=screen.listener, **given
         )
     if as_json:
         print_json(result.to_json())
@@ -107,11 +71,9 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
 
     to_confirm: whether it is about to be confirmed, which is then no advice.
     """
-    from rich.table import Table
-
-    table = Table(title="Validation split, same budget for all", title_justify="left")
-    for column in ("", "accuracy", "loss", "training time", "trial"):
-        table.add_column(column, justify="left" if column in ("", "trial") else "right")
+    figures = ("accuracy", "loss", "training time")
+    title = "Validation split, same budget for all"
+    table = make_table("", *figures, "trial", title=title, right=figures)
     for row in result.rows:
         is_best = row.what == "best graph"
         trial, _, baseline = row.trial.partition(" ")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg.api.sources import FAMILIES, draw_fractal_sheet, list_sources, render_fractals
-from ktg.cli.options import A_FILE, add_options, as_json, count, print_json, zoo_folder
-from ktg.cli.screen import Screen
+from ktg.cli import options
+from ktg.cli.screen import Screen, print_json
+from ktg.cli.tables import make_table
 
 if TYPE_CHECKING:
     from ktg.api.sources import Available, FormulaName
@@ -21,9 +22,9 @@ _ONLY = {"instances": {"fractaldb": "masks", "svd": "instances"}}
 _ONLY |= {name: {"fractaldb": name, "ofdb": name} for name in ("scale", "patch")}
 _ONLY["colour"] = {"fractaldb": "colour", "ofdb": "colour", "svd": "colour"}
 
-generator_options = add_options(
+generator_options = options.add_options(
     click.option("--family", type=click.Choice(FAMILIES), default="fractaldb", show_default=True),
-    count("--size", 256, "Pixels of a side.", least=13),
+    options.count("--size", 256, "Pixels of a side.", least=13),
     click.option("--points", type=click.IntRange(1, 2**27 - 1), default=100_000, show_default=True),
     click.option(
         "--scale", type=float, help="How far variants lie apart: fractaldb 0.4, ofdb 0.1."
@@ -45,8 +46,8 @@ def source() -> None:
 
 @source.command("list", epilog="Example: ktg source list --model resnet18")
 @click.option("--model", help="Only what this architecture can start from.")
-@zoo_folder
-@as_json
+@options.zoo_folder
+@options.as_json
 def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
     """List what a node can name as its source, and whether it is on this machine."""
     rows, faults = list_sources(model=model, zoo=zoo)
@@ -66,28 +67,22 @@ def fractal() -> None:
 @fractal.command(
     epilog="Example: ktg source fractal render --out fractaldb-60 --categories 60 --scale 0.4"
 )
-@click.option("--out", type=A_FILE, required=True, help="Folder to make.")
-@count("--categories", 1000, "Classes.")
-@count(
+@click.option("--out", type=options.A_FILE, required=True, help="Folder to make.")
+@options.count("--categories", 1000, "Classes.")
+@options.count(
     "--instances",
     help="Of each class for svd; for fractaldb, of each of its 25 variants in 4 flips: "
     "10 make 1,000 pictures.",
 )
 @generator_options
-@count("--threads", help="By default one for each core.")
-@click.option("--resume", is_flag=True, help="Go on with a folder begun before.")
-@as_json
+@options.count("--threads", help="By default one for each core.")
+@options.flag("--resume", help="Go on with a folder begun before.")
+@options.as_json
 def render(
-    out: Path,
-    categories: int,
-    family: "FormulaName",
-    threads: int | None,
-    resume: bool,
-    as_json: bool,
-    **given: Any,
+    out: Path, categories: int, family: "FormulaName", resume: bool, as_json: bool, **given: Any
 ) -> None:
     """Write a folder of pictures for each class, named as in the official FractalDB."""
-    settings = name_settings(family, given)
+    threads, settings = given.pop("threads"), name_settings(family, given)
     with Screen(stderr=True) as screen:
         found = render_fractals(
             out,
@@ -107,10 +102,10 @@ def render(
 
 @fractal.command(epilog="Example: ktg source fractal sheet -o fractals.png --family svd")
 @click.option(
-    "-o", "--out", type=A_FILE, required=True, help="Picture to write: .png, .jpg or .webp."
+    "-o", "--out", type=options.A_FILE, required=True, help="Picture to write: .png, .jpg or .webp."
 )
-@count("--rows", 4, "Classes.")
-@count("--columns", 8, "Pictures of each.")
+@options.count("--rows", 4, "Classes.")
+@options.count("--columns", 8, "Pictures of each.")
 @generator_options
 def sheet(out: Path, rows: int, columns: int, family: "FormulaName", **given: Any) -> None:
     """Draw a contact sheet, to see what a generator makes."""
@@ -143,15 +138,11 @@ def name_settings(family: "FormulaName", given: dict[str, Any]) -> dict[str, Any
 
 def print_sources(rows: "list[Available]") -> None:
     """Print the sources as a table that fits 80 columns."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("source", overflow="fold")
-    table.add_column("model", overflow="fold")
-    table.add_column("here", no_wrap=True)
-    table.add_column("what it is", overflow="fold", min_width=20)
+    columns = ("source", "model", "here", "what it is")
+    table = make_table(*columns, fold=columns, whole=("here",), simple=True)
+    table.columns[-1].min_width = 20
     for row in rows:
         table.add_row(*map(Text, (row.source, row.model, _HERE[row.here], row.about)))
     Screen().console.print(table)

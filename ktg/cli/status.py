@@ -7,7 +7,9 @@ import click
 
 from ktg import api
 from ktg.api.status import follow
-from ktg.cli.options import as_json, print_json, tracking_uri
+from ktg.cli import options
+from ktg.cli.screen import print_json
+from ktg.cli.tables import make_table
 from ktg.wording import format_duration, format_percent
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: ktg status quickstart")
 @click.argument("experiment", required=False)
-@tracking_uri
-@as_json
+@options.tracking_uri
+@options.as_json
 def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
     """Show how EXPERIMENT's last search stands, and its confirmation.
 
@@ -55,8 +57,8 @@ def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
 
 @click.command(epilog="Example: ktg stop quickstart")
 @click.argument("experiment")
-@tracking_uri
-@as_json
+@options.tracking_uri
+@options.as_json
 def stop(experiment: str, tracking_uri: str, as_json: bool) -> None:
     """Ask EXPERIMENT's running search to end as after Ctrl-C.
 
@@ -66,14 +68,14 @@ def stop(experiment: str, tracking_uri: str, as_json: bool) -> None:
     if as_json:
         print_json({"experiment": experiment, "asked": True})
         return
-    when = "it will within seconds, if its driver lives"
+    when = "it does so within seconds if its driver is running"
     click.echo(f"{experiment}: asked to stop; {when}. See: ktg status {experiment}")
 
 
 @click.command(epilog="Example: ktg ui quickstart --port 5001")
 @click.argument("experiment", required=False)
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-@tracking_uri
+@options.tracking_uri
 def ui(experiment: str | None, port: int, tracking_uri: str) -> None:
     """Show searches and trials in MLflow's pages, for this machine only, until Ctrl-C.
 
@@ -88,14 +90,11 @@ def ui(experiment: str | None, port: int, tracking_uri: str) -> None:
 
 def list_statuses(every: "Sequence[Status]") -> "Table":
     """Return a line for each status."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD)
-    for column in ("experiment", "last search", "began", "took", "trials", "best"):
-        right = column in ("took", "trials", "best")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    figures = ("took", "trials", "best")
+    columns = ("experiment", "last search", "began", *figures)
+    table = make_table(*columns, right=figures, fold=columns, simple=True)
     for one in every:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start_s))
         trials = sum(number for state, number in one.counts.items() if state != "duplicate")

@@ -1,54 +1,34 @@
 """Defines `ktg train`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ktg import api
-from ktg.cli.options import (
-    A_FILE,
-    as_json,
-    count,
-    device,
-    imagenet,
-    print_json,
-    tracking_uri,
-)
-from ktg.cli.screen import Screen
+from ktg.cli import options
+from ktg.cli.screen import Screen, print_json
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
-    from ktg.api.train import EpochMetrics, HeadName, OnEpoch
+    from ktg.api.train import EpochMetrics, OnEpoch
 
 
 @click.command(epilog="Example: ktg train best.yaml --seeds 3")
-@click.argument("graph", type=A_FILE)
-@count("--seeds", 1, "How many seeds, from train.seed on.")
-@click.option(
-    "--weights", type=A_FILE, help="Keep the first seed's target in this file: model.safetensors."
-)
-@click.option("--force", is_flag=True, help="Overwrite that file if it is there.")
+@click.argument("graph", type=options.A_FILE)
+@options.count("--seeds", 1, "How many seeds, from train.seed on.")
+@options.file("--weights", help="Keep the first seed's target in this file: model.safetensors.")
+@options.flag("--force", help="Overwrite that file if it is there.")
 @click.option(
     "--head",
     type=click.Choice(("logistic", "svm", "trees")),
     help="Train no network: fit this to the features of the target's weights, as a baseline.",
 )
-@device
-@imagenet("--imagenet")
-@tracking_uri
-@as_json
-def train(
-    graph: Path,
-    seeds: int,
-    weights: Path | None,
-    force: bool,
-    head: "HeadName | None",
-    device: str | None,
-    imagenet: dict[str, str],
-    tracking_uri: str,
-    as_json: bool,
-) -> None:
+@options.device
+@options.imagenet("--imagenet")
+@options.tracking_uri
+@options.as_json
+def train(graph: Path, weights: Path | None, as_json: bool, **given: Any) -> None:
     """Train GRAPH on the training and validation splits, then read the test split once.
 
     The test split is read here, and by `affinity study --test`, and nowhere else. With --weights
@@ -56,28 +36,18 @@ def train(
     spoil what is measured on it.
     """
     with Screen(stderr=as_json) as screen:
-        confirmed = api.train(
-            graph,
-            seeds=seeds,
-            weights=weights,
-            force=force,
-            head=head,
-            device=device,
-            imagenet=imagenet,
-            tracking_uri=tracking_uri,
-            listener=screen.listener,
-            on_epoch=make_epoch_printer(screen),
-        )
+        given |= {"listener": screen.listener, "on_epoch": make_epoch_printer(screen)}
+        results = api.train(graph, weights=weights, **given)
     if as_json:
-        print_json(confirmed.to_json() | ({"weights": str(weights)} if weights else {}))
+        print_json(results.to_json() | ({"weights": str(weights)} if weights else {}))
         return
-    for run in confirmed.runs:
+    for run in results.runs:
         loss = "" if run.loss is None else f", loss {run.loss:.4f}"
         click.echo(f"seed {run.seed}: test accuracy {format_percent(run.accuracy)}{loss}")
-    click.echo(f"test accuracy {confirmed.summary()}")
-    if weights is not None and confirmed.first is not None:
-        what = "ensemble" if confirmed.first.graph.ensemble else "target"
-        click.echo(f"{weights}: the {what} of seed {confirmed.runs[0].seed}")
+    click.echo(f"test accuracy {results.summary()}")
+    if weights is not None and results.first is not None:
+        what = "ensemble" if results.first.graph.ensemble else "target"
+        click.echo(f"{weights}: the {what} of seed {results.runs[0].seed}")
 
 
 def make_epoch_printer(screen: Screen) -> "OnEpoch":

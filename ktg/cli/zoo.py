@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg.api import zoo as entries
-from ktg.cli.options import A_FILE, as_json, print_json, tracking_uri, zoo_folder
-from ktg.cli.screen import Screen
+from ktg.cli import options
+from ktg.cli.screen import Screen, print_json
+from ktg.cli.tables import make_table
 from ktg.errors import KtgError
 from ktg.wording import format_percent
 
@@ -30,8 +31,8 @@ def zoo() -> None:
 
 @zoo.command("list", epilog="Example: ktg zoo list --model resnet18")
 @click.option("--model", help="Only the entries for this architecture.")
-@zoo_folder
-@as_json
+@options.zoo_folder
+@options.as_json
 def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
     """List the entries of the zoo."""
     found = entries.list_entries(model=model, zoo=zoo)
@@ -51,8 +52,8 @@ def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
 @zoo.command("show", epilog="Example: ktg zoo show animals")
 @click.argument("name")
 @click.option("--model", help="Only the entry for this architecture.")
-@zoo_folder
-@as_json
+@options.zoo_folder
+@options.as_json
 def show_(name: str, model: str | None, zoo: Path | None, as_json: bool) -> None:
     """Show the cards of NAME."""
     found = entries.show_entries(name, model=model, zoo=zoo)
@@ -67,7 +68,7 @@ def show_(name: str, model: str | None, zoo: Path | None, as_json: bool) -> None
     epilog="Example: ktg zoo add fractaldb FractalDB-1000_res18.pth --model resnet18 --licence MIT"
 )
 @click.argument("name")
-@click.argument("file", type=A_FILE)
+@click.argument("file", type=options.A_FILE)
 @click.option("--model", required=True, help="The architecture of the weights.")
 @click.option(
     "--model-arg",
@@ -75,7 +76,7 @@ def show_(name: str, model: str | None, zoo: Path | None, as_json: bool) -> None
     metavar="NAME=VALUE",
     help="An argument of its constructor; give several.",
 )
-@click.option("--classes", type=A_FILE, help="Text file with the name of a class on each line.")
+@options.file("--classes", help="Text file with the name of a class on each line.")
 @click.option("--data", help="What it was trained on, for a reader.")
 @click.option(
     "--mean",
@@ -91,15 +92,15 @@ def show_(name: str, model: str | None, zoo: Path | None, as_json: bool) -> None
 @click.option("--epochs", type=click.IntRange(0), help="Epochs of training.")
 @click.option("--licence", help="Under which licence it may be used.")
 @click.option("--origin", help="Where it comes from: an address, a paper.")
-@click.option("--replace", is_flag=True, help="Take the place of an entry of this name and model.")
-@zoo_folder
-@as_json
-def add(name: str, file: Path, as_json: bool, **options: Any) -> None:
+@options.flag("--replace", help="Replace an entry of this name and model.")
+@options.zoo_folder
+@options.as_json
+def add(name: str, file: Path, as_json: bool, **given: Any) -> None:
     """Import FILE, a .safetensors or .pth of weights, as the entry NAME.
 
     It is checked against the architecture, never run as code, and kept as .safetensors.
     """
-    entry = entries.add_entry(name, file, **options)
+    entry = entries.add_entry(name, file, **given)
     if as_json:
         print_json(entry)
         return
@@ -112,9 +113,9 @@ def add(name: str, file: Path, as_json: bool, **options: Any) -> None:
 @zoo.command(epilog="Example: ktg zoo remove animals --model resnet18")
 @click.argument("name")
 @click.option("--model", help="The architecture; not needed where NAME has one only.")
-@click.option("--all", "every", is_flag=True, help="All architectures of NAME.")
-@zoo_folder
-@as_json
+@options.flag("--all", "every", help="All architectures of NAME.")
+@options.zoo_folder
+@options.as_json
 def remove(name: str, model: str | None, every: bool, zoo: Path | None, as_json: bool) -> None:
     """Remove the entry NAME: its card and its weights."""
     removed = entries.remove_entries(name, model=model, every=every, zoo=zoo)
@@ -126,8 +127,8 @@ def remove(name: str, model: str | None, every: bool, zoo: Path | None, as_json:
 
 @zoo.command(epilog="Example: ktg zoo verify")
 @click.argument("name", required=False)
-@zoo_folder
-@as_json
+@options.zoo_folder
+@options.as_json
 def verify(name: str | None, zoo: Path | None, as_json: bool) -> None:
     """Check every card, or those of NAME, and the hash of every file of weights."""
     found = entries.verify_entries(name, zoo=zoo)
@@ -145,11 +146,11 @@ def verify(name: str | None, zoo: Path | None, as_json: bool) -> None:
 @zoo.command(epilog="Example: ktg zoo pull https://example.org/zoo animals fish")
 @click.argument("source")
 @click.argument("names", nargs=-1, metavar="[NAME | NAME/MODEL]...")
-@click.option("--replace", is_flag=True, help="Take the place of entries with other weights.")
-@zoo_folder
-@tracking_uri
-@as_json
-def pull(source: str, names: tuple[str, ...], as_json: bool, **options: Any) -> None:
+@options.flag("--replace", help="Replace entries with other weights.")
+@options.zoo_folder
+@options.tracking_uri
+@options.as_json
+def pull(source: str, names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Copy entries of the zoo at SOURCE, all of them unless some are named.
 
     Every file is checked by its hash. SOURCE is a folder, the http(s) address of such a folder, or
@@ -157,7 +158,7 @@ def pull(source: str, names: tuple[str, ...], as_json: bool, **options: Any) -> 
     models:/NAME@ALIAS.
     """
     with Screen(stderr=True) as screen:
-        folder, pulled = entries.pull_entries(source, names, progress=screen.transfer, **options)
+        folder, pulled = entries.pull_entries(source, names, progress=screen.transfer, **given)
     if as_json:
         print_json(pulled)
         return
@@ -172,12 +173,12 @@ def pull(source: str, names: tuple[str, ...], as_json: bool, **options: Any) -> 
 @click.argument("name")
 @click.argument("target")
 @click.option("--model", help="Only the entry for this architecture.")
-@zoo_folder
-@tracking_uri
-@as_json
-def push(name: str, target: str, as_json: bool, **options: Any) -> None:
+@options.zoo_folder
+@options.tracking_uri
+@options.as_json
+def push(name: str, target: str, as_json: bool, **given: Any) -> None:
     """Store NAME as a new version of TARGET, models:/NAME in the registry of an MLflow store."""
-    address = entries.push_entries(name, target, **options)
+    address = entries.push_entries(name, target, **given)
     if as_json:
         print_json({"address": address})
     else:
@@ -191,16 +192,12 @@ def format_count(number: int) -> str:
 
 def draw_entries(found: "list[Entry]") -> "Table":
     """Return the entries as a table that fits 80 columns."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("name", overflow="fold")
-    table.add_column("model", overflow="fold")
-    table.add_column("classes", justify="right", no_wrap=True)
-    table.add_column("accuracy", justify="right", no_wrap=True)
-    table.add_column("trained on", min_width=20)
+    figures, names = ("classes", "accuracy"), ("name", "model")
+    columns = (*names, *figures, "trained on")
+    table = make_table(*columns, right=figures, fold=names, whole=figures, simple=True)
+    table.columns[-1].min_width = 20
     for entry in found:
         accuracy = format_percent(entry["accuracy"]) if "accuracy" in entry else ""
         classes = str(len(entry.get("classes", [])) or "no head")

@@ -1,5 +1,6 @@
 """The commands as functions: all of them, by their names, lazily."""
 
+import inspect
 import subprocess
 import sys
 
@@ -32,3 +33,12 @@ def test_every_command_has_its_function():
 def test_a_name_is_found_without_importing_torch():
     code = "import sys, ktg; ktg.search; ktg.train; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", sorted(set(commands.commands) & set(ktg.__all__)))
+def test_the_options_of_a_command_are_arguments_of_its_function(name):
+    # What only decides how it is printed, and `source`, which is called `experiment` in Python.
+    others = {"check": {"schema"}, "predict": {"form", "top"}, "export": {"source"}}
+    options = {option.name for option in commands.commands[name].params} - {"as_json"}
+    arguments = inspect.signature(getattr(ktg, name)).parameters.keys()
+    assert options - others.get(name, set()) <= arguments

@@ -36,7 +36,8 @@ def test_a_listener_hears_how_many_searches_an_experiment_has(tmp_path):
     look_at_earlier_searches("birds", uri, MemoryTracker(), listener)
     look_at_earlier_searches("birds", uri, MemoryTracker(), None)
     assert said == [
-        "a new search is added to experiment birds, which holds 2 searches; another --seed makes it differ"
+        "a new search is added to experiment birds, which holds 2 searches; "
+        "another --seed makes it differ"
     ]
 
 

@@ -7,9 +7,10 @@ import click
 
 from ktg.api.inputs import make_folder
 from ktg.api.study import TAU_RANKS, correlate_table, write_drawings
+from ktg.cli import options
 from ktg.cli.affinity.figures import format_figure, label_score
-from ktg.cli.options import A_FILE, as_json, print_json
-from ktg.cli.screen import Screen
+from ktg.cli.screen import Screen, print_json
+from ktg.cli.tables import make_table
 from ktg.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ktg.api.study import Correlations, Figures
 
 # Without room at the edges, or figures would be cut at 80 columns.
-_TIGHT: dict[str, Any] = {"title_justify": "left", "collapse_padding": True, "pad_edge": False}
+_TIGHT: dict[str, Any] = {"simple": True, "collapse_padding": True, "pad_edge": False}
 _GROUP_WIDTH = 8
 _TAU = {
     "score": "by score",
@@ -28,7 +29,7 @@ _TAU = {
 
 
 @click.command(epilog="Example: ktg affinity correlate results.csv --group dataset -o plots")
-@click.argument("table", type=A_FILE)
+@click.argument("table", type=options.A_FILE)
 @click.option("--accuracy", help="Column of the accuracy; default: accuracy, acc or test_accuracy.")
 @click.option(
     "--group", help="Column that names the data set of a row: figures for each, and their means."
@@ -50,19 +51,17 @@ _TAU = {
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap."
 )
-@click.option(
-    "--each", is_flag=True, help="With --group: also print Spearman's correlation in each group."
-)
-@click.option("-o", "--output", type=A_FILE, help="Draw every score into this folder, as SVG.")
-@as_json
+@options.flag("--each", help="With --group: also print Spearman's correlation in each group.")
+@options.file("-o", "--output", help="Draw every score into this folder, as SVG.")
+@options.as_json
 def correlate(
-    table: Path, group: str | None, each: bool, output: Path | None, as_json: bool, **options: Any
+    table: Path, group: str | None, each: bool, output: Path | None, as_json: bool, **given: Any
 ) -> None:
-    """Say how well each score column of TABLE, a CSV with a row for each model, foretells accuracy.
+    """Say how well each score column of TABLE, a CSV with a row for each model, predicts accuracy.
 
     Every column of numbers but the accuracy is a score. Lines that start with # are comments.
     """
-    found = correlate_table(table, group=group, **options)
+    found = correlate_table(table, group=group, **given)
     if each and group is None:
         raise UserError("--each: there are groups only with --group COLUMN")
     drawn = write_drawings(found.draw(), make_folder(output)) if output else []
@@ -78,17 +77,12 @@ def correlate(
 
 def print_correlations(found: "Correlations") -> None:
     """Print the figures, the best score in its intended direction first."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     read, console = found.table, Screen().console
     groups, rows = len(read.parts()), f"{len(read.accuracy)} rows"
     what = rows if groups == 1 else f"means over {groups} groups, {rows}"
     title = f"Correlation with {read.accuracy_name}: {what}"
-    table = Table(title=title, box=SIMPLE_HEAD, **_TIGHT)
-    table.add_column("score", no_wrap=True)
-    for column in ("Spearman", "95 %", "weighted\ntau", "Kendall", "Pearson", "regret"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ("score", "Spearman", "95 %", "weighted\ntau", "Kendall", "Pearson", "regret")
+    table = make_table(*columns, title=title, right=columns[1:], whole=columns, **_TIGHT)
     against = []
     for name, figures, strength in found.by_strength():
         against += [name] if strength < 0 and figures.spearman is not None else []
@@ -111,17 +105,14 @@ def print_correlations(found: "Correlations") -> None:
 
 def print_groups(found: "Mapping[str, Figures]") -> None:
     """Print Spearman's correlation of each score in each group, as many groups as there is room."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     console = Screen().console
     groups = list(next(iter(found.values())).groups or {})
     widest = max(len(label_score(name)) for name in found)
     fitting = max((console.width - widest - 2) // (_GROUP_WIDTH + 2), 1)
     for start in range(0, len(groups), fitting):
         part = groups[start : start + fitting]
-        table = Table(title=None if start else "Spearman in each group", box=SIMPLE_HEAD, **_TIGHT)
-        table.add_column("score", no_wrap=True)
+        title = None if start else "Spearman in each group"
+        table = make_table("score", title=title, whole=("score",), **_TIGHT)
         for group in part:
             table.add_column(group, justify="right", overflow="fold", width=_GROUP_WIDTH)
         for name, figures in found.items():

@@ -5,18 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg.api.affinity import DEFAULT_SCORE, SCORES, record_ranking
+from ktg.cli import options
 from ktg.cli.affinity.figures import format_score, label_score
-from ktg.cli.options import (
-    A_FILE,
-    among,
-    as_json,
-    count,
-    device,
-    imagenet,
-    print_json,
-    tracking_uri,
-)
-from ktg.cli.screen import Screen
+from ktg.cli.screen import Screen, print_json
+from ktg.cli.tables import make_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,37 +20,35 @@ if TYPE_CHECKING:
     epilog="Example: ktg affinity rank photos/ --among resnet18@imagenet --among resnet18@birds.pth"
 )
 @click.argument("data")
-@among
+@options.among
 @click.option("--score", default=DEFAULT_SCORE, show_default=True, help="The score to sort by.")
-@count("--sample", 2000, "Training images to look at.", least=2)
+@options.count("--sample", 2000, "Training images to look at.", least=2)
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sample."
 )
-@click.option(
+@options.file(
     "--embeddings",
-    type=A_FILE,
-    help="Word vectors (word2vec or GloVe, as text), which say for the score emd how far names of "
-    "classes are apart.",
+    help="Word vectors (word2vec or GloVe, as text), which say for the score emd how far "
+    "names of classes are apart.",
 )
-@click.option(
+@options.file(
     "--distances",
-    type=A_FILE,
-    help="A CSV of distances instead: a row for each source class, a column for each class of the "
-    "data.",
+    help="A CSV of distances instead: a row for each source class, a column for "
+    "each class of the data.",
 )
-@device
-@click.option("-o", "--output", type=A_FILE, help="Draw the ranking into this folder, as SVG.")
-@imagenet("--weights", "--imagenet")
-@tracking_uri
-@as_json
-def rank(data: str, as_json: bool, **options: Any) -> None:
+@options.device
+@options.file("-o", "--output", help="Draw the ranking into this folder, as SVG.")
+@options.imagenet("--weights", "--imagenet")
+@options.tracking_uri
+@options.as_json
+def rank(data: str, as_json: bool, **given: Any) -> None:
     """Sort pretrained weights by how well they seem to suit DATA, without training.
 
     DATA is a folder, an .npz, a data set known by name, or a graph or search space (its data and
     its sources). Only training images are looked at.
     """
     with Screen(stderr=as_json) as screen:
-        found = record_ranking(data, listener=screen.listener, **options)
+        found = record_ranking(data, listener=screen.listener, **given)
     if as_json:
         print_json({"data": data} | found.to_json())
     else:
@@ -88,15 +78,10 @@ def print_ranking(ranking: "Ranking", screen: Screen) -> None:
 
 def draw_ranking(ranking: "Ranking") -> "Table":
     """Return the candidates with the score they are sorted by, and the baselines."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     title = f"By {ranking.score}, beside the baselines"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("")
-    table.add_column("candidate", overflow="fold")
-    for column in (*ranking.columns, "seconds"):
-        table.add_column(column.replace("_", "\n"), justify="right", no_wrap=True)
+    figures = [column.replace("_", "\n") for column in (*ranking.columns, "seconds")]
+    columns, names = ("", "candidate", *figures), ("candidate",)
+    table = make_table(*columns, title=title, right=figures, fold=names, whole=figures, simple=True)
     for place, (name, one) in enumerate(ranking.found.items(), 1):
         seconds = f"{one.forward_s + sum(one.score_s.values()):.1f}"
         cells = [format_score(one.value(column)) for column in ranking.columns]
@@ -106,13 +91,8 @@ def draw_ranking(ranking: "Ranking") -> "Table":
 
 def draw_other_scores(found: "dict[str, Measured]", columns: list[str]) -> "Table":
     """Return the scores that are not among `columns`, a column for each candidate's place."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title="All scores", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("score")
-    for place in range(1, len(found) + 1):
-        table.add_column(str(place), justify="right")
+    places = [str(place) for place in range(1, len(found) + 1)]
+    table = make_table("score", *places, title="All scores", right=places, simple=True)
     for name in SCORES:
         if name not in columns and any(name in one.scores for one in found.values()):
             table.add_row(

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg.api.study import run_study
+from ktg.cli import options
 from ktg.cli.affinity.correlate import print_correlations
-from ktg.cli.options import (
-    A_FILE,
-    among,
-    as_json,
-    count,
-    device,
-    print_json,
-    tracking_uri,
-)
-from ktg.cli.screen import Screen
+from ktg.cli.screen import Screen, print_json
+from ktg.cli.tables import make_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,33 +20,29 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: ktg affinity study birds.yaml flowers.yaml --seeds 3 -o study.csv")
 @click.argument("spaces", nargs=-1, required=True)
-@among
-@count("--seeds", 3, "Trainings of each candidate.")
-@count("--sample", 2000, "Training images to score by.", least=2)
-@click.option(
-    "--test",
-    is_flag=True,
-    help="Foretell accuracy on the test split, and not on the validation split.",
-)
-@device
-@click.option("-o", "--output", type=A_FILE, help="Write the table here, as CSV.")
-@click.option("--plots", type=A_FILE, help="Draw every score into this folder, as SVG.")
-@tracking_uri
-@as_json
+@options.among
+@options.count("--seeds", 3, "Trainings of each candidate.")
+@options.count("--sample", 2000, "Training images to score by.", least=2)
+@options.flag("--test", help="Predict accuracy on the test split instead of the validation split.")
+@options.device
+@options.file("-o", "--output", help="Write the table here, as CSV.")
+@options.file("--plots", help="Draw every score into this folder, as SVG.")
+@options.tracking_uri
+@options.as_json
 def study(
     spaces: tuple[str, ...],
     test: bool,
     output: Path | None,
     plots: Path | None,
     as_json: bool,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Score and fine-tune every candidate on the data of each of SPACES, and correlate the two.
 
     Each of SPACES is a search space or graph: its data, its recipe of training, and what its target
     can be. What was trained once is kept, so that a study goes on where it was interrupted.
     """
-    options |= {"test": test, "output": output, "plots": plots}
+    given |= {"test": test, "output": output, "plots": plots}
     with Screen(stderr=as_json) as screen:
         screen.status("Scoring")
 
@@ -62,7 +51,7 @@ def study(
             if done == total and not screen.console.is_terminal:
                 screen.console.print(what, markup=False)
 
-        found = run_study(*spaces, listener=screen.listener, progress=show, **options)
+        found = run_study(*spaces, listener=screen.listener, progress=show, **given)
     if as_json:
         print_json(found.to_json())
         return
@@ -83,14 +72,10 @@ def study(
 
 def draw_rows(rows: "list[Row]", test: bool) -> "Table":
     """Return the accuracy of each candidate, the best of each data set first."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     title = f"Accuracy after fine-tuning ({'test' if test else 'validation'} split)"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for column in ("data", "candidate", "mean", "std", "n"):
-        left = column in ("data", "candidate")
-        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    figures = ("mean", "std", "n")
+    columns = ("data", "candidate", *figures)
+    table = make_table(*columns, title=title, right=figures, fold=columns, simple=True)
     datasets = list(dict.fromkeys(row.dataset for row in rows))
     trained = [(row, row.accuracies(test)) for row in rows if row.failed is None]
     trained.sort(key=lambda one: (datasets.index(one[0].dataset), -statistics.fmean(one[1])))
