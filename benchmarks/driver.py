@@ -1,4 +1,4 @@
-"""What a search costs its driver: CPU per trial and per epoch report, memory over thousands of trials, and the knee.
+"""Measures what a search costs its driver: CPU per trial and per report, memory, and the knee.
 
 Everything of a search is real (Ray, ASHA, TPE, the queue, the MLflow tracker on SQLite,
 the live block on a terminal) but the training: a worker waits for `--epoch-s` seconds and reports
@@ -12,7 +12,7 @@ with the driver, so rates reached here are lower bounds. The part `costs` measur
 MLflow and one without a store.
 
     python benchmarks/driver.py --part costs       # about ten minutes on two cores
-    python benchmarks/driver.py --part memory      # random points, for TPE's own time grows: it is the part `sampler`
+    python benchmarks/driver.py --part memory      # random points: TPE's time is the part `sampler`
     python benchmarks/driver.py --part sampler
     python benchmarks/driver.py --part knee
 """
@@ -56,7 +56,7 @@ class Event(NamedTuple):
 
 
 class Watch(Progress):
-    """The product's progress block, which also notes the driver's CPU time and memory at every event."""
+    """The product's progress block, which also notes the driver's CPU and memory at each event."""
 
     events: ClassVar[list[Event]] = []
 
@@ -131,7 +131,7 @@ def one_epoch() -> dict[str, float]:
 
 
 def space(trials: int, epochs: int, concurrent: int, **settings: Any) -> SearchSpace:
-    """Return three networks with all gates open to search: 4^9 graphs and a continuum of learning rates."""
+    """Return three networks with all gates to search: 4^9 graphs, a continuum of learning rates."""
     gate = {"gate": {"choice": ["through", "cutoff", "linear", "correct"]}}
     return parse_space(
         {
@@ -150,7 +150,10 @@ def waiting(quality: float) -> float:
 
 
 def stub(metrics: dict[str, float], wait_s: float) -> type:
-    """Return a worker that waits where the product's trains; shipped by value, it imports neither torch nor ktg."""
+    """Return a worker that waits instead of training.
+
+    Ray ships it by value, so that it imports neither torch nor ktg.
+    """
     import hashlib
 
     from ray import tune
@@ -229,7 +232,7 @@ def memory(
 
 
 def sampler(trials: int, concurrent: int) -> dict[str, float]:
-    """Return the milliseconds of CPU that a proposal of TPE takes after so many trials, without Ray."""
+    """Return the CPU milliseconds of a proposal of TPE after so many trials, without Ray."""
     chance, queue, running, found = (
         random.Random(0),
         SearchQueue(space(trials, 8, concurrent)),
@@ -255,7 +258,7 @@ def sampler(trials: int, concurrent: int) -> dict[str, float]:
 
 
 def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str, Any]:
-    """Return how busy so many slots are kept by trials of many epochs, and by trials of one, of so many seconds each.
+    """Return how busy so many slots are with trials of many epochs, and with trials of one.
 
     A slot is busy while its worker waits as if it trained. Counted from when all slots are to when
     the last trial has begun, so that no slot is empty for want of trials.

@@ -1,4 +1,4 @@
-"""How many epochs a search needs, replayed on a table of real results: the original's way against ours.
+"""Replays searches on a table of real results: how many epochs the original's way needs, and ours.
 
 results/table.jsonl holds the validation accuracy after every epoch of every different graph of
 spaces/table.yaml (see table.py). A replay is the product's own queue, sampler and scheduler, with
@@ -142,7 +142,7 @@ def known(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def summed_up(runs: list[Curve], goal: float, budget: int) -> dict[str, Any]:
-    """Return the quality at quarters of the budget, its standard error at the end, and where the mean meets the goal.
+    """Return the quality at quarters of the budget, its error at the end, when it meets the goal.
 
     The interval of the ratio is the middle 90 % of what other draws of as many seeds would give
     (bootstrap).
@@ -161,7 +161,7 @@ def summed_up(runs: list[Curve], goal: float, budget: int) -> dict[str, Any]:
 
 
 def reached(runs: list[Curve], goal: float) -> int:
-    """Return the epoch at which the mean of all runs meets the goal, and one more than the budget if it never does."""
+    """Return the epoch at which the mean of all runs meets the goal, budget + 1 if never."""
     return bisect.bisect_left(range(len(runs[0])), goal, key=lambda epoch: mean_at(runs, epoch))
 
 
@@ -208,7 +208,7 @@ def quality(
 
 
 def canonical(queue: SearchQueue) -> None:
-    """Tell the sampler of canonical values beside the ones asked for: equal graphs then look equal to it."""
+    """Tell the sampler of canonical values too: equal graphs then look equal to it."""
     by_key, told = values_by_key(), queue._tell_sampler
 
     def tell(trial: Trial) -> None:
@@ -236,7 +236,7 @@ TELLERS: dict[str, Callable[[SearchQueue], None]] = {"canonical": canonical, "si
 
 
 class Remembering(SearchSpace):
-    """A space that binds the same values once in all replays: with `remembered` most of what a replay would cost."""
+    """A space that binds the same values once in all replays, which saves most of their time."""
 
     def bind(self, values: Mapping[str, Any]) -> Graph:
         """Return the graph with every hole filled, from memory where it is known."""
@@ -247,7 +247,7 @@ class Remembering(SearchSpace):
 
 
 def remembered(function: Callable[[Graph], Any]) -> Callable[[Graph], Any]:
-    """Return the function with a memory for graphs that are the same object; it holds them, so their ids stay."""
+    """Return the function with a memory by identity; it holds the graphs, so their ids stay."""
     known: dict[int, tuple[Graph, Any]] = {}
 
     def answer(graph: Graph) -> Any:

@@ -88,7 +88,7 @@ def search(
     if past and past.tags.get("data.fingerprint", dataset.fingerprint) != dataset.fingerprint:
         problem = "its trials cannot be compared with new ones"
         raise DataError(f"the data have changed since the search began: {problem}")
-    queue = SearchQueue(space, past.entries, past.duplicates) if past else SearchQueue(space)
+    queue = SearchQueue(space, past.trials, past.duplicates) if past else SearchQueue(space)
     with ExitStack() as stack:
         with console.status("Starting Ray"):
             ray = stack.enter_context(start_ray(address))

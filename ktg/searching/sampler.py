@@ -58,7 +58,7 @@ class Sampler:
 
     @property
     def is_grid(self) -> bool:
-        """Whether every point is asked once, and then none."""
+        """Whether every point is proposed once, and then none."""
         return self._grid is not None
 
     def ask(self, *, evenly: bool = False) -> tuple[int, Values] | None:
@@ -96,7 +96,7 @@ class Sampler:
             self._study.enqueue_trial(drawn)
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Record what became of a point that was asked for."""
+        """Record what became of a proposed point."""
         trial = self._asked.pop(number)
         if outcome.state == "stopped":
             trial.report(outcome.accuracy, outcome.epoch)

@@ -203,7 +203,7 @@ class SearchQueue(TrialQueue):
             self.sampler.tell(sample, trial.outcome)
 
     def _samples(self) -> Iterator[tuple[int, Values, Graph]]:
-        """Yield points whose target is taught, until too many in a row led nowhere."""
+        """Yield points whose target learns, until too many in a row are of no use."""
         for attempt in itertools.count() if self.sampler.is_grid else range(MOST_REPEATS):
             point = self.sampler.ask(evenly=attempt >= STUBBORN)
             if point is None:
@@ -212,7 +212,7 @@ class SearchQueue(TrialQueue):
             try:
                 graph = self.space.bind(values)
                 check_trainable(graph)
-            except SpecError:  # fields that contradict each other, or a target that nothing teaches
+            except SpecError:  # contradicting fields, or a target that nothing teaches
                 self.untrainable += 1
                 self.sampler.tell(sample, UNTRAINABLE)
                 continue

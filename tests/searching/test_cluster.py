@@ -36,7 +36,7 @@ def test_ray_is_quiet_serves_no_pages_and_is_gone_afterwards(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_interpreter_with_a_space_in_its_path_is_quoted_for_the_shell_and_others_are_left_alone():
+def test_only_an_interpreter_with_a_space_in_its_path_is_quoted_for_the_shell():
     assert "runtime_env" not in local_settings("/opt/ktg/bin/python", 2, 0)
     assert local_settings("/my files/bin/python", 2, 0)["runtime_env"] == {
         "py_executable": "'/my files/bin/python'"

@@ -22,7 +22,8 @@ GRAPH = parse(
 
 def test_what_a_node_sees(tmp_path):
     """That nodes are really asked is seen in `test_faults`, where there are two."""
-    assert inspect_machine([str(tmp_path), str(tmp_path / "gone")]) == (__version__, [str(tmp_path / "gone")])
+    here, gone = str(tmp_path), str(tmp_path / "gone")
+    assert inspect_machine([here, gone]) == (__version__, [gone])
 
 
 @pytest.mark.parametrize(
@@ -40,16 +41,18 @@ def test_what_a_node_sees(tmp_path):
     ],
 )
 def test_a_node_that_cannot_train_is_a_mistake(monkeypatch, tmp_path, answer, said):
-    monkeypatch.setattr(
-        cluster_check, "ask_machines", lambda ray, paths: {"10.0.0.1": (__version__, []), "10.0.0.2": answer}
-    )
+    answers = {"10.0.0.1": (__version__, []), "10.0.0.2": answer}
+    monkeypatch.setattr(cluster_check, "ask_machines", lambda ray, paths: answers)
     with pytest.raises(UserError) as raised:
         check_machines(None, [GRAPH], tmp_path, pytest.fail)
     assert str(raised.value).startswith(said)
 
 
 def test_a_node_that_does_not_see_the_storage_is_warned_of(monkeypatch, tmp_path):
-    monkeypatch.setattr(cluster_check, "ask_machines", lambda ray, paths: {"10.0.0.1": (__version__, paths[-1:])})
+    def answer(ray, paths):
+        return {"10.0.0.1": (__version__, paths[-1:])}
+
+    monkeypatch.setattr(cluster_check, "ask_machines", answer)
     warnings: list[str] = []
     check_machines(None, [GRAPH], tmp_path / "new", warnings.append)
     assert warnings[0].startswith(

@@ -1,4 +1,4 @@
-"""Every sampler with every scheduler: on a cheap objective without Ray, and on Ray with real training."""
+"""Every sampler with every scheduler: on a cheap objective, and on Ray with real training."""
 
 import dataclasses
 import heapq

@@ -23,7 +23,8 @@ from ktg.searching.driver_lock import (
 from ktg.tracking import MlflowTracker, find_experiment
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from ktg.searching.driver_lock import hold_driver_lock\n"
+    "import sys, time; from pathlib import Path\n"
+    "from ktg.searching.driver_lock import hold_driver_lock\n"
     + ("with hold_driver_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)")
 )
 

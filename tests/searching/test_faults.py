@@ -1,4 +1,4 @@
-"""Searches on Ray in which something breaks: trials, the processes that train them, and a machine of a cluster."""
+"""Searches on Ray in which something breaks: trials, their processes, a machine of a cluster."""
 
 import io
 import json
@@ -42,7 +42,7 @@ EPOCHS = 4
 
 
 def faulty(folder: Path) -> type[worker.Worker]:
-    """Return a worker that breaks in the third epoch in a way that depends on the graph, and keeps a list of epochs."""
+    """Return a worker that lists its epochs and breaks in the third, in a way of each graph."""
 
     class Faulty(worker.Worker):
         def step(self) -> dict:

@@ -49,19 +49,19 @@ def space(trials: int = 6):
     )
 
 
-def play(journal: SearchRecorder, ledger: SearchQueue, ends) -> None:
+def play(journal: SearchRecorder, queue: SearchQueue, ends) -> None:
     """Propose a trial for each end; one that is "running" reports an epoch and never ends."""
     for number, end in enumerate(ends):
-        entry = ledger.propose()
-        journal.started(entry)
+        entry = queue.propose()
+        journal.on_start(entry)
         for epoch in range(1, ENDS.get(end, 1) + 1):
-            ledger.report(
+            queue.record_epoch(
                 entry, epoch, {"val_accuracy": 0.1 * epoch + 0.01 * number, "val_loss": 1.0}, 1.0
             )
-            journal.reported(entry)
+            journal.on_epoch(entry)
         if end != "running":
-            ledger.close(entry, "broken" if end == "failed" else None)
-            journal.closed(entry)
+            queue.close(entry, "broken" if end == "failed" else None)
+            journal.on_end(entry)
 
 
 @pytest.fixture
@@ -71,13 +71,13 @@ def uri(tmp_path) -> str:
 
 def written(uri: str, ends) -> SearchQueue:
     """Write a search that its driver left in the middle, as far as it came."""
-    ledger = SearchQueue(space())
+    queue = SearchQueue(space())
     tracker = MlflowTracker("space", uri)
-    play(SearchRecorder(tracker, ledger, "space", {"data.fingerprint": "abc"}), ledger, ends)
+    play(SearchRecorder(tracker, queue, "space", {"data.fingerprint": "abc"}), queue, ends)
     assert tracker.flush()
     tracker._running.clear()  # killed: nothing is ended
     tracker.close()
-    return ledger
+    return queue
 
 
 @given(hole=options.map(lambda values: Choice(tuple(values))), place=st.integers(0, 4))
@@ -104,7 +104,7 @@ def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
         uri, ["finished", "stopped", "failed", "finished", "stopped", "failed", "running"]
     )
     past = read_past(find_experiment("space", uri))
-    for was, now in zip(before.entries, past.entries, strict=True):
+    for was, now in zip(before.trials, past.trials, strict=True):
         for field in (
             "number",
             "key",
@@ -123,29 +123,29 @@ def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
     ]
     assert past.space.holes == before.space.holes
 
-    ledger = SearchQueue(past.space, past.entries, past.duplicates)
+    queue = SearchQueue(past.space, past.trials, past.duplicates)
     tracker = MlflowTracker("space", uri)
-    journal = SearchRecorder(tracker, ledger, "space", {}, past)
+    journal = SearchRecorder(tracker, queue, "space", {}, past)
     assert journal.parent == past.run
-    again = ledger.propose()
-    assert again is past.entries[-1]
-    journal.started(again)
+    again = queue.propose()
+    assert again is past.trials[-1]
+    journal.on_start(again)
     for epoch in (1, 2, 3, 4):
-        if ledger.report(again, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0):
-            journal.reported(again)
-    ledger.close(again)
-    journal.closed(again)
-    play(journal, ledger, ["finished", "stopped"])
-    assert ledger.propose() is None  # six trials and three baselines, as planned from the first
+        if queue.record_epoch(again, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0):
+            journal.on_epoch(again)
+    queue.close(again)
+    journal.on_end(again)
+    play(journal, queue, ["finished", "stopped"])
+    assert queue.propose() is None  # six trials and three baselines, as planned from the first
     tracker.close()
 
     experiment = find_experiment("space", uri)
     (search,) = experiment.searches()
     trials = [run for run in experiment.trials(search) if run.tags["kind"] == "trial"]
-    assert [run.name for run in trials] == [entry.name for entry in ledger.entries]
-    assert len({entry.key for entry in ledger.entries}) == 9
+    assert [run.name for run in trials] == [entry.name for entry in queue.trials]
+    assert len({entry.key for entry in queue.trials}) == 9
     assert not [run for run in trials if run.status == "RUNNING"]
-    for run, entry in zip(trials, ledger.entries, strict=True):
+    for run, entry in zip(trials, queue.trials, strict=True):
         assert run.state == entry.state
         assert [step for step, _ in experiment.history(run, "val_accuracy")] == list(
             range(1, entry.epoch + 1)
@@ -155,13 +155,13 @@ def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
 def test_the_sampler_knows_of_what_was_done_and_does_not_begin_again(uri):
     before = written(uri, ["finished"] * 5 + ["stopped"] * 2)
     past = read_past(find_experiment("space", uri))
-    ledger = SearchQueue(past.space, past.entries)
-    told = ledger.sampler._study.trials
-    assert len(told) == sum(entry.values is not None for entry in before.entries)
+    queue = SearchQueue(past.space, past.trials)
+    told = queue.sampler._study.trials
+    assert len(told) == sum(entry.values is not None for entry in before.trials)
     assert sum(trial.state.name == "PRUNED" for trial in told) == 2
-    fresh = ledger.propose()
+    fresh = queue.propose()
     assert fresh.number == 8
-    assert fresh.values not in [entry.values for entry in before.entries]
+    assert fresh.values not in [entry.values for entry in before.trials]
 
 
 def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
@@ -173,7 +173,7 @@ def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
     past = read_past(experiment)
     assert [entry.number for entry in past.unended] == [1]
     with MlflowTracker("space", uri) as tracker:
-        SearchRecorder(tracker, SearchQueue(past.space, past.entries), "space", {}, past)
+        SearchRecorder(tracker, SearchQueue(past.space, past.trials), "space", {}, past)
     assert experiment.trials(search)[0].state == "finished"
 
 

@@ -87,7 +87,8 @@ def test_trials_must_be_validated_on_the_same_images(tiny, field):
 
 def test_each_hole_is_varied_by_every_option_and_every_pair_of_model_and_source(tiny):
     free = {"model": {"choice": ["resnet8", "resnet14"]}, "source": {"choice": ["none", "./a.pth"]}}
-    graphs = list(vary_each_hole(space(tiny, train={"lr": {"log": [0.01, 0.1]}}, nodes={"n1": free})))
+    one = space(tiny, train={"lr": {"log": [0.01, 0.1]}}, nodes={"n1": free})
+    graphs = list(vary_each_hole(one))
     pairs = {(graph.nodes["n1"].model, graph.nodes["n1"].source) for graph in graphs}
     assert pairs == {
         (model, source) for model in ("resnet8", "resnet14") for source in ("none", "./a.pth")
@@ -107,5 +108,6 @@ def test_a_space_without_holes_is_one_graph():
 
 def test_image_spec_forgets_only_what_concerns_batches():
     data = Data(name="digits", batch_size=7, augment="none", size=12)
-    assert select_image_fields(data) == select_image_fields(dataclasses.replace(data, batch_size=9, augment="basic"))
+    other = dataclasses.replace(data, batch_size=9, augment="basic")
+    assert select_image_fields(data) == select_image_fields(other)
     assert select_image_fields(data) != select_image_fields(dataclasses.replace(data, size=16))

@@ -119,7 +119,8 @@ def test_off_a_terminal_a_line_comes_now_and_then(space):
         show.clock.now += 1
         show.report(trial, 2, 0.5)
         show.report(trial, 3, 0.5)
-    line = "0/8 done: 1 running, 0 finished, 0 stopped, 0 failed | best: none finished yet | 10 s spent\n"
+    counts = "0/8 done: 1 running, 0 finished, 0 stopped, 0 failed"
+    line = f"{counts} | best: none finished yet | 10 s spent\n"
     assert show.screen.getvalue() == line
 
 
@@ -140,8 +141,8 @@ def test_a_failure_is_told_at_once_with_its_reason_as_it_is(space):
         "[nan] in epoch 1, and a reason that is much longer than the eighty columns of the screen",
     )
     assert show.screen.getvalue() == (
-        "trial-0001 (alone) failed: [nan] in epoch 1, and a reason that is much longer than the eighty columns "
-        "of the screen\n"
+        "trial-0001 (alone) failed: [nan] in epoch 1, and a reason that is much longer than the "
+        "eighty columns of the screen\n"
     )
 
 

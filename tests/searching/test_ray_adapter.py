@@ -79,7 +79,10 @@ def test_a_failure_keeps_its_reason(searcher):
     )
 
 
-KILLED = "Failure # 1 (occurred at noon)\nThe actor died unexpectedly.\n The node has died. Node Id: 1\nFailure # 2\n"
+KILLED = (
+    "Failure # 1 (occurred at noon)\nThe actor died unexpectedly.\n"
+    " The node has died. Node Id: 1\nFailure # 2\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def play(recorder: SearchRecorder, epochs: int, reason: str | None = None):
     trial = recorder.queue.propose()
     recorder.on_start(trial)
     for epoch in range(1, epochs + 1):
-        recorder.queue.record_epoch(trial, epoch, {"val_accuracy": 0.1 * epoch, "val_loss": 1.0}, 1.0)
+        metrics = {"val_accuracy": 0.1 * epoch, "val_loss": 1.0}
+        recorder.queue.record_epoch(trial, epoch, metrics, 1.0)
         recorder.on_epoch(trial)
     recorder.queue.close(trial, reason)
     recorder.on_end(trial)
@@ -206,7 +207,8 @@ def test_a_trial_says_from_which_weights_its_live_nodes_begin(tmp_path):
     graph = parse(plain)
     sha = hashlib.sha256(b"weights").hexdigest()
     published = "imagenet:timm/resnet18.a1_in1k/pytorch_model.bin"
-    assert weight_tags(graph) == {"nodes.n0.weights": f"{file}: {sha}", "nodes.n3.weights": published}
+    tags = {"nodes.n0.weights": f"{file}: {sha}", "nodes.n3.weights": published}
+    assert weight_tags(graph) == tags
     file.unlink()
     assert weight_tags(graph)["nodes.n0.weights"] == f"{file}: unknown"
 

@@ -8,7 +8,7 @@ from ktg.searching.trials import SearchQueue
 
 
 def played() -> SearchQueue:
-    """A search over 4 or 8 epochs: two baselines done, one failed, then random graphs until the space is used up."""
+    """Play a search over 4 or 8 epochs: two baselines, one that fails, then all other graphs."""
     queue = SearchQueue(
         parse_space(
             {

@@ -1,4 +1,4 @@
-"""The last word on a graph: several seeds, all but the test split to train on, and that split scored once."""
+"""One graph over several seeds, trained on all but the test split, which is scored once a seed."""
 
 import weakref
 from dataclasses import replace

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, parse_space
 from ktg.graph.canonical import canonical_key, check_trainable
-from ktg.reporting.cost import cost
+from ktg.reporting.cost import sum_costs
 from ktg.searching.baselines import baselines as baselines_of
 from ktg.searching.history import StoredSearch, read_last_search
 from ktg.searching.recorder import SearchRecorder
@@ -68,7 +68,8 @@ def run(
         trial = running.pop(chance.randrange(len(running)))
         end = "finished" if trial.baseline else chance.choice(ends)
         for epoch in range(1, 5 if end == "finished" else 3):
-            queue.record_epoch(trial, epoch, {"val_accuracy": accuracy_of(trial), "val_loss": 1.0}, 1.0)
+            metrics = {"val_accuracy": accuracy_of(trial), "val_loss": 1.0}
+            queue.record_epoch(trial, epoch, metrics, 1.0)
         queue.close(trial, "broken" if end == "failed" else None)
         assert trial.state == end
 
@@ -178,7 +179,7 @@ class Repeating:
         pass
 
 
-class Kept(Experiment):
+class Stored(Experiment):
     """What a memory tracker holds, as a report reads it from a store."""
 
     def __init__(self, tracker: MemoryTracker) -> None:
@@ -209,7 +210,7 @@ class Kept(Experiment):
 
 
 class Played:
-    """A search of a script: some trials at once, ending in drawn order and drawn ways, cut short and resumed."""
+    """A scripted search: some trials at once, ending in drawn ways, cut short and resumed."""
 
     def __init__(self, space, draw, at_once: int) -> None:
         self.space, self.draw, self.at_once = space, draw, at_once
@@ -261,15 +262,13 @@ class Played:
             self.fill()
 
     def killed(self) -> ResumedSearch:
-        """Return what the next process reads: no number of a question of this one, and no duplicate not yet written."""
+        """Return what the next process reads: no samples of this one, no unwritten duplicates."""
         again = {trial.number: replace(trial, sample=None) for trial in self.queue.trials}
         written = self.queue.duplicates[: self.recorder._duplicates]
         duplicates = [replace(one, of=again[one.of.number]) for one in written]
         runs = dict(self.recorder._runs)
-        stored = StoredSearch(None, Kept(self.tracker).record(self.recorder.parent))
-        return ResumedSearch(
-            stored, self.space, list(again.values()), (), duplicates, runs
-        )
+        stored = StoredSearch(None, Stored(self.tracker).record(self.recorder.parent))
+        return ResumedSearch(stored, self.space, list(again.values()), (), duplicates, runs)
 
 
 @settings(max_examples=60)
@@ -277,7 +276,7 @@ class Played:
 def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain_recount(
     draw, baselines, at_once
 ):
-    """Duplicates of trials in flight, finished, stopped and failed, in a search that may be killed in the middle."""
+    """Duplicates of trials in every state, in a search that may be killed in the middle."""
     one = space(10_000, baselines=baselines, epochs={"choice": [4, 2]})
     points = [
         dict(zip(one.holes, values, strict=True))
@@ -315,7 +314,8 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
     assert sampler.asked == script[asked_before:]
     for number, point in enumerate(sampler.asked):
         graph = bound(one, point)
-        assert sampler.told[number] == (UNTRAINABLE if graph is None else by_key[canonical_key(graph)].outcome)
+        expected_outcome = UNTRAINABLE if graph is None else by_key[canonical_key(graph)].outcome
+        assert sampler.told[number] == expected_outcome
     assert len(sampler.told) == len(sampler.asked)
 
     # what was saved is what a plain recount says, and what the report reads from the records
@@ -329,7 +329,7 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
         len(run.history("val_accuracy")) for run in played.tracker.runs.values()
     )
     if result.best is not None:
-        spent = cost(read_last_search(Kept(played.tracker)))
+        spent = sum_costs(read_last_search(Stored(played.tracker)))
         saved = spent["saved"]
         assert (spent["epochs"], spent["saved"]["duplicates"]["trials"]) == (
             result.epochs,
@@ -341,7 +341,8 @@ def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain
 
 def keys_of(one: SearchSpace, points: list[dict]) -> list[str]:
     """Return the keys of the points whose target is taught."""
-    return [canonical_key(graph) for graph in (bound(one, point) for point in points) if graph is not None]
+    graphs = (bound(one, point) for point in points)
+    return [canonical_key(graph) for graph in graphs if graph is not None]
 
 
 def bound(one: SearchSpace, point: dict) -> Graph | None:

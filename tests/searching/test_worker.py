@@ -1,4 +1,4 @@
-"""A worker that trains one graph after the other: no trial must notice what was trained before it."""
+"""A worker that trains one graph after the other: no trial may notice what came before it."""
 
 import gc
 import json

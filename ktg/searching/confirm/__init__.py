@@ -1,1 +1,1 @@
-"""Trains graphs again on all but the test split, over several seeds, and reads that split once."""
+"""Trains the best graphs of a search again, over several seeds, and reads the test split once."""

@@ -12,7 +12,7 @@ LAST = {"test_accuracy": 0.5, "test_loss": 0.7}
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    """Write trainings of which one alone is of use for data of the fingerprint f with two test images."""
+    """Write trainings; one alone is of use for data of the fingerprint f with two test images."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
     good = {"key": "good", "data.fingerprint": "f", "version.ktg-automl": __version__}
     variants = [

@@ -1,4 +1,4 @@
-"""A confirmation on Ray: cut short, gone on with while a graph breaks, mended, and then left alone."""
+"""A confirmation on Ray: cut short, resumed while a graph breaks, mended, and then left alone."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def ray():
 
 @pytest.fixture(scope="module")
 def cut(searched, ray, tmp_path_factory) -> Cut:
-    """Confirm the best graph with so many seeds that the baselines' turn never comes, and stop in the middle."""
+    """Confirm with so many seeds that only the best graph's turn comes, and stop in the middle."""
     folder = tmp_path_factory.mktemp("cut")
     shutil.copy(searched.folder / "mlflow.db", folder)
     uri = f"sqlite:///{folder}/mlflow.db"
