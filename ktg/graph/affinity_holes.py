@@ -25,13 +25,15 @@ def expand_patterns(space: SearchSpace, expand: Expand) -> SearchSpace:
         node = path.split(".")[1]
         models = list_models(space, node)
         named = space.template.get("sources") or {}
-        meant = {model: _expand_hole(hole, str(model), expand, named) for model in models}
-        if not meant[models[0]]:
+        by_model = {model: _expand_hole(hole, str(model), expand, named) for model in models}
+        if not by_model[models[0]]:
             problem = f"the zoo has nothing of the kind for {show(models[0])}"
             raise SpecError(f"{path}.affinity.among", f"{', '.join(hole.options)}: {problem}")
-        every = tuple(dict.fromkeys(source for sources in meant.values() for source in sources))
+        every = tuple(dict.fromkeys(source for sources in by_model.values() for source in sources))
         pairs = itertools.product(models, every)
-        missing = [(node, model, source) for model, source in pairs if source not in meant[model]]
+        missing = [
+            (node, model, source) for model, source in pairs if source not in by_model[model]
+        ]
         space = space.with_holes({path: dataclasses.replace(hole, options=every)}, missing)
     return space
 

@@ -195,12 +195,12 @@ def canonical_order(
     (0, 1, 2)
     """
     # The pair puts node 0 first; a colour alone would not, as it may sort behind the others.
-    ranks = _ranks([(first_stays and i > 0, colour) for i, colour in enumerate(colours)])
-    leaves = _leaves(ranks, labels)
+    ranks = _rank([(first_stays and i > 0, colour) for i, colour in enumerate(colours)])
+    leaves = _list_orders(ranks, labels)
     return min(leaves, key=lambda order: [[labels[i][j] for j in order] for i in order])
 
 
-def _leaves(ranks: list[int], labels: Matrix) -> Iterator[tuple[int, ...]]:
+def _list_orders(ranks: list[int], labels: Matrix) -> Iterator[tuple[int, ...]]:
     """Yield the orders in which refinement ends, for all choices among nodes that stay alike."""
     ranks = _refine(ranks, labels)
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
@@ -214,11 +214,11 @@ def _leaves(ranks: list[int], labels: Matrix) -> Iterator[tuple[int, ...]]:
     tied = next(ranks[i] for i, j in itertools.pairwise(order) if ranks[i] == ranks[j])
     tried: list[int] = []
     for i in order:
-        if ranks[i] == tied and not any(_twins(i, j, labels) for j in tried):
+        if ranks[i] == tied and not any(_are_twins(i, j, labels) for j in tried):
             tried.append(i)
             # Of the tied nodes, node i alone gets False and so ranks before the others.
             first = [(rank, rank == tied and j != i) for j, rank in enumerate(ranks)]
-            yield from _leaves(_ranks(first), labels)
+            yield from _list_orders(_rank(first), labels)
 
 
 def _refine(ranks: list[int], labels: Matrix) -> list[int]:
@@ -230,14 +230,14 @@ def _refine(ranks: list[int], labels: Matrix) -> list[int]:
     everyone = range(len(ranks))
     while max(ranks) < len(ranks) - 1:
         edges = ([(labels[i][j], labels[j][i], ranks[j]) for j in everyone] for i in everyone)
-        split = _ranks([(rank, sorted(own)) for rank, own in zip(ranks, edges, strict=True)])
+        split = _rank([(rank, sorted(own)) for rank, own in zip(ranks, edges, strict=True)])
         if max(split) == max(ranks):
             break
         ranks = split
     return ranks
 
 
-def _ranks(values: Sequence[Any]) -> list[int]:
+def _rank(values: Sequence[Any]) -> list[int]:
     """Return the place of each value among the different values: ["b", "a", "b"] -> [1, 0, 1]."""
     ordered: list[Any] = []
     for value in sorted(values):
@@ -246,7 +246,7 @@ def _ranks(values: Sequence[Any]) -> list[int]:
     return [ordered.index(value) for value in values]
 
 
-def _twins(i: int, j: int, labels: Matrix) -> bool:
+def _are_twins(i: int, j: int, labels: Matrix) -> bool:
     """Return whether exchanging two nodes of one rank leaves every edge as it is."""
     others = [k for k in range(len(labels)) if k not in (i, j)]
     return labels[i][j] == labels[j][i] and all(

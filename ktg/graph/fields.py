@@ -45,7 +45,9 @@ def from_plain(kind: type[T], raw: object, path: str) -> T:
     for name, spec in fields.items():
         place = join_path(path, name)
         if name in raw:
-            values[name] = _value(hints[name], raw[name], place, spec.metadata.get("bounds", {}))
+            values[name] = _read_value(
+                hints[name], raw[name], place, spec.metadata.get("bounds", {})
+            )
         elif is_required(spec):
             doc = spec.metadata["doc"]
             raise SpecError(place, f"is missing; {doc[0].lower()}{doc[1:]}")
@@ -58,7 +60,7 @@ def to_plain(record: object) -> dict[str, Any]:
     for spec in dataclasses.fields(record):  # type: ignore[arg-type]
         value = getattr(record, spec.name)
         if is_required(spec) or value != default_of(spec):
-            plain[spec.name] = _plain(value)
+            plain[spec.name] = _value_to_plain(value)
     return plain
 
 
@@ -75,7 +77,7 @@ def default_of(spec: dataclasses.Field[Any]) -> Any:
 def read_scalars(raw: object, path: str) -> dict[str, Scalar]:
     """Return a mapping of single values unchanged, or raise SpecError."""
     return {
-        key: _union(get_args(Scalar), value, join_path(path, key), {})
+        key: _read_union(get_args(Scalar), value, join_path(path, key), {})
         for key, value in check_mapping(raw, path).items()
     }
 
@@ -105,10 +107,10 @@ def check_keys(raw: Mapping[str, Any], allowed: Mapping[str, Any], path: str) ->
             raise SpecError(join_path(path, key), problem)
 
 
-def _value(hint: Any, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
+def _read_value(hint: Any, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return _union(get_args(hint), raw, path, bounds)
+        return _read_union(get_args(hint), raw, path, bounds)
     if origin is Literal:
         if not isinstance(raw, str) or raw not in get_args(hint):
             raise not_one_of(path, raw, f"a value of `{path.rsplit('.', 1)[-1]}`", get_args(hint))
@@ -116,22 +118,22 @@ def _value(hint: Any, raw: object, path: str, bounds: Mapping[str, float]) -> An
     if origin is tuple:
         items = raw if isinstance(raw, list | tuple) else [raw]
         kind = get_args(hint)[0]
-        return tuple(_value(kind, v, f"{path}[{i}]", bounds) for i, v in enumerate(items))
+        return tuple(_read_value(kind, v, f"{path}[{i}]", bounds) for i, v in enumerate(items))
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_plain(hint, raw, path)
     if origin is not None and issubclass(origin, Mapping):
         kind, raw = get_args(hint)[1], check_mapping(raw, path)
-        return {key: _value(kind, v, join_path(path, key), bounds) for key, v in raw.items()}
-    return _scalar(hint, raw, path, bounds)
+        return {key: _read_value(kind, v, join_path(path, key), bounds) for key, v in raw.items()}
+    return _read_scalar(hint, raw, path, bounds)
 
 
-def _union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[str, float]) -> Any:
+def _read_union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[str, float]) -> Any:
     """Read an optional value, a number that may or may not be whole, or a scalar of any kind."""
     if raw is None and type(None) in hints:
         return None
     kinds = [hint for hint in hints if hint is not type(None)]
     if len(kinds) == 1:
-        return _value(kinds[0], raw, path, bounds)
+        return _read_value(kinds[0], raw, path, bounds)
     words = [kind for kind in kinds if get_origin(kind) is Literal]
     if len(words) == 1:  # a number, or a word in its place
         allowed = get_args(words[0])
@@ -140,15 +142,15 @@ def _union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[str, 
         if isinstance(raw, str):
             field = path.rsplit(".", 1)[-1]
             raise not_one_of(path, raw, f"a value of `{field}`", ("a number", *allowed))
-        return _union(tuple(kind for kind in kinds if kind not in words), raw, path, bounds)
+        return _read_union(tuple(kind for kind in kinds if kind not in words), raw, path, bounds)
     if set(kinds) == {int, float}:
-        return _scalar(int if type(raw) is int else float, raw, path, bounds)
+        return _read_scalar(int if type(raw) is int else float, raw, path, bounds)
     if isinstance(raw, str | int | float):
-        return _finite(raw, path)
+        return _check_finite(raw, path)
     raise SpecError(path, f"expected a single value, got {show(raw)}")
 
 
-def _scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
+def _read_scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
     # In Python `True` is an int, but `lr: true` is a mistake, so booleans are told apart.
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         raw = float(raw) if abs(raw) < 2**1023 else math.inf
@@ -156,7 +158,7 @@ def _scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> 
         several = "; to search over several values, write {choice: [...]}"
         hint = several if isinstance(raw, list) else ""
         raise SpecError(path, f"expected {_KINDS[kind]}, got {show(raw)}{hint}")
-    _finite(raw, path)
+    _check_finite(raw, path)
     for name, bound in bounds.items():
         words, holds = _OPERATORS[name]
         if not holds(raw, bound):  # type: ignore[arg-type]
@@ -168,15 +170,15 @@ def _scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> 
     return raw
 
 
-def _finite(raw: Any, path: str) -> Any:
+def _check_finite(raw: Any, path: str) -> Any:
     if isinstance(raw, float) and not math.isfinite(raw):
         raise SpecError(path, f"expected a finite number, got {raw}")
     return raw
 
 
-def _plain(value: Any) -> Any:
+def _value_to_plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [_value_to_plain(item) for item in value]
     if isinstance(value, Mapping):
         return dict(value)
     return to_plain(value) if dataclasses.is_dataclass(value) else value

@@ -191,7 +191,7 @@ def read_hole(raw: Mapping[str, Any], path: str) -> Hole:
     if word == "affinity":
         return _read_affinity(content, place)
     if word == "choice":
-        return Choice(_options(content, place))
+        return Choice(_read_options(content, place))
     low, high = _read_ends(content, place, whole=word == "int")
     if word == "log" and low <= 0:
         raise SpecError(place, f"the lower end of a `log` must be above 0, got {show(content)}")
@@ -225,7 +225,7 @@ def _read_affinity(content: object, place: str) -> Affinity:
     if "among" not in raw:
         problem = "is missing; list the sources to choose from, such as [none, imagenet]"
         raise SpecError(f"{place}.among", problem)
-    among = _options(raw["among"], f"{place}.among")
+    among = _read_options(raw["among"], f"{place}.among")
     for i, source in enumerate(among):
         if not isinstance(source, str) or not source:
             problem = f"expected the name of a source or a file, got {show(source)}"
@@ -245,7 +245,7 @@ def _read_affinity(content: object, place: str) -> Affinity:
     return Affinity(among, keep, score, prior)
 
 
-def _options(options: object, place: str) -> tuple[Any, ...]:
+def _read_options(options: object, place: str) -> tuple[Any, ...]:
     if not isinstance(options, list | tuple):
         raise SpecError(place, f"expected a list of options, got {show(options)}")
     if not options:

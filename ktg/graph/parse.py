@@ -50,10 +50,10 @@ def parse(raw: Mapping[str, Any]) -> Graph:
     """
     lines, raw = raw, normalise(raw)
     with name_pattern_line(lines["edges"], raw["edges"]):
-        return _graph(raw)
+        return _read_graph(raw)
 
 
-def _graph(raw: Mapping[str, Any]) -> Graph:
+def _read_graph(raw: Mapping[str, Any]) -> Graph:
     data, nodes = from_plain(Data, raw["data"], "data"), raw["nodes"].items()
     _check_data(data)
     graph = Graph(
@@ -119,7 +119,7 @@ def normalise(raw: Mapping[str, Any], extra_sections: tuple[str, ...] = ()) -> d
     for name in nodes:
         _check_node_name(name)
     plain["nodes"] = dict(nodes)
-    plain["edges"] = _expand(check_mapping(raw["edges"], "edges"), list(nodes))
+    plain["edges"] = _expand_any(check_mapping(raw["edges"], "edges"), list(nodes))
     return plain
 
 
@@ -163,7 +163,7 @@ def name_pattern_line(lines: Mapping[str, Any], edges: Mapping[str, Any]) -> Ite
         raise
 
 
-def _expand(raw: Mapping[str, Any], nodes: list[str]) -> dict[str, Any]:
+def _expand_any(raw: Mapping[str, Any], nodes: list[str]) -> dict[str, Any]:
     """Return one edge for each pair that a line means: the line that names more nodes wins.
 
     Of two lines that name equally many, the later one wins.

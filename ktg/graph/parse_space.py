@@ -46,12 +46,12 @@ def parse_space(
     no teacher whatever the options are.
     """
     for section in check_mapping(raw, ""):
-        _no_hole_outside(section, raw[section])
+        _check_section(section, raw[section])
     plain = normalise(raw, extra_sections=("name", "search"))
     search = from_plain(Search, plain.pop("search", {}), "search")
-    name = _title(plain.pop("name", None))
+    name = _read_title(plain.pop("name", None))
     with name_pattern_line(raw["edges"], plain["edges"]):
-        found = {path: (place, read_hole(hole, path)) for path, place, hole in _holes(plain)}
+        found = {path: (place, read_hole(hole, path)) for path, place, hole in _find_holes(plain)}
         space = SearchSpace(
             name=name,
             search=search,
@@ -74,7 +74,7 @@ def is_space(raw: object) -> bool:
     return "search" in raw or any(find_hole(content, "here") for content in contents)
 
 
-def _no_hole_outside(section: str, content: object) -> None:
+def _check_section(section: str, content: object) -> None:
     """Raise for a hole in a section without holes, or in place of a whole section of names."""
     if section in _WITHOUT_HOLES and (hole := find_hole(content, section)):
         problem = f"a hole is not allowed here; holes stand for values in {', '.join(_WITH_HOLES)}"
@@ -87,26 +87,28 @@ def _no_hole_outside(section: str, content: object) -> None:
                 raise SpecError(section, f"{problem}; got the key {word!r}")
 
 
-def _title(name: object) -> str | None:
+def _read_title(name: object) -> str | None:
     if name is None or (isinstance(name, str) and _TITLE.fullmatch(name)):
         return name
     wanted = "a name for the search of at most 100 letters, without slashes"
     raise SpecError("name", f"expected {wanted}, got {show(name)}")
 
 
-def _holes(plain: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Mapping[str, Any]]]:
+def _find_holes(
+    plain: Mapping[str, Any],
+) -> Iterator[tuple[str, tuple[str, ...], Mapping[str, Any]]]:
     """Yield the dotted path, the place and the content of every mapping that stands for a hole."""
     for section in _WITH_HOLES:
         content = plain.get(section)
         if section not in _OF_NAMES:
-            yield from _holes_in(content, section, (section,))
+            yield from _find_holes_in(content, section, (section,))
             continue
         for key, value in content.items() if isinstance(content, Mapping) else ():
             path = edge_path(*split_edge(key)) if section == "edges" else f"{section}.{key}"
-            yield from _holes_in(value, path, (section, key))
+            yield from _find_holes_in(value, path, (section, key))
 
 
-def _holes_in(
+def _find_holes_in(
     value: object, path: str, place: tuple[str, ...]
 ) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     if isinstance(value, list) and (inner := find_hole(value, path)):
@@ -123,7 +125,7 @@ def _holes_in(
         lone = isinstance(item, Mapping) and len(item) == 1 and key not in _MAPPINGS
         if lone and not has_hole_word(item):
             raise not_one_of(deeper, next(iter(item)), "a kind of hole", HOLE_WORDS)
-        yield from _holes_in(item, deeper, (*place, key))
+        yield from _find_holes_in(item, deeper, (*place, key))
 
 
 def _check_options(space: SearchSpace, check: Check) -> None:

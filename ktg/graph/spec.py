@@ -93,9 +93,7 @@ class Data:
         above=0,
         below=1,
     )
-    only: tuple[str, ...] | None = rule(
-        "Keep these classes, and number them anew; default: all.", None
-    )
+    only: tuple[str, ...] | None = rule("Keep these classes, numbered from 0; default: all.", None)
     formula: Formula | None = rule("What is drawn, where `name` is a formula.", None)
     unlabelled: str | None = rule(
         "A folder of more images, without labels, at any depth in it; every step shows as many of "

@@ -183,21 +183,21 @@ def _style(node: yaml.Node, value: Any, depth: int) -> None:
         _style(child, item, depth + 1)
 
 
-def _integer(text: str) -> int:
+def _read_integer(text: str) -> int:
     if len(text) > 1000:  # Python refuses more than 4,300, in words that say nothing about YAML
         raise ValueError("a whole number with more than 1000 digits")
     return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
 
 
-def _float(text: str) -> float:
+def _read_float(text: str) -> float:
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "null": lambda text: None,
     "bool": lambda text: text.lower() == "true",
-    "int": _integer,
-    "float": lambda text: _float(text.lower()),
+    "int": _read_integer,
+    "float": lambda text: _read_float(text.lower()),
 }
 _PATTERNS = (  # kind, what a plain scalar of it looks like, the characters it may start with
     ("null", r"(~|null|Null|NULL|)\Z", [*"~nN", ""]),

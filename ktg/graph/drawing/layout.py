@@ -72,21 +72,21 @@ class Layout:
 
 def lay_out(graph: Graph) -> Layout:
     """Return the layout of a graph; equal graphs get equal layouts."""
-    cards = _cards(graph)
+    cards = _place_nodes(graph)
     edges = open_edges(graph)
     places = _pill_places(len(cards))
     pills = {
-        name: _pill(card.box, place)
+        name: _place_pill(card.box, place)
         for (name, card), place in zip(cards.items(), places, strict=True)
         if (LABEL, name) in edges
     }
-    notes = {pair: _note(edge) for pair, edge in edges.items()}
+    notes = {pair: _format_note(edge) for pair, edge in edges.items()}
     between_nodes = {note for (source, _), note in notes.items() if source != LABEL}
     # Only worth a line of the legend when it saves repeating it.
     common = between_nodes.pop() if len(between_nodes) == 1 and len(edges) > len(pills) + 1 else ""
     if common:
         notes = {pair: note if pair[0] == LABEL else "" for pair, note in notes.items()}
-    arrows = _arrows(edges, cards, pills, notes)
+    arrows = _place_arrows(edges, cards, pills, notes)
     return Layout(cards, pills, arrows, common)
 
 
@@ -98,25 +98,25 @@ def shorten(text: str, most: int = _MOST_CHARACTERS) -> str:
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
-def _cards(graph: Graph) -> dict[str, NodeCard]:
+def _place_nodes(graph: Graph) -> dict[str, NodeCard]:
     alive, trained_before = live_nodes(graph), teachers(graph)
     lines: dict[str, tuple[str, str, str]] = {}
     roles: dict[str, Role] = {}
     for name, node in graph.nodes.items():
-        role = roles[name] = _role(graph, name, alive, trained_before)
+        role = roles[name] = _find_role(graph, name, alive, trained_before)
         word = "ensemble" if graph.ensemble and role == "target" else role
         title = shorten(name, 14) if role == "student" else f"{shorten(name, 14)} · {word}"
-        lines[name] = (title, shorten(node.model), _source(node))
+        lines[name] = (title, shorten(node.model), _format_source(node))
     longest = max(len(line) for three in lines.values() for line in three)
     width = max(96.0, longest * CHARACTER * _CARD_TEXT_SIZE + 20)
-    centres = _ellipse(len(lines), width)
+    centres = _ellipse_places(len(lines), width)
     return {
         name: NodeCard(Box(*centre, width, CARD_HEIGHT), roles[name], lines[name])
         for name, centre in zip(lines, centres, strict=True)
     }
 
 
-def _role(graph: Graph, name: str, alive: Collection[str], before: Collection[str]) -> Role:
+def _find_role(graph: Graph, name: str, alive: Collection[str], before: Collection[str]) -> Role:
     """Return the role of a node; in an ensemble, every live node is a target."""
     if name in alive if graph.ensemble else name == graph.target:
         return "target"
@@ -125,7 +125,7 @@ def _role(graph: Graph, name: str, alive: Collection[str], before: Collection[st
     return "student" if name in alive else "unused"
 
 
-def _ellipse(count: int, width: float) -> list[tuple[float, float]]:
+def _ellipse_places(count: int, width: float) -> list[tuple[float, float]]:
     """Return one place per node, anticlockwise from the right; two nodes stand side by side."""
     if count == 1:
         return [(0.0, 0.0)]
@@ -147,14 +147,14 @@ def _pill_places(count: int) -> list[tuple[int, int]]:
     return places
 
 
-def _pill(card: Box, place: tuple[int, int]) -> Box:
+def _place_pill(card: Box, place: tuple[int, int]) -> Box:
     width, height = _PILL
     dx, dy = place
     x = card.x + dx * (card.width / 2 + _STUB + width / 2)
     return Box(x, card.y + dy * (card.height / 2 + _STUB + height / 2), width, height)
 
 
-def _arrows(
+def _place_arrows(
     edges: Mapping[tuple[str, str], Edge],
     cards: Mapping[str, NodeCard],
     pills: Mapping[str, Box],
@@ -202,7 +202,7 @@ def _note_box(
     return min((Box(*curve.at(t), width, height) for t in places), key=hidden)
 
 
-def _note(edge: Edge) -> str:
+def _format_note(edge: Edge) -> str:
     """Return what is unusual about an edge: a loss other than ce and kl, a factor, ..."""
     parts: list[str] = [edge.loss] if edge.loss not in ("ce", "kl") else []
     weight = edge.weight if isinstance(edge.weight, str) else f"{edge.weight:g}"
@@ -212,7 +212,7 @@ def _note(edge: Edge) -> str:
     return " ".join(parts)
 
 
-def _source(node: Node) -> str:
+def _format_source(node: Node) -> str:
     """Return the weights of a node in few words: of a path only the file's name."""
     name = PurePosixPath(PureWindowsPath(node.source).as_posix()).name
     frozen = f" · frozen {node.frozen_epochs} ep" if node.frozen_epochs else ""
