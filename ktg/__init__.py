@@ -2,31 +2,23 @@
 
 from ktg.version import __version__ as __version__
 
-# A plain name, which type checkers and editors take for the one of `typing`: `import ktg` is to
-# load nothing at all.
+# A plain name, which type checkers and editors take for the one of `typing`: `import ktg` should
+# load nothing at all, so that `ktg --help` and shell completion are immediate.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ktg.api import (
-        check,
-        compare,
-        confirm,
-        correlate,
-        draw,
-        export,
-        load,
-        predict,
-        pretrain,
-        rank,
-        report,
-        search,
-        searches,
-        serve,
-        status,
-        stop,
-        study,
-        train,
-        ui,
-    )
+    # From the modules that define them, because each module there is called like its function.
+    from ktg.api.affinity import rank
+    from ktg.api.check import check
+    from ktg.api.confirm import confirm
+    from ktg.api.export import export
+    from ktg.api.graphs import draw
+    from ktg.api.predict import load, predict, serve
+    from ktg.api.pretrain import pretrain
+    from ktg.api.report import compare, report
+    from ktg.api.search import search
+    from ktg.api.status import searches, status, stop, ui
+    from ktg.api.study import correlate, study
+    from ktg.api.train import train
 
 __all__ = [
     "check",
