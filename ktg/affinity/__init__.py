@@ -6,9 +6,9 @@ torch is imported with the scores only; correlations of a table need none.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ktg.affinity.scores import SCORES, NotApplicable, Score, measure, score
+    from ktg.affinity.scores import SCORES, NotApplicableError, ScoreSpec, measure, score
 
-__all__ = ["SCORES", "NotApplicable", "Score", "measure", "score"]
+__all__ = ["SCORES", "NotApplicableError", "ScoreSpec", "measure", "score"]
 
 
 def __getattr__(name: str) -> Any:

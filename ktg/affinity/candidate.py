@@ -1,4 +1,4 @@
-"""A candidate to start from: a model with a source of weights, and its network with the head it was trained with."""
+"""Defines candidates, models with a source of weights, and builds their networks and heads."""
 
 import dataclasses
 import itertools
@@ -18,12 +18,8 @@ from ktg.models.network import Network
 from ktg.models.renames import translate
 from ktg.models.sources import resolve_source
 
-WEIGHTS = (
-    "model",
-    "source",
-    "model_args",
-    "input_size",
-)  # fields of a node that say which network it is
+# The fields of a node that say which network it is.
+WEIGHTS = ("model", "source", "model_args", "input_size")
 NO_FILES: Mapping[str, SourceFile] = MappingProxyType({})
 
 
@@ -42,7 +38,9 @@ def parse(
     like: Node | None = None,
     weights: Mapping[str, SourceFile] = NO_FILES,
 ) -> list[Candidate]:
-    """Return the candidates in `MODEL@SOURCE` texts; a source is none, imagenet, a name of `sources` or a file.
+    """Return the candidates of `MODEL@SOURCE` texts.
+
+    A source is none, imagenet, a name of `sources` or a file.
 
     weights: by model, files that stand for imagenet.
     like: a node whose other settings they share; its `model_args` where the model is the same.
@@ -60,10 +58,10 @@ def parse(
             )
             for node in nodes
         ]
-    return named(nodes)
+    return name_candidates(nodes)
 
 
-def named(nodes: Sequence[Node]) -> list[Candidate]:
+def name_candidates(nodes: Sequence[Node]) -> list[Candidate]:
     """Return the nodes as candidates, each by the shortest name that tells it from the others."""
     names = [f"{node.model}@{node.source.rpartition('/')[2]}" for node in nodes]
     for longer in (_with_path, _with_arguments):
@@ -87,8 +85,8 @@ def _with_arguments(node: Node) -> str:
     return f"{_with_path(node)} ({given})" if given else _with_path(node)
 
 
-def of_space(space: SearchSpace) -> list[Candidate]:
-    """Return every network that the space's target can be, with all other holes at their defaults."""
+def list_candidates(space: SearchSpace) -> list[Candidate]:
+    """Return every network that the space's target can be; all other holes have their defaults."""
     default = space.default()
     target = space.bind(default).target
     varied = [
@@ -104,7 +102,7 @@ def of_space(space: SearchSpace) -> list[Candidate]:
             continue
         if node not in nodes:
             nodes.append(node)
-    return named(nodes)
+    return name_candidates(nodes)
 
 
 def _node(
@@ -125,7 +123,7 @@ def _node(
     return node
 
 
-def network(
+def build_candidate(
     candidate: Candidate,
     sources: Mapping[str, SourceFile],
     data: Dataset,
@@ -133,11 +131,11 @@ def network(
     base: Path | None = None,
     seed: int = 0,
 ) -> tuple[Network, bool]:
-    """Return the candidate's network, and whether its head is the source's own, with the classes of the source.
+    """Return the candidate's network, and whether it has the source's own head and classes.
 
     Raises SpecError for images that the model cannot take, and WeightsError for unfit weights.
     """
-    classes = source_classes(candidate, sources, data.train.shape[0], base)
+    classes = count_source_classes(candidate, sources, data.train.shape[0], base)
     built = build_network(
         candidate.node,
         sources,
@@ -152,13 +150,13 @@ def network(
     return built, classes is not None
 
 
-def source_classes(
+def count_source_classes(
     candidate: Candidate,
     sources: Mapping[str, SourceFile],
     image_size: int,
     base: Path | None = None,
 ) -> int | None:
-    """Return how many classes the head in the source's weights tells apart; None where there is no head."""
+    """Return how many classes the head in the source's weights has, None without a head."""
     where = candidate.name
     source = resolve_source(candidate.node, sources, base, f"{where}.source")
     source.check(f"{where}.source")

@@ -1,4 +1,4 @@
-"""How well a score foretells accuracy: rank correlations, their uncertainty, and what following it would cost."""
+"""Measures how well a score predicts accuracy: rank correlations, intervals and regret."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ktg.affinity.table import Numbers, Table
-from ktg.graph.spec import SMALLER_IS_BETTER, Direction, TauRank
+from ktg.graph.holes import SMALLER_IS_BETTER, Direction, TauRank
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -20,8 +20,8 @@ Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What one score tells of accuracy, on raw values: of a score of which smaller is better, less than 0 is good.
+class ScoreCorrelation:
+    """How one score goes with accuracy, on raw values: negative is good if smaller is better.
 
     All are None where the score is constant. `regret` is the accuracy lost, in the units of the
     accuracy column, by taking the best model of the score instead of the best. `interval` holds
@@ -35,7 +35,7 @@ class Figures:
     pearson: float | None = None
     regret: float | None = None
     interval: tuple[float, float] | None = None
-    groups: Mapping[str, "Figures"] | None = None
+    groups: Mapping[str, "ScoreCorrelation"] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain data."""
@@ -46,52 +46,59 @@ class Figures:
         return plain
 
 
-def correlate(table: Table, tau_rank: TauRank = "none", seed: int = 0) -> dict[str, Figures]:
+def correlate(
+    table: Table, tau_rank: TauRank = "none", seed: int = 0
+) -> dict[str, ScoreCorrelation]:
     """Return the figures of every score of a table.
 
     `tau_rank` names what gives a model its weight in Kendall's weighted tau (Vigna, "A Weighted
     Correlation Index for Rankings with Ties", WWW 2015): its rank by score, by accuracy, or
     neither, which is the mean of both.
     """
-    parts = table.parts()
-    draws = _draws(table, parts, np.random.default_rng(seed))
+    parts = table.rows_by_group()
+    draws = _draw_rows(table, parts, np.random.default_rng(seed))
     found = {}
     for name, values in table.scores.items():
         each = {
-            group: figures(values[rows], table.accuracy[rows], draws[group], better(name), tau_rank)
+            group: measure_correlations(
+                values[rows], table.accuracy[rows], draws[group], intended_direction(name), tau_rank
+            )
             for group, rows in parts.items()
         }
         if table.groups is None:
             found[name] = each[""]
         else:
             resampled = [
-                _resampled(values[rows], table.accuracy[rows], draws[group])
+                _resample(values[rows], table.accuracy[rows], draws[group])
                 for group, rows in parts.items()
             ]
             found[name] = _mean(each, _mean_of_defined(np.stack(resampled)))
     return found
 
 
-def better(name: str) -> Direction:
+def intended_direction(name: str) -> Direction:
     """Return the intended direction of a score; `larger` for one that ktg does not know."""
     return "smaller" if name.lower() in SMALLER_IS_BETTER else "larger"
 
 
-def figures(
+def measure_correlations(
     score: Numbers, accuracy: Numbers, draws: Rows, direction: Direction, tau_rank: TauRank
-) -> Figures:
-    """Return the figures of a score (N,) and an accuracy (N,) that is not constant; `draws` (B, N) resample."""
+) -> ScoreCorrelation:
+    """Return the correlations of a score (N,) with an accuracy (N,) that is not constant.
+
+    draws: (B, N) rows of B resamples.
+    """
     if np.ptp(score) == 0:
-        return Figures()
+        return ScoreCorrelation()
     from scipy import stats
 
-    return Figures(
+    return ScoreCorrelation(
         spearman=float(stats.spearmanr(score, accuracy).statistic),
         weighted_tau=weighted_tau(score, accuracy, tau_rank),
         kendall=float(stats.kendalltau(score, accuracy).statistic),
         pearson=float(stats.pearsonr(score, accuracy).statistic),
         regret=regret(score, accuracy, direction),
-        interval=_interval(_resampled(score, accuracy, draws)),
+        interval=_interval(_resample(score, accuracy, draws)),
     )
 
 
@@ -107,13 +114,18 @@ def weighted_tau(score: Numbers, accuracy: Numbers, rank: TauRank) -> float:
 
 
 def regret(score: Numbers, accuracy: Numbers, direction: Direction) -> float:
-    """Return the best accuracy less that of the model the score puts first (the mean of those it puts first)."""
+    """Return the best accuracy minus the mean accuracy of the models that the score puts first.
+
+    Scores 3, 2, 1 with accuracies 0.7, 0.9, 0.8 have a regret of 0.9 - 0.7 = 0.2.
+    """
     first = score.max() if direction == "larger" else score.min()
     return float(accuracy.max() - accuracy[score == first].mean())
 
 
-def _draws(table: Table, parts: Mapping[str, Rows], random: np.random.Generator) -> dict[str, Rows]:
-    """Return rows to resample for each group, (B, n): the same models in all groups where these share their models."""
+def _draw_rows(
+    table: Table, parts: Mapping[str, Rows], random: np.random.Generator
+) -> dict[str, Rows]:
+    """Return resampled rows (B, n) of each group; groups of equal models share what is drawn."""
     orders = {
         group: np.argsort(np.array(table.models)[rows], kind="stable")
         for group, rows in parts.items()
@@ -129,8 +141,8 @@ def _draws(table: Table, parts: Mapping[str, Rows], random: np.random.Generator)
     }
 
 
-def _resampled(score: Numbers, accuracy: Numbers, draws: Rows) -> Numbers:
-    """Return Spearman's correlation of each resample, (B,); NaN where one side is constant in it."""
+def _resample(score: Numbers, accuracy: Numbers, draws: Rows) -> Numbers:
+    """Return Spearman's correlation of each resample (B,), NaN where one side is constant."""
     from scipy.stats import rankdata
 
     x, y = (rankdata(values[draws], axis=1) for values in (score, accuracy))
@@ -150,36 +162,35 @@ def _interval(resampled: Numbers) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _mean(groups: Mapping[str, Figures], resampled: Numbers) -> Figures:
+def _mean(groups: Mapping[str, ScoreCorrelation], resampled: Numbers) -> ScoreCorrelation:
     """Return means over the groups in which the score is not constant."""
     defined = [vars(figures) for figures in groups.values() if figures.spearman is not None]
     if not defined:
-        return Figures(groups=groups)
+        return ScoreCorrelation(groups=groups)
     names = ("spearman", "weighted_tau", "kendall", "pearson", "regret")
     means = {name: float(np.mean([figures[name] for figures in defined])) for name in names}
-    return Figures(**means, interval=_interval(resampled), groups=groups)
+    return ScoreCorrelation(**means, interval=_interval(resampled), groups=groups)
 
 
 def _mean_of_defined(values: Numbers) -> Numbers:
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # a resample that is undefined in every group stays NaN
+        # A resample that is undefined in every group stays NaN, which numpy warns about.
+        warnings.simplefilter("ignore", RuntimeWarning)
         means: Numbers = np.nanmean(values, axis=0)
     return means
 
 
-def beaten(
-    found: Mapping[str, Figures], baseline: str, baselines: Sequence[str]
+def count_beaten(
+    found: Mapping[str, ScoreCorrelation], baseline: str, baselines: Sequence[str]
 ) -> tuple[int, int]:
-    """Return how many scores a baseline beats by its correlation in the intended direction, and of how many."""
-    mark = oriented(baseline, found[baseline])
-    scores = [oriented(name, figures) for name, figures in found.items() if name not in baselines]
+    """Return how many scores a baseline beats by its oriented correlation, and of how many."""
+    mark = orient(baseline, found[baseline])
+    scores = [orient(name, figures) for name, figures in found.items() if name not in baselines]
     return sum(value < mark for value in scores), len(scores)
 
 
-def oriented(name: str, figures: Figures) -> float:
-    """Return Spearman's correlation in the intended direction of the score: more is better; -inf if undefined."""
+def orient(name: str, figures: ScoreCorrelation) -> float:
+    """Return Spearman's correlation with its sign such that more is better; -inf if undefined."""
     if figures.spearman is None:
         return float("-inf")
-    return figures.spearman if better(name) == "larger" else -figures.spearman
+    return figures.spearman if intended_direction(name) == "larger" else -figures.spearman

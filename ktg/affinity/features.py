@@ -1,4 +1,4 @@
-"""One pass of a network over images: last feature maps, and what its head predicts."""
+"""Runs a network over images once, for its last feature maps and its head's predictions."""
 
 import tempfile
 import time
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ktg.data import Batches, Images
 from ktg.data.augment import to_float
-from ktg.models.maps import Layer, last_map
+from ktg.models.maps import Layer, find_last_map
 from ktg.models.network import Network
 
 MEMORY_BYTES = 2**30
@@ -22,8 +22,8 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
-    """Maps (N, C, H, W) float32 on the CPU, from `layer`, and the softmax (N, S) of the head, in `seconds`."""
+class ExtractedFeatures:
+    """Maps (N, C, H, W) float32 of `layer` on the CPU, the head's softmax (N, S), and the time."""
 
     layer: Layer
     maps: Tensor
@@ -37,16 +37,16 @@ def extract(
     rows: Tensor,
     device: torch.device,
     progress: Progress | None = None,
-) -> Features:
-    """Return the features of these rows (N,) of a split, in their order: one pass, without augmentation.
+) -> ExtractedFeatures:
+    """Return the features of these rows (N,) of a split, in order, without augmentation.
 
     The network normalises and resizes as its weights demand. Maps beyond 1 GiB are kept in a
     temporary file that the system deletes with the last reference to them. `progress` is told
     (done, all) images.
     """
     network = network.to(device)
-    layer = last_map(network)
-    maps = _room(len(rows), *layer.shape)
+    layer = find_last_map(network)
+    maps = _allocate(len(rows), *layer.shape)
     probs: list[Tensor] = []
     taken: list[Tensor] = []
 
@@ -69,7 +69,7 @@ def extract(
     finally:
         hook.remove()
         network.train(training)
-    return Features(layer, maps, torch.cat(probs), time.perf_counter() - start)
+    return ExtractedFeatures(layer, maps, torch.cat(probs), time.perf_counter() - start)
 
 
 def _batch(size: int) -> int:
@@ -78,8 +78,8 @@ def _batch(size: int) -> int:
     return min(max(_BATCH_BYTES // (12 * size * size), least), most)
 
 
-def _room(*shape: int) -> Tensor:
-    """Return uninitialised room for maps, in memory or in a file that is deleted when it is no longer used."""
+def _allocate(*shape: int) -> Tensor:
+    """Return an uninitialised tensor, in memory or in a file that is deleted with it."""
     if 4 * int(np.prod(shape)) <= MEMORY_BYTES:
         return torch.empty(shape)
     with tempfile.TemporaryFile() as file:  # the map holds it open

@@ -1,4 +1,4 @@
-"""The H-score and the linear probe, from one eigendecomposition of the centred features."""
+"""Computes the H-score and the linear probe from one decomposition of the centred features."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ _RIDGES = torch.logspace(-7, 2, 28, dtype=torch.float64)
 
 
 def hscore(sample: Sample) -> float:
-    """Return tr(cov(f)^-1 cov(E[f|y])): how far the classes lie apart, in units of the features' own covariance.
+    """Return tr(cov(f)^-1 cov(E[f|y])), the spread of class means relative to that of features.
 
     Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer Learning",
     ICIP 2019. Trap: when N <= D it is K - 1 for any labels, so the shrunk form is returned there;
@@ -19,7 +19,7 @@ def hscore(sample: Sample) -> float:
     """
     if len(sample.labels) <= sample.vectors.shape[1]:
         return hscore_shrunk(sample)
-    return float(_explained(sample).sum())
+    return float(_explained_shares(sample).sum())
 
 
 def hscore_shrunk(sample: Sample) -> float:
@@ -31,7 +31,7 @@ def hscore_shrunk(sample: Sample) -> float:
     variances = sample.centred.squares / len(sample.labels)
     shrinkage = ledoit_wolf(sample.centred)
     shrunk = (1 - shrinkage) * variances + shrinkage * variances.sum() / sample.centred.dimensions
-    return float((1 - shrinkage) * (_explained(sample) * variances / shrunk).sum())
+    return float((1 - shrinkage) * (_explained_shares(sample) * variances / shrunk).sum())
 
 
 def linear_probe(sample: Sample) -> float:
@@ -70,7 +70,7 @@ def ledoit_wolf(spectrum: Spectrum) -> float:
     return float((noise / spread).clamp(0, 1)) if spread > 0 else 0.0
 
 
-def _explained(sample: Sample) -> Tensor:
+def _explained_shares(sample: Sample) -> Tensor:
     """Return for each centred singular vector the share of it (R,) that the class means keep."""
     sums = sample.one_hot.T @ sample.centred.u
     return (sums**2 / sample.counts[:, None]).sum(dim=0)

@@ -1,4 +1,4 @@
-"""LogME: the evidence of a Bayesian linear model, from one eigendecomposition for all classes."""
+"""Computes LogME, the evidence of a Bayesian linear model, by one decomposition."""
 
 import math
 
@@ -18,15 +18,15 @@ _RESIDUAL = 1e-12
 
 
 def logme(sample: Sample) -> float:
-    """Return the log evidence per image of a linear model of each class's indicator, averaged over classes.
+    """Return the log evidence per image of a linear model, averaged over classes.
 
     You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning", ICML
-    2021; no intercept. For a ratio t of the precisions of prior and noise, the best noise is known
-    in closed form, so the maximum over t alone is searched: on a grid, then between its neighbours.
-    Trap: the fixed-point form copied most widely leaves out -(D - R)/2 log alpha and is wrong when
-    N < D.
+    2021, of each class's indicator, without intercept. For a ratio t of the precisions of prior and
+    noise, the best noise is known in closed form, so the maximum over t alone is searched: on a
+    grid, then between its neighbours. Trap: the fixed-point form copied most widely leaves out -(D
+    - R)/2 log alpha and is wrong when N < D.
     """
-    squares, signal, rest = _projected(sample)
+    squares, signal, rest = _project_labels(sample)
     rest = rest.clamp(min=_RESIDUAL * sample.counts)
     ratios = _RATIOS.to(squares.device) * squares.mean()
     shrunk = ratios[:, None] / (ratios[:, None] + squares)
@@ -48,52 +48,13 @@ def logme(sample: Sample) -> float:
     return float(torch.maximum(evidence((low + high) / 2), grid.amax(dim=0)).mean())
 
 
-def logme_fixed_point(
-    sample: Sample, *, iterations: int = 11, tolerance: float = 1e-2, epsilon: float = 0.0
-) -> float:
-    """Return LogME by MacKay's fixed point, stopped before it has converged, as published programs stop it.
-
-    For comparison with their numbers, which can lie a few hundredths below the maximum that `logme`
-    finds. The ratio of the precisions changes by at most the share `tolerance` in the last step;
-    `epsilon` is added to the denominators of both (some programs: 1e-3 and 1e-5).
-    """
-    squares, signal, rest = _projected(sample)
-    return sum(
-        _fixed_point(squares, x2, beyond, len(sample.labels), iterations, tolerance, epsilon)
-        for x2, beyond in zip(signal.T, rest, strict=True)
-    ) / len(sample.classes)
-
-
-def _fixed_point(
-    squares: Tensor,
-    x2: Tensor,
-    beyond: Tensor,
-    images: int,
-    iterations: int,
-    tolerance: float,
-    epsilon: float,
-) -> float:
-    alpha = beta = squares.new_ones(())
-    for _ in range(iterations):
-        t = alpha / beta
-        gamma = (squares / (squares + t)).sum()
-        m2 = (squares * x2 / (t + squares) ** 2).sum()
-        res2 = (x2 * (t / (t + squares)) ** 2).sum() + beyond
-        alpha, beta = gamma / (m2 + epsilon), (images - gamma) / (res2 + epsilon)
-        if abs(alpha / beta - t) <= tolerance * t:
-            break
-    log_det = (alpha + beta * squares).log().sum() - len(squares) * alpha.log()
-    evidence = images * (beta.log() - math.log(2 * math.pi)) - log_det - beta * res2 - alpha * m2
-    return float(evidence) / (2 * images)
-
-
-def _projected(sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
-    """Return squared singular values (R,), the labels' squared projections (R, K), and what lies beyond them (K,)."""
+def _project_labels(sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
+    """Return squared singular values (R,), squared label projections (R, K), residuals (K,)."""
     signal = (sample.spectrum.u.T @ sample.one_hot) ** 2
     return sample.spectrum.squares, signal, (sample.counts - signal.sum(dim=0)).clamp(min=0)
 
 
 def _evidence(shrunk: Tensor, energy: Tensor, images: int) -> Tensor:
-    """Return log evidence per image (T, K) from t / (t + squares) (T, R) and the unexplained energy (T, K)."""
+    """Return log evidence per image (T, K) from t / (t + squares) (T, R) and residuals (T, K)."""
     likelihood = math.log(images) - energy.log() - 1 - math.log(2 * math.pi)
     return (shrunk.log().sum(dim=1, keepdim=True) / images + likelihood) / 2

@@ -1,4 +1,4 @@
-"""Scores of feature maps (Ueno and Kondo): how far the images of a data set lie apart in a source's last maps.
+"""Scores feature maps by how far the images of a data set lie apart in them (Ueno and Kondo).
 
 On balanced classes S1 = S2 + S5/K, and the mean squared distance of pairs is 2N/(N-1) S1: nearly
 one score. All but S3 grow with the scale of the features, so they do not compare across
@@ -79,7 +79,7 @@ def s5_rms(sample: Sample) -> float:
 
 
 def fisher(sample: Sample) -> float:
-    """Return S2 / (S5 / K): the variance between classes, in units of the mean variance within one."""
+    """Return S2 / (S5 / K), the variance between classes relative to that within a class."""
     return s2(sample) * len(sample.classes) / s5(sample)
 
 

@@ -1,4 +1,4 @@
-"""Class means and variances of features, in one pass over batches of any size."""
+"""Computes class means and variances of features in one pass over batches of any size."""
 
 from typing import Self
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Moments:
-    """What S1, S2 and S5 need of features (N, D) seen batch by batch: counts, means and scatter of each class.
+    """Counts, means and scatter of each class of features (N, D), gathered batch by batch.
 
     Two of these merge as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm
     for computing sample variances", 1979): no sum of squares is ever subtracted from another, so
@@ -23,7 +23,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor, labels: Tensor, classes: int) -> Self:
-        """Return the moments of one batch: features (N, D) float64 and labels (N,) in 0..classes-1."""
+        """Return the moments of a batch: features (N, D) float64, labels (N,) in 0..classes-1."""
         self = cls(classes)
         counts = torch.bincount(labels, minlength=classes).to(torch.float64)
         sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
@@ -37,7 +37,7 @@ class Moments:
         return self
 
     def merge(self, other: "Moments") -> Self:
-        """Take in what `other` has seen, and return self."""
+        """Add the moments of `other`, and return self."""
         if not other.means.numel():
             return self
         if not self.means.numel():
@@ -54,7 +54,7 @@ class Moments:
         return self
 
     def update(self, features: Tensor, labels: Tensor) -> Self:
-        """Take in a batch of features (N, D) or (N, C, H, W) with labels (N,), and return self."""
+        """Add a batch of features (N, D) or (N, C, H, W) with labels (N,), and return self."""
         return self.merge(self.of(features.flatten(1).to(torch.float64), labels, len(self.counts)))
 
     @property
@@ -69,7 +69,7 @@ class Moments:
         return float((self.scatter.sum() + between) / self.counts.sum())
 
     def s2(self) -> float:
-        """Return the variance over class means, each class counting once, summed over components."""
+        """Return the variance over class means, summed over components; each class counts once."""
         present = self.means[self.counts > 0]
         return float(torch.var(present, dim=0, correction=0).sum())
 

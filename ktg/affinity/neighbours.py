@@ -1,4 +1,4 @@
-"""Scores of how classes lie in the space of features: distances, volumes and neighbours."""
+"""Scores how classes lie in feature space: by distances, volumes and neighbours."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ _LEAST_VARIANCE = 1e-4
 
 
 def gbc(sample: Sample) -> float:
-    """Return minus the sum, over ordered pairs of classes, of the Bhattacharyya coefficients of their Gaussians.
+    """Return minus the sum of Bhattacharyya coefficients over ordered pairs of classes.
 
     Pandy et al., "Transferability Estimation using Bhattacharyya Class Separability", CVPR 2022: 64
     principal axes, diagonal covariances; in log-determinants, because determinants of 64 axes
@@ -37,7 +37,7 @@ def gbc(sample: Sample) -> float:
 
 
 def parc(sample: Sample) -> float:
-    """Return 100 x Spearman's correlation, over pairs of images, of the distances of features and of labels.
+    """Return 100 x Spearman's correlation of feature and label distances over pairs of images.
 
     Bolya, Mittapalli and Hoffman, "Scalable Diverse Model Selection for Accessible Transfer
     Learning", NeurIPS 2021. Distance is 1 - Pearson's correlation of standardised features. Memory
@@ -57,10 +57,10 @@ def parc(sample: Sample) -> float:
 
 
 def transrate(sample: Sample) -> float:
-    """Return the mutual information of features and labels, as a difference of coding rates at distortion 1e-4.
+    """Return the mutual information of features and labels as a difference of coding rates.
 
-    Huang et al., "Frustratingly Easy Transferability Estimation", ICML 2022. Trap: the distortion
-    is absolute, so the score changes with the scale of the features.
+    Huang et al., "Frustratingly Easy Transferability Estimation", ICML 2022. Trap: the distortion,
+    1e-4, is absolute, so the score changes with the scale of the features.
     """
     images = len(sample.labels)
     spectrum = sample.centred
@@ -79,15 +79,15 @@ def transrate(sample: Sample) -> float:
 
 
 def knn(sample: Sample) -> float:
-    """Return the leave-one-out accuracy of the 5 nearest neighbours by cosine similarity, nearer ones breaking ties.
+    """Return the leave-one-out accuracy of the 5 nearest neighbours by cosine similarity.
 
-    As a baseline for the choice of a source: Renggli et al., "Which Model to Transfer? Finding the
-    Needle in the Growing Haystack", CVPR 2022.
+    Nearer ones break ties. As a baseline for the choice of a source: Renggli et al., "Which Model
+    to Transfer? Finding the Needle in the Growing Haystack", CVPR 2022.
     """
     unit = _unit(sample.vectors.to(torch.float64))
     similarity = (unit @ unit.T).fill_diagonal_(-torch.inf)
     nearest = similarity.topk(min(NEIGHBOURS, len(unit) - 1), dim=1).indices
-    # Votes of 1, less a trifle for each nearer neighbour: a majority always wins.
+    # Votes of 1, minus 0.001 for each nearer neighbour: ties break, and a majority always wins.
     weights = 1 - torch.arange(nearest.shape[1], device=unit.device) / 1000
     votes = (sample.one_hot[nearest] * weights[:, None]).sum(dim=1)
     return float((votes.argmax(dim=1) == sample.labels).to(torch.float64).mean())

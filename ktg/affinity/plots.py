@@ -1,4 +1,4 @@
-"""Drawings of scores: against accuracy, and as rankings. Figures are objects; nothing global is touched."""
+"""Draws scores against accuracy and as rankings, without touching matplotlib's global state."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ktg.affinity.correlation import Figures, better, oriented
+from ktg.affinity.correlation import ScoreCorrelation, intended_direction, orient
 from ktg.affinity.table import Numbers, Table
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
@@ -21,9 +21,9 @@ _LOG_FROM, _DECADES_FROM = 50.0, 4.0
 _SIDES = ((5, 0), (-5, 0), (0, 5), (0, -5), (4, 4), (-4, 4), (4, -4), (-4, -4))
 
 
-def scatter(table: Table, name: str, figures: Figures) -> bytes:
-    """Return an SVG of accuracy (log axis) against one score, a panel for each group, Spearman's rho in the title."""
-    parts = table.parts()
+def scatter(table: Table, name: str, figures: ScoreCorrelation) -> bytes:
+    """Return an SVG of accuracy (log axis) against one score, with a panel for each group."""
+    parts = table.rows_by_group()
     alone = len(parts) == 1
     columns = 1 if alone else min(_COLUMNS, len(parts))
     rows = -(-len(parts) // columns)
@@ -41,7 +41,9 @@ def scatter(table: Table, name: str, figures: Figures) -> bytes:
     figure.suptitle(
         _title(name, figures, alone), fontsize=12 if alone else 13, color=INK, x=0.01, ha="left"
     )
-    figure.supxlabel(f"{name} ({better(name)} is meant to be better)", fontsize=10, color=INK)
+    figure.supxlabel(
+        f"{name} ({intended_direction(name)} is meant to be better)", fontsize=10, color=INK
+    )
     figure.supylabel(f"{table.accuracy_name} (log axis)", fontsize=10, color=INK)
     figure.draw_without_rendering()  # only now is it known where the points are
     for axes, members in zip(panels, parts.values(), strict=False):
@@ -51,18 +53,20 @@ def scatter(table: Table, name: str, figures: Figures) -> bytes:
     return svg(figure)
 
 
-def correlations(found: Mapping[str, Figures], baselines: Sequence[str]) -> bytes:
-    """Return an SVG of every score's correlation in its intended direction, with intervals, baselines set apart."""
-    names = sorted(found, key=lambda name: oriented(name, found[name]))
+def correlations(found: Mapping[str, ScoreCorrelation], baselines: Sequence[str]) -> bytes:
+    """Return an SVG of every score's oriented correlation with intervals, baselines set apart."""
+    names = sorted(found, key=lambda name: orient(name, found[name]))
     names = [name for name in names if found[name].spearman is not None]
     figure = Figure(figsize=(7.2, 0.34 * len(names) + 1.5), layout="constrained")
     axes = figure.subplots()
     for place, name in enumerate(names):
-        value, colour = oriented(name, found[name]), ORANGE if name in baselines else BLUE
+        value, colour = orient(name, found[name]), ORANGE if name in baselines else BLUE
         axes.barh(place, value, color=colour, height=0.62, alpha=0.85)
         interval = found[name].interval
         if interval is not None:
-            ends = interval if better(name) == "larger" else (-interval[1], -interval[0])
+            ends = (
+                interval if intended_direction(name) == "larger" else (-interval[1], -interval[0])
+            )
             axes.plot(ends, (place, place), color=INK, linewidth=1.2, solid_capstyle="butt")
     axes.set_yticks(
         range(len(names)), [f"{name} (baseline)" if name in baselines else name for name in names]
@@ -82,7 +86,7 @@ def correlations(found: Mapping[str, Figures], baselines: Sequence[str]) -> byte
 def ranking(
     title: str, names: Sequence[str], panels: Mapping[str, Sequence[float | None]]
 ) -> bytes:
-    """Return an SVG of horizontal bars, the best candidate first: a panel for the score, and one for each baseline."""
+    """Return an SVG of bars, the best candidate first: a panel for the score and each baseline."""
     figure = Figure(
         figsize=(2.4 + 2.3 * len(panels), 0.36 * len(names) + 1.3), layout="constrained"
     )
@@ -155,7 +159,7 @@ def _points(axes: Axes, x: Numbers, y: Numbers, large: bool) -> None:
 
 
 def _label(axes: Axes, x: Numbers, y: Numbers, labels: Sequence[str], size: float) -> None:
-    """Write each label on the side of its point where it hides fewest, or nowhere if it would hide another label."""
+    """Write each label beside its point where it hides least, or not at all over another label."""
     scale = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     points = axes.transData.transform(np.column_stack([x, y]))
     taken: list[tuple[float, float, float, float]] = []
@@ -169,7 +173,7 @@ def _label(axes: Axes, x: Numbers, y: Numbers, labels: Sequence[str], size: floa
         }
         if not free:
             continue
-        covered = {side: _covered(box, points) for side, box in free.items()}
+        covered = {side: _count_covered(box, points) for side, box in free.items()}
         side = min(covered, key=lambda side: covered[side])
         taken.append(free[side])
         across = "left" if side[0] > 0 else "right" if side[0] < 0 else "center"
@@ -200,7 +204,7 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _covered(box: tuple[float, float, float, float], points: Numbers) -> int:
+def _count_covered(box: tuple[float, float, float, float], points: Numbers) -> int:
     left, bottom, right, top = box
     across = (points[:, 0] > left - 3) & (points[:, 0] < right + 3)
     return int((across & (points[:, 1] > bottom - 3) & (points[:, 1] < top + 3)).sum())
@@ -221,7 +225,7 @@ def _clean(axes: Axes, grid: Literal["both", "x"]) -> None:
     axes.set_axisbelow(True)
 
 
-def _rho(figures: Figures) -> str:
+def _rho(figures: ScoreCorrelation) -> str:
     return (
         "undefined: constant"
         if figures.spearman is None
@@ -229,7 +233,7 @@ def _rho(figures: Figures) -> str:
     )
 
 
-def _title(name: str, figures: Figures, alone: bool) -> str:
+def _title(name: str, figures: ScoreCorrelation, alone: bool) -> str:
     interval = figures.interval
     ends = f"  [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
     return f"{name}: Spearman {_rho(figures)}{ends}{'' if alone else '  (mean over groups)'}"

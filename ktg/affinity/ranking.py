@@ -1,4 +1,4 @@
-"""Candidates scored on a data set, once: what was measured is kept by the content that it depends on."""
+"""Scores candidates on a data set, and caches results by the content that they depend on."""
 
 import dataclasses
 import hashlib
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ktg.affinity.candidate import Candidate, network
-from ktg.affinity.features import Features, extract
+from ktg.affinity.candidate import Candidate, build_candidate
+from ktg.affinity.features import ExtractedFeatures, extract
 from ktg.affinity.sample import Sample
-from ktg.affinity.scores import SCORES, NotApplicable, measure
+from ktg.affinity.scores import SCORES, NotApplicableError, measure
 from ktg.data import Dataset
 from ktg.data.undecoded import Rows
 from ktg.graph import SourceFile
@@ -35,11 +35,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Measured:
-    """What one candidate's features say: scores, and for those without a value the reason.
+    """The scores of one candidate, and for scores without a value the reason.
 
-    `parameters` counts the backbone's; `forward_s` and `score_s` are seconds, of the passes that
-    were made for it; `dimensions` are (C, H, W) of `layer`; `source_accuracy` is what is said of
-    the source, not measured.
+    `parameters` counts the backbone's; `forward_s` and `score_s` are seconds; `dimensions` are
+    (C, H, W) of `layer`; `source_accuracy` is what its card or file says, not measured.
     """
 
     layer: str
@@ -53,14 +52,14 @@ class Measured:
     source_accuracy: float | None = None
 
     def value(self, name: str) -> float | None:
-        """Return a score, the number of parameters or the source's accuracy; None where it has no value."""
+        """Return a score, the parameters or the source's accuracy; None without a value."""
         if name == "source_accuracy":
             return self.source_accuracy
         return float(self.parameters) if name == "parameters" else self.scores.get(name)
 
 
 def sample_rows(labels: Rows, most: int, seed: int = 0) -> Rows:
-    """Return at most `most` rows, in order, with every class in its share (at least one image of each).
+    """Return at most `most` rows, in order, with each class in its share (at least one image).
 
     The rows of a smaller sample with the same seed are among those of a larger one, up to rounding.
     """
@@ -74,7 +73,7 @@ def sample_rows(labels: Rows, most: int, seed: int = 0) -> Rows:
     return np.sort(np.concatenate(chosen))
 
 
-def measured(
+def measure_candidate(
     candidate: Candidate,
     data: Dataset,
     names: Sequence[ScoreName] = get_args(ScoreName),
@@ -87,7 +86,7 @@ def measured(
     progress: Progress | None = None,
     class_distance: npt.NDArray[np.float64] | None = None,
 ) -> Measured:
-    """Return a candidate's scores on a sample of the training split, from the cache as far as they are there.
+    """Return a candidate's scores on a sample of the training split, from the cache if there.
 
     class_distance: (S, K) from each class of the source to each of the data, for the score emd.
     Raises UserError where the candidate cannot be measured at all: its weights do not fit, or it
@@ -103,7 +102,7 @@ def measured(
         if known is None or name not in {**known.scores, **known.not_applicable}
     ]
     if known is None or missing:
-        net, has_head = network(candidate, sources, data, base=base, seed=seed)
+        net, has_head = build_candidate(candidate, sources, data, base=base, seed=seed)
         features = extract(
             net, data.train, torch.from_numpy(rows), device or torch.device("cpu"), progress
         )
@@ -114,15 +113,15 @@ def measured(
             source_probs=probs,
             class_distance=None if probs is None else class_distance,
         )
-        fresh = _scored(images, missing, features, net)
-        known = fresh if known is None else _joined(known, fresh)
+        fresh = _score_images(images, missing, features, net)
+        known = fresh if known is None else _join(known, fresh)
         _save(file, known)
     accuracy = resolve_source(candidate.node, sources, base, candidate.name).accuracy
     return dataclasses.replace(known, source_accuracy=accuracy)
 
 
-def _scored(
-    images: Sample, names: Sequence[ScoreName], features: Features, net: Network
+def _score_images(
+    images: Sample, names: Sequence[ScoreName], features: ExtractedFeatures, net: Network
 ) -> Measured:
     result = Measured(
         layer=features.layer.name,
@@ -135,7 +134,7 @@ def _scored(
         start = time.perf_counter()
         try:
             result.scores[name] = measure(name, images)
-        except NotApplicable as reason:
+        except NotApplicableError as reason:
             result.not_applicable[name] = str(reason).removeprefix(f"{name}: ")
         result.score_s[name] = time.perf_counter() - start
     return result
@@ -150,7 +149,7 @@ def _key(
     seed: int,
     class_distance: npt.NDArray[np.float64] | None,
 ) -> str:
-    """Return the name of everything that the scores depend on."""
+    """Return a hash of everything that the scores depend on."""
     source = resolve_source(candidate.node, sources, base)
     node, weights = source.node, source.content_hash()
     stated = source.card if isinstance(source, ZooEntry) else sources.get(node.source)
@@ -168,7 +167,7 @@ def _key(
 
 
 def _load(file: Path) -> Measured | None:
-    """Return what was kept; None where nothing was, or where it cannot be read and must be measured again."""
+    """Return the cached scores; None where there are none, or where they cannot be read."""
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return Measured(**content | {"dimensions": tuple(content["dimensions"])})
@@ -183,7 +182,7 @@ def _save(file: Path, result: Measured) -> None:
         temporary.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
 
 
-def _joined(known: Measured, fresh: Measured) -> Measured:
+def _join(known: Measured, fresh: Measured) -> Measured:
     return dataclasses.replace(
         known,
         scores=known.scores | fresh.scores,
@@ -192,7 +191,7 @@ def _joined(known: Measured, fresh: Measured) -> Measured:
     )
 
 
-def ordered(found: Mapping[str, Measured], name: ScoreName) -> list[str]:
+def rank_candidates(found: Mapping[str, Measured], name: ScoreName) -> list[str]:
     """Return the candidates, the best by a score first; those without a value come last."""
     sign = -1.0 if SCORES[name].better == "larger" else 1.0
 

@@ -1,4 +1,4 @@
-"""A ranking in the tracking store: one run for the data set, one below it for each candidate."""
+"""Logs a ranking: one run for the data set, and one below it for each candidate."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from ktg.tracking import Tracker
 EXPERIMENT = "affinity"
 
 
-def table(found: Mapping[str, Measured], failed: Mapping[str, str]) -> dict[str, Any]:
+def ranking_to_json(found: Mapping[str, Measured], failed: Mapping[str, str]) -> dict[str, Any]:
     """Return a ranking as plain data, candidates in the order of `found`."""
     candidates = {
         name: {
@@ -31,8 +31,8 @@ def table(found: Mapping[str, Measured], failed: Mapping[str, str]) -> dict[str,
 
 
 @contextmanager
-def recorded(tracker: Tracker, data: str, score: str) -> Iterator[str]:
-    """Begin the run of a ranking, give its id, and end it: as failed where an error comes through."""
+def start_ranking(tracker: Tracker, data: str, score: str) -> Iterator[str]:
+    """Begin the run of a ranking, yield its id, and end it; as failed after an exception."""
     run = tracker.start(data, params={"data": data, "score": score}, tags={"kind": "affinity"})
     try:
         yield run
@@ -42,15 +42,15 @@ def recorded(tracker: Tracker, data: str, score: str) -> Iterator[str]:
     tracker.end(run, "finished")
 
 
-def record(
+def log_ranking(
     tracker: Tracker,
     run: str,
     found: Mapping[str, Measured],
     failed: Mapping[str, str],
     chart: bytes,
 ) -> None:
-    """Log a ranking: the table and the chart in its run, the figures of each candidate in a run below it."""
-    tracker.artifact(run, "ranking.json", json.dumps(table(found, failed), indent=2))
+    """Log the table and the chart of a ranking, and the scores of each candidate in a run below."""
+    tracker.artifact(run, "ranking.json", json.dumps(ranking_to_json(found, failed), indent=2))
     tracker.artifact(run, "ranking.svg", chart)
     for place, (name, one) in enumerate(found.items(), 1):
         model, _, source = name.partition("@")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ktg.affinity.moments import Moments
-from ktg.affinity.spectrum import Spectrum, slices, spectrum
+from ktg.affinity.spectrum import Spectrum, decompose, slices
 from ktg.errors import DataError, show
 
 Features = Any
@@ -39,7 +39,7 @@ class Sample:
     def of(
         cls, features: Features, labels: Sequence[Hashable] | Features, **given: Features | None
     ) -> Self:
-        """Return the sample of features (N, C, H, W) or (N, D) and labels (N,), which may be any hashable values.
+        """Return the sample of features (N, C, H, W) or (N, D) and hashable labels (N,).
 
         Columns of `class_distance` follow the sorted labels; where there are more columns than
         labels that occur, the labels must be the numbers of their columns.
@@ -48,15 +48,19 @@ class Sample:
         maps = as_floats(features, "features")
         if maps.ndim not in (2, 4) or 0 in maps.shape[1:]:
             raise DataError(
-                f"features: shape {tuple(maps.shape)}; allowed: (N, C, H, W) or (N, D), none of them 0"
+                f"features: shape {tuple(maps.shape)}; "
+                "allowed: (N, C, H, W) or (N, D), none of them 0"
             )
         if maps.ndim == 2:
             maps = maps[:, :, None, None]
-        values = plain(labels)
+        values = to_plain_labels(labels)
         if len(values) != len(maps) or len(maps) < 2:
-            problem = f"{len(values)} of them for {len(maps)} images; expected one for each of two or more images"
+            problem = (
+                f"{len(values)} of them for {len(maps)} images; "
+                "expected one for each of two or more images"
+            )
             raise DataError(f"labels: {problem}")
-        classes = ordered(values)
+        classes = order_classes(values)
         number = {value: place for place, value in enumerate(classes)}
         index = torch.tensor([number[value] for value in values], device=maps.device)
         rest = {
@@ -85,7 +89,7 @@ class Sample:
 
     @functools.cached_property
     def vectors(self) -> Tensor:
-        """The maps averaged over their positions, (N, C); float64, unless they are vectors already."""
+        """The maps averaged over their positions, (N, C) float64; vectors stay as they are."""
         if self.maps.shape[2:].numel() == 1:
             return self.maps.flatten(1)
         return torch.cat([maps.mean(dim=(2, 3)) for _, maps in self.blocks()])
@@ -93,12 +97,12 @@ class Sample:
     @functools.cached_property
     def spectrum(self) -> Spectrum:
         """The spectrum of `vectors`."""
-        return spectrum(self.vectors)
+        return decompose(self.vectors)
 
     @functools.cached_property
     def centred(self) -> Spectrum:
         """The spectrum of `vectors` less their mean."""
-        return spectrum(self.vectors, self.vectors.mean(dim=0, dtype=torch.float64))
+        return decompose(self.vectors, self.vectors.mean(dim=0, dtype=torch.float64))
 
     @functools.cached_property
     def one_hot(self) -> Tensor:
@@ -132,8 +136,8 @@ def as_floats(values: Features, name: str) -> Tensor:
     return tensor if tensor.is_floating_point() else tensor.to(torch.float64)
 
 
-def plain(labels: Sequence[Hashable] | Features) -> list[Hashable]:
-    """Return labels as Python values. Raises DataError unless each is hashable and equal to itself (unlike NaN)."""
+def to_plain_labels(labels: Sequence[Hashable] | Features) -> list[Hashable]:
+    """Return labels as Python values. Raises DataError for unhashable ones and NaN."""
     values = labels.tolist() if isinstance(labels, (np.ndarray, Tensor)) else list(labels)
     # Scalars of numpy and torch: two tensors of one value are different keys of a dict.
     values = [
@@ -142,13 +146,14 @@ def plain(labels: Sequence[Hashable] | Features) -> list[Hashable]:
     for value in values:
         if not isinstance(value, Hashable) or value != value:
             raise DataError(
-                f"labels: {show(value)} cannot be a label; expected hashable values such as numbers or names"
+                f"labels: {show(value)} cannot be a label; "
+                "expected hashable values such as numbers or names"
             )
     return values
 
 
-def ordered(labels: Sequence[Hashable]) -> tuple[Hashable, ...]:
-    """Return the values that occur, sorted where they can be compared, else in the order of their first occurrence."""
+def order_classes(labels: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """Return the distinct values, sorted if they can be compared, else by first occurrence."""
     found = dict.fromkeys(labels)
     try:
         return tuple(sorted(found))  # type: ignore[type-var]
@@ -164,8 +169,8 @@ def _columns(distance: Tensor, classes: tuple[Hashable, ...]) -> Tensor:
     ]
     if distance.ndim != 2 or len(columns) < len(classes):
         raise DataError(
-            f"class_distance: shape {tuple(distance.shape)}; expected (source classes, {len(classes)}), "
-            "one column for each class of the labels"
+            f"class_distance: shape {tuple(distance.shape)}; "
+            f"expected (source classes, {len(classes)}), one column for each class of the labels"
         )
     return distance[:, columns]
 

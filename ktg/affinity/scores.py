@@ -1,4 +1,4 @@
-"""The affinity scores by name: what each needs, which way is better, where it comes from, and its trap."""
+"""Lists the affinity scores: what each needs, which way is better, its source and its trap."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Literal
 from ktg.affinity import heads, linear, logme, maps, neighbours
 from ktg.affinity.sample import Features, Sample
 from ktg.errors import UserError, not_one_of
-from ktg.graph.spec import Direction, ScoreName
+from ktg.graph.holes import Direction, ScoreName
 
 Need = Literal[
     "positions",
@@ -21,14 +21,13 @@ Need = Literal[
 ]
 
 
-# It says that a question has no answer, not that one failed.
-class NotApplicable(UserError):  # noqa: N818
+class NotApplicableError(UserError):
     """A score that has no value for a source and a data set, and why."""
 
 
 @dataclass(frozen=True)
-class Score:
-    """One score. `better` is the intended direction; `reference` where it was proposed; `trap` what misleads in it."""
+class ScoreSpec:
+    """A score: its intended direction, its inputs, its source, and what misleads in it."""
 
     function: Callable[[Sample], float]
     better: Direction
@@ -41,111 +40,111 @@ _SCALE = "grows with the scale of the features: not comparable across architectu
 _UENO = "Ueno and Kondo"
 _HEAD = "only sources whose head is kept have it"
 
-SCORES: Mapping[ScoreName, Score] = {
-    "s1": Score(
+SCORES: Mapping[ScoreName, ScoreSpec] = {
+    "s1": ScoreSpec(
         maps.s1, "larger", (), _UENO, f"{_SCALE}; nearly S4, and S2 + S5/K on balanced classes"
     ),
-    "s2": Score(maps.s2, "larger", ("two classes",), _UENO, _SCALE),
-    "s3": Score(
+    "s2": ScoreSpec(maps.s2, "larger", ("two classes",), _UENO, _SCALE),
+    "s3": ScoreSpec(
         maps.s3, "smaller", ("positions",), _UENO, "grows with the square of the number of channels"
     ),
-    "s4": Score(maps.s4, "larger", (), _UENO, f"{_SCALE}; time grows with N^2"),
-    "s5": Score(
+    "s4": ScoreSpec(maps.s4, "larger", (), _UENO, f"{_SCALE}; time grows with N^2"),
+    "s5": ScoreSpec(
         maps.s5, "smaller", (), _UENO, f"{_SCALE}; where it was measured, larger was better"
     ),
-    "s1_rms": Score(
+    "s1_rms": ScoreSpec(
         maps.s1_rms, "larger", ("a scale",), _UENO, "grows with the number of components"
     ),
-    "s2_rms": Score(
+    "s2_rms": ScoreSpec(
         maps.s2_rms,
         "larger",
         ("two classes", "a scale"),
         _UENO,
         "grows with the number of components",
     ),
-    "s4_rms": Score(
+    "s4_rms": ScoreSpec(
         maps.s4_rms,
         "larger",
         ("a scale",),
         _UENO,
         "grows with the root of the number of components",
     ),
-    "s5_rms": Score(
+    "s5_rms": ScoreSpec(
         maps.s5_rms, "smaller", ("a scale",), _UENO, "grows with the number of components"
     ),
-    "fisher": Score(
+    "fisher": ScoreSpec(
         maps.fisher,
         "larger",
         ("two classes", "spread in a class"),
         "Fisher, 1936",
         "blind to correlation: two copies of a component count twice",
     ),
-    "emd": Score(
+    "emd": ScoreSpec(
         heads.emd,
         "smaller",
         ("source_probs", "class_distance"),
         "Lu et al., 2017",
         f"{_HEAD}; as good as the distances between the names of classes",
     ),
-    "emd_features": Score(
+    "emd_features": ScoreSpec(
         heads.emd_features,
         "smaller",
         ("source_means",),
         "Cui et al., CVPR 2018",
         "compares data sets, seen by one network: it does not compare networks",
     ),
-    "logme": Score(
+    "logme": ScoreSpec(
         logme.logme,
         "larger",
         ("two classes",),
         "You et al., ICML 2021",
         "without intercept; the form copied most widely is wrong when N < D",
     ),
-    "hscore": Score(
+    "hscore": ScoreSpec(
         linear.hscore,
         "larger",
         ("two classes",),
         "Bao et al., ICIP 2019",
         "shrunk when N <= D; near K - 1 just above",
     ),
-    "hscore_shrunk": Score(
+    "hscore_shrunk": ScoreSpec(
         linear.hscore_shrunk,
         "larger",
         ("two classes",),
         "Ibrahim et al., ECML PKDD 2022",
         "at most K - 1; the shrinkage depends on N",
     ),
-    "gbc": Score(
+    "gbc": ScoreSpec(
         neighbours.gbc,
         "larger",
         ("two classes",),
         "Pandy et al., CVPR 2022",
         "0 once all classes are far apart",
     ),
-    "parc": Score(
+    "parc": ScoreSpec(
         neighbours.parc,
         "larger",
         ("two classes",),
         "Bolya et al., NeurIPS 2021",
         "time and memory grow with N^2",
     ),
-    "leep": Score(heads.leep, "larger", ("source_probs",), "Nguyen et al., ICML 2020", _HEAD),
-    "nce": Score(heads.nce, "larger", ("source_probs",), "Tran et al., ICCV 2019", _HEAD),
-    "transrate": Score(
+    "leep": ScoreSpec(heads.leep, "larger", ("source_probs",), "Nguyen et al., ICML 2020", _HEAD),
+    "nce": ScoreSpec(heads.nce, "larger", ("source_probs",), "Tran et al., ICCV 2019", _HEAD),
+    "transrate": ScoreSpec(
         neighbours.transrate,
         "larger",
         ("two classes",),
         "Huang et al., ICML 2022",
         "changes with the scale",
     ),
-    "knn": Score(
+    "knn": ScoreSpec(
         neighbours.knn,
         "larger",
         ("two classes",),
         "Renggli et al., CVPR 2022",
         "an image alone in its class is lost",
     ),
-    "linear_probe": Score(
+    "linear_probe": ScoreSpec(
         linear.linear_probe,
         "larger",
         ("two classes",),
@@ -187,13 +186,14 @@ def score(
     source_means: Features | None = None,
     source_sizes: Features | None = None,
 ) -> float:
-    """Return one score of features (N, C, H, W) or (N, D), numpy or torch, with labels (N,) of any hashable values.
+    """Return one score of features (N, C, H, W) or (N, D), numpy or torch, and labels (N,).
 
-    Scores of vectors average maps over their positions. `source_probs` (N, S) are the softmax of
-    the source's head, `class_distance` (S, K) the distances of its classes from the sorted labels,
-    `source_means` (S, C) and `source_sizes` (S,) the mean features and sizes of its classes.
-    Raises SpecError for an unknown name, NotApplicable where the score has no value, DataError for
-    unfit inputs.
+    Labels are any hashable values. Scores of vectors average maps over their positions.
+    `source_probs` (N, S) are the softmax of the source's head, `class_distance` (S, K) the
+    distances of its classes from the sorted labels, `source_means` (S, C) and `source_sizes` (S,)
+    the mean features and sizes of its classes.
+    Raises SpecError for an unknown name, NotApplicableError where the score has no value, DataError
+    for unfit inputs.
     """
     given = {
         "source_probs": source_probs,
@@ -205,15 +205,18 @@ def score(
 
 
 def measure(name: str, sample: Sample) -> float:
-    """Return one score of a sample, which remembers what scores share. Raises SpecError and NotApplicable."""
+    """Return one score of a sample, which caches what scores share.
+
+    Raises SpecError and NotApplicableError.
+    """
     record = SCORES.get(name)  # type: ignore[call-overload]
     if record is None:
         raise not_one_of("score", name, "an affinity score", SCORES)
     for need in record.needs:
         lacks, reason = _MISSING[need]
         if lacks(sample):
-            raise NotApplicable(f"{name}: {reason}")
+            raise NotApplicableError(f"{name}: {reason}")
     value: float = record.function(sample)
     if not math.isfinite(value):
-        raise NotApplicable(f"{name}: is not a finite number on these features")
+        raise NotApplicableError(f"{name}: is not a finite number on these features")
     return value

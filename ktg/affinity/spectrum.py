@@ -1,4 +1,4 @@
-"""One eigendecomposition of a Gram matrix, shared by the scores that are functions of it."""
+"""Decomposes a Gram matrix once for all scores that are functions of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ BLOCK_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Left singular vectors `u` (N, R) of features (N, D), and their squared singular values (R,), descending.
+    """Left singular vectors `u` (N, R) of features (N, D), and squared singular values (R,).
 
-    R is the numerical rank: directions whose square is lost in the rounding of the largest are left
-    out.
+    They are in descending order. R is the numerical rank: directions whose square is lost in the
+    rounding of the largest are left out.
     """
 
     u: Tensor
@@ -22,7 +22,7 @@ class Spectrum:
     dimensions: int
 
 
-def spectrum(features: Tensor, mean: Tensor | None = None) -> Spectrum:
+def decompose(features: Tensor, mean: Tensor | None = None) -> Spectrum:
     """Return the spectrum of features (N, D), less `mean` (D,) if given, in float64.
 
     The smaller of features @ features.T and its transpose is decomposed; blocks alone are widened
@@ -32,33 +32,33 @@ def spectrum(features: Tensor, mean: Tensor | None = None) -> Spectrum:
     if images <= dimensions:
         gram = features.new_zeros(images, images, dtype=torch.float64)
         for columns in slices(dimensions, images):
-            block = _centred(features[:, columns], None if mean is None else mean[columns])
+            block = _centre(features[:, columns], None if mean is None else mean[columns])
             gram += block @ block.T
-        squares, u = _decomposed(gram, max(features.shape))
+        squares, u = _eigendecompose(gram, max(features.shape))
         return Spectrum(u, squares, dimensions)
     gram = features.new_zeros(dimensions, dimensions, dtype=torch.float64)
     for rows in slices(images, dimensions):
-        block = _centred(features[rows], mean)
+        block = _centre(features[rows], mean)
         gram += block.T @ block
-    squares, v = _decomposed(gram, max(features.shape))
+    squares, v = _eigendecompose(gram, max(features.shape))
     scaled = v / squares.sqrt()
-    u = torch.cat([_centred(features[rows], mean) @ scaled for rows in slices(images, dimensions)])
+    u = torch.cat([_centre(features[rows], mean) @ scaled for rows in slices(images, dimensions)])
     return Spectrum(u, squares, dimensions)
 
 
 def slices(length: int, width: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
-    """Yield slices that cover 0..length-1, so that each, times `width` float64 numbers, fits into a block."""
+    """Yield slices that cover 0..length-1; each times `width` float64 numbers fits a block."""
     step = max(block_bytes // (8 * max(width, 1)), 1)
     for start in range(0, length, step):
         yield slice(start, min(start + step, length))
 
 
-def _centred(block: Tensor, mean: Tensor | None) -> Tensor:
+def _centre(block: Tensor, mean: Tensor | None) -> Tensor:
     wide = block.to(torch.float64)
     return wide if mean is None else wide - mean
 
 
-def _decomposed(gram: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _eigendecompose(gram: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return the eigenvalues above the rounding error, descending, and their vectors as columns."""
     values, vectors = torch.linalg.eigh(gram)
     values, vectors = values.flip(0), vectors.flip(1)

@@ -1,8 +1,7 @@
-"""The experiment behind affinity: every candidate is scored and fine-tuned on the same data, and the two are compared.
+"""Scores and fine-tunes every candidate on the same data, to compare scores with accuracy.
 
-Ueno and Kondo's, on any data. What was trained once is kept by everything that it depends on, so
-that a study which was interrupted, or to which a candidate, a seed or a data set is added, trains
-only what is new.
+This is the experiment of Ueno and Kondo on any data. Trainings are cached by everything that they
+depend on, so a study that is resumed or extended trains only what is new.
 """
 
 import csv
@@ -20,7 +19,7 @@ from typing import Any, get_args
 import torch
 
 from ktg.affinity.candidate import Candidate
-from ktg.affinity.ranking import BASELINES, SAMPLE, Measured, measured
+from ktg.affinity.ranking import BASELINES, SAMPLE, Measured, measure_candidate
 from ktg.data import Dataset, Images
 from ktg.data.open import open_data, open_test
 from ktg.errors import KtgError
@@ -34,12 +33,12 @@ from ktg.training import Training
 from ktg.version import __version__
 
 Progress = Callable[[str, int, int], None]
-"""Is told what is being done, and how much of it of how much."""
+"""Called with what is trained, epochs done, and epochs in all."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A data set with the recipe of fine-tuning on it, which is that of the graph's target, and who takes part."""
+    """A data set, the recipe of fine-tuning on it (that of the graph's target), and candidates."""
 
     name: str
     graph: Graph
@@ -47,8 +46,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """One fine-tuning: accuracies in [0, 1] at its end; of the test split only where it was asked for."""
+class FineTuning:
+    """One fine-tuning: accuracies in [0, 1] at its end, of the test split only on request."""
 
     seed: int
     val_accuracy: float
@@ -65,13 +64,13 @@ class Tuned:
 
 
 @dataclass
-class Row:
+class StudyRow:
     """One candidate on one data set. `failed` says why it has no scores, or no accuracy."""
 
     dataset: str
     candidate: Candidate
     measured: Measured | None = None
-    runs: list[Tuned] = field(default_factory=list)
+    runs: list[FineTuning] = field(default_factory=list)
     failed: str | None = None
 
     def accuracies(self, test: bool) -> list[float]:
@@ -101,34 +100,34 @@ def study(
     device: torch.device | None = None,
     progress: Progress | None = None,
     decoding: Callable[[int, int], None] | None = None,
-) -> list[Row]:
-    """Return a row for each candidate of each target: its scores on the training split, and `seeds` fine-tunings.
+) -> list[StudyRow]:
+    """Return a row for each candidate of each target: its scores and `seeds` fine-tunings.
 
     test: also read the test split, once at the end of every training.
-    progress: is told (what is trained, epochs done, epochs in all). A run below `parent` is kept
-    for each row. A candidate that fails is reported in its row and stops nobody.
+    A run below `parent` is logged for each row. A candidate that fails says so in its row, and the
+    others go on.
     """
     rows = []
     for target in targets:
         data = open_data(target.graph.data, progress=decoding)
         images = open_test(target.graph.data, progress=decoding) if test else None
         for candidate in target.candidates:
-            row = Row(target.name, candidate)
+            row = StudyRow(target.name, candidate)
             rows.append(row)
             run = tracker.start(
                 f"{row.dataset}: {candidate.name}", parent=parent, tags={"kind": "study"}
             )
             try:
                 sources = target.graph.sources_for(candidate.node.model)
-                row.measured = measured(
+                row.measured = measure_candidate(
                     candidate, data, sources=sources, sample=sample, device=device
                 )
                 tracker.log(
                     run, row.measured.scores | {"parameters": float(row.measured.parameters)}, 0
                 )
-                for graph in graphs(target, candidate, seeds):
+                for graph in build_graphs(target, candidate, seeds):
                     row.runs.append(
-                        tuned(graph, data, images, device, _named(progress, row, graph))
+                        fine_tune(graph, data, images, device, _name_progress(progress, row, graph))
                     )
                     tracker.log(run, row.runs[-1].metrics(), row.runs[-1].seed)
             except KtgError as error:
@@ -140,7 +139,7 @@ def study(
     return rows
 
 
-def graphs(target: Target, candidate: Candidate, seeds: int) -> list[Graph]:
+def build_graphs(target: Target, candidate: Candidate, seeds: int) -> list[Graph]:
     """Return the graph of the candidate alone, with each seed from the recipe's own on."""
     name, train = target.graph.target, target.graph.train
     alone = independent_graph(
@@ -152,14 +151,14 @@ def graphs(target: Target, candidate: Candidate, seeds: int) -> list[Graph]:
     ]
 
 
-def tuned(
+def fine_tune(
     graph: Graph,
     data: Dataset,
     test: Images | None = None,
     device: torch.device | None = None,
     on_epoch: Callable[[int], None] | None = None,
-) -> Tuned:
-    """Return what became of a graph of one node, trained now or, as far as it is known, before."""
+) -> FineTuning:
+    """Return the fine-tuning of a graph of one node, trained now or found in the cache."""
     file = cache_folder() / "study" / f"{content_key(graph, data)}.json"
     known = _load(file)
     if known is None or (test is not None and known.test_accuracy is None):
@@ -171,7 +170,7 @@ def tuned(
 
 
 def content_key(graph: Graph, data: Dataset) -> str:
-    """Return what a graph of one node trains: recipe, images and weights by their content, wherever they lie."""
+    """Return a hash of what a graph of one node trains: recipe, images and weights by content."""
     node = graph.nodes[graph.target]
     sources = graph.sources_for(node.model)
     source = resolve_source(node, sources)
@@ -194,7 +193,7 @@ def _train(
     test: Images | None,
     device: torch.device | None,
     on_epoch: Callable[[int], None] | None,
-) -> Tuned:
+) -> FineTuning:
     started = time.perf_counter()
     training = Training(graph, data, device=device)
     for epoch in training:
@@ -202,28 +201,30 @@ def _train(
         if on_epoch is not None:
             on_epoch(epoch.number)
     train_s = time.perf_counter() - started
-    return Tuned(
+    return FineTuning(
         graph.train.seed, accuracy, train_s, None if test is None else training.test(test).accuracy
     )
 
 
-def _load(file: Path) -> Tuned | None:
-    """Return what was kept; None where nothing was, or where it cannot be read and must be trained again."""
+def _load(file: Path) -> FineTuning | None:
+    """Return the cached fine-tuning; None where there is none, or where it cannot be read."""
     try:
-        return Tuned(**json.loads(file.read_text(encoding="utf-8")))
+        return FineTuning(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _named(progress: Progress | None, row: Row, graph: Graph) -> Callable[[int], None] | None:
+def _name_progress(
+    progress: Progress | None, row: StudyRow, graph: Graph
+) -> Callable[[int], None] | None:
     if progress is None:
         return None
     what = f"{row.dataset}: {row.candidate.name}, seed {graph.train.seed}"
     return lambda done: progress(what, done, graph.train.epochs)
 
 
-def columns(rows: Sequence[Row]) -> tuple[dict[str, list[float]], dict[str, list[str]]]:
-    """Return the scores that every row has, by name, and for each of the others the candidates that lack it."""
+def split_columns(rows: Sequence[StudyRow]) -> tuple[dict[str, list[float]], dict[str, list[str]]]:
+    """Return the scores that every row has, and for each other score the candidates without it."""
     complete: dict[str, list[float]] = {}
     lacking: dict[str, list[str]] = {}
     for name in dict.fromkeys((*BASELINES, *get_args(ScoreName))):
@@ -239,10 +240,10 @@ def columns(rows: Sequence[Row]) -> tuple[dict[str, list[float]], dict[str, list
     return complete, lacking
 
 
-def table_text(rows: Sequence[Row], test: bool) -> str:
-    """Return the study as CSV that `ktg affinity correlate --group dataset` reads: a line for each row that has all."""
+def format_table(rows: Sequence[StudyRow], test: bool) -> str:
+    """Return the study as CSV, which `ktg affinity correlate --group dataset` reads."""
     whole = [row for row in rows if row.failed is None]
-    scores, lacking = columns(whole)
+    scores, lacking = split_columns(whole)
     text = io.StringIO()
     seeds = max((len(row.runs) for row in whole), default=0)
     split = "test" if test else "validation"
@@ -260,7 +261,8 @@ def table_text(rows: Sequence[Row], test: bool) -> str:
     for row in rows:
         if row.failed is not None:
             text.write(
-                f"# {row.dataset}, {row.candidate.name} is left out: {' '.join(row.failed.split())}\n"
+                f"# {row.dataset}, {row.candidate.name} is left out: "
+                f"{' '.join(row.failed.split())}\n"
             )
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["dataset", "candidate", "accuracy", *scores])

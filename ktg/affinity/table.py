@@ -1,4 +1,4 @@
-"""Tables of scores and accuracies: a CSV with one row for each model that was fine-tuned."""
+"""Reads tables of scores and accuracies: CSV with one row for each fine-tuned model."""
 
 import csv
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _Row = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class Table:
-    """Score columns (N,) by name, the accuracy (N,) that they should foretell, and what each row is.
+    """Score columns (N,) by name, the accuracy (N,) that they should predict, and row names.
 
     `models` is the first column that is neither number nor group, joined with the others of that
     kind; `groups` names the group of each row, or is None.
@@ -31,8 +31,8 @@ class Table:
     models: tuple[str, ...]
     groups: tuple[str, ...] | None
 
-    def parts(self) -> dict[str, npt.NDArray[np.intp]]:
-        """Return the rows of each group, in the order of the file; one nameless group if there is none."""
+    def rows_by_group(self) -> dict[str, npt.NDArray[np.intp]]:
+        """Return the rows of each group in the order of the file, or of one nameless group."""
         groups = np.array(self.groups or [""] * len(self.accuracy))
         return {
             str(group): np.flatnonzero(groups == group) for group in dict.fromkeys(groups.tolist())
@@ -40,7 +40,7 @@ class Table:
 
 
 def read_table(path: Path, accuracy: str | None = None, group: str | None = None) -> Table:
-    """Return the table in a CSV file. Raises DataError for one that cannot be read, and as `parse_table` does."""
+    """Return the table in a CSV file. Raises DataError as `parse_table` does."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -52,7 +52,7 @@ def read_table(path: Path, accuracy: str | None = None, group: str | None = None
 def parse_table(
     text: str, path: str, accuracy: str | None = None, group: str | None = None
 ) -> Table:
-    """Return the table in CSV text. Lines that start with # are comments; the next one is the header.
+    """Return the table in CSV text: comments that start with #, a header, then rows.
 
     Every column of numbers but the accuracy (default: `accuracy`, `acc` or `test_accuracy`) and the
     group is a score.
@@ -104,7 +104,8 @@ def _read(text: str, path: str) -> tuple[list[str], list[_Row]]:
     for number, (line, row) in enumerate(rows[1:], 1):
         if len(row) != len(header):
             raise DataError(
-                f"{path}: row {number} (line {line}) has {len(row)} cells; the header has {len(header)}"
+                f"{path}: row {number} (line {line}) has {len(row)} cells; "
+                f"the header has {len(header)}"
             )
     return header, rows[1:]
 
@@ -116,7 +117,8 @@ def _accuracy_column(path: str, header: Sequence[str], given: str | None) -> str
     found = [name for name in header if name.lower() in ACCURACY_NAMES]
     if not found:
         raise DataError(
-            f"{path}: there is no column {' or '.join(ACCURACY_NAMES)}; columns: {', '.join(header)}. "
+            f"{path}: there is no column {' or '.join(ACCURACY_NAMES)}; "
+            f"columns: {', '.join(header)}. "
             "Name yours with --accuracy"
         )
     return found[0]
@@ -152,9 +154,10 @@ def _numbers(path: str, name: str, rows: Sequence[_Row], place: int) -> Numbers:
 def _check(path: str, table: Table) -> None:
     if not table.scores:
         raise DataError(
-            f"{path}: has no column of numbers besides {table.accuracy_name}; expected at least one score"
+            f"{path}: has no column of numbers besides {table.accuracy_name}; "
+            "expected at least one score"
         )
-    for group, rows in table.parts().items():
+    for group, rows in table.rows_by_group().items():
         where = f"group {group} has" if group else "has"
         if len(rows) < LEAST_ROWS:
             raise DataError(
@@ -162,5 +165,6 @@ def _check(path: str, table: Table) -> None:
             )
         if np.ptp(table.accuracy[rows]) == 0:
             raise DataError(
-                f"{path}: {where} the same {table.accuracy_name} in every row; no correlation is defined"
+                f"{path}: {where} the same {table.accuracy_name} in every row; "
+                "no correlation is defined"
             )

@@ -14,8 +14,8 @@ from ktg.errors import DataError, UserError
 from ktg.graph.holes import TauRank
 
 if TYPE_CHECKING:
-    from ktg.affinity.correlation import Figures as Figures
-    from ktg.affinity.study import Row as Row
+    from ktg.affinity.correlation import ScoreCorrelation as ScoreCorrelation
+    from ktg.affinity.study import StudyRow as StudyRow
     from ktg.affinity.study import Target
     from ktg.affinity.table import Table
 
@@ -27,24 +27,24 @@ class Correlations:
     """The figures of each score column of a table, and which columns are baselines."""
 
     table: "Table"
-    figures: "Mapping[str, Figures]"
+    figures: "Mapping[str, ScoreCorrelation]"
     baselines: tuple[str, ...]
     tau_rank: TauRank = "none"
     group: str | None = None
 
-    def by_strength(self) -> "list[tuple[str, Figures, float]]":
+    def by_strength(self) -> "list[tuple[str, ScoreCorrelation, float]]":
         """Return names, figures and correlations in the intended direction, the strongest first."""
-        from ktg.affinity.correlation import oriented
+        from ktg.affinity.correlation import orient
 
-        rows = [(name, found, oriented(name, found)) for name, found in self.figures.items()]
+        rows = [(name, found, orient(name, found)) for name, found in self.figures.items()]
         return sorted(rows, key=lambda row: -row[2])
 
     def beaten_by(self) -> dict[str, tuple[int, int]]:
         """Return how many scores each baseline beats, and of how many."""
-        from ktg.affinity.correlation import beaten
+        from ktg.affinity.correlation import count_beaten
 
         return {
-            name: beaten(dict(self.figures), name, list(self.baselines))
+            name: count_beaten(dict(self.figures), name, list(self.baselines))
             for name in self.baselines
             if self.figures[name].spearman is not None
         }
@@ -76,7 +76,7 @@ class Study:
     `correlations` is None where there are too few rows; `problem` says so then.
     """
 
-    rows: "list[Row]"
+    rows: "list[StudyRow]"
     text: str
     correlations: Correlations | None
     problem: str
@@ -89,7 +89,7 @@ class Study:
 
 def correlate(
     table: str | Path, *, accuracy: str | None = None, group: str | None = None
-) -> "dict[str, Figures]":
+) -> "dict[str, ScoreCorrelation]":
     """Return how well each score column of a CSV predicts its accuracy column."""
     return dict(correlate_table(table, accuracy=accuracy, group=group).figures)
 
@@ -137,7 +137,7 @@ def study(
     test: bool = False,
     device: str | None = None,
     tracking_uri: str | None = inputs.STORE,
-) -> "list[Row]":
+) -> "list[StudyRow]":
     """Fine-tune every candidate on the data of each space or graph, and score it.
 
     among: `MODEL@SOURCE` texts; default: what the target of each space can be.
@@ -183,7 +183,7 @@ def run_study(
 
     from ktg.affinity.record import EXPERIMENT
     from ktg.affinity.study import study as run
-    from ktg.affinity.study import table_text
+    from ktg.affinity.study import format_table
     from ktg.models.network import choose_device
 
     params = {"seeds": seeds, "test": test}
@@ -200,7 +200,7 @@ def run_study(
             progress=progress,
             decoding=listener.decoding,
         )
-        text = table_text(rows, test)
+        text = format_table(rows, test)
         listed = json.dumps([row.to_json() for row in rows], indent=1)
         tracker.artifact(parent, "table.csv", text)
         tracker.artifact(parent, "study.json", listed)

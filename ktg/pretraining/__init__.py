@@ -1,1 +1,1 @@
-"""Makes pretrained weights: one-node graphs trained by the engine, whose networks become entries of the zoo."""
+"""Pretrains networks as graphs of one node, and adds them to the zoo."""

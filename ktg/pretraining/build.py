@@ -42,7 +42,7 @@ def build(
     on_busy: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Iterator[Pretrained]:
-    """Train every graph and add its network, of its best validation epoch, to the zoo; yield each when it is there.
+    """Train every graph and add the network of its best validation epoch to the zoo.
 
     What other processes are training is waited for last, so that several builders share the work,
     and all of them end with the whole zoo. on_model: is given a name before its training and

@@ -49,9 +49,9 @@ def describe(
         name=name,
         model=shorten_model(node.model),
         classes=dataset.classes,
-        data=_told(graph, dataset),
-        mean=_rounded(network.mean),
-        std=_rounded(network.std),
+        data=_describe_data(graph, dataset),
+        mean=_round(network.mean),
+        std=_round(network.std),
         input_size=network.size,
         model_args=training.graph.nodes["n0"].model_args,
         images=len(dataset.train),
@@ -62,13 +62,14 @@ def describe(
     )
 
 
-def _rounded(values: torch.Tensor) -> tuple[float, ...]:
+def _round(values: torch.Tensor) -> tuple[float, ...]:
     """Return numbers as they were meant before they became float32."""
     return tuple(round(value, 6) for value in values.flatten().tolist())
 
 
-def _told(graph: Graph, dataset: Dataset) -> str:
+def _describe_data(graph: Graph, dataset: Dataset) -> str:
     """Return the data as a reader wants to be told of them."""
     called = graph.data.name or Path(graph.data.path or "").name
     side = dataset.train.shape[0]
-    return f"{called}: {len(dataset.classes)} classes, {len(dataset.train)} training images of {side} x {side} pixels"
+    images = f"{len(dataset.train)} training images of {side} x {side} pixels"
+    return f"{called}: {len(dataset.classes)} classes, {images}"

@@ -16,8 +16,8 @@ from ktg.zoo.card import check_name
 Groups = Mapping[str, tuple[str, ...]]
 
 
-def simple_split(classes: Sequence[str], count: int, stem: str) -> Groups:
-    """Return the classes in their order as `count` blocks named `stem`-01, -02, ...; sizes differ by one at most.
+def split_evenly(classes: Sequence[str], count: int, stem: str) -> Groups:
+    """Return the classes in `count` blocks named `stem`-01, -02, ... of nearly equal size.
 
     Raises UserError where a block would have fewer than two classes.
     """
@@ -35,12 +35,12 @@ def simple_split(classes: Sequence[str], count: int, stem: str) -> Groups:
 
 
 def read_groups(path: Path) -> Groups:
-    """Return the groups in a file: YAML (`bear: [n02132136, n02133161]`), or CSV with the columns group and class.
+    """Return the groups in YAML (`bear: [n02132136]`) or CSV with the columns group and class.
 
     Raises SpecError or UserError, with the file, for anything else.
     """
     if path.suffix.lower() == ".csv":
-        return _from_csv(path)
+        return _read_csv(path)
     groups = {}
     for name, members in load(path).items():
         if not isinstance(members, list) or not all(
@@ -53,22 +53,23 @@ def read_groups(path: Path) -> Groups:
     return groups
 
 
-def from_hierarchy(path: Path, ancestors: Mapping[str, str], classes: Sequence[str]) -> Groups:
-    """Return for each name the classes that descend from its ancestor, or are it, in the order of `classes`.
+def read_hierarchy(path: Path, ancestors: Mapping[str, str], classes: Sequence[str]) -> Groups:
+    """Return for each name the classes that are its ancestor or descend from it.
 
     path: lines `child parent` of ids, such as those of WordNet, which name ImageNet's folders of
     classes. A child may have several parents.
     ancestors: id by name of the group: {"dog": "n02084071"}. Raises UserError for one that is not
     there or above none.
     """
-    parents, known = _links(path, classes)
+    parents, known = _read_links(path, classes)
     groups = {}
     for name, ancestor in ancestors.items():
         if ancestor not in known:
             raise UserError(
-                f"{path}: there is no {show(ancestor)}, the ancestor of {name!r}.{did_you_mean(ancestor, known)}"
+                f"{path}: there is no {show(ancestor)}, the ancestor of {name!r}."
+                f"{did_you_mean(ancestor, known)}"
             )
-        groups[name] = tuple(one for one in classes if ancestor in _ancestry(one, parents))
+        groups[name] = tuple(one for one in classes if ancestor in _find_ancestry(one, parents))
         if not groups[name]:
             raise UserError(
                 f"{path}: no class of the data descends from {ancestor}, the ancestor of {name!r}"
@@ -77,7 +78,7 @@ def from_hierarchy(path: Path, ancestors: Mapping[str, str], classes: Sequence[s
 
 
 def check_groups(groups: Groups, classes: Sequence[str], where: str) -> None:
-    """Raise UserError unless every group can be trained on: known classes, at least two, in no other group."""
+    """Raise UserError unless each group has two or more known classes, in no other group."""
     if not groups:
         raise UserError(f"{where}: holds no groups")
     known, owner = set(classes), dict[str, str]()
@@ -91,7 +92,8 @@ def check_groups(groups: Groups, classes: Sequence[str], where: str) -> None:
         for member in members:
             if member not in known:
                 raise UserError(
-                    f"{where}: {name}: the data have no class {show(member)}.{did_you_mean(member, known)}"
+                    f"{where}: {name}: the data have no class {show(member)}."
+                    f"{did_you_mean(member, known)}"
                 )
             if member in owner:
                 again = "twice" if owner[member] == name else f"in {owner[member]} and in {name}"
@@ -101,7 +103,7 @@ def check_groups(groups: Groups, classes: Sequence[str], where: str) -> None:
             owner[member] = name
 
 
-def _from_csv(path: Path) -> Groups:
+def _read_csv(path: Path) -> Groups:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -125,7 +127,7 @@ def _from_csv(path: Path) -> Groups:
         raise UserError(f"{path}: is not a CSV file in UTF-8 ({error})") from error
 
 
-def _links(path: Path, classes: Sequence[str]) -> tuple[Mapping[str, set[str]], set[str]]:
+def _read_links(path: Path, classes: Sequence[str]) -> tuple[Mapping[str, set[str]], set[str]]:
     """Return the parents of each child, and all ids of the file."""
     try:
         lines = [
@@ -152,7 +154,7 @@ def _links(path: Path, classes: Sequence[str]) -> tuple[Mapping[str, set[str]], 
     return parents, known
 
 
-def _ancestry(start: str, parents: Mapping[str, set[str]]) -> set[str]:
+def _find_ancestry(start: str, parents: Mapping[str, set[str]]) -> set[str]:
     """Return the id and everything above it."""
     found, waiting = {start}, [start]
     while waiting:

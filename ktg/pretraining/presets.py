@@ -23,7 +23,7 @@ _PUBLISHED = {
 
 
 def _published(classes: int) -> Fields:
-    """Return the recipe of Kataoka et al., ACCV 2020 / IJCV 2022, for so many classes of 1,000 pictures.
+    """Return the recipe of Kataoka et al., ACCV 2020 / IJCV 2022, for `classes` of 1,000 pictures.
 
     Theirs trains on all pictures; here three in a hundred are held out, to see how it goes.
     """

@@ -1,4 +1,4 @@
-"""Trains a one-node graph, in as many sittings as it takes, and makes the network an entry of the zoo."""
+"""Trains a graph of one node, over interruptions, and adds its network to the zoo."""
 
 import hashlib
 import shutil
@@ -20,7 +20,7 @@ from ktg.models.names import check_model, shorten_model
 from ktg.models.sources import resolve_source
 from ktg.pretraining.card import describe
 from ktg.pretraining.recipe import check_one_node
-from ktg.pretraining.resumable import Keep, OnEpoch, Sitting, writing
+from ktg.pretraining.resumable import Keep, OnEpoch, ResumableTraining, explain_write_errors
 from ktg.tracking import Tracker
 from ktg.training import Training
 from ktg.zoo import Card, Zoo, default_zoo
@@ -55,17 +55,18 @@ def pretrain(
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
 ) -> Pretrained:
-    """Train the one node of `graph` and add its network to the zoo (by default the user's) as the source `name`.
+    """Train the one node of `graph` and add its network to the zoo as the source `name`.
 
-    An entry that was made of the same graph, data and initial weights is returned as it is. A
-    training that was interrupted goes on after its last whole epoch and gives the very weights it
-    would have given; `anew` forgets it.
+    An entry that was made of the same graph, data and initial weights is
+    returned as it is. A training that was interrupted goes on after its last whole epoch and gives
+    the very weights it would have given; `anew` forgets it.
 
+    zoo: default: the user's.
     keep: the weights after the last epoch, or after the best by validation.
     replace: whether an entry of that name that was made otherwise may be replaced; else UserError
     is raised.
     wait: for another process that trains the same; else BusyError is raised.
-    on_epoch: is told each epoch and how many there are; decoding: (done, all) while images are
+    on_epoch: called with each epoch and their number; decoding: with (done, all) while images are
     decoded.
     """
     check(graph, name)
@@ -73,26 +74,29 @@ def pretrain(
     dataset = open_data(graph.data, progress=decoding)
     identity = identify(graph, dataset, keep)
     home = cache_folder() / "pretraining" / identity
-    with _alone(home, wait):
-        there = existing(zoo, name, graph, identity, replace=replace)
+    with _lock_training(home, wait):
+        there = find_existing(zoo, name, graph, identity, replace=replace)
         if there is not None:
             return Pretrained(there, new=False)
         if anew:
             shutil.rmtree(home, ignore_errors=True)
         training = Training(graph, dataset, device=device)
-        with zoo.open_for_writing(), open_staging(zoo.folder):  # tried now, and not after hours of training
+        # A zoo that cannot be written fails here, and not after hours of training.
+        with zoo.open_for_writing(), open_staging(zoo.folder):
             home.mkdir(exist_ok=True)
-        sitting = Sitting(training, home, keep, tracker)
-        with sitting.tracked(graph, name):
-            sitting.train(on_epoch)
-            card = describe(graph, name, training, dataset, identity=identity, **sitting.kept_facts)
-            card = zoo.add(card, sitting.write_weights(), replace=replace)
+        resumable = ResumableTraining(training, home, keep, tracker)
+        with resumable.track(graph, name):
+            resumable.train(on_epoch)
+            card = describe(
+                graph, name, training, dataset, identity=identity, **resumable.kept_facts
+            )
+            card = zoo.add(card, resumable.write_weights(), replace=replace)
         shutil.rmtree(home, ignore_errors=True)
         return Pretrained(card, new=True)
 
 
 def check(graph: Graph, name: str) -> None:
-    """Raise SpecError for a graph of several nodes or of what is not known, and for what cannot name an entry."""
+    """Raise SpecError for several nodes, unknown models or sources, and impossible names."""
     check_name(name)
     check_one_node(graph)
     node, place = graph.nodes[graph.target], f"nodes.{graph.target}"
@@ -110,8 +114,10 @@ def identify(graph: Graph, dataset: Dataset, keep: Keep) -> str:
     ).hexdigest()
 
 
-def existing(zoo: Zoo, name: str, graph: Graph, identity: str, *, replace: bool) -> Card | None:
-    """Return the entry if it was made of the very same; None where there is none or it may be replaced."""
+def find_existing(
+    zoo: Zoo, name: str, graph: Graph, identity: str, *, replace: bool
+) -> Card | None:
+    """Return the entry if it was made of the same; None if there is none or it may be replaced."""
     model = shorten_model(graph.nodes[graph.target].model)
     try:
         card = zoo.get(name, model)
@@ -122,15 +128,15 @@ def existing(zoo: Zoo, name: str, graph: Graph, identity: str, *, replace: bool)
     if replace:
         return None
     raise UserError(
-        f"{zoo.card_file(card.key)}: the zoo has a source {name!r} for {model} already, made otherwise; "
-        "give another --name, or --replace it"
+        f"{zoo.card_file(card.key)}: the zoo has a source {name!r} for {model} already, "
+        "made otherwise; give another --name, or --replace it"
     )
 
 
 @contextmanager
-def _alone(home: Path, wait: bool) -> Iterator[None]:
+def _lock_training(home: Path, wait: bool) -> Iterator[None]:
     """Hold the lock of a training."""
-    with writing(home.parent):
+    with explain_write_errors(home.parent):
         home.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(home.with_suffix(".lock"), timeout=-1 if wait else 0)
         try:

@@ -1,4 +1,4 @@
-"""From a data set, a model and a preset to the one-node graph that pretrains."""
+"""Builds the graph of one node that pretrains a model on a data set by a preset."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,7 +16,7 @@ CROPPED_FROM = 362 / 224
 _OF_DATA = frozenset(field.name for field in fields(Data))
 
 
-def recipe(
+def build_recipe(
     data: Data,
     model: str,
     preset: PresetName | None = None,
@@ -49,10 +49,11 @@ def recipe(
     for name, value in given.items():
         plain["data" if name in _OF_DATA else "train"][name] = value
     if drawn:
-        plain["data"]["formula"] = _fitting(pictures, data.name, formula or {})
+        plain["data"]["formula"] = _fit_formula(pictures, data.name, formula or {})
     elif formula:
         raise UserError(
-            f"--{next(iter(formula))}: is an option of pictures drawn by a formula, not of other images"
+            f"--{next(iter(formula))}: is an option of pictures drawn by a formula, "
+            "not of other images"
         )
     _move_milestones(plain["train"], PRESETS[preset]["train"]["epochs"])
     node: dict[str, Any] = {"model": model, "source": source}
@@ -64,7 +65,7 @@ def recipe(
     return parse({**plain, "nodes": {"n0": node}, "edges": {edge_key(LABEL, "n0"): {}}})
 
 
-def changed(
+def change_recipe(
     graph: Graph,
     *,
     model: str | None = None,
@@ -73,7 +74,7 @@ def changed(
     formula: Mapping[str, Any] | None = None,
     **given: Any,
 ) -> Graph:
-    """Return a graph of one node with other values of its fields: see `recipe`."""
+    """Return a graph of one node with other values of its fields: see `build_recipe`."""
     check_one_node(graph)
     plain = dump(graph)
     node = plain["nodes"][graph.target]
@@ -97,10 +98,10 @@ def check_one_node(graph: Graph) -> None:
         )
 
 
-def _fitting(
+def _fit_formula(
     pictures: dict[str, Any], name: str | None, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the formula's fields; of ofdb and onep, which have one picture a class, without a preset's `instances`."""
+    """Return the formula's fields, without a preset's `instances` for one picture a class."""
     if name in ("ofdb", "onep") and "instances" not in asked:
         pictures.pop("instances", None)
     return pictures

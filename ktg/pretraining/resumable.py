@@ -1,4 +1,4 @@
-"""One process's share of a training: from the last checkpoint to the end, or to its own."""
+"""Trains with a checkpoint after every epoch, from which another process can go on."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +22,8 @@ OnEpoch = Callable[[EpochMetrics, int], None]
 
 
 @contextmanager
-def writing(place: Path) -> Iterator[None]:
-    """Turn what keeps a file from being written inside the block into a UserError that names the place."""
+def explain_write_errors(place: Path) -> Iterator[None]:
+    """Turn the errors of writing a file inside the block into a UserError that names the place."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -33,12 +33,11 @@ def writing(place: Path) -> Iterator[None]:
         ) from error
 
 
-class Sitting:
-    """Trains on from the checkpoint in `home`, if there is one, and leaves one there after every epoch.
+class ResumableTraining:
+    """Continues from the checkpoint in `home`, if any, and writes one there after every epoch.
 
-    keep: which weights count in the end, those of the last epoch or of the best by validation (of
-    equals, the first). A checkpoint of another version of ktg is left alone: it might not give the
-    same weights.
+    keep: the weights of the last epoch, or of the best one by validation (the first of equals). A
+    checkpoint of another version of ktg is ignored, as it might not give the same weights.
     """
 
     def __init__(self, training: Training, home: Path, keep: Keep, tracker: Tracker) -> None:
@@ -47,11 +46,11 @@ class Sitting:
         self.run: str | None = None
         self.checkpoint = home / f"{__version__}.pt"
         if self.checkpoint.exists():
-            self._go_on()
+            self._resume()
 
     @contextmanager
-    def tracked(self, graph: Graph, name: str) -> Iterator[None]:
-        """Begin the run of this training, or go on with it, and end it with the block."""
+    def track(self, graph: Graph, name: str) -> Iterator[None]:
+        """Begin or continue the run of this training, and end it with the block."""
         model = graph.nodes[graph.target].model
         params: dict[str, Scalar] = {
             "name": name,
@@ -66,7 +65,7 @@ class Sitting:
             yield
 
     def train(self, on_epoch: OnEpoch | None = None) -> None:
-        """Train to the end; `on_epoch` is told each epoch and how many there are."""
+        """Train to the end; call `on_epoch` with each epoch and their number."""
         for epoch in self.training:
             self._keep(epoch)
             self._save()
@@ -77,18 +76,18 @@ class Sitting:
 
     @property
     def kept_facts(self) -> dict[str, Any]:
-        """What the card says of the weights that are kept."""
+        """The facts that the card states about the kept weights."""
         return {"keep": self.keep, "epoch": self.kept["epoch"], "accuracy": self.kept["accuracy"]}
 
     def write_weights(self) -> Path:
         """Write the weights that are kept, and return their file."""
         state = self.kept.get("weights") or self.training.target.body.state_dict()
         path = self.home / "weights.safetensors"
-        with writing(path):
+        with explain_write_errors(path):
             save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, path)
         return path
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         try:
             state = read_checkpoint(self.checkpoint)
         except WeightsError as error:
@@ -109,7 +108,7 @@ class Sitting:
 
     def _save(self) -> None:
         state = self.training.state_dict() | {"kept": self.kept, "run": self.run}
-        with writing(self.checkpoint):
+        with explain_write_errors(self.checkpoint):
             try:
                 write_checkpoint(state, self.checkpoint)
             except RuntimeError as error:  # so torch's writer fails on a full disk

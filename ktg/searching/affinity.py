@@ -17,12 +17,12 @@ from rich.table import Table
 
 from ktg.affinity.candidate import Candidate
 from ktg.affinity.plots import ranking
-from ktg.affinity.ranking import BASELINES, Measured, measured, ordered
+from ktg.affinity.ranking import BASELINES, Measured, measure_candidate, rank_candidates
 from ktg.data import Dataset
 from ktg.errors import KtgError
 from ktg.graph import Affinity, Choice, SearchSpace
 from ktg.graph.affinity_holes import find_affinity_holes, list_candidates
-from ktg.graph.spec import ScoreName
+from ktg.graph.holes import ScoreName
 from ktg.tracking import Tracker
 
 ARTIFACT = "affinity.json"
@@ -191,7 +191,7 @@ def _ranked(
         graph = space.fill(space.default() | model_hole | {f"nodes.{name}.source": source})
         tell(f"{name}: {model}@{_short(source)}")
         try:
-            one = measured(
+            one = measure_candidate(
                 Candidate(f"nodes.{name}", graph.nodes[name]),
                 data,
                 list(dict.fromkeys((hole.score, *MEASURED_BASELINES))),
@@ -209,7 +209,7 @@ def _ranked(
                 not_measured[source] = f"{hole.score} {one.not_applicable[hole.score]}"
             else:
                 found[source] = one
-    best_first = {source: found[source] for source in ordered(found, hole.score)}
+    best_first = {source: found[source] for source in rank_candidates(found, hole.score)}
     return Ranked(model, hole.score, best_first, not_measured)
 
 

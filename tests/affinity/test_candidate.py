@@ -5,17 +5,25 @@ from pathlib import Path
 import pytest
 import torch
 
-from ktg.affinity.candidate import named, network, of_space, parse, source_classes
+from ktg.affinity.candidate import (
+    build_candidate,
+    count_source_classes,
+    list_candidates,
+    name_candidates,
+    parse,
+)
 from ktg.data import open_data
 from ktg.errors import SpecError, WeightsError
 from ktg.graph import Data, Node, SourceFile, parse_space
-from ktg.models.network import build
+from ktg.models.build import build_network
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """Weights of a resnet8 with a head of 7 classes."""
-    net = build(Node(model="resnet8"), {}, classes=7, image_size=8, mean=[0.5], std=[0.5], seed=5)
+    net = build_network(
+        Node(model="resnet8"), {}, classes=7, image_size=8, mean=[0.5], std=[0.5], seed=5
+    )
     torch.save(net.body.state_dict(), tmp_path / "seven.pth")
     return tmp_path / "seven.pth"
 
@@ -59,8 +67,8 @@ def test_a_mistake_is_said(text, problem):
 
 def test_the_head_of_the_source_comes_along(weights, data):
     (one,) = parse([f"resnet8@{weights}"], {})
-    assert source_classes(one, {}, 8) == 7
-    net, has_head = network(one, {}, data)
+    assert count_source_classes(one, {}, 8) == 7
+    net, has_head = build_candidate(one, {}, data)
     assert has_head
     assert torch.equal(
         net.body.linear.weight, torch.load(weights, weights_only=True)["linear.weight"]
@@ -68,19 +76,19 @@ def test_the_head_of_the_source_comes_along(weights, data):
 
 
 def test_fresh_weights_and_bare_backbones_have_no_head(weights, data):
-    assert network(parse(["resnet8@none"], {})[0], {}, data)[1] is False
+    assert build_candidate(parse(["resnet8@none"], {})[0], {}, data)[1] is False
     bare = {
         name: value
         for name, value in torch.load(weights, weights_only=True).items()
         if "linear" not in name
     }
     torch.save(bare, weights)
-    assert network(parse([f"resnet8@{weights}"], {})[0], {}, data)[1] is False
+    assert build_candidate(parse([f"resnet8@{weights}"], {})[0], {}, data)[1] is False
 
 
 def test_weights_of_another_network_are_refused(weights, data):
     with pytest.raises(WeightsError, match="another network"):
-        network(parse([f"resnet14@{weights}"], {})[0], {}, data)
+        build_candidate(parse([f"resnet14@{weights}"], {})[0], {}, data)
 
 
 def test_candidates_share_the_settings_of_a_node():
@@ -97,7 +105,12 @@ def test_candidates_that_look_alike_are_told_apart():
         Node(model="b", source="x", lr=0.1),
         Node(model="b", source="x", lr=0.2),
     ]
-    assert [one.name for one in named(nodes)] == ["a@x", "a@x (pad=same)", "b@x #1", "b@x #2"]
+    assert [one.name for one in name_candidates(nodes)] == [
+        "a@x",
+        "a@x (pad=same)",
+        "b@x #1",
+        "b@x #2",
+    ]
 
 
 def space(node, **train):
@@ -117,14 +130,14 @@ def test_the_candidates_of_a_space_are_all_that_its_target_can_be():
         "source": {"choice": ["none", "imagenet"]},
         "lr": {"log": [0.01, 1]},
     }
-    found = of_space(space(node, weight_decay={"choice": [0, 0.1]}))
+    found = list_candidates(space(node, weight_decay={"choice": [0, 0.1]}))
     assert [one.name for one in found] == ["a@none", "a@imagenet", "b@none", "b@imagenet"]
     assert {one.node.lr for one in found} == {0.1}
     whole = {"choice": [{"model": "a", "frozen_epochs": 1}, {"model": "b", "source": "imagenet"}]}
-    assert [one.node.frozen_epochs for one in of_space(space(whole))] == [1, 0]
+    assert [one.node.frozen_epochs for one in list_candidates(space(whole))] == [1, 0]
 
 
 def test_what_a_space_refuses_is_no_candidate():
     refused = space({"model": {"choice": ["a", "b"]}, "source": {"choice": ["none", "x"]}})
-    refused = refused.narrowed({}, [("n0", "b", "x")])
-    assert [one.name for one in of_space(refused)] == ["a@none", "a@x", "b@none"]
+    refused = refused.narrow({}, [("n0", "b", "x")])
+    assert [one.name for one in list_candidates(refused)] == ["a@none", "a@x", "b@none"]

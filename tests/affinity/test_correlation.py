@@ -1,4 +1,4 @@
-"""Figures on the two published tables, and what they are by definition."""
+"""ScoreCorrelation on the two published tables, and what they are by definition."""
 
 from pathlib import Path
 
@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ktg.affinity.correlation import Figures, beaten, correlate, oriented, regret, weighted_tau
+from ktg.affinity.correlation import (
+    ScoreCorrelation,
+    correlate,
+    count_beaten,
+    orient,
+    regret,
+    weighted_tau,
+)
 from ktg.affinity.table import Table, read_table
 
 TABLES = Path(__file__).parent / "tables"
@@ -68,7 +75,7 @@ def test_imagenet_accuracy_beats_most_scores_on_natural_images():
     natural = Table(
         "acc", whole.accuracy[rows], {n: v[rows] for n, v in whole.scores.items()}, models, groups
     )
-    assert beaten(correlate(natural), "imagenet", ["imagenet"]) == (12, 13)
+    assert count_beaten(correlate(natural), "imagenet", ["imagenet"]) == (12, 13)
 
 
 def test_means_are_over_groups(benchmark):
@@ -111,8 +118,8 @@ def test_a_known_score_has_its_direction():
     found = correlate(table({"S3": [3, 2, 1, 0], "mine": [3, 2, 1, 0]}, [1, 2, 3, 4]))
     assert found["S3"].regret == 0
     assert found["mine"].regret == 3
-    assert oriented("S3", found["S3"]) == pytest.approx(1)
-    assert oriented("mine", found["mine"]) == pytest.approx(-1)
+    assert orient("S3", found["S3"]) == pytest.approx(1)
+    assert orient("mine", found["mine"]) == pytest.approx(-1)
 
 
 def test_a_constant_score_is_undefined_in_its_group_and_does_not_enter_the_mean():
@@ -120,7 +127,7 @@ def test_a_constant_score_is_undefined_in_its_group_and_does_not_enter_the_mean(
     found = correlate(table(scores, [1, 2, 3, 1, 2, 3], groups=("x",) * 3 + ("y",) * 3))
     assert found["flat"].spearman is None
     assert found["flat"].interval is None
-    assert found["half"].groups["x"] == Figures()
+    assert found["half"].groups["x"] == ScoreCorrelation()
     assert found["half"].spearman == pytest.approx(1)
 
 

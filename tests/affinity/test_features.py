@@ -10,7 +10,7 @@ from torch.nn import functional
 from ktg.affinity.features import extract
 from ktg.data import open_data
 from ktg.graph import Data, Node
-from ktg.models.network import build
+from ktg.models.build import build_network
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,7 @@ def data(tiny: Path):
 
 
 def network(model: str = "resnet8", **fields):
-    return build(
+    return build_network(
         Node(model=model, **fields), {}, classes=4, image_size=8, mean=[0.4], std=[0.2], seed=0
     )
 
@@ -47,7 +47,7 @@ def test_maps_and_probabilities_are_those_of_the_network(data, batch_bytes, monk
 
 
 def test_what_the_next_layer_does_in_place_is_not_seen(data):
-    """The ReLU after the last batch norm of a wide ResNet works in place on what that norm returned."""
+    """The ReLU after the last batch norm of a wide ResNet works in place on the norm's output."""
     assert extract(network("wide_resnet16_1"), data.train, torch.arange(4), CPU).maps.min() < 0
 
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from ktg.affinity import score
 from ktg.affinity.linear import ledoit_wolf
-from ktg.affinity.spectrum import spectrum
+from ktg.affinity.spectrum import decompose
 
 
 def drawn(images, dimensions, seed=0):
@@ -42,7 +42,7 @@ def test_the_shrunk_form_uses_the_covariance_of_ledoit_and_wolf(shape):
     features, labels = drawn(*shape)
     fitted = LedoitWolf().fit(features)
     centred = torch.from_numpy(features)
-    assert ledoit_wolf(spectrum(centred, centred.mean(0))) == pytest.approx(fitted.shrinkage_)
+    assert ledoit_wolf(decompose(centred, centred.mean(0))) == pytest.approx(fitted.shrinkage_)
     between = np.cov(class_means(features, labels).T, bias=True)
     expected = (1 - fitted.shrinkage_) * np.trace(np.linalg.solve(fitted.covariance_, between))
     assert score("hscore_shrunk", features, labels) == pytest.approx(expected)

@@ -45,7 +45,7 @@ def test_merging_is_associative_and_an_empty_part_changes_nothing():
 
 
 def test_a_large_mean_costs_no_digits():
-    """The sums of squares here agree in all 16 digits of a float64, so their difference would say nothing."""
+    """The sums of squares agree in all 16 digits of a float64: their difference says nothing."""
     small = torch.tensor([[0.0], [1.0], [0.0], [1.0]], dtype=torch.float64)
     moments = whole(small + 1e8, torch.tensor([0, 0, 1, 1]), 2)
     assert [moments.s1(), moments.s2(), moments.s5()] == [0.25, 0.0, 0.5]

@@ -9,11 +9,11 @@ import torch
 
 from ktg.affinity import ranking
 from ktg.affinity.candidate import Candidate, parse
-from ktg.affinity.ranking import Measured, measured, ordered, sample_rows
+from ktg.affinity.ranking import Measured, measure_candidate, rank_candidates, sample_rows
 from ktg.affinity.scores import SCORES
 from ktg.data import open_data
 from ktg.graph import Data, Node
-from ktg.models.network import build
+from ktg.models.build import build_network
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ FRESH = Candidate("fresh", Node(model="resnet8"))
 
 
 def test_every_score_has_a_value_or_a_reason(data):
-    found = measured(FRESH, data)
+    found = measure_candidate(FRESH, data)
     assert set(found.scores) | set(found.not_applicable) == set(SCORES) == set(found.score_s)
     assert set(found.not_applicable) == {"emd", "emd_features", "leep", "nce"}
     assert found.layer == "layer3"
@@ -56,10 +56,10 @@ def test_every_score_has_a_value_or_a_reason(data):
 
 
 def test_a_second_question_costs_no_pass(data, passes, cache):
-    first = measured(FRESH, data, ["knn"])
-    assert measured(FRESH, data, ["knn"]) == first
+    first = measure_candidate(FRESH, data, ["knn"])
+    assert measure_candidate(FRESH, data, ["knn"]) == first
     assert passes == [len(data.train)]
-    both = measured(FRESH, data, ["knn", "s1"])
+    both = measure_candidate(FRESH, data, ["knn", "s1"])
     assert set(both.scores) == {"knn", "s1"}
     assert both.scores["knn"] == first.scores["knn"]
     assert len(passes) == 2
@@ -71,7 +71,7 @@ def test_whatever_matters_is_measured_again(data, passes, change, tmp_path):
     file = tmp_path / "w.pth"
 
     def save(seed: int) -> None:
-        net = build(
+        net = build_network(
             Node(model="resnet8"), {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=seed
         )
         torch.save(net.body.state_dict(), file)
@@ -79,7 +79,7 @@ def test_whatever_matters_is_measured_again(data, passes, change, tmp_path):
     save(1)
     candidate = parse([f"resnet8@{file}"], {})[0] if change == "weights" else FRESH
     options = {"sample": 60, "seed": 0}
-    measured(candidate, data, ["knn"], **options)
+    measure_candidate(candidate, data, ["knn"], **options)
     if change in options:
         options[change] += 20
     elif change == "model":
@@ -88,22 +88,26 @@ def test_whatever_matters_is_measured_again(data, passes, change, tmp_path):
         data = dataclasses.replace(data, fingerprint="another")
     else:
         save(2)
-    measured(candidate, data, ["knn"], **options)
+    measure_candidate(candidate, data, ["knn"], **options)
     assert len(passes) == 2
 
 
 def test_a_damaged_cache_is_measured_again(data, passes, cache):
-    first = measured(FRESH, data, ["knn"])
+    first = measure_candidate(FRESH, data, ["knn"])
     for content in ("", "[]", '{"layer": 1}', '{"dimensions": [1], "wrong": 2}'):
         next(cache.glob("*.json")).write_text(content)
-        assert measured(FRESH, data, ["knn"]).scores == first.scores
+        assert measure_candidate(FRESH, data, ["knn"]).scores == first.scores
     assert len(passes) == 5
 
 
 def test_a_head_brings_leep_and_nce(data, tmp_path):
-    net = build(Node(model="resnet8"), {}, classes=6, image_size=8, mean=[0.5], std=[0.5], seed=1)
+    net = build_network(
+        Node(model="resnet8"), {}, classes=6, image_size=8, mean=[0.5], std=[0.5], seed=1
+    )
     torch.save(net.body.state_dict(), tmp_path / "six.pth")
-    found = measured(parse([f"resnet8@{tmp_path / 'six.pth'}"], {})[0], data, ["leep", "nce"])
+    found = measure_candidate(
+        parse([f"resnet8@{tmp_path / 'six.pth'}"], {})[0], data, ["leep", "nce"]
+    )
     assert found.scores["nce"] <= 0
     assert found.scores["leep"] <= 0
 
@@ -127,5 +131,5 @@ def test_order_follows_the_direction_and_those_without_a_value_come_last():
         return Measured("l", (1, 1, 1), 1, 1, 0.0, scores=scores)
 
     found = {"a": one(logme=-2.0, s3=5.0), "b": one(), "c": one(logme=3.0, s3=9.0)}
-    assert ordered(found, "logme") == ["c", "a", "b"]
-    assert ordered(found, "s3") == ["a", "c", "b"]
+    assert rank_candidates(found, "logme") == ["c", "a", "b"]
+    assert rank_candidates(found, "s3") == ["a", "c", "b"]

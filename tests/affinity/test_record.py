@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ktg.affinity.ranking import Measured
-from ktg.affinity.record import record, recorded
+from ktg.affinity.record import log_ranking, start_ranking
 from ktg.tracking import MemoryTracker
 
 
@@ -14,8 +14,8 @@ def test_runs_of_a_ranking():
     one = Measured(
         "layer4", (2, 3, 3), 1000, 50, 1.5, {"knn": 0.5}, {"leep": "no head"}, {"knn": 0.25}
     )
-    with recorded(tracker, "photos", "knn") as run:
-        record(tracker, run, {"m@s": one}, {"m@t": "does not fit"}, b"<svg/>")
+    with start_ranking(tracker, "photos", "knn") as run:
+        log_ranking(tracker, run, {"m@s": one}, {"m@t": "does not fit"}, b"<svg/>")
     parent, child, failed = tracker.runs.values()
     assert parent.state == "finished"
     assert parent.artifacts["ranking.svg"] == b"<svg/>"
@@ -30,6 +30,6 @@ def test_runs_of_a_ranking():
 
 def test_an_error_ends_the_run_as_failed():
     tracker = MemoryTracker()
-    with pytest.raises(KeyError), recorded(tracker, "photos", "knn"):
+    with pytest.raises(KeyError), start_ranking(tracker, "photos", "knn"):
         raise KeyError
     assert [run.state for run in tracker.runs.values()] == ["failed"]

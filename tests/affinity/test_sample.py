@@ -1,4 +1,4 @@
-"""What a sample accepts: arrays and tensors, labels of any kind, and one clear sentence for what does not fit."""
+"""What a sample accepts: arrays and tensors, labels of any kind; one sentence for the rest."""
 
 import contextlib
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ktg.affinity import SCORES, NotApplicable, score
-from ktg.affinity.sample import Sample, ordered
+from ktg.affinity import SCORES, NotApplicableError, score
+from ktg.affinity.sample import Sample, order_classes
 from ktg.errors import DataError
 
 MAPS = np.random.default_rng(0).normal(size=(6, 3, 2, 2)).astype(np.float32)
@@ -55,8 +55,8 @@ def test_vectors_average_over_positions():
 
 
 def test_values_that_cannot_be_compared_keep_the_order_of_their_first_occurrence():
-    assert ordered([3, 1, 2, 1]) == (1, 2, 3)
-    assert ordered(["b", 1, "b", None]) == ("b", 1, None)
+    assert order_classes([3, 1, 2, 1]) == (1, 2, 3)
+    assert order_classes(["b", 1, "b", None]) == ("b", 1, None)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_what_does_not_fit_is_said_in_one_sentence(features, labels, given, prob
 def test_no_score_changes_the_features_it_is_given(name):
     for maps in (MAPS.astype(np.float64), np.full((6, 3, 2, 2), 0.1)):
         before = maps.copy()
-        with contextlib.suppress(NotApplicable):
+        with contextlib.suppress(NotApplicableError):
             score(name, maps, LABELS)
         np.testing.assert_array_equal(maps, before)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import ktg.affinity
-from ktg.affinity import SCORES, NotApplicable, score
+from ktg.affinity import SCORES, NotApplicableError, score
 from ktg.affinity.scores import _MISSING, Need
 from ktg.errors import SpecError, UserError
-from ktg.graph.spec import SMALLER_IS_BETTER, Direction, ScoreName
+from ktg.graph.holes import SMALLER_IS_BETTER, Direction, ScoreName
 
 GIVEN = {"source_probs", "class_distance", "source_means"}
 
@@ -44,8 +44,8 @@ def test_an_unknown_name_is_told_the_nearest():
     "name", [name for name, record in SCORES.items() if GIVEN & set(record.needs)]
 )
 def test_what_features_alone_cannot_tell_is_not_applicable(name):
-    assert issubclass(NotApplicable, UserError)
-    with pytest.raises(NotApplicable, match=f"{name}: needs"):
+    assert issubclass(NotApplicableError, UserError)
+    with pytest.raises(NotApplicableError, match=f"{name}: needs"):
         score(name, np.ones((4, 2)), [0, 0, 1, 1])
 
 
@@ -53,12 +53,12 @@ def test_what_features_alone_cannot_tell_is_not_applicable(name):
     "name", [name for name, record in SCORES.items() if "two classes" in record.needs]
 )
 def test_one_class_is_not_applicable_where_classes_are_compared(name):
-    with pytest.raises(NotApplicable, match="two classes"):
+    with pytest.raises(NotApplicableError, match="two classes"):
         score(name, np.random.default_rng(0).normal(size=(5, 3)), [0] * 5)
 
 
 def test_vectors_have_no_positions():
-    with pytest.raises(NotApplicable, match="position"):
+    with pytest.raises(NotApplicableError, match="position"):
         score("s3", np.random.default_rng(0).normal(size=(5, 3)), [0, 1, 0, 1, 0])
 
 
@@ -97,7 +97,7 @@ def test_degenerate_data_give_a_number_or_not_applicable(name, case):
     }
     try:
         assert math.isfinite(score(name, features, labels, **given))
-    except NotApplicable as reason:
+    except NotApplicableError as reason:
         assert str(reason).startswith(f"{name}: ")
 
 
@@ -108,7 +108,7 @@ def test_degenerate_data_give_a_number_or_not_applicable(name, case):
     ),
 )
 def test_the_better_direction_is_that_of_separated_classes(name):
-    """Scores that look at labels prefer features that tell the classes apart over ones that do not."""
+    """Scores that look at labels prefer features that tell the classes apart."""
     random = np.random.default_rng(0)
     labels = np.arange(60) % 3
     noise = random.normal(size=(60, 8, 2, 2))

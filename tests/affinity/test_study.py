@@ -7,7 +7,14 @@ import pytest
 from ktg.affinity import study as studying
 from ktg.affinity.candidate import Candidate
 from ktg.affinity.ranking import Measured
-from ktg.affinity.study import Row, Target, Tuned, columns, graphs, table_text
+from ktg.affinity.study import (
+    FineTuning,
+    StudyRow,
+    Target,
+    build_graphs,
+    format_table,
+    split_columns,
+)
 from ktg.affinity.table import parse_table
 from ktg.errors import TrainingError
 from ktg.graph import Node, parse
@@ -55,7 +62,7 @@ def run(*targets, seeds=2, **options):
 
 def test_each_candidate_is_trained_alone_with_each_seed(tiny):
     main = target(tiny, "resnet14", seed=5)
-    each = graphs(main, main.candidates[0], 3)
+    each = build_graphs(main, main.candidates[0], 3)
     assert [graph.train.seed for graph in each] == [5, 6, 7]
     assert all(
         list(graph.nodes) == ["n0"] and graph.nodes["n0"].model == "resnet14" for graph in each
@@ -119,24 +126,24 @@ def test_the_test_split_is_opened_only_when_asked_for(tiny, trained, monkeypatch
 
 
 def test_a_candidate_that_fails_stops_nobody(tiny, monkeypatch):
-    original = studying.tuned
+    original = studying.fine_tune
 
     def sometimes(graph, *given):
         if graph.nodes["n0"].model == "resnet8":
             raise TrainingError("the loss became nan")
         return original(graph, *given)
 
-    monkeypatch.setattr(studying, "tuned", sometimes)
+    monkeypatch.setattr(studying, "fine_tune", sometimes)
     rows, tracker = run(target(tiny, "resnet8", "resnet14"), seeds=1)
     assert [row.failed for row in rows] == ["the loss became nan", None]
-    assert "# tiny, resnet8@none is left out: the loss became nan" in table_text(rows, test=False)
+    assert "# tiny, resnet8@none is left out: the loss became nan" in format_table(rows, test=False)
     assert [run.state for run in tracker.runs.values()] == [None, "failed", "finished"]
 
 
 def made(name, accuracy, **scores):
     one = Measured("l", (1, 1, 1), 10, 5, 0.0, scores=scores, source_accuracy=0.5)
-    runs = [Tuned(0, accuracy, 1.0, accuracy / 2), Tuned(1, accuracy, 1.0, accuracy / 2)]
-    return Row("d", Candidate(name, Node(model="resnet8")), one, runs)
+    runs = [FineTuning(0, accuracy, 1.0, accuracy / 2), FineTuning(1, accuracy, 1.0, accuracy / 2)]
+    return StudyRow("d", Candidate(name, Node(model="resnet8")), one, runs)
 
 
 def test_the_table_is_one_that_correlate_reads():
@@ -145,7 +152,7 @@ def test_the_table_is_one_that_correlate_reads():
         made("b", 0.6, s1=2.0, leep=-2.0),
         made("c", 0.7, s1=3.0),
     ]
-    complete, lacking = columns(rows)
+    complete, lacking = split_columns(rows)
     assert complete == {
         "source_accuracy": [0.5] * 3,
         "parameters": [10.0] * 3,
@@ -153,7 +160,7 @@ def test_the_table_is_one_that_correlate_reads():
     }
     assert lacking["leep"] == ["c"]
     assert lacking["knn"] == ["a", "b", "c"]
-    text = table_text(rows, test=False)
+    text = format_table(rows, test=False)
     table = parse_table(text, "t", group="dataset")
     assert table.accuracy.tolist() == [0.5, 0.6, 0.7]
     assert table.models == ("a", "b", "c")
@@ -161,7 +168,7 @@ def test_the_table_is_one_that_correlate_reads():
     assert "# leep is left out, because it has no value for c\n" in text
     assert "# knn, linear_probe, " in text
     assert " are left out, because they have no value for any candidate\n" in text
-    assert parse_table(table_text(rows, test=True), "t", group="dataset").accuracy.tolist() == [
+    assert parse_table(format_table(rows, test=True), "t", group="dataset").accuracy.tolist() == [
         0.25,
         0.3,
         0.35,

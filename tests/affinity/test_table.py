@@ -26,13 +26,15 @@ def test_columns_become_scores_accuracy_and_names(write):
     assert list(table.scores) == ["s 1"]
     assert table.accuracy.tolist() == [0.5, 0.6, 0.7, 0.8]
     assert table.models == ("a/x", "b/x", "c/y", "d/y")
-    assert {name: rows.tolist() for name, rows in table.parts().items()} == {"": [0, 1, 2, 3]}
+    assert {name: rows.tolist() for name, rows in table.rows_by_group().items()} == {
+        "": [0, 1, 2, 3]
+    }
 
 
 def test_a_group_may_be_named_by_numbers_and_is_no_score(write):
     table = read_table(write("g,s,acc\n1,1,1\n1,2,2\n1,3,4\n2,1,1\n2,5,2\n2,3,3\n"), group="g")
     assert list(table.scores) == ["s"]
-    assert {name: rows.tolist() for name, rows in table.parts().items()} == {
+    assert {name: rows.tolist() for name, rows in table.rows_by_group().items()} == {
         "1": [0, 1, 2],
         "2": [3, 4, 5],
     }

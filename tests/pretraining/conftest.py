@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ktg.graph import Data, Graph
-from ktg.pretraining.recipe import recipe
+from ktg.pretraining.recipe import build_recipe
 from ktg.zoo import Zoo, default_zoo
 
 
@@ -21,6 +21,6 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Zo
 def graph() -> Graph:
     """A resnet8 on a few small fractals."""
     formula = {"classes": 3, "instances": 20, "points": 300}
-    return recipe(
+    return build_recipe(
         Data(name="fractaldb"), "resnet8", "tiny", size=16, formula=formula, epochs=3, batch_size=16
     )

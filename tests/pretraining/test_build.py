@@ -7,9 +7,9 @@ from ktg.errors import SpecError
 from ktg.graph import Data
 from ktg.local import cache_folder
 from ktg.pretraining.build import build, graphs_of
-from ktg.pretraining.groups import simple_split
+from ktg.pretraining.groups import split_evenly
 from ktg.pretraining.pretrain import identify
-from ktg.pretraining.recipe import recipe
+from ktg.pretraining.recipe import build_recipe
 from ktg.tracking import MemoryTracker
 
 
@@ -21,8 +21,10 @@ def graphs(tmp_path):
         x=random.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8),
         y=np.arange(120) % 6,
     )
-    graph = recipe(Data(path=str(tmp_path / "six.npz")), "resnet8", size=8, epochs=2, batch_size=8)
-    return graphs_of(graph, simple_split(open_data(graph.data).classes, 3, "six"))
+    graph = build_recipe(
+        Data(path=str(tmp_path / "six.npz")), "resnet8", size=8, epochs=2, batch_size=8
+    )
+    return graphs_of(graph, split_evenly(open_data(graph.data).classes, 3, "six"))
 
 
 def test_each_group_trains_on_its_classes_alone(graphs, zoo):
@@ -68,7 +70,7 @@ def test_what_another_builder_trains_is_waited_for_last(graphs, zoo):
 
 
 def test_a_batch_larger_than_a_group_is_found_before_any_is_trained(graphs, tmp_path):
-    graph = recipe(Data(path=str(tmp_path / "six.npz")), "resnet8", size=8, batch_size=27)
+    graph = build_recipe(Data(path=str(tmp_path / "six.npz")), "resnet8", size=8, batch_size=27)
     groups = {"all": ("0", "1", "2", "3"), "few": ("4", "5")}
     with pytest.raises(
         SpecError, match=r"data\.batch_size: 27 is more than the 26 training images of few"

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktg.errors import KtgError, SpecError, UserError
-from ktg.pretraining.groups import check_groups, from_hierarchy, read_groups, simple_split
+from ktg.pretraining.groups import check_groups, read_groups, read_hierarchy, split_evenly
 
 CLASSES = ("n1", "n2", "n3", "n4", "n5", "n6")
 # A dog may be seen as a pet too, as in WordNet, where a child has several parents.
@@ -31,7 +31,7 @@ n5 car
 def test_blocks_are_equal_and_in_order(numbers):
     count, blocks = numbers
     classes = [str(number) for number in range(count)]
-    groups = simple_split(classes, blocks, "set")
+    groups = split_evenly(classes, blocks, "set")
     assert len(groups) == blocks
     assert [name for group in groups.values() for name in group] == classes
     sizes = {len(group) for group in groups.values()}
@@ -41,7 +41,7 @@ def test_blocks_are_equal_and_in_order(numbers):
 
 
 def test_the_published_split():
-    groups = simple_split([str(number) for number in range(1000)], 10, "imagenet")
+    groups = split_evenly([str(number) for number in range(1000)], 10, "imagenet")
     assert groups["imagenet-02"] == tuple(str(number) for number in range(100, 200))
 
 
@@ -50,7 +50,7 @@ def test_a_split_needs_two_classes_in_every_block(count):
     with pytest.raises(
         UserError, match=rf"--split: {count} blocks of 6 classes, .*; allowed: 1 to 3"
     ):
-        simple_split(CLASSES, count, "set")
+        split_evenly(CLASSES, count, "set")
 
 
 def test_groups_from_yaml_and_csv_agree(tmp_path):
@@ -67,7 +67,7 @@ def test_groups_from_a_hierarchy(tmp_path):
     path = tmp_path / "is_a.txt"
     path.write_text(HIERARCHY)
     ancestors = {"dogs": "dog", "cars": "car", "pets": "pet", "all": "thing"}
-    assert from_hierarchy(path, ancestors, CLASSES) == {
+    assert read_hierarchy(path, ancestors, CLASSES) == {
         "dogs": ("n1", "n2"),
         "cars": ("n4", "n5"),
         "pets": ("n2", "n3"),
@@ -78,7 +78,7 @@ def test_groups_from_a_hierarchy(tmp_path):
 def test_a_ring_in_a_hierarchy_ends(tmp_path):
     path = tmp_path / "is_a.txt"
     path.write_text("n1 a\na b\nb a\n")
-    assert from_hierarchy(path, {"x": "b"}, CLASSES) == {"x": ("n1",)}
+    assert read_hierarchy(path, {"x": "b"}, CLASSES) == {"x": ("n1",)}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_hierarchy_that_does_not_fit(tmp_path, text, ancestor, message):
     path = tmp_path / "is_a.txt"
     path.write_text(text)
     with pytest.raises(UserError, match=message):
-        from_hierarchy(path, {"x": ancestor}, CLASSES)
+        read_hierarchy(path, {"x": ancestor}, CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_a_file_that_is_not_there(tmp_path, name):
     with pytest.raises(KtgError, match="gone"):
         read_groups(tmp_path / name)
     with pytest.raises(UserError, match="cannot be read: No such file"):
-        from_hierarchy(tmp_path / "gone.txt", {"a": "b"}, CLASSES)
+        read_hierarchy(tmp_path / "gone.txt", {"a": "b"}, CLASSES)

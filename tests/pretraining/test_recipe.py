@@ -4,13 +4,13 @@ from ktg.data.open import summarize
 from ktg.errors import SpecError, UserError
 from ktg.graph import Data, dump, parse
 from ktg.pretraining.presets import NAMES, PRESETS
-from ktg.pretraining.recipe import changed, check_one_node, recipe
+from ktg.pretraining.recipe import build_recipe, change_recipe, check_one_node
 
 FRACTALS = Data(name="fractaldb")
 
 
 def test_the_published_recipe_of_fractaldb():
-    graph = recipe(FRACTALS, "resnet18", "fractaldb1k")
+    graph = build_recipe(FRACTALS, "resnet18", "fractaldb1k")
     assert (graph.data.size, graph.nodes["n0"].input_size) == (362, 224)
     assert (graph.data.augment, graph.data.batch_size, graph.data.formula.classes) == (
         "crop",
@@ -25,12 +25,12 @@ def test_the_published_recipe_of_fractaldb():
         False,
         1e-4,
     )
-    assert recipe(FRACTALS, "resnet18") == graph
+    assert build_recipe(FRACTALS, "resnet18") == graph
     assert sum(summarize(graph.data).counts["train"]) == 970_000
 
 
 def test_the_published_recipe_of_source_models():
-    graph = recipe(Data(name="cifar10"), "resnet18")
+    graph = build_recipe(Data(name="cifar10"), "resnet18")
     assert graph.data.formula is None
     assert (graph.train.epochs, graph.train.lr, graph.train.milestones) == (
         30,
@@ -44,7 +44,7 @@ def test_the_published_recipe_of_source_models():
     "data", [FRACTALS, Data(name="svd"), Data(name="onep"), Data(name="digits")]
 )
 def test_every_preset_suits_every_kind_of_data(preset, data):
-    graph = recipe(data, "resnet20", preset)
+    graph = build_recipe(data, "resnet20", preset)
     assert parse(dump(graph)) == graph
     assert len(summarize(graph.data).classes) == (
         graph.data.formula.classes if graph.data.formula else 10
@@ -57,19 +57,19 @@ def test_the_presets_are_the_vocabulary():
 
 def test_pictures_are_as_large_as_the_network_likes():
     assert [
-        recipe(FRACTALS, model, "tiny").data.size for model in ("resnet20", "mobilenetv2_035")
+        build_recipe(FRACTALS, model, "tiny").data.size for model in ("resnet20", "mobilenetv2_035")
     ] == [32, 64]
     photos = Data(path="photos")
-    assert [recipe(photos, model).data.size for model in ("resnet20", "mobilenetv2_035")] == [
+    assert [build_recipe(photos, model).data.size for model in ("resnet20", "mobilenetv2_035")] == [
         32,
         224,
     ]
-    assert recipe(Data(path="photos", size=50), "resnet20").data.size == 50
+    assert build_recipe(Data(path="photos", size=50), "resnet20").data.size == 50
 
 
 def test_options_take_the_place_of_fields():
     formula = {"classes": 5, "scale": 0.1}
-    graph = recipe(
+    graph = build_recipe(
         FRACTALS,
         "resnet8",
         "fractaldb60",
@@ -88,7 +88,9 @@ def test_options_take_the_place_of_fields():
         4,
         1.0,
     )
-    again = changed(graph, model="resnet20", size=20, formula={"points": 9}, epochs=7, batch_size=3)
+    again = change_recipe(
+        graph, model="resnet20", size=20, formula={"points": 9}, epochs=7, batch_size=3
+    )
     assert (
         again.nodes["n0"].model,
         again.data.size,
@@ -107,9 +109,9 @@ def test_what_cannot_be():
     with pytest.raises(
         SpecError, match=r"preset: 'tine' is not a preset; allowed: .*Did you mean 'tiny'"
     ):
-        recipe(FRACTALS, "resnet8", "tine")
+        build_recipe(FRACTALS, "resnet8", "tine")
     with pytest.raises(UserError, match="--classes: is an option of pictures drawn by a formula"):
-        recipe(Data(name="digits"), "resnet8", formula={"classes": 3})
+        build_recipe(Data(name="digits"), "resnet8", formula={"classes": 3})
     nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}}
     graph = parse({"data": {"name": "digits"}, "nodes": nodes, "edges": {"label -> any": {}}})
     with pytest.raises(

@@ -16,7 +16,7 @@ from ktg.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ktg.api.study import Correlations, Figures
+    from ktg.api.study import Correlations, ScoreCorrelation
 
 # Without room at the edges, or figures would be cut at 80 columns.
 _TIGHT: dict[str, Any] = {"simple": True, "collapse_padding": True, "pad_edge": False}
@@ -78,7 +78,7 @@ def correlate(
 def print_correlations(found: "Correlations") -> None:
     """Print the figures, the best score in its intended direction first."""
     read, console = found.table, Screen().console
-    groups, rows = len(read.parts()), f"{len(read.accuracy)} rows"
+    groups, rows = len(read.rows_by_group()), f"{len(read.accuracy)} rows"
     what = rows if groups == 1 else f"means over {groups} groups, {rows}"
     title = f"Correlation with {read.accuracy_name}: {what}"
     columns = ("score", "Spearman", "95 %", "weighted\ntau", "Kendall", "Pearson", "regret")
@@ -103,7 +103,7 @@ def print_correlations(found: "Correlations") -> None:
         console.print(f"{name}, a baseline, beats {number} of {of} scores.")
 
 
-def print_groups(found: "Mapping[str, Figures]") -> None:
+def print_groups(found: "Mapping[str, ScoreCorrelation]") -> None:
     """Print Spearman's correlation of each score in each group, as many groups as there is room."""
     console = Screen().console
     groups = list(next(iter(found.values())).groups or {})
@@ -121,7 +121,7 @@ def print_groups(found: "Mapping[str, Figures]") -> None:
         console.print(table)
 
 
-def format_figures(figures: "Figures") -> list[str]:
+def format_figures(figures: "ScoreCorrelation") -> list[str]:
     """Return the figures of one score as text."""
     ends = figures.interval
     interval = f"{ends[0]:.2f}..{ends[1]:.2f}" if ends else "-"

@@ -15,7 +15,7 @@ from ktg.cli.tables import make_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ktg.api.study import Row
+    from ktg.api.study import StudyRow
 
 
 @click.command(epilog="Example: ktg affinity study birds.yaml flowers.yaml --seeds 3 -o study.csv")
@@ -70,7 +70,7 @@ def study(
         screen.console.print(f"{drawn} drawings in {plots}", markup=False)
 
 
-def draw_rows(rows: "list[Row]", test: bool) -> "Table":
+def draw_rows(rows: "list[StudyRow]", test: bool) -> "Table":
     """Return the accuracy of each candidate, the best of each data set first."""
     title = f"Accuracy after fine-tuning ({'test' if test else 'validation'} split)"
     figures = ("mean", "std", "n")
