@@ -19,10 +19,10 @@ from typing import Any
 import measure
 import torch
 
-from ktg.affinity.candidate import Candidate, of_space
-from ktg.affinity.correlation import BASELINES, correlate, oriented
+from ktg.affinity.candidate import Candidate, list_candidates
+from ktg.affinity.correlation import BASELINES, correlate, orient
 from ktg.affinity.plots import correlations, scatter
-from ktg.affinity.study import Row, Target, study, table_text
+from ktg.affinity.study import StudyRow, Target, study, format_table
 from ktg.affinity.table import LEAST_ROWS, parse_table
 from ktg.graph import Data, Node, load_space
 from ktg.graph.holes import DEFAULT_SCORE
@@ -38,7 +38,7 @@ _TWO = {**_FEW, "per_class": 60, "batch_size": 16}
 TARGETS = ("cats_dogs", "rose_tulip", "flowers", "cifar10", "digits")
 # The same question of fewer candidates, because to tell weights from none is easy, and not every
 # source has a head.
-ASKED: dict[str, Callable[[Row], bool]] = {
+ASKED: dict[str, Callable[[StudyRow], bool]] = {
     "all": lambda row: True,
     "pretrained": lambda row: row.candidate.node.source != "none",
     "one architecture, pretrained": lambda row: (
@@ -66,7 +66,7 @@ def plans(data: Mapping[str, Data]) -> list[Target]:
     """Return the data sets with their recipe and candidates."""
     space = load_space(HERE / "spaces" / "affinity.yaml")
     graph = space.bind(space.default())
-    competing = of_space(space) + fractal()
+    competing = list_candidates(space) + fractal()
     return [
         Target(name, dataclasses.replace(graph, data=one), competing) for name, one in data.items()
     ]
@@ -85,16 +85,16 @@ def told(what: str, done: int, total: int) -> None:
         print(what, flush=True)
 
 
-def figures(rows: list[Row]) -> dict[str, Any]:
+def figures(rows: list[StudyRow]) -> dict[str, Any]:
     """Return for each question the correlation of each score: over the data sets, and in each."""
     answers = {}
     for question, asks in ASKED.items():
         chosen = [row for row in rows if asks(row)]
         if len({row.candidate.name for row in chosen}) >= LEAST_ROWS:
             found = correlate(
-                parse_table(table_text(chosen, test=False), question, group="dataset")
+                parse_table(format_table(chosen, test=False), question, group="dataset")
             )
-            best_first = sorted(found, key=lambda name: -oriented(name, found[name]))
+            best_first = sorted(found, key=lambda name: -orient(name, found[name]))
             answers[question] = {
                 "candidates": list(dict.fromkeys(row.candidate.name for row in chosen)),
                 "scores": {name: brief(found[name].to_json()) for name in best_first},
@@ -120,9 +120,9 @@ def rounded(value: Any) -> Any:
     return None if value is None else round(value, 3)
 
 
-def write(rows: list[Row]) -> None:
+def write(rows: list[StudyRow]) -> None:
     """Write the table, the correlations, and drawings of all scores and of the default one."""
-    text = table_text(rows, test=False)
+    text = format_table(rows, test=False)
     (measure.RESULTS / f"{NAME}.csv").write_text(text, encoding="utf-8")
     table = parse_table(text, NAME, group="dataset")
     found = correlate(table)

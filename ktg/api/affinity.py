@@ -76,9 +76,9 @@ class Ranking:
 
     def to_json(self) -> dict[str, Any]:
         """Return the candidates with their scores as plain data."""
-        from ktg.affinity.record import table
+        from ktg.affinity.record import ranking_to_json
 
-        return {"score": self.score} | table(self.found, self.failed)
+        return {"score": self.score} | ranking_to_json(self.found, self.failed)
 
 
 def rank(
@@ -96,14 +96,14 @@ def rank(
     among: `MODEL@SOURCE` texts; default: what the target of the search space can be.
     Nothing is written to MLflow. Raises UserError for a candidate that cannot be measured.
     """
-    from ktg.affinity.ranking import ordered
+    from ktg.affinity.ranking import rank_candidates
 
     chosen, given = check_score(score), read_given(str(data))
     inputs.check_device(device)
     found, failed = measure(given, given.among(among), sample, seed, device)
     if failed:
         raise UserError("; ".join(failed.values()))
-    return {name: found[name] for name in ordered(found, chosen)}
+    return {name: found[name] for name in rank_candidates(found, chosen)}
 
 
 def record_ranking(
@@ -133,19 +133,19 @@ def record_ranking(
     folder = inputs.make_folder(output) if output else None
 
     from ktg.affinity.plots import ranking
-    from ktg.affinity.ranking import BASELINES, ordered
-    from ktg.affinity.record import EXPERIMENT, record, recorded
+    from ktg.affinity.ranking import BASELINES, rank_candidates
+    from ktg.affinity.record import EXPERIMENT, log_ranking, start_ranking
 
     distance = make_distance(given, embeddings, distances, listener.warn)
     with (
         inputs.open_tracker(EXPERIMENT, tracking_uri, listener) as tracker,
-        recorded(tracker, data, score) as run,
+        start_ranking(tracker, data, score) as run,
     ):
         found, failed = measure(given, candidates, sample, seed, device, distance, listener)
-        found = {name: found[name] for name in ordered(found, chosen)}
+        found = {name: found[name] for name in rank_candidates(found, chosen)}
         panels = {name: [one.value(name) for one in found.values()] for name in (score, *BASELINES)}
         chart = ranking(f"Pretrained weights for {data}, by {score}", list(found), panels)
-        record(tracker, run, found, failed, chart)
+        log_ranking(tracker, run, found, failed, chart)
     if folder:
         (folder / "ranking.svg").write_bytes(chart)
     return Ranking(chosen, found, failed)
@@ -153,7 +153,7 @@ def record_ranking(
 
 def read_given(data: str) -> Given:
     """Return what `data` names: a folder, an .npz, a known name, a graph or a search space."""
-    from ktg.affinity.candidate import named, of_space
+    from ktg.affinity.candidate import name_candidates, list_candidates
 
     path = Path(data).expanduser()
     if path.suffix not in (".yaml", ".yml"):
@@ -161,10 +161,10 @@ def read_given(data: str) -> Given:
     if is_space(load(path)):
         space = inputs.load_space_file(path)
         graph = space.bind(space.default())
-        candidates = of_space(space)
+        candidates = list_candidates(space)
     else:
         graph = inputs.load_graph_file(path)
-        candidates = named([graph.nodes[graph.target]])
+        candidates = name_candidates([graph.nodes[graph.target]])
     return Given(graph.data, graph.sources, graph.weights, graph, candidates)
 
 
@@ -206,12 +206,12 @@ def make_distance(
         return None
 
     def distance(candidate: "Candidate", data: "Dataset") -> "npt.NDArray[np.float64] | None":
-        from ktg.affinity.candidate import source_classes
+        from ktg.affinity.candidate import count_source_classes
         from ktg.data import embeddings as words
         from ktg.models.sources import resolve_source
 
         sources = given.sources_for(candidate)
-        head = source_classes(candidate, sources, data.train.shape[0])
+        head = count_source_classes(candidate, sources, data.train.shape[0])
         names = None if head is None else resolve_source(candidate.node, sources).class_names
         if names is None or len(names) != head:
             known = f"{head} classes, and {len(names) if names else 'no'} names are known"
@@ -240,7 +240,7 @@ def measure(
 
     Raises UserError if none could.
     """
-    from ktg.affinity.ranking import measured
+    from ktg.affinity.ranking import measure_candidate
     from ktg.data.open import open_data
     from ktg.models.network import choose_device
 
@@ -256,7 +256,7 @@ def measure(
             listener.status(f"{name}: {done} of {total} images")
 
         try:
-            found[name] = measured(
+            found[name] = measure_candidate(
                 candidate,
                 data,
                 sources=given.sources_for(candidate),

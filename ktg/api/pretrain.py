@@ -46,17 +46,17 @@ class ClassGroups:
     def group(self, images: Data, listener: Listener) -> "Groups":
         """Return groups of the classes of a data set, which is downloaded for that if need be."""
         from ktg.data.open import open_data, summarize
-        from ktg.pretraining.groups import check_groups, from_hierarchy, read_groups, simple_split
+        from ktg.pretraining.groups import check_groups, read_hierarchy, read_groups, split_evenly
 
         known = (summarize(images) or open_data(images, progress=listener.decoding)).classes
         if self.split is not None:
             stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", images.name or Path(images.path or "").stem)
-            found, where = simple_split(known, self.split, stem), "--split"
+            found, where = split_evenly(known, self.split, stem), "--split"
         elif self.groups is not None:
             found, where = read_groups(self.groups), str(self.groups)
         else:
             file = self.wordnet or Path()
-            found = from_hierarchy(file, read_ancestors(self.ancestors), known)
+            found = read_hierarchy(file, read_ancestors(self.ancestors), known)
             where = str(file)
         check_groups(found, known, where)
         return found
@@ -151,13 +151,13 @@ def build_zoo(
     ways = ClassGroups(split, groups, wordnet, tuple(ancestors))
 
     from ktg.pretraining.build import build, graphs_of
-    from ktg.pretraining.recipe import recipe
+    from ktg.pretraining.recipe import build_recipe
 
     place = open_zoo(zoo)
     place.check()
     found = ways.group(images, listener)
     named = {f"{prefix}{name}": members for name, members in found.items()}
-    graphs = graphs_of(recipe(images, model, "zoo", **sort_options(images, options)), named)
+    graphs = graphs_of(build_recipe(images, model, "zoo", **sort_options(images, options)), named)
     numbers = {name: number for number, name in enumerate(graphs, 1)}
     busy = "another process is training this; it comes last here"
 
@@ -190,17 +190,17 @@ def dump_pretrained(done: "Pretrained") -> dict[str, Any]:
 
 def build_graph(data: str, model: str | None, preset: "PresetName | None", **options: Any) -> Graph:
     """Return the graph of one node that data and options describe."""
-    from ktg.pretraining.recipe import changed, recipe
+    from ktg.pretraining.recipe import change_recipe, build_recipe
 
     if data.endswith((".yaml", ".yml")):
         if preset is not None:
             raise UserError("--preset: is for data, and a graph says itself how it is trained")
         graph = inputs.load_graph_file(Path(data))
-        return changed(graph, model=model, **sort_options(graph.data, options))
+        return change_recipe(graph, model=model, **sort_options(graph.data, options))
     if model is None:
         raise UserError("Missing option '--model'.")
     images = inputs.find_data(data)
-    return recipe(images, model, preset, **sort_options(images, options))
+    return build_recipe(images, model, preset, **sort_options(images, options))
 
 
 def sort_options(images: Data, options: dict[str, Any]) -> dict[str, Any]:

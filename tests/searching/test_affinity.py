@@ -100,14 +100,14 @@ def test_a_prior_keeps_all_in_the_order_of_their_rank(tiny, files):
 
 
 def test_what_cannot_be_measured_is_kept_and_said(tiny, files, monkeypatch):
-    original = ranking.network
+    original = ranking.build_candidate
 
     def broken(candidate, *given, **named):
         if candidate.node.source == "seeing":
             raise RuntimeError("out of order")
         return original(candidate, *given, **named)
 
-    monkeypatch.setattr(ranking, "network", broken)
+    monkeypatch.setattr(ranking, "build_candidate", broken)
     found = resolved(space(tiny, files, among=("none", "blind", "seeing"), keep=1, score="knn"))
     options = found.space.holes["nodes.n0.source"].options
     assert options[1:] == ("seeing",)
