@@ -11,7 +11,7 @@ from typing import Any
 
 import measure
 
-from ktg.exporting.best import best_trial
+from ktg.exporting.graph_files import best_trial
 from ktg.graph.yaml_files import loads
 from ktg.tracking import DEFAULT_URI, RunRecord, find_experiment
 

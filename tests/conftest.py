@@ -126,7 +126,7 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Two small networks that teach each other, trained on `photos`, seen at another size than they are kept at."""
     import torch
 
-    from ktg.exporting.trained import retrain, write_weights
+    from ktg.exporting.retrain import retrain, write_weights
     from ktg.graph.yaml_files import load_graph
 
     folder = tmp_path_factory.mktemp("trained")
@@ -151,7 +151,7 @@ def ensemble(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Trai
     import copy
     from dataclasses import replace
 
-    from ktg.exporting.trained import write_weights
+    from ktg.exporting.retrain import write_weights
 
     training, graph = copy.copy(trained.training), replace(trained.graph, ensemble=True)
     training.graph = replace(training.graph, ensemble=True)
@@ -165,7 +165,7 @@ def everything(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> An
     """The folder with all forms of the trained model, and what `deliver` says of them."""
     from types import SimpleNamespace
 
-    from ktg.exporting.deliver import deliver
+    from ktg.exporting.export import export
     from ktg.exporting.formats import Formats
 
     folder = tmp_path_factory.mktemp("forms")
@@ -175,5 +175,5 @@ def everything(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> An
         int8=folder / "small.onnx",
         card=folder / "README.md",
     )
-    delivered = deliver(str(trained.file), "", output=folder / "graph.yaml", formats=formats)
+    delivered = export(str(trained.file), "", output=folder / "graph.yaml", formats=formats)
     return SimpleNamespace(folder=folder, delivered=delivered)

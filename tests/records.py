@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ktg.graph import parse_space
 from ktg.graph.yaml_files import loads
-from ktg.reporting.record import SearchRecord, Trial
+from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.tracking import MlflowTracker, RunRecord
 
 SPACE = """\
@@ -48,29 +49,38 @@ def trial(
     *,
     base: dict[str, Any] = VALUES,
     train_s: float | None = None,
+    metrics: dict[str, float] | None = None,
     **tags: Any,
-) -> Trial:
-    """Return a trial; `values` are added to, or take the place of, those of `base`; an epoch takes 2 s."""
-    return Trial(
-        run=run(f"trial-{number:04d}", state, **tags),
+) -> StoredTrial:
+    """Return a trial for `search`; `values` are added to those of `base`; an epoch takes 2 s."""
+    last = {"val_accuracy": curve[-1]} if curve else {}
+    made = replace(run(f"trial-{number:04d}", state, **tags), metrics=last | (metrics or {}))
+    found = StoredTrial(search=None, run=made)
+    # What is read from a store on demand is there already.
+    found.__dict__.update(
         values=base | (values or {}),
         epochs=8,
         curve=tuple(curve),
         train_s=2.0 * len(curve) if train_s is None else train_s,
     )
+    return found
 
 
 def search(
-    *trials: Trial, space: str = SPACE, duplicates: tuple[RunRecord, ...] = (), **tags: Any
-) -> SearchRecord:
-    """Return a search of these trials."""
-    return SearchRecord(
-        experiment=None,
-        run=run("search", **tags),
-        space=parse_space(loads(space, "space.yaml")),
-        trials=trials,
-        duplicates=duplicates,
-    )
+    *trials: StoredTrial,
+    space: str = SPACE,
+    duplicates: tuple[RunRecord, ...] = (),
+    experiment: Any = None,
+    **tags: Any,
+) -> StoredSearch:
+    """Return a search of these trials; of an `experiment` of a store it has the first run."""
+    parent = run("search", **tags) if experiment is None else experiment.searches()[0]
+    made = StoredSearch(experiment, parent)
+    for each in trials:
+        object.__setattr__(each, "search", made)
+    parsed = parse_space(loads(space, "space.yaml"))
+    made.__dict__.update(space=parsed, trials=list(trials), duplicates=list(duplicates))
+    return made
 
 
 PLAIN = """\

@@ -1,4 +1,4 @@
-"""The network as it leaves: from the pixels of square images to logits, in operations that every runtime has."""
+"""Makes a network deployable: from square uint8 images to logits, in operations all runtimes have."""
 
 import copy
 import dataclasses
@@ -11,23 +11,23 @@ from torch.nn import functional
 
 from ktg.data.decode import Pixels
 from ktg.errors import KtgError
-from ktg.exporting.metadata import Input
+from ktg.exporting.metadata import ModelInput
 from ktg.models.network import Ensemble, Network, average_logits
 
 TOLERANCE = 1e-4
 
 
-class Deployed(nn.Module):
+class DeployableNetwork(nn.Module):
     """Takes uint8 images (B, side, side, channels), as a decoder gives them, and returns logits (B, classes).
 
     The same as `ktg.models.network.Network`, with the resize written as two matrix products: it is
-    linear, its sizes are fixed, and antialiased resizing is rounded differently in every runtime
-    that has it at all.
+    linear, its sizes are fixed, and every runtime that has antialiased resizing rounds it
+    differently.
     """
 
     rows: Tensor
 
-    def __init__(self, network: Network, given: Input) -> None:
+    def __init__(self, network: Network, given: ModelInput) -> None:
         super().__init__()
         self.body = network.body
         self.resizes = given.side != given.size
@@ -44,10 +44,10 @@ class Deployed(nn.Module):
         return self.body(pixels)  # type: ignore[no-any-return]
 
 
-class DeployedEnsemble(nn.Module):
-    """Takes what `Deployed` takes and returns the logarithms of its members' mean probabilities (B, classes)."""
+class DeployableEnsemble(nn.Module):
+    """Takes what `DeployableNetwork` takes; returns the logarithms of its members' mean probabilities."""
 
-    def __init__(self, members: Sequence[Deployed]) -> None:
+    def __init__(self, members: Sequence[DeployableNetwork]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
@@ -57,26 +57,34 @@ class DeployedEnsemble(nn.Module):
 
 
 def resize_matrix(side: int, size: int) -> Tensor:
-    """Return R (size, side) such that R @ image @ R.T is the antialiased bilinear resize of a square image."""
+    """Return R (size, side) such that R @ image @ R.T is the antialiased bilinear resize of an image.
+
+    From 4 pixels to 2, the first row is about [0.43, 0.43, 0.14, 0].
+    """
+    # The resize of the unit vectors, which are the columns of the identity, has R as its columns.
     columns = torch.eye(side)[None, None]
     return functional.interpolate(columns, (size, side), mode="bilinear", antialias=True)[0, 0]
 
 
-def deployed(network: Network | Ensemble, given: Input) -> Deployed | DeployedEnsemble:
-    """Return a copy of the network for deployment, on the CPU, in evaluation mode and the usual memory layout."""
+def make_deployable(
+    network: Network | Ensemble, given: ModelInput
+) -> DeployableNetwork | DeployableEnsemble:
+    """Return a deployable copy of the network: on the CPU, for evaluation, in the usual memory layout."""
     if isinstance(network, Ensemble):
-        return DeployedEnsemble([_one(member, given) for member in network.networks.values()])
-    return _one(network, given)
+        return DeployableEnsemble(
+            [_make_one(member, given) for member in network.networks.values()]
+        )
+    return _make_one(network, given)
 
 
-def _one(network: Network, given: Input) -> Deployed:
+def _make_one(network: Network, given: ModelInput) -> DeployableNetwork:
     given = dataclasses.replace(given, size=network.size)
     plain = copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
-    return Deployed(plain, given).eval().requires_grad_(False)
+    return DeployableNetwork(plain, given).eval().requires_grad_(False)
 
 
-def probe_images(given: Input, count: int = 5) -> Pixels:
-    """Return images (count, side, side, channels) to compare runtimes on: noise, a black one and a white one."""
+def make_probe_images(given: ModelInput, count: int = 5) -> Pixels:
+    """Return images (count, side, side, channels) to compare runtimes on: black, white, then noise."""
     images = np.random.default_rng(0).integers(
         0, 256, (count, given.side, given.side, given.channels), dtype=np.uint8
     )
@@ -84,14 +92,15 @@ def probe_images(given: Input, count: int = 5) -> Pixels:
     return images
 
 
-def compare(what: str, logits: np.typing.ArrayLike, reference: np.typing.ArrayLike) -> float:
-    """Return the largest difference of two sets of logits, relative to the largest logit where that is above 1.
+def check_logits(what: str, logits: np.typing.ArrayLike, reference: np.typing.ArrayLike) -> float:
+    """Return the largest difference of two sets of logits, relative to the largest if that is above 1.
 
-    Raises KtgError when it is larger than `TOLERANCE`, or not a number: such a file must not leave.
+    Logits [4, 2] and a reference [4, 1] differ by 1 / 4 = 0.25.
+    Raises KtgError when it is larger than `TOLERANCE`, or not a number: nobody may use such a file.
     """
     logits, reference = np.asarray(logits, np.float64), np.asarray(reference, np.float64)
     difference = float(np.abs(logits - reference).max() / max(1.0, np.abs(reference).max()))
-    if not difference <= TOLERANCE:
+    if not difference <= TOLERANCE:  # not `>`, which is false for nan
         raise KtgError(
             f"{what} does not compute what torch does: its logits differ by {difference:.1e}, and at most "
             f"{TOLERANCE:.0e} is allowed; nothing was written"

@@ -1,4 +1,4 @@
-"""The forms in which a trained network leaves: which are wanted, and writing them all."""
+"""Writes a trained network in every form that is asked for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ktg.data import Dataset
 from ktg.errors import UserError
-from ktg.exporting.best import check_free
-from ktg.exporting.int8 import Quantised, write_int8
-from ktg.exporting.metadata import About
-from ktg.exporting.onnx import WRITING, need, write_onnx
-from ktg.exporting.readme import model_card
+from ktg.exporting.graph_files import check_free
+from ktg.exporting.int8 import QuantisationResult, write_int8
+from ktg.exporting.metadata import ModelMetadata
+from ktg.exporting.model_card import format_model_card
+from ktg.exporting.onnx import WRITING, check_packages, write_onnx
 from ktg.local import atomic_write
 from ktg.models.network import Ensemble, Network
 
@@ -39,7 +39,7 @@ class Formats:
         return {kind: path for kind, path in vars(self).items() if path is not None}
 
     def check(self) -> None:
-        """Raise UserError, before any training, for a file named otherwise than its kind, and for absent packages."""
+        """Raise UserError, before any training, for a file with a wrong ending and for absent packages."""
         for kind, path in self.files.items():
             if path.suffix != _ENDINGS[kind]:
                 option = kind.replace("_", "-")
@@ -48,39 +48,53 @@ class Formats:
         if twice:
             raise UserError(f"{twice[0]}: two of the files are to have this name")
         if self.onnx or self.int8:
-            need(WRITING)
+            check_packages(WRITING)
 
 
 def check_weights_file(path: Path, *, force: bool) -> None:
-    """Raise UserError, before any training, unless weights can go to this file; one that is there needs `force`."""
+    """Raise UserError, before any training, unless weights can go to this file.
+
+    One that exists needs `force`.
+    """
     Formats(weights=path).check()
     check_free([path], force=force)
 
 
 @dataclass
-class Written:
-    """What was written: the files by kind, the largest difference of logits from torch's, what quantising changed."""
+class WrittenFormats:
+    """What was written: files by kind, largest differences of logits, what quantising changed.
+
+    A difference is that from torch's logits, relative to the largest of them.
+    """
 
     files: dict[str, Path] = field(default_factory=dict)
     differences: dict[str, float] = field(default_factory=dict)
-    quantised: Quantised | None = None
+    quantised: QuantisationResult | None = None
 
 
 def write_formats(
-    formats: Formats, network: Network | Ensemble, about: About, dataset: Callable[[], Dataset]
-) -> Written:
-    """Write all that is wanted but the weights, the card last; `dataset` is called for 8-bit integers only."""
-    written = Written(formats.files)
-    if formats.onnx:
-        written.differences["onnx"] = write_onnx(formats.onnx, network, about)
-    if formats.torch_export:
-        from ktg.exporting.torch_export import write_program
+    formats: Formats,
+    network: Network | Ensemble,
+    metadata: ModelMetadata,
+    dataset: Callable[[], Dataset],
+) -> WrittenFormats:
+    """Write all that is wanted but the weights; `dataset` is called for 8-bit integers only.
 
-        written.differences["torch_export"] = write_program(formats.torch_export, network, about)
+    The card comes last, as it tells what quantising changed.
+    """
+    written = WrittenFormats(formats.files)
+    if formats.onnx:
+        written.differences["onnx"] = write_onnx(formats.onnx, network, metadata)
+    if formats.torch_export:
+        from ktg.exporting.torch_export import write_torch_export
+
+        written.differences["torch_export"] = write_torch_export(
+            formats.torch_export, network, metadata
+        )
     if formats.int8:
-        written.quantised = write_int8(formats.int8, network, about, dataset())
+        written.quantised = write_int8(formats.int8, network, metadata, dataset())
     if formats.card:
-        text = model_card(about, formats.files, formats.card.parent, written.quantised)
+        text = format_model_card(metadata, formats.files, formats.card.parent, written.quantised)
         with atomic_write(formats.card) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return written

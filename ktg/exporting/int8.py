@@ -1,8 +1,8 @@
-"""Post-training quantisation to 8-bit integers for edge devices: onnxruntime's static one, in QDQ form.
+"""Quantises a trained network to 8-bit integers, for edge devices.
 
-Weights are quantised per channel; the ranges of activations come from images of the training split.
-What it costs in accuracy and what it gains in time is measured, because neither can be known
-before: see Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
+onnxruntime's static quantisation does it, in QDQ form. Weights are quantised per channel; the
+ranges of activations come from images of the training split. What it costs in accuracy and what it
+gains in time is measured, because neither can be known before: see Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
 """
 
 import statistics
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ktg.data import Dataset, Images
-from ktg.exporting.metadata import About, to_json
-from ktg.exporting.onnx import INPUT, WRITING, need, run_session, session, write_onnx
+from ktg.exporting.metadata import ModelMetadata, to_json
+from ktg.exporting.onnx import INPUT, WRITING, check_packages, open_session, run_session, write_onnx
 from ktg.local import atomic_write
 from ktg.models.network import Ensemble, Network
 from ktg.models.state_dicts import METADATA_KEY
@@ -29,8 +29,8 @@ _WARM_UP, _ROUNDS = 5, 31
 
 
 @dataclass(frozen=True)
-class Figures:
-    """A model's accuracy in [0, 1], median milliseconds for one image on one core of this machine, and its size."""
+class Measurements:
+    """A model's accuracy in [0, 1], median time for one image on one core of this machine, and size."""
 
     accuracy: float
     latency_ms: float
@@ -38,36 +38,38 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """What quantisation did, on the validation split of `images` images; `seen` if the network was trained on them."""
+class QuantisationResult:
+    """What quantisation changed, on `images` validation images; `seen` if the network trained on them."""
 
-    before: Figures
-    after: Figures
+    before: Measurements
+    after: Measurements
     images: int
     seen: bool
 
 
 def write_int8(
-    path: Path, network: Network | Ensemble, about: About, dataset: Dataset
-) -> Quantised:
+    path: Path, network: Network | Ensemble, metadata: ModelMetadata, dataset: Dataset
+) -> QuantisationResult:
     """Write the quantised network as an ONNX file like that of `write_onnx`, and return what that changed."""
-    need(WRITING)
+    check_packages(WRITING)
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, small = (
             Path(folder, name) for name in ("plain.onnx", "prepared.onnx", "int8.onnx")
         )
-        write_onnx(plain, network, about)
+        write_onnx(plain, network, metadata)
         _quantise(plain, prepared, small, dataset.train)
-        _describe(small, to_json(about, path.parent))
+        _describe(small, to_json(metadata, path.parent))
         contents = [plain.read_bytes(), small.read_bytes()]
     accuracies = [_accuracy(content, dataset.val) for content in contents]
     latencies = _latencies(contents, dataset.val.read([0]))
     figures = [
-        Figures(*each) for each in zip(accuracies, latencies, map(len, contents), strict=True)
+        Measurements(*each) for each in zip(accuracies, latencies, map(len, contents), strict=True)
     ]
     with atomic_write(path) as temporary:
         temporary.write_bytes(contents[1])
-    return Quantised(figures[0], figures[1], len(dataset.val), about.training.splits != "train")
+    return QuantisationResult(
+        figures[0], figures[1], len(dataset.val), metadata.training.splits != "train"
+    )
 
 
 def _quantise(plain: Path, prepared: Path, small: Path, images: Images) -> None:
@@ -90,7 +92,7 @@ def _quantise(plain: Path, prepared: Path, small: Path, images: Images) -> None:
 
 
 class _Calibration:
-    """Images of the training split, spread over all of it, as onnxruntime asks for them: one batch after another."""
+    """Gives onnxruntime images of the training split, spread over all of it, batch after batch."""
 
     def __init__(self, images: Images) -> None:
         rows = np.unique(
@@ -107,7 +109,10 @@ class _Calibration:
 
 
 def _resizing(model: Any) -> list[str]:
-    """Return the matrix products before the first convolution, of each network: they resize, in full precision."""
+    """Return the matrix products before each network's first convolution, which stay in full precision.
+
+    They resize the image: rounded to 8 bits they would blur what all the rest sees.
+    """
     if all(node.op_type != "Conv" for node in model.graph.node):
         return []
     raw, found = {INPUT}, []  # raw: what no convolution has seen yet
@@ -119,7 +124,7 @@ def _resizing(model: Any) -> list[str]:
 
 
 def _describe(model: Path, text: str) -> None:
-    """Give the quantised model its description, which onnxruntime drops."""
+    """Put the description back into the quantised model: onnxruntime drops it."""
     import onnx
 
     quantised = onnx.load(model)
@@ -129,7 +134,7 @@ def _describe(model: Path, text: str) -> None:
 
 
 def _accuracy(content: bytes, images: Images) -> float:
-    run = partial(run_session, session(content, "the ONNX model"))
+    run = partial(run_session, open_session(content, "the ONNX model"))
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 64))
     right = sum(
         int((run(images.read(part)).argmax(axis=1) == images.labels[part]).sum()) for part in parts
@@ -138,9 +143,13 @@ def _accuracy(content: bytes, images: Images) -> float:
 
 
 def _latencies(contents: list[bytes], image: Any) -> list[float]:
-    """Return the median milliseconds of each model for one image, in turns, so that both see the same machine."""
+    """Return the median milliseconds of each model for one image.
+
+    They run in turns, so that whatever else the machine does slows both.
+    """
     runs = [
-        partial(run_session, session(content, "the ONNX model", threads=1)) for content in contents
+        partial(run_session, open_session(content, "the ONNX model", threads=1))
+        for content in contents
     ]
     times: list[list[float]] = [[] for _ in runs]
     for round_ in range(_WARM_UP + _ROUNDS):

@@ -1,6 +1,7 @@
-"""What a model file says of itself: all that is needed to use the network, to train it again and to cite it.
+"""Describes a model in its file: all it takes to use the network, to train it again and to cite it.
 
-It travels as one JSON document, in the metadata of safetensors, ONNX and torch.export files alike.
+The description is one JSON document, in the metadata of safetensors, ONNX and torch.export files
+alike.
 """
 
 import json
@@ -20,8 +21,8 @@ LARGEST_TEXT = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Input:
-    """How an image becomes what the network sees; the first step is outside the network, the others inside."""
+class ModelInput:
+    """How an image becomes what the network sees: the square outside the network, the rest inside."""
 
     side: int = rule(
         "Side in pixels of the centre square that an image is brought to.", at_least=4, at_most=2048
@@ -37,21 +38,21 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Top-1 accuracy of the target in [0, 1], over `n` seeds; `std` is the deviation between them (n - 1)."""
+    """Top-1 accuracy of the target in [0, 1], over `n` seeds; `std` divides by n - 1."""
 
     split: Literal["val", "test"] = rule("The split it was measured on.")
     mean: float = rule("Mean over the seeds.", at_least=0, at_most=1)
     std: float | None = rule("Standard deviation between the seeds.", None, at_least=0)
     n: int = rule("Number of seeds.", 1, at_least=1)
 
-    def text(self) -> str:
+    def format(self) -> str:
         """Return the accuracy in percent, with its deviation where there are several seeds."""
         spread = "" if self.std is None else f" +- {100 * self.std:.2f}"
         return f"{100 * self.mean:.2f}{spread} %" + (f" (n = {self.n})" if self.n > 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingFacts:
     """Where the weights come from."""
 
     node: str = rule("The node of the graph that these weights belong to.")
@@ -63,7 +64,7 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class ModelMetadata:
     """The whole document. `accuracy` is that of this model, None where it was not measured.
 
     `members` has the input of each node of an ensemble, and is empty for a single network; of
@@ -71,11 +72,11 @@ class About:
     """
 
     classes: tuple[str, ...]
-    input: Input
-    training: Training
+    input: ModelInput
+    training: TrainingFacts
     graph: Graph
     accuracy: Accuracy | None = None
-    members: Mapping[str, Input] = field(default_factory=dict)
+    members: Mapping[str, ModelInput] = field(default_factory=dict)
 
     @property
     def node(self) -> Node:
@@ -90,25 +91,25 @@ class About:
         return f"ensemble of {', '.join(self.graph.nodes[name].model for name in self.members)}"
 
 
-def to_json(about: About, folder: Path) -> str:
-    """Return the document; paths of the graph become relative to the `folder` of the model file where they can."""
+def to_json(metadata: ModelMetadata, folder: Path) -> str:
+    """Return the document; the graph's paths become relative to `folder`, where the model file lies."""
     plain = {
         "version": VERSION,
-        "classes": list(about.classes),
-        "input": to_plain(about.input),
-        "accuracy": None if about.accuracy is None else to_plain(about.accuracy),
-        "training": to_plain(about.training),
+        "classes": list(metadata.classes),
+        "input": to_plain(metadata.input),
+        "accuracy": None if metadata.accuracy is None else to_plain(metadata.accuracy),
+        "training": to_plain(metadata.training),
         **(
-            {"members": {name: to_plain(given) for name, given in about.members.items()}}
-            if about.members
+            {"members": {name: to_plain(given) for name, given in metadata.members.items()}}
+            if metadata.members
             else {}
         ),
-        "graph": make_paths_relative(dump(about.graph), folder.absolute()),
+        "graph": make_paths_relative(dump(metadata.graph), folder.absolute()),
     }
     return json.dumps(plain, ensure_ascii=False)
 
 
-def from_json(text: str | None, file: Path) -> About:
+def from_json(text: str | None, file: Path) -> ModelMetadata:
     """Return what `to_json` wrote into `file`; raise WeightsError, in one sentence, for anything else."""
     if text is None:
         raise WeightsError(
@@ -128,7 +129,7 @@ def from_json(text: str | None, file: Path) -> About:
         raise WeightsError(f"{file}: its description is damaged: it is not JSON") from error
 
 
-def _about(raw: Any, folder: Path) -> About:
+def _about(raw: Any, folder: Path) -> ModelMetadata:
     raw = check_mapping(raw, "")
     sections = ("version", "classes", "input", "accuracy", "training", "graph", "members")
     if raw.get("version") != VERSION:
@@ -140,11 +141,13 @@ def _about(raw: Any, folder: Path) -> About:
     missing = [section for section in sections if section not in raw and section != "members"]
     if missing:
         raise SpecError(missing[0], "is missing")
-    about = About(
+    metadata = ModelMetadata(
         classes=_classes(raw["classes"]),
         input=_input(raw["input"], "input"),
-        accuracy=None if raw["accuracy"] is None else from_plain(Accuracy, raw["accuracy"], "accuracy"),
-        training=from_plain(Training, raw["training"], "training"),
+        accuracy=None
+        if raw["accuracy"] is None
+        else from_plain(Accuracy, raw["accuracy"], "accuracy"),
+        training=from_plain(TrainingFacts, raw["training"], "training"),
         graph=parse(make_paths_absolute(_graph(raw["graph"]), folder)),
         members={
             name: _input(given, f"members.{name}")
@@ -152,15 +155,16 @@ def _about(raw: Any, folder: Path) -> About:
         },
     )
     for place, name in (
-        ("training.node", about.training.node),
-        *((f"members.{name}", name) for name in about.members),
+        ("training.node", metadata.training.node),
+        *((f"members.{name}", name) for name in metadata.members),
     ):
-        if name not in about.graph.nodes:
+        if name not in metadata.graph.nodes:
             raise SpecError(place, f"the graph has no node {show(name)}")
-    for name, given in about.members.items():
-        if (given.side, given.channels) != (about.input.side, about.input.channels):
+    for name, given in metadata.members.items():
+        # One square of pixels goes to all members; each resizes and normalises it for itself.
+        if (given.side, given.channels) != (metadata.input.side, metadata.input.channels):
             raise SpecError(f"members.{name}", "does not take the images that `input` describes")
-    return about
+    return metadata
 
 
 def _classes(raw: object) -> tuple[str, ...]:
@@ -173,8 +177,8 @@ def _classes(raw: object) -> tuple[str, ...]:
     return tuple(raw)
 
 
-def _input(raw: object, path: str) -> Input:
-    found = from_plain(Input, raw, path)
+def _input(raw: object, path: str) -> ModelInput:
+    found = from_plain(ModelInput, raw, path)
     for name, values in (("mean", found.mean), ("std", found.std)):
         if len(values) not in (1, 3):
             raise SpecError(f"{path}.{name}", f"expected one number, or three, got {len(values)}")

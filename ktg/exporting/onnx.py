@@ -1,8 +1,8 @@
-"""The network as an ONNX file, checked against torch; and such a file as a classifier.
+"""Writes a network as an ONNX file, checked against torch, and loads such a file as a classifier.
 
 The graph takes `images` (batch, side, side, channels) uint8 and returns `logits` (batch, classes);
-what stands between is inside it. What must happen before, from an image of any size to the square,
-is in its metadata: see `about.Input`.
+resizing and normalising are inside it. What must happen before, from an image of any size to the
+square, is in its metadata: see `ktg.exporting.metadata.ModelInput`.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ktg.data.decode import Pixels
 from ktg.errors import KtgError, UserError, WeightsError
 from ktg.exporting.classifier import Classifier
-from ktg.exporting.metadata import About, from_json, to_json
+from ktg.exporting.metadata import ModelMetadata, from_json, to_json
 from ktg.local import atomic_write
 from ktg.models.network import Ensemble, Network
 from ktg.models.state_dicts import METADATA_KEY
@@ -27,7 +27,7 @@ INPUT, OUTPUT = "images", "logits"
 WRITING, RUNNING = ("onnx", "onnxscript", "onnxruntime"), ("onnxruntime",)
 
 
-def need(packages: tuple[str, ...] = RUNNING) -> None:
+def check_packages(packages: tuple[str, ...] = RUNNING) -> None:
     """Raise UserError, which says how to install them, unless these packages are there."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
@@ -36,26 +36,26 @@ def need(packages: tuple[str, ...] = RUNNING) -> None:
         )
 
 
-def write_onnx(path: Path, network: Network | Ensemble, about: About) -> float:
-    """Write the network, and return the largest difference of its logits in onnxruntime from those in torch.
+def write_onnx(path: Path, network: Network | Ensemble, metadata: ModelMetadata) -> float:
+    """Write the network; return the largest difference between onnxruntime's logits and torch's.
 
     Raises KtgError, and writes nothing, when the network cannot be expressed in ONNX or the
     difference is too large.
     """
     import torch
 
-    from ktg.exporting.deployable import compare, deployed, probe_images
+    from ktg.exporting.deployable import check_logits, make_deployable, make_probe_images
 
-    need(WRITING)
-    module, images = deployed(network, about.input), probe_images(about.input)
-    content = _exported(module, torch.from_numpy(images[:2]), to_json(about, path.parent))
-    run = partial(run_session, session(content, str(path)))
+    check_packages(WRITING)
+    module, images = make_deployable(network, metadata.input), make_probe_images(metadata.input)
+    content = _export(module, torch.from_numpy(images[:2]), to_json(metadata, path.parent))
+    run = partial(run_session, open_session(content, str(path)))
     with torch.inference_mode():
         reference = module(torch.from_numpy(images)).numpy()
-    # Batches of another size than the example's too: the batch is to be free.
+    # Two sizes of a batch, neither of them the example's: a graph that fixed it would fail here.
     difference = max(
-        compare(f"{path}", run(images), reference),
-        compare(f"{path}", run(images[:1]), reference[:1]),
+        check_logits(f"{path}", run(images), reference),
+        check_logits(f"{path}", run(images[:1]), reference[:1]),
     )
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
@@ -64,22 +64,25 @@ def write_onnx(path: Path, network: Network | Ensemble, about: About) -> float:
 
 def load_onnx(path: Path) -> Classifier:
     """Return the classifier in an ONNX file that ktg wrote; raise WeightsError for any other file."""
-    need()
+    check_packages()
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such model file")
-    opened = session(path.read_bytes(), str(path))
-    about = from_json(opened.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
-    given, classes = about.input, len(about.classes)
+    opened = open_session(path.read_bytes(), str(path))
+    metadata = from_json(opened.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
+    given, classes = metadata.input, len(metadata.classes)
     shapes = [place.shape[1:] for place in (*opened.get_inputs(), *opened.get_outputs())]
     if shapes != [[given.side, given.side, given.channels], [classes]]:
         raise WeightsError(
             f"{path}: its graph does not take and return what its description says; it is damaged"
         )
-    return Classifier(about, partial(run_session, opened))
+    return Classifier(metadata, partial(run_session, opened))
 
 
-def session(content: bytes, name: str, threads: int = 0) -> Any:
-    """Return an onnxruntime session on the CPU. `threads`: 0 for all cores. Raises WeightsError for anything broken."""
+def open_session(content: bytes, name: str, threads: int = 0) -> Any:
+    """Return an onnxruntime session on the CPU with so many `threads`, 0 for all cores.
+
+    Raises WeightsError for anything broken.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -87,9 +90,7 @@ def session(content: bytes, name: str, threads: int = 0) -> Any:
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except (
-        Exception
-    ) as error:  # onnxruntime has an exception of its own for each of its status codes
+    except Exception as error:  # onnxruntime has one of its own for each of its status codes
         raise WeightsError(
             f"{name}: is not an ONNX file that onnxruntime can run, or is damaged"
         ) from error
@@ -101,7 +102,7 @@ def run_session(opened: Any, pixels: Pixels) -> npt.NDArray[np.float32]:
     return np.asarray(logits, dtype=np.float32)
 
 
-def _exported(module: Any, example: Any, description: str) -> bytes:
+def _export(module: Any, example: Any, description: str) -> bytes:
     """Return the serialized ONNX model, with the description in its metadata."""
     import torch
 

@@ -1,4 +1,4 @@
-"""From whatever a caller has, a file, bytes, an array or a Pillow image, to the pixels a model was trained on."""
+"""Brings a file, bytes, an array or a Pillow image to the pixels that a model was trained on."""
 
 from pathlib import Path
 

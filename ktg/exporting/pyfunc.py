@@ -1,9 +1,11 @@
-"""A model file as MLflow's scoring server asks for it.
+"""Answers the requests of MLflow's scoring server with a model file.
 
 POST /invocations with {"dataframe_split": {"columns": ["image"], "data": [["<base64 of a file>"],
 ...]}} answers {"predictions": [{"label": ..., "probability": ..., "probabilities": {class: ...}},
-...]}; an image that cannot be read has {"error": ...} in its place. MLflow imports this module by
-its name; nothing of MLflow is imported here.
+...]}; an image that cannot be read has {"error": ...} in its place.
+
+The name of this module is stored in every registered model, which MLflow loads by it: it must
+stay. Nothing of MLflow is imported here.
 """
 
 import base64
@@ -13,30 +15,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ktg.exporting.classifier import Classifier, Prediction, load
+from ktg.exporting.classifier import Classifier, Prediction
+from ktg.exporting.load_model import load_model
 from ktg.exporting.pixels import PictureError
 from ktg.tracking.serving import COLUMN, DEVICE, serve_model
 
 
 class Scorer:
-    """What MLflow calls: `predict` on a data frame with the column `image`."""
+    """The model that MLflow calls: `predict` on a data frame with the column `image`."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
 
     def predict(self, frame: Any) -> list[dict[str, Any]]:
         """Return one answer for each row."""
-        contents = [_decoded(str(text)) for text in frame[COLUMN]]
+        contents = [_decode(str(text)) for text in frame[COLUMN]]
         answers = self.classifier.stream(
             content for content in contents if isinstance(content, bytes)
         )
         return [
-            _plain(next(answers) if isinstance(content, bytes) else content) for content in contents
+            _to_plain(next(answers) if isinstance(content, bytes) else content)
+            for content in contents
         ]
 
 
 def _load_pyfunc(path: str) -> Scorer:
-    return Scorer(load(path, os.environ.get(DEVICE) or None))
+    return Scorer(load_model(path, os.environ.get(DEVICE) or None))
 
 
 def serve(
@@ -48,15 +52,15 @@ def serve(
 ) -> None:
     """Answer requests for a model file on http://127.0.0.1:PORT/invocations until Ctrl-C.
 
-    The server is MLflow's; `ready` hears its address once it answers. Raises WeightsError for a
+    The server is MLflow's; `ready` is called with its address once it answers. Raises WeightsError for a
     file that is no model, UserError when the port is taken.
     """
-    load(model, "cpu")  # what is wrong with it is said here, and not in the server's log
+    load_model(model, "cpu")  # so that an error is raised here, and not lost in the server's log
     serve_model(Path(model).absolute(), __name__, port, ready, device)
 
 
-def _decoded(text: str) -> bytes | PictureError:
-    """Return the bytes of a file from base64; the head of a data: URL is passed over."""
+def _decode(text: str) -> bytes | PictureError:
+    """Return the bytes of a file from base64, with or without the head of a data: URL."""
     try:
         return base64.b64decode(
             text.partition(",")[2] if text.startswith("data:") else text, validate=True
@@ -65,7 +69,7 @@ def _decoded(text: str) -> bytes | PictureError:
         return PictureError("is not base64")
 
 
-def _plain(answer: Prediction | PictureError) -> dict[str, Any]:
+def _to_plain(answer: Prediction | PictureError) -> dict[str, Any]:
     if isinstance(answer, PictureError):
         return {"error": str(answer)}
     probabilities = dict(zip(answer.classes, map(float, answer.probabilities), strict=True))

@@ -1,4 +1,4 @@
-"""The network as a program of torch.export, for runtimes of PyTorch that need no Python source of the network."""
+"""Writes a network as a program of torch.export, which PyTorch runs without the network's source."""
 
 import io
 import warnings
@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from ktg.errors import KtgError
-from ktg.exporting.deployable import compare, deployed, probe_images
-from ktg.exporting.metadata import About, to_json
+from ktg.exporting.deployable import check_logits, make_deployable, make_probe_images
+from ktg.exporting.metadata import ModelMetadata, to_json
 from ktg.local import atomic_write
 from ktg.models.network import Ensemble, Network
 from ktg.models.state_dicts import METADATA_KEY
@@ -16,15 +16,18 @@ from ktg.models.state_dicts import METADATA_KEY
 DESCRIPTION = f"{METADATA_KEY}.json"
 
 
-def write_program(path: Path, network: Network | Ensemble, about: About) -> float:
-    """Write the network as .pt2, and return the largest difference of its logits, read back, from the network's own.
+def write_torch_export(path: Path, network: Network | Ensemble, metadata: ModelMetadata) -> float:
+    """Write the network as .pt2; return the largest difference between the file's logits and its own.
 
     It takes images (batch, side, side, channels) uint8. The description is the extra file
     `ktg.json` in it.
     Raises KtgError, and writes nothing, when the network cannot be exported or the difference is
     too large.
     """
-    module, images = deployed(network, about.input), torch.from_numpy(probe_images(about.input))
+    module, images = (
+        make_deployable(network, metadata.input),
+        torch.from_numpy(make_probe_images(metadata.input)),
+    )
     content = io.BytesIO()
     try:
         with warnings.catch_warnings():
@@ -32,7 +35,7 @@ def write_program(path: Path, network: Network | Ensemble, about: About) -> floa
             shapes = {"images": {0: torch.export.Dim("batch")}}
             program = torch.export.export(module, (images[:2],), dynamic_shapes=shapes)
             torch.export.save(
-                program, content, extra_files={DESCRIPTION: to_json(about, path.parent)}
+                program, content, extra_files={DESCRIPTION: to_json(metadata, path.parent)}
             )
             content.seek(0)
             again = torch.export.load(content).module()
@@ -42,7 +45,8 @@ def write_program(path: Path, network: Network | Ensemble, about: About) -> floa
     with torch.inference_mode():
         reference = module(images)
         difference = max(
-            compare(str(path), again(part), reference[: len(part)]) for part in (images, images[:1])
+            check_logits(str(path), again(part), reference[: len(part)])
+            for part in (images, images[:1])
         )
     with atomic_write(path) as temporary:
         temporary.write_bytes(content.getvalue())

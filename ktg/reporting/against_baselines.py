@@ -6,10 +6,10 @@ from typing import Any
 
 from ktg.errors import KtgError
 from ktg.graph import Graph, parse
-from ktg.graph.canonical import seedless
+from ktg.graph.canonical import seedless_key
 from ktg.graph.yaml_files import loads
-from ktg.intervals import binomial, of_difference, of_mean
-from ktg.searching.confirm.store import confirmations_of, result
+from ktg.intervals import binomial_interval, difference_interval, mean_interval
+from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.tracking import Experiment, RunRecord
 from ktg.wording import format_utc
@@ -46,9 +46,9 @@ def read_confirmation(search: StoredSearch) -> dict[str, Any] | None:
     Returns None where no confirmation came to its end.
     """
     experiment = search.experiment
-    for run in confirmations_of(experiment, search.run.id):
+    for run in find_confirmations(experiment, search.run.id):
         try:
-            found = result(experiment, run)
+            found = read_result(experiment, run)
         except (KtgError, ValueError):  # a page without it is better than none
             continue
         if found.get("version") == CONFIRMATION_VERSION:
@@ -66,7 +66,7 @@ def find_trainings(experiment: Experiment, graphs: Mapping[str, Graph]) -> dict[
     """Return for each graph the run of `ktg train` with the most seeds; of equals, the newest."""
     wanted: dict[str, list[str]] = {}
     for what, graph in graphs.items():
-        wanted.setdefault(seedless(graph), []).append(what)
+        wanted.setdefault(seedless_key(graph), []).append(what)
     found: dict[str, RunRecord] = {}
     trained = [
         run
@@ -87,7 +87,7 @@ def count_seeds(run: RunRecord) -> int:
 
 def _key_of(experiment: Experiment, run: RunRecord) -> str:
     try:
-        return seedless(parse(loads(experiment.read_artifact(run, "graph.yaml"), "graph.yaml")))
+        return seedless_key(parse(loads(experiment.read_artifact(run, "graph.yaml"), "graph.yaml")))
     except KtgError:  # a training of another version, or without its file: not one of ours
         return ""
 
@@ -98,7 +98,7 @@ def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -
         "trial": trial.name,
         "is_best": trial is best,
         "val_accuracy": trial.accuracy,
-        "val_interval": binomial(trial.accuracy, images) if images else None,
+        "val_interval": binomial_interval(trial.accuracy, images) if images else None,
         "val_loss": trial.loss if math.isfinite(trial.loss) else None,
         "train_s": trial.train_s,
     }
@@ -114,9 +114,9 @@ def _test(run: RunRecord | None, alone: RunRecord | None) -> dict[str, Any] | No
         "accuracy": mean,
         "std": std if several else None,
         "n": n,
-        "interval": of_mean(mean, std, n) if several else None,
+        "interval": mean_interval(mean, std, n) if several else None,
         "minus_alone": mean - alone.metrics["test_accuracy"] if alone is not None else None,
-        "minus_alone_interval": of_difference((mean, std, n), _test_accuracies(alone))
+        "minus_alone_interval": difference_interval((mean, std, n), _test_accuracies(alone))
         if compared and alone
         else None,
     }

@@ -8,7 +8,17 @@ from markupsafe import Markup
 from ktg.graph.drawing.canvas import printable
 from ktg.graph.drawing.layout import shorten
 from ktg.graph.drawing.svg import GATE_STYLES
-from ktg.reporting.theme import ACCENT, CARD, INK, MUTED, SERIES, figure, legend, plain, svg
+from ktg.reporting.theme import (
+    ACCENT,
+    CARD,
+    INK,
+    MUTED,
+    SERIES,
+    add_legend,
+    open_figure,
+    style_axes,
+    to_svg,
+)
 
 Data = Mapping[str, Any]
 MOST_CURVES = 250
@@ -17,12 +27,12 @@ _MOST_HOLES = 14
 _ROW = 21.0  # points per row of a chart with names at its side
 
 
-def progress(points: Sequence[Data], cost: Data) -> Markup:
+def draw_progress(points: Sequence[Data], cost: Data) -> Markup:
     """Draw the finished trials when they ended, and the best so far, over the device-seconds spent.
 
     Stopped trials, which had fewer epochs and cannot be compared, are ticks at the bottom.
     """
-    with figure(250) as drawn:
+    with open_figure(250) as drawn:
         axes = drawn.subplots()
         finished = [point for point in points if point["state"] == "finished"]
         x, y = [point["device_s"] for point in finished], [point["accuracy"] for point in finished]
@@ -43,19 +53,19 @@ def progress(points: Sequence[Data], cost: Data) -> Markup:
             x, y, drawstyle="steps-post", color=ACCENT, linewidth=2.2, label="best so far", zorder=3
         )
         axes.margins(y=0.12)
-        plain(
+        style_axes(
             axes,
             x=f"{cost['device']} seconds spent by all trials",
             y="validation accuracy",
             percent="y",
         )
-        legend(axes)
-        return svg(drawn, "progress", "The best accuracy so far over the device-seconds spent")
+        add_legend(axes)
+        return to_svg(drawn, "progress", "The best accuracy so far over the device-seconds spent")
 
 
-def side_by_side(searches: Sequence[Data], spent: str, words: str) -> Markup:
+def draw_side_by_side(searches: Sequence[Data], spent: str, words: str) -> Markup:
     """Draw the best so far of several searches; spent: `device_s` or `epochs`, words: what the axis is called."""
-    with figure(250) as drawn:
+    with open_figure(250) as drawn:
         axes = drawn.subplots()
         for place, search in enumerate(searches):
             known = [point for point in search["progress"] if point["best"] is not None]
@@ -73,17 +83,17 @@ def side_by_side(searches: Sequence[Data], spent: str, words: str) -> Markup:
             )
             axes.plot(x[-1:], y[-1:], "o", color=colour, markersize=4)
         axes.margins(y=0.12)
-        plain(axes, x=words, y="validation accuracy", percent="y")
-        legend(axes, columns=2)
-        return svg(drawn, f"by-{spent}", f"Best so far of each search over {words}")
+        style_axes(axes, x=words, y="validation accuracy", percent="y")
+        add_legend(axes, columns=2)
+        return to_svg(drawn, f"by-{spent}", f"Best so far of each search over {words}")
 
 
-def all_curves(trials: Sequence[Data], best: str) -> Markup:
+def draw_curves(trials: Sequence[Data], best: str) -> Markup:
     """Draw the validation accuracy of every trial over its epochs: where stopped ones end, and the best among them."""
-    with figure(250) as drawn:
+    with open_figure(250) as drawn:
         axes = drawn.subplots()
-        for trial in most_telling(trials):
-            x, y = thin(trial["val_accuracy"])
+        for trial in choose_trials(trials):
+            x, y = thin_out(trial["val_accuracy"])
             if trial["trial"] == best:
                 axes.plot(x, y, color=ACCENT, linewidth=2.2, zorder=4, label="best")
             elif trial["baseline"]:
@@ -97,17 +107,17 @@ def all_curves(trials: Sequence[Data], best: str) -> Markup:
                 if stopped:
                     axes.plot(x[-1:], y[-1:], "o", color=MUTED, markersize=2.2, alpha=0.7)
         _once(axes)
-        plain(axes, x="epoch", y="validation accuracy", percent="y")
-        legend(axes, columns=4)
-        return svg(drawn, "curves", "Validation accuracy of every trial over its epochs")
+        style_axes(axes, x="epoch", y="validation accuracy", percent="y")
+        add_legend(axes, columns=4)
+        return to_svg(drawn, "curves", "Validation accuracy of every trial over its epochs")
 
 
-def nodes(curves: Sequence[Data], target: str | None) -> Markup:
+def draw_nodes(curves: Sequence[Data], target: str | None) -> Markup:
     """Draw the accuracy of each node of the best graph: on validation images, and dashed on training images.
 
     target: the node that was scored; None for an ensemble.
     """
-    with figure(250) as drawn:
+    with open_figure(250) as drawn:
         axes = drawn.subplots()
         for place, curve in enumerate(curves):
             colour, is_target = SERIES[place % len(SERIES)], curve["node"] == target
@@ -118,30 +128,30 @@ def nodes(curves: Sequence[Data], target: str | None) -> Markup:
             )
             width = 2.2 if is_target else 1.3
             axes.plot(
-                *thin(curve["val_accuracy"]),
+                *thin_out(curve["val_accuracy"]),
                 color=colour,
                 linewidth=width,
                 label=name,
                 zorder=3 + is_target,
             )
             dashes: dict[str, Any] = {"linestyle": (0, (2, 2)), "alpha": 0.7}
-            axes.plot(*thin(curve["train_accuracy"]), color=colour, linewidth=0.9, **dashes)
+            axes.plot(*thin_out(curve["train_accuracy"]), color=colour, linewidth=0.9, **dashes)
         axes.plot(
             [], [], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="on training images"
         )
-        plain(axes, x="epoch", y="validation accuracy", percent="y")
-        legend(axes, columns=2)
-        return svg(drawn, "nodes", "Accuracy of each node of the best graph over the epochs")
+        style_axes(axes, x="epoch", y="validation accuracy", percent="y")
+        add_legend(axes, columns=2)
+        return to_svg(drawn, "nodes", "Accuracy of each node of the best graph over the epochs")
 
 
-def gates(curves: Sequence[Data]) -> Markup:
+def draw_gates(curves: Sequence[Data]) -> Markup:
     """Draw how far each gate of the best graph is open, in the colours of its drawing."""
-    with figure(250) as drawn:
+    with open_figure(250) as drawn:
         axes = drawn.subplots()
         for gate, (colour, dashes) in GATE_STYLES.items():
             own = [curve for curve in curves if curve["gate"] == gate]
             for curve in own:
-                x, y = thin(curve["openness"])
+                x, y = thin_out(curve["openness"])
                 style = (0, dashes) if dashes else "solid"
                 axes.plot(
                     x,
@@ -163,15 +173,15 @@ def gates(curves: Sequence[Data]) -> Markup:
                     )
         _once(axes)
         axes.set_ylim(-0.04, 1.06)
-        plain(axes, x="epoch", y="mean weight of a sample")
-        legend(axes, columns=4)
-        return svg(drawn, "gates", "How far each gate of the best graph is open over the epochs")
+        style_axes(axes, x="epoch", y="mean weight of a sample")
+        add_legend(axes, columns=4)
+        return to_svg(drawn, "gates", "How far each gate of the best graph is open over the epochs")
 
 
-def comparison(rows: Sequence[Data], *, test: bool) -> Markup:
+def draw_comparison(rows: Sequence[Data], *, test: bool) -> Markup:
     """Draw the accuracy of the best graph and the baselines with their intervals."""
     shown = [row for row in rows if row["test"]] if test else list(rows)
-    with figure(_ROW * len(shown) + 58) as drawn:
+    with open_figure(_ROW * len(shown) + 58) as drawn:
         axes = drawn.subplots()
         for place, row in enumerate(reversed(shown)):
             value = row["test"]["accuracy"] if test else row["val_accuracy"]
@@ -189,7 +199,7 @@ def comparison(rows: Sequence[Data], *, test: bool) -> Markup:
             axes.plot([value], [place], "o", color=colour, markersize=7)
         axes.set_yticks(range(len(shown)), [row["what"] for row in reversed(shown)])
         axes.set_ylim(-0.6, len(shown) - 0.4)
-        plain(
+        style_axes(
             axes,
             x=f"{'test' if test else 'validation'} accuracy, with 95 % interval",
             percent="x",
@@ -197,13 +207,15 @@ def comparison(rows: Sequence[Data], *, test: bool) -> Markup:
         )
         axes.tick_params(axis="y", labelcolor=INK)
         split = "test" if test else "validation"
-        return svg(drawn, f"comparison-{split}", f"Best graph and baselines on the {split} images")
+        return to_svg(
+            drawn, f"comparison-{split}", f"Best graph and baselines on the {split} images"
+        )
 
 
-def seeds(confirmed: Data) -> Markup:
+def draw_seeds(confirmed: Data) -> Markup:
     """Draw the test accuracy of every training of a confirmation, and the mean of each graph."""
     rows = confirmed["rows"]
-    with figure(_ROW * len(rows) + 58) as drawn:
+    with open_figure(_ROW * len(rows) + 58) as drawn:
         axes = drawn.subplots()
         for place, row in enumerate(reversed(rows)):
             colour, values = (
@@ -230,17 +242,17 @@ def seeds(confirmed: Data) -> Markup:
                 )
         axes.set_yticks(range(len(rows)), [row["what"] for row in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        plain(
+        style_axes(
             axes, x="test accuracy: a dot for each seed, a bar for the mean", percent="x", grid="x"
         )
         axes.tick_params(axis="y", labelcolor=INK)
-        return svg(drawn, "seeds", "Test accuracy of each graph, by seed")
+        return to_svg(drawn, "seeds", "Test accuracy of each graph, by seed")
 
 
-def differences(confirmed: Data) -> Markup:
+def draw_differences(confirmed: Data) -> Markup:
     """Draw what each of the best graphs is better than each baseline by, in points, with its interval."""
     shown, best = confirmed["differences"], confirmed["rows"][0]["what"]
-    with figure(_ROW * len(shown) + 58) as drawn:
+    with open_figure(_ROW * len(shown) + 58) as drawn:
         axes = drawn.subplots()
         axes.axvline(0, color=INK, linewidth=1)
         for place, each in enumerate(reversed(shown)):
@@ -264,19 +276,19 @@ def differences(confirmed: Data) -> Markup:
         ]
         axes.set_yticks(range(len(shown)), names[::-1])
         axes.set_ylim(-0.6, len(shown) - 0.4)
-        plain(axes, x="points more than the baseline, with 95 % interval", grid="x")
+        style_axes(axes, x="points more than the baseline, with 95 % interval", grid="x")
         axes.tick_params(axis="y", labelcolor=INK)
-        return svg(
+        return to_svg(
             drawn,
             "differences",
             "Differences between the best graphs and the baselines on the test images",
         )
 
 
-def importance(found: Data) -> Markup:
+def draw_importance(found: Data) -> Markup:
     """Draw the importance of the holes: bars at the first rung, rings at the end of training."""
     holes = found["holes"][:_MOST_HOLES]
-    with figure(_ROW * len(holes) + 75) as drawn:
+    with open_figure(_ROW * len(holes) + 75) as drawn:
         axes = drawn.subplots()
         places = range(len(holes))[::-1]
         early = f"after epoch {found['epoch']}"
@@ -300,13 +312,13 @@ def importance(found: Data) -> Markup:
                 )
         axes.set_yticks(places, [shorten(printable(hole["hole"]), 26) for hole in holes])
         axes.set_xlim(left=0)
-        plain(axes, x="share of the differences explained", percent="x", grid="x")
+        style_axes(axes, x="share of the differences explained", percent="x", grid="x")
         axes.tick_params(axis="y", labelcolor=INK)
-        legend(axes, columns=1)
-        return svg(drawn, "importance", "Importance of the holes of the space")
+        add_legend(axes, columns=1)
+        return to_svg(drawn, "importance", "Importance of the holes of the space")
 
 
-def most_telling(trials: Sequence[Data], most: int = MOST_CURVES) -> list[Data]:
+def choose_trials(trials: Sequence[Data], most: int = MOST_CURVES) -> list[Data]:
     """Return at most `most` of the trials that trained at all: baselines, the best, and an even choice of the rest."""
     trained = [trial for trial in trials if trial["val_accuracy"]]
     trained.sort(key=lambda trial: (not trial["baseline"], -trial["val_accuracy"][-1]))
@@ -318,7 +330,7 @@ def most_telling(trials: Sequence[Data], most: int = MOST_CURVES) -> list[Data]:
     return trained[:first] + [rest[int(place * step)] for place in range(most - first)]
 
 
-def thin(values: Sequence[float]) -> tuple[list[int], list[float]]:
+def thin_out(values: Sequence[float]) -> tuple[list[int], list[float]]:
     """Return (epochs from 1, values), at most `_MOST_POINTS` of them, the first and the last among them."""
     step = max(1, -(-(len(values) - 1) // (_MOST_POINTS - 1)))
     places = sorted({*range(0, len(values), step), len(values) - 1} - {-1})

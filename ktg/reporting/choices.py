@@ -1,58 +1,60 @@
-"""Which options of the choices won, and which were stopped early more often than their share."""
+"""Counts which options of the choices won, and which were stopped early more often than others."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from ktg.graph import LABEL, Choice
-from ktg.reporting.record import SearchRecord, Trial
-from ktg.searching.sampler import label
+from ktg.searching.history import StoredSearch, StoredTrial
+from ktg.searching.values import label
 
 TITLES = {"model": "Models", "source": "Initial weights"}
 
 
-def choices(record: SearchRecord) -> list[dict[str, Any]]:
+def count_choices(search: StoredSearch) -> list[dict[str, Any]]:
     """Return a group for all choices of one kind with the same options: gates between nodes, models, ...
 
-    Shares are of what the sampler chose (baselines, which are never stopped, and failed trials are
-    left out), counted once for every hole of the group, also where the node could not reach the
-    target.
+    Shares are of what the sampler chose, without failed trials (baselines are never stopped).
+    A trial counts once for every hole of the group, also where the node could not reach the target.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for path, hole in record.space.holes.items():
+    for path, hole in search.space.holes.items():
         if isinstance(hole, Choice):
             options = tuple(str(label(hole, option)) for option in hole.options)
-            groups.setdefault((title(path), options), []).append(path)
-    names = [name for name, _ in groups]
-    return [
-        _group(
-            record, name if names.count(name) == 1 else f"{name}: {_places(paths)}", options, paths
-        )
-        for (name, options), paths in groups.items()
-    ]
+            groups.setdefault((group_title(path), options), []).append(path)
+    titles = [title for title, _ in groups]
+    found = []
+    for (title, options), paths in groups.items():
+        unique = title if titles.count(title) == 1 else f"{title}: {_places(paths)}"
+        found.append(_group(search, unique, options, paths))
+    return found
 
 
-def _places(paths: Sequence[str]) -> str:
-    """Return of which nodes, or between which, some holes are."""
-    return ", ".join(dict.fromkeys(" -> ".join(path.split(".")[1:-1]) for path in paths))
+def group_title(path: str) -> str:
+    """Return what a hole's group is called; a hole of a kind of its own keeps its path.
 
-
-def title(path: str) -> str:
-    """Return what a hole's group is called; a hole of a kind of its own keeps its path."""
+    `nodes.n1.model` belongs to "Models", `edges.n1.n0.gate` to "Gates between nodes".
+    """
     parts = path.split(".")
     if parts[0] == "edges" and parts[-1] == "gate":
         return "Gates from the label" if parts[1] == LABEL else "Gates between nodes"
     return TITLES.get(parts[-1], path) if parts[0] == "nodes" else path
 
 
+def _places(paths: Sequence[str]) -> str:
+    """Return the nodes, or the edges, that some holes belong to."""
+    return ", ".join(dict.fromkeys(" -> ".join(path.split(".")[1:-1]) for path in paths))
+
+
 def _group(
-    record: SearchRecord, name: str, options: Sequence[str], paths: Sequence[str]
+    search: StoredSearch, title: str, options: Sequence[str], paths: Sequence[str]
 ) -> dict[str, Any]:
-    trials = [trial for trial in record.sampled if trial.state in ("stopped", "finished")]
+    trials = [trial for trial in search.sampled if trial.state in ("stopped", "finished")]
     stopped = [trial for trial in trials if trial.state == "stopped"]
-    drawn, lost = _count(record, trials, paths), _count(record, stopped, paths)
-    won = _count(record, [record.best], paths) if record.best.values is not None else []
+    drawn, lost = _drawn_options(search, trials, paths), _drawn_options(search, stopped, paths)
+    best = [] if search.best.values is None else [search.best]
+    won = _drawn_options(search, best, paths)
     return {
-        "title": name,
+        "title": title,
         "holes": list(paths),
         "trials": len(trials),
         "stop_rate": _share(len(stopped), len(trials)),
@@ -69,8 +71,10 @@ def _group(
     }
 
 
-def _count(record: SearchRecord, trials: Sequence[Trial], paths: Sequence[str]) -> list[str]:
-    holes = record.space.holes
+def _drawn_options(
+    search: StoredSearch, trials: Sequence[StoredTrial], paths: Sequence[str]
+) -> list[str]:
+    holes = search.space.holes
     return [
         str(label(holes[path], (trial.values or {})[path])) for trial in trials for path in paths
     ]

@@ -1,14 +1,14 @@
-"""What a search spent, and what stopping early, recognising duplicates and sharing teachers saved it."""
+"""Sums what a search spent, and what stopping early, recognising duplicates and sharing teachers saved."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from ktg.graph import Graph
-from ktg.graph.canonical import key, solo, teachers
-from ktg.reporting.record import SearchRecord, Trial
+from ktg.graph.canonical import canonical_key, independent_graph, teachers
+from ktg.searching.history import StoredSearch, StoredTrial
 
 
-def cost(record: SearchRecord) -> dict[str, Any]:
+def sum_costs(search: StoredSearch) -> dict[str, Any]:
     """Return epochs and device-seconds spent and saved.
 
     A device-second is one second of training on one CPU core, or on one GPU where trials had
@@ -16,20 +16,21 @@ def cost(record: SearchRecord) -> dict[str, Any]:
     it had; what recognising a duplicate saved is what its original cost, had it too been stopped
     where that was.
     """
-    share, device = devices(record)
-    stopped = [trial for trial in record.trials if trial.state == "stopped"]
-    by_name = {trial.run.name: trial for trial in record.trials}
-    originals = [by_name.get(run.tags.get("duplicate_of", "")) for run in record.duplicates]
+    share, device = devices_per_trial(search)
+    stopped = [trial for trial in search.trials if trial.state == "stopped"]
+    by_name = {trial.run.name: trial for trial in search.trials}
+    originals = [by_name.get(run.tags.get("duplicate_of", "")) for run in search.duplicates]
     known = [trial for trial in originals if trial is not None]
-    states = [trial.state for trial in record.trials]
+    states = [trial.state for trial in search.trials]
+    end_s = search.run.end_s
     return {
         "device": device,
         "devices_per_trial": share,
-        "trials": len(record.trials),
+        "trials": len(search.trials),
         "states": {state: states.count(state) for state in sorted(set(states))},
-        "epochs": sum(trial.epoch for trial in record.trials),
-        "device_s": share * sum(trial.train_s for trial in record.trials),
-        "wall_s": None if record.run.end_s is None else record.run.end_s - record.run.start_s,
+        "epochs": sum(trial.epoch for trial in search.trials),
+        "device_s": share * sum(trial.train_s for trial in search.trials),
+        "wall_s": None if end_s is None else end_s - search.run.start_s,
         "saved": {
             "stopping": {
                 "trials": len(stopped),
@@ -38,44 +39,46 @@ def cost(record: SearchRecord) -> dict[str, Any]:
                 * sum((trial.epochs - trial.epoch) * _epoch_s(trial) for trial in stopped),
             },
             "duplicates": {
-                "trials": len(record.duplicates),
+                "trials": len(search.duplicates),
                 "epochs": sum(trial.epoch for trial in known),
                 "device_s": share * sum(trial.train_s for trial in known),
             },
-            "teachers": _teachers(_graphs(record)),
+            "teachers": _count_teachers(_trained_graphs(search)),
         },
     }
 
 
-def devices(record: SearchRecord) -> tuple[float, str]:
-    """Return how much of a device a trial had, and what the device is."""
-    gpus = float(
-        record.run.tags.get("resources.gpus", record.run.params.get("search.gpus_per_trial", 0))
-    )
+def devices_per_trial(search: StoredSearch) -> tuple[float, str]:
+    """Return how much of a device a trial had, and what the device is: 0.25 and GPU, say."""
+    tags, params = search.run.tags, search.run.params
+    gpus = float(tags.get("resources.gpus", params.get("search.gpus_per_trial", 0)))
     if gpus:
         return gpus, "GPU"
-    return float(record.run.params.get("search.cpus_per_trial", 1)), "CPU core"
+    return float(params.get("search.cpus_per_trial", 1)), "CPU core"
 
 
-def _epoch_s(trial: Trial) -> float:
+def _epoch_s(trial: StoredTrial) -> float:
     return trial.train_s / trial.epoch if trial.epoch else 0.0
 
 
-def _graphs(record: SearchRecord) -> Iterable[Graph]:
-    for trial in record.trials:
+def _trained_graphs(search: StoredSearch) -> Iterable[Graph]:
+    for trial in search.trials:
         if trial.epoch:
-            yield (
-                record.space.bind(trial.values) if trial.values is not None else record.graph(trial)
-            )
+            # Binding the values reads no file, and a search may have a thousand trials.
+            values = trial.values
+            yield trial.graph if values is None else search.space.bind(values)
 
 
-def _teachers(graphs: Iterable[Graph]) -> dict[str, int]:
-    """Return how often a solo-trained teacher was needed, how many different ones, and the epochs not repeated."""
+def _count_teachers(graphs: Iterable[Graph]) -> dict[str, int]:
+    """Return how often a teacher trained by itself was needed, and what sharing them saved.
+
+    `uses` counts the needs, `different` the teachers, `epochs` what was not trained again.
+    """
     epochs: dict[str, int] = {}
     uses = saved = 0
     for graph in graphs:
         for teacher in teachers(graph):
-            alone = key(solo(graph, teacher))
+            alone = canonical_key(independent_graph(graph, teacher))
             uses += 1
             saved += graph.train.epochs if alone in epochs else 0
             epochs[alone] = graph.train.epochs

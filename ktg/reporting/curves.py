@@ -5,7 +5,7 @@ from typing import Any
 
 from ktg.graph import Graph, edge_key, edge_path
 from ktg.graph.canonical import open_edges
-from ktg.intervals import binomial
+from ktg.intervals import binomial_interval
 from ktg.reporting.cost import devices_per_trial
 from ktg.searching.history import StoredSearch
 
@@ -35,7 +35,7 @@ def summarise_end(search: StoredSearch, graph: Graph, images: int | None) -> dic
         loss = metrics.get(f"{place}.val_loss", math.inf)
         return {
             "val_accuracy": accuracy,
-            "val_interval": binomial(accuracy, images) if images else None,
+            "val_interval": binomial_interval(accuracy, images) if images else None,
             "val_loss": loss if math.isfinite(loss) else None,
         }
 

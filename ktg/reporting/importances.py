@@ -1,12 +1,20 @@
-"""How much each hole matters, from trials that can be compared: early stopping leaves most of them unfinished."""
+"""Measures how much each hole matters, and how well the rungs of early stopping predict the end.
 
+Early stopping leaves most trials unfinished, so only what they all reached can be compared.
+"""
+
+import math
 from typing import Any
 
-from ktg.reporting.record import SearchRecord
+from scipy.stats import spearmanr
+
+from ktg.searching.history import StoredSearch
 from ktg.searching.importance import FEWEST, importance
 
+FEWEST_ENDED = 8  # finished trials, below which a rank correlation says next to nothing
 
-def importances(record: SearchRecord) -> dict[str, Any]:
+
+def measure_importances(search: StoredSearch) -> dict[str, Any]:
     """Return the importance of each hole, at the first rung and at the end.
 
     At the first rung, the last epoch that every trial was given, no trial is missing, but what
@@ -15,21 +23,20 @@ def importances(record: SearchRecord) -> dict[str, Any]:
     where they do not differ.
     """
     compared = [
-        trial for trial in record.trials if trial.values is not None and trial.state != "failed"
+        trial for trial in search.trials if trial.values is not None and trial.state != "failed"
     ]
-    epoch = first_rung(record)
+    epoch, holes = first_rung(search), search.space.holes
     early = [
         (trial.values or {}, trial.curve[epoch - 1]) for trial in compared if trial.epoch >= epoch
     ]
-    ended = [trial for trial in compared if trial.state == "finished"]
-    final = [(trial.values or {}, trial.accuracy) for trial in ended]
+    final = [(trial.values or {}, trial.accuracy) for trial in compared if trial.has_result]
     columns = {
-        "fanova_early": importance(record.space.holes, early, evaluator="fanova"),
-        "ped_anova_early": importance(record.space.holes, early, evaluator="ped_anova"),
-        "fanova_end": importance(record.space.holes, final, evaluator="fanova"),
+        "fanova_early": importance(holes, early, evaluator="fanova"),
+        "ped_anova_early": importance(holes, early, evaluator="ped_anova"),
+        "fanova_end": importance(holes, final, evaluator="fanova"),
     }
     first = columns["fanova_early"] or columns["fanova_end"]
-    paths = sorted(record.space.holes, key=lambda path: -(first or {}).get(path, 0.0))
+    paths = sorted(holes, key=lambda path: -(first or {}).get(path, 0.0))
     return {
         "epoch": epoch,
         "trials_early": len(early),
@@ -43,8 +50,35 @@ def importances(record: SearchRecord) -> dict[str, Any]:
     }
 
 
-def first_rung(record: SearchRecord) -> int:
-    """Return the last epoch that early stopping gave to every trial, or the shortest budget when it stopped none."""
-    shortest = min(trial.epochs for trial in record.trials)
-    search = record.space.search
-    return shortest if search.scheduler == "none" else min(search.grace_epochs, shortest)
+def first_rung(search: StoredSearch) -> int:
+    """Return the last epoch that early stopping gave to every trial.
+
+    Where it stopped none, that is the shortest budget of a trial.
+    """
+    shortest = min(trial.epochs for trial in search.trials)
+    settings = search.space.search
+    return shortest if settings.scheduler == "none" else min(settings.grace_epochs, shortest)
+
+
+def correlate_rungs(search: StoredSearch) -> list[dict[str, Any]]:
+    """Return for each rung its epoch, and Spearman's correlation of the accuracy there with the end.
+
+    Over the trials that were trained to their end, baselines included. What was stopped has no end
+    to compare with, so the trials left are alike and the correlation is lower than that of all
+    would be. Empty where nothing is stopped early, and for fewer than `FEWEST_ENDED` trials;
+    `spearman` is None where all accuracies are equal.
+    """
+    settings, epochs = search.space.search, search.best.epochs
+    ended = [trial for trial in search.finished if trial.epochs == epochs]
+    if settings.scheduler == "none" or len(ended) < FEWEST_ENDED:
+        return []
+    final = [trial.accuracy for trial in ended]
+    found, rung = [], float(settings.grace_epochs)
+    while math.ceil(rung) < epochs:
+        early = [trial.curve[math.ceil(rung) - 1] for trial in ended]
+        # Ranks of equal numbers have no variance, and a correlation would be nan.
+        differ = len(set(early)) > 1 and len(set(final)) > 1
+        rho = float(spearmanr(early, final).statistic) if differ else None
+        found.append({"epoch": math.ceil(rung), "trials": len(ended), "spearman": rho})
+        rung *= settings.reduction_factor
+    return found

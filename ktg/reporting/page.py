@@ -1,4 +1,4 @@
-"""The page of a report: its numbers are those of the data it is given, its text is escaped wherever it comes from."""
+"""Renders the pages of reports and comparisons, with all text escaped, wherever it comes from."""
 
 import functools
 import re
@@ -11,64 +11,67 @@ from markupsafe import Markup
 from ktg.graph import Hole, parse
 from ktg.graph.drawing import draw
 from ktg.reporting import charts
-from ktg.reporting.parallel import parallel
-from ktg.reporting.theme import inline
-from ktg.searching.progress import duration
+from ktg.reporting.parallel import draw_parallel
+from ktg.reporting.theme import inline_svg
+from ktg.wording import format_duration, format_percent
 
 MOST_CELLS = 20  # classes up to which the confusion matrix is drawn cell by cell
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def report_page(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
-    """Return the HTML page of a report, complete in itself. data: what `report` returned; holes: of its space."""
+def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
+    """Return the HTML page of a report, complete in itself.
+
+    data: what `make_report` returned. holes: those of its space.
+    """
     best, found, confirmed = data["best"], data["importance"], data["confirmation"]
     target = None if best["at_end"]["ensemble_counts"] else next(iter(best["graph"]["nodes"]))
     order = [hole["hole"] for hole in found["holes"]]
     pictures = {
-        "graph": inline(draw(parse(best["graph"])), "graph", "The best graph"),
-        "nodes": charts.nodes(best["nodes"], target),
-        "gates": charts.gates(best["gates"]),
-        "comparison": charts.comparison(data["comparison"], test=False),
-        "test": charts.comparison(data["comparison"], test=True) if _tested(data) else None,
-        "seeds": charts.seeds(confirmed) if confirmed else None,
-        "differences": charts.differences(confirmed)
+        "graph": inline_svg(draw(parse(best["graph"])), "graph", "The best graph"),
+        "nodes": charts.draw_nodes(best["nodes"], target),
+        "gates": charts.draw_gates(best["gates"]),
+        "comparison": charts.draw_comparison(data["comparison"], test=False),
+        "test": charts.draw_comparison(data["comparison"], test=True) if _tested(data) else None,
+        "seeds": charts.draw_seeds(confirmed) if confirmed else None,
+        "differences": charts.draw_differences(confirmed)
         if confirmed and confirmed["differences"]
         else None,
-        "progress": charts.progress(data["progress"], data["cost"]),
-        "curves": charts.all_curves(data["trials"], best["trial"]),
-        "importance": charts.importance(found) if found["known"] else None,
-        "parallel": parallel(data["trials"], holes, order, best["trial"]),
+        "progress": charts.draw_progress(data["progress"], data["cost"]),
+        "curves": charts.draw_curves(data["trials"], best["trial"]),
+        "importance": charts.draw_importance(found) if found["known"] else None,
+        "parallel": draw_parallel(data["trials"], holes, order, best["trial"]),
     }
     limits = {"cells": MOST_CELLS, "curves": charts.MOST_CURVES}
     return render("report.html", data, pictures=pictures, limits=limits, target=target)
 
 
-def compare_page(data: Mapping[str, Any]) -> str:
-    """Return the HTML page of a comparison, complete in itself. data: what `compare` returned."""
+def render_comparison(data: Mapping[str, Any]) -> str:
+    """Return the HTML page of a comparison, complete in itself.
+
+    data: what `compare_searches` returned.
+    """
     searches = data["searches"]
     devices = {search["cost"]["device"] for search in searches}
     device = (
         f"{devices.pop()} seconds" if len(devices) == 1 else "device-seconds (of different devices)"
     )
     pictures = {
-        "seconds": charts.side_by_side(searches, "device_s", f"{device} spent by all trials"),
-        "epochs": charts.side_by_side(searches, "epochs", "epochs trained by all trials"),
+        "seconds": charts.draw_side_by_side(searches, "device_s", f"{device} spent by all trials"),
+        "epochs": charts.draw_side_by_side(searches, "epochs", "epochs trained by all trials"),
     }
     return render("compare.html", data, pictures=pictures)
 
 
 def render(template: str, data: Mapping[str, Any], **more: Any) -> str:
     """Return a page from one of the templates; in it `n(path, how)` writes a number of the data."""
-    return (
-        environment()
-        .get_template(template)
-        .render(data=data, n=functools.partial(number, data), **more)
-    )
+    page = open_templates().get_template(template)
+    return page.render(data=data, n=functools.partial(mark_number, data), **more)
 
 
 @functools.cache
-def environment() -> Environment:
-    """Return where templates come from and how they are filled: escaped, and never with something missing."""
+def open_templates() -> Environment:
+    """Return the templates; what fills them is escaped, and nothing may be missing."""
     made = Environment(
         loader=PackageLoader("ktg.reporting"),
         autoescape=True,
@@ -77,15 +80,15 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    made.filters |= {"short": _short, "breaking": _breaking}
+    made.filters |= {"short": _shorten, "breaking": _breaking}
     return made
 
 
-def number(data: Mapping[str, Any], path: str, how: str) -> Markup:
-    """Return the number at a dotted path of the data (digits are places in lists) as `how` (see `text_of`) says it.
+def mark_number(data: Mapping[str, Any], path: str, how: str) -> Markup:
+    """Return the number at a dotted path of the data, as `format_number` writes it.
 
-    The HTML element has the path and the whole number with it, so that a reader (and a test) can
-    check the page against the data.
+    Digits in the path are places in lists. The HTML element carries the path and the whole
+    number, so that a reader, and a test, can check the page against the data.
     """
     value: Any = data
     for step in path.split("."):
@@ -93,29 +96,30 @@ def number(data: Mapping[str, Any], path: str, how: str) -> Markup:
     if value is None:
         return Markup('<span class="unknown">\N{EN DASH}</span>')
     return Markup('<data data-at="{}" value="{}">{}</data>').format(
-        path, repr(value), text_of(value, how)
+        path, repr(value), format_number(value, how)
     )
 
 
-def text_of(value: float, how: str) -> str:
-    """Return a number as text: percent (95.12 %), points (+0.70), duration (3 min 20 s), count (1,234), loss.
+def format_number(value: float, how: str) -> str:
+    """Return a number as text: 0.9512 -> 95.12 % as `percent`, 95 % as `share`, +95.12 as `points`.
 
-    A correlation has two digits.
+    Other kinds: `duration` (200 -> 3 min 20 s), `correlation` (two digits), `count` (1234 -> 1,234)
+    and `loss` (four digits). Spaces do not break, and a minus is a minus sign.
     """
     if how == "percent":
-        return f"{100 * value:.2f}\N{NO-BREAK SPACE}%"
+        return format_percent(value).replace(" ", "\N{NO-BREAK SPACE}")
     if how == "share":
         return f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
     if how == "points":
         return f"{100 * value:+.2f}".replace("-", "\N{MINUS SIGN}")
     if how == "duration":
-        return duration(value).replace(" ", "\N{NO-BREAK SPACE}")
+        return format_duration(value).replace(" ", "\N{NO-BREAK SPACE}")
     if how == "correlation":
         return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
     return f"{value:,}" if how == "count" else f"{value:.4f}"
 
 
-def _short(value: Any) -> Any:
+def _shorten(value: Any) -> Any:
     """Return a float with as many digits as a reader wants; all of them are in the data."""
     return f"{value:.5g}" if isinstance(value, float) else value
 

@@ -9,9 +9,9 @@ from markupsafe import Markup
 from ktg.graph import Choice, Hole, Log
 from ktg.graph.drawing.canvas import printable
 from ktg.graph.drawing.layout import shorten
-from ktg.reporting.charts import most_telling
-from ktg.reporting.theme import ACCENT, INK, LINE, MUTED, figure, svg
-from ktg.searching.sampler import label
+from ktg.reporting.charts import choose_trials
+from ktg.reporting.theme import ACCENT, INK, LINE, MUTED, open_figure, to_svg
+from ktg.searching.values import label
 
 MOST_AXES = 8
 _BETWEEN = 92.0  # points from one axis to the next
@@ -24,12 +24,12 @@ _TOP = 0.1  # the share of trials that is drawn in colour
 Trial = Mapping[str, Any]
 
 
-def parallel(
+def draw_parallel(
     trials: Sequence[Trial], holes: Mapping[str, Hole], order: Sequence[str], best: str
 ) -> Markup:
     """Draw trials through at most `MOST_AXES` holes, in the given order of importance, the accuracy at the right."""
     axes_of = list(order[:MOST_AXES])
-    shown = [trial for trial in most_telling(trials) if trial["values"] is not None]
+    shown = [trial for trial in choose_trials(trials) if trial["values"] is not None]
     ranked = sorted(
         shown, key=lambda trial: (trial["state"] == "finished", trial["val_accuracy"][-1])
     )
@@ -37,7 +37,7 @@ def parallel(
     ended = [trial["val_accuracy"][-1] for trial in shown if trial["state"] == "finished"]
     low, high = min(ended, default=0.0), max(ended, default=1.0)
     random = np.random.default_rng(0)
-    with figure(250, width=_BETWEEN * len(axes_of) + 130) as drawn:
+    with open_figure(250, width=_BETWEEN * len(axes_of) + 130) as drawn:
         axes = drawn.subplots()
         for trial in ranked:
             heights = [
@@ -71,7 +71,7 @@ def parallel(
         axes.set_axis_off()
         axes.set_xlim(-0.45, last + 0.6)
         axes.set_ylim(-0.06, 1.15)
-        return svg(
+        return to_svg(
             drawn,
             "parallel",
             "Every trial as a line through the values of its holes to its accuracy",

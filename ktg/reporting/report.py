@@ -1,48 +1,42 @@
-"""Everything that a report says of a search, as plain data: the page shows these numbers and no others."""
+"""Gathers everything that a report says, as plain data: its page shows these numbers and no others."""
 
 import time
 from typing import Any
 
 from ktg.graph import dump
-from ktg.reporting.affinity import affinity
-from ktg.reporting.choices import choices
-from ktg.reporting.comparison import compare_with_baselines, validation_images
-from ktg.reporting.confirmation import confirmation
-from ktg.reporting.cost import cost
-from ktg.reporting.curves import at_end, best_so_far, gate_curves, node_curves
-from ktg.reporting.importances import importances
-from ktg.reporting.mistakes import Epochs, mistakes
-from ktg.reporting.record import SearchRecord, Trial, utc
-from ktg.reporting.rungs import foretelling
+from ktg.reporting.against_baselines import (
+    compare_with_baselines,
+    count_validation_images,
+    read_confirmation,
+)
+from ktg.reporting.choices import count_choices
+from ktg.reporting.cost import sum_costs
+from ktg.reporting.curves import read_gate_curves, read_node_curves, summarise_end, trace_best
+from ktg.reporting.importances import correlate_rungs, measure_importances
+from ktg.reporting.mistakes import EpochCallback, find_mistakes
+from ktg.reporting.source_results import compare_sources
+from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.version import __version__
+from ktg.wording import format_utc
 
 
-def report(
-    record: SearchRecord, *, retrain: bool | None = None, on_epoch: Epochs | None = None
+def make_report(
+    search: StoredSearch, *, retrain: bool | None = None, on_epoch: EpochCallback | None = None
 ) -> dict[str, Any]:
     """Return the report of a search. Accuracies are shares of one, losses nats, times seconds.
 
     retrain: whether the best graph is trained again to see its mistakes; None: if that takes under
     a minute.
-    on_epoch: is told (epoch, all) while it is.
+    on_epoch: called with (epoch, all) while it is trained.
+    Raises UserError for a search that this version cannot read.
     """
-    best, wrong = record.best, mistakes(record, retrain=retrain, on_epoch=on_epoch)
-    graph, images = record.graph(best), validation_images(record) or wrong.get("images")
+    search.check_readable()
+    best, wrong = search.best, find_mistakes(search, retrain=retrain, on_epoch=on_epoch)
+    graph, images = best.graph, count_validation_images(search) or wrong.get("images")
     return {
         "version": 1,
-        "experiment": record.experiment.name,
-        "search": {
-            "run": record.run.id,
-            "name": record.run.name,
-            "started": utc(record.run.start_s),
-            "state": record.run.state,
-            "unfinished": record.run.state == "running",
-            "settings": {
-                key: value for key, value in vars(record.space.search).items() if value is not None
-            },
-            "holes": len(record.space.holes),
-            "graphs": record.space.size(),
-        },
+        "experiment": search.experiment.name,
+        "search": _describe_search(search),
         "best": {
             "trial": best.name,
             "run": best.run.id,
@@ -50,54 +44,60 @@ def report(
             "seed": graph.train.seed,
             "epochs": best.epochs,
             "graph": dump(graph),
-            "nodes": node_curves(record, graph),
-            "gates": gate_curves(record, graph),
-            "at_end": at_end(record, graph, images),
+            "nodes": read_node_curves(search, graph),
+            "gates": read_gate_curves(search, graph),
+            "at_end": summarise_end(search, graph, images),
         },
         "validation_images": images,
-        "comparison": compare_with_baselines(record, images),
-        "confirmation": confirmation(record),
-        "progress": best_so_far(record),
-        "importance": importances(record),
-        "choices": choices(record),
-        "rungs": foretelling(record),
-        "affinity": affinity(record, graph),
-        "trials": [_trial(trial) for trial in record.trials],
-        "cost": cost(record),
+        "comparison": compare_with_baselines(search, images),
+        "confirmation": read_confirmation(search),
+        "progress": trace_best(search),
+        "importance": measure_importances(search),
+        "choices": count_choices(search),
+        "rungs": correlate_rungs(search),
+        "affinity": compare_sources(search, graph),
+        "trials": [_describe_trial(trial) for trial in search.trials],
+        "cost": sum_costs(search),
         "mistakes": wrong,
-        "environment": environment(record),
+        "environment": describe_environment(search),
     }
 
 
-def environment(record: SearchRecord) -> dict[str, Any]:
+def describe_environment(search: StoredSearch) -> dict[str, Any]:
     """Return on what a search ran, with which versions and seeds, and on which data."""
-    tags = record.run.tags
+    tags, prefix = search.run.tags, "version."
     versions = {
-        key.removeprefix("version."): value
-        for key, value in tags.items()
-        if key.startswith("version.")
+        key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)
     }
-    sizes = {
-        what: int(tags[f"data.{what}"])
-        for what in ("classes", "train", "val")
-        if f"data.{what}" in tags
-    }
+    counted = [what for what in ("classes", "train", "val") if f"data.{what}" in tags]
+    seeds = {int(trial.run.tags["seed"]) for trial in search.trials if "seed" in trial.run.tags}
     return {
         "machine": tags.get("machine"),
         "python": tags.get("python"),
         "versions": versions,
         "data_fingerprint": tags.get("data.fingerprint"),
-        "data": sizes,
-        "sampler_seed": record.space.search.seed,
-        "training_seeds": sorted(
-            {int(trial.run.tags["seed"]) for trial in record.trials if "seed" in trial.run.tags}
-        ),
-        "reported": utc(time.time()),
+        "data": {what: int(tags[f"data.{what}"]) for what in counted},
+        "sampler_seed": search.space.search.seed,
+        "training_seeds": sorted(seeds),
+        "reported": format_utc(time.time()),
         "reported_by": __version__,
     }
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
+def _describe_search(search: StoredSearch) -> dict[str, Any]:
+    settings = vars(search.space.search).items()
+    return {
+        **search.to_json(),
+        "name": search.run.name,
+        "state": search.state,
+        "unfinished": search.state == "running",
+        "settings": {key: value for key, value in settings if value is not None},
+        "holes": len(search.space.holes),
+        "graphs": search.space.size(),
+    }
+
+
+def _describe_trial(trial: StoredTrial) -> dict[str, Any]:
     return {
         "trial": trial.name,
         "state": trial.state,

@@ -6,7 +6,7 @@ from typing import Any
 
 from ktg.graph.holes import has_hole_word
 from ktg.graph.yaml_files import dumps
-from ktg.intervals import binomial
+from ktg.intervals import binomial_interval
 from ktg.reporting.against_baselines import count_validation_images
 from ktg.reporting.cost import sum_costs
 from ktg.reporting.curves import trace_best
@@ -79,7 +79,7 @@ def _search(search: StoredSearch) -> dict[str, Any]:
             "trial": best.name,
             "baseline": best.baseline,
             "val_accuracy": best.accuracy,
-            "val_interval": binomial(best.accuracy, images) if images else None,
+            "val_interval": binomial_interval(best.accuracy, images) if images else None,
         },
         "alone": alone[0] if alone else None,
         "cost": sum_costs(search),

@@ -1,21 +1,21 @@
-"""How a search and its confirmation stand, read from the tracking store: by whoever can read it, from wherever."""
+"""Reads how a search and its confirmation stand, from wherever their store can be read."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.errors import UserError
-from ktg.searching.confirm.store import TRAININGS_TAG, confirmations_of, result
+from ktg.searching.confirm.store import TRAININGS_TAG, find_confirmations, read_result
+from ktg.searching.driver_lock import state_of
+from ktg.searching.history import StoredSearch, find_searches, read_newest_search
 from ktg.tracking import Experiment, RunRecord
 
 STATES = ("running", "finished", "stopped", "failed", "interrupted", "duplicate")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A trial that is running: the epochs it has done, and its last validation accuracy in [0, 1], None before any."""
+class RunningTrial:
+    """A trial that is running: the epochs it has done, and its last validation accuracy in [0, 1]."""
 
     name: str
     epoch: int
@@ -23,7 +23,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Confirming:
+class ConfirmationStatus:
     """A search's confirmation as of now. `sentence` says what it proved, None before its end.
 
     `trainings` is what the last call asked for; `finished` and `failed` count those of earlier
@@ -34,7 +34,7 @@ class Confirming:
     trainings: int
     finished: int
     failed: int
-    running: tuple[Trial, ...]
+    running: tuple[RunningTrial, ...]
     sentence: str | None
 
     def to_json(self) -> dict[str, Any]:
@@ -44,10 +44,10 @@ class Confirming:
 
 @dataclass(frozen=True)
 class Status:
-    """A search as of now. `planned` counts trials without baselines and duplicates; `wall_s` ends with the search.
+    """A search as of now; `search` says which one of its experiment it is.
 
-    `start_s` is in seconds since 1970; `confirmation` is the last that began, None where there is
-    none.
+    `planned` counts trials without baselines and duplicates. `start_s` is in seconds since 1970,
+    `wall_s` in seconds up to the end of the search. `confirmation` is the last that began.
     """
 
     name: str
@@ -56,10 +56,11 @@ class Status:
     counts: Mapping[str, int]
     best: str | None
     best_accuracy: float | None
-    running: tuple[Trial, ...]
+    running: tuple[RunningTrial, ...]
     start_s: float
     wall_s: float
-    confirmation: Confirming | None
+    confirmation: ConfirmationStatus | None
+    search: Mapping[str, Any]
 
     @property
     def going_on(self) -> bool:
@@ -68,76 +69,68 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as plain data."""
-        plain = {
-            **vars(self),
-            "counts": dict(self.counts),
-            "running": [vars(trial) for trial in self.running],
-        }
-        return plain | {"confirmation": self.confirmation and self.confirmation.to_json()}
+        running = [vars(trial) for trial in self.running]
+        confirmation = self.confirmation and self.confirmation.to_json()
+        changed = {"counts": dict(self.counts), "running": running, "confirmation": confirmation}
+        return vars(self) | changed
 
 
-def statuses(experiments: Iterable[Experiment]) -> list[Status]:
-    """Return how the last search of each experiment that holds one stands, the one that began last first."""
-    found = [
-        _status(one, searches[0]) for one in experiments if (searches := one.of_kind("search"))
-    ]
+def read_statuses(experiments: Iterable[Experiment]) -> list[Status]:
+    """Return how the newest search of each experiment stands, the one that began last first.
+
+    Experiments without a search are left out.
+    """
+    found = [_status(searches[0]) for one in experiments if (searches := find_searches(one))]
     return sorted(found, key=lambda status: -status.start_s)
 
 
-def status_of(experiment: Experiment) -> Status:
-    """Return how the last search of an experiment stands. Raises UserError when there is none."""
-    searches = experiment.of_kind("search")
-    if not searches:
-        raise UserError(f"experiment {experiment.name!r} holds no search")
-    return _status(experiment, searches[0])
+def read_status(experiment: Experiment) -> Status:
+    """Return how the newest search of an experiment stands. Raises UserError when there is none."""
+    return _status(read_newest_search(experiment))
 
 
-def _status(experiment: Experiment, search: RunRecord) -> Status:
-    runs = experiment.trials(search)
-    counts = Counter(run.state for run in runs)
-    finished = [run for run in runs if run.state == "finished" and "val_accuracy" in run.metrics]
-    best = max(
-        finished,
-        key=lambda run: (run.metrics["val_accuracy"], -run.metrics["val_loss"]),
-        default=None,
-    )
+def _status(search: StoredSearch) -> Status:
+    experiment, ranked = search.experiment, search.ranked
+    counts = Counter(state_of(run, search.run) for run in search.children)
+    going_on = [trial.run for trial in search.trials if trial.state == "running"]
     return Status(
         name=experiment.name,
         state=search.state,
-        planned=int(search.params.get("search.trials", 0)),
+        planned=int(search.run.params.get("search.trials", 0)),
         counts={state: counts[state] for state in STATES},
-        best=best.name if best else None,
-        best_accuracy=best.metrics["val_accuracy"] if best else None,
-        running=tuple(running(experiment, run) for run in runs if run.state == "running"),
-        start_s=search.start_s,
-        wall_s=(search.end_s or time.time()) - search.start_s,
-        confirmation=_confirming(experiment, search),
+        best=ranked[0].run.name if ranked else None,
+        best_accuracy=ranked[0].accuracy if ranked else None,
+        running=tuple(_read_running(experiment, run) for run in going_on),
+        start_s=search.run.start_s,
+        wall_s=search.wall_s,
+        confirmation=_confirmation_status(search),
+        search=search.to_json(),
     )
 
 
-def _confirming(experiment: Experiment, search: RunRecord) -> Confirming | None:
-    found = next(iter(confirmations_of(experiment, search.id)), None)
+def _confirmation_status(search: StoredSearch) -> ConfirmationStatus | None:
+    experiment = search.experiment
+    found = next(iter(find_confirmations(experiment, search.run.id)), None)
     if found is None:
         return None
     runs = experiment.trials(found)
-    counts = Counter(run.state for run in runs)
-    return Confirming(
-        state=found.state,
+    states = [state_of(run, found) for run in runs]
+    going_on = [run for run, state in zip(runs, states, strict=True) if state == "running"]
+    return ConfirmationStatus(
+        state=state_of(found),
         trainings=int(found.tags.get(TRAININGS_TAG, len(runs))),
-        finished=counts["finished"],
-        failed=counts["failed"],
-        running=tuple(running(experiment, run) for run in runs if run.state == "running"),
-        sentence=result(experiment, found).get("sentence"),
+        finished=states.count("finished"),
+        failed=states.count("failed"),
+        running=tuple(_read_running(experiment, run) for run in going_on),
+        sentence=read_result(experiment, found).get("sentence"),
     )
 
 
-def running(experiment: Experiment, run: RunRecord) -> Trial:
+def _read_running(experiment: Experiment, run: RunRecord) -> RunningTrial:
     """Return a running trial, or training of a confirmation, as far as it has come."""
     history = experiment.history(run, "val_accuracy")
-    if not history:  # a confirmation validates on nothing
-        return Trial(
-            run.name,
-            max((epoch for epoch, _ in experiment.history(run, "epoch_s")), default=0),
-            None,
-        )
-    return Trial(run.name, *history[-1])
+    if history:
+        return RunningTrial(run.name, *history[-1])
+    # A confirmation trains on the validation images too: it has no accuracy, only epochs.
+    epochs = (epoch for epoch, _ in experiment.history(run, "epoch_s"))
+    return RunningTrial(run.name, max(epochs, default=0), None)

@@ -73,7 +73,7 @@ def settings() -> Iterator[None]:
 
 
 @contextmanager
-def figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
+def open_figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
     """Yield a transparent figure of this size in points, in the page's style; text in it is never read as TeX."""
     import matplotlib
 
@@ -84,7 +84,7 @@ def figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
         yield Figure(figsize=(width / 72, height / 72), facecolor="none", layout="constrained")
 
 
-def plain(
+def style_axes(
     axes: Axes, *, x: str = "", y: str = "", percent: str = "", grid: Literal["x", "y"] = "y"
 ) -> None:
     """Give axes labels with their units, quiet lines, percent on the axes named in `percent`, and whole epochs."""
@@ -107,7 +107,7 @@ def _percent(share: float, place: int | None = None) -> str:
     return f"{round(100 * share, 3):g}\N{NO-BREAK SPACE}%"
 
 
-def legend(axes: Axes, columns: int = 3) -> None:
+def add_legend(axes: Axes, columns: int = 3) -> None:
     """Write the legend above the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
@@ -116,7 +116,7 @@ def legend(axes: Axes, columns: int = 3) -> None:
         axes.legend(handles, labels, handlelength=1.4, columnspacing=1.2, **place, **text)
 
 
-def svg(drawn: Figure, name: str, says: str) -> Markup:
+def to_svg(drawn: Figure, name: str, says: str) -> Markup:
     """Return a figure as inline SVG. `name` is unique on the page, `says` what a reader who cannot see it hears."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
@@ -128,10 +128,10 @@ def svg(drawn: Figure, name: str, says: str) -> Markup:
         FigureCanvasSVG(drawn).print_svg(
             target, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
         )
-    return inline(target.getvalue(), name, says)
+    return inline_svg(target.getvalue(), name, says)
 
 
-def inline(document: str, name: str, says: str) -> Markup:
+def inline_svg(document: str, name: str, says: str) -> Markup:
     """Return an SVG document as a part of the page: no size of its own, ids of its own, the page's colours."""
     body = _STYLE.sub("", _PROLOG.sub("", document, count=1), count=1)
     view = _HEAD.match(body)

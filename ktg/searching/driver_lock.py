@@ -1,4 +1,4 @@
-"""One driver for one search: no second one while it lives, and an end from outside when it is asked for."""
+"""Makes sure that one process alone drives a search, tells whether it lives, and ends it on request."""
 
 import os
 import signal
@@ -11,15 +11,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ktg.errors import UserError
-from ktg.tracking import Experiment, Tracker
+from ktg.tracking import Experiment, RunRecord, Tracker
 
 POLL_S = 2.0
 
 
 @contextmanager
-def only_driver(folder: Path, what: str = "search") -> Iterator[None]:
-    """Hold the lock of the search whose `folder` this is; raise UserError when another process of the machine does."""
+def hold_driver_lock(folder: Path, what: str = "search") -> Iterator[None]:
+    """Hold the lock of the search with this `folder` until the block ends.
+
+    Raises UserError when another process of the machine holds it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    # The system releases the lock when its process dies, so nothing stale is ever left behind.
     lock = FileLock(folder / "driver.lock")
     try:
         lock.acquire(timeout=0)
@@ -34,47 +38,57 @@ def only_driver(folder: Path, what: str = "search") -> Iterator[None]:
 
 
 def driver_tags() -> dict[str, str]:
-    """Return which process drives a search, so that another can tell whether it lives."""
+    """Return the tags of a run that name the process which drives it: this one."""
     return {"driver.host": socket.gethostname(), "driver.pid": str(os.getpid())}
 
 
-def end_dead(experiment: Experiment, tracker: Tracker) -> None:
-    """End, as interrupted, all searches that drivers which died on this machine have left running."""
+def is_dead(tags: Mapping[str, str]) -> bool:
+    """Return whether the driver that these tags name was on this machine and has died.
+
+    Of a driver on another machine nothing is known: it counts as living.
+    """
+    if tags.get("driver.host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(tags["driver.pid"]), 0)  # signal 0 is never delivered; it asks for the process
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # the process lives, and belongs to somebody else
+        return False
+    return False
+
+
+def state_of(run: RunRecord, driven: RunRecord | None = None) -> str:
+    """Return the state of a run: that in the store, but "interrupted" if its driver died meanwhile.
+
+    driven: the run whose tags name the driver, a search for its trials; default: the run itself.
+    """
+    dead = run.state == "running" and is_dead((driven or run).tags)
+    return "interrupted" if dead else run.state
+
+
+def end_dead_searches(experiment: Experiment, tracker: Tracker) -> None:
+    """End, as interrupted, what drivers that died on this machine have left running."""
     for search in experiment.searches():
         if search.state == "running" and is_dead(search.tags):
             tracker.end(tracker.start(search.name, run=search.run), "interrupted")
 
 
-def is_dead(tags: Mapping[str, str]) -> bool:
-    """Return whether the driver with these tags was on this machine and is no more."""
-    if tags.get("driver.host") != socket.gethostname():
-        return False
-    try:
-        os.kill(int(tags["driver.pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM, by which Slurm and Kubernetes announce the end, do what Ctrl-C does; where signals can be set.
+def interrupt_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which Slurm and Kubernetes announce the end, do what Ctrl-C does.
 
-    Leaves Ctrl-C as it was, too: Ray Tune would go on waiting for one after its end.
+    Does nothing off the main thread, where signals cannot be set. Afterwards all handlers are as
+    they were, that of Ctrl-C too, which Ray Tune replaces.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    }
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in signals}
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    if (
-        before[signal.SIGINT] is signal.SIG_IGN
-    ):  # so a script's background jobs begin: nothing could end the search
+    # A script's background jobs begin with Ctrl-C ignored: nothing could end the search.
+    if before[signal.SIGINT] is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -84,10 +98,10 @@ def terminable() -> Iterator[None]:
 
 
 @contextmanager
-def stoppable(asked: Callable[[], bool] | None) -> Iterator[None]:
-    """Ask now and then, on a thread, whether to stop; if so, interrupt the main thread as Ctrl-C would.
+def interrupt_when_asked(asked: Callable[[], bool] | None) -> Iterator[None]:
+    """Poll `asked` on a thread; when it returns True, interrupt the main thread as Ctrl-C would.
 
-    For use inside `terminable`, without which a process that ignores Ctrl-C would not hear of it.
+    For use inside `interrupt_on_sigterm`: a process that ignores Ctrl-C would not notice.
     """
     if asked is None:
         yield
@@ -96,13 +110,11 @@ def stoppable(asked: Callable[[], bool] | None) -> Iterator[None]:
 
     def poll() -> None:
         while not over.wait(POLL_S):
-            with suppress(
-                Exception
-            ):  # a store that is away is no reason to stop, nor to give up asking
+            # A store that is away is no reason to stop, nor to give up asking.
+            with suppress(Exception):
                 if asked():
-                    signal.pthread_kill(
-                        main.ident or 0, signal.SIGINT
-                    )  # also out of a system call that waits
+                    # To the thread, not the process: that also ends a system call that waits.
+                    signal.pthread_kill(main.ident or 0, signal.SIGINT)
                     return
 
     thread = threading.Thread(target=poll, name="ktg-stop", daemon=True)

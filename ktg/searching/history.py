@@ -1,157 +1,281 @@
-"""Reads an interrupted search back from the tracking store, so that it can go on."""
+"""Reads stored searches: which search of an experiment is meant, its trials, and the best of them.
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+An experiment may hold several searches. Every command follows one of two rules:
+
+- `read_newest_search`, the search that began last, whatever became of it: `ktg status`, `ktg stop`
+  and `ktg search --resume`;
+- `read_last_search`, the newest search with a finished trial: `ktg report`, `compare`, `export` and
+  `confirm`. They need results, and a search that died early has none.
+
+There is one order of the trials, `StoredSearch.ranked`. A search that its driver left "running"
+when it died reads as interrupted, and so do its trials. Nothing here writes, and artifacts and
+curves are read when they are asked for, so that `ktg status` stays cheap.
+"""
+
+import itertools
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from ktg.errors import SpecError, UserError, show
-from ktg.graph import Choice, Graph, Hole, Int, SearchSpace, parse_space
-from ktg.graph.canonical import key
+from ktg.errors import KtgError, UserError
+from ktg.graph import Graph, SearchSpace, parse, parse_space
+from ktg.graph.canonical import seedless_key
 from ktg.graph.yaml_files import loads
-from ktg.searching.affinity import ARTIFACT, refused
-from ktg.searching.baselines import baselines
-from ktg.searching.sampler import Values, label
-from ktg.searching.trials import Duplicate, Entry
+from ktg.searching.driver_lock import state_of
+from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment, RunRecord
+from ktg.version import __version__
+from ktg.wording import format_utc
 
-CLOSED = ("finished", "stopped", "failed")
 
+# Compared by identity: two readings of one trial need not agree, as it may still be running.
+@dataclass(frozen=True, eq=False)
+class StoredTrial:
+    """A trial of a stored search; `run` is its run in the store. Duplicates are no trials."""
 
-@dataclass(frozen=True)
-class Past:
-    """What a search had done: `run` and `runs` (by trial number) are ids of the tracker, `tags` those of its run.
-
-    `state` is how it ended ("running" where nothing ended it), `wall_s` how long it took until
-    then, in seconds. An entry that is `running` was being trained when the search ended, and is to
-    be trained again, or to its end; one that is `unended` had trained all its epochs, but the store
-    was not told of its end.
-    """
-
-    run: str
-    space: SearchSpace
-    tags: Mapping[str, str]
-    entries: Sequence[Entry]
-    unended: Sequence[Entry]
-    duplicates: Sequence[Duplicate]
-    runs: Mapping[int, str]
-    state: str = "interrupted"
-    wall_s: float = 0.0
+    search: "StoredSearch" = field(repr=False)
+    run: RunRecord
 
     @property
-    def is_over(self) -> bool:
-        """Whether it came to its end, so that only more trials than were planned could be added."""
-        return (
-            self.state == "finished"
-            and not self.unended
-            and all(one.state != "running" for one in self.entries)
+    def name(self) -> str:
+        """The trial's name without what kind of baseline it is: trial-0007."""
+        return self.run.name.partition(" ")[0]
+
+    @property
+    def number(self) -> int:
+        """The number in the name, 0 where a name of another make has none."""
+        found = re.match(r"trial-(\d+)\b", self.run.name)
+        return int(found[1]) if found else 0
+
+    @property
+    def state(self) -> str:
+        """One of running, finished, stopped, failed, interrupted."""
+        return state_of(self.run, self.search.run)
+
+    @property
+    def baseline(self) -> str | None:
+        """Which baseline it is, None for what the sampler chose."""
+        return self.run.tags.get("baseline")
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it was trained to its end and has an accuracy."""
+        return self.state == "finished" and "val_accuracy" in self.run.metrics
+
+    @property
+    def accuracy(self) -> float:
+        """The last validation accuracy of what is scored, in [0, 1]; 0 when there was none."""
+        return self.run.metrics.get("val_accuracy", 0.0)
+
+    @property
+    def loss(self) -> float:
+        """The last validation cross-entropy, in nats; infinity when there was none."""
+        return self.run.metrics.get("val_loss", math.inf)
+
+    @cached_property
+    def plain_graph(self) -> dict[str, Any]:
+        """The trial's own graph as plain data. Raises UserError where its file cannot be read."""
+        text = self.search.experiment.read_artifact(self.run, "graph.yaml")
+        return dict(loads(text, f"graph.yaml of {self.run.name}"))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The trial's own graph."""
+        return parse(self.plain_graph)
+
+    @cached_property
+    def values(self) -> Values | None:
+        """What filled the holes of the space; None for a baseline that the space does not hold."""
+        holes = self.search.space.holes
+        found = parse_values(holes, self.run.params)
+        return found if found.keys() == holes.keys() else None
+
+    @cached_property
+    def epochs(self) -> int:
+        """The full budget, in epochs."""
+        space = self.search.space
+        filled = space.bind(space.default() if self.values is None else self.values)
+        return filled.train.epochs
+
+    @cached_property
+    def curve(self) -> tuple[float, ...]:
+        """The validation accuracy after each epoch, as far as no epoch is missing."""
+        # A resumed trial logs some epochs twice; as it resumes bit for bit, either value will do.
+        known = dict(self.search.experiment.history(self.run, "val_accuracy"))
+        return tuple(
+            known[epoch] for epoch in itertools.takewhile(known.__contains__, itertools.count(1))
+        )
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs it was trained."""
+        return len(self.curve)
+
+    @cached_property
+    def train_s(self) -> float:
+        """The time of training in seconds, all epochs together."""
+        tag = self.run.tags.get("train_s")
+        if tag is not None:
+            return float(tag)
+        # A trial that still runs, and one of an old version, has only the times of its epochs.
+        return sum(dict(self.search.experiment.history(self.run, "epoch_s")).values())
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSearch:
+    """A search of an experiment: the `number`-th (from 1) of the `of` searches that it holds."""
+
+    experiment: Experiment
+    run: RunRecord
+    number: int = 1
+    of: int = 1
+
+    @property
+    def state(self) -> str:
+        """One of running, finished, failed, interrupted."""
+        return state_of(self.run)
+
+    @property
+    def sentence(self) -> str:
+        """Which search this is, for a reader who must not take it for another one."""
+        newer = self.of - self.number
+        later = {0: "", 1: "; the newer one has no finished trial"}.get(
+            newer, f"; the {newer} newer ones have no finished trial"
+        )
+        began = f"search {self.number} of {self.of}, begun {format_utc(self.run.start_s)}"
+        return f"{self.experiment.name}: {began} (run {self.run.id}){later}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return which search this is, as plain data."""
+        which = {"run": self.run.id, "number": self.number, "of": self.of}
+        return {**which, "started": format_utc(self.run.start_s)}
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The space that was searched. Raises UserError when this version cannot read it."""
+        text = self.experiment.read_artifact(self.run, "space.yaml")
+        try:
+            return parse_space(loads(text, "space.yaml"))
+        except KtgError as error:
+            raise self._unreadable(str(error)) from error
+
+    @cached_property
+    def children(self) -> list[RunRecord]:
+        """The runs of trials and duplicates, in the order of their start."""
+        return self.experiment.trials(self.run)
+
+    @cached_property
+    def trials(self) -> list[StoredTrial]:
+        """All trials, in the order of their start."""
+        return [StoredTrial(self, run) for run in self.children if not _is_duplicate(run)]
+
+    @cached_property
+    def duplicates(self) -> list[RunRecord]:
+        """The runs of proposals that were not trained, because the same graph already was."""
+        return [run for run in self.children if _is_duplicate(run)]
+
+    @cached_property
+    def ranked(self) -> list[StoredTrial]:
+        """The finished trials, the best first.
+
+        The best has the highest validation accuracy; of equals, the lowest loss (one that is
+        missing counts as infinite); of equals again, the lowest number.
+        """
+        finished = [trial for trial in self.trials if trial.has_result]
+        return sorted(finished, key=lambda trial: (-trial.accuracy, trial.loss, trial.number))
+
+    @property
+    def best(self) -> StoredTrial:
+        """The best finished trial, of a search that has one."""
+        return self.ranked[0]
+
+    @property
+    def finished(self) -> list[StoredTrial]:
+        """The trials that were trained to their end, in the order of their start."""
+        return [trial for trial in self.trials if trial.has_result]
+
+    @property
+    def sampled(self) -> list[StoredTrial]:
+        """The trials that the sampler chose and that did not fail; no baselines."""
+        own = [trial for trial in self.trials if trial.baseline is None and trial.state != "failed"]
+        return [trial for trial in own if trial.values is not None]
+
+    def distinct(self) -> Iterator[StoredTrial]:
+        """Yield the ranked trials, but of graphs that differ in their seed alone only the best."""
+        seen: set[str] = set()
+        for trial in self.ranked:
+            graph = seedless_key(trial.graph)
+            if graph not in seen:
+                seen.add(graph)
+                yield trial
+
+    @property
+    def wall_s(self) -> float:
+        """How long it took, or has taken until now, in seconds."""
+        if self.run.end_s is not None:
+            return self.run.end_s - self.run.start_s
+        if self.state == "running":
+            return time.time() - self.run.start_s
+        # Nobody wrote down when its driver died: the last that is known of a trial must do.
+        known = (run.end_s or run.start_s for run in self.children)
+        return max(known, default=self.run.start_s) - self.run.start_s
+
+    def check_readable(self) -> None:
+        """Raise UserError for a search whose space or trials this version does not understand."""
+        _ = self.space
+        if self.finished and all(one.run.tags.get("kind") != "trial" for one in self.finished):
+            raise self._unreadable("its trials are not marked as such")
+
+    def _unreadable(self, why: str) -> UserError:
+        made_by = self.run.tags.get("version.ktg-automl", "another version")
+        name = self.run.name
+        return UserError(
+            f"search {name!r} was made by ktg {made_by} and cannot be read by {__version__}: {why}"
         )
 
 
-def read_past(experiment: Experiment) -> Past:
-    """Return the last search of an experiment. Raises UserError when there is none, or none of this version of ktg."""
-    searches = experiment.of_kind("search")
-    if not searches:
-        raise UserError(
-            f"experiment {experiment.name!r} holds no search to go on with; start one without --resume"
-        )
-    search = searches[0]
-    space = parse_space(loads(experiment.read_artifact(search, "space.yaml"), "space.yaml"))
-    if ARTIFACT in experiment.artifacts(search):
-        measured = json.loads(experiment.read_artifact(search, ARTIFACT))
-        space = replace(space, unsupplied=space.unsupplied | refused(measured))
-    records = experiment.trials(search)
-    named = baselines(space)
-    trials = {number_of(run.name): run for run in records if run.tags.get("kind") == "trial"}
-    entries = {n: entry_of(experiment, run, n, space, named) for n, run in sorted(trials.items())}
-    duplicates = [
-        Duplicate(values_of(space.holes, run.params), entries[number])
-        for run in records
-        if run.tags.get("kind") == "duplicate"
-        and (number := number_of(run.tags["duplicate_of"])) in entries
+def find_searches(experiment: Experiment) -> list[StoredSearch]:
+    """Return all searches of an experiment, the newest first."""
+    runs = experiment.of_kind("search")
+    return [
+        StoredSearch(experiment, run, len(runs) - place, len(runs))
+        for place, run in enumerate(runs)
     ]
-    return Past(
-        run=search.run,
-        space=space,
-        tags=search.tags,
-        entries=list(entries.values()),
-        unended=[
-            entry
-            for n, entry in entries.items()
-            if entry.state in CLOSED and trials[n].state not in CLOSED
-        ],
-        duplicates=duplicates,
-        runs={number: run.run for number, run in trials.items()},
-        state=search.state,
-        wall_s=(search.end_s or search.start_s) - search.start_s,
-    )
 
 
-def entry_of(
-    experiment: Experiment,
-    run: RunRecord,
-    number: int,
-    space: SearchSpace,
-    named: Mapping[str, Graph],
-) -> Entry:
-    """Return a trial as the ledger had it."""
-    baseline = run.tags.get("baseline")
-    values = values_of(space.holes, run.params) if run.params else None
-    graph = graph_of(space, baseline, values, named)
-    if graph is None or key(graph) != run.tags["key"]:
+def read_newest_search(experiment: Experiment) -> StoredSearch:
+    """Return the search that began last, or raise UserError when the experiment holds none."""
+    return _some_searches(experiment)[0]
+
+
+def read_last_search(experiment: Experiment) -> StoredSearch:
+    """Return the newest search that has a finished trial; it may still be running.
+
+    Raises UserError when the experiment holds no search, or none of them has a finished trial.
+    """
+    searches = _some_searches(experiment)
+    for search in searches:
+        if search.ranked:
+            return search
+    running = searches[0].state == "running"
+    advice = "its search is still running: wait for one" if running else "search again"
+    raise UserError(f"experiment {experiment.name!r} has no finished trial; {advice}")
+
+
+def _some_searches(experiment: Experiment) -> list[StoredSearch]:
+    searches = find_searches(experiment)
+    if not searches:
+        name = experiment.name
         raise UserError(
-            f"{run.name} of {experiment.name!r} is not what this version of ktg makes of it; the search cannot go on: "
-            f"start a new one, with another --name"
+            f"experiment {name!r} holds no search; run `ktg search SPACE --name {name}`"
         )
-    accuracies = dict(experiment.history(run, "val_accuracy"))
-    complete = max(accuracies, default=0) >= graph.train.epochs
-    state: Any = run.state if run.state in CLOSED else "finished" if complete else "running"
-    return Entry(
-        number,
-        graph.with_needed_weights(),
-        run.tags["key"],
-        baseline=baseline,
-        values=values,
-        state=state,
-        reason=run.tags.get("reason") if state == "failed" else None,
-        epoch=max(accuracies, default=0),
-        accuracy=run.metrics.get("val_accuracy", 0.0),
-        loss=run.metrics.get("val_loss", float("inf")),
-        train_s=float(run.tags.get("train_s", 0.0)),
-        metrics=dict(run.metrics),
-        accuracies=accuracies,
-    )
+    return searches
 
 
-def graph_of(
-    space: SearchSpace, baseline: str | None, values: Values | None, named: Mapping[str, Graph]
-) -> Graph | None:
-    """Return the graph of a trial, None for one that the space does not make (any more)."""
-    if baseline is not None:
-        return named.get(baseline)
-    try:
-        return space.bind(values or {})
-    except SpecError:
-        return None
-
-
-def values_of(holes: Mapping[str, Hole], params: Mapping[str, str]) -> Values:
-    """Return the values of holes that a store keeps as text."""
-    return {path: value_of(hole, params[path]) for path, hole in holes.items() if path in params}
-
-
-def value_of(hole: Hole, text: str) -> Any:
-    """Return the value of a hole that `label`, and the store after it, made a text of."""
-    if not isinstance(hole, Choice):
-        return int(text) if isinstance(hole, Int) else float(text)
-    for option in hole.options:
-        if str(label(hole, option)) == text:
-            return option
-    raise UserError(
-        f"{show(text)} is no option of {{choice: {show(list(hole.options))}}} (any more)"
-    )
-
-
-def number_of(name: str) -> int:
-    """Return the number in the name of a trial, as `Entry.name` writes it."""
-    return int(name.removeprefix("trial-").partition(" ")[0])
+def _is_duplicate(run: RunRecord) -> bool:
+    tags: Mapping[str, str] = run.tags
+    return tags.get("kind") == "duplicate"

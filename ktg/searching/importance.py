@@ -10,7 +10,8 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.trial import create_trial
 
 from ktg.graph import Hole
-from ktg.searching.sampler import Values, distribution, label
+from ktg.searching.sampler import build_distribution
+from ktg.searching.values import Values, label
 
 Evaluator = Literal["fanova", "ped_anova"]
 # Points below which an importance is noise; PED-ANOVA looks at the best tenth, in which there
@@ -44,7 +45,7 @@ def importance(
         return None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
-    distributions = {path: distribution(hole) for path, hole in holes.items()}
+    distributions = {path: build_distribution(hole) for path, hole in holes.items()}
     for values, accuracy in finite:
         params = {path: label(holes[path], value) for path, value in values.items()}
         study.add_trial(create_trial(params=params, distributions=distributions, value=accuracy))

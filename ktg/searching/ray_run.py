@@ -39,19 +39,19 @@ def drive_queue(
     slots: Slots,
     storage: Path,
     console: Console,
+    brackets: Brackets | None = None,
     *,
     resumed: str | None = None,
     stop_asked: Callable[[str], bool] | None = None,
-    brackets: Brackets | None = None,
 ) -> AnyRecorder:
     """Train, record and show all that a queue proposes, as the only driver; return the recorder.
 
     An interruption ends it early, without an error.
 
     record: starts the run of all trials in the store.
+    brackets: when ASHA stops trials; None: none is stopped before its end.
     resumed: the id of that run, if an earlier process has started it.
     stop_asked: called now and then with the id of the run; returns whether to stop.
-    brackets: when ASHA stops trials; None: none is stopped before its end.
     """
     what = "confirmation" if queue.final else "search"
     with ExitStack() as stack:

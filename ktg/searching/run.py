@@ -34,7 +34,7 @@ from ktg.searching.affinity import Resolved, resolve
 from ktg.searching.asha import plan_brackets
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
-from ktg.searching.missing_weights import Missing, supplied
+from ktg.searching.missing_weights import Missing, remove_unavailable
 from ktg.searching.preflight import check_space, vary_each_hole
 from ktg.searching.progress import format_headline, print_warning
 from ktg.searching.ray_run import drive_queue
@@ -78,11 +78,7 @@ def search(
     console = console or Console(quiet=True)
     warn = partial(print_warning, console)
     folder = (storage or cache_folder() / "ray").resolve()
-    found = supplied(space, missing_sources)
-    for what, why in found.changes.items():
-        warn(f"{what} {why}")
-    dataset = check_space(found.space, decoding)
-    resolved = resolve_affinity(found.space, dataset, console)
+    dataset, resolved = prepare_space(space, missing_sources, console, decoding)
     space = resolved.space
     console.print(format_headline(space, name), highlight=False)
     if past and past.tags.get("data.fingerprint", dataset.fingerprint) != dataset.fingerprint:
@@ -94,6 +90,7 @@ def search(
             ray = stack.enter_context(start_ray(address))
         slots = plan_slots(space.search, ray, address, vary_each_hole(space), folder, warn)
         epochs = max(graph.train.epochs for graph in vary_each_hole(space))
+        brackets = plan_brackets(space.search, epochs)
 
         def record() -> SearchRecorder:
             tags = size_tags(dataset) | slots.tags() | driver_tags()
@@ -103,30 +100,35 @@ def search(
             stack.enter_context(log_system_metrics(tracker, recorder.parent))
             return recorder
 
-        started = time.monotonic()
+        started, resumed = time.monotonic(), past.run if past else None
         recorder = drive_queue(
-            queue,
-            record,
-            slots,
-            folder,
-            console,
-            resumed=past.run if past else None,
-            stop_asked=stop_asked,
-            brackets=plan_brackets(space.search, epochs),
+            queue, record, slots, folder, console, brackets, resumed=resumed, stop_asked=stop_asked
         )
     result = summarize_search(queue, name, time.monotonic() - started)
     recorder.end(result)
     return result
 
 
-def resolve_affinity(space: SearchSpace, dataset: Dataset, console: Console) -> Resolved:
-    """Return the space with its affinity holes resolved; print what was measured."""
+def prepare_space(
+    space: SearchSpace,
+    missing_sources: Missing,
+    console: Console,
+    decoding: Callable[[int, int], None] | None,
+) -> tuple[Dataset, Resolved]:
+    """Return the data, and the space without options that lack weights, its affinity measured.
+
+    Prints what was left out and what was measured.
+    """
+    found = remove_unavailable(space, missing_sources)
+    for what, why in found.changes.items():
+        print_warning(console, f"{what} {why}")
+    dataset = check_space(found.space, decoding)
     with console.status("Measuring affinity") as status:
         resolved = resolve(
-            space, dataset, lambda what: status.update(f"Measuring affinity: {what}")
+            found.space, dataset, lambda what: status.update(f"Measuring affinity: {what}")
         )
     if resolved.holes:
         console.print(resolved.table(), highlight=False)
     for what, why in resolved.not_measured().items():
         print_warning(console, f"{what} was not measured, and is kept: {why}")
-    return resolved
+    return dataset, resolved

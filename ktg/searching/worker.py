@@ -121,7 +121,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return self.training
 
     def _train_epoch(self, training: Training) -> dict[str, Any]:
-        """Train one epoch and return its metrics, after the last of a final training with the test."""
+        """Train one epoch; return its metrics, with the test after the last of a final training."""
         metrics: dict[str, Any] = next(training).metrics()
         if not self.config["final"] or training.epoch < training.graph.train.epochs:
             return metrics

@@ -64,6 +64,7 @@ def test_json_lines_and_csv_say_the_same(folder):
         assert float(row["probability"]) == pytest.approx(line["probability"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_list_on_standard_input_and_the_onnx_file(folder, everything, monkeypatch):
     names = sorted(str(path) for path in (folder / "some").glob("[abc].*"))
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(names) + "\n\n"))
@@ -74,6 +75,7 @@ def test_a_list_on_standard_input_and_the_onnx_file(folder, everything, monkeypa
     assert "standard input was empty" in ktg("predict", "model.safetensors", "-", folder=folder).err
 
 
+@pytest.mark.slow
 def test_a_class_cannot_command_the_terminal(folder, everything):
     import safetensors.torch
     from safetensors import safe_open
@@ -110,6 +112,7 @@ def test_refusals(refused, words, said):
     assert said in refused("predict", *words)
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough(folder):
     code = "import sys; from ktg.cli import main; sys.argv[0] = 'ktg'; main()"
     some = [str(next((folder / "some").glob("a.*")))] * 2000

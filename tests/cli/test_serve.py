@@ -9,6 +9,8 @@ import subprocess
 import sys
 import urllib.request
 
+import pytest
+
 from ktg.exporting.load_model import load_model
 
 
@@ -18,6 +20,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_a_real_request_is_answered_and_nothing_runs_on_afterwards(trained, photos, tmp_path):
     port = free_port()
     code = "import sys; from ktg.cli import main; sys.argv[0] = 'ktg'; main()"

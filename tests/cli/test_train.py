@@ -27,6 +27,7 @@ def test_seeds_are_trained_and_their_mean_is_printed(room):
     assert (parent.state, parent.tags["kind"]) == ("finished", "train")
 
 
+@pytest.mark.slow
 def test_an_exported_graph_trains_and_its_json_parses(searched, tmp_path):
     ktg("export", "a search", "--tracking-uri", searched.uri, folder=tmp_path)
     done = ktg("train", "best.yaml", "--seeds", "2", "--json", folder=tmp_path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ktg.errors import DataError
-from ktg.exporting.image_files import find_images, spelled_out
+from ktg.exporting.image_files import expand_paths, find_images
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_what_names_nothing(folder):
 
 def test_one_image_and_mixed_ones(folder):
     array = np.zeros((2, 2), np.uint8)
-    assert spelled_out("b.jpg") == ["b.jpg"]
-    assert spelled_out(array)[0] is array
-    assert spelled_out(["deep", b"x"]) == ["deep/er/c.webp", b"x"]
+    assert expand_paths("b.jpg") == ["b.jpg"]
+    assert expand_paths(array)[0] is array
+    assert expand_paths(["deep", b"x"]) == ["deep/er/c.webp", b"x"]
     with pytest.raises(DataError, match="empty: there are no images"):
-        spelled_out("empty")
+        expand_paths("empty")

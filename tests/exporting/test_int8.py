@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from ktg.exporting.classifier import load
+from ktg.exporting.load_model import load_model
 
 
 def test_the_weights_are_8_bit_integers_and_the_image_is_resized_in_full_precision(everything):
@@ -21,7 +21,7 @@ def test_the_weights_are_8_bit_integers_and_the_image_is_resized_in_full_precisi
 
 def test_it_is_smaller_and_what_it_says_is_close(everything, trained, photos):
     files = sorted(path for path in (photos / "val").rglob("*") if path.is_file())
-    plain, small = load(trained.file, "cpu"), load(everything.folder / "small.onnx")
+    plain, small = load_model(trained.file, "cpu"), load_model(everything.folder / "small.onnx")
     for one, two in zip(plain.predict(files), small.predict(files), strict=True):
         assert np.abs(one.probabilities - two.probabilities).max() < 0.1
     assert (everything.folder / "small.onnx").stat().st_size < trained.file.stat().st_size
@@ -32,7 +32,7 @@ def test_what_it_costs_is_measured(everything, trained, photos):
     assert (done.images, done.seen) == (8, False)
     assert done.before.accuracy == everything.delivered.about.accuracy.mean
     files = [path for path in (photos / "val").rglob("*") if path.is_file()]
-    answers = load(everything.folder / "small.onnx").predict(files)
+    answers = load_model(everything.folder / "small.onnx").predict(files)
     assert done.after.accuracy == np.mean(
         [a.label == f.parent.name for a, f in zip(answers, files, strict=True)]
     )
@@ -45,4 +45,6 @@ def test_what_it_costs_is_measured(everything, trained, photos):
 
 
 def test_it_is_described_like_the_others(everything, trained):
-    assert load(everything.folder / "small.onnx").about == load(trained.file, "cpu").about
+    assert (
+        load_model(everything.folder / "small.onnx").about == load_model(trained.file, "cpu").about
+    )

@@ -10,8 +10,8 @@ import pytest
 from ktg.errors import KtgError, UserError, WeightsError
 from ktg.exporting import deployable as tolerances
 from ktg.exporting import onnx as module
-from ktg.exporting.classifier import load
-from ktg.exporting.weights import read_model
+from ktg.exporting.load_model import load_model
+from ktg.exporting.model_file import read_model
 
 
 def test_the_logits_are_those_of_torch(everything):
@@ -20,7 +20,7 @@ def test_the_logits_are_those_of_torch(everything):
 
 def test_it_labels_images_as_the_safetensors_file_does(everything, trained, photos):
     files = sorted(path for path in photos.rglob("*") if path.is_file())
-    plain, other = load(trained.file, "cpu"), load(everything.folder / "model.onnx")
+    plain, other = load_model(trained.file, "cpu"), load_model(everything.folder / "model.onnx")
     for size in (1, 5, 64):
         for one, two in zip(plain.predict(files, size), other.predict(files, size), strict=True):
             np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-5)
@@ -57,7 +57,7 @@ def test_absent_packages_are_named_with_how_to_install_them(monkeypatch, trained
     ):
         module.write_onnx(tmp_path / "model.onnx", *read_model(trained.file))
     with pytest.raises(UserError, match="ONNX needs onnxruntime"):
-        load(tmp_path / "model.onnx")
+        load_model(tmp_path / "model.onnx")
 
 
 def test_what_is_no_model_of_ktg(everything, tmp_path):
@@ -66,19 +66,19 @@ def test_what_is_no_model_of_ktg(everything, tmp_path):
     for broken in (b"", b"hello", content[: len(content) // 2], content[1000:]):
         path.write_bytes(broken)
         with pytest.raises(WeightsError, match=r"x\.onnx: is not an ONNX file"):
-            load(path)
+            load_model(path)
     with pytest.raises(WeightsError, match="there is no such model file"):
-        load(tmp_path / "absent.onnx")
+        load_model(tmp_path / "absent.onnx")
     model = onnx.load_from_string(content)
     (entry,) = model.metadata_props
     entry.value = entry.value.replace('"side": 16', '"side": 17')
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match="does not take and return what its description says"):
-        load(path)
+        load_model(path)
     del model.metadata_props[:]
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match="is not a model of ktg"):
-        load(path)
+        load_model(path)
 
 
 def test_an_ensemble_is_one_graph(ensemble, photos, tmp_path):
@@ -87,7 +87,7 @@ def test_an_ensemble_is_one_graph(ensemble, photos, tmp_path):
         <= tolerances.TOLERANCE
     )
     files = sorted(path for path in (photos / "val").rglob("*") if path.is_file())
-    plain, other = load(ensemble.file, "cpu"), load(tmp_path / "model.onnx")
+    plain, other = load_model(ensemble.file, "cpu"), load_model(tmp_path / "model.onnx")
     for one, two in zip(plain.predict(files), other.predict(files), strict=True):
         np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-5)
     assert other.about == plain.about

@@ -11,11 +11,11 @@ from command import ktg
 
 from ktg.data.decode import Geometry
 from ktg.errors import UserError
-from ktg.exporting.classifier import load
-from ktg.exporting.deliver import deliver
-from ktg.exporting.metadata import Input
+from ktg.exporting.export import export
+from ktg.exporting.load_model import load_model
+from ktg.exporting.metadata import ModelInput
 from ktg.exporting.pixels import to_pixels
-from ktg.exporting.registering import example_image, waiting_file
+from ktg.exporting.registering import make_example_image, temporary_file
 from ktg.tracking import find_experiment
 from ktg.tracking.models import TrainedModel, check_model_name, register_model
 from ktg.tracking.store import open_client
@@ -55,7 +55,9 @@ def test_the_best_graph_is_trained_registered_loaded_elsewhere_and_linked_to_its
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
     )
     picture, signature, (answer,) = json.loads(other.stdout)
-    (expected,) = load(tmp_path / "model.safetensors", "cpu").predict([base64.b64decode(picture)])
+    (expected,) = load_model(tmp_path / "model.safetensors", "cpu").predict(
+        [base64.b64decode(picture)]
+    )
     assert answer["label"] == expected.label
     assert list(answer["probabilities"]) == list(expected.classes)
     assert list(answer["probabilities"].values()) == pytest.approx(
@@ -86,15 +88,15 @@ def test_the_best_graph_is_trained_registered_loaded_elsewhere_and_linked_to_its
 
 def test_what_cannot_be_registered_costs_no_training_and_no_trained_network(trained):
     with pytest.raises(UserError, match=r"^'a/b' cannot be the name of a model in MLflow"):
-        deliver("absent", "sqlite:///mlflow.db", name="a/b")
+        export("absent", "sqlite:///mlflow.db", name="a/b")
     check_model_name("any other name-1.0")
     away = "http://127.0.0.1:9"
     kept = r"; the trained network is kept, to try again: `ktg export .*model.safetensors --register net`$"
     with pytest.raises(
         UserError, match=r"^model net: cannot be stored in MLflow at http://127.0.0.1:9: .*" + kept
     ):
-        deliver(str(trained.file), away, name="net")
-    assert waiting_file("my net/../x").parent == waiting_file("net").parent
+        export(str(trained.file), away, name="net")
+    assert temporary_file("my net/../x").parent == temporary_file("net").parent
 
 
 def test_a_version_that_fails_half_way_leaves_nothing(trained, tmp_path):
@@ -116,8 +118,8 @@ def test_a_version_that_fails_half_way_leaves_nothing(trained, tmp_path):
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (16, 3)])
 def test_the_example_is_an_image_that_the_model_takes(trained, side, channels):
-    given = Input(
+    given = ModelInput(
         side=side, channels=channels, interpolation="bicubic", size=side, mean=(0.5,), std=(0.5,)
     )
-    pixels = to_pixels(base64.b64decode(example_image(given)), Geometry(side, channels))
+    pixels = to_pixels(base64.b64decode(make_example_image(given)), Geometry(side, channels))
     assert pixels.shape == (side, side, channels)

@@ -4,7 +4,7 @@ import torch
 
 from ktg.exporting.deployable import TOLERANCE
 from ktg.exporting.metadata import from_json
-from ktg.exporting.weights import read_model
+from ktg.exporting.model_file import read_model
 
 
 def test_the_program_computes_what_the_network_does(everything, trained):

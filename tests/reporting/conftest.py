@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ktg.reporting.page import report_page
-from ktg.reporting.record import SearchRecord, read_search
-from ktg.reporting.report import report
+from ktg.reporting.page import render_report
+from ktg.reporting.report import make_report
+from ktg.searching.history import StoredSearch, read_last_search
 from ktg.tracking import find_experiment
 
 
@@ -18,18 +18,18 @@ def uri(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def record(searched) -> SearchRecord:
-    return read_search(find_experiment("a search", searched.uri))
+def record(searched) -> StoredSearch:
+    return read_last_search(find_experiment("a search", searched.uri))
 
 
 @pytest.fixture(scope="session")
 def reported(record) -> dict[str, Any]:
-    return report(record)
+    return make_report(record)
 
 
 @pytest.fixture(scope="session")
 def page(record, reported) -> str:
-    return report_page(reported, record.space.holes)
+    return render_report(reported, record.space.holes)
 
 
 @pytest.fixture

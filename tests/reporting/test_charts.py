@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from webpage import read
 
 from ktg.reporting import charts
-from ktg.reporting.charts import most_telling, thin
+from ktg.reporting.charts import choose_trials, thin_out
 
 pytestmark = pytest.mark.usefixtures("closed_figures")
 
@@ -22,11 +22,11 @@ def test_the_barest_search_is_drawn():
     point = {"state": "finished", "accuracy": 0.5, "device_s": 1.0, "epochs": 1, "best": 0.5}
     row = {"what": "best graph", "test": None, "val_accuracy": 0.5, "val_interval": None}
     curve = {"node": "n0", "model": "resnet8", "val_accuracy": [0.5], "train_accuracy": []}
-    assert "finished" in read(charts.all_curves([trial], "t0")).text
-    assert "best so far" in read(charts.progress([point], {"device": "GPU"})).text
-    assert "best graph" in read(charts.comparison([row], test=False)).text
-    assert "n0 (target)" in read(charts.nodes([curve], "n0")).text
-    assert "mean weight" in read(charts.gates([])).text
+    assert "finished" in read(charts.draw_curves([trial], "t0")).text
+    assert "best so far" in read(charts.draw_progress([point], {"device": "GPU"})).text
+    assert "best graph" in read(charts.draw_comparison([row], test=False)).text
+    assert "n0 (target)" in read(charts.draw_nodes([curve], "n0")).text
+    assert "mean weight" in read(charts.draw_gates([])).text
 
 
 def test_a_name_appears_once_in_a_legend():
@@ -40,7 +40,7 @@ def test_a_name_appears_once_in_a_legend():
         }
         for n in range(5)
     ]
-    assert read(charts.all_curves(trials, "t9")).text.count("stopped early") == 1
+    assert read(charts.draw_curves(trials, "t9")).text.count("stopped early") == 1
 
 
 def test_more_searches_than_colours_are_told_apart():
@@ -49,14 +49,14 @@ def test_more_searches_than_colours_are_told_apart():
         {"device_s": 2.0, "epochs": 2, "best": 0.6},
     ]
     searches = [{"experiment": f"search {n}", "progress": points} for n in range(8)]
-    drawn = charts.side_by_side(searches, "epochs", "epochs")
+    drawn = charts.draw_side_by_side(searches, "epochs", "epochs")
     assert all(f"search {n}" in read(drawn).text for n in range(8))
     assert drawn.count("stroke-dasharray") >= 2
 
 
 @given(st.lists(st.floats(0, 1), max_size=500))
 def test_long_curves_keep_their_ends(values):
-    places, kept = thin(values)
+    places, kept = thin_out(values)
     assert len(places) == len(kept) <= 81
     assert [values[place - 1] for place in places] == kept
     assert not values or (places[0], places[-1]) == (1, len(values))
@@ -72,7 +72,7 @@ TRIAL = st.fixed_dictionaries(
 
 @given(st.lists(TRIAL, max_size=40), st.integers(10, 20))
 def test_of_many_trials_baselines_and_the_best_are_kept(trials, most):
-    kept = most_telling(trials, most)
+    kept = choose_trials(trials, most)
     trained = [trial for trial in trials if trial["val_accuracy"]]
     assert len(kept) == min(most, len(trained))
     assert all(any(one is other for other in trained) for one in kept)
@@ -86,4 +86,4 @@ def test_of_many_trials_baselines_and_the_best_are_kept(trials, most):
 
 def test_epochs_are_whole_numbers():
     curve = {"node": "n0", "model": "resnet8", "val_accuracy": [0.5, 0.6], "train_accuracy": []}
-    assert "1.5" not in read(charts.nodes([curve], "n0")).text.split()
+    assert "1.5" not in read(charts.draw_nodes([curve], "n0")).text.split()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import search, trial
 
-from ktg.reporting.choices import choices, title
+from ktg.reporting.choices import count_choices, group_title
 
 ONE, TWO = "edges.n1.n0.gate", "edges.n2.n0.gate"
 
@@ -24,7 +24,7 @@ def test_shares_counted_by_hand():
         trial(6, "stopped", (0.1, 0.2), {ONE: "cutoff", TWO: "cutoff"}),
         trial(7, "running", (0.1,), {ONE: "cutoff", TWO: "cutoff"}),  # nobody knows yet
     )
-    groups = {group["title"]: group for group in choices(record)}
+    groups = {group["title"]: group for group in count_choices(record)}
     assert list(groups) == ["Models", "Gates between nodes"]
     gates = groups["Gates between nodes"]
     assert (gates["holes"], gates["trials"], gates["stop_rate"]) == ([ONE, TWO], 4, 0.5)
@@ -57,7 +57,7 @@ def test_shares_are_of_one_whole(drawn):
         trial(n, state, (0.1,) if state == "stopped" else (0.1,) * 8, {ONE: one, TWO: two})
         for n, (state, one, two) in enumerate(drawn, 2)
     ]
-    for group in choices(search(trial(1, baseline="alone"), *trials)):
+    for group in count_choices(search(trial(1, baseline="alone"), *trials)):
         options = group["options"]
         assert sum(option["share"] for option in options) == pytest.approx(1)
         rates = [(option["stop_rate"] or 0) * option["share"] for option in options]
@@ -79,7 +79,7 @@ def test_shares_are_of_one_whole(drawn):
     ],
 )
 def test_groups_have_names(path, name):
-    assert title(path) == name
+    assert group_title(path) == name
 
 
 def test_groups_of_one_name_say_of_which_nodes():
@@ -92,7 +92,7 @@ nodes:
 edges: {label -> n0: {}, n1 -> n0: {gate: {choice: [through, linear]}}}
 """
     values = {"nodes.n0.model": "resnet8", "nodes.n1.model": "resnet8", ONE: "linear"}
-    groups = choices(search(trial(1, values=values, base={}), space=space))
+    groups = count_choices(search(trial(1, values=values, base={}), space=space))
     assert [group["title"] for group in groups] == [
         "Models: n0",
         "Models: n1",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import run, search, trial
 
-from ktg.reporting.cost import cost
+from ktg.reporting.cost import sum_costs
 
 TEACHERS = """\
 data: {name: digits}
@@ -31,7 +31,7 @@ def test_spent_and_saved_counted_by_hand():
             run("duplicate", duplicate_of="trial-0001 (alone)"),
         ),
     )
-    found = cost(record)
+    found = sum_costs(record)
     assert (found["trials"], found["epochs"], found["device_s"]) == (4, 14, 16 + 4 + 20)
     assert found["states"] == {"failed": 1, "finished": 1, "stopped": 2}
     assert found["saved"]["stopping"] == {"trials": 2, "epochs": 6 + 4, "device_s": 6 * 2 + 4 * 5}
@@ -41,8 +41,8 @@ def test_spent_and_saved_counted_by_hand():
 
 def test_gpus_come_before_cores():
     record = search(trial(1), **{"resources.gpus": 0.25})
-    assert (cost(record)["device"], cost(record)["devices_per_trial"]) == ("GPU", 0.25)
-    assert cost(record)["device_s"] == 0.25 * 16
+    assert (sum_costs(record)["device"], sum_costs(record)["devices_per_trial"]) == ("GPU", 0.25)
+    assert sum_costs(record)["device_s"] == 0.25 * 16
 
 
 def test_a_teacher_is_trained_once_for_all_its_graphs():
@@ -56,7 +56,7 @@ def test_a_teacher_is_trained_once_for_all_its_graphs():
         trial(number, values={"nodes.n1.model": model, "edges.n1.n0.gate": gate}, base={})
         for number, (model, gate) in enumerate(graphs, 1)
     ]
-    assert cost(search(*trials, space=TEACHERS))["saved"]["teachers"] == {
+    assert sum_costs(search(*trials, space=TEACHERS))["saved"]["teachers"] == {
         "uses": 4,
         "different": 2,
         "repeated": 2,
@@ -69,7 +69,7 @@ def test_what_was_trained_and_what_was_saved_is_the_whole_budget(epochs):
     trials = [
         trial(n, "finished" if e == 8 else "stopped", (0.1,) * e) for n, e in enumerate(epochs, 1)
     ]
-    found = cost(search(*trials))
+    found = sum_costs(search(*trials))
     saved = found["saved"]["stopping"]
     assert found["epochs"] + saved["epochs"] == 8 * len(trials)
     assert found["device_s"] + saved["device_s"] == pytest.approx(16 * len(trials))

@@ -7,8 +7,8 @@ from records import search, trial
 
 from ktg.graph import parse
 from ktg.intervals import binomial_interval
-from ktg.reporting.cost import cost
-from ktg.reporting.curves import at_end, best_so_far, gate_curves, node_curves
+from ktg.reporting.cost import sum_costs
+from ktg.reporting.curves import read_gate_curves, read_node_curves, summarise_end, trace_best
 
 GRAPH = parse(
     {
@@ -21,17 +21,17 @@ GRAPH = parse(
 
 
 def test_nodes_end_where_the_trial_does(record):
-    best, graph = record.best, record.graph(record.best)
-    curves = {curve["node"]: curve for curve in node_curves(record, graph)}
+    best, graph = record.best, record.best.graph
+    curves = {curve["node"]: curve for curve in read_node_curves(record, graph)}
     assert curves[graph.target]["val_accuracy"] == list(best.curve)
     assert all(len(curve["train_accuracy"]) == best.epochs for curve in curves.values())
-    end = {row["node"]: row["val_accuracy"] for row in at_end(record, graph, 32)["nodes"]}
+    end = {row["node"]: row["val_accuracy"] for row in summarise_end(record, graph, 32)["nodes"]}
     assert end == {name: curve["val_accuracy"][-1] for name, curve in curves.items()}
 
 
 def test_gates_open_as_they_are_defined(record):
-    graph = record.graph(record.best)
-    for curve in gate_curves(record, graph):
+    graph = record.best.graph
+    for curve in read_gate_curves(record, graph):
         openness = curve["openness"]
         assert len(openness) == len(curve["loss"]) == record.best.epochs
         if curve["gate"] == "through":
@@ -41,17 +41,17 @@ def test_gates_open_as_they_are_defined(record):
 
 
 def test_the_best_so_far_ends_at_the_best_and_at_the_whole_cost(record):
-    points = best_so_far(record)
+    points = trace_best(record)
     assert len(points) == len(record.trials)
     assert points[-1]["best"] == record.best.accuracy
-    assert points[-1]["epochs"] == cost(record)["epochs"]
-    assert points[-1]["device_s"] == pytest.approx(cost(record)["device_s"])
+    assert points[-1]["epochs"] == sum_costs(record)["epochs"]
+    assert points[-1]["device_s"] == pytest.approx(sum_costs(record)["device_s"])
     known = [point["best"] for point in points if point["best"] is not None]
     assert known == sorted(known)
 
 
 def test_only_finished_trials_can_be_the_best_so_far():
-    points = best_so_far(
+    points = trace_best(
         search(trial(2), trial(1, "stopped", (0.99,)), trial(3, "failed", ()), trial(4, "running"))
     )
     assert [(point["trial"], point["accuracy"], point["best"]) for point in points] == [
@@ -73,7 +73,7 @@ def with_metrics(**metrics):
 
 def test_the_ensemble_stands_beside_its_networks():
     record = with_metrics(**{"ensemble.val_accuracy": 0.8, "ensemble.val_loss": 0.4})
-    assert at_end(record, GRAPH, 100) == {
+    assert summarise_end(record, GRAPH, 100) == {
         "nodes": [
             {
                 "node": "n0",
@@ -90,17 +90,21 @@ def test_the_ensemble_stands_beside_its_networks():
                 "val_loss": None,
             },
         ],
-        "ensemble": {"val_accuracy": 0.8, "val_interval": binomial_interval(0.8, 100), "val_loss": 0.4},
+        "ensemble": {
+            "val_accuracy": 0.8,
+            "val_interval": binomial_interval(0.8, 100),
+            "val_loss": 0.4,
+        },
         "ensemble_counts": False,
     }
 
 
 def test_an_older_version_s_search_has_no_ensemble():
-    assert at_end(with_metrics(), GRAPH, None)["ensemble"] is None
-    assert at_end(with_metrics(), GRAPH, None)["nodes"][0]["val_interval"] is None
+    assert summarise_end(with_metrics(), GRAPH, None)["ensemble"] is None
+    assert summarise_end(with_metrics(), GRAPH, None)["nodes"][0]["val_interval"] is None
 
 
 def test_one_network_is_no_ensemble():
     record = with_metrics(**{"ensemble.val_accuracy": 0.75})
     alone = dataclasses.replace(GRAPH, nodes={"n0": GRAPH.nodes["n0"]}, edges={})
-    assert at_end(record, alone, 100)["ensemble"] is None
+    assert summarise_end(record, alone, 100)["ensemble"] is None

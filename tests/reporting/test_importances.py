@@ -1,11 +1,13 @@
-"""Importance of holes: the one that decides comes first, at the epoch that all trials had, or not at all."""
+"""Importance of holes, and rank correlations of rungs with the end: by hand, and what must hold for any."""
 
 import random
 
 import pytest
-from records import search, trial
+from hypothesis import given
+from hypothesis import strategies as st
+from records import SPACE, search, trial
 
-from ktg.reporting.importances import first_rung, importances
+from ktg.reporting.importances import FEWEST_ENDED, correlate_rungs, first_rung, measure_importances
 
 ONE = "edges.n1.n0.gate"
 
@@ -28,7 +30,7 @@ def trials(count):
 
 
 def test_the_hole_that_decides_comes_first():
-    found = importances(search(*trials(60)))
+    found = measure_importances(search(*trials(60)))
     first = found["holes"][0]
     assert (found["epoch"], found["trials_early"], found["known"]) == (2, 60, True)
     assert first["hole"] == ONE
@@ -42,7 +44,7 @@ def test_the_hole_that_decides_comes_first():
 
 
 def test_a_few_trials_say_nothing():
-    found = importances(search(*trials(9)))
+    found = measure_importances(search(*trials(9)))
     assert not found["known"]
     assert all(
         hole["fanova_early"] is None and hole["fanova_end"] is None for hole in found["holes"]
@@ -50,7 +52,7 @@ def test_a_few_trials_say_nothing():
 
 
 def test_too_few_for_one_estimator_leave_the_other():
-    holes = importances(search(*trials(20)))["holes"]
+    holes = measure_importances(search(*trials(20)))["holes"]
     assert all(
         hole["fanova_early"] is not None and hole["ped_anova_early"] is None for hole in holes
     )
@@ -65,3 +67,37 @@ def test_the_first_rung_is_that_of_early_stopping_or_the_whole_budget():
         "edges: {label -> n0: {gate: {choice: [through, linear]}}}\nsearch: {trials: 2, scheduler: none}\n",
     )
     assert first_rung(free) == 8
+
+
+def curve(rank: int, at_two: int, at_four: int) -> tuple[float, ...]:
+    """Eight epochs; only those of the two rungs and the last matter."""
+    return (0.0, at_two / 100, 0.0, at_four / 100, 0.0, 0.0, 0.0, rank / 100)
+
+
+def test_each_rung_is_compared_with_the_end():
+    ended = [trial(i, curve=curve(i, 20 - i, i)) for i in range(1, 11)]
+    stopped = trial(11, "stopped", (0.9, 0.9))
+    found = correlate_rungs(search(*ended, stopped))
+    assert [(one["epoch"], one["trials"], one["spearman"]) for one in found] == [
+        (2, 10, pytest.approx(-1.0)),
+        (4, 10, pytest.approx(1.0)),
+    ]
+    assert correlate_rungs(search(*ended[: FEWEST_ENDED - 1])) == []
+
+
+def test_nothing_is_said_where_nothing_is_stopped_or_all_are_equal():
+    record = search(*(trial(i) for i in range(1, 11)))
+    assert [one["spearman"] for one in correlate_rungs(record)] == [None, None]
+    never = SPACE.replace("grace_epochs: 2", "grace_epochs: 2, scheduler: none")
+    assert correlate_rungs(search(*(trial(i) for i in range(1, 11)), space=never)) == []
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 99)] * 3), min_size=FEWEST_ENDED, max_size=20))
+def test_only_the_order_counts(drawn):
+    plain = [trial(i, curve=curve(*ranks)) for i, ranks in enumerate(drawn)]
+    bent = [trial(i, curve=[value**3 for value in curve(*ranks)]) for i, ranks in enumerate(drawn)]
+    for one, other in zip(
+        correlate_rungs(search(*plain)), correlate_rungs(search(*bent)), strict=True
+    ):
+        assert one["spearman"] == pytest.approx(other["spearman"])
+        assert one["spearman"] is None or abs(one["spearman"]) <= 1 + 1e-9

@@ -17,13 +17,13 @@ from ktg.reporting.mistakes import (
     ARTIFACT,
     MOST_CLASSES,
     MOST_PAIRS,
-    confusion,
-    mistakes,
-    most_confidently_wrong,
-    most_confused,
-    picture,
+    count_confusions,
+    find_mistakes,
+    find_most_confused,
+    find_most_wrong,
+    make_thumbnail,
 )
-from ktg.reporting.record import read_search
+from ktg.searching.history import read_last_search
 from ktg.tracking import MlflowTracker, attach, find_experiment
 
 PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
@@ -32,19 +32,19 @@ PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, ma
 @given(PAIRS)
 def test_the_confusion_matrix_counts_pairs(pairs):
     labels, predicted = np.array(pairs).T
-    table = confusion(labels, predicted, 5)
+    table = count_confusions(labels, predicted, 5)
     assert table == [[pairs.count((a, b)) for b in range(5)] for a in range(5)]
 
 
 def test_no_matrix_of_very_many_classes():
     nothing = np.zeros(0, dtype=np.int64)
-    assert confusion(nothing, nothing, MOST_CLASSES + 1) is None
+    assert count_confusions(nothing, nothing, MOST_CLASSES + 1) is None
 
 
 @given(PAIRS)
 def test_the_most_frequent_confusions_come_first(pairs):
     labels, predicted = np.array(pairs).T
-    rows = most_confused(labels, predicted, "abcde")
+    rows = find_most_confused(labels, predicted, "abcde")
     counts = [row["images"] for row in rows]
     assert counts == sorted(counts, reverse=True)
     wrong = {(a, b) for a, b in pairs if a != b}
@@ -63,7 +63,7 @@ def test_the_most_confidently_wrong_come_first(seed):
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.ones(3), 30).astype(np.float32)
     labels = random.integers(0, 3, 30)
-    places = most_confidently_wrong(probabilities, labels, 5)
+    places = find_most_wrong(probabilities, labels, 5)
     wrong = [place for place in range(30) if probabilities[place].argmax() != labels[place]]
     assert sorted(probabilities[places].max(1), reverse=True) == list(probabilities[places].max(1))
     assert set(places) <= set(wrong)
@@ -77,7 +77,7 @@ def test_the_most_confidently_wrong_come_first(seed):
 )
 def test_pictures_are_small_and_tiny_ones_exact(shape, kind):
     pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
-    head, _, data = picture(pixels).partition(",")
+    head, _, data = make_thumbnail(pixels).partition(",")
     assert head == f"data:image/{kind};base64"
     image = Image.open(io.BytesIO(base64.b64decode(data)))
     if kind == "png":
@@ -107,7 +107,7 @@ def made(tiny, tmp_path, uri):
             tracker.log(trial, {"val_accuracy": 0.5, "val_loss": 1.0}, 1)
             tracker.end(trial, "finished", {"train_s": str(train_s)})
             tracker.end(run, "finished")
-        return read_search(find_experiment(experiment, uri))
+        return read_last_search(find_experiment(experiment, uri))
 
     return write
 
@@ -131,7 +131,7 @@ def test_what_was_found_is_kept_with_the_search(record, reported):
         raise AssertionError("trained again")
 
     assert ARTIFACT in record.experiment.artifacts(record.run)
-    assert mistakes(record, retrain=True, on_epoch=fail) == reported["mistakes"]
+    assert find_mistakes(record, retrain=True, on_epoch=fail) == reported["mistakes"]
 
 
 @pytest.mark.parametrize(
@@ -140,32 +140,32 @@ def test_what_was_found_is_kept_with_the_search(record, reported):
 def test_what_was_kept_of_something_else_is_not_taken(made, kept):
     record = made("kept")
     attach("kept", record.experiment.uri, record.run.run, ARTIFACT, kept)
-    assert mistakes(record, retrain=False) == {
+    assert find_mistakes(record, retrain=False) == {
         "why": "The best graph was not trained again for this page."
     }
 
 
 def test_another_figure_than_the_search_had_is_told(made):
     told = []
-    found = mistakes(made("other"), retrain=None, on_epoch=lambda *epoch: told.append(epoch))
+    found = find_mistakes(made("other"), retrain=None, on_epoch=lambda *epoch: told.append(epoch))
     assert told == [(1, 1)]
     assert found["recorded_val_accuracy"] == 0.5
     assert found["val_accuracy"] == np.trace(found["confusion"]) / found["images"]
 
 
 def test_long_trainings_are_repeated_only_when_asked_for(made):
-    assert "--retrain does" in mistakes(made("long", train_s=61), retrain=None)["why"]
-    assert "confusion" in mistakes(made("long", train_s=61), retrain=True)
+    assert "--retrain does" in find_mistakes(made("long", train_s=61), retrain=None)["why"]
+    assert "confusion" in find_mistakes(made("long", train_s=61), retrain=True)
 
 
 def test_other_data_than_those_of_the_search_are_not_used(made):
     record = made("changed", **{"data.fingerprint": "another"})
-    assert "their fingerprint differs" in mistakes(record, retrain=None)["why"]
+    assert "their fingerprint differs" in find_mistakes(record, retrain=None)["why"]
     with pytest.raises(UserError, match="the data are not those of the search any more"):
-        mistakes(record, retrain=True)
+        find_mistakes(record, retrain=True)
 
 
 def test_data_that_are_gone_cost_the_section_and_no_more(made, tmp_path):
-    why = mistakes(made("gone", images=tmp_path / "gone.npz"), retrain=None)["why"]
+    why = find_mistakes(made("gone", images=tmp_path / "gone.npz"), retrain=None)["why"]
     assert why.startswith("The best graph could not be trained again: ")
     assert "gone.npz" in why

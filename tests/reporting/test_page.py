@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from webpage import look_up, read
 
 from ktg.graph import Choice
-from ktg.reporting.page import number, report_page, text_of
+from ktg.reporting.page import format_number, mark_number, render_report
 
 EVIL = "<script>alert('x')</script><img src=x onerror=\"alert(1)\">$\\frac{1}{0}$"
 KEPT = {
@@ -83,7 +83,7 @@ def test_names_cannot_put_code_into_the_page(record, reported):
             path: EVIL if path.endswith("gate") else value
             for path, value in trial["values"].items()
         }
-    found = read(report_page(evil, holes))
+    found = read(render_report(evil, holes))
     assert "script" not in found.elements
     assert found.elements["img"] == len(evil["mistakes"].get("wrong", []))
     assert not [name for _, name, _ in found.attributes if name.startswith("on")]
@@ -101,7 +101,7 @@ def hostile(value, key=""):
 
 def test_a_running_search_is_called_unfinished(record, reported):
     running = reported | {"search": reported["search"] | {"unfinished": True}}
-    assert "This search is unfinished" in read(report_page(running, record.space.holes)).text
+    assert "This search is unfinished" in read(render_report(running, record.space.holes)).text
 
 
 def test_the_ensemble_stands_beside_the_target(record, reported):
@@ -111,7 +111,7 @@ def test_the_ensemble_stands_beside_the_target(record, reported):
 
     def text(**found):
         best = reported["best"] | {"at_end": end | {"nodes": nodes, **found}}
-        return read(report_page(reported | {"best": best}, record.space.holes)).text
+        return read(render_report(reported | {"best": best}, record.space.holes)).text
 
     alone = text(ensemble=row, ensemble_counts=False)
     assert "ensemble all of them 62.50 %" in alone
@@ -129,7 +129,7 @@ def test_a_search_without_baselines_says_so(record, reported):
     search = reported["search"]["settings"] | {"baselines": False}
     without = reported | {"comparison": reported["comparison"][:1]}
     without |= {"search": reported["search"] | {"settings": search}}
-    text = read(report_page(without, record.space.holes)).text
+    text = read(render_report(without, record.space.holes)).text
     assert "there is nothing to hold its best against" in text
     assert "training alone" not in text
 
@@ -137,7 +137,7 @@ def test_a_search_without_baselines_says_so(record, reported):
 def test_where_nothing_was_stopped_nothing_is_said_of_it(record, reported):
     saved = reported["cost"]["saved"] | {"stopping": {"trials": 0, "epochs": 0, "device_s": 0.0}}
     text = read(
-        report_page(reported | {"cost": reported["cost"] | {"saved": saved}}, record.space.holes)
+        render_report(reported | {"cost": reported["cost"] | {"saved": saved}}, record.space.holes)
     ).text
     assert "stopped early more often" not in text
     assert "of the stopped" not in text
@@ -145,7 +145,7 @@ def test_where_nothing_was_stopped_nothing_is_said_of_it(record, reported):
 
 def test_without_mistakes_the_page_says_why(record, reported):
     without = reported | {"mistakes": {"why": "It took long & was left out."}}
-    assert "It took long & was left out." in read(report_page(without, record.space.holes)).text
+    assert "It took long & was left out." in read(render_report(without, record.space.holes)).text
 
 
 def test_tests_over_seeds_are_shown_beside_validation(record, reported):
@@ -158,7 +158,7 @@ def test_tests_over_seeds_are_shown_beside_validation(record, reported):
         "minus_alone": -0.004,
         "minus_alone_interval": (-0.01, 0.002),
     }
-    numbers = read(report_page(reported | {"comparison": rows}, record.space.holes)).numbers
+    numbers = read(render_report(reported | {"comparison": rows}, record.space.holes)).numbers
     assert numbers["comparison.0.test.accuracy"][1] == "90.00\N{NO-BREAK SPACE}%"
     assert numbers["comparison.0.test.minus_alone"][1] == "\N{MINUS SIGN}0.40"
     assert numbers["comparison.0.test.minus_alone_interval.1"][1] == "+0.20"
@@ -186,7 +186,7 @@ def test_affinity_has_a_section_where_it_was_measured(record, reported, page):
         "epoch": 1,
         "nodes": [node | {"candidates": [one | {"mean_val_accuracy": None}]}],
     }
-    text = read(report_page(reported | {"affinity": measured}, record.space.holes)).text
+    text = read(render_report(reported | {"affinity": measured}, record.space.holes)).text
     assert "n1, resnet8: the favourite did not win" in text
     assert "left out" in text
 
@@ -203,14 +203,14 @@ def test_affinity_has_a_section_where_it_was_measured(record, reported, page):
     ],
 )
 def test_numbers_in_words(value, how, text):
-    assert text_of(value, how) == text
+    assert format_number(value, how) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
 def test_a_number_goes_through_the_page_unchanged(value):
-    written = read(str(number({"a": [{"b": value}]}, "a.0.b", "loss"))).numbers["a.0.b"][0]
+    written = read(str(mark_number({"a": [{"b": value}]}, "a.0.b", "loss"))).numbers["a.0.b"][0]
     assert type(value)(written) == value
 
 
 def test_what_is_not_known_is_a_dash():
-    assert read(str(number({"a": None}, "a", "percent"))).text == "\N{EN DASH}"
+    assert read(str(mark_number({"a": None}, "a", "percent"))).text == "\N{EN DASH}"

@@ -7,7 +7,7 @@ from records import VALUES
 from webpage import read
 
 from ktg.graph import Choice, Int, Log
-from ktg.reporting.parallel import MOST_AXES, parallel
+from ktg.reporting.parallel import MOST_AXES, draw_parallel
 
 HOLES = {
     "train.lr": Log(0.01, 0.1),
@@ -45,7 +45,7 @@ def test_every_trained_trial_is_a_line():
         trial(4, "failed", ()),
     ]
     trials.append(trial(5) | {"values": None, "baseline": "mutual learning"})  # not of this space
-    svg = parallel(trials, HOLES, list(HOLES), "t3")
+    svg = draw_parallel(trials, HOLES, list(HOLES), "t3")
     assert lines(svg) == 3
     text = read(svg).text
     for word in (
@@ -66,7 +66,7 @@ def test_every_trained_trial_is_a_line():
 def test_no_more_axes_than_fit():
     holes = {f"nodes.n{n}.frozen_epochs": Int(0, 5) for n in range(12)}
     trials = [trial(1) | {"values": dict.fromkeys(holes, 1)}]
-    text = read(parallel(trials, holes, list(holes)[::-1], "t1")).text
+    text = read(draw_parallel(trials, holes, list(holes)[::-1], "t1")).text
     assert "n11.fro" in text
     assert text.count("epochs") == MOST_AXES
 
@@ -75,4 +75,4 @@ def test_no_more_axes_than_fit():
     "trials", [[], [trial(1)], [trial(1, "running", (0.1,))]], ids=["none", "one", "running"]
 )
 def test_few_trials_are_drawn_too(trials):
-    assert "accuracy" in read(parallel(trials, HOLES, list(HOLES), "t1")).text
+    assert "accuracy" in read(draw_parallel(trials, HOLES, list(HOLES), "t1")).text

@@ -3,7 +3,7 @@
 import json
 import math
 
-from ktg.reporting.report import environment, report
+from ktg.reporting.report import describe_environment, make_report
 
 
 def numbers(value):
@@ -41,12 +41,12 @@ def test_the_parts_belong_together(reported, record):
 
 
 def test_where_it_ran_is_what_the_search_wrote_down(record):
-    found = environment(record)
+    found = describe_environment(record)
     assert found["data_fingerprint"] == record.run.tags["data.fingerprint"]
     assert found["versions"]["torch"] == record.run.tags["version.torch"]
     assert (found["sampler_seed"], found["training_seeds"]) == (0, [0])
 
 
 def test_without_another_training_the_rest_is_the_same(record, reported):
-    again = report(record, retrain=False)
+    again = make_report(record, retrain=False)
     assert again | {"environment": 0} == reported | {"environment": 0}

@@ -8,7 +8,16 @@ from webpage import read
 
 from ktg.graph import parse
 from ktg.graph.drawing import draw
-from ktg.reporting.theme import ACCENT, INK, figure, inline, legend, plain, settings, svg
+from ktg.reporting.theme import (
+    ACCENT,
+    INK,
+    add_legend,
+    inline_svg,
+    open_figure,
+    settings,
+    style_axes,
+    to_svg,
+)
 
 DOCUMENT = """<?xml version="1.0"?>
 <!DOCTYPE svg><svg xmlns="http://www.w3.org/2000/svg" width="10pt" viewBox="0 0 20 10">
@@ -18,7 +27,7 @@ DOCUMENT = """<?xml version="1.0"?>
 
 
 def test_a_picture_becomes_a_part_of_the_page():
-    page = str(inline(DOCUMENT, "one", 'says "so"'))
+    page = str(inline_svg(DOCUMENT, "one", 'says "so"'))
     assert page.startswith('<svg viewBox="0 0 20 10" role="img" aria-label="says &#34;so&#34;"')
     assert '<rect id="one-a" style="fill: var(--card); stroke: var(--ink)"/>' in page
     assert 'href="#one-a" clip-path="url(#one-b)"' in page
@@ -26,15 +35,15 @@ def test_a_picture_becomes_a_part_of_the_page():
 
 
 def test_words_in_a_picture_stay_as_they_are():
-    assert read(str(inline(DOCUMENT, "one", ""))).text == "#010101 and #ffffff"
-    assert '<text style="fill: #ffffff">' in inline(
+    assert read(str(inline_svg(DOCUMENT, "one", ""))).text == "#010101 and #ffffff"
+    assert '<text style="fill: #ffffff">' in inline_svg(
         DOCUMENT, "one", ""
     )  # white letters lie on filled boxes
 
 
 def test_what_is_no_picture_is_refused():
     with pytest.raises(ValueError, match="viewBox"):
-        inline("<p>no</p>", "one", "")
+        inline_svg("<p>no</p>", "one", "")
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
@@ -51,7 +60,7 @@ def test_the_drawing_of_a_graph_has_the_page_s_colours_only(ensemble):
     }
     target = {"target": "ensemble"} if ensemble else {}
     page = str(
-        inline(
+        inline_svg(
             draw(parse({"data": {"name": "digits"}, "nodes": nodes, "edges": edges, **target})),
             "one",
             "it",
@@ -73,13 +82,13 @@ def test_settings_are_given_back_and_a_users_style_changes_nothing():
 
 @pytest.mark.usefixtures("closed_figures")
 def test_names_are_not_read_as_formulas_and_need_no_font(recwarn):
-    with figure(100) as drawn:
+    with open_figure(100) as drawn:
         axes = drawn.subplots()
         axes.plot([0, 1], [0, 1], color=ACCENT, label="$x_1$ \N{CJK UNIFIED IDEOGRAPH-732B} <b>")
-        plain(axes, x="a_b", percent="xy")
-        legend(axes)
+        style_axes(axes, x="a_b", percent="xy")
+        add_legend(axes)
         axes.annotate("$y$", (0, 0), color=INK)
-        found = read(str(svg(drawn, "p", "a plot")))
+        found = read(str(to_svg(drawn, "p", "a plot")))
     assert "$x_1$ \N{CJK UNIFIED IDEOGRAPH-732B} <b>" in found.text
     assert "$y$" in found.text
     assert "100 %" in found.text  # a space that does not break is a space to `split`
@@ -88,9 +97,9 @@ def test_names_are_not_read_as_formulas_and_need_no_font(recwarn):
 
 def test_a_picture_is_the_same_each_time():
     def draw():
-        with figure(60) as drawn:
+        with open_figure(60) as drawn:
             drawn.subplots().plot([0, 1])
-            return svg(drawn, "p", "a plot")
+            return to_svg(drawn, "p", "a plot")
 
     assert draw() == draw()
 
@@ -99,6 +108,6 @@ def test_the_settings_of_the_user_are_not_changed():
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    with figure(60):
+    with open_figure(60):
         assert matplotlib.rcParams["text.parse_math"] is False
     assert dict(matplotlib.rcParams) == before

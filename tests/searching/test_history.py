@@ -1,206 +1,229 @@
-"""A search read back from the store is the search that was written into it, and goes on as if nothing had happened."""
+"""Searches read back: which one is meant, the order of its trials, and what reads as interrupted."""
 
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from records import GRAPH, PLAIN, going_on, run, search, trial, written
 
 from ktg.errors import UserError
-from ktg.graph import Choice, Int, Log, Uniform, parse_space
-from ktg.searching.history import read_past, value_of
-from ktg.searching.recorder import SearchRecorder
-from ktg.searching.trials import SearchQueue
-from ktg.searching.values import label
+from ktg.exporting.graph_files import TrialChoice, choose_trials
+from ktg.graph.yaml_files import loads
+from ktg.reporting.curves import trace_best
+from ktg.reporting.status import read_status, read_statuses
+from ktg.searching.confirm.finalists import read_finalists
+from ktg.searching.driver_lock import driver_tags
+from ktg.searching.history import StoredSearch, read_last_search, read_newest_search
 from ktg.tracking import MlflowTracker, find_experiment
 
-CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
-ENDS = {"stopped": 2, "failed": 1, "finished": 4}
-plain = st.one_of(
-    st.integers(-5, 5), st.floats(allow_nan=False), st.booleans(), st.text(max_size=5)
-)
-options = st.lists(
-    st.one_of(plain, st.none(), st.lists(plain, max_size=3)),
-    min_size=1,
-    max_size=5,
-    unique_by=lambda o: str(label(Choice((o,)), o)),
-)
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
 
 
-def space(trials: int = 6):
-    return parse_space(
-        {
-            "data": {"name": "digits"},
-            "train": {
-                "epochs": 4,
-                "lr": {"log": [0.01, 0.1]},
-                "milestones": {"choice": [[], [1, 2]]},
-            },
-            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
-            "edges": {
-                "label -> any": {},
-                "n1 -> n0": {"gate": {"choice": ["through", "cutoff", "linear"]}},
-            },
-            "search": {"trials": trials, "sampler": "random"},
-        }
-    )
+@pytest.fixture(scope="module")
+def record(searched) -> StoredSearch:
+    return read_last_search(find_experiment("a search", searched.uri))
 
 
-def play(journal: SearchRecorder, queue: SearchQueue, ends) -> None:
-    """Propose a trial for each end; one that is "running" reports an epoch and never ends."""
-    for number, end in enumerate(ends):
-        entry = queue.propose()
-        journal.on_start(entry)
-        for epoch in range(1, ENDS.get(end, 1) + 1):
-            queue.record_epoch(
-                entry, epoch, {"val_accuracy": 0.1 * epoch + 0.01 * number, "val_loss": 1.0}, 1.0
-            )
-            journal.on_epoch(entry)
-        if end != "running":
-            queue.close(entry, "broken" if end == "failed" else None)
-            journal.on_end(entry)
+def made(uri, experiment, *trials, **how):
+    """Write a search and read it back."""
+    written(uri, experiment, *trials, **how)
+    found = read_last_search(find_experiment(experiment, uri))
+    found.check_readable()
+    return found
 
 
 @pytest.fixture
-def uri(tmp_path) -> str:
-    return f"sqlite:///{tmp_path}/mlflow.db"
+def dead() -> dict[str, str]:
+    """The tags of a driver that was on this machine and has died."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return driver_tags() | {"driver.pid": str(process.pid)}
 
 
-def written(uri: str, ends) -> SearchQueue:
-    """Write a search that its driver left in the middle, as far as it came."""
-    queue = SearchQueue(space())
-    tracker = MlflowTracker("space", uri)
-    play(SearchRecorder(tracker, queue, "space", {"data.fingerprint": "abc"}), queue, ends)
-    assert tracker.flush()
-    tracker._running.clear()  # killed: nothing is ended
-    tracker.close()
-    return queue
+def abandoned(uri, experiment, *trials, tags):
+    """Write a search whose driver is killed: nothing in the store is ended."""
+    with MlflowTracker(experiment, uri) as tracker:
+        parent = tracker.start("made", tags={"kind": "search", **tags})
+        tracker.artifact(parent, "space.yaml", PLAIN)
+        for number, (state, accuracy) in enumerate(trials, 1):
+            run = tracker.start(f"trial-{number:04d}", parent=parent, tags={"kind": "trial"})
+            tracker.artifact(run, "graph.yaml", GRAPH)
+            tracker.log(run, {"val_accuracy": accuracy, "val_loss": 0.5}, 1)
+            if state != "running":
+                tracker.end(run, state)
+        assert tracker.flush()
+        tracker._running.clear()
 
 
-@given(hole=options.map(lambda values: Choice(tuple(values))), place=st.integers(0, 4))
-def test_every_option_is_found_by_its_text(hole, place):
-    option = hole.options[place % len(hole.options)]
-    found = value_of(hole, str(label(hole, option)))
-    assert found is option or found == option
-
-
-@given(value=st.floats(1e-9, 1e9), whole=st.integers(-(10**9), 10**9))
-def test_numbers_come_back_exactly(value, whole):
-    assert value_of(Log(1e-9, 1e9), str(value)) == value
-    assert value_of(Uniform(0.0, 1e9), str(value)) == value
-    assert value_of(Int(-(10**9), 10**9), str(whole)) == whole
-
-
-def test_an_option_that_is_gone_is_named():
-    with pytest.raises(UserError, match=r"'linear' is no option"):
-        value_of(Choice(("through",)), "linear")
-
-
-def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
-    before = written(
-        uri, ["finished", "stopped", "failed", "finished", "stopped", "failed", "running"]
-    )
-    past = read_past(find_experiment("space", uri))
-    for was, now in zip(before.trials, past.trials, strict=True):
-        for field in (
-            "number",
-            "key",
-            "graph",
-            "baseline",
-            "values",
-            "state",
-            "reason",
-            "epoch",
-            "accuracy",
-        ):
-            assert getattr(now, field) == getattr(was, field), field
-        assert now.accuracies == was.accuracies
-    assert [duplicate.of.number for duplicate in past.duplicates] == [
-        d.of.number for d in before.duplicates
+def test_a_real_search_comes_back_as_it_was_told(record, searched):
+    result, best = searched.result, searched.result["rows"][0]
+    assert record.best.run.name == best["trial"]
+    assert (record.best.accuracy, record.best.loss) == (best["accuracy"], best["loss"])
+    assert record.best.train_s == pytest.approx(best["train_s"], abs=1e-3)
+    states = [trial.state for trial in record.trials]
+    assert [states.count(state) for state in ("finished", "stopped", "failed")] == [
+        result[state] for state in ("finished", "stopped", "failed")
     ]
-    assert past.space.holes == before.space.holes
-
-    queue = SearchQueue(past.space, past.trials, past.duplicates)
-    tracker = MlflowTracker("space", uri)
-    journal = SearchRecorder(tracker, queue, "space", {}, past)
-    assert journal.parent == past.run
-    again = queue.propose()
-    assert again is past.trials[-1]
-    journal.on_start(again)
-    for epoch in (1, 2, 3, 4):
-        if queue.record_epoch(again, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0):
-            journal.on_epoch(again)
-    queue.close(again)
-    journal.on_end(again)
-    play(journal, queue, ["finished", "stopped"])
-    assert queue.propose() is None  # six trials and three baselines, as planned from the first
-    tracker.close()
-
-    experiment = find_experiment("space", uri)
-    (search,) = experiment.searches()
-    trials = [run for run in experiment.trials(search) if run.tags["kind"] == "trial"]
-    assert [run.name for run in trials] == [entry.name for entry in queue.trials]
-    assert len({entry.key for entry in queue.trials}) == 9
-    assert not [run for run in trials if run.status == "RUNNING"]
-    for run, entry in zip(trials, queue.trials, strict=True):
-        assert run.state == entry.state
-        assert [step for step, _ in experiment.history(run, "val_accuracy")] == list(
-            range(1, entry.epoch + 1)
-        )
+    assert len(record.duplicates) == result["duplicates"]
+    assert sum(trial.epoch for trial in record.trials) == result["epochs"]
+    assert record.best.graph.nodes.keys() == {"n0", "n1"}
+    for one in record.sampled:
+        assert record.space.bind(one.values).train.epochs == one.epochs
 
 
-def test_the_sampler_knows_of_what_was_done_and_does_not_begin_again(uri):
-    before = written(uri, ["finished"] * 5 + ["stopped"] * 2)
-    past = read_past(find_experiment("space", uri))
-    queue = SearchQueue(past.space, past.trials)
-    told = queue.sampler._study.trials
-    assert len(told) == sum(entry.values is not None for entry in before.trials)
-    assert sum(trial.state.name == "PRUNED" for trial in told) == 2
-    fresh = queue.propose()
-    assert fresh.number == 8
-    assert fresh.values not in [entry.values for entry in before.trials]
+def test_trials_of_an_older_version_have_the_time_of_their_epochs(uri):
+    record = made(uri, "older", ("finished", [0.1, 0.5, 0.7]), ("stopped", [0.2]))
+    found = {trial.name: (trial.train_s, trial.epoch, trial.epochs) for trial in record.trials}
+    assert found == {"trial-0001": (6.0, 3, 3), "trial-0002": (2.0, 1, 3)}
+    assert record.best.name == "trial-0001"
+    assert record.best.values == {"edges.n1.n0.gate": "cutoff"}
 
 
-def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
-    written(uri, ["finished", "finished"])
-    experiment = find_experiment("space", uri)
-    (search,) = experiment.searches()
-    experiment._client.set_terminated(experiment.trials(search)[0].id, "RUNNING")
-    experiment._client.update_run(experiment.trials(search)[0].id, "RUNNING")
-    past = read_past(experiment)
-    assert [entry.number for entry in past.unended] == [1]
-    with MlflowTracker("space", uri) as tracker:
-        SearchRecorder(tracker, SearchQueue(past.space, past.trials), "space", {}, past)
-    assert experiment.trials(search)[0].state == "finished"
+def test_a_search_that_still_runs_can_be_read_once_a_trial_is_done(uri):
+    with going_on(uri, "running", ("finished", [0.1, 0.2, 0.3]), ("running", [0.9])):
+        record = read_last_search(find_experiment("running", uri))
+    assert record.run.state == "running"
+    assert {trial.name: trial.state for trial in record.trials} == {
+        "trial-0001": "finished",
+        "trial-0002": "running",
+    }
+    assert record.best.name == "trial-0001"
 
 
-def test_trials_that_this_version_would_not_make_are_refused(uri):
-    written(uri, ["finished"] * 4)
-    experiment = find_experiment("space", uri)
-    (search,) = experiment.searches()
-    experiment.tag(experiment.trials(search)[3], {"key": "another"})
-    with pytest.raises(
-        UserError, match=r"trial-0004 of 'space' is not what this version of ktg makes of it"
+def test_without_a_finished_trial_there_is_nothing_to_report(uri):
+    said = "experiment 'hopeless' has no finished trial; "
+    with (
+        going_on(uri, "hopeless", ("stopped", [0.1])),
+        pytest.raises(UserError, match=f"{said}its search is still"),
     ):
-        read_past(experiment)
+        read_last_search(find_experiment("hopeless", uri))
+    with pytest.raises(UserError, match=f"{said}search again"):
+        read_last_search(find_experiment("hopeless", uri))
 
 
-def test_without_a_search_there_is_nothing_to_go_on_with(uri):
-    with MlflowTracker("space", uri) as tracker:
-        tracker.start("something else")
-    with pytest.raises(UserError, match="holds no search to go on with"):
-        read_past(find_experiment("space", uri))
+def test_an_experiment_without_a_search(uri):
+    with MlflowTracker("trained", uri) as tracker:
+        tracker.end(tracker.start("train", tags={"kind": "train"}), "finished")
+    with pytest.raises(
+        UserError,
+        match="experiment 'trained' holds no search; run `ktg search SPACE --name trained`",
+    ):
+        read_last_search(find_experiment("trained", uri))
 
 
-def test_a_search_whose_driver_is_killed_loses_and_repeats_nothing():
-    command = [sys.executable, CHAOS, "--kills", "1", "--trials", "3", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert (result.pop("kills"), result.pop("searches"), result.pop("trials")) == (1, 1, 0)
-    assert result.pop("finished") >= 3  # the baselines
-    assert result.pop("epochs_in_store_at_kills")[0] > 0
-    assert not any(result.values()), result
+@pytest.mark.parametrize(
+    ("name", "kwargs", "why"),
+    [
+        ("strange", {"space": PLAIN.replace("gate", "valve")}, "valve"),
+        ("unmarked", {"kind": "run"}, "its trials are not marked as such"),
+    ],
+)
+def test_another_version_s_search_is_one_sentence(uri, name, kwargs, why):
+    with pytest.raises(
+        UserError, match=rf"search 'made' was made by ktg 0\.0\.1 and cannot be read by .*{why}"
+    ):
+        made(uri, name, ("finished", [0.1, 0.2, 0.3]), **kwargs)
+
+
+def test_the_last_search_with_a_finished_trial_is_reported(uri):
+    made(uri, "twice", ("finished", [0.1, 0.2, 0.3]))
+    with pytest.raises(UserError):
+        made(uri, "twice other", ("failed", []))
+    record = made(uri, "twice", ("finished", [0.1, 0.2, 0.25]))
+    assert record.best.accuracy == 0.25
+
+
+def test_the_space_is_that_of_the_file(record, searched):
+    plain = loads((searched.folder / "space.yaml").read_text(), "space.yaml")
+    assert json.dumps(record.space.template["train"]) == json.dumps(plain["train"])
+
+
+def test_after_a_search_that_died_early_every_command_says_which_one_it_speaks_of(uri, dead):
+    experiment = "died early"
+    written(uri, experiment, ("finished", [0.1, 0.2, 0.9]))
+    abandoned(uri, experiment, ("running", 0.95), tags=dead)
+    found = find_experiment(experiment, uri)
+    last, newest = read_last_search(found), read_newest_search(found)
+    assert ((last.number, last.of), (newest.number, newest.of)) == ((1, 2), (2, 2))
+    assert last.sentence.startswith("died early: search 1 of 2, begun ")
+    assert last.sentence.endswith("; the newer one has no finished trial")
+    assert newest.run.id in newest.sentence
+    assert "newer" not in newest.sentence
+    # Those that need a result answer from the one that has one, those about what goes on from the newest.
+    assert read_finalists(found, 1).search.run.id == last.run.id
+    (best,) = choose_trials(found, TrialChoice())
+    assert best.search.run.id == last.run.id
+    status = read_status(found)
+    assert status.search == newest.to_json()
+    assert (status.search["run"], status.search["number"]) == (newest.run.id, 2)
+    assert read_statuses([found])[0].search == status.search
+    # A trial that is named is looked for in all of them.
+    with pytest.raises(UserError, match="no trial '9'"):
+        choose_trials(found, TrialChoice(trial="9"))
+
+
+def test_a_search_whose_driver_is_dead_reads_as_interrupted_and_is_left_as_it_is(uri, dead):
+    abandoned(uri, "dead", ("finished", 0.7), ("running", 0.6), tags=dead)
+    found = find_experiment("dead", uri)
+    search = read_newest_search(found)
+    assert (search.run.state, search.state) == ("running", "interrupted")
+    states = {one.name: one.state for one in search.trials}
+    assert states == {"trial-0001": "finished", "trial-0002": "interrupted"}
+    status = read_status(found)
+    assert (status.state, status.going_on, status.running) == ("interrupted", False, ())
+    assert (status.counts["interrupted"], status.counts["running"]) == (1, 0)
+    assert status.wall_s < 60  # as far as something is known of it, not until now
+    assert read_finalists(found, 1).graphs[0].trial == "trial-0001"  # it need not be waited for
+    assert [point["trial"] for point in trace_best(search)] == ["trial-0001", "trial-0002"]
+    assert read_newest_search(found).run.state == "running"  # nothing was written
+
+
+def test_a_driver_that_lives_or_is_on_another_machine_is_running(uri):
+    for name, tags in (("alive", driver_tags()), ("far", driver_tags() | {"driver.host": "x"})):
+        abandoned(uri, name, ("finished", 0.7), tags=tags)
+        assert read_newest_search(find_experiment(name, uri)).state == "running"
+
+
+def test_the_best_has_the_highest_accuracy_then_the_lowest_loss_then_the_lowest_number():
+    trials = [
+        trial(1, curve=(0.8,)),  # its loss is missing: the worst of equals
+        trial(5, curve=(0.8,), metrics={"val_loss": 0.5}),
+        trial(4, curve=(0.8,), metrics={"val_loss": 0.2}),
+        trial(3, curve=(0.8,), metrics={"val_loss": 0.2}),
+        trial(2, curve=(0.9,), metrics={"val_loss": 9.0}),
+        trial(6, "stopped", (1.0,)),
+    ]
+    found = search(*trials)
+    assert [one.number for one in found.ranked] == [2, 3, 4, 5, 1]
+    assert found.best is trials[4]
+
+
+def test_a_missing_loss_is_no_error_anywhere(uri):
+    with MlflowTracker("no loss", uri) as tracker:
+        parent = tracker.start("made", tags={"kind": "search"})
+        tracker.artifact(parent, "space.yaml", PLAIN)
+        for number, metrics in enumerate(({}, {"val_loss": 0.3}), 1):
+            one = tracker.start(f"trial-{number:04d}", parent=parent, tags={"kind": "trial"})
+            tracker.artifact(one, "graph.yaml", GRAPH.replace("epochs: 3", f"epochs: {number}"))
+            tracker.log(one, {"val_accuracy": 0.5, **metrics}, number)
+            tracker.end(one, "finished")
+        tracker.end(parent, "finished")
+    found = find_experiment("no loss", uri)
+    assert read_status(found).best == "trial-0002"
+    assert choose_trials(found, TrialChoice(top=2))[0].name == "trial-0002"
+    assert [one.trial for one in read_finalists(found, 2).graphs][:2] == [
+        "trial-0002",
+        "trial-0001",
+    ]
+    assert read_last_search(found).best.name == "trial-0002"
+
+
+def test_a_run_with_another_name_has_no_number():
+    assert [one.number for one in (trial(7), trial(12, baseline="alone"))] == [7, 12]
+    nameless = search(trial(1))
+    object.__setattr__(nameless.trials[0], "run", run("odd"))
+    assert nameless.trials[0].number == 0

@@ -1,4 +1,4 @@
-"""Sources that no weights can be had from: found before a search, which stops, or goes on without them and says so."""
+"""Sources without weights are found before a search, which stops, or goes on without them."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from ktg.errors import MissingSourceError, SpecError, WeightsError
 from ktg.graph import Node, parse_space
 from ktg.models.architectures import build_body
 from ktg.searching.baselines import baselines
-from ktg.searching.missing_weights import supplied
+from ktg.searching.missing_weights import remove_unavailable
 from ktg.searching.preflight import vary_each_hole
 from ktg.searching.trials import SearchQueue
 
@@ -50,7 +50,7 @@ def space(n1, sources=None, **sections):
 def test_a_space_that_lacks_nothing_stays_as_it_is(files):
     whole = space({"model": "resnet8", "source": {"choice": ["none", "of_resnet8"]}}, files)
     for missing in ("stop", "drop"):
-        found = supplied(whole, missing)
+        found = remove_unavailable(whole, missing)
         assert found.space is whole
         assert found.changes == {}
 
@@ -58,7 +58,7 @@ def test_a_space_that_lacks_nothing_stays_as_it_is(files):
 def test_a_search_stops_and_names_every_option_that_cannot_be_had():
     lacking = space({"model": "resnet8", "source": {"choice": ["zoo/animals", "none", "imagenet"]}})
     with pytest.raises(MissingSourceError) as caught:
-        supplied(lacking)
+        remove_unavailable(lacking)
     said = str(caught.value)
     assert said.startswith("nodes.n1.source.choice[0] (zoo/animals): the zoo ")
     assert "(also: nodes.n1.source.choice[2] (imagenet)); `--missing-sources drop`" in said
@@ -72,7 +72,7 @@ def test_options_without_weights_are_dropped_aloud_and_the_first_left_is_the_def
         },
         files,
     )
-    found = supplied(lacking, "drop")
+    found = remove_unavailable(lacking, "drop")
     assert found.space.holes["nodes.n1.source"].options == ("of_resnet8", "none")
     assert list(found.lost) == [
         "nodes.n1.source.choice[0] (imagenet)",
@@ -86,7 +86,7 @@ def test_options_without_weights_are_dropped_aloud_and_the_first_left_is_the_def
     )
     assert found.defaults == {}
     assert found.space.template["nodes"]["n1"]["source"] == {"choice": ["of_resnet8", "none"]}
-    assert supplied(found.space).changes == {}
+    assert remove_unavailable(found.space).changes == {}
 
 
 def test_what_only_some_models_lack_is_never_tried_with_them(files):
@@ -97,7 +97,7 @@ def test_what_only_some_models_lack_is_never_tried_with_them(files):
         },
         files,
     )
-    found = supplied(lacking, "drop")
+    found = remove_unavailable(lacking, "drop")
     assert list(found.lost) == ["nodes.n1: resnet14 from of_resnet8"]
     assert found.defaults == {"nodes.n1.source": "its default is now none"}
     nodes = [graph.nodes["n1"] for graph in vary_each_hole(found.space)]
@@ -119,7 +119,7 @@ def test_what_only_some_models_lack_is_never_tried_with_them(files):
 def test_the_sampler_asks_again_where_a_combination_cannot_be_had(files):
     free = {"model": {"choice": list(MODELS)}, "source": {"choice": [*files, "none"]}}
     lacking = space(free, files, search={"trials": 500, "sampler": "random", "baselines": False})
-    queue = SearchQueue(supplied(lacking, "drop").space)
+    queue = SearchQueue(remove_unavailable(lacking, "drop").space)
     pairs = set()
     while trial := queue.propose():
         pairs.add((trial.graph.nodes["n1"].model, trial.graph.nodes["n1"].source))
@@ -134,14 +134,14 @@ def test_whole_nodes_are_dropped_too(files):
         {"model": "resnet14", "source": "of_resnet8"},
         {"model": "resnet8", "source": "of_resnet8"},
     ]
-    found = supplied(space({"choice": options}, files), "drop")
+    found = remove_unavailable(space({"choice": options}, files), "drop")
     assert found.space.holes["nodes.n1"].options == (options[1],)
     assert [place.partition(" ")[0] for place in found.lost] == ["nodes.n1.choice[0]"]
 
 
 def test_a_model_for_which_nothing_is_left_is_dropped(files):
     free = {"model": {"choice": ["resnet14", "resnet8"]}, "source": "of_resnet8"}
-    found = supplied(space(free, files), "drop")
+    found = remove_unavailable(space(free, files), "drop")
     assert found.space.holes["nodes.n1.model"].options == ("resnet8",)
     assert list(found.lost) == ["nodes.n1.model.choice[0] (resnet14)"]
 
@@ -159,13 +159,13 @@ def test_a_model_for_which_nothing_is_left_is_dropped(files):
                 "model": {"choice": ["resnet8", "resnet14"]},
                 "source": {"choice": ["imagenet", "zoo/a"]},
             },
-            "weights can be had for no option of nodes.n1.model and nodes.n1.source",
+            "there are weights for no option of nodes.n1.model and nodes.n1.source",
         ),
     ],
 )
 def test_where_nothing_is_left_every_search_stops(n1, said, missing):
     with pytest.raises(MissingSourceError) as caught:
-        supplied(space(n1), missing)
+        remove_unavailable(space(n1), missing)
     assert said in str(caught.value)
     assert "--missing-sources" not in str(caught.value)
 
@@ -174,7 +174,7 @@ def test_a_mistake_is_no_missing_source_and_always_stops(files, tmp_path):
     (tmp_path / "cut.pth").write_bytes(b"cut")
     for source, kind in ((str(tmp_path / "cut.pth"), WeightsError), ("./gone.pth", SpecError)):
         with pytest.raises(kind) as caught:
-            supplied(
+            remove_unavailable(
                 space({"model": "resnet8", "source": {"choice": ["none", source]}}, files), "drop"
             )
         assert not isinstance(caught.value, MissingSourceError)
@@ -190,7 +190,7 @@ def test_weights_that_fit_with_some_arguments_of_the_model_only_stop_every_searc
         "model_args": {"width_mult": {"choice": [0.5, 0.25]}},
     }
     with pytest.raises(MissingSourceError, match="another network"):
-        supplied(space(n1), "drop")
+        remove_unavailable(space(n1), "drop")
 
 
 def test_imagenet_offline_is_dropped_for_the_models_without_a_file(tmp_path):
@@ -202,7 +202,8 @@ def test_imagenet_offline_is_dropped_for_the_models_without_a_file(tmp_path):
         build_body(Node(model="mobilenetv2_050"), classes=1000, size=32).state_dict(),
         tmp_path / "m.pth",
     )
-    found = supplied(space(free, weights={"mobilenetv2_050": str(tmp_path / "m.pth")}), "drop")
+    files = {"mobilenetv2_050": str(tmp_path / "m.pth")}
+    found = remove_unavailable(space(free, weights=files), "drop")
     assert list(found.lost) == ["nodes.n1: mobilenetv2_100 from imagenet"]
     assert (
         "`--imagenet mobilenetv2_100=model.safetensors`"
@@ -221,9 +222,9 @@ def test_what_is_left_can_be_had_whatever_was_missing(files, data):
     possible = {(m, s) for m in models for s in sources if s in ("none", f"of_{m}")}
     if not possible:
         with pytest.raises(MissingSourceError):
-            supplied(whole, "drop")
+            remove_unavailable(whole, "drop")
         return
-    found = supplied(whole, "drop")
+    found = remove_unavailable(whole, "drop")
     left = {
         (graph.nodes["n1"].model, graph.nodes["n1"].source) for graph in vary_each_hole(found.space)
     }

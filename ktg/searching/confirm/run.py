@@ -82,14 +82,13 @@ def confirm_search(
             warn = partial(print_warning, console)
             slots = plan_slots(chosen.space.search, ray, address, graphs, folder, warn)
         tags = driver_tags() | (slots.tags() if queue.planned else {})
+
+        def record() -> ConfirmRecorder:
+            return ConfirmRecorder(tracker, queue, chosen, fingerprints, tags, before)
+
+        resumed = before.run if before else None
         recorder = drive_queue(
-            queue,
-            lambda: ConfirmRecorder(tracker, queue, chosen, fingerprints, tags, before),
-            slots,
-            folder,
-            console,
-            resumed=before.run if before else None,
-            stop_asked=stop_asked,
+            queue, record, slots, folder, console, resumed=resumed, stop_asked=stop_asked
         )
     if queue.is_interrupted:
         recorder.interrupt()

@@ -44,7 +44,11 @@ def test_the_control_is_the_target_alone_with_the_settings_of_the_best():
     )
     *_, control = with_control([best])
     assert (control.what, control.rank, control.val_accuracy) == ("tuned alone", None, None)
-    assert canonical_key(control.graph) == canonical_key(independent_graph(best.graph, "n0")) == canonical_key(alone.graph)
+    assert (
+        canonical_key(control.graph)
+        == canonical_key(independent_graph(best.graph, "n0"))
+        == canonical_key(alone.graph)
+    )
     assert with_control([best, alone]) == (best, alone)  # nothing but the default is tuned
     assert with_control([alone]) == (alone,)
     ensemble = Finalist("trial-0001", 1, None, 0.9, parse(raw | {"target": "ensemble"}))
@@ -77,7 +81,9 @@ def test_graphs_that_differ_in_their_seed_alone_count_once(uri):
 
 def test_mistakes_are_one_sentence_each(uri):
     written(uri, "nothing finished", ("failed", []))
-    with pytest.raises(UserError, match="has no finished trial; there is nothing to confirm"):
+    with pytest.raises(
+        UserError, match=r"experiment .nothing finished. has no finished trial; search again"
+    ):
         read_finalists(find_experiment("nothing finished", uri), 1)
     written(uri, "fine", ("finished", [0.1, 0.2, 0.3]))
     with pytest.raises(UserError, match="--top: at least one graph is to be confirmed, got 0"):

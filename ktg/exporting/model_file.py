@@ -1,4 +1,4 @@
-"""A trained network as one safetensors file that describes itself, and back."""
+"""Writes a trained network as one safetensors file that describes itself, and reads it back."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ktg.data.augment import to_float
 from ktg.data.decode import Pixels
 from ktg.errors import SpecError, WeightsError
-from ktg.exporting.metadata import About, Input, from_json, to_json
+from ktg.exporting.classifier import Classifier
+from ktg.exporting.metadata import ModelInput, ModelMetadata, from_json, to_json
 from ktg.local import atomic_write
 from ktg.models.architectures import build_body, build_on_meta
 from ktg.models.network import Ensemble, Network, choose_device
@@ -23,10 +24,10 @@ from ktg.models.state_dicts import METADATA_KEY, fit
 SUFFIX = ".safetensors"
 
 
-def write_model(path: Path, network: Network | Ensemble, about: About) -> None:
-    """Write the weights of `network.body` under the names of its library, with `about` as metadata.
+def write_model(path: Path, network: Network | Ensemble, metadata: ModelMetadata) -> None:
+    """Write the weights of `network.body` under the names that its library gives them.
 
-    Those of an ensemble's members stand in the same file, each with the name of its node before it:
+    Those of an ensemble's members stand in the same file, each after the name of its node:
     `n1.conv1.weight`.
     """
     bodies = {"": network.body} if isinstance(network, Network) else _bodies(network)
@@ -37,42 +38,48 @@ def write_model(path: Path, network: Network | Ensemble, about: About) -> None:
     ]
     # Clones, because safetensors refuses tensors that share memory, as tied weights do.
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named}
-    content = save(state, metadata={"format": "pt", METADATA_KEY: to_json(about, path.parent)})
-    with atomic_write(
-        path
-    ) as temporary:  # `save_file` would make a file that nobody but its owner may read
+    content = save(state, metadata={"format": "pt", METADATA_KEY: to_json(metadata, path.parent)})
+    # Not `save_file`, whose file nobody but its owner may read.
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
-def read_model(path: Path) -> tuple[Network | Ensemble, About]:
-    """Return the network, or the ensemble, in evaluation mode, on the CPU, and what the file says of it.
+def read_model(path: Path) -> tuple[Network | Ensemble, ModelMetadata]:
+    """Return the network or ensemble, in evaluation mode on the CPU, and the file's description of it.
 
     Nothing in the file is run. Raises WeightsError in one sentence for a file that is not there,
-    not ours, cut off or made to do harm.
+    not of ktg, cut off or made to do harm.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such model file")
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
-            about = from_json(text, path)
-            # It is no mapping.
+            metadata = from_json(text, path)
+            # `keys` is needed: an open file is no mapping.
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except WeightsError:
         raise
-    except Exception as error:  # the reader has errors of its own kind, and Python's, for what is cut off or hostile
+    # The reader has errors of its own, and Python's, for what is cut off or hostile.
+    except Exception as error:
         raise WeightsError(
             f"{path}: is not a {SUFFIX} file, or is damaged; nothing in it was run"
         ) from error
-    if not about.members:
-        return _network(about, about.training.node, about.input, state, path), about
-    return _ensemble(about, state, path), about
+    if not metadata.members:
+        return _network(metadata, metadata.training.node, metadata.input, state, path), metadata
+    return _ensemble(metadata, state, path), metadata
 
 
-def runner(
+def load_safetensors(path: Path, device: str | None = None) -> Classifier:
+    """Return the classifier in a file that `write_model` wrote. Raises what `read_model` does."""
+    network, metadata = read_model(path)
+    return Classifier(metadata, make_runner(network, device))
+
+
+def make_runner(
     network: Network | Ensemble, device: str | None = None
 ) -> Callable[[Pixels], npt.NDArray[np.float32]]:
-    """Return a function from pixels (B, H, W, C) uint8 to the network's logits (B, classes), computed in float32.
+    """Return a function from pixels (B, H, W, C) uint8 to the network's logits (B, classes) float32.
 
     device: where it runs; default: a GPU if there is one.
     """
@@ -93,8 +100,8 @@ def _bodies(ensemble: Ensemble) -> dict[str, nn.Module]:
     return {f"{name}.": network.body for name, network in ensemble.networks.items()}
 
 
-def _ensemble(about: About, state: Mapping[str, Tensor], path: Path) -> Ensemble:
-    parts: dict[str, dict[str, Tensor]] = {name: {} for name in about.members}
+def _ensemble(metadata: ModelMetadata, state: Mapping[str, Tensor], path: Path) -> Ensemble:
+    parts: dict[str, dict[str, Tensor]] = {name: {} for name in metadata.members}
     for name, tensor in state.items():
         member, _, inner = name.partition(".")  # no name of a node has a dot
         if member not in parts:
@@ -103,19 +110,19 @@ def _ensemble(about: About, state: Mapping[str, Tensor], path: Path) -> Ensemble
             )
         parts[member][inner] = tensor
     members = {
-        name: _network(about, name, given, parts[name], path)
-        for name, given in about.members.items()
+        name: _network(metadata, name, given, parts[name], path)
+        for name, given in metadata.members.items()
     }
     return Ensemble(members).eval()
 
 
 def _network(
-    about: About, name: str, given: Input, state: Mapping[str, Tensor], path: Path
+    metadata: ModelMetadata, name: str, given: ModelInput, state: Mapping[str, Tensor], path: Path
 ) -> Network:
-    node = about.graph.nodes[name]
+    node = metadata.graph.nodes[name]
     try:
         plan = build_on_meta(
-            node, classes=len(about.classes), image_size=given.side, where=f"nodes.{name}"
+            node, classes=len(metadata.classes), image_size=given.side, where=f"nodes.{name}"
         )
     except SpecError as error:
         raise WeightsError(f"{path}: {error}") from error
@@ -126,10 +133,10 @@ def _network(
     used = fit(plan.body, state, plan.head, str(path))
     if not plan.head <= used.keys():
         raise WeightsError(
-            f"{path}: the head does not fit {len(about.classes)} classes; the file is damaged"
+            f"{path}: the head does not fit {len(metadata.classes)} classes; the file is damaged"
         )
     with torch.random.fork_rng(devices=[]):
-        body = build_body(node, classes=len(about.classes), size=plan.size)
+        body = build_body(node, classes=len(metadata.classes), size=plan.size)
     body.load_state_dict({**body.state_dict(), **used})
     network = Network(body, size=given.size, mean=given.mean, std=given.std, head=plan.head)
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

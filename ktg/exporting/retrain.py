@@ -1,26 +1,26 @@
-"""Where the weights that leave the system come from: a search keeps none, so its graph is trained once more.
+"""Trains a graph of a search once more, because a search stores no weights, and writes its networks.
 
-Training is deterministic (bit for bit on a CPU with as many threads), so what leaves is what was
-measured.
+Training is deterministic (bit for bit on a CPU with as many threads), so the network that is
+written is the one that was measured.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
 from ktg.data import Dataset
 from ktg.data.open import open_data
-from ktg.exporting import metadata as about
-from ktg.exporting.metadata import About, Accuracy
-from ktg.exporting.weights import write_model
+from ktg.exporting.metadata import Accuracy, ModelInput, ModelMetadata, TrainingFacts
+from ktg.exporting.model_file import write_model
 from ktg.graph import Graph
 from ktg.models.network import Ensemble, Network
-from ktg.searching.seeds import SeedResults, OnEpoch
+from ktg.searching.seeds import OnEpoch, SeedResults
 from ktg.training import Training
 from ktg.version import __version__
+from ktg.wording import format_utc
 
 
 def retrain(
@@ -31,7 +31,7 @@ def retrain(
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
 ) -> tuple[Training, dict[str, Accuracy]]:
-    """Train a graph with its own seed to the end; return the training and the validation accuracy of its nodes.
+    """Train a graph with its own seed; return the training and its nodes' validation accuracies.
 
     Where the ensemble is what is scored, its accuracy stands for the target's.
 
@@ -53,8 +53,11 @@ def retrain(
     return training, accuracies
 
 
-def write_confirmed(path: Path, graph: Graph, confirmed: SeedResults) -> None:
-    """Write the target of the first seed of `ktg train`, with the test accuracy over all of them."""
+def write_first_seed(path: Path, graph: Graph, confirmed: SeedResults) -> None:
+    """Write the target of the first seed of `ktg train`, with the test accuracy over all seeds.
+
+    Not that of the best seed: choosing by the test images would spoil what is measured on them.
+    """
     if confirmed.first is not None:
         accuracy = Accuracy(
             split="test", mean=confirmed.mean, std=confirmed.std, n=len(confirmed.runs)
@@ -76,21 +79,21 @@ def write_weights(
     so on; not for an ensemble, whose one file has them all.
     """
     if isinstance(training.scored, Ensemble):
-        write_model(
-            path,
-            training.scored,
-            describe(graph, training, graph.target, accuracies.get(graph.target)),
-        )
+        accuracy = accuracies.get(graph.target)
+        metadata = describe_model(graph, training, graph.target, accuracy)
+        write_model(path, training.scored, metadata)
         return {graph.target: path}
-    files = weights_files(path, graph, training.names.values() if all_nodes else [graph.target])
+    files = name_weights_files(
+        path, graph, training.names.values() if all_nodes else [graph.target]
+    )
     for canonical, name in training.names.items():
         if name in files:
-            said = describe(graph, training, name, accuracies.get(name))
-            write_model(files[name], training.networks[canonical], said)
+            metadata = describe_model(graph, training, name, accuracies.get(name))
+            write_model(files[name], training.networks[canonical], metadata)
     return files
 
 
-def weights_files(path: Path, graph: Graph, nodes: Iterable[str]) -> dict[str, Path]:
+def name_weights_files(path: Path, graph: Graph, nodes: Iterable[str]) -> dict[str, Path]:
     """Return the file of each node's weights: `path` for the target."""
     return {
         name: path if name == graph.target else path.with_stem(f"{path.stem}-{name}")
@@ -98,8 +101,10 @@ def weights_files(path: Path, graph: Graph, nodes: Iterable[str]) -> dict[str, P
     }
 
 
-def describe(graph: Graph, training: Training, name: str, accuracy: Accuracy | None) -> About:
-    """Return what the file of a node's weights, or of an ensemble's, shall say of itself."""
+def describe_model(
+    graph: Graph, training: Training, name: str, accuracy: Accuracy | None
+) -> ModelMetadata:
+    """Return the description for the file of a node's weights, or of an ensemble's."""
     dataset, scored = training.dataset, training.scored
     merged = training.final and graph.data.per_class is None
     inputs = {
@@ -107,34 +112,31 @@ def describe(graph: Graph, training: Training, name: str, accuracy: Accuracy | N
         for canonical, own in training.names.items()
     }
     # A reader of the file has no zoo to inherit arguments from, so they are written out.
-    nodes = {
-        **graph.nodes,
-        **{
-            own: replace(graph.nodes[own], model_args=training.graph.nodes[canonical].model_args)
-            for canonical, own in training.names.items()
-        },
-    }
-    came = about.Training(
+    nodes = dict(graph.nodes)
+    for canonical, own in training.names.items():
+        args = training.graph.nodes[canonical].model_args
+        nodes[own] = replace(nodes[own], model_args=args)
+    facts = TrainingFacts(
         node=name,
         splits="train and val" if merged else "train",
         images=len(dataset.train) + (len(dataset.val) if merged else 0),
         fingerprint=dataset.fingerprint,
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        date=format_utc(time.time()),
         ktg=__version__,
     )
-    return About(
+    return ModelMetadata(
         classes=dataset.classes,
         input=inputs[name],
-        training=came,
+        training=facts,
         graph=replace(graph, nodes=nodes),
         accuracy=accuracy,
         members={own: inputs[own] for own in scored.names} if isinstance(scored, Ensemble) else {},
     )
 
 
-def _input(network: Network, dataset: Dataset) -> about.Input:
+def _input(network: Network, dataset: Dataset) -> ModelInput:
     side, _, channels = dataset.train.shape
-    return about.Input(
+    return ModelInput(
         side=side,
         channels=channels,
         interpolation="bicubic",
@@ -145,5 +147,5 @@ def _input(network: Network, dataset: Dataset) -> about.Input:
 
 
 def _numbers(values: torch.Tensor) -> tuple[float, ...]:
-    """Return float32 values as the shortest decimals that stand for them: 0.485 and not 0.48500001430511475."""
+    """Return float32 values as the shortest decimals that mean them: 0.485, not 0.48500001430511475."""
     return tuple(float(str(value)) for value in values.flatten().cpu().numpy())

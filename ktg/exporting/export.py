@@ -1,4 +1,4 @@
-"""`ktg export` whole: from an experiment to graphs, and from a graph to a trained network in every form wanted."""
+"""Exports from an experiment to graphs, and from a graph to a trained network in every form."""
 
 import dataclasses
 import shlex
@@ -11,12 +11,18 @@ import torch
 from ktg.data import Dataset
 from ktg.data.open import open_data
 from ktg.errors import UserError
-from ktg.exporting.best import Exported, Wanted, check_free, export_graphs, write_graph
-from ktg.exporting.formats import Formats, Written, write_formats
-from ktg.exporting.metadata import About, Accuracy
-from ktg.exporting.registering import register, waiting_file
-from ktg.exporting.trained import describe, retrain, weights_files, write_weights
-from ktg.exporting.weights import SUFFIX, read_model
+from ktg.exporting.formats import Formats, WrittenFormats, write_formats
+from ktg.exporting.graph_files import (
+    ExportedGraph,
+    TrialChoice,
+    check_free,
+    export_graphs,
+    write_graph,
+)
+from ktg.exporting.metadata import Accuracy, ModelMetadata
+from ktg.exporting.model_file import SUFFIX, read_model
+from ktg.exporting.registering import register_network, temporary_file
+from ktg.exporting.retrain import describe_model, name_weights_files, retrain, write_weights
 from ktg.graph.canonical import live_nodes
 from ktg.searching.seeds import OnEpoch
 from ktg.tracking.models import check_model_name
@@ -24,27 +30,28 @@ from ktg.training import Training
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """What left: graphs, files of weights by node, other forms; `about` is None where nothing was trained or read.
+class ExportResult:
+    """What was written: graphs, files of weights by node, and other forms.
 
-    `same_data` is False when the images here are not those that the search saw; `registered` is the
-    address of the version in MLflow's model registry.
+    `about` describes the network, None where none was trained or read. `same_data` is False when
+    the images here are not those that the search saw; `registered` is the address of the version
+    in MLflow's model registry.
     """
 
-    graphs: tuple[Exported, ...]
+    graphs: tuple[ExportedGraph, ...]
     weights: dict[str, Path]
-    written: Written
-    about: About | None = None
+    written: WrittenFormats
+    about: ModelMetadata | None = None
     same_data: bool = True
     registered: str | None = None
 
 
-def deliver(
+def export(
     source: str,
     uri: str,
     *,
     output: Path | None = None,
-    wanted: Wanted | None = None,
+    choice: TrialChoice | None = None,
     formats: Formats | None = None,
     all_nodes: bool = False,
     name: str | None = None,
@@ -53,8 +60,8 @@ def deliver(
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
-) -> Delivered:
-    """Export from `source`: an experiment of the store `uri`, or a model file (.safetensors) that is trained already.
+) -> ExportResult:
+    """Export from `source`: an experiment of the store `uri`, or a trained model file (.safetensors).
 
     The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if
     any format is wanted, with its own seed, on the training split, or (`final`) on the validation
@@ -62,63 +69,70 @@ def deliver(
     in the store's registry, of which the network becomes a new version. Raises UserError before any
     training for whatever can be known before.
     """
-    wanted, formats = wanted or Wanted(), formats or Formats()
+    choice, formats = choice or TrialChoice(), formats or Formats()
     formats.check()
-    _check(wanted, formats, all_nodes, name)
+    _check(choice, formats, all_nodes, name)
     check_free(list(formats.files.values()), force=force)
     if Path(source).suffix == SUFFIX:
-        delivered = _from_model(
+        result = _from_model(
             Path(source), output, formats, force, decoding, registered=name is not None
         )
-        return _registered(delivered, Path(source), name, uri)
-    graphs = tuple(export_graphs(source, uri, output or Path("best.yaml"), wanted, force=force))
+        return _register(result, Path(source), name, uri)
+    graphs = tuple(export_graphs(source, uri, output or Path("best.yaml"), choice, force=force))
     if not formats.files and name is None:
-        return Delivered(graphs, {}, Written())
+        return ExportResult(graphs, {}, WrittenFormats())
     graph = graphs[0].graph
     if all_nodes and graph.ensemble:
         raise UserError("the file of an ensemble has all its nodes in it; leave out --all-nodes")
     if formats.weights and all_nodes:
-        check_free(list(weights_files(formats.weights, graph, live_nodes(graph)).values()), force=force)
+        check_free(
+            list(name_weights_files(formats.weights, graph, live_nodes(graph)).values()),
+            force=force,
+        )
     training, accuracies = retrain(
         graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding
     )
-    delivered = _from_training(graphs, training, accuracies, formats, all_nodes)
+    result = _from_training(graphs, training, accuracies, formats, all_nodes)
     if name is None or formats.weights is not None:
-        return _registered(delivered, formats.weights, name, uri)
-    file = waiting_file(name)
+        return _register(result, formats.weights, name, uri)
+    file = temporary_file(name)
     write_weights(file, graph, training, accuracies)
-    delivered = _registered(delivered, file, name, uri)
+    result = _register(result, file, name, uri)
     file.unlink()
-    return delivered
+    return result
 
 
-def _registered(delivered: Delivered, file: Path | None, name: str | None, uri: str) -> Delivered:
-    """Register the network in a file, where a name for it is given."""
-    if name is None or file is None or delivered.about is None:
-        return delivered
+def _register(result: ExportResult, file: Path | None, name: str | None, uri: str) -> ExportResult:
+    """Return the result with the network registered, where a name for it is given."""
+    if name is None or file is None or result.about is None:
+        return result
     try:
-        return dataclasses.replace(delivered, registered=register(file, delivered.about, name, uri))
+        return dataclasses.replace(
+            result, registered=register_network(file, result.about, name, uri)
+        )
     except UserError as error:
         again = shlex.join(["ktg", "export", str(file), "--register", name])
         raise UserError(f"{error}; the trained network is kept, to try again: `{again}`") from error
 
 
 def _from_training(
-    graphs: tuple[Exported, ...],
+    graphs: tuple[ExportedGraph, ...],
     training: Training,
     accuracies: dict[str, Accuracy],
     formats: Formats,
     all_nodes: bool,
-) -> Delivered:
-    """Write the forms of a network that has just been trained from the first of the graphs."""
+) -> ExportResult:
+    """Write the forms of the network that was trained from the first of the graphs."""
     graph, dataset = graphs[0].graph, training.dataset
     weights: dict[str, Path] = {}
     if formats.weights:
         weights = write_weights(formats.weights, graph, training, accuracies, all_nodes=all_nodes)
-    about = describe(graph, training, graph.target, accuracies.get(graph.target))
-    written = write_formats(formats, training.scored, about, lambda: dataset)
+    metadata = describe_model(graph, training, graph.target, accuracies.get(graph.target))
+    written = write_formats(formats, training.scored, metadata, lambda: dataset)
     known = graph.provenance.get("data_fingerprint", "unknown")
-    return Delivered(graphs, weights, written, about, known in ("unknown", dataset.fingerprint))
+    return ExportResult(
+        graphs, weights, written, metadata, known in ("unknown", dataset.fingerprint)
+    )
 
 
 def _from_model(
@@ -129,7 +143,7 @@ def _from_model(
     decoding: Callable[[int, int], None] | None,
     *,
     registered: bool,
-) -> Delivered:
+) -> ExportResult:
     """Write the forms of a network that is trained already."""
     if formats.weights:
         raise UserError(f"{file}: is a file of weights already; leave out --weights")
@@ -137,27 +151,29 @@ def _from_model(
         raise UserError(
             f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card, --register or -o"
         )
-    network, about = read_model(file)
-    graphs = (write_graph(about.graph, output, force=force),) if output else ()
+    network, metadata = read_model(file)
+    graphs = (write_graph(metadata.graph, output, force=force),) if output else ()
     beside = dataclasses.replace(formats, weights=file)  # for the card, which shows how to use it
-    written = write_formats(beside, network, about, lambda: _images(about, file, decoding))
-    return Delivered(graphs, {}, written, about)
+    written = write_formats(beside, network, metadata, lambda: _images(metadata, file, decoding))
+    return ExportResult(graphs, {}, written, metadata)
 
 
-def _images(about: About, file: Path, decoding: Callable[[int, int], None] | None) -> Dataset:
-    """Return the images that a model was trained on; raise UserError for others, which would say nothing of it."""
-    dataset = open_data(about.graph.data, progress=decoding)
-    if dataset.fingerprint != about.training.fingerprint:
+def _images(
+    metadata: ModelMetadata, file: Path, decoding: Callable[[int, int], None] | None
+) -> Dataset:
+    """Return the images that a model was trained on. Raises UserError for others."""
+    dataset = open_data(metadata.graph.data, progress=decoding)
+    if dataset.fingerprint != metadata.training.fingerprint:
         raise UserError(f"{file}: the images at hand are not those that this model was trained on")
     return dataset
 
 
-def _check(wanted: Wanted, formats: Formats, all_nodes: bool, name: str | None) -> None:
-    if sum((wanted.top > 1, wanted.trial is not None, wanted.baseline is not None)) > 1:
+def _check(choice: TrialChoice, formats: Formats, all_nodes: bool, name: str | None) -> None:
+    if sum((choice.top > 1, choice.trial is not None, choice.baseline is not None)) > 1:
         raise UserError("--top, --trial and --baseline say different things; give one of them")
     if name is not None:
         check_model_name(name)
-    if wanted.top > 1 and (formats.files or name is not None):
+    if choice.top > 1 and (formats.files or name is not None):
         raise UserError(
             "--top writes several graphs; export the weights of one of them with --trial"
         )

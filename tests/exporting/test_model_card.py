@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ktg.exporting.classifier import load
+from ktg.exporting.load_model import load_model
 from ktg.exporting.metadata import Accuracy
-from ktg.exporting.readme import model_card, plain_code
-from ktg.exporting.weights import read_model, write_model
+from ktg.exporting.model_card import describe_origin, format_model_card, write_plain_code
+from ktg.exporting.model_file import read_model, write_model
 from ktg.graph import parse
 from ktg.graph.yaml_files import loads
-from ktg.models.network import build
+from ktg.models.build import build_network
 
 
 def test_what_stands_in_it(everything, trained):
@@ -41,10 +41,10 @@ def test_what_stands_in_it(everything, trained):
 def test_accuracy_over_seeds_is_told_with_its_deviation(everything):
     measured = Accuracy(split="test", mean=0.9, std=0.012, n=5)
     about = dataclasses.replace(everything.delivered.about, accuracy=measured)
-    card = model_card(about, {}, everything.folder)
+    card = format_model_card(about, {}, everything.folder)
     assert "**90.00 +- 1.20 % (n = 5)** of the test images" in card
     assert "the first seed, not of the best" in card
-    assert "Not measured" in model_card(
+    assert "Not measured" in format_model_card(
         dataclasses.replace(about, accuracy=None), {}, everything.folder
     )
 
@@ -58,16 +58,18 @@ def test_the_weights_work_in_plain_timm_and_torchvision_without_ktg(
     graph = dataclasses.replace(about.graph, nodes={"n0": node, "n1": about.graph.nodes["n1"]})
     given = dataclasses.replace(about.input, size=48, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     about = dataclasses.replace(about, graph=graph, input=given)
-    network = build(node, {}, classes=2, image_size=16, mean=given.mean, std=given.std, seed=0)
+    network = build_network(
+        node, {}, classes=2, image_size=16, mean=given.mean, std=given.std, seed=0
+    )
     with torch.no_grad():
         list(network.body.parameters())[-1].copy_(torch.tensor([0.3, -0.2]))
     write_model(tmp_path / "m.safetensors", network, about)
     photo = next((photos / "val/noon").glob("*.png"))
     shutil.copy(photo, tmp_path / "photo.jpg")  # Pillow goes by the content
-    code = plain_code(about, "m.safetensors")
+    code = write_plain_code(about, "m.safetensors")
     assert "ktg" not in code
     label, probability = run(code, tmp_path).split()
-    answer = load(tmp_path / "m.safetensors", "cpu").predict([photo])[0]
+    answer = load_model(tmp_path / "m.safetensors", "cpu").predict([photo])[0]
     assert label == answer.label
     assert float(probability) == pytest.approx(answer.probability, abs=0.01)
 
@@ -76,7 +78,7 @@ def test_the_five_lines_of_python(trained, photos, tmp_path):
     _, about = read_model(trained.file)
     shutil.copy(trained.file, tmp_path)
     shutil.copy(next((photos / "val/noon").iterdir()), tmp_path / "photo.jpg")
-    card = model_card(about, {"weights": trained.file}, tmp_path)
+    card = format_model_card(about, {"weights": trained.file}, tmp_path)
     code = re.search(r"```python\n(import ktg.*?)```", card, re.DOTALL)[1]
     assert run(code, tmp_path).split()[0] in about.classes
 
@@ -87,3 +89,29 @@ def run(code: str, folder: Path) -> str:
     with contextlib.chdir(folder), contextlib.redirect_stdout(out):
         exec(compile(code, "card", "exec"), {})
     return out.getvalue()
+
+
+SOURCES = {
+    "mine": {"path": "a.pth", "origin": "iNaturalist, Apache-2.0"},
+    "other": {"path": "b.pth"},
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "said"),
+    [
+        ("resnet8", "none", "trained from nothing"),
+        ("mobilenetv2_100", "mine", "fine-tuned from `mine`: iNaturalist, Apache-2.0"),
+        ("mobilenetv2_100", "other", "its licence is not known to ktg"),
+        ("mobilenetv2_100", "weights/b.pth", "a file of weights; its licence is not known"),
+        ("mobilenetv2_100", "imagenet", "timm's `mobilenetv2_100.ra_in1k` .*licence: apache-2.0"),
+        ("torchvision/resnet18", "imagenet", "torchvision's own; it states no licence"),
+    ],
+)
+def test_origin(model, source, said):
+    plain = {
+        "data": {"name": "digits"},
+        "nodes": {"n0": {"model": model, "source": source}},
+        "sources": SOURCES,
+    }
+    assert re.search(said, describe_origin(parse(plain | {"edges": {"label -> n0": {}}}), "n0"))

@@ -5,10 +5,10 @@ import torch
 from safetensors.torch import load_file
 
 from ktg.errors import UserError
-from ktg.exporting.best import Wanted
-from ktg.exporting.classifier import load
-from ktg.exporting.deliver import deliver
+from ktg.exporting.export import export
 from ktg.exporting.formats import Formats
+from ktg.exporting.graph_files import TrialChoice
+from ktg.exporting.load_model import load_model
 from ktg.graph.yaml_files import load_graph
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as each trial had
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")  # as each trial had
 def test_the_weights_are_those_that_the_search_measured(searched, tmp_path):
     weights, told = tmp_path / "model.safetensors", []
     formats = Formats(weights=weights, card=tmp_path / "README.md")
-    delivered = deliver(
+    delivered = export(
         "a search",
         searched.uri,
         output=tmp_path / "best.yaml",
@@ -30,7 +30,7 @@ def test_the_weights_are_those_that_the_search_measured(searched, tmp_path):
     assert delivered.about.accuracy.mean == best["accuracy"]  # bit for bit
     assert delivered.same_data
     assert told == [(0, 1, 4), (0, 2, 4), (0, 3, 4), (0, 4, 4)]
-    assert load(weights).about.graph.provenance["trial"] == best["trial"]
+    assert load_model(weights).about.graph.provenance["trial"] == best["trial"]
     assert set(delivered.weights) == {"n0"} | {
         path.stem.partition("-")[2] for path in tmp_path.glob("model-*")
     }
@@ -39,7 +39,7 @@ def test_the_weights_are_those_that_the_search_measured(searched, tmp_path):
 
 def test_final_trains_on_the_validation_split_too_and_measures_nothing(searched, tmp_path):
     formats = Formats(weights=tmp_path / "model.safetensors")
-    about = deliver(
+    about = export(
         "a search", searched.uri, output=tmp_path / "b.yaml", formats=formats, final=True
     ).about
     assert (about.accuracy, about.training.splits) == (None, "train and val")
@@ -49,7 +49,7 @@ def test_final_trains_on_the_validation_split_too_and_measures_nothing(searched,
 def test_the_same_graph_gives_the_same_weights(searched, tmp_path):
     files = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
     for file in files:
-        deliver(
+        export(
             "a search",
             searched.uri,
             output=tmp_path / "b.yaml",
@@ -63,10 +63,10 @@ def test_the_same_graph_gives_the_same_weights(searched, tmp_path):
 
 def test_other_images_than_the_search_saw_are_noticed(searched, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "ktg.exporting.best.provenance_of", lambda *runs: {"data_fingerprint": "other"}
+        "ktg.exporting.graph_files.collect_provenance", lambda *runs: {"data_fingerprint": "other"}
     )
     formats = Formats(weights=tmp_path / "model.safetensors")
-    assert not deliver(
+    assert not export(
         "a search", searched.uri, output=tmp_path / "b.yaml", formats=formats
     ).same_data
 
@@ -77,15 +77,17 @@ def test_a_model_file_gives_its_graph_again(everything, trained):
 
 
 def test_8_bit_integers_need_the_images_of_the_training(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("ktg.exporting.deliver.open_data", lambda *a, **k: trained.training.dataset)
+    monkeypatch.setattr("ktg.exporting.export.open_data", lambda *a, **k: trained.training.dataset)
     monkeypatch.setattr(type(trained.training.dataset), "fingerprint", "other", raising=False)
     dataset = trained.training.dataset
     object.__setattr__(dataset, "fingerprint", "other")
     try:
         with pytest.raises(UserError, match="not those that this model was trained on"):
-            deliver(str(trained.file), "", formats=Formats(int8=tmp_path / "small.onnx"))
+            export(str(trained.file), "", formats=Formats(int8=tmp_path / "small.onnx"))
     finally:
-        object.__setattr__(dataset, "fingerprint", load(trained.file).about.training.fingerprint)
+        object.__setattr__(
+            dataset, "fingerprint", load_model(trained.file).about.training.fingerprint
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -102,10 +104,14 @@ def test_8_bit_integers_need_the_images_of_the_training(trained, tmp_path, monke
         ({}, {"all_nodes": True}, "--all-nodes is about files of weights"),
         (
             {},
-            {"wanted": Wanted(top=2, trial="1")},
+            {"choice": TrialChoice(top=2, trial="1")},
             "--top, --trial and --baseline say different things",
         ),
-        ({"weights": "m.safetensors"}, {"wanted": Wanted(top=2)}, "--top writes several graphs"),
+        (
+            {"weights": "m.safetensors"},
+            {"choice": TrialChoice(top=2)},
+            "--top writes several graphs",
+        ),
     ],
 )
 def test_contradictions_are_found_before_anything_is_written(
@@ -116,7 +122,7 @@ def test_contradictions_are_found_before_anything_is_written(
         **{kind: tmp_path.joinpath(name).relative_to(tmp_path) for kind, name in files.items()}
     )
     with pytest.raises(UserError, match=said):
-        deliver("a search", searched.uri, formats=formats, **options)
+        export("a search", searched.uri, formats=formats, **options)
     assert not list(tmp_path.iterdir())
 
 
@@ -128,11 +134,11 @@ def test_files_that_are_there_are_found_before_training(searched, trained, tmp_p
         Formats(onnx=tmp_path / "m.onnx"),
     ):
         with pytest.raises(UserError, match="is there already; give --force"):
-            deliver(
+            export(
                 "a search",
                 searched.uri,
                 output=tmp_path / "b.yaml",
-                wanted=Wanted(baseline="mutual learning"),
+                choice=TrialChoice(baseline="mutual learning"),
                 formats=formats,
                 all_nodes=formats.weights is not None,
                 on_epoch=lambda *seen: pytest.fail("it was trained"),
@@ -141,6 +147,6 @@ def test_files_that_are_there_are_found_before_training(searched, trained, tmp_p
         (tmp_path / "b.yaml").unlink(missing_ok=True)
         (tmp_path / "b.svg").unlink(missing_ok=True)
     with pytest.raises(UserError, match="say what to make of it"):
-        deliver(str(trained.file), "")
+        export(str(trained.file), "")
     with pytest.raises(UserError, match="is a file of weights already"):
-        deliver(str(trained.file), "", formats=Formats(weights=tmp_path / "x.safetensors"))
+        export(str(trained.file), "", formats=Formats(weights=tmp_path / "x.safetensors"))

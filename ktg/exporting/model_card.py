@@ -1,54 +1,71 @@
-"""The model card: what a person must know who gets the weights and nothing else (Mitchell et al., FAT* 2019)."""
+"""Writes the model card, for a person who gets the weights and nothing else.
+
+Source: Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+"""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ktg.exporting.int8 import Figures, Quantised
-from ktg.exporting.licence import origin_of
-from ktg.exporting.metadata import About
-from ktg.graph import dump
+from ktg.exporting.int8 import Measurements, QuantisationResult
+from ktg.exporting.metadata import ModelMetadata
+from ktg.graph import Graph, dump
 from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.paths import make_paths_relative
 from ktg.graph.yaml_files import dumps
-from ktg.models.architectures import make_constructor_args
+from ktg.models.architectures import make_constructor_args, read_timm_config
 from ktg.models.names import locate_model
+from ktg.models.sources import NoWeights, Published, WeightsFile, ZooEntry, resolve_source
+from ktg.wording import format_percent
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}
-_LISTED = 200
+_LISTED = 200  # classes, above which the rest are only counted
+UNKNOWN = "its licence is not known to ktg; ask whoever made the file"
 
 
-def model_card(
-    about: About, files: Mapping[str, Path], folder: Path, quantised: Quantised | None = None
+def format_model_card(
+    metadata: ModelMetadata,
+    files: Mapping[str, Path],
+    folder: Path,
+    quantised: QuantisationResult | None = None,
 ) -> str:
-    """Return the card as Markdown. `files` are those that go with it, by kind; `folder` is where the card will lie."""
-    sections = [_head(about), _accuracy(about), _data(about), _classes(about), _use(about, files)]
+    """Return the card as Markdown.
+
+    files: those that go with it, by kind. folder: where the card will lie.
+    """
+    sections = [
+        _head(metadata),
+        _accuracy(metadata),
+        _data(metadata),
+        _classes(metadata),
+        _use(metadata, files),
+    ]
     if quantised is not None:
         sections.append(_quantised(quantised))
-    sections += [_origin(about), _graph(about, folder)]
+    sections += [_licences(metadata), _graph(metadata, folder)]
     return "\n\n".join(sections) + "\n"
 
 
-def _head(about: About) -> str:
-    given = about.input
+def _head(metadata: ModelMetadata) -> str:
+    given = metadata.input
     colour = "grey" if given.channels == 1 else "colour"
     what = (
         "An ensemble, which says the mean of what its networks say,"
-        if about.members
-        else f"A {about.node.model}"
+        if metadata.members
+        else f"A {metadata.node.model}"
     )
     return (
-        f"# {about.models}, {len(about.classes)} classes\n"
+        f"# {metadata.models}, {len(metadata.classes)} classes\n"
         f"{what} that classifies {colour} images of {given.side} x {given.side} pixels, "
-        f"trained by ktg {about.training.ktg} on {about.training.date}."
+        f"trained by ktg {metadata.training.ktg} on {metadata.training.date}."
     )
 
 
-def _accuracy(about: About) -> str:
+def _accuracy(metadata: ModelMetadata) -> str:
     lines = ["## Accuracy"]
-    measured, searched = about.accuracy, about.graph.provenance.get("val_accuracy")
+    measured, searched = metadata.accuracy, metadata.graph.provenance.get("val_accuracy")
     if measured is not None:
-        lines.append(f"**{measured.text()}** of the {_SPLITS[measured.split]}.")
+        lines.append(f"**{measured.format()}** of the {_SPLITS[measured.split]}.")
         if measured.n > 1:
             lines.append("The weights are those of the first seed, not of the best.")
         if measured.split == "val" and searched is not None:
@@ -57,13 +74,13 @@ def _accuracy(about: About) -> str:
         lines.append("Not measured: no labelled image was left out of this training.")
     if searched is not None and (measured is None or measured.split == "test"):
         lines.append(
-            f"In the search: {100 * float(searched):.2f} % of the validation images, by which it was chosen."
+            f"In the search: {format_percent(float(searched))} of the validation images, by which it was chosen."
         )
     return "\n".join(lines)
 
 
-def _data(about: About) -> str:
-    data, training = about.graph.data, about.training
+def _data(metadata: ModelMetadata) -> str:
+    data, training = metadata.graph.data, metadata.training
     source = data.name or Path(data.path or "").name
     splits = {"train": "training split", "train and val": "training and validation splits"}[
         training.splits
@@ -71,13 +88,13 @@ def _data(about: About) -> str:
     return f"## Data\n`{source}`: {training.images} images of the {splits} (fingerprint `{training.fingerprint[:16]}`)."
 
 
-def _classes(about: About) -> str:
-    shown = ", ".join(f"`{name}`" for name in about.classes[:_LISTED])
-    more = f" and {len(about.classes) - _LISTED} more" if len(about.classes) > _LISTED else ""
+def _classes(metadata: ModelMetadata) -> str:
+    shown = ", ".join(f"`{name}`" for name in metadata.classes[:_LISTED])
+    more = f" and {len(metadata.classes) - _LISTED} more" if len(metadata.classes) > _LISTED else ""
     return f"## Classes\nIn the order of the outputs: {shown}{more}."
 
 
-def _use(about: About, files: Mapping[str, Path]) -> str:
+def _use(metadata: ModelMetadata, files: Mapping[str, Path]) -> str:
     parts = ["## Use"]
     weights, onnx = files.get("weights"), files.get("onnx")
     model = weights or onnx
@@ -89,39 +106,45 @@ def _use(about: About, files: Mapping[str, Path]) -> str:
         )
     if (
         weights is not None
-        and not about.members
-        and (locate_model(about.node.model) or ("ktg",))[0] != "ktg"
+        and not metadata.members
+        and (locate_model(metadata.node.model) or ("ktg",))[0] != "ktg"
     ):
         parts.append(
-            f"Without ktg, in plain PyTorch:\n```python\n{plain_code(about, weights.name)}```"
+            f"Without ktg, in plain PyTorch:\n```python\n{write_plain_code(metadata, weights.name)}```"
         )
     others = [path for kind, path in files.items() if kind in ("onnx", "int8", "torch_export")]
     if others:
-        given = about.input
+        given = metadata.input
         parts.append(
             f"{', '.join(f'`{path.name}`' for path in others)}: `images`, uint8 (batch, {given.side}, {given.side}, "
-            f"{given.channels}), to `logits` (batch, {len(about.classes)}); cut the centre square of an image and "
+            f"{given.channels}), to `logits` (batch, {len(metadata.classes)}); cut the centre square of an image and "
             f"resize it to {given.side} pixels (bicubic, antialiased); normalising is inside."
         )
     return "\n\n".join(parts)
 
 
-def plain_code(about: About, weights: str) -> str:
-    """Return Python that classifies one image with the weights and no ktg: timm or torchvision, numpy and Pillow."""
-    library, name = locate_model(about.node.model) or ("", about.node.model)
-    given = about.input
+def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
+    """Return Python that classifies an image with the weights, without ktg.
+
+    It needs timm or torchvision, numpy and Pillow.
+    """
+    library, name = locate_model(metadata.node.model) or ("", metadata.node.model)
+    given = metadata.input
     args = "".join(
-        f", {key}={value!r}" for key, value in make_constructor_args(about.node, given.size).items()
+        f", {key}={value!r}"
+        for key, value in make_constructor_args(metadata.node, given.size).items()
     )
     if library == "timm":
         create, imports = (
-            f'timm.create_model("{name}", num_classes={len(about.classes)}{args})',
+            f'timm.create_model("{name}", num_classes={len(metadata.classes)}{args})',
             "import timm",
         )
     else:
         if name in ("googlenet", "inception_v3"):
             args = f", aux_logits=False, init_weights=False{args}"
-        create = f'torchvision.models.get_model("{name}", num_classes={len(about.classes)}{args})'
+        create = (
+            f'torchvision.models.get_model("{name}", num_classes={len(metadata.classes)}{args})'
+        )
         imports = "import torchvision"
     mode = "L" if given.channels == 1 else "RGB"
     resize = (
@@ -142,7 +165,7 @@ def plain_code(about: About, weights: str) -> str:
         f"mean = {_tensor(given.mean)}\nstd = {_tensor(given.std)}\n"
         "with torch.inference_mode():\n"
         "    probabilities = model((pixels.expand(-1, 3, -1, -1) - mean) / std).softmax(dim=1)[0]\n"
-        f"classes = {json.dumps(list(about.classes), ensure_ascii=False)}\n"
+        f"classes = {json.dumps(list(metadata.classes), ensure_ascii=False)}\n"
         "print(classes[int(probabilities.argmax())], float(probabilities.max()))\n"
     )
 
@@ -151,10 +174,10 @@ def _tensor(values: tuple[float, ...]) -> str:
     return f"torch.tensor({list(values)}).reshape(1, -1, 1, 1)"
 
 
-def _quantised(quantised: Quantised) -> str:
-    def row(name: str, figures: Figures) -> str:
+def _quantised(quantised: QuantisationResult) -> str:
+    def row(name: str, figures: Measurements) -> str:
         size = f"{figures.size_bytes / 1e6:.2f} MB"
-        return f"| {name} | {100 * figures.accuracy:.2f} % | {figures.latency_ms:.2f} ms | {size} |"
+        return f"| {name} | {format_percent(figures.accuracy)} | {figures.latency_ms:.2f} ms | {size} |"
 
     seen = ", which it was trained on, so both figures flatter" if quantised.seen else ""
     return (
@@ -167,19 +190,47 @@ def _quantised(quantised: Quantised) -> str:
     )
 
 
-def _origin(about: About) -> str:
-    graph = about.graph
+def _licences(metadata: ModelMetadata) -> str:
+    graph = metadata.graph
     lines = [
-        f"- `{name}` ({graph.nodes[name].model}): {origin_of(graph, name)}." for name in live_nodes(graph)
+        f"- `{name}` ({graph.nodes[name].model}): {describe_origin(graph, name)}."
+        for name in live_nodes(graph)
     ]
     first = "What the networks began with; the licence of that still holds for what became of it."
-    if len(lines) > 1 and not about.members:
+    if len(lines) > 1 and not metadata.members:
         first += f" The others taught `{graph.target}`, and are not in it."
     return "\n".join(["## Licence", first, "", *lines])
 
 
-def _graph(about: About, folder: Path) -> str:
-    graph = about.graph
+def describe_origin(graph: Graph, name: str) -> str:
+    """Return in one clause the weights that a node began with, and their licence where one is stated."""
+    node = graph.nodes[name]
+    match resolve_source(node, graph.sources_for(node.model), path=f"nodes.{name}.source"):
+        case NoWeights():
+            return "trained from nothing: no weights of others are in it"
+        case Published():
+            return f"fine-tuned from ImageNet weights: {_describe_published(node.model)}"
+        case ZooEntry(card=card):
+            licence = f"licence: {card.licence or 'not stated'}"
+            return f"fine-tuned from `{node.source}`: {card.origin or card.data}; {licence}"
+        case WeightsFile(stated=stated):
+            if stated is None:
+                return f"fine-tuned from a file of weights; {UNKNOWN}"
+            return f"fine-tuned from `{node.source}`: {stated.origin or UNKNOWN}"
+
+
+def _describe_published(model: str) -> str:
+    library, name = locate_model(model) or ("", model)
+    if library != "timm":
+        states = "torchvision's own; it states no licence for them"
+        return f"{states}, and ImageNet's images are for research"
+    cfg = read_timm_config(name)
+    where = f"https://huggingface.co/{cfg.hf_hub_id}" if cfg.hf_hub_id else cfg.url
+    return f"timm's `{model}.{cfg.tag}` ({where}); licence: {cfg.license or 'not stated'}"
+
+
+def _graph(metadata: ModelMetadata, folder: Path) -> str:
+    graph = metadata.graph
     plain = make_paths_relative(dump(graph), folder.absolute())
     networks, edges = (
         len(live_nodes(graph)),

@@ -1,6 +1,5 @@
 """Affinity beside result: what a search kept of its measuring, and the trials counted by hand."""
 
-import dataclasses
 import json
 
 import pytest
@@ -9,7 +8,7 @@ from records import search, trial
 from ktg.affinity.ranking import Measured
 from ktg.graph import Affinity, parse_space
 from ktg.graph.yaml_files import loads
-from ktg.reporting.affinity import affinity
+from ktg.reporting.source_results import compare_sources
 from ktg.searching.affinity import Ranked, Resolved
 from ktg.tracking import MlflowTracker, find_experiment
 
@@ -56,9 +55,8 @@ def found(uri, content, *trials):
             tracker.artifact(run, "affinity.json", content)
         tracker.end(run, "finished")
     experiment = find_experiment(name, uri)
-    made = search(*trials, space=SPACE)
-    record = dataclasses.replace(made, experiment=experiment, run=experiment.searches()[0])
-    return affinity(record, record.space.bind(record.best.values))
+    record = search(*trials, space=SPACE, experiment=experiment)
+    return compare_sources(record, record.space.bind(record.best.values))
 
 
 def test_scores_stand_beside_results_of_the_winning_model(uri):

@@ -10,14 +10,20 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from command import graph_file
 from safetensors import safe_open
+from zoos import card
 
 from ktg.errors import WeightsError
-from ktg.exporting.classifier import load
-from ktg.exporting.weights import read_model, write_model
+from ktg.exporting.load_model import load_model
+from ktg.exporting.model_file import read_model, write_model
+from ktg.exporting.retrain import retrain, write_weights
 from ktg.graph import Node
+from ktg.graph.yaml_files import load_graph
+from ktg.models.architectures import build_body
 from ktg.models.build import build_network
 from ktg.models.state_dicts import METADATA_KEY
+from ktg.zoo import default_zoo
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ def test_paths_in_the_file_are_relative_to_it(trained, photos):
 
 
 def test_the_other_nodes_have_files_of_their_own(trained):
-    model = load(trained.file.with_stem("model-n1"), "cpu")
+    model = load_model(trained.file.with_stem("model-n1"), "cpu")
     assert model.about.node.model == "resnet14"
     assert len(model.predict([trained.training.dataset.val.read([0])[0]])) == 1
 
@@ -193,9 +199,9 @@ def test_an_ensemble_is_one_file_with_all_its_networks(ensemble, trained, photos
     assert list(about.members) == ["n0", "n1"]
     assert (about.members["n0"].size, about.members["n1"].size, about.input.side) == (12, 16, 16)
     files = sorted(path for path in photos.rglob("*") if path.is_file())
-    together = load(ensemble.file, "cpu").predict(files)
+    together = load_model(ensemble.file, "cpu").predict(files)
     apart = [
-        load(file, "cpu").predict(files)
+        load_model(file, "cpu").predict(files)
         for file in (trained.file, trained.file.with_stem("model-n1"))
     ]
     for all_of_them, one, other in zip(together, *apart, strict=True):
@@ -235,3 +241,22 @@ def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
         )
         with pytest.raises(WeightsError, match=message):
             read_model(path)
+
+
+def test_arguments_inherited_from_the_zoo_are_written_out(photos, tmp_path, monkeypatch):
+    made = Node(model="wide_resnet16_1", model_args={"drop_rate": 0.3})
+    file = tmp_path / "wide.safetensors"
+    safetensors.torch.save_file(build_body(made, classes=2, size=16).state_dict(), file)
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    default_zoo().add(card("wide", made.model, model_args=made.model_args), file)
+    nodes = {"n0": {"model": made.model, "source": "zoo/wide"}}
+    plain = {"data": {"size": 16}, "nodes": nodes, "edges": {"label -> n0": {}}}
+    graph = load_graph(graph_file(tmp_path / "graph.yaml", photos, **plain))
+    training, accuracies = retrain(graph, device="cpu")
+    write_weights(tmp_path / "model.safetensors", graph, training, accuracies)
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "another"))  # the reader has no such entry
+    network, about = read_model(tmp_path / "model.safetensors")
+    assert dict(about.node.model_args) == {"drop_rate": 0.3}
+    images = torch.rand(2, 3, 16, 16)
+    with torch.inference_mode():
+        assert torch.equal(network(images), training.target.eval()(images))

@@ -1,15 +1,94 @@
-"""What a report takes over from `ktg confirm`, and how its page shows it."""
+"""Best graph and baselines: the figures of the search, and those of `ktg train` where it trained the very graph."""
 
+import dataclasses
 import json
 
 import pytest
 from records import written
 from webpage import look_up, read
 
-from ktg.reporting.confirmation import confirmation
-from ktg.reporting.page import report_page
-from ktg.reporting.record import read_search
+import ktg
+from ktg.intervals import binomial_interval, difference_interval, mean_interval
+from ktg.reporting.against_baselines import (
+    compare_with_baselines,
+    count_validation_images,
+    find_trainings,
+    read_confirmation,
+)
+from ktg.reporting.page import render_report
+from ktg.searching.history import read_last_search
 from ktg.tracking import MlflowTracker, find_experiment
+
+
+def test_rows_are_those_of_the_search(record, searched):
+    images = count_validation_images(record)
+    rows = compare_with_baselines(record, images)
+    told = {row["what"]: row for row in searched.result["rows"]}
+    assert {row["what"] for row in rows} == set(told)
+    for row in rows:
+        assert row["val_accuracy"] == told[row["what"]]["accuracy"]
+        assert row["val_interval"] == binomial_interval(row["val_accuracy"], images)
+        assert row["is_best"] == (row["trial"] == record.best.name)
+
+
+def test_without_the_number_of_images_there_are_no_intervals(record):
+    assert all(row["val_interval"] is None for row in compare_with_baselines(record, None))
+
+
+class _Both:
+    """The trials of one store, the trainings of another."""
+
+    def __init__(self, search, trainings):
+        self.read_artifact = lambda run, name: (
+            search if "trial" in run.name else trainings
+        ).read_artifact(run, name)
+        self.trainings = trainings.trainings
+        self.trials, self.history = search.trials, search.history
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_is_recognised_by_its_graph_whatever_its_seed(record, uri):
+    def train(graph, seeds, first=0):
+        return ktg.train(
+            seeded(graph, first), seeds=seeds, name="best", device="cpu", tracking_uri=uri
+        )
+
+    best = record.best.graph
+    alone = next(trial.graph for trial in record.finished if trial.baseline == "alone")
+    train(
+        dataclasses.replace(best, train=dataclasses.replace(best.train, weight_decay=0.123)), 1
+    )  # another graph
+    assert train(best, 1).std is None
+    several, by_itself = train(best, 2, first=7), train(alone, 2)
+    with MlflowTracker("bare", uri) as tracker:  # a training that does not say of what
+        run = tracker.start("train", params={"seeds": 3}, tags={"kind": "train"})
+        tracker.log(run, {"test_accuracy": 0.99}, 0)
+        tracker.end(run, "finished")
+
+    experiment = find_experiment("best", uri)
+    found = find_trainings(experiment, {"best graph": best, "alone": alone})
+    assert {what: run.metrics["test_accuracy"] for what, run in found.items()} == {
+        "best graph": several.mean,  # of two seeds rather than of one
+        "alone": by_itself.mean,
+    }
+    both = dataclasses.replace(record, experiment=_Both(record.experiment, experiment))
+    tests = {row["what"]: row["test"] for row in compare_with_baselines(both, 100)}
+    a, b = (several.mean, several.std, 2), (by_itself.mean, by_itself.std, 2)
+    assert tests["best graph"] == {
+        "accuracy": several.mean,
+        "std": several.std,
+        "n": 2,
+        "interval": mean_interval(*a),
+        "minus_alone": several.mean - by_itself.mean,
+        "minus_alone_interval": difference_interval(a, b),
+    }
+    assert tests["alone"]["minus_alone"] is None
+    assert tests["mutual learning"] is None
+
+
+def seeded(graph, seed):
+    return dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=seed))
+
 
 ROW = {"trial": "trial-0002", "baseline": None, "val_accuracy": 0.75, "n": 2, "failures": []}
 RUNS = [
@@ -81,13 +160,13 @@ def write(uri: str, search: str, found: object, state: str = "finished") -> None
 def test_it_is_that_of_this_search_and_of_one_that_came_to_its_end(uri):
     written(uri, "confirmed", ("finished", [0.1, 0.2, 0.3]))
     experiment = find_experiment("confirmed", uri)
-    record = read_search(experiment)
-    assert confirmation(record) is None
+    record = read_last_search(experiment)
+    assert read_confirmation(record) is None
     write(uri, record.run.id, FOUND)
     write(uri, "another search", FOUND | {"test_images": 1})
     write(uri, record.run.id, FOUND | {"test_images": 2}, "interrupted")
     write(uri, record.run.id, {"version": 99})
-    found = confirmation(record)
+    found = read_confirmation(record)
     assert {name: value for name, value in found.items() if name not in ("run", "ended")} == FOUND
     assert found["ended"].endswith("UTC")
 
@@ -98,7 +177,7 @@ def confirmed(reported):
 
 
 def test_the_page_shows_every_graph_and_difference_with_the_numbers_of_the_data(confirmed, record):
-    page = read(report_page(confirmed, record.space.holes))
+    page = read(render_report(confirmed, record.space.holes))
     numbers = {
         path: value for path, value in page.numbers.items() if path.startswith("confirmation.")
     }
@@ -125,6 +204,6 @@ def test_without_one_the_page_says_how_to_get_it(page):
 
 def test_without_baselines_there_is_nothing_to_draw_of_differences(confirmed, record):
     alone = confirmed["confirmation"] | {"differences": [], "rows": FOUND["rows"][:1]}
-    text = read(report_page(confirmed | {"confirmation": alone}, record.space.holes)).text
+    text = read(render_report(confirmed | {"confirmation": alone}, record.space.holes)).text
     assert "points more than the baseline" not in text
     assert "Confirmation on test images" in text

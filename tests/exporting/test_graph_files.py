@@ -8,7 +8,7 @@ import torch
 from command import graph_file
 
 from ktg.errors import UserError
-from ktg.exporting.best import Wanted, export_graphs, write_graph
+from ktg.exporting.graph_files import TrialChoice, export_graphs, write_graph
 from ktg.graph import parse
 from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import load, load_graph
@@ -17,7 +17,7 @@ from ktg.training import train
 
 
 def export_best(experiment, uri, output, **which):
-    (exported,) = export_graphs(experiment, uri, output, Wanted(**which))
+    (exported,) = export_graphs(experiment, uri, output, TrialChoice(**which))
     return exported
 
 
@@ -169,7 +169,7 @@ THREE = (
 
 def test_the_top_graphs_in_order_of_accuracy_and_no_more_than_there_are(uri, record, tmp_path):
     record("the top", *THREE)
-    exported = export_graphs("the top", uri, tmp_path / "best.yaml", Wanted(top=5))
+    exported = export_graphs("the top", uri, tmp_path / "best.yaml", TrialChoice(top=5))
     assert [(one.file.name, one.trial) for one in exported] == [
         ("best-1.yaml", "trial-0002"),
         ("best-2.yaml", "trial-0001 (alone)"),

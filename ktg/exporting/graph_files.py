@@ -1,0 +1,215 @@
+"""Exports the own graphs of a search's trials as files: the best one, or others that are asked for."""
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ktg.errors import UserError, did_you_mean, show
+from ktg.graph import Graph, dump, parse
+from ktg.graph.drawing import draw
+from ktg.graph.paths import list_files, make_paths_relative
+from ktg.graph.spec import Scalar
+from ktg.graph.yaml_files import save
+from ktg.local import atomic_write
+from ktg.searching.history import (
+    StoredSearch,
+    StoredTrial,
+    find_searches,
+    read_last_search,
+    read_newest_search,
+)
+from ktg.tracking import Experiment, find_experiment
+from ktg.version import __version__
+from ktg.wording import format_utc
+
+SUFFIXES = (".yaml", ".yml")
+VERSIONS = ("torch", "timm", "ray", "optuna")
+_USABLE = ("finished", "stopped")
+
+
+@dataclass(frozen=True)
+class TrialChoice:
+    """Which trials to export: the `top` best ones, one by its name or number, or one baseline."""
+
+    top: int = 1
+    trial: str | None = None
+    baseline: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportedGraph:
+    """A graph, the files it was written to, and the search that it comes from.
+
+    `outside` are the absolute paths in it, which another machine may lack.
+    """
+
+    graph: Graph
+    file: Path
+    drawing: Path
+    outside: tuple[str, ...]
+    search: StoredSearch | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The trial's accuracy on the validation split, in [0, 1]."""
+        return float(self.graph.provenance["val_accuracy"])
+
+    @property
+    def trial(self) -> str:
+        """The trial's name."""
+        return str(self.graph.provenance["trial"])
+
+    @property
+    def running(self) -> bool:
+        """Whether the search was still running, so that a better graph may come."""
+        return self.search is not None and self.search.state == "running"
+
+
+def export_graphs(
+    experiment: str,
+    uri: str,
+    output: Path,
+    choice: TrialChoice | None = None,
+    *,
+    force: bool = False,
+) -> list[ExportedGraph]:
+    """Write graphs of an experiment's last search, each with a drawing; the best one to `output`.
+
+    Of several the files are `best-1.yaml`, `best-2.yaml` and so on. A graph is copied from the
+    trial's own record.
+    Raises UserError for an output that is not named as YAML, or is there already (unless `force`),
+    and when there is no such experiment, search or trial in a state to be exported; nothing is
+    written then.
+    """
+    choice = choice or TrialChoice()
+    files = name_graph_files(output, choice.top)
+    check_free([*files, *(file.with_suffix(".svg") for file in files)], force=force)
+    trials = choose_trials(find_experiment(experiment, uri), choice)
+    graphs = [parse(one.plain_graph | {"provenance": collect_provenance(one)}) for one in trials]
+    search = trials[0].search
+    pairs = zip(graphs, files, strict=False)  # there may be fewer finished trials than asked for
+    return [write_graph(graph, file, force=force, search=search) for graph, file in pairs]
+
+
+def name_graph_files(output: Path, top: int) -> list[Path]:
+    """Return the files that `top` graphs go to: best.yaml, or best-1.yaml, best-2.yaml ...
+
+    Raises UserError unless `output` is named as YAML.
+    """
+    if output.suffix not in SUFFIXES:
+        allowed = " or ".join(SUFFIXES)
+        raise UserError(f"{output}: a graph is a YAML file; give a name that ends in {allowed}")
+    if top == 1:
+        return [output]
+    return [output.with_stem(f"{output.stem}-{place}") for place in range(1, top + 1)]
+
+
+def check_free(files: Sequence[Path], *, force: bool) -> None:
+    """Raise UserError for the first file that has no folder, or that exists and needs `force`."""
+    for file in files:
+        if not file.absolute().parent.is_dir():
+            raise UserError(f"{file}: there is no folder {file.absolute().parent}; create it first")
+        # A link that leads nowhere exists too: writing through it would surprise.
+        if not force and os.path.lexists(file):
+            raise UserError(
+                f"{file}: is there already; give --force to overwrite it, or another name"
+            )
+
+
+def choose_trials(experiment: Experiment, choice: TrialChoice) -> list[StoredTrial]:
+    """Return the chosen trials, all of one search, the best first.
+
+    The best ones are those of the last search (see `ktg.searching.history`). A trial or a baseline
+    that is named is that of the newest search which has it; a stopped trial can be named too.
+    Raises UserError where there is none.
+    """
+    if choice.trial is None and choice.baseline is None:
+        return read_last_search(experiment).ranked[: choice.top]
+    read_newest_search(experiment)  # raises where there is none
+    searches = find_searches(experiment)
+    for search in searches:
+        named = _find_named(search, choice)
+        if named:
+            return named
+    known: list[StoredTrial] = next((one.trials for one in searches if one.trials), [])
+    raise _describe_missing(experiment.name, known, choice)
+
+
+def _find_named(search: StoredSearch, choice: TrialChoice) -> list[StoredTrial]:
+    if choice.trial is None:
+        return [trial for trial in search.finished if trial.baseline == choice.baseline]
+    named = [trial for trial in search.trials if _is_called(trial, choice.trial)]
+    return [trial for trial in named if trial.state in _USABLE]
+
+
+def _is_called(trial: StoredTrial, name: str) -> bool:
+    """Return whether `name` is a trial's name, or its number: 7 and 0007 are trial-0007.
+
+    A baseline is called by its number too: `trial-0007 (alone)`.
+    """
+    number = re.match(r"trial-(\d+)\b", trial.run.name)
+    is_number = bool(number and name.isdecimal() and int(name) == int(number[1]))
+    return name == trial.run.name or is_number
+
+
+def _describe_missing(name: str, trials: list[StoredTrial], choice: TrialChoice) -> UserError:
+    """Return the error for an experiment without the trial or the baseline that was named."""
+    if choice.trial is None:
+        names = [trial.baseline for trial in trials if trial.baseline and trial.state == "finished"]
+        guess = did_you_mean(str(choice.baseline), names)
+        which, listed = show(choice.baseline), ", ".join(names) or "none"
+        return UserError(
+            f"no finished baseline {which} in experiment {name!r}; it has: {listed}.{guess}"
+        )
+    same = [trial for trial in trials if _is_called(trial, choice.trial)]
+    if same:
+        run, state = same[0].run, same[0].state
+        reason = f" ({run.tags['reason']})" if "reason" in run.tags else ""
+        word = {"failed": "it failed", "running": "it still runs"}.get(state, f"it was {state}")
+        return UserError(f"{run.name} of experiment {name!r} has no result: {word}{reason}")
+    names = sorted(trial.run.name for trial in trials)
+    span = f"it has {names[0]} to {names[-1]}" if names else "it has none"
+    guess = did_you_mean(choice.trial, names)
+    return UserError(f"no trial {show(choice.trial)} in experiment {name!r}; {span}.{guess}")
+
+
+def collect_provenance(trial: StoredTrial) -> dict[str, Scalar]:
+    """Return where a trial's graph comes from; what an older ktg did not record is `unknown`."""
+    search, tags = trial.search, trial.search.run.tags
+    return {
+        "experiment": search.experiment.name,
+        "search_run": search.run.id,
+        "trial": trial.run.name,
+        "trial_run": trial.run.id,
+        "val_accuracy": trial.run.metrics["val_accuracy"],
+        "val_loss": trial.run.metrics.get("val_loss", "unknown"),
+        "data_fingerprint": tags.get("data.fingerprint", "unknown"),
+        "exported": format_utc(time.time()),
+        "version_ktg": __version__,
+        **{f"version_{name}": tags.get(f"version.{name}", "unknown") for name in VERSIONS},
+    }
+
+
+def write_graph(
+    graph: Graph, output: Path, *, force: bool = False, search: StoredSearch | None = None
+) -> ExportedGraph:
+    """Write one graph as YAML, and its drawing beside it; raise UserError as `export_graphs` does."""
+    name_graph_files(output, 1)
+    drawing = output.with_suffix(".svg")
+    check_free([output, drawing], force=force)
+    plain = make_paths_relative(dump(graph), output.absolute().parent)
+    origin = graph.provenance
+    title = ": ".join(str(origin[key]) for key in ("experiment", "trial") if key in origin)
+    save(output, plain)
+    with atomic_write(drawing) as temporary:
+        temporary.write_text(draw(graph, title or output.stem), encoding="utf-8")
+    return ExportedGraph(graph, output, drawing, list_outside(plain), search)
+
+
+def list_outside(plain: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the absolute paths that a graph names: files that another machine must have too."""
+    return tuple(path for path in list_files(parse(plain)) if Path(path).is_absolute())

@@ -1,0 +1,175 @@
+"""A search read back from the store is the search that was written into it, and goes on as if nothing had happened."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ktg.errors import UserError
+from ktg.graph import parse_space
+from ktg.searching.recorder import SearchRecorder
+from ktg.searching.resume import read_search_to_resume
+from ktg.searching.trials import SearchQueue
+from ktg.tracking import MlflowTracker, find_experiment
+
+CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
+ENDS = {"stopped": 2, "failed": 1, "finished": 4}
+
+
+def space(trials: int = 6):
+    return parse_space(
+        {
+            "data": {"name": "digits"},
+            "train": {
+                "epochs": 4,
+                "lr": {"log": [0.01, 0.1]},
+                "milestones": {"choice": [[], [1, 2]]},
+            },
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+            "edges": {
+                "label -> any": {},
+                "n1 -> n0": {"gate": {"choice": ["through", "cutoff", "linear"]}},
+            },
+            "search": {"trials": trials, "sampler": "random"},
+        }
+    )
+
+
+def play(journal: SearchRecorder, queue: SearchQueue, ends) -> None:
+    """Propose a trial for each end; one that is "running" reports an epoch and never ends."""
+    for number, end in enumerate(ends):
+        entry = queue.propose()
+        journal.on_start(entry)
+        for epoch in range(1, ENDS.get(end, 1) + 1):
+            queue.record_epoch(
+                entry, epoch, {"val_accuracy": 0.1 * epoch + 0.01 * number, "val_loss": 1.0}, 1.0
+            )
+            journal.on_epoch(entry)
+        if end != "running":
+            queue.close(entry, "broken" if end == "failed" else None)
+            journal.on_end(entry)
+
+
+@pytest.fixture
+def uri(tmp_path) -> str:
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def written(uri: str, ends) -> SearchQueue:
+    """Write a search that its driver left in the middle, as far as it came."""
+    queue = SearchQueue(space())
+    tracker = MlflowTracker("space", uri)
+    play(SearchRecorder(tracker, queue, "space", {"data.fingerprint": "abc"}), queue, ends)
+    assert tracker.flush()
+    tracker._running.clear()  # killed: nothing is ended
+    tracker.close()
+    return queue
+
+
+def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
+    before = written(
+        uri, ["finished", "stopped", "failed", "finished", "stopped", "failed", "running"]
+    )
+    past = read_search_to_resume(find_experiment("space", uri))
+    for was, now in zip(before.trials, past.trials, strict=True):
+        for field in (
+            "number",
+            "key",
+            "graph",
+            "baseline",
+            "values",
+            "state",
+            "reason",
+            "epoch",
+            "accuracy",
+        ):
+            assert getattr(now, field) == getattr(was, field), field
+        assert now.accuracies == was.accuracies
+    assert [duplicate.of.number for duplicate in past.duplicates] == [
+        d.of.number for d in before.duplicates
+    ]
+    assert past.space.holes == before.space.holes
+
+    queue = SearchQueue(past.space, past.trials, past.duplicates)
+    tracker = MlflowTracker("space", uri)
+    journal = SearchRecorder(tracker, queue, "space", {}, past)
+    assert journal.parent == past.run
+    again = queue.propose()
+    assert again is past.trials[-1]
+    journal.on_start(again)
+    for epoch in (1, 2, 3, 4):
+        if queue.record_epoch(again, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0):
+            journal.on_epoch(again)
+    queue.close(again)
+    journal.on_end(again)
+    play(journal, queue, ["finished", "stopped"])
+    assert queue.propose() is None  # six trials and three baselines, as planned from the first
+    tracker.close()
+
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    trials = [run for run in experiment.trials(search) if run.tags["kind"] == "trial"]
+    assert [run.name for run in trials] == [entry.name for entry in queue.trials]
+    assert len({entry.key for entry in queue.trials}) == 9
+    assert not [run for run in trials if run.status == "RUNNING"]
+    for run, entry in zip(trials, queue.trials, strict=True):
+        assert run.state == entry.state
+        assert [step for step, _ in experiment.history(run, "val_accuracy")] == list(
+            range(1, entry.epoch + 1)
+        )
+
+
+def test_the_sampler_knows_of_what_was_done_and_does_not_begin_again(uri):
+    before = written(uri, ["finished"] * 5 + ["stopped"] * 2)
+    past = read_search_to_resume(find_experiment("space", uri))
+    queue = SearchQueue(past.space, past.trials)
+    told = queue.sampler._study.trials
+    assert len(told) == sum(entry.values is not None for entry in before.trials)
+    assert sum(trial.state.name == "PRUNED" for trial in told) == 2
+    fresh = queue.propose()
+    assert fresh.number == 8
+    assert fresh.values not in [entry.values for entry in before.trials]
+
+
+def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
+    written(uri, ["finished", "finished"])
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    experiment._client.set_terminated(experiment.trials(search)[0].id, "RUNNING")
+    experiment._client.update_run(experiment.trials(search)[0].id, "RUNNING")
+    past = read_search_to_resume(experiment)
+    assert [entry.number for entry in past.unended] == [1]
+    with MlflowTracker("space", uri) as tracker:
+        SearchRecorder(tracker, SearchQueue(past.space, past.trials), "space", {}, past)
+    assert experiment.trials(search)[0].state == "finished"
+
+
+def test_trials_that_this_version_would_not_make_are_refused(uri):
+    written(uri, ["finished"] * 4)
+    experiment = find_experiment("space", uri)
+    (search,) = experiment.searches()
+    experiment.tag(experiment.trials(search)[3], {"key": "another"})
+    with pytest.raises(
+        UserError, match=r"trial-0004 of 'space' is not what this version of ktg makes of it"
+    ):
+        read_search_to_resume(experiment)
+
+
+def test_without_a_search_there_is_nothing_to_go_on_with(uri):
+    with MlflowTracker("space", uri) as tracker:
+        tracker.start("something else")
+    with pytest.raises(UserError, match="holds no search; run `ktg search SPACE --name space`"):
+        read_search_to_resume(find_experiment("space", uri))
+
+
+def test_a_search_whose_driver_is_killed_loses_and_repeats_nothing():
+    command = [sys.executable, CHAOS, "--kills", "1", "--trials", "3", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result.pop("kills"), result.pop("searches"), result.pop("trials")) == (1, 1, 0)
+    assert result.pop("finished") >= 3  # the baselines
+    assert result.pop("epochs_in_store_at_kills")[0] > 0
+    assert not any(result.values()), result
