@@ -44,11 +44,11 @@ def check_space(
     file: Path, imagenet: Mapping[str, str], missing_sources: "Missing"
 ) -> dict[str, Any]:
     """Return what a search space is, and which options a search would leave out."""
-    from ktg.searching.missing_weights import supplied
+    from ktg.searching.missing_weights import remove_unavailable
 
     space = load_space_file(file, imagenet)
     with name_file_in_errors(file):
-        found = supplied(space, missing_sources)
+        found = remove_unavailable(space, missing_sources)
     graph = found.space.bind(found.space.default())
     described = describe_space(found.space, graph) | describe_data(graph.data)
     return described | ({"without": found.changes} if found.changes else {})
