@@ -8,6 +8,7 @@ from ktg.errors import UserError
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_report_and_compare_are_those_of_the_commands(searched, tmp_path):
     data = ktg.report("a search", tmp_path / "page.html", tracking_uri=searched.uri)
     assert data["comparison"][0]["val_accuracy"] == searched.result["rows"][0]["accuracy"]

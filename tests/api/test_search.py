@@ -14,6 +14,7 @@ from ktg.tracking import MemoryTracker
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_a_search_by_plain_data_gives_a_result(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = load(

@@ -12,6 +12,7 @@ from ktg.tracking import find_experiment
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_train_keeps_the_run_and_the_weights(tiny, tmp_path):
     file, uri = graph_file(tmp_path / "graph.yaml", tiny), f"sqlite:///{tmp_path}/mlflow.db"
     weights = tmp_path / "model.safetensors"

@@ -23,6 +23,7 @@ SMALL = (
 )
 
 
+@pytest.mark.slow
 def test_a_simple_split_is_built_once(room):
     done = ktg("zoo", "build", "tiny.npz", "--split", "2", *SMALL, folder=room)
     assert done.code == 0, done.err
@@ -37,6 +38,7 @@ def test_a_simple_split_is_built_once(room):
     ]
 
 
+@pytest.mark.slow
 def test_super_classes_from_a_hierarchy(room):
     (room / "is_a.txt").write_text("0 even\n1 odd\n2 even\n3 odd\n")
     words = (

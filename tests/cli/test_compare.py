@@ -18,6 +18,7 @@ def two(searched, tmp_path_factory):
         yield folder
 
 
+@pytest.mark.slow
 def test_two_searches_side_by_side(two):
     done = ktg("compare", "a search", "fewer <b>", "-o", "compare.html", folder=two)
     assert (done.code, done.err) == (0, "")
@@ -37,6 +38,7 @@ def test_two_searches_side_by_side(two):
         assert float(value) == look_up(told, path), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "said"),
     [

@@ -7,16 +7,16 @@ from rich.console import Console
 
 from ktg.cli.confirm import print_confirmation
 from ktg.cli.screen import Screen
-from ktg.searching.confirm.queue import Scored
-from ktg.searching.confirm.verdict import Confirmation, Difference, Row
+from ktg.searching.confirm.verdict import Confirmation, Difference, FinalistRow
+from ktg.searching.seed_queue import SeedRun
 
 RUNS = tuple(
-    Scored(seed, accuracy, 0.1, 1.0, "01") for seed, accuracy in ((1000, 0.9), (1001, 0.8))
+    SeedRun(seed, accuracy, 0.1, 1.0, "01") for seed, accuracy in ((1000, 0.9), (1001, 0.8))
 )
 ROWS = (
-    Row("best graph", "trial-0003", "mutual learning", 0.9, 0.85, 0.0707, RUNS, {}),
-    Row("2nd best", "trial-0012", None, 0.8, 0.85, 0.0707, RUNS, {}),
-    Row(
+    FinalistRow("best graph", "trial-0003", "mutual learning", 0.9, 0.85, 0.0707, RUNS, {}),
+    FinalistRow("2nd best", "trial-0012", None, 0.8, 0.85, 0.0707, RUNS, {}),
+    FinalistRow(
         "alone",
         "trial-0001",
         "alone",
@@ -26,7 +26,7 @@ ROWS = (
         (),
         {1000: "out of memory; try 8", 1001: "it died"},
     ),
-    Row("distillation", "trial-0002", "distillation", 0.75, 0.8, 0.01, RUNS, {}),
+    FinalistRow("distillation", "trial-0002", "distillation", 0.75, 0.8, 0.01, RUNS, {}),
 )
 DIFFERENCES = (
     Difference("best graph", "alone", None, None),
@@ -107,6 +107,7 @@ def test_mistakes(refused, words, sentence):
     assert sentence in refused(*words)
 
 
+@pytest.mark.slow
 def test_mistakes_about_a_search(searched, room):
     from command import ktg
 

@@ -9,6 +9,7 @@ from command import ktg
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_the_files_and_the_next_three_commands(searched, tmp_path):
     done = ktg(
         "export", "a search", "-o", "best.yaml", "--tracking-uri", searched.uri, folder=tmp_path
@@ -29,6 +30,7 @@ def test_the_files_and_the_next_three_commands(searched, tmp_path):
     assert shown["nodes"]["n0"]["role"] == "target"
 
 
+@pytest.mark.slow
 def test_json_names_the_files_and_where_they_come_from(searched, tmp_path):
     done = ktg("export", "a search", "--json", "--tracking-uri", searched.uri, folder=tmp_path)
     exported = json.loads(done.out)
@@ -36,6 +38,7 @@ def test_json_names_the_files_and_where_they_come_from(searched, tmp_path):
     assert exported["trial"] == searched.result["rows"][0]["trial"]
 
 
+@pytest.mark.slow
 def test_an_experiment_that_is_not_there(searched, refused):
     sentence = refused("export", "a serch", "--tracking-uri", searched.uri)
     assert sentence.startswith("no experiment 'a serch' in sqlite:///")
@@ -43,6 +46,7 @@ def test_an_experiment_that_is_not_there(searched, refused):
     assert "run `ktg search` there first" in refused("export", "a search")  # no store here at all
 
 
+@pytest.mark.slow
 def test_a_trained_network_in_every_form_with_what_is_to_be_known_of_it(searched, tmp_path):
     files = (
         "--weights",
@@ -83,6 +87,7 @@ def test_a_trained_network_in_every_form_with_what_is_to_be_known_of_it(searched
     assert plain["accuracy"]["split"] == "val"
 
 
+@pytest.mark.slow
 def test_the_top_graphs_and_what_another_machine_needs(searched, tmp_path):
     words = ("export", "a search", "--top", "2", "--tracking-uri", searched.uri)
     done = ktg(*words, folder=tmp_path)

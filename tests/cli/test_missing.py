@@ -60,6 +60,7 @@ def test_check_says_what_a_search_would_do_without(room):
     )
 
 
+@pytest.mark.slow
 def test_a_search_without_what_is_missing_says_so_and_its_graphs_train_again(room):
     words = ["--missing-sources", "drop", "--imagenet", "resnet8=r.pth", "--trials", "2"]
     done = ktg("search", "space.yaml", *words, folder=room)

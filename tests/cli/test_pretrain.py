@@ -25,6 +25,7 @@ TINY = (
 )
 
 
+@pytest.mark.slow
 def test_fractals_become_a_source(room):
     done = ktg("source", "pretrain", *TINY, folder=room)
     assert done.code == 0, done.err

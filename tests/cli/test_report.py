@@ -19,6 +19,7 @@ def run(searched, folder, *words, name="a search"):
     return ktg("report", name, "--tracking-uri", searched.uri, *words, folder=folder)
 
 
+@pytest.mark.slow
 def test_a_search_leaves_its_page_with_its_run(searched):
     experiment = find_experiment("a search", searched.uri)
     (search,) = experiment.searches()
@@ -29,6 +30,7 @@ def test_a_search_leaves_its_page_with_its_run(searched):
     assert f"Report: {file} (ktg report 'a search' adds what the best network gets wrong)" in shown
 
 
+@pytest.mark.slow
 def test_the_page_and_json_have_the_same_numbers(searched, tmp_path):
     done = run(searched, tmp_path, "-o", "page.html")
     assert (done.code, done.err) == (0, "")
@@ -50,6 +52,7 @@ def test_the_page_and_json_have_the_same_numbers(searched, tmp_path):
     assert experiment.read_artifact(experiment.searches()[0], "report.html") == page
 
 
+@pytest.mark.slow
 def test_without_training_again_there_are_no_mistakes(searched, tmp_path):
     assert (
         json.loads(run(searched, tmp_path, "--json", "--no-retrain", "-o", "p.html").out)[
@@ -60,6 +63,7 @@ def test_without_training_again_there_are_no_mistakes(searched, tmp_path):
     assert (tmp_path / "p.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -74,6 +78,7 @@ def test_a_place_that_cannot_be_written_is_found_first(searched, tmp_path, words
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_unknown_experiment_is_one_sentence_and_no_file(searched, tmp_path):
     done = run(searched, tmp_path, name="a serch")
     assert done.code == 2
@@ -86,6 +91,7 @@ def test_an_unknown_experiment_is_one_sentence_and_no_file(searched, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_store_that_takes_nothing_costs_a_warning(searched, tmp_path, monkeypatch):
     from ktg import tracking
     from ktg.errors import UserError
@@ -100,6 +106,7 @@ def test_a_store_that_takes_nothing_costs_a_warning(searched, tmp_path, monkeypa
     assert (tmp_path / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_search_that_runs_is_reported_as_far_as_it_is(uri, tmp_path):
     with going_on(uri, "waiting", ("running", [0.5])):
         early = ktg("report", "waiting", "--tracking-uri", uri, folder=tmp_path)

@@ -10,14 +10,14 @@ from rich.console import Console
 
 from ktg.cli.screen import Screen
 from ktg.cli.search import print_result
-from ktg.searching.result import Result, Row
+from ktg.searching.result import Result, ResultRow
 from ktg.tracking import find_experiment
 
 ROWS = (
-    Row("best graph", "trial-0002 (distillation)", 0.9, 0.25, 75.0),
-    Row("alone", "trial-0001 (alone)", 0.8, 0.5, 60.0),
-    Row("distillation", "trial-0002 (distillation)", 0.9, 0.25, 75.0),
-    Row("mutual learning", "trial-0003 (mutual learning)", 0.8512, 0.3, 7500.0),
+    ResultRow("best graph", "trial-0002 (distillation)", 0.9, 0.25, 75.0),
+    ResultRow("alone", "trial-0001 (alone)", 0.8, 0.5, 60.0),
+    ResultRow("distillation", "trial-0002 (distillation)", 0.9, 0.25, 75.0),
+    ResultRow("mutual learning", "trial-0003 (mutual learning)", 0.8512, 0.3, 7500.0),
 )
 
 
@@ -83,6 +83,7 @@ def test_without_a_winner_nothing_is_next():
     assert "Next" not in printed(best=None, rows=())
 
 
+@pytest.mark.slow
 def test_json_is_the_whole_result_and_the_rest_goes_elsewhere(searched):
     assert {
         "best",
@@ -99,6 +100,7 @@ def test_json_is_the_whole_result_and_the_rest_goes_elsewhere(searched):
     assert "8 trials, sampler random, scheduler asha" in searched.shown.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_search_that_is_over_stays_as_it_is_when_it_is_resumed(searched, tmp_path):
     shutil.copy(searched.folder / "mlflow.db", tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"

@@ -110,7 +110,7 @@ def test_list_of_all_on_80_columns(tmp_path: Path, monkeypatch):
     done = ktg("source", "list", folder=tmp_path)
     assert done.code == 0
     assert max(map(len, done.out.splitlines())) <= 80
-    for source in ("none", "imagenet", "zoo/animals", "fractaldb", "PATH"):
-        assert f"\n  {source} " in done.out
+    for name in ("none", "imagenet", "zoo/animals", "fractaldb", "PATH"):
+        assert f"\n  {name} " in done.out
     done = ktg("source", "list", "--model", "resnt8", folder=tmp_path)
     assert (done.code, done.err.endswith("Did you mean 'resnet8'?\n")) == (2, True)

@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from command import ktg
 
 from ktg.tracking import MlflowTracker, find_experiment
 
 
+@pytest.mark.slow
 def test_the_status_of_a_search_that_is_over(searched):
     done = ktg("status", "a search", "--tracking-uri", searched.uri, folder=searched.folder)
     assert done.code == 0
@@ -119,5 +121,6 @@ def test_no_pages_of_a_server_which_has_an_interface_of_its_own(refused):
     assert "open it in a browser" in refused("ui", "--tracking-uri", "http://127.0.0.1:1")
 
 
+@pytest.mark.slow
 def test_the_experiment_of_the_pages_is_looked_for_first(refused, searched):
     assert "Did you mean 'a search'" in refused("ui", "a serch", "--tracking-uri", searched.uri)

@@ -50,6 +50,7 @@ def test_a_training_that_diverges_exits_with_1_and_says_where(room):
     assert parent.state == "failed"
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_first_seed_are_kept(room):
     graph_file(room / "small.yaml", room / "tiny.npz")
     words = ("train", "small.yaml", "--seeds", "2", "--device", "cpu", "--weights", "m.safetensors")

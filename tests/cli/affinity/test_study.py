@@ -31,6 +31,7 @@ def call(*arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_study_writes_a_table_that_correlate_reads(spaces, tmp_path, quiet):
     text = " ".join(call(*spaces, "-o", tmp_path / "t.csv", "--plots", tmp_path / "plots").split())
     assert "Accuracy after fine-tuning (validation split)" in text
@@ -48,6 +49,7 @@ def test_a_study_writes_a_table_that_correlate_reads(spaces, tmp_path, quiet):
     assert parent.artifacts["table.csv"] == (tmp_path / "t.csv").read_text()
 
 
+@pytest.mark.slow
 def test_candidates_may_be_named(spaces, quiet):
     among = [
         word
