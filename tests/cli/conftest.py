@@ -40,7 +40,7 @@ def room(tmp_path: Path, tiny: Path) -> Path:
 
 @pytest.fixture
 def refused(room: Path) -> Callable[..., str]:
-    """Run a command that must be refused: exit code 2, one sentence, and nothing written. Returns the sentence."""
+    """Run a command that must be refused: exit code 2, nothing written, one sentence, returned."""
 
     def run(*words: object) -> str:
         before = listing(room)

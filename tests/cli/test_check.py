@@ -45,7 +45,7 @@ def test_data(room):
 
 @pytest.fixture
 def photos(room):
-    """A folder with 8 images of each of two classes in train/ and 4 in val/ and in test/, in the room of a space."""
+    """A folder with 8 images of each of two classes in train/, and 4 in val/ and in test/."""
     for split, count in (("train", 8), ("val", 4), ("test", 4)):
         for name in "ab":
             (room / "photos" / split / name).mkdir(parents=True)
@@ -65,7 +65,8 @@ def test_what_of_a_folder_nothing_uses_is_said(room, photos):
         shutil.copy(photos / "train/a/0.png", photos / place)
     (photos / "notes.txt").touch()
     (photos / "testing").mkdir()
-    said = "2 images lie beside the class folders and not in one, so nothing uses them: one.png, train/two.JPG"
+    where = "beside the class folders and not in one, so nothing uses them"
+    said = f"2 images lie {where}: one.png, train/two.JPG"
     splits = "folders beside train/ are used only if they are val/ or test/; not used: testing"
     assert checked(room, "photos")["note"] == [said, splits, COARSE]
     assert "note\n  2 images lie beside" in ktg("check", "photos", folder=room).out
@@ -75,7 +76,8 @@ def test_a_folder_one_level_too_high_is_said(room, photos):
     both = room / "both"
     for name in ("photos", "more"):
         shutil.copytree(photos / "train", both / name)
-    said = "no class has images but in folders of its own; if these are the classes, go one down: more/a"
+    advice = "if these are the classes, go one down: more/a"
+    said = f"no class has images but in folders of its own; {advice}"
     assert checked(room, "both")["note"][0].startswith(said)
 
 
@@ -137,7 +139,8 @@ def test_the_schema_is_printed(room):
 def test_checking_a_space_and_its_data_imports_nothing_heavy(room):
     heavy = ("torch", "timm", "torchvision", "ray", "mlflow", "optuna")
     code = (
-        "import sys; from ktg.cli import commands; commands(['check', 'space.yaml'], standalone_mode=False);"
+        "import sys; from ktg.cli import commands;"
+        "commands(['check', 'space.yaml'], standalone_mode=False);"
         f"sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     )
     done = subprocess.run(

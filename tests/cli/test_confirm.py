@@ -74,8 +74,8 @@ def test_failures_are_told_with_their_reason_and_the_sentence_stands_below():
         in text
     )
     assert (
-        "2 seeds that the search has not used, 359 test images. All 4 intervals hold at once with 95 %"
-        in text
+        "2 seeds that the search has not used, 359 test images. "
+        "All 4 intervals hold at once with 95 %" in text
     )
     assert text.endswith("To try again what failed: ktg confirm 'my birds' --top 2 --seeds 2")
 

@@ -10,10 +10,10 @@ from ktg.graph.yaml_files import load_graph
 
 
 def test_roles_and_open_edges_are_printed(room):
-    (room / "graph.yaml").write_text(
-        (room / "graph.yaml").read_text().replace("edges:", "  n2: {model: resnet14}\n  n3: {model: resnet8}\nedges:")
-        .replace("label -> any: {}", "label -> n0: {}\n  label -> n1: {}\n  n2 -> n0: {gate: through}")
-    )  # fmt: skip
+    nodes = "  n2: {model: resnet14}\n  n3: {model: resnet8}\nedges:"
+    edges = "label -> n0: {}\n  label -> n1: {}\n  n2 -> n0: {gate: through}"
+    text = (room / "graph.yaml").read_text().replace("edges:", nodes)
+    (room / "graph.yaml").write_text(text.replace("label -> any: {}", edges))
     done = ktg("graph", "show", "graph.yaml", "--json", folder=room)
     shown = json.loads(done.out)
     roles = {name: node["role"] for name, node in shown["nodes"].items()}

@@ -1,4 +1,4 @@
-"""What a user may get wrong in a file: found by every command that reads it, before anything is trained or written."""
+"""What a user may get wrong in a file: every command that reads it finds it before it begins."""
 
 import os
 import pickle
@@ -301,7 +301,8 @@ WEIGHTS = {
     "old.pt": "holds more than tensors, and its code was not run",
     "old.bin": "holds more than tensors, and its code was not run",
     "cut.pth": "it is damaged or of another format",
-    "other.pth": "for resnet8: these weights belong to another network; backbone keys: 36 unexpected",
+    "other.pth": "for resnet8: these weights belong to another network; "
+    "backbone keys: 36 unexpected",
 }
 
 

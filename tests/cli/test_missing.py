@@ -1,4 +1,4 @@
-"""Weights that are not there: files that stand for ImageNet's, and options that a search does without."""
+"""Weights that are not there: files that stand for ImageNet's, and options that are left out."""
 
 import json
 
@@ -24,7 +24,7 @@ def _offline(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def room(room):
-    """The room with a space and a graph that start a node from ImageNet weights, and a file that stands for them."""
+    """A space and a graph that start from ImageNet weights, and a file that stands for them."""
     for name, node in (("space", FREE), ("graph", "n1: {model: resnet8, source: imagenet}")):
         file = room / f"{name}.yaml"
         file.write_text(file.read_text().replace("n1: {model: resnet8}", node))

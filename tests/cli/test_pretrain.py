@@ -45,7 +45,8 @@ def test_fractals_become_a_source(room):
 
 
 def test_a_graph_file_is_pretrained_with_what_options_change(room):
-    text = "data: {path: tiny.npz, batch_size: 16}\nnodes: {n0: {model: resnet8}}\nedges: {label -> n0: {}}\n"
+    nodes = "nodes: {n0: {model: resnet8}}\nedges: {label -> n0: {}}\n"
+    text = f"data: {{path: tiny.npz, batch_size: 16}}\n{nodes}"
     (room / "one.yaml").write_text(text)
     words = (
         "one.yaml",

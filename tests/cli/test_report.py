@@ -111,10 +111,8 @@ def test_a_search_that_runs_is_reported_as_far_as_it_is(uri, tmp_path):
     with going_on(uri, "waiting", ("running", [0.5])):
         early = ktg("report", "waiting", "--tracking-uri", uri, folder=tmp_path)
     assert (early.code, early.out) == (2, "")
-    assert (
-        early.err
-        == "ktg: experiment 'waiting' has no finished trial; its search is still running: wait for one\n"
-    )
+    said = "has no finished trial; its search is still running: wait for one"
+    assert early.err == f"ktg: experiment 'waiting' {said}\n"
     assert not list(tmp_path.iterdir())
     with going_on(uri, "going on", ("finished", [0.1, 0.2, 0.5]), ("running", [0.5])):
         done = ktg(

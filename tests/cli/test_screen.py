@@ -1,4 +1,4 @@
-"""What is shown while a command works: lines, and bars that are there on a terminal and go when done."""
+"""What is shown while a command works: lines, and on a terminal bars that go when they are done."""
 
 import io
 

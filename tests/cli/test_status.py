@@ -1,4 +1,4 @@
-"""`ktg status` and `ktg stop`, on a search that is over and on one that runs; what `ktg ui` refuses."""
+"""`ktg status` and `ktg stop`, of a search that is over and of one that runs; `ktg ui` refusing."""
 
 import json
 

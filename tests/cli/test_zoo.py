@@ -1,4 +1,4 @@
-"""`ktg zoo`: what each command says and does, and that mistakes cost one sentence and write nothing."""
+"""`ktg zoo`: what each command says and does, and that mistakes write one sentence alone."""
 
 import json
 from pathlib import Path

@@ -100,7 +100,8 @@ def test_a_mistake_is_a_user_error(options, problem):
 def test_correlate_needs_no_torch():
     code = (
         "import sys; from click.testing import CliRunner; from ktg.cli.affinity import affinity;"
-        f"CliRunner().invoke(affinity, ['correlate', {str(TABLES / 'caltech101.csv')!r}], catch_exceptions=False);"
+        f"table = {str(TABLES / 'caltech101.csv')!r};"
+        "CliRunner().invoke(affinity, ['correlate', table], catch_exceptions=False);"
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run(

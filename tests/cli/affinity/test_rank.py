@@ -115,7 +115,7 @@ def test_rank_takes_the_candidates_of_a_space(tiny, tmp_path, quiet):
 
 @pytest.fixture
 def named_source(tiny, tmp_path):
-    """A graph with a source of two classes that has names and an accuracy; its data have the classes 0 to 3."""
+    """A graph of data of 4 classes, with a source of 2 classes that has names and an accuracy."""
     import torch
 
     from ktg.graph import Node
@@ -127,7 +127,8 @@ def named_source(tiny, tmp_path):
     torch.save(net.body.state_dict(), tmp_path / "w.pth")
     (tmp_path / "names.txt").write_text("cat\ndog\n")
     (tmp_path / "graph.yaml").write_text(
-        f"data: {{path: {tiny}}}\nsources:\n  mine: {{path: w.pth, labels: names.txt, accuracy: 0.75}}\n"
+        f"data: {{path: {tiny}}}\n"
+        "sources:\n  mine: {path: w.pth, labels: names.txt, accuracy: 0.75}\n"
         "nodes:\n  n0: {model: resnet8, source: mine}\nedges:\n  label -> n0: {}\n"
     )
     return tmp_path / "graph.yaml"
