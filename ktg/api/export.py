@@ -48,7 +48,7 @@ def export(
     from ktg.exporting.formats import Formats
     from ktg.exporting.graph_files import TrialChoice
 
-    return export(
+    result = export(
         str(experiment),
         tracking_uri,
         output=None if output is None else Path(output),
@@ -62,6 +62,10 @@ def export(
         on_epoch=on_epoch,
         decoding=listener.decoding,
     )
+    search = result.graphs[0].search if result.graphs else None
+    if search is not None and search.of > 1:
+        listener.say(search.sentence)
+    return result
 
 
 def dump_exported(delivered: "ExportResult") -> dict[str, Any]:
@@ -73,6 +77,8 @@ def dump_exported(delivered: "ExportResult") -> dict[str, Any]:
             for g in delivered.graphs
         ]
         plain = {**graphs[0], "graphs": graphs} if len(graphs) > 1 else graphs[0]
+        search = delivered.graphs[0].search
+        plain |= {} if search is None else {"search": search.to_json()}
     if delivered.about is None:
         return plain
     accuracy, quantised = delivered.about.accuracy, delivered.written.quantised

@@ -73,6 +73,8 @@ def search(
     """
     inputs.check_store(tracking_uri)
     plan = plan_search(space, name, imagenet, tracking_uri, resume=resume)
+    if plan.past is not None and plan.past.stored.of > 1:
+        listener.say(plan.past.stored.sentence)
     plan = plan.with_settings(trials, seed)
     place = inputs.check_storage(storage, "search")
     with inputs.name_given_file(space):

@@ -50,6 +50,10 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
             name, *(text or "-" for text in accuracies), *counts, format_duration(cost["device_s"])
         )
     console.print(table)
+    for search in data["searches"]:
+        if search["of"] > 1:
+            which = f"search {search['number']} of {search['of']}, begun {search['started']}"
+            console.print(f"{search['experiment']}: {which}", markup=False, highlight=False)
     if not data["same_data"]:
         problem = "They did not choose by the same images: accuracies cannot be compared."
         console.print(problem, style="yellow")

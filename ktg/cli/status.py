@@ -115,7 +115,10 @@ def draw_status(now: "Status") -> "Table":
     def add(name: str, text: str) -> None:
         grid.add_row(Text(name, style="dim"), text)
 
-    add("search", f"{now.name}: {now.state}, {format_duration(now.wall_s)}")
+    which = now.search
+    several = f" ({which['number']} of {which['of']}, begun {which['started']})"
+    name = now.name + (several if which["of"] > 1 else "")
+    add("search", f"{name}: {now.state}, {format_duration(now.wall_s)}")
     counts = ", ".join(f"{number} {state}" for state, number in now.counts.items() if number)
     add("trials", f"{counts or 'none yet'}; {now.planned} planned, baselines on top")
     best = f"{format_percent(now.best_accuracy or 0)}, {now.best}"

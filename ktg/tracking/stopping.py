@@ -1,6 +1,7 @@
 """Stops a search from another process, by a tag on its run that its driver polls."""
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from time import time
 
 from ktg.errors import UserError
@@ -11,19 +12,21 @@ STOP_TAG = "ktg.stop"
 STOPPABLE = ("search", "confirm")  # kinds of runs whose drivers poll the tag
 
 
-def request_stop(experiment: str, uri: str = DEFAULT_URI) -> RunRecord:
+def request_stop(
+    experiment: str, uri: str = DEFAULT_URI, state_of: Callable[[RunRecord], str] = attrgetter("state")
+) -> RunRecord:
     """Ask the running search (or confirmation) of an experiment to stop, and return its run.
 
-    Raises UserError when none is running.
+    state_of: returns the state of a run, which the store may not know: of one whose driver died,
+    say. Raises UserError when none is running.
     """
     found = find_experiment(experiment, uri)
     runs = found.searches()
     searches = [run for run in runs if run.tags.get("kind") == "search"]
-    running = next(
-        (run for run in runs if run.state == "running" and run.tags.get("kind") in STOPPABLE), None
-    )
+    stoppable = [run for run in runs if run.tags.get("kind") in STOPPABLE]
+    running = next((run for run in stoppable if state_of(run) == "running"), None)
     if running is None:
-        last = f"; its last one is {searches[0].state}" if searches else ""
+        last = f"; its last one is {state_of(searches[0])}" if searches else ""
         raise UserError(f"no search of {experiment!r} is running{last}")
     found.tag(running, {STOP_TAG: f"asked {time():.3f}"})
     return running
