@@ -19,7 +19,7 @@ _PASSING = ("Dropout", "DropPath", "Identity", "Flatten")
 
 @dataclass(frozen=True)
 class Layer:
-    """A module of `Network.body`, by its name, that makes a feature map, and its layout.
+    """A module of `Network.body`, by its name, whose output is a feature map, and its layout.
 
     NCHW and NHWC are maps, NTC a sequence of tokens of which the first `prefix` are no places in
     the image. `shape` is (C, H, W) of one image.

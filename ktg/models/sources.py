@@ -216,7 +216,7 @@ def resolve_source(
     stated = sources.get(node.source)
     if stated is not None:
         return WeightsFile(node, stated.path, base, stated)
-    entry = entry_name(node.source, sources, path)
+    entry = find_entry_name(node.source, sources, path)
     if entry is not None:
         card = _find_card(entry, node.model, path)
         return ZooEntry(_inherit_args(node, card, path), card)
@@ -232,7 +232,7 @@ def resolve_source(
 
 def check_source_name(source: str, sources: Mapping[str, SourceFile], path: str) -> None:
     """Raise SpecError unless `source` names weights, for whatever model: the zoo is not asked."""
-    if entry_name(source, sources, path) is None:
+    if find_entry_name(source, sources, path) is None:
         resolve_source(Node(model="", source=source), sources, path=path).check(path)
 
 
@@ -245,7 +245,7 @@ def inherit_model_args(graph: Graph, names: Mapping[str, str]) -> Graph:
     nodes = {
         name: resolve_source(node, {}, path=f"nodes.{names[name]}.source").node
         for name, node in graph.nodes.items()
-        if not node.model_args and entry_name(node.source, graph.sources) is not None
+        if not node.model_args and find_entry_name(node.source, graph.sources) is not None
     }
     return replace(graph, nodes={**graph.nodes, **nodes}) if nodes else graph
 
@@ -277,7 +277,9 @@ def list_zoo_sources(pattern: str, model: str) -> list[str]:
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 
-def entry_name(source: str, sources: Mapping[str, SourceFile], path: str = "source") -> str | None:
+def find_entry_name(
+    source: str, sources: Mapping[str, SourceFile], path: str = "source"
+) -> str | None:
     """Return the name of the zoo's entry that `source` stands for, None for anything else.
 
     `zoo/animals` -> `animals`; `fractaldb` is short for `zoo/fractaldb`. `zoo/x.pth` is a path,

@@ -23,7 +23,7 @@ _PREFIXES = ("module.", "_orig_mod.", "body.")
 _LISTED = 5
 
 
-def state_bytes(state: Mapping[str, Tensor]) -> int:
+def count_state_bytes(state: Mapping[str, Tensor]) -> int:
     """Return the memory that the tensors of a state dict take."""
     return sum(tensor.nbytes for tensor in state.values())
 
@@ -31,7 +31,7 @@ def state_bytes(state: Mapping[str, Tensor]) -> int:
 # The state dicts used last, because reading a file takes as long as a short trial and a search
 # begins hundreds of trials with the same few. Caches nothing until a worker sets a limit: whoever
 # builds each network once would only lose memory.
-WEIGHTS_CACHE = ByteLRU[dict[str, Tensor]](state_bytes)
+WEIGHTS_CACHE = ByteLRU[dict[str, Tensor]](count_state_bytes)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -48,7 +48,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: there is no such file")
     if not path.stat().st_size:
         raise WeightsError(f"{path}: is empty; was its download cut off?")
-    return _unprefixed(_tensors(_unwrapped(_open(path)), path))
+    return _strip_prefixes(_check_tensors(_unwrap(_open(path)), path))
 
 
 def read_metadata(path: Path) -> str | None:
@@ -91,7 +91,8 @@ def fit(
     """
     wanted = body.state_dict()
     state = {
-        name: _shaped(tensor, wanted.get(name)) for name, tensor in translate(state, wanted).items()
+        name: _match_shape(tensor, wanted.get(name))
+        for name, tensor in translate(state, wanted).items()
     }
     kept = all(name in state and state[name].shape == wanted[name].shape for name in head)
     used = {name: tensor for name, tensor in state.items() if kept or name not in head}
@@ -127,7 +128,7 @@ def write_weights(state: Mapping[str, Tensor], file: Path) -> None:
     save_file({name: tensor.detach().clone().contiguous() for name, tensor in state.items()}, file)
 
 
-def _shaped(tensor: Tensor, wanted: Tensor | None) -> Tensor:
+def _match_shape(tensor: Tensor, wanted: Tensor | None) -> Tensor:
     """Return a linear layer's weights as those of a 1x1 convolution, or the reverse, if wanted.
 
     The layer before MobileNetV3's head is a 1x1 convolution in timm and linear in torchvision:
@@ -162,7 +163,7 @@ def _open(path: Path) -> object:
         raise WeightsError(f"{path}: {problem}") from error
 
 
-def _unwrapped(content: object) -> object:
+def _unwrap(content: object) -> object:
     while isinstance(content, Mapping):
         inner = next(
             (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None
@@ -173,7 +174,7 @@ def _unwrapped(content: object) -> object:
     return content
 
 
-def _tensors(content: object, path: Path) -> dict[str, Tensor]:
+def _check_tensors(content: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{path}: holds no state dict (a mapping from names to tensors)")
     for name, tensor in content.items():
@@ -192,7 +193,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _unprefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}

@@ -34,9 +34,7 @@ def test_every_torchvision_model_has_a_head_and_takes_96_pixels_or_its_own(name)
     assert found.size in (96, 224)
     assert list(dict(found.body.named_parameters()))[-1] in found.head
     assert {
-        parameter.shape[0]
-        for n, parameter in found.body.named_parameters()
-        if n in found.head
+        parameter.shape[0] for n, parameter in found.body.named_parameters() if n in found.head
     } == {7}
 
 

@@ -26,7 +26,7 @@ from ktg.models.sources import (
     WeightsFile,
     ZooEntry,
     check_source_name,
-    entry_name,
+    find_entry_name,
     inherit_model_args,
     read_class_names,
     resolve_source,
@@ -159,7 +159,8 @@ def test_files_and_names_of_the_users_own_come_before_the_zoo(tmp_path: Path):
     for source in ("zoo/x.pth", "fractaldb"):
         assert find(source, sources, tmp_path).file == tmp_path / "zoo" / "x.pth"
     assert [
-        entry_name(source, sources) for source in ("zoo/x.pth", "fractaldb", "zoo/x", "imagenet")
+        find_entry_name(source, sources)
+        for source in ("zoo/x.pth", "fractaldb", "zoo/x", "imagenet")
     ] == [
         None,
         None,
