@@ -29,7 +29,7 @@ SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
 
 
 @dataclass(frozen=True)
-class Given:
+class AffinityInput:
     """A data set with what a graph or search space names beside it: weights, and candidates."""
 
     data: Data
@@ -47,7 +47,7 @@ class Given:
         """Return the files that the candidate may name as its source."""
         return sources_for(candidate.node.model, self.sources, self.weights)
 
-    def among(self, texts: Iterable[str]) -> "Sequence[Candidate]":
+    def choose_candidates(self, texts: Iterable[str]) -> "Sequence[Candidate]":
         """Return the candidates of `MODEL@SOURCE` texts, by default all of the search space."""
         from ktg.affinity.candidate import parse
 
@@ -98,9 +98,9 @@ def rank(
     """
     from ktg.affinity.ranking import rank_candidates
 
-    chosen, given = check_score(score), read_given(str(data))
+    chosen, given = check_score(score), read_input(str(data))
     inputs.check_device(device)
-    found, failed = measure(given, given.among(among), sample, seed, device)
+    found, failed = measure(given, given.choose_candidates(among), sample, seed, device)
     if failed:
         raise UserError("; ".join(failed.values()))
     return {name: found[name] for name in rank_candidates(found, chosen)}
@@ -127,7 +127,7 @@ def record_ranking(
     these distances instead. imagenet: by model, files that stand for `source: imagenet`.
     """
     chosen = check_score(score)
-    given, candidates = add_imagenet(read_given(data), imagenet, among)
+    given, candidates = add_imagenet(read_input(data), imagenet, among)
     inputs.check_device(device)
     inputs.check_store(tracking_uri)
     folder = inputs.make_folder(output) if output else None
@@ -151,13 +151,13 @@ def record_ranking(
     return Ranking(chosen, found, failed)
 
 
-def read_given(data: str) -> Given:
+def read_input(data: str) -> AffinityInput:
     """Return what `data` names: a folder, an .npz, a known name, a graph or a search space."""
-    from ktg.affinity.candidate import name_candidates, list_candidates
+    from ktg.affinity.candidate import list_candidates, name_candidates
 
     path = Path(data).expanduser()
     if path.suffix not in (".yaml", ".yml"):
-        return Given(inputs.find_data(data))
+        return AffinityInput(inputs.find_data(data))
     if is_space(load(path)):
         space = inputs.load_space_file(path)
         graph = space.bind(space.default())
@@ -165,19 +165,19 @@ def read_given(data: str) -> Given:
     else:
         graph = inputs.load_graph_file(path)
         candidates = name_candidates([graph.nodes[graph.target]])
-    return Given(graph.data, graph.sources, graph.weights, graph, candidates)
+    return AffinityInput(graph.data, graph.sources, graph.weights, graph, candidates)
 
 
 def add_imagenet(
-    given: Given, files: Mapping[str, str], texts: Iterable[str]
-) -> "tuple[Given, Sequence[Candidate]]":
+    given: AffinityInput, files: Mapping[str, str], texts: Iterable[str]
+) -> "tuple[AffinityInput, Sequence[Candidate]]":
     """Return what was given with more files that stand for `imagenet`, and the candidates.
 
     Raises SpecError for a file that no candidate starts from.
     """
     added = read_weights(files)
     given = replace(given, weights={**given.weights, **added})
-    candidates = given.among(texts)
+    candidates = given.choose_candidates(texts)
     wanted = {candidate.node.model for candidate in candidates if candidate.node.source == IMAGENET}
     check_imagenet_files(added, wanted, "--imagenet ")
     return given, candidates
@@ -192,7 +192,7 @@ def check_score(name: str) -> ScoreName:
 
 
 def make_distance(
-    given: Given, embeddings: Path | None, table: Path | None, warn: Callable[[str], None]
+    given: AffinityInput, embeddings: Path | None, table: Path | None, warn: Callable[[str], None]
 ) -> "Distance | None":
     """Return a function that computes distances of a candidate's classes from those of the data.
 
@@ -228,7 +228,7 @@ def make_distance(
 
 
 def measure(
-    given: Given,
+    given: AffinityInput,
     candidates: "Sequence[Candidate]",
     sample: int,
     seed: int,

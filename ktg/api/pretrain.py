@@ -46,7 +46,7 @@ class ClassGroups:
     def group(self, images: Data, listener: Listener) -> "Groups":
         """Return groups of the classes of a data set, which is downloaded for that if need be."""
         from ktg.data.open import open_data, summarize
-        from ktg.pretraining.groups import check_groups, read_hierarchy, read_groups, split_evenly
+        from ktg.pretraining.groups import check_groups, read_groups, read_hierarchy, split_evenly
 
         known = (summarize(images) or open_data(images, progress=listener.decoding)).classes
         if self.split is not None:
@@ -190,7 +190,7 @@ def dump_pretrained(done: "Pretrained") -> dict[str, Any]:
 
 def build_graph(data: str, model: str | None, preset: "PresetName | None", **options: Any) -> Graph:
     """Return the graph of one node that data and options describe."""
-    from ktg.pretraining.recipe import change_recipe, build_recipe
+    from ktg.pretraining.recipe import build_recipe, change_recipe
 
     if data.endswith((".yaml", ".yml")):
         if preset is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ktg.api import inputs
-from ktg.api.affinity import read_given
+from ktg.api.affinity import read_input
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import DataError, UserError
 from ktg.graph.holes import TauRank
@@ -182,8 +182,8 @@ def run_study(
     folder = inputs.make_folder(plots) if plots else None
 
     from ktg.affinity.record import EXPERIMENT
-    from ktg.affinity.study import study as run
     from ktg.affinity.study import format_table
+    from ktg.affinity.study import study as run
     from ktg.models.network import choose_device
 
     params = {"seeds": seeds, "test": test}
@@ -233,10 +233,10 @@ def plan_targets(spaces: tuple[str | Path, ...], among: tuple[str, ...]) -> "lis
 
     targets = []
     for name in spaces:
-        given = read_given(str(name))
+        given = read_input(str(name))
         if given.graph is None:
             raise UserError(f"{name}: says nothing of how to train; give a search space or a graph")
-        candidates = given.among(among)
+        candidates = given.choose_candidates(among)
         if len(candidates) < LEAST_ROWS:
             problem = f"{len(candidates)} candidates; a correlation needs at least {LEAST_ROWS}"
             advice = "give them as options of the target's source, or with --among"

@@ -7,7 +7,7 @@ import torch
 from command import ktg
 from huggingface_hub import constants
 
-from ktg.api.affinity import add_imagenet, measure, read_given
+from ktg.api.affinity import add_imagenet, measure, read_input
 from ktg.graph import Node
 from ktg.models.architectures import build_body
 
@@ -133,7 +133,7 @@ def test_affinity_ranks_a_file_that_stands_for_imagenet(room, refused):
         *words, "--imagenet", "resnet8=r.pth", "--imagenet", "resnet14=r.pth"
     )
     given, candidates = add_imagenet(
-        read_given(str(room / "tiny.npz")), {"resnet8": str(room / "r.pth")}, words[-1:]
+        read_input(str(room / "tiny.npz")), {"resnet8": str(room / "r.pth")}, words[-1:]
     )
     found, failed = measure(given, candidates, 50, 0, "cpu")
     assert (list(found), failed) == (["resnet8@imagenet"], {})
