@@ -1,9 +1,11 @@
-"""Affinity at the size of a published experiment: AlexNet's conv5 (43,264 numbers) on as many images as Caltech-101.
+"""Measures the time and memory of affinity scores at the size of a published experiment.
 
-What: time and extra memory of S1 to S5 against the forward pass and against a plain numpy loop;
-LogME against a form with a singular value decomposition for each class. Where: any machine; a GPU
-is not used. How long: minutes on two cores at --images 500, a quarter of an hour at 3000. Example:
-python benchmarks/affinity.py --images 500 -o benchmarks/results/affinity.json
+The features are AlexNet's conv5 (43,264 numbers an image) of as many images as Caltech-101 has. S1
+to S5 are compared with the forward pass and with a plain numpy loop, LogME with a form that does a
+singular value decomposition for each class. It runs on any machine and uses no GPU; two cores need
+minutes for --images 500 and a quarter of an hour for 3000.
+
+    python benchmarks/affinity.py --images 500 -o benchmarks/results/affinity.json
 """
 
 import argparse
@@ -33,7 +35,7 @@ SCORES = ("s1", "s2", "s3", "s4", "s5")
 
 
 class Noise:
-    """Images (224, 224, 3) drawn when they are read, so that they take no room."""
+    """Draws images (224, 224, 3) when they are read, so that they take no memory."""
 
     geometry = Geometry(224, 3)
 
@@ -44,11 +46,11 @@ class Noise:
         )
 
 
-class Peak:
-    """The most memory (bytes) of this process above what it had at the start, watched by a thread."""
+class PeakMemory:
+    """Measures in a thread how many bytes this process takes beyond its memory at the start."""
 
-    def __enter__(self) -> "Peak":
-        self._start, self.bytes, self._done = resident(), 0, threading.Event()
+    def __enter__(self) -> "PeakMemory":
+        self._start, self.bytes, self._done = read_memory(), 0, threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
         return self
@@ -59,25 +61,25 @@ class Peak:
 
     def _watch(self) -> None:
         while not self._done.wait(0.01):
-            self.bytes = max(self.bytes, resident() - self._start)
+            self.bytes = max(self.bytes, read_memory() - self._start)
 
 
-def resident() -> int:
+def read_memory() -> int:
     """Return the bytes of memory that this process holds now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+def measure_time(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     """Return what `work` returns, with its seconds and peak of extra memory."""
-    with Peak() as peak:
+    with PeakMemory() as peak:
         start = time.perf_counter()
         result = work()
         seconds = time.perf_counter() - start
     return result, {"seconds": round(seconds, 2), "peak_mib": round(peak.bytes / 2**20)}
 
 
-def plain(maps: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return S1 to S5 by their definitions, image by image and pair by pair, all maps in float64 at once."""
+def score_plainly(maps: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return S1 to S5 by definition, image by image and pair by pair, with all maps in float64."""
     flat = maps.reshape(len(maps), -1).astype(np.float64)
     classes = [flat[labels == label] for label in np.unique(labels)]
     pairs = np.triu_indices(maps.shape[1], 1)
@@ -99,7 +101,7 @@ def plain(maps: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def svd_per_class(features: np.ndarray, labels: np.ndarray) -> float:
-    """Return LogME with a decomposition for every class, as its first published form computes it."""
+    """Return LogME as it was first published, with a decomposition for every class."""
     values = []
     for label in np.unique(labels):
         target = (labels == label).astype(np.float64)
@@ -108,10 +110,8 @@ def svd_per_class(features: np.ndarray, labels: np.ndarray) -> float:
         rest = max(target.sum() - x2.sum(), 0)
         for _ in range(11):
             t = alpha / beta
-            m2, res2 = (
-                (squares * x2 / (t + squares) ** 2).sum(),
-                (x2 * (t / (t + squares)) ** 2).sum() + rest,
-            )
+            m2 = (squares * x2 / (t + squares) ** 2).sum()
+            res2 = (x2 * (t / (t + squares)) ** 2).sum() + rest
             gamma = (squares / (squares + t)).sum()
             alpha, beta = gamma / m2, (len(target) - gamma) / res2
             if abs(alpha / beta - t) <= 0.01 * t:
@@ -126,42 +126,37 @@ def run(images: int, threads: int, loop: bool) -> dict[str, Any]:
     """Return all figures as plain data."""
     torch.set_num_threads(threads)
     labels = np.arange(images) % CLASSES
-    network = build_network(
-        Node(model="torchvision/alexnet"),
-        {},
-        classes=2,
-        image_size=224,
-        mean=[0.5],
-        std=[0.25],
-        seed=0,
-    )
+    node, sized = Node(model="torchvision/alexnet"), {"classes": 2, "image_size": 224}
+    network = build_network(node, {}, **sized, mean=[0.5], std=[0.25], seed=0)
     split = Images(Noise(), np.arange(images), labels)
-    found, forward = timed(
+    found, forward = measure_time(
         lambda: extract(network, split, torch.arange(images), torch.device("cpu"))
     )
     result: dict[str, Any] = {"forward": forward, "scores": {}, "values": {}}
     for name in SCORES:
-        result["values"][name], result["scores"][name] = timed(
+        result["values"][name], result["scores"][name] = measure_time(
             lambda name=name: score(name, found.maps, labels)
         )
-    _, result["all five, moments shared"] = timed(lambda: shared(found.maps, labels))
+    _, result["all five, moments shared"] = measure_time(lambda: score_all(found.maps, labels))
     pooled = found.maps.mean(dim=(2, 3))
-    result["values"]["logme"], result["logme"] = timed(lambda: score("logme", pooled, labels))
+    result["values"]["logme"], result["logme"] = measure_time(
+        lambda: score("logme", pooled, labels)
+    )
     ours = result["values"]["logme"]
-    theirs, result["logme, SVD for each class"] = timed(
+    theirs, result["logme, SVD for each class"] = measure_time(
         lambda: svd_per_class(pooled.double().numpy(), labels)
     )
     result["logme, relative difference"] = abs(ours / theirs - 1)
     if loop:
-        values, result["plain numpy loop, all five"] = timed(
-            lambda: plain(found.maps.numpy(), labels)
+        values, result["plain numpy loop, all five"] = measure_time(
+            lambda: score_plainly(found.maps.numpy(), labels)
         )
         differences = {name: abs(values[name] / result["values"][name] - 1) for name in SCORES}
         result["largest relative difference"] = max(differences.values())
     return result
 
 
-def shared(maps: torch.Tensor, labels: np.ndarray) -> None:
+def score_all(maps: torch.Tensor, labels: np.ndarray) -> None:
     """Compute the five scores of one sample, as a ranking does."""
     from ktg.affinity import measure
 
@@ -185,9 +180,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()
     result = {
-        "what": f"AlexNet conv5, 256 x 13 x 13, fresh weights (seed 0), {given.images} images of noise (seed: row)",
+        "what": "AlexNet conv5, 256 x 13 x 13, fresh weights (seed 0), "
+        f"{given.images} images of noise (seed: row)",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {given.threads} threads, torch {torch.__version__}, numpy {np.__version__}",
+        "machine": f"{platform.machine()}, {given.threads} threads, torch {torch.__version__}, "
+        f"numpy {np.__version__}",
         **run(given.images, given.threads, not given.no_loop),
     }
     given.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,11 +1,14 @@
-"""Which score foretells how well pretrained weights fine-tune? Eight candidates, five small data sets, three seeds.
+"""Finds the affinity score that best predicts how well pretrained weights fine-tune.
 
-What: benchmarks/spaces/affinity.yaml on photographs of cats and dogs, of flowers (five classes; roses and tulips
-alone), on CIFAR-10 and on handwritten digits, both enlarged. An entry `fractaldb` of the zoo for MobileNetV2-0.35 is a
-ninth. Where: any machine with the developers' shared folder. How long: two hours on one core. What was trained before
-is taken from $KTG_CACHE, so that a run that was cut off goes on, and a new candidate costs its own trainings only.
-Example: python benchmarks/affinity_study.py --threads 1
-         python benchmarks/affinity_study.py cats_dogs rose_tulip     # these data sets only
+Fine-tunes the eight candidates of benchmarks/spaces/affinity.yaml on five small data sets with
+three seeds: photographs of cats and dogs, of flowers (all five classes, and roses and tulips
+alone), CIFAR-10 and handwritten digits, the last two enlarged. An entry `fractaldb` of the zoo for
+MobileNetV2-0.35 is a ninth candidate. The data sets are in the developers' shared folder. Finished
+trainings are read from $KTG_CACHE, so an interrupted study continues, and a new candidate costs its
+own trainings only.
+
+    python benchmarks/affinity_study.py --threads 1              # two hours on one core
+    python benchmarks/affinity_study.py cats_dogs rose_tulip     # these data sets only
 """
 
 import argparse
@@ -22,7 +25,7 @@ import torch
 from ktg.affinity.candidate import Candidate, list_candidates
 from ktg.affinity.correlation import BASELINES, correlate, orient
 from ktg.affinity.plots import correlations, scatter
-from ktg.affinity.study import StudyRow, Target, study, format_table
+from ktg.affinity.study import StudyRow, Target, format_table, study
 from ktg.affinity.table import LEAST_ROWS, parse_table
 from ktg.graph import Data, Node, load_space
 from ktg.graph.holes import DEFAULT_SCORE
@@ -36,9 +39,9 @@ SEEDS = 3
 _FEW = {"size": 96, "val_fraction": 0.15}
 _TWO = {**_FEW, "per_class": 60, "batch_size": 16}
 TARGETS = ("cats_dogs", "rose_tulip", "flowers", "cifar10", "digits")
-# The same question of fewer candidates, because to tell weights from none is easy, and not every
-# source has a head.
-ASKED: dict[str, Callable[[StudyRow], bool]] = {
+# The same question for fewer candidates, because it is easy to tell pretrained weights from none,
+# and because only some sources have a head.
+QUESTIONS: dict[str, Callable[[StudyRow], bool]] = {
     "all": lambda row: True,
     "pretrained": lambda row: row.candidate.node.source != "none",
     "one architecture, pretrained": lambda row: (
@@ -48,8 +51,8 @@ ASKED: dict[str, Callable[[StudyRow], bool]] = {
 }
 
 
-def data_sets(pair: Path) -> dict[str, Data]:
-    """Return the data sets by name; `pair` is an empty folder, in which roses and tulips are linked together."""
+def make_data(pair: Path) -> dict[str, Data]:
+    """Return the data sets by name; roses and tulips are linked into the empty folder `pair`."""
     for name in ("rose", "tulip"):
         (pair / name).symlink_to(SHARED / "flowers" / name)
     cifar10 = SHARED / "cifar10_small" / "cifar10_small.npz"
@@ -62,33 +65,33 @@ def data_sets(pair: Path) -> dict[str, Data]:
     }
 
 
-def plans(data: Mapping[str, Data]) -> list[Target]:
-    """Return the data sets with their recipe and candidates."""
+def make_targets(data: Mapping[str, Data]) -> list[Target]:
+    """Return every data set with its recipe and its candidates."""
     space = load_space(HERE / "spaces" / "affinity.yaml")
     graph = space.bind(space.default())
-    competing = list_candidates(space) + fractal()
+    competing = list_candidates(space) + find_fractaldb()
     return [
         Target(name, dataclasses.replace(graph, data=one), competing) for name, one in data.items()
     ]
 
 
-def fractal() -> list[Candidate]:
-    """Return our own FractalDB weights as candidates, if the zoo has them."""
+def find_fractaldb() -> list[Candidate]:
+    """Return the zoo's own FractalDB weights as candidates, if it has them."""
     model = "mobilenetv2_035"
     found = list_zoo_sources("zoo/fractaldb", model)
     return [Candidate(f"{model}@fractaldb", Node(model=model, source=source)) for source in found]
 
 
-def told(what: str, done: int, total: int) -> None:
-    """Print a training that is over."""
+def print_finished(what: str, done: int, total: int) -> None:
+    """Print the name of a training that has finished."""
     if done == total:
         print(what, flush=True)
 
 
-def figures(rows: list[StudyRow]) -> dict[str, Any]:
-    """Return for each question the correlation of each score: over the data sets, and in each."""
+def answer_questions(rows: list[StudyRow]) -> dict[str, Any]:
+    """Return each score's correlation for each question, over all data sets and in each."""
     answers = {}
-    for question, asks in ASKED.items():
+    for question, asks in QUESTIONS.items():
         chosen = [row for row in rows if asks(row)]
         if len({row.candidate.name for row in chosen}) >= LEAST_ROWS:
             found = correlate(
@@ -97,26 +100,26 @@ def figures(rows: list[StudyRow]) -> dict[str, Any]:
             best_first = sorted(found, key=lambda name: -orient(name, found[name]))
             answers[question] = {
                 "candidates": list(dict.fromkeys(row.candidate.name for row in chosen)),
-                "scores": {name: brief(found[name].to_json()) for name in best_first},
+                "scores": {name: shorten(found[name].to_json()) for name in best_first},
             }
     return answers
 
 
-def brief(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of a score, rounded; of the groups Spearman's correlation and the regret."""
+def shorten(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return the rounded figures of a score, with correlation and regret of each group."""
     groups = plain.pop("groups")
     each = {
-        name: [rounded(one["spearman"]), rounded(one["regret"])] for name, one in groups.items()
+        name: [round_all(one["spearman"]), round_all(one["regret"])] for name, one in groups.items()
     }
-    return {name: rounded(value) for name, value in plain.items()} | {
+    return {name: round_all(value) for name, value in plain.items()} | {
         "spearman and regret in each": each
     }
 
 
-def rounded(value: Any) -> Any:
+def round_all(value: Any) -> Any:
     """Return a number, or a list of them, with three digits."""
     if isinstance(value, list):
-        return [rounded(one) for one in value]
+        return [round_all(one) for one in value]
     return None if value is None else round(value, 3)
 
 
@@ -140,7 +143,7 @@ def write(rows: list[StudyRow]) -> None:
     result = {
         "accuracy of each seed": runs,
         "training hours": round(train_s / 3600, 2),
-        "questions": figures(rows),
+        "questions": answer_questions(rows),
     }
     measure.write(NAME, {"space": "benchmarks/spaces/affinity.yaml", "seeds": SEEDS}, result)
 
@@ -160,10 +163,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as pair:
         data = {
             name: one
-            for name, one in data_sets(Path(pair)).items()
+            for name, one in make_data(Path(pair)).items()
             if name in (args.targets or TARGETS)
         }
-        rows = study(plans(data), SEEDS, tracker, tracker.start(NAME), progress=told)
+        rows = study(
+            make_targets(data), SEEDS, tracker, tracker.start(NAME), progress=print_finished
+        )
     print(
         json.dumps(
             {f"{row.dataset}: {row.candidate.name}": row.failed for row in rows if row.failed}

@@ -1,8 +1,8 @@
-"""Images per second that each augmentation makes, in batches on the device.
+"""Measures how many images per second each augmentation makes, in batches on the device.
 
-Every augmentation takes the same batches, in turn, round by round. `over basic` is its time over
-that of `basic`. On a CPU seconds are those that the process had a core, so images per second are
-for one core, however busy the machine is.
+Every augmentation takes the same batches, in turn, round by round. `over basic` is its time divided
+by that of `basic`. On a CPU the seconds are processor time, so images per second are for one core
+even if the machine is busy.
 
     # 32 and 224 pixels, batch 64; about three minutes on one core.
     python benchmarks/augment.py
@@ -20,13 +20,7 @@ from ktg.data.augment import augment_batch
 from ktg.graph.spec import AugmentName
 
 NAMES: tuple[AugmentName, ...] = (
-    "none",
-    "basic",
-    "crop",
-    "randaugment",
-    "augmix",
-    "pspnet",
-    "cutmix_or_mixup",
+    *("none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup"),
 )
 
 

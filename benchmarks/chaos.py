@@ -1,10 +1,10 @@
-"""Kills the driver of one search (kill -9) again and again, resumes it each time, and checks what the store holds.
+"""Kills the driver of a search again and again (kill -9), resumes it, and checks the store.
 
-Every other kill comes at a random moment from the start of the process on; the others up to three
-seconds after the first new epoch has reached the store. When the search is over: no trial that was
-seen finished is lost or was trained again, no epoch is there twice, no graph was trained twice, the
-budget is spent exactly, no run is left RUNNING, and neither files of undelivered records nor
-processes of Ray are left behind.
+Every other kill comes at a random moment after the start of the process, the others within three
+seconds after the first new epoch has reached the store. When the search is over, no trial that was
+seen finished may be lost or trained again, no epoch may be stored twice, no graph trained twice,
+the budget must be spent exactly, no run may be left RUNNING, and neither files of undelivered
+records nor processes of Ray may be left behind.
 
     python benchmarks/chaos.py                       # 12 kills; about six minutes on two idle cores
     python benchmarks/chaos.py --kills 2 --json      # what the tests run
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the result and write no file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = survived(Path(folder), args.kills, args.trials, random.Random(args.seed))
+        result = run_search(Path(folder), args.kills, args.trials, random.Random(args.seed))
     if args.json:
         print(json.dumps(result))
         return
@@ -59,8 +59,8 @@ def main() -> None:
     measure.write("chaos", {"kills": args.kills, "trials": args.trials, "seed": args.seed}, result)
 
 
-def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> dict[str, Any]:
-    """Return what was seen on the way and what is wrong in the end, which should be nothing."""
+def run_search(folder: Path, kills: int, trials: int, chance: random.Random) -> dict[str, Any]:
+    """Return what was seen on the way, and what is wrong in the end (nothing, if all is well)."""
     (folder / "chaos.yaml").write_text(SPACE % trials)
     seen: dict[str, tuple[float, float | None]] = {}
     lost: list[str] = []
@@ -68,39 +68,28 @@ def survived(folder: Path, kills: int, trials: int, chance: random.Random) -> di
     epochs: list[int] = []
     done = None
     while done is None:
-        at_once = bool(len(epochs) % 2)
+        any_time = bool(len(epochs) % 2)
         running = start(folder)
         pids.append(running.pid)
-        if len(epochs) < kills and kill(running, folder, chance, at_once=at_once):
+        if len(epochs) < kills and kill(running, folder, chance, any_time=any_time):
             epochs.append(count(folder, "metrics where key = 'val_accuracy'"))
         else:
             out, err = running.communicate()
             done = running.returncode
             if done:
                 raise SystemExit(f"the search ended with {done}: {out}{err}")
-        lost += [name for name, was in seen.items() if finished(folder).get(name) != was]
-        seen |= finished(folder)
-    wrong = {
-        **faults(folder, trials),
-        "lost_or_repeated": sorted(set(lost)),
-        "processes": left_running(pids),
-    }
-    return {
-        "kills": len(epochs),
-        "epochs_in_store_at_kills": epochs,
-        "finished": len(seen),
-        **wrong,
-    }
+        lost += [name for name, was in seen.items() if read_finished(folder).get(name) != was]
+        seen |= read_finished(folder)
+    wrong = find_faults(folder, trials) | {"lost_or_repeated": sorted(set(lost))}
+    wrong["processes"] = find_left_processes(pids)
+    counts = {"kills": len(epochs), "epochs_in_store_at_kills": epochs, "finished": len(seen)}
+    return {**counts, **wrong}
 
 
 def start(folder: Path) -> "subprocess.Popen[str]":
-    """Start the search, or go on with it where there is one."""
-    resume = (
-        ["--resume"]
-        if count(folder, "experiments where name = 'chaos'") and count(folder, "runs")
-        else []
-    )
-    command = [*KTG, "search", "chaos.yaml", *resume]
+    """Start the search, or resume it if it has begun."""
+    begun = count(folder, "experiments where name = 'chaos'") and count(folder, "runs")
+    command = [*KTG, "search", "chaos.yaml", *(["--resume"] if begun else [])]
     store = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "KTG_CACHE": str(folder / "cache"),
@@ -112,10 +101,10 @@ def start(folder: Path) -> "subprocess.Popen[str]":
 
 
 def kill(
-    running: "subprocess.Popen[str]", folder: Path, chance: random.Random, *, at_once: bool
+    running: "subprocess.Popen[str]", folder: Path, chance: random.Random, *, any_time: bool
 ) -> bool:
     """Kill the driver at a random moment; return False when it was over before."""
-    if at_once:
+    if any_time:
         time.sleep(chance.uniform(0, 20))
     else:
         before = count(folder, "metrics")
@@ -138,8 +127,8 @@ def count(folder: Path, rows: str) -> int:
         return 0
 
 
-def finished(folder: Path) -> dict[str, tuple[float, float | None]]:
-    """Return accuracy and time of the end of every trial that the store calls finished, by name."""
+def read_finished(folder: Path) -> dict[str, tuple[float, float | None]]:
+    """Return the accuracy and the time of the end of each finished trial in the store, by name."""
     from ktg.errors import UserError
     from ktg.tracking import find_experiment
 
@@ -155,7 +144,7 @@ def finished(folder: Path) -> dict[str, tuple[float, float | None]]:
     }
 
 
-def faults(folder: Path, trials: int) -> dict[str, Any]:
+def find_faults(folder: Path, trials: int) -> dict[str, Any]:
     """Return what is wrong with the store of a search that is over."""
     from ktg.tracking import find_experiment
 
@@ -180,8 +169,8 @@ def faults(folder: Path, trials: int) -> dict[str, Any]:
     }
 
 
-def left_running(pids: Sequence[int], patience_s: float = 30.0) -> list[str]:
-    """Return the command lines of processes that drivers with these pids have left, if they do not end soon."""
+def find_left_processes(pids: Sequence[int], patience_s: float = 30.0) -> list[str]:
+    """Return the command lines of the processes that drivers with these pids left running."""
     session = re.compile(rf"session_[\d_-]+_({'|'.join(map(str, pids))})\b")
     deadline = time.monotonic() + patience_s
     while True:

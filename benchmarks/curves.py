@@ -1,9 +1,9 @@
-"""Every graph of a space with several seeds, epoch by epoch: the published studies at the size of two cores.
+"""Trains every graph of a space with several seeds and records accuracy and loss of each epoch.
 
-Trains each option of the holes of a space (a hole `train.seed` gives the seeds) and keeps accuracy
-and loss after every epoch. The validation split is only looked at: nothing is chosen by it. Writes
-results/NAME.json, and results/NAME.svg with the mean and the range over the seeds; a dotted line is
-the moment of unfreezing.
+This repeats published studies at a size that two cores can train. Every option of the holes is
+trained (a hole `train.seed` gives the seeds). The validation split chooses nothing. Writes
+results/NAME.json, and results/NAME.svg with the mean and the range over the seeds, where a dotted
+line marks the moment of unfreezing.
 
     # About 15 minutes on one core.
     python benchmarks/curves.py benchmarks/spaces/frozen_cats_dogs.yaml
@@ -44,7 +44,7 @@ Name = tuple[str, str]  # what shares a row of panels, and which curve there it 
 
 
 def main() -> None:
-    """Train, and write the figures and the drawing."""
+    """Train, and write the numbers and the drawing."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,35 +57,41 @@ def main() -> None:
     seeds = (
         space.holes[SEED].options_to_check() if SEED in space.holes else tuple(range(args.seeds))
     )
-    graphs, found = dict(named(space)), {}
-    thawing = {name: moment(graph) for name, graph in graphs.items()}
+    graphs, found = dict(name_graphs(space)), {}
+    thawing = {name: find_thawing_epoch(graph) for name, graph in graphs.items()}
     rows = {}
     for name, graph in graphs.items():
         images = open_data(graph.data)
-        found[name] = [curves(graph, images, seed) for seed in seeds]
+        found[name] = [train_curves(graph, images, seed) for seed in seeds]
         row = ", ".join(filter(None, name))
-        rows[row] = figures(found[name], thawing[name])
+        rows[row] = summarise(found[name], thawing[name])
         print(f"{row}: {rows[row]['validation accuracy']['each']}", flush=True)
     draw(found, thawing, args.space.stem)
     measure.write(args.space.stem, {"space": args.space.name, "seeds": len(seeds)}, rows)
 
 
-def named(space: SearchSpace) -> Iterator[tuple[Name, Graph]]:
-    """Yield every graph of the space; the last hole tells the curves of a row of panels apart, those before it rows."""
+def name_graphs(space: SearchSpace) -> Iterator[tuple[Name, Graph]]:
+    """Yield every graph of the space with its name.
+
+    The last hole tells apart the curves in a row of panels, the holes before it the rows.
+    """
     holes = {path: hole for path, hole in space.holes.items() if path != SEED}
     seed = {SEED: space.holes[SEED].default()} if SEED in space.holes else {}
     for values in itertools.product(*(hole.options_to_check() for hole in holes.values())):
         graph = space.bind(dict(zip(holes, values, strict=True)) | seed)
         *rows, curve = [
-            called(path, value, graph) for path, value in zip(holes, values, strict=True)
+            name_option(path, value, graph) for path, value in zip(holes, values, strict=True)
         ]
         if isinstance(values[-1], Mapping):
             rows.append(graph.nodes[graph.target].model)
         yield (", ".join(rows), curve), graph
 
 
-def called(path: str, value: Any, graph: Graph) -> str:
-    """Return what an option is called: frozen / fine-tuned epochs, the regime of a whole node, or the value itself."""
+def name_option(path: str, value: Any, graph: Graph) -> str:
+    """Return the name of an option.
+
+    It is frozen / fine-tuned epochs, the training regime of a whole node, or the value itself.
+    """
     epochs = graph.train.epochs
     if path.endswith(FROZEN):
         return f"{value}/{epochs - value}"
@@ -96,29 +102,29 @@ def called(path: str, value: Any, graph: Graph) -> str:
     return "transfer" if value.get(FROZEN) == epochs else "fine-tuning"
 
 
-def moment(graph: Graph) -> int | None:
-    """Return after how many epochs the target's backbone thaws; None where it never is frozen, or always."""
+def find_thawing_epoch(graph: Graph) -> int | None:
+    """Return the epochs after which the target's backbone thaws; None if never or always frozen."""
     frozen = graph.nodes[graph.target].frozen_epochs
     return frozen if 0 < frozen < graph.train.epochs else None
 
 
-def curves(graph: Graph, images: Dataset, seed: int) -> Curves:
-    """Return the figures of the target after every epoch."""
+def train_curves(graph: Graph, images: Dataset, seed: int) -> Curves:
+    """Return the accuracies and losses of the target after every epoch."""
     seeded = dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=seed))
-    kept: Curves = {name: [] for name in PANELS}
+    recorded: Curves = {name: [] for name in PANELS}
     for epoch in Training(seeded, images):
         node = epoch.nodes[graph.target]
         for name in PANELS:
-            loss = name == "train_loss"
-            kept[name].append(
-                epoch.edges[LABEL, graph.target].loss if loss else getattr(node, name)
-            )
-    return kept
+            if name == "train_loss":
+                recorded[name].append(epoch.edges[LABEL, graph.target].loss)
+            else:
+                recorded[name].append(getattr(node, name))
+    return recorded
 
 
-def figures(runs: list[Curves], thawing: int | None) -> dict[str, Any]:
-    """Return what is asked of one graph: mean and standard deviation over the seeds, and the mean curves."""
-    asked: dict[str, list[float]] = {
+def summarise(runs: list[Curves], thawing: int | None) -> dict[str, Any]:
+    """Return mean and standard deviation of one graph over the seeds, and its mean curves."""
+    values_of: dict[str, list[float]] = {
         "validation accuracy": [run["val_accuracy"][-1] for run in runs],
         "validation loss": [run["val_loss"][-1] for run in runs],
         "least validation loss": [min(run["val_loss"]) for run in runs],
@@ -129,10 +135,10 @@ def figures(runs: list[Curves], thawing: int | None) -> dict[str, Any]:
     }
     if thawing:  # the last frozen epoch against the first that is not
         for name in ("train_accuracy", "val_accuracy"):
-            asked[f"{PANELS[name]}, change at unfreezing"] = [
+            values_of[f"{PANELS[name]}, change at unfreezing"] = [
                 run[name][thawing] - run[name][thawing - 1] for run in runs
             ]
-    result: dict[str, Any] = {name: mean_and_std(values) for name, values in asked.items()}
+    result: dict[str, Any] = {name: summarise_values(values) for name, values in values_of.items()}
     result["mean curves"] = {
         name: [
             round(statistics.fmean(values), 4)
@@ -143,7 +149,7 @@ def figures(runs: list[Curves], thawing: int | None) -> dict[str, Any]:
     return result
 
 
-def mean_and_std(values: list[float]) -> dict[str, Any]:
+def summarise_values(values: list[float]) -> dict[str, Any]:
     """Return n, mean and standard deviation, and each value."""
     std = statistics.stdev(values) if len(values) > 1 else None
     rounded = [round(value, 4) for value in values]
@@ -163,13 +169,8 @@ def draw(found: Mapping[Name, list[Curves]], thawing: Mapping[Name, int | None],
                 epochs = range(1, len(by_epoch) + 1)
                 mean = [statistics.fmean(values) for values in by_epoch]
                 axes.plot(epochs, mean, color=colour, linewidth=1.4, label=curve)
-                axes.fill_between(
-                    epochs,
-                    list(map(min, by_epoch)),
-                    list(map(max, by_epoch)),
-                    color=colour,
-                    alpha=0.12,
-                )
+                low, high = list(map(min, by_epoch)), list(map(max, by_epoch))
+                axes.fill_between(epochs, low, high, color=colour, alpha=0.12)
                 switch = thawing[group, curve]
                 if switch:
                     axes.axvline(switch + 0.5, color=colour, linewidth=0.9, linestyle=":")

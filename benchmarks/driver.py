@@ -1,15 +1,16 @@
-"""Measures what a search costs its driver: CPU per trial and per report, memory, and the knee.
+"""Measures what a search costs its driver: CPU, memory, and the load it can bear.
 
-Everything of a search is real (Ray, ASHA, TPE, the queue, the MLflow tracker on SQLite,
-the live block on a terminal) but the training: a worker waits for `--epoch-s` seconds and reports
-the metrics that one real epoch gave, with an accuracy drawn from the graph. Ray is told of as many
-CPUs as trials are to run at once.
+Everything in the search is real (Ray, ASHA, TPE, the queue, the MLflow tracker on SQLite, the live
+block on a terminal) except the training: a worker waits for `--epoch-s` seconds and reports the
+metrics of one real epoch, with an accuracy derived from the graph. Ray is given as many CPUs as
+trials should run at once.
 
-CPU is the driver process's own, all threads, from the moment all slots are busy to the end of the
-last trial. Runs of one epoch a trial and of many, both without early stopping, give two equations
-for a trial and a report. Ray's own servers (gcs_server, raylet) and the workers share the cores
-with the driver, so rates reached here are lower bounds. The part `costs` measures a search with
-MLflow and one without a store.
+The CPU time is that of all threads of the driver process, from the moment all slots are busy to the
+end of the last trial. Searches with one epoch a trial and with many, both without early stopping,
+give two equations for the cost of a trial and of a report. Ray's servers (gcs_server, raylet) and
+the workers share the cores with the driver, so the rates measured here are lower bounds. The part
+`costs` measures a search with MLflow and one without a store; the part `knee` finds the rate of
+trials or reports above which slots stay empty.
 
     python benchmarks/driver.py --part costs       # about ten minutes on two cores
     python benchmarks/driver.py --part memory      # random points: TPE's time is the part `sampler`
@@ -46,17 +47,17 @@ MLFLOW, NONE = "mlflow", "no store"
 
 
 class Event(NamedTuple):
-    """What happened, and what the driver had used by then."""
+    """Says what happened, and what the driver had used by then."""
 
     what: str
     wall_s: float
     cpu_s: float
     rss_mb: float
-    waited: float  # by the worker for the epoch that is reported, in units of --epoch-s
+    waited: float  # the worker waited so long for the reported epoch, in units of --epoch-s
 
 
 class Watch(Progress):
-    """The product's progress block, which also notes the driver's CPU and memory at each event."""
+    """Shows the progress block of ktg and notes the driver's CPU and memory at each event."""
 
     events: ClassVar[list[Event]] = []
 
@@ -77,7 +78,7 @@ class Watch(Progress):
         super().on_end(trial)
 
     def _note(self, what: str, waited: float = 0.0) -> None:
-        used = time.process_time(), rss_mb()
+        used = time.process_time(), read_rss_mb()
         self.events.append(Event(what, time.perf_counter(), *used, waited))
 
 
@@ -97,35 +98,29 @@ def main() -> None:
     metrics = one_epoch()
     if args.part == "costs":
         for n in args.concurrent:
-            keep("costs", {str(n): costs(n, metrics, (args.epoch_s or [4.0])[0])}, len(metrics))
+            measured = costs(n, metrics, (args.epoch_s or [4.0])[0])
+            save("costs", {str(n): measured}, len(metrics))
     elif args.part == "memory":
-        keep(
-            "memory",
-            memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0]),
-            len(metrics),
-        )
+        measured = memory(args.trials, args.concurrent[0], metrics, (args.epoch_s or [0.2])[0])
+        save("memory", measured, len(metrics))
     elif args.part == "sampler":
-        keep("sampler", sampler(args.trials, args.concurrent[0]), len(metrics))
+        save("sampler", sampler(args.trials, args.concurrent[0]), len(metrics))
     else:
         for n, wait in itertools.product(args.concurrent, args.epoch_s or [4.0, 1.0, 0.25]):
-            keep(
-                "knee", {f"{n} at once, epochs of {wait:g} s": knee(n, wait, metrics)}, len(metrics)
-            )
+            measured = {f"{n} at once, epochs of {wait:g} s": knee(n, wait, metrics)}
+            save("knee", measured, len(metrics))
 
 
-def keep(part: str, found: dict[str, Any], metrics: int) -> None:
-    """Add what was found to what the file has of this part, or of others."""
+def save(part: str, found: dict[str, Any], metrics: int) -> None:
+    """Add the numbers of a part to the result file; its other parts stay."""
     place = measure.RESULTS / "driver.json"
     before = json.loads(place.read_text())["result"] if place.exists() else {}
-    measure.write(
-        "driver",
-        {"metrics": metrics, "nodes": len(NODES)},
-        before | {part: before.get(part, {}) | found},
-    )
+    config = {"metrics": metrics, "nodes": len(NODES)}
+    measure.write("driver", config, before | {part: before.get(part, {}) | found})
 
 
 def one_epoch() -> dict[str, float]:
-    """Return the metrics of a real epoch, so that reports have the size that they have in life."""
+    """Return the metrics of a real epoch, so that reports have a realistic size."""
     searched = space(1, 1, 1)
     return next(iter(train(searched.bind(searched.default()), device="cpu"))).metrics()
 
@@ -145,7 +140,7 @@ def space(trials: int, epochs: int, concurrent: int, **settings: Any) -> SearchS
 
 
 def waiting(quality: float) -> float:
-    """Return how long an epoch of a graph of this quality in [0, 1) takes, 1 on average."""
+    """Return how long an epoch of a graph takes, 1 on average; its quality is in [0, 1)."""
     return 0.5 + quality
 
 
@@ -190,14 +185,12 @@ def costs(concurrent: int, metrics: dict[str, float], wait_s: float) -> dict[str
     """Return CPU milliseconds per trial and per report, with MLflow and without a store."""
     found: dict[str, Any] = {}
     for tracker in (MLFLOW, NONE):
-        # Epochs four times as long, or the driver would have no time left, and its CPU would say
-        # nothing.
-        few = searched(
-            space(6 * concurrent, 1, concurrent, scheduler="none"), metrics, 4 * wait_s, tracker
-        )
-        many = searched(
-            space(2 * concurrent, 16, concurrent, scheduler="none"), metrics, wait_s, tracker
-        )
+        # With one epoch a trial, epochs are four times as long: otherwise the driver would be busy
+        # all the time, and its CPU time would only say that.
+        short = space(6 * concurrent, 1, concurrent, scheduler="none")
+        few = run_search(short, metrics, 4 * wait_s, tracker)
+        long = space(2 * concurrent, 16, concurrent, scheduler="none")
+        many = run_search(long, metrics, wait_s, tracker)
         (a, b), (c, d) = ([s["trials"], s["reports"]] for s in (few, many))
         found[tracker] = {"runs": [few, many]}
         y, z = 1000 * few["cpu_s"], 1000 * many["cpu_s"]
@@ -210,7 +203,7 @@ def memory(
     trials: int, concurrent: int, metrics: dict[str, float], wait_s: float
 ) -> dict[str, Any]:
     """Return the driver's memory and CPU along a search of thousands of trials with ASHA."""
-    searched(space(trials, 8, concurrent, sampler="random"), metrics, wait_s)
+    run_search(space(trials, 8, concurrent, sampler="random"), metrics, wait_s)
     closed = [event for event in Watch.events if event.what == "closed"]
     reports = sum(event.what == "reported" for event in Watch.events)
     marks = [closed[min(i, len(closed) - 1)] for i in range(0, len(closed), 500)] + [closed[-1]]
@@ -233,23 +226,16 @@ def memory(
 
 def sampler(trials: int, concurrent: int) -> dict[str, float]:
     """Return the CPU milliseconds of a proposal of TPE after so many trials, without Ray."""
-    chance, queue, running, found = (
-        random.Random(0),
-        SearchQueue(space(trials, 8, concurrent)),
-        [],
-        {},
-    )
+    chance, queue = random.Random(0), SearchQueue(space(trials, 8, concurrent))
+    running, found = [], {}
     began = time.process_time()
     while trial := queue.propose():
         running.append(trial)
         if len(running) >= concurrent:
             ended = running.pop(chance.randrange(concurrent))
-            queue.record_epoch(
-                ended,
-                chance.choice([1, 1, 1, 1, 2, 2, 4, 8]),
-                {"val_accuracy": chance.random(), "val_loss": 1.0},
-                1,
-            )
+            epoch = chance.choice([1, 1, 1, 1, 2, 2, 4, 8])
+            metrics = {"val_accuracy": chance.random(), "val_loss": 1.0}
+            queue.record_epoch(ended, epoch, metrics, 1)
             queue.close(ended)
         if trial.number % 500 == 0:
             found[str(trial.number)] = 1000 * (time.process_time() - began) / 500
@@ -260,15 +246,17 @@ def sampler(trials: int, concurrent: int) -> dict[str, float]:
 def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str, Any]:
     """Return how busy so many slots are with trials of many epochs, and with trials of one.
 
-    A slot is busy while its worker waits as if it trained. Counted from when all slots are to when
-    the last trial has begun, so that no slot is empty for want of trials.
+    A slot is busy while its worker waits as if it trained. Counting begins when all slots are busy
+    and ends when the last trial has begun, because later slots are empty for lack of trials.
     """
     found = {}
     for what, epochs, trials in (("reports", max(8, round(32 / wait_s)), 2), ("trials", 1, 8)):
-        searched(space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s)
-        rest = busy(Watch.events, concurrent)
+        run_search(
+            space(trials * concurrent, epochs, concurrent, scheduler="none"), metrics, wait_s
+        )
+        rest = after_start(Watch.events, concurrent)
         last = max(i for i, event in enumerate(rest) if event.what == "started")
-        counted = window(rest[: last + 1])
+        counted = count_events(rest[: last + 1])
         waited_s = wait_s * sum(event.waited for event in rest[: last + 1])
         found[what] = {
             f"{what}_per_s": counted[what] / counted["wall_s"],
@@ -279,24 +267,25 @@ def knee(concurrent: int, wait_s: float, metrics: dict[str, float]) -> dict[str,
     return found
 
 
-def searched(
+def run_search(
     searched_space: SearchSpace, metrics: dict[str, float], wait_s: float, tracker: str = MLFLOW
 ) -> dict[str, Any]:
     """Run one search and return what it cost once its workers had started."""
     concurrent = searched_space.search.concurrent or 1
     Watch.events.clear()
     worker.Worker = stub(metrics, wait_s)  # type: ignore[misc,assignment]
-    # A tracker that was left behind gives up after a minute, and may still be writing one record.
+    # An abandoned tracker gives up after a minute; until then it may still write into the folder.
     room = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     with room as folder, terminal() as console, start_ray(cpus=concurrent):
         store = f"sqlite:///{folder}/mlflow.db"
-        with opened(tracker, store) as book:
-            run.search(searched_space, "driver", book, console=console, storage=Path(folder, "ray"))
-    return window(busy(Watch.events, concurrent))
+        with open_tracker(tracker, store) as opened:
+            storage = Path(folder, "ray")
+            run.search(searched_space, "driver", opened, console=console, storage=storage)
+    return count_events(after_start(Watch.events, concurrent))
 
 
 @contextlib.contextmanager
-def opened(tracker: str, store: str) -> Iterator[Tracker]:
+def open_tracker(tracker: str, store: str) -> Iterator[Tracker]:
     """Yield a tracker of the kind that is measured."""
     if tracker == NONE:
         yield MemoryTracker()
@@ -305,13 +294,13 @@ def opened(tracker: str, store: str) -> Iterator[Tracker]:
         yield mlflow_tracker
 
 
-def busy(events: Sequence[Event], concurrent: int) -> Sequence[Event]:
-    """Return the events from as many reports on as there are slots."""
+def after_start(events: Sequence[Event], concurrent: int) -> Sequence[Event]:
+    """Return the events after as many reports as there are slots: by then all workers run."""
     reports = [i for i, event in enumerate(events) if event.what == "reported"]
     return events[reports[min(concurrent, len(reports) - 1)] :]
 
 
-def window(events: Sequence[Event]) -> dict[str, Any]:
+def count_events(events: Sequence[Event]) -> dict[str, Any]:
     """Return counts, wall and CPU seconds from the first to the last event."""
     first, last = events[0], events[-1]
     return {
@@ -325,12 +314,12 @@ def window(events: Sequence[Event]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def terminal() -> Iterator[Console]:
-    """Yield a console that draws as on a terminal, into nowhere."""
+    """Yield a console that draws as on a terminal and discards what it draws."""
     with Path(os.devnull).open("w") as nowhere:
         yield Console(file=nowhere, force_terminal=True, width=120)
 
 
-def rss_mb() -> float:
+def read_rss_mb() -> float:
     """Return the memory that this process holds now, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6

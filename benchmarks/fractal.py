@@ -1,15 +1,14 @@
-"""How fast FractalDB is drawn, on one core, and whether it is the official FractalDB.
+"""Measures how fast one core draws FractalDB, and checks that it is the official FractalDB.
 
-Draws 256 x 256 pixels of 100,000 points as 3x3 patches and counts pictures per second, of wall time
-and of processor time (which differ where the machine is shared): ten sets of masks per walk, one
-per walk (every picture a new walk), and pictures whose walk is still in memory. Beside them the
-same picture by `tests/plain_fractal.py`, a plain loop over points with Pillow for the patches, in
-the same rounds, so that the ratios hold on a machine whose speed drifts.
+Draws 256 x 256 pixels of 100,000 points as 3x3 patches and counts pictures per second of wall time
+and of processor time (which differ if the machine is shared): with ten sets of masks per walk, with
+one per walk (every picture a new walk), and with walks that are still in memory. In the same rounds
+`tests/plain_fractal.py`, a plain loop over points with Pillow for the patches, draws the same
+picture, so the ratios hold even if the speed of the machine drifts.
 
     python benchmarks/fractal.py                    # a minute
-    # The search for all 1,000 categories as well; another minute.
-    python benchmarks/fractal.py --search
-    python benchmarks/fractal.py --search --write   # the same, and make ktg's categories.npz anew from it
+    python benchmarks/fractal.py --search           # searches for all 1,000 categories, too; two
+    python benchmarks/fractal.py --search --write   # and rewrites ktg's categories.npz with them
 """
 
 import argparse
@@ -48,26 +47,17 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--search", action="store_true", help="find all 1,000 categories")
-    parser.add_argument(
-        "--write", action="store_true", help="keep what was found as the categories of ktg"
-    )
+    parser.add_argument("--write", action="store_true", help="save them as the categories of ktg")
     args = parser.parse_args()
-    result: dict[str, Any] = speeds(args.rounds) | {"memory": memory()}
+    result: dict[str, Any] = measure_speeds(args.rounds) | {"memory": measure_growth()}
     if args.search:
-        result["search"] = whole_search(args.write)
-    config = {
-        "size": SIZE,
-        "points": POINTS,
-        "scale": SCALE,
-        "seed": SEED,
-        "patch": True,
-        "rounds": args.rounds,
-    }
-    measure.write("fractal", config, result)
+        result["search"] = search_all(args.write)
+    config = {"size": SIZE, "points": POINTS, "scale": SCALE, "seed": SEED, "patch": True}
+    measure.write("fractal", config | {"rounds": args.rounds}, result)
 
 
 def steps(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
-    """Return what is timed: the number of pictures and what draws them."""
+    """Return the steps to time by name: how many pictures a step draws, and its function."""
     sys.path.append(str(TESTS))
     import plain_fractal
 
@@ -98,8 +88,8 @@ def steps(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
     }
 
 
-def speeds(rounds: int) -> dict[str, Any]:
-    """Return pictures per second of every step, and how many times those of the plain program they are."""
+def measure_speeds(rounds: int) -> dict[str, Any]:
+    """Return pictures per second of every step, and their ratio to the plain program's."""
     with tempfile.TemporaryDirectory() as folder:
         timed = steps(Path(folder))
         seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
@@ -107,12 +97,9 @@ def speeds(rounds: int) -> dict[str, Any]:
             for name, (pictures, step) in timed.items():
                 wall, processor = time.perf_counter(), time.process_time()
                 step()
-                taken = (
-                    (time.perf_counter() - wall) / pictures,
-                    (time.process_time() - processor) / pictures,
-                )
+                walls, processors = time.perf_counter() - wall, time.process_time() - processor
                 if number:  # the first round compiles
-                    seconds[name].append(taken)
+                    seconds[name].append((walls / pictures, processors / pictures))
     plain = seconds["plain program"]
     return {
         name: {
@@ -126,8 +113,8 @@ def speeds(rounds: int) -> dict[str, Any]:
     }
 
 
-def memory() -> dict[str, int]:
-    """Return by how many bytes this process grows while it draws 1,500 pictures of random walks."""
+def measure_growth() -> dict[str, int]:
+    """Return how many bytes this process grows by as it draws 1,500 pictures of random walks."""
     limit = 2**25
     stream = Stream(
         FractalDB(load_categories(100), SCALE, SIZE, POINTS, seed=SEED, memory_bytes=limit)
@@ -141,8 +128,8 @@ def memory() -> dict[str, int]:
     return {"limit_bytes": limit, "grown_bytes": 1024 * grown}
 
 
-def whole_search(write: bool) -> dict[str, Any]:
-    """Find the 1,000 categories; return how long it took and whether they are those that come with ktg."""
+def search_all(write: bool) -> dict[str, Any]:
+    """Search for the 1,000 categories; return the time taken and how many of them equal ktg's."""
     generator, started = np.random.RandomState(catalogue.SEARCH_SEED), time.perf_counter()
     found = list(itertools.islice(search_categories(generator), 1000))
     taken = time.perf_counter() - started

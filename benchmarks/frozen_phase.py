@@ -1,10 +1,10 @@
-"""What a frozen phase costs when the features of the backbone are computed once.
+"""Measures what a frozen phase costs when the features of the backbone are computed once.
 
-Times, in one process and in turn: thirty frozen epochs with kept features, one frozen epoch
-without, and one forward pass over the same images, which is the least there is. With features there
-is an epoch of the head alone, too. On a CPU seconds are those that the process had a core.
+Times in one process and in turn: thirty frozen epochs with stored features, one frozen epoch
+without, and one forward pass over the same images, which is the least possible cost. It also times
+an epoch that trains the head on stored features. On a CPU the seconds are processor time.
 
-    # Mobilenetv2_100, 96 x 96, 1,000 images; about 2 minutes on one core.
+    # mobilenetv2_100, 96 x 96, 1,000 images; about 2 minutes on one core.
     python benchmarks/frozen_phase.py
     python benchmarks/frozen_phase.py --device cuda --model resnet50 --size 224
 """
@@ -47,15 +47,15 @@ def main() -> None:
         graph = transfer(path, args)
         steps = {
             "forward pass": forward_pass(graph, dataset, args.device),
-            "epoch without features": epochs(graph, dataset, args.device, 1, keep=False),
-            "frozen phase with features": epochs(
+            "epoch without features": train_epochs(graph, dataset, args.device, 1, keep=False),
+            "frozen phase with features": train_epochs(
                 graph, dataset, args.device, args.epochs, keep=True
             ),
         }
         times = measure.interleaved(
             steps, args.rounds, warm_up=1, clock=measure.clock_of(args.device)
         )
-        head = [head_epoch(graph, dataset, args.device) for _ in range(args.rounds)]
+        head = [time_head_epoch(graph, dataset, args.device) for _ in range(args.rounds)]
     with_them, without = times["frozen phase with features"], times["epoch without features"]
     result: dict[str, object] = {
         "phase with features over one forward pass": measure.ratio(
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def transfer(path: Path, args: argparse.Namespace) -> Graph:
-    """Return transfer learning: one node whose backbone is frozen for good, and images without augmentation."""
+    """Return one node whose backbone is always frozen, and images without augmentation."""
     return parse(
         {
             "data": {"path": str(path), "batch_size": args.batch, "augment": "none"},
@@ -89,10 +89,10 @@ def make(graph: Graph, dataset: Dataset, device: str, *, keep: bool) -> Training
     return Training(graph, dataset, device=device)
 
 
-def epochs(
+def train_epochs(
     graph: Graph, dataset: Dataset, device: str, count: int, *, keep: bool
 ) -> Callable[[], object]:
-    """Return a function that trains the first epochs of the graph anew, its validation included."""
+    """Return a function that trains and validates the first epochs of the graph from the start."""
     ready = [make(graph, dataset, device, keep=keep) for _ in range(2)]
     fresh = ready[0].state_dict()
 
@@ -107,7 +107,7 @@ def epochs(
 
 
 def forward_pass(graph: Graph, dataset: Dataset, device: str) -> Callable[[], object]:
-    """Return a function that passes the training and the validation images through the network once."""
+    """Return a function that passes training and validation images through the network once."""
     training = make(graph, dataset, device, keep=False)
 
     def run() -> None:
@@ -117,8 +117,8 @@ def forward_pass(graph: Graph, dataset: Dataset, device: str) -> Callable[[], ob
     return run
 
 
-def head_epoch(graph: Graph, dataset: Dataset, device: str) -> float:
-    """Return the seconds of the second epoch, in which all features are there."""
+def time_head_epoch(graph: Graph, dataset: Dataset, device: str) -> float:
+    """Return the seconds of the second epoch, for which all features are stored."""
     training = make(graph, dataset, device, keep=True)
     next(training)
     clock = measure.clock_of(device)

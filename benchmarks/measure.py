@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved timing, a description of the machine, and result files."""
+"""Times steps in turn, describes the machine, and writes result files for all benchmarks."""
 
 import json
 import os
@@ -23,7 +23,10 @@ def interleaved(
     warm_up: int = 3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Time every step once per round, in turn, so that a machine whose speed drifts treats all alike; seconds."""
+    """Return the seconds of every step in each round.
+
+    The steps take turns, so that a machine whose speed drifts is equally fair to all.
+    """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(warm_up + rounds):
         for name, step in steps.items():
@@ -37,15 +40,15 @@ def interleaved(
 
 
 def clock_of(device: str) -> Callable[[], float]:
-    """Return the clock for a device: of a CPU the time that this process had it, which a busy machine leaves alone.
+    """Return the clock for a device; for a CPU it counts processor time of this process.
 
-    Several threads add up, so what is counted with it is for one core.
+    Other processes do not distort that time. It adds up all threads, so it is for one core.
     """
     return time.process_time if device == "cpu" else time.perf_counter
 
 
 def synchronise() -> None:
-    """Wait for the GPU, where there is one."""
+    """Wait for the GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -63,7 +66,7 @@ def ratio(times: Mapping[str, list[float]], above: str, below: str) -> dict[str,
 
 
 def machine() -> dict[str, Any]:
-    """Return what the numbers were measured on."""
+    """Return a description of the machine that measures."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False

@@ -1,12 +1,12 @@
-"""Share of a search's wall time that is not training.
+"""Measures what share of a search's time is not training.
 
 Runs a search with MLflow as `ktg search` does and adds up the seconds of all epochs (training steps
 and validation):
 
     overhead = 1 - seconds of all epochs / (slots x wall seconds)
 
-The wall seconds run from before the imports to after the last record is written, so that starting
-Ray and its workers, building networks, solo runs of teachers, waiting, and slots that are empty at
+The wall seconds run from before the imports until the last record is written. So starting Ray and
+its workers, building networks, training teachers on their own, waiting, and slots that are empty at
 the end all count as overhead.
 
     # The quickstart; about four minutes on two cores.
@@ -30,20 +30,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--space", type=Path, default=QUICKSTART)
-    parser.add_argument(
-        "--slots", type=int, default=os.cpu_count(), help="trials that run at once on this machine"
-    )
+    slots = "trials that run at once on this machine"
+    parser.add_argument("--slots", type=int, default=os.cpu_count(), help=slots)
     args = parser.parse_args()
     space = args.space.resolve()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        result = measured(space, args.slots)
+        result = run_search(space, args.slots)
     import measure
 
     measure.write(f"overhead_{space.stem}", {"space": space.name, "slots": args.slots}, result)
 
 
-def measured(path: Path, slots: int) -> dict[str, Any]:
+def run_search(path: Path, slots: int) -> dict[str, Any]:
     """Run the search and return where its time went."""
     started = time.perf_counter()
     from ktg.graph import load_space

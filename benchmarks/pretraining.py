@@ -1,9 +1,9 @@
-"""Does pretraining on formulas help a small data set, and from which size on? Fine-tuned accuracy, source by source.
+"""Measures whether pretraining on formulas helps small data sets, and up to which size.
 
 For every number of training images and every source, the learning rate is chosen on the validation
-split (one seed that is not used again); then three seeds train on training and validation images,
-and the test split is read once for each. Differences to training from nothing are paired by seed,
-with a 95 % interval of Student's t.
+split (with a seed that is not used again). Then three seeds train on training and validation
+images, and the test split is read once for each. Differences from training without pretraining are
+paired by seed and have a 95 % interval of Student's t.
 
     ktg source pretrain fractaldb --preset tiny --model resnet20
     ktg source pretrain fractaldb --preset tiny --model mobilenetv2_035
@@ -20,7 +20,7 @@ from typing import Any
 
 import measure
 import torch
-from pretraining_study import figures
+from pretraining_study import summarise
 
 from ktg.data import open_data
 from ktg.graph import Data, Edge, Graph, Node, SourceFile, Train
@@ -35,11 +35,11 @@ KERAS = SourceFile(
     std=(0.5,),
     origin="Keras Applications",
 )
+SAME = {"pad_type": "same"}  # as Keras pads images
 RATES = (0.1, 0.03, 0.01)
 CHOOSING_SEED = 100
 
-# Of each task: the images, the network, and the training images of each class with the epochs they
-# are trained for.
+# Each task has images, nodes by source, and the epochs for each number of training images a class.
 TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
     "cifar10_small": (
         Data(path=str(SHARED / "data" / "cifar10_small" / "cifar10_small.npz")),
@@ -54,11 +54,7 @@ TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
     "flowers": (
         Data(path=str(SHARED / "data" / "flowers"), size=64),
         {source: Node(model="mobilenetv2_035", source=source) for source in ("none", "fractaldb")}
-        | {
-            "imagenet": Node(
-                model="mobilenetv2_035", source="keras", model_args={"pad_type": "same"}
-            )
-        },
+        | {"imagenet": Node(model="mobilenetv2_035", source="keras", model_args=SAME)},
         {10: 60, 30: 40, 100: 20},
     ),
 }
@@ -77,10 +73,12 @@ def main() -> None:
     result: dict[str, Any] = {}
     for per_class, epochs in sizes.items():
         few = dataclasses.replace(data, per_class=per_class, batch_size=min(64, 2 * per_class))
-        graphs = {source: at_best_rate(alone(few, node, epochs)) for source, node in nodes.items()}
-        tested = {source: accuracies(graph, args.seeds) for source, graph in graphs.items()}
+        graphs = {
+            source: choose_rate(make_graph(few, node, epochs)) for source, node in nodes.items()
+        }
+        tested = {source: test_accuracies(graph, args.seeds) for source, graph in graphs.items()}
         result[f"{per_class} of each class, {epochs} epochs"] = {
-            source: {"lr": graphs[source].train.lr, **figures(values, tested["none"])}
+            source: {"lr": graphs[source].train.lr, **summarise(values, tested["none"])}
             for source, values in tested.items()
         }
     measure.write(
@@ -88,19 +86,14 @@ def main() -> None:
     )
 
 
-def alone(data: Data, node: Node, epochs: int) -> Graph:
-    """Return the graph of one node that learns from the label."""
+def make_graph(data: Data, node: Node, epochs: int) -> Graph:
+    """Return the graph of one node that learns from the labels."""
     edges = {("label", "n0"): Edge(loss="ce")}
-    return Graph(
-        data=data,
-        train=Train(epochs=epochs),
-        nodes={"n0": node},
-        edges=edges,
-        sources={"keras": KERAS},
-    )
+    train, sources = Train(epochs=epochs), {"keras": KERAS}
+    return Graph(data=data, train=train, nodes={"n0": node}, edges=edges, sources=sources)
 
 
-def at_best_rate(graph: Graph) -> Graph:
+def choose_rate(graph: Graph) -> Graph:
     """Return the graph with the learning rate that gives the highest validation accuracy."""
     dataset = open_data(graph.data)
 
@@ -114,7 +107,7 @@ def at_best_rate(graph: Graph) -> Graph:
     )
 
 
-def accuracies(graph: Graph, seeds: int) -> list[float]:
+def test_accuracies(graph: Graph, seeds: int) -> list[float]:
     """Return the test accuracy for every seed."""
     return [run.accuracy for run in train_seeds(graph, seeds, MemoryTracker()).runs]
 

@@ -1,8 +1,9 @@
-"""Which nodes of a graph should start pretrained? The shape of the published study, on any space like it.
+"""Measures which nodes of a graph should start pretrained.
 
-Trains every different graph of a space whose holes are the nodes' sources, with several seeds, and
-reads the test split once for each. Beside the mean and its spread stands the difference to the row
-in which nothing is pretrained, paired by seed, with a 95 % interval of Student's t.
+Repeats the published study on any space whose holes are the sources of its nodes: it trains every
+different graph with several seeds and reads the test split once for each. The result has the mean,
+its spread, and the difference from the graph without pretraining, paired by seed, with a 95 %
+interval of Student's t.
 
     python benchmarks/pretraining_study.py benchmarks/spaces/pretraining_imagenet.yaml --seeds 3
 """
@@ -37,15 +38,15 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     space = load_space(args.space)
-    found = {row: accuracies(graph, args) for row, graph in rows(space)}
+    found = {row: test_accuracies(graph, args) for row, graph in name_graphs(space)}
     nothing = next(iter(found.values()))
-    table = {row: figures(values, nothing) for row, values in found.items()}
+    table = {row: summarise(values, nothing) for row, values in found.items()}
     config = {"space": args.space.name, "seeds": args.seeds, "first": args.first}
     measure.write(args.space.stem, config, {"test": table})
 
 
-def rows(space: SearchSpace) -> Iterator[tuple[str, Graph]]:
-    """Yield every different graph with its name: the sources of its nodes. The space's defaults come first."""
+def name_graphs(space: SearchSpace) -> Iterator[tuple[str, Graph]]:
+    """Yield every different graph, the space's default first, named by the sources of its nodes."""
     seen = set()
     for values in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
         graph = space.bind(dict(zip(space.holes, values, strict=True)))
@@ -54,14 +55,14 @@ def rows(space: SearchSpace) -> Iterator[tuple[str, Graph]]:
             yield ", ".join(f"{name} {node.source}" for name, node in graph.nodes.items()), graph
 
 
-def accuracies(graph: Graph, args: argparse.Namespace) -> list[float]:
+def test_accuracies(graph: Graph, args: argparse.Namespace) -> list[float]:
     """Return the target's test accuracy for every seed."""
     seeded = dataclasses.replace(graph, train=dataclasses.replace(graph.train, seed=args.first))
     return [run.accuracy for run in train_seeds(seeded, args.seeds, MemoryTracker()).runs]
 
 
-def figures(values: list[float], reference: list[float]) -> dict[str, Any]:
-    """Return mean, spread, and the paired difference to the reference with its interval."""
+def summarise(values: list[float], reference: list[float]) -> dict[str, Any]:
+    """Return mean, spread, and the paired difference from the reference with its interval."""
     differences = [value - other for value, other in zip(values, reference, strict=True)]
     row: dict[str, Any] = {"n": len(values), "mean": statistics.fmean(values), "accuracies": values}
     if len(values) > 1:

@@ -1,8 +1,8 @@
-"""Whether the quickstart's winner is really better: test accuracy over many seeds, beside the baselines.
+"""Checks whether the quickstart's winner is really better than the baselines.
 
-Runs the search of search_spaces/quickstart.yaml once and confirms it, as `ktg search --confirm 1`
-does: best graph, baselines, and the target alone with the winner's settings are trained again with
-seeds that the search has never used.
+Runs the search of search_spaces/quickstart.yaml once and confirms it as `ktg search --confirm 1`
+does: the best graph, the baselines, and the target alone with the winner's settings are trained
+again with seeds that the search has not used, and compared on the test split.
 
     python benchmarks/quickstart.py --seeds 20        # about ten minutes on two cores
 """
@@ -27,16 +27,13 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=20)
     args = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.chdir(folder),
-    ):  # a store that does not last
+    # The search's store lies in the current folder, and nobody needs it afterwards.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         found = ktg.search(SPACE, confirm=1, seeds=args.seeds)
     if found.best is None:
         raise SystemExit("no trial finished")
-    measure.write(
-        "quickstart", {"seeds": args.seeds}, {"test": found.confirmation, "best": dump(found.best)}
-    )
+    result = {"test": found.confirmation, "best": dump(found.best)}
+    measure.write("quickstart", {"seeds": args.seeds}, result)
 
 
 if __name__ == "__main__":

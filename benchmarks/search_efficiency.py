@@ -1,15 +1,14 @@
-"""Replays searches on a table of real results: how many epochs the original's way needs, and ours.
+"""Replays searches on a table of real results and counts the epochs that each way needs.
 
 results/table.jsonl holds the validation accuracy after every epoch of every different graph of
-spaces/table.yaml (see table.py). A replay is the product's own queue, sampler and scheduler, with
-an event simulation of some slots in place of Ray and of training. Quality is the best accuracy of a
-trial that ran to its end, averaged over seeds; `epochs` is where a way first reaches the quality
-that the original (random, ASHA with r = 1 and eta = 2, nothing known of duplicates) has when its
-budget is spent, and `ratio` that number over the budget. Epochs count every epoch trained, those of
-stopped trials and of baselines too. Several runs with ways of their own may write to the result at
-once.
+spaces/table.yaml (see table.py). A replay uses ktg's own queue, sampler and scheduler; a simulation
+of slots takes the place of Ray and of training. The quality of a way is the best accuracy of its
+finished trials, averaged over seeds. `epochs` is the epoch at which a way first reaches the final
+quality of the original (random sampling, ASHA with r = 1 and eta = 2, duplicates trained again),
+and `ratio` is that number divided by the budget. Epochs of stopped trials and of baselines count,
+too. Several runs with different ways may write to the result at the same time.
 
-    # A quarter of an hour on a free core; started again, it goes on.
+    # A quarter of an hour on a free core; a second start continues the first.
     python benchmarks/search_efficiency.py
 """
 
@@ -44,13 +43,14 @@ ORIGINAL = "original"
 Curve = list[float]
 Curves = Callable[[Trial], Curve]
 
+GRACE_8: dict[str, Any] = {"baselines": False, "grace_epochs": 8}
 WAYS: dict[str, dict[str, Any]] = {
     ORIGINAL: {"sampler": "random", "baselines": False, "forgets": True},
     "ktg's default": {},
     "tpe": {"baselines": False},
     "tpe, no stopping": {"baselines": False, "scheduler": "none"},
     "random, no stopping": {"sampler": "random", "baselines": False, "scheduler": "none"},
-    "tpe, grace 8": {"baselines": False, "grace_epochs": 8},
+    "tpe, grace 8": GRACE_8,
     "original, nothing twice": {"sampler": "random", "baselines": False},
     "random, baselines": {"sampler": "random"},
     "ktg's default, grace 8": {"grace_epochs": 8},
@@ -58,28 +58,20 @@ WAYS: dict[str, dict[str, Any]] = {
     "tpe, grace 4": {"baselines": False, "grace_epochs": 4},
     "tpe, hyperband": {"baselines": False, "scheduler": "hyperband"},
     "tpe, eta 4": {"baselines": False, "reduction_factor": 4},
-    "tpe univariate, grace 8": {
-        "baselines": False,
-        "grace_epochs": 8,
-        "tpe": {"multivariate": False},
-    },
-    "tpe grouped, grace 8": {"baselines": False, "grace_epochs": 8, "tpe": {"group": True}},
-    "tpe canonical, grace 8": {"baselines": False, "grace_epochs": 8, "teller": "canonical"},
-    "tpe 5 at random, grace 8": {
-        "baselines": False,
-        "grace_epochs": 8,
-        "tpe": {"n_startup_trials": 5},
-    },
-    "tpe not told of stopped, grace 8": {"baselines": False, "grace_epochs": 8, "teller": "silent"},
+    "tpe univariate, grace 8": {**GRACE_8, "tpe": {"multivariate": False}},
+    "tpe grouped, grace 8": {**GRACE_8, "tpe": {"group": True}},
+    "tpe canonical, grace 8": {**GRACE_8, "teller": "canonical"},
+    "tpe 5 at random, grace 8": {**GRACE_8, "tpe": {"n_startup_trials": 5}},
+    "tpe not told of stopped, grace 8": {**GRACE_8, "teller": "silent"},
     "tpe not told of stopped": {"baselines": False, "teller": "silent"},
 }
 
 
 class Forgetful(SearchQueue):
-    """A queue that trains again what it has trained before, as the original does."""
+    """Trains again what it has trained before, as the original does."""
 
     def propose(self) -> Trial | None:
-        """Return the next graph, whatever was before."""
+        """Return the next graph, even if it has been trained."""
         while (point := self.sampler.ask()) is not None:
             sample, values = point
             graph = self.space.bind(values)
@@ -92,7 +84,7 @@ class Forgetful(SearchQueue):
 
 
 def main() -> None:
-    """Replay every way over all seeds; the result is written after each of them."""
+    """Replay every way with all seeds; write the result after each way."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -102,66 +94,56 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     args = parser.parse_args()
-    table = {
-        row["key"]: row["accuracy"] for row in map(json.loads, args.table.read_text().splitlines())
-    }
+    lines = map(json.loads, args.table.read_text().splitlines())
+    table = {row["key"]: row["accuracy"] for row in lines}
     space = Remembering(**vars(load_space(SPACE)))
-    queues.canonical_key = remembered(queues.canonical_key)
+    queues.canonical_key = remember(queues.canonical_key)
     best = max(row[-1] for row in table.values())
-    config = {
-        "seeds": args.seeds,
-        "budget": args.budget,
-        "slots": args.slots,
-        "graphs": len(table),
-        "best": best,
-    }
+    config = {"seeds": args.seeds, "budget": args.budget, "slots": args.slots}
+    config |= {"graphs": len(table), "best": best}
     for name in dict.fromkeys([ORIGINAL, *args.ways]):
-        result = known(config)
+        result = read_earlier(config)
         if name not in result:
             runs = [
-                quality(space, table, WAYS[name], seed, args.budget, args.slots)
+                play_search(space, table, WAYS[name], seed, args.budget, args.slots)
                 for seed in range(args.seeds)
             ]
-            goal = (
-                result[ORIGINAL]["quality"]
-                if name != ORIGINAL
-                else statistics.mean(run[-1] for run in runs)
-            )
-            measure.write(
-                "search_efficiency",
-                config,
-                {**known(config), name: summed_up(runs, goal, args.budget)},
-            )
+            # The original is played first, and its final quality is the goal of all others.
+            own = name == ORIGINAL
+            goal = statistics.mean(run[-1] for run in runs) if own else result[ORIGINAL]["quality"]
+            # Read again: another run may have added its ways in the meantime.
+            ways = {**read_earlier(config), name: summarise(runs, goal, args.budget)}
+            measure.write("search_efficiency", config, ways)
 
 
-def known(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the ways that an earlier run of the same configuration has played."""
+def read_earlier(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the results of earlier runs with the same configuration."""
     written = measure.RESULTS / "search_efficiency.json"
     earlier = json.loads(written.read_text()) if written.exists() else {}
     return dict(earlier["result"]) if earlier.get("config") == config else {}
 
 
-def summed_up(runs: list[Curve], goal: float, budget: int) -> dict[str, Any]:
-    """Return the quality at quarters of the budget, its error at the end, when it meets the goal.
+def summarise(runs: list[Curve], goal: float, budget: int) -> dict[str, Any]:
+    """Return quality by quarters of the budget, its final error, and when it meets the goal.
 
-    The interval of the ratio is the middle 90 % of what other draws of as many seeds would give
-    (bootstrap).
+    The interval of the ratio is the middle 90 % of 200 bootstrap draws of the seeds.
     """
     final = [run[-1] for run in runs]
     chance = random.Random(0)
-    draws = sorted(reached(chance.choices(runs, k=len(runs)), goal) / budget for _ in range(200))
+    samples = [chance.choices(runs, k=len(runs)) for _ in range(200)]
+    draws = sorted(find_epoch(sample, goal) / budget for sample in samples)
     return {
         "quality": statistics.mean(final),
         "standard_error": statistics.stdev(final) / len(final) ** 0.5,
         "by_quarters": [round(mean_at(runs, budget * i // 4), 4) for i in range(1, 5)],
-        "epochs": reached(runs, goal),
-        "ratio": reached(runs, goal) / budget,
+        "epochs": find_epoch(runs, goal),
+        "ratio": find_epoch(runs, goal) / budget,
         "ratio_90": [draws[10], draws[-11]],
     }
 
 
-def reached(runs: list[Curve], goal: float) -> int:
-    """Return the epoch at which the mean of all runs meets the goal, budget + 1 if never."""
+def find_epoch(runs: list[Curve], goal: float) -> int:
+    """Return the epoch at which the mean of all runs meets the goal, or budget + 1 if none does."""
     return bisect.bisect_left(range(len(runs[0])), goal, key=lambda epoch: mean_at(runs, epoch))
 
 
@@ -170,7 +152,7 @@ def mean_at(runs: list[Curve], epoch: int) -> float:
     return statistics.mean(run[epoch] for run in runs)
 
 
-def quality(
+def play_search(
     space: SearchSpace,
     table: Mapping[str, Curve],
     way: Mapping[str, Any],
@@ -179,19 +161,14 @@ def quality(
     slots: int,
 ) -> Curve:
     """Return the best finished accuracy after 0, 1, ... `budget` epochs of one search."""
-    fields = {
-        name: value for name, value in way.items() if name not in ("forgets", "tpe", "teller")
-    }
+    other = ("forgets", "tpe", "teller")
+    fields = {name: value for name, value in way.items() if name not in other}
     settings = dataclasses.replace(space.search, seed=seed, trials=100_000, **fields)
     searched = dataclasses.replace(space, search=settings)
     queue = Forgetful(searched) if way.get("forgets") else SearchQueue(searched)
     if "tpe" in way:
-        options = {
-            "n_startup_trials": STARTUP,
-            "multivariate": True,
-            "constant_liar": True,
-            **way["tpe"],
-        }
+        options = {"n_startup_trials": STARTUP, "multivariate": True, "constant_liar": True}
+        options |= way["tpe"]
         queue.sampler._chosen = optuna.samplers.TPESampler(seed=seed, **options)
     if "teller" in way:
         TELLERS[way["teller"]](queue)
@@ -207,47 +184,50 @@ def quality(
     return (curve + [best] * budget)[: budget + 1]
 
 
-def canonical(queue: SearchQueue) -> None:
-    """Tell the sampler of canonical values too: equal graphs then look equal to it."""
-    by_key, told = values_by_key(), queue._tell_sampler
+def tell_canonical(queue: SearchQueue) -> None:
+    """Tell the sampler the canonical values, too, so that equal graphs look equal to it."""
+    by_key, tell_drawn = values_by_key(), queue._tell_sampler
 
     def tell(trial: Trial) -> None:
-        told(trial)
+        tell_drawn(trial)
         if trial.values is not None and trial.values != by_key[trial.key]:
             queue.sampler.add(by_key[trial.key], trial.outcome)
 
     queue._tell_sampler = tell  # type: ignore[method-assign]
 
 
-def silent(queue: SearchQueue) -> None:
-    """Tell the sampler nothing of a stopped trial, but that it has ended."""
-    sampler, told = queue.sampler, queue.sampler.tell
+def tell_no_stopped(queue: SearchQueue) -> None:
+    """Tell the sampler nothing about a stopped trial except that it has ended."""
+    sampler, tell_all = queue.sampler, queue.sampler.tell
 
     def tell(number: int, outcome: Outcome) -> None:
         if outcome.state == "stopped":
             sampler._study.tell(sampler._asked.pop(number), state=TrialState.FAIL)
         else:
-            told(number, outcome)
+            tell_all(number, outcome)
 
     sampler.tell = tell  # type: ignore[method-assign]
 
 
-TELLERS: dict[str, Callable[[SearchQueue], None]] = {"canonical": canonical, "silent": silent}
+TELLERS: dict[str, Callable[[SearchQueue], None]] = {
+    "canonical": tell_canonical,
+    "silent": tell_no_stopped,
+}
 
 
 class Remembering(SearchSpace):
-    """A space that binds the same values once in all replays, which saves most of their time."""
+    """Binds the same values once in all replays, which saves most of their time."""
 
     def bind(self, values: Mapping[str, Any]) -> Graph:
-        """Return the graph with every hole filled, from memory where it is known."""
+        """Return the graph with every hole filled, from memory if it was bound before."""
         name = tuple(values.values())
         if name not in BOUND:
             BOUND[name] = super().bind(values)
         return BOUND[name]
 
 
-def remembered(function: Callable[[Graph], Any]) -> Callable[[Graph], Any]:
-    """Return the function with a memory by identity; it holds the graphs, so their ids stay."""
+def remember(function: Callable[[Graph], Any]) -> Callable[[Graph], Any]:
+    """Return the function with a cache by identity; the cache holds the graphs, so ids stay."""
     known: dict[int, tuple[Graph, Any]] = {}
 
     def answer(graph: Graph) -> Any:
@@ -273,7 +253,7 @@ def values_by_key() -> dict[str, Any]:
 
 
 def replay(queue: SearchQueue, curve: Curves, slots: int) -> Iterator[Trial]:
-    """Play a search; yield a trial after each of its epochs, and once more when it has ended.
+    """Play a search; yield a trial after each of its epochs, and again when it has ended.
 
     An epoch takes one unit of time in each of the `slots`.
     """

@@ -1,4 +1,6 @@
-"""Writes what finished searches came to: the best graph beside the baselines, from their MLflow store.
+"""Writes the best graph and the baselines of finished searches, read from their MLflow store.
+
+Search first, then run this in the same folder:
 
 ktg search benchmarks/spaces/cats_dogs.yaml          # about ten minutes on two cores
 ktg search benchmarks/spaces/cifar10_small.yaml      # about twenty
@@ -11,44 +13,39 @@ from typing import Any
 
 import measure
 
-from ktg.exporting.graph_files import best_trial
-from ktg.graph.yaml_files import loads
-from ktg.tracking import DEFAULT_URI, RunRecord, find_experiment
+from ktg.searching.history import StoredTrial, read_last_search
+from ktg.tracking import DEFAULT_URI, find_experiment
 
 
 def main() -> None:
-    """Read the last search of every experiment named and write one file."""
+    """Read the last search of every named experiment and write one file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("experiments", nargs="+")
     parser.add_argument("--store", default=DEFAULT_URI)
     args = parser.parse_args()
-    measure.write("searches", {}, {name: outcome(name, args.store) for name in args.experiments})
+    measure.write(
+        "searches", {}, {name: read_outcome(name, args.store) for name in args.experiments}
+    )
 
 
-def outcome(name: str, store: str) -> dict[str, Any]:
+def read_outcome(name: str, store: str) -> dict[str, Any]:
     """Return the rows of one search's final table, how its trials ended, and its best graph."""
-    experiment = find_experiment(name, store)
-    search, best = best_trial(experiment)
-    trials = experiment.trials(search)
-    rows = {"best graph": row(best)}
-    rows |= {trial.tags["baseline"]: row(trial) for trial in trials if "baseline" in trial.tags}
+    search = read_last_search(find_experiment(name, store))
+    rows = {"best graph": row(search.best)}
+    rows |= {trial.baseline: row(trial) for trial in search.trials if trial.baseline}
     return {
         "rows": rows,
-        "states": Counter(trial.state for trial in trials),
-        "seconds": (search.end_s or 0) - search.start_s,
-        "best": loads(experiment.read_artifact(best, "graph.yaml"), name),
+        "states": Counter(run.state for run in search.children),
+        "seconds": search.wall_s,
+        "best": search.best.plain_graph,
     }
 
 
-def row(trial: RunRecord) -> dict[str, Any]:
-    """Return the figures of a trial on the validation split."""
-    return {
-        "trial": trial.name,
-        "accuracy": trial.metrics["val_accuracy"],
-        "loss": trial.metrics["val_loss"],
-    }
+def row(trial: StoredTrial) -> dict[str, Any]:
+    """Return the accuracy and loss of a trial on the validation split."""
+    return {"trial": trial.run.name, "accuracy": trial.accuracy, "loss": trial.loss}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a graph costs over its bare networks.
+"""Measures how much slower a training step of a graph is than one of its bare networks.
 
-One training step of a graph (losses of all edges, gates, figures of every edge and node, schedules)
-over the forward, backward and optimizer step of the same networks under cross-entropy alone: in one
-process, in turn, round by round.
+A step of the graph computes the losses of all edges, gates, metrics of every edge and node, and
+schedules. A bare step is the forward, backward and optimizer step of the same networks with
+cross-entropy alone. They take turns in one process, round by round.
 
     # 3 x resnet32, 32 x 32, batch 64; about 2 minutes on two cores.
     python benchmarks/step_time.py
@@ -57,17 +57,13 @@ def main() -> None:
     }
     result |= {f"{name}, seconds": measure.spread(values) for name, values in times.items()}
     result["images_per_s"] = args.batch / measure.spread(times["all through"])["median"]
-    kind = (
-        ""
-        if (args.device, args.precision, args.compile) == ("cpu", "float32", False)
-        else f"_{args.precision}"
-    )
-    suffix = "_compiled" if args.compile else ""
-    measure.write(f"step_time_{args.device}_{args.model}{kind}{suffix}", vars(args), result)
+    usual = (args.device, args.precision, args.compile) == ("cpu", "float32", False)
+    suffix = ("" if usual else f"_{args.precision}") + ("_compiled" if args.compile else "")
+    measure.write(f"step_time_{args.device}_{args.model}{suffix}", vars(args), result)
 
 
 def images(folder: Path, size: int, classes: int, batch: int) -> Path:
-    """Write random images: the time of a step does not depend on what is in them."""
+    """Write random images: the time of a step does not depend on their content."""
     random = np.random.default_rng(0)
     count = max(10 * classes, 4 * batch)
     x = random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)

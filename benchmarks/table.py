@@ -1,8 +1,8 @@
-"""Trains every different graph of a small space to its end: a table on which searches can be replayed in seconds.
+"""Trains every different graph of a small space, so that searches can be replayed in seconds.
 
-One line of JSON for a graph: its values (the first of all that are the same graph), and the
-target's accuracy and loss on the validation split after every epoch. A second run goes on where the
-first one ended.
+Writes one line of JSON for each graph: its values (the first that make this graph) and the target's
+accuracy and loss on the validation split after every epoch. A second run continues where the first
+one ended.
 
     python benchmarks/table.py                    # about two hours on one core
 """
@@ -36,24 +36,21 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     space = load_space(SPACE)
-    graphs = dict(different(space))
-    known = (
-        {json.loads(line)["key"] for line in args.out.read_text().splitlines()}
-        if args.out.exists()
-        else set()
-    )
+    graphs = dict(distinct_graphs(space))
+    lines = args.out.read_text().splitlines() if args.out.exists() else []
+    known = {json.loads(line)["key"] for line in lines}
     data = open_data(next(iter(graphs.values()))[1].data)
     with args.out.open("a", encoding="utf-8") as out:
         for number, (name, (values, graph)) in enumerate(graphs.items()):
             if name not in known:
-                line = {"key": name, "values": list(values.values()), **curves(graph, data)}
+                line = {"key": name, "values": list(values.values()), **train_curves(graph, data)}
                 out.write(json.dumps(line) + "\n")
                 out.flush()
             if number % 50 == 0:
                 print(f"{number} of {len(graphs)}", flush=True)
 
 
-def different(space: SearchSpace) -> Iterator[tuple[str, tuple[dict[str, Any], Graph]]]:
+def distinct_graphs(space: SearchSpace) -> Iterator[tuple[str, tuple[dict[str, Any], Graph]]]:
     """Yield the key of every different graph that teaches its target, with values that make it."""
     seen = set()
     for options in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
@@ -68,13 +65,13 @@ def different(space: SearchSpace) -> Iterator[tuple[str, tuple[dict[str, Any], G
             yield canonical_key(graph), (values, graph)
 
 
-def curves(graph: Graph, data: Dataset) -> dict[str, Any]:
-    """Return the target's validation accuracy and loss after every epoch, and the seconds of one epoch."""
+def train_curves(graph: Graph, data: Dataset) -> dict[str, Any]:
+    """Return the target's validation accuracies and losses by epoch, and seconds per epoch."""
     started = time.perf_counter()
-    figures = [epoch.nodes[epoch.target] for epoch in Training(graph, data)]
-    seconds = (time.perf_counter() - started) / len(figures)
-    accuracies = [round(figure.val_accuracy or 0.0, 4) for figure in figures]
-    losses = [round(figure.val_loss or 0.0, 4) for figure in figures]
+    nodes = [epoch.nodes[epoch.target] for epoch in Training(graph, data)]
+    seconds = (time.perf_counter() - started) / len(nodes)
+    accuracies = [round(node.val_accuracy or 0.0, 4) for node in nodes]
+    losses = [round(node.val_loss or 0.0, 4) for node in nodes]
     return {"accuracy": accuracies, "loss": losses, "epoch_s": round(seconds, 4)}
 
 

@@ -1,13 +1,13 @@
-"""Time from one trial's end to the next trial's first training step, per slot, against a naive function trainable.
+"""Measures the time from the end of a trial to the first training step of the next in its slot.
 
-Both train the same two networks (MobileNetV2-0.35 with weights from a file, and a ResNet8) for one
-epoch a trial, with torch and timm imported. `ktg` is the product's own search with its MLflow
-tracker. The naive way is what a first script looks like: a function that opens the data, builds the
-graph and reports, run by Ray Tune with its defaults, in a fresh process for every trial.
+The search of ktg with its MLflow tracker is compared with a naive script: a function that opens the
+data, builds the graph and reports, run by Ray Tune with its defaults in a fresh process for every
+trial. Both import torch and timm and train the same two networks (MobileNetV2-0.35 with weights
+from a file, and a ResNet8) for one epoch a trial.
 
-With s slots, trial number k + s begins in the slot that the k-th end has set free, so that the mean
-time of a turnover is (sum of all starts but the first s - sum of all ends but the last s) / (trials
-- s). Starting Ray and its first workers is not in it.
+With s slots, trial k + s begins in the slot that the k-th end has freed. So the mean turnover is
+(sum of all starts but the first s - sum of all ends but the last s) / (trials - s). It does not
+contain the start of Ray and of its first workers.
 
     python benchmarks/turnover.py             # about five minutes on two cores
 """
@@ -32,10 +32,10 @@ MODEL = "mobilenetv2_035"
 
 
 class Stamped(worker.Worker):
-    """The product's worker, which also notes when trials begin and end."""
+    """Trains as the worker of ktg does, and notes when trials begin and end."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Begin with a note of every training's first step."""
+        """Let trainings note their first step, before the worker begins."""
         stamp_first_steps()
         super().setup(config)
 
@@ -48,7 +48,7 @@ class Stamped(worker.Worker):
 
 
 def stamp(what: str) -> None:
-    """Write down the time of an event."""
+    """Append the time of an event to the file of stamps."""
     with Path(os.environ["KTG_STAMPS"]).open("a") as file:
         file.write(f"{what} {time.time()}\n")
 
@@ -88,17 +88,14 @@ def main() -> None:
     args = parser.parse_args()
     result = {}
     for slots in args.slots:
-        ours = turnover(run_ktg, args.trials, slots)
-        theirs = turnover(run_naive, args.naive_trials, slots)
-        result[f"{slots} slots"] = {
-            "ktg": ours,
-            "naive": theirs,
-            "ratio": theirs["mean_s"] / ours["mean_s"],
-        }
+        ours = measure_turnover(run_ktg, args.trials, slots)
+        theirs = measure_turnover(run_naive, args.naive_trials, slots)
+        ratio = theirs["mean_s"] / ours["mean_s"]
+        result[f"{slots} slots"] = {"ktg": ours, "naive": theirs, "ratio": ratio}
     measure.write("turnover", {"model": MODEL, **vars(args)}, result)
 
 
-def turnover(run: Any, trials: int, slots: int) -> dict[str, float]:
+def measure_turnover(run: Any, trials: int, slots: int) -> dict[str, float]:
     """Run trials in a folder of their own and return the seconds of a turnover."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KTG_STAMPS"] = str(Path(folder, "stamps"))
@@ -112,12 +109,8 @@ def turnover(run: Any, trials: int, slots: int) -> dict[str, float]:
     )
     gaps = [start - end for start, end in zip(starts[slots:], ends, strict=False)]
     mean = (sum(starts[slots:]) - sum(ends[: len(ends) - slots])) / (len(starts) - slots)
-    return {
-        "trials": len(starts),
-        "mean_s": mean,
-        "median_s": statistics.median(gaps),
-        "wall_s": wall_s,
-    }
+    median = statistics.median(gaps)
+    return {"trials": len(starts), "mean_s": mean, "median_s": median, "wall_s": wall_s}
 
 
 def space(folder: Path, trials: int, slots: int) -> SearchSpace:
@@ -152,7 +145,7 @@ def run_ktg(searched: SearchSpace, folder: Path) -> None:
 
 
 def run_naive(searched: SearchSpace, folder: Path) -> None:
-    """Run the function trainable over as many graphs of the space."""
+    """Train as many graphs of the space with the naive function."""
     import random
 
     import ray
@@ -163,12 +156,8 @@ def run_naive(searched: SearchSpace, folder: Path) -> None:
         lr = {"train.lr": chance.uniform(0.01, 0.1)}
         graphs.append(json.dumps(dump(searched.bind(searched.default() | lr))))
     ray.init(num_cpus=searched.search.concurrent, include_dashboard=False, log_to_driver=False)
-    tune.run(
-        naive,
-        config={"graph": tune.grid_search(graphs)},
-        storage_path=str(folder / "ray"),
-        verbose=0,
-    )
+    config = {"graph": tune.grid_search(graphs)}
+    tune.run(naive, config=config, storage_path=str(folder / "ray"), verbose=0)
     ray.shutdown()
 
 

@@ -1,14 +1,14 @@
-"""Does it help to show the nodes of a graph images without labels? Flowers with five labelled images of each class.
+"""Measures whether it helps to show the nodes of a graph images without labels.
 
-Networks from ImageNet at 64 x 64 pixels. All other images of the folder, but those validated or
-tested on, are shown without their labels. Compared are, on the same test images, one network alone;
-distillation and mutual learning from the five images alone; and the same two graphs with unlabelled
-images on their edges between nodes. A seed chooses the labelled images and the test images too, so
-differences are taken seed by seed.
+Networks pretrained on ImageNet learn flowers at 64 x 64 pixels from five labelled images of each
+class. The other images of the folder, except those for validation and test, are shown without
+labels. Five arms are compared on the same test images: one network alone, distillation and mutual
+learning from the labelled images, and both with unlabelled images on their edges between nodes. The
+seed also chooses the labelled images and the test images, so differences are taken seed by seed.
 
     # 5 arms x 3 seeds; 19 minutes on a busy machine.
     python benchmarks/unlabelled.py DATA WEIGHTS
-    python benchmarks/unlabelled.py ../shared/data/flowers ../shared/weights/mobilenetv2_035.imagenet.pth
+    python benchmarks/unlabelled.py photos/flowers mobilenetv2_035.imagenet.pth
 """
 
 import argparse
@@ -35,6 +35,7 @@ ARMS: dict[str, tuple[dict[str, dict[str, Any]], bool]] = {
     "mutual learning": (MUTUAL, False),
     "mutual learning, unlabelled": (MUTUAL, True),
 }
+ADAMW = {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.01}
 PAIRS = [(f"{name}, unlabelled", name) for name in ("distillation", "mutual learning")]
 
 
@@ -57,31 +58,28 @@ def main() -> None:
     started, unlabelled = time.perf_counter(), 0
     for seed in range(args.seeds):
         for arm, (edges, more) in ARMS.items():
-            graph = graph_of(args, edges, more, seed)
+            graph = make_graph(args, edges, more, seed)
             dataset, test = open_data(graph.data), open_test(graph.data)
             training = Training(graph, dataset, final=True, device="cpu")
             for _ in training:
                 pass
             unlabelled = len(dataset.unlabelled or ()) or unlabelled
             accuracies[arm].append(training.test(test).accuracy)
-            print(
-                f"seed {seed}, {arm}: {accuracies[arm][-1]:.3f} ({time.perf_counter() - started:.0f} s)",
-                flush=True,
-            )
-    config = {
-        name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
-    }
+            seconds = round(time.perf_counter() - started)
+            print(f"seed {seed}, {arm}: {accuracies[arm][-1]:.3f} ({seconds} s)", flush=True)
     edges_of = {arm: edges for arm, (edges, _) in ARMS.items()}
-    config |= {"data": args.data.name, "weights": args.weights.name, "arms": edges_of}
-    result: dict[str, Any] = {"unlabelled images": unlabelled}
-    result |= {"test accuracy": {arm: summary(values) for arm, values in accuracies.items()}}
-    result |= {
-        "gained by unlabelled images": {base: gained(accuracies, arm, base) for arm, base in PAIRS}
+    config = vars(args) | {"data": args.data.name, "weights": args.weights.name, "arms": edges_of}
+    result: dict[str, Any] = {
+        "unlabelled images": unlabelled,
+        "test accuracy": {arm: summarise(values) for arm, values in accuracies.items()},
+        "gained by unlabelled images": {
+            base: summarise_gain(accuracies, arm, base) for arm, base in PAIRS
+        },
     }
     measure.write("unlabelled", config, result | {"seconds": round(time.perf_counter() - started)})
 
 
-def graph_of(
+def make_graph(
     args: argparse.Namespace, edges: dict[str, dict[str, Any]], more: bool, seed: int
 ) -> Graph:
     """Return the graph of an arm."""
@@ -95,13 +93,7 @@ def graph_of(
     return parse(
         {
             "data": data | ({"unlabelled": data["path"]} if more else {}),
-            "train": {
-                "epochs": args.epochs,
-                "optimizer": "adamw",
-                "lr": 0.001,
-                "weight_decay": 0.01,
-                "seed": seed,
-            },
+            "train": {"epochs": args.epochs, "seed": seed, **ADAMW},
             "weights": {args.model: str(args.weights.absolute())},
             "nodes": {name: {"model": args.model, "source": "imagenet"} for name in ("n0", "n1")},
             "edges": edges,
@@ -109,21 +101,16 @@ def graph_of(
     )
 
 
-def summary(values: list[float]) -> dict[str, Any]:
+def summarise(values: list[float]) -> dict[str, Any]:
     """Return n, mean and standard deviation, and the values seed by seed."""
-    return {
-        "n": len(values),
-        "mean": statistics.fmean(values),
-        "std": statistics.stdev(values),
-        "each": values,
-    }
+    mean, std = statistics.fmean(values), statistics.stdev(values)
+    return {"n": len(values), "mean": mean, "std": std, "each": values}
 
 
-def gained(accuracies: dict[str, list[float]], arm: str, base: str) -> dict[str, Any]:
+def summarise_gain(accuracies: dict[str, list[float]], arm: str, base: str) -> dict[str, Any]:
     """Return the difference of two arms, seed by seed."""
-    return summary(
-        [one - other for one, other in zip(accuracies[arm], accuracies[base], strict=True)]
-    )
+    pairs = zip(accuracies[arm], accuracies[base], strict=True)
+    return summarise([one - other for one, other in pairs])
 
 
 if __name__ == "__main__":

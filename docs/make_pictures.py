@@ -1,9 +1,9 @@
-"""Draws the pictures of the documentation into docs/pictures by ktg itself: graphs, gates, losses, schedules and so on.
+"""Draws the pictures of the documentation with ktg: graphs, gates, losses, schedules and others.
 
     python docs/make_pictures.py
 
-A test compares all but the ranking, which trains three networks: its numbers depend on the machine
-a little.
+It writes them into docs/pictures. A test compares all but the ranking, which trains three networks:
+its numbers depend a little on the machine.
 """
 
 import functools
@@ -63,17 +63,17 @@ def main() -> None:
 
 
 def pictures() -> dict[str, str]:
-    """Return every picture but the ranking and the contact sheet as SVG by the name of its file."""
+    """Return all pictures as SVG by file name, except the ranking and the contact sheet."""
     graphs = {
         f"{path.stem}.svg": draw(load_graph(path))
         for path in sorted((DOCS / "graphs").glob("*.yaml"))
     }
     figures = {"gates.svg": gates, "losses.svg": losses, "schedules.svg": schedules}
-    return graphs | {name: drawn(make) for name, make in figures.items()}
+    return graphs | {name: to_svg(make) for name, make in figures.items()}
 
 
-def drawn(make: Callable[[], Figure]) -> str:
-    """Return a figure as SVG, the same text for the same figure."""
+def to_svg(make: Callable[[], Figure]) -> str:
+    """Return a figure as SVG; the same figure gives the same text."""
     with settings():
         text = io.StringIO()
         FigureCanvasSVG(make()).print_svg(
@@ -83,7 +83,10 @@ def drawn(make: Callable[[], Figure]) -> str:
 
 
 def gates() -> Figure:
-    """Return the weight of an image at each moment of training, for each gate: source right and source wrong."""
+    """Return the weights of two images during training, for each gate.
+
+    The source is right about one of them and wrong about the other.
+    """
     figure = Figure(figsize=(9.0, 2.1), layout="constrained")
     progress = np.linspace(0, 1, 51)
     for axes, (name, gate) in zip(
@@ -106,10 +109,10 @@ def gates() -> Figure:
 
 
 def losses() -> Figure:
-    """Return what losses between nodes make of probability that moves from the right class to a near and to a far one.
+    """Return losses between nodes as probability moves from the right class to another one.
 
-    Of three classes the teacher gives the first 0.8 and each of the others 0.1. The second is five
-    times as near to it as the third.
+    Of three classes the teacher gives the first 0.8 and the others 0.1 each. The second class, the
+    near one, is five times as near to the first as the third class, the far one.
     """
     distance = torch.tensor(
         [[0.0, 0.2, 1.0], [0.2, 0.0, 1.0], [1.0, 1.0, 0.0]], dtype=torch.float64
@@ -126,7 +129,7 @@ def losses() -> Figure:
             q = log_p.exp().clone()
             q[:, 0] -= moved
             q[:, to] += moved
-            lost = value(q.log()).numpy().round(6)  # what lies beyond depends on the machine
+            lost = value(q.log()).numpy().round(6)  # further digits depend on the machine
             axes.plot(moved.numpy(), lost, color=colour, linewidth=2.2, linestyle=style)
         axes.set_title(name, fontsize=10, color=INK)
         axes.set_ylim(bottom=0)
@@ -139,13 +142,13 @@ def losses() -> Figure:
 
 
 def augmentations(path: Path) -> None:
-    """Write the contact sheet of all augmentations of digits: `ktg data show digits --size 48 --columns 10 -o PATH`."""
+    """Write the contact sheet of all augmentations of digits, as `ktg data show digits` does."""
     words = ["data", "show", "digits", "--size", "48", "--columns", "10", "-o", str(path)]
     commands(words, standalone_mode=False)
 
 
 def schedules() -> Figure:
-    """Return the learning rate of each stage of a network in each epoch, for several settings of a node."""
+    """Return the learning rate of each stage in each epoch, for several settings of a node."""
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey=True)
     for axes, (title, node) in zip(panels.flat, SCHEDULES.items(), strict=True):
@@ -177,9 +180,9 @@ def schedules() -> Figure:
 
 
 def stage_rates(node: Node) -> npt.NDArray[np.float64]:
-    """Return the learning rate (epochs, stages) of every stage of a node's network, 0 where it is frozen.
+    """Return the learning rates (epochs, stages) of a node's network, 0 for a frozen stage.
 
-    It is that of the middle of each epoch, as the node's own learner sets it.
+    They are those of the middle of each epoch, set by the node's own learner.
     """
     network = build_network(node, {}, classes=10, image_size=32, mean=(0.5,), std=(0.5,), seed=0)
     learner = Learner(network, node, Train(epochs=EPOCHS, lr=1.0))
@@ -201,7 +204,10 @@ def stage_rates(node: Node) -> npt.NDArray[np.float64]:
 
 
 def affinity(folder: Path) -> bytes:
-    """Return the ranking of four sources for five digits, as `ktg affinity rank` draws it; sources lie in `folder`."""
+    """Return the ranking of four sources for five digits, as `ktg affinity rank` draws it.
+
+    The zoo and the cache of the sources are made in `folder`.
+    """
     torch.set_num_threads(1)
     os.environ |= {"KTG_ZOO": str(folder / "zoo"), "KTG_CACHE": str(folder / "cache")}
     graph = {
@@ -211,17 +217,10 @@ def affinity(folder: Path) -> bytes:
         "edges": {"label -> n0": {}},
     }
     save(folder / "digits.yaml", graph)
-    formula = {
-        "preset": "tiny",
-        "size": 24,
-        "classes": 10,
-        "points": 5000,
-        "scale": 0.1,
-        "epochs": 12,
-    }
+    formula = {"preset": "tiny", "size": 24, "classes": 10, "points": 5000, "scale": 0.1}
     ktg.pretrain(str(folder / "digits.yaml"), name="digits-5-to-9", tracking_uri=None)
     ktg.pretrain(str(folder / "digits.yaml"), name="digits-one-epoch", epochs=1, tracking_uri=None)
-    ktg.pretrain("fractaldb", model=MODEL, **formula, tracking_uri=None)
+    ktg.pretrain("fractaldb", model=MODEL, **formula, epochs=12, tracking_uri=None)
     save(
         folder / "target.yaml",
         graph | {"data": {"name": "digits", "only": list("01234"), "per_class": 15}},
@@ -238,7 +237,7 @@ def affinity(folder: Path) -> bytes:
 
 
 def tidy(axes: Axes) -> None:
-    """Remove what does not help to read a panel."""
+    """Remove the parts of a panel that do not help to read it."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors=GREY)
     axes.grid(color="#E9ECEF", linewidth=0.8)

@@ -1,8 +1,9 @@
-"""Writes docs/yaml.md, docs/cli.md and docs/scores.md from the code: fields with their rules, commands, scores.
+"""Writes docs/yaml.md, docs/cli.md and docs/scores.md from the code.
 
     python docs/make_reference.py
 
-A test runs it and compares, so that the pages cannot fall behind.
+The pages describe the fields of the file format with their rules, the commands, and the affinity
+scores. A test runs this file and compares, so that the pages cannot become stale.
 """
 
 import dataclasses
@@ -32,23 +33,27 @@ SECTIONS: dict[str, tuple[type, str]] = {
     ),
     "edges": (
         Edge,
-        "A mapping from `SOURCE -> TARGET` to an edge; the source may be `label`, and `any` stands for every node. A "
-        "line for two nodes wins over one with `any`. An edge that is not there teaches nothing.",
+        "A mapping from `SOURCE -> TARGET` to an edge; the source may be `label`, and `any` stands "
+        "for every node. A line for two nodes wins over one with `any`. An edge that is not there "
+        "teaches nothing.",
     ),
     "sources": (
         SourceFile,
-        "A mapping from names, which a node's `source` may use, to files of weights. `weights` is the same for files "
-        "that stand for `source: imagenet`: a mapping from models to a file, or to a mapping with these keys.",
+        "A mapping from names, which a node's `source` may use, to files of weights. `weights` is "
+        "the same for files that stand for `source: imagenet`: a mapping from models to a file, or "
+        "to a mapping with these keys.",
     ),
     "search": (Search, "How a search space is searched; only in the file of a space."),
 }
 TARGET = """## target
-What is scored and exported: `first`, the first node (the default), or `ensemble`, the mean of the probabilities of all
-nodes. An ensemble has every node that any open edge touches; nodes that nothing teaches are trained alone before.
+What is scored and exported: `first`, the first node (the default), or `ensemble`, the mean of the
+probabilities of all nodes. An ensemble has every node that any open edge touches; nodes that
+nothing teaches are trained alone before.
 """
 HEAD = """# The file format
-Made from the code by `docs/make_reference.py`. A graph file and a search space share one format; `ktg check --schema`
-prints it as JSON Schema for editors. [Concepts](concepts.md) says what the words mean.
+Made from the code by `docs/make_reference.py`. A graph file and a search space share one format;
+`ktg check --schema` prints it as JSON Schema for editors. [Concepts](concepts.md) explains the
+words.
 
 ```yaml
 name: birds                                          # of the experiment; only in a space
@@ -65,7 +70,8 @@ edges:
 search: {trials: 50}
 ```
 
-Only `data`, `nodes` and `edges` are needed. `ktg export` adds `version`, and `provenance`: where a graph comes from.
+Only `data`, `nodes` and `edges` are needed. `ktg export` adds `version`, and `provenance`, which
+says where a graph comes from.
 """
 HOLES = """## Holes
 Any value may be a hole in a search space. Every option is checked before anything is trained.
@@ -76,14 +82,27 @@ Any value may be a hole in a search space. Every option is checked before anythi
 | `{int: [1, 8]}` | a whole number, both ends included |
 | `{uniform: [0.1, 0.9]}` | any number between |
 | `{log: [0.001, 0.1]}` | any number between, evenly over orders of magnitude |
-| `source: {affinity: {among: [none, imagenet, zoo/*], keep: 2}}` | those that [affinity](affinity.md) ranks first |
+""" + (
+    "| `source: {affinity: {among: [none, imagenet, zoo/*], keep: 2}}` "
+    "| those that [affinity](affinity.md) ranks first |\n"
+)
+CLI_HEAD = """# Commands
+Made from the code by `docs/make_reference.py`. Every command exits with 0, with 2 on a mistake of
+the user's (one sentence, nothing is written), with 1 on a failure, and with 130 when interrupted.
 """
-_TOLD = {
+SCORES_HEAD = """# Affinity scores
+Made from the code by `docs/make_reference.py`. [Affinity](affinity.md) says what they are for, and
+how far to trust them. All look at training images only.
+
+| score | better | proposed by | needs, besides features and labels | trap |
+|---|---|---|---|---|"""
+# What scores need besides features and labels.
+_NEEDS = {
     "source_probs": "the source's head",
     "class_distance": "distances between names of classes",
     "source_means": "mean features of the source's classes",
 }
-# What a record requires of code, and the parser fills in for a file.
+# Defaults of files that are no defaults in code, because the parser fills them in.
 _DEFAULTS = {(Edge, "loss"): "`ce` from `label`, else `kl`"}
 _BOUNDS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
 
@@ -103,10 +122,8 @@ def yaml_page() -> str:
     """Return the reference of graph and space files."""
     parts = [HEAD]
     for name, (record, what) in SECTIONS.items():
-        parts.append(
-            f"## {name}\n{what}\n\n| key | allowed | default | meaning |\n|---|---|---|---|"
-        )
-        parts[-1] += "".join(f"\n{row}" for row in rows(record)) + "\n"
+        head = f"## {name}\n{what}\n\n| key | allowed | default | meaning |\n|---|---|---|---|"
+        parts.append("\n".join([head, *rows(record)]) + "\n")
         if name == "train":
             parts.append(TARGET)
     return "\n".join([*parts, HOLES])
@@ -116,30 +133,21 @@ def rows(record: Any) -> Iterator[str]:
     """Yield a row of a table for each field of a dataclass."""
     hints = type_hints(record)
     for field in dataclasses.fields(record):
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        default = _DEFAULTS.get((record, field.name)) or (
-            "required" if required else shown(field.default)
-        )
-        cells = (
-            f"`{field.name}`",
-            allowed(hints[field.name], field.metadata["bounds"]),
-            default,
-            field.metadata["doc"],
-        )
+        own = _DEFAULTS.get((record, field.name))
+        values = describe_values(hints[field.name], field.metadata["bounds"])
+        cells = (f"`{field.name}`", values, own or format_default(field), field.metadata["doc"])
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def allowed(hint: Any, bounds: Mapping[str, float]) -> str:
+def describe_values(hint: Any, bounds: Mapping[str, float]) -> str:
     """Return the values that a field may have, in words."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in args)
     if origin in (Union, types.UnionType):
-        return " or ".join(allowed(part, bounds) for part in args if part is not type(None))
+        return " or ".join(describe_values(part, bounds) for part in args if part is not type(None))
     if origin is tuple:
-        return f"list of {allowed(args[0], bounds)}"
+        return f"list of {describe_values(args[0], bounds)}"
     if origin is not None:
         return "mapping"
     if dataclasses.is_dataclass(hint):
@@ -151,8 +159,11 @@ def allowed(hint: Any, bounds: Mapping[str, float]) -> str:
     return f"{word} {limits}".strip() if hint in (int, float) else word
 
 
-def shown(default: Any) -> str:
-    """Return a default as YAML has it."""
+def format_default(field: dataclasses.Field[Any]) -> str:
+    """Return the default of a field as YAML has it, `required` if there is none."""
+    default = field.default
+    if default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        return "required"
     if default is None or default is dataclasses.MISSING or default == ():
         return ""
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
@@ -160,10 +171,7 @@ def shown(default: Any) -> str:
 
 def cli_page() -> str:
     """Return the help of every command."""
-    parts = [
-        "# Commands\nMade from the code by `docs/make_reference.py`. Every command exits with 0, with 2 on a mistake "
-        "of the user's (one sentence, nothing is written), with 1 on a failure, and with 130 when interrupted.\n"
-    ]
+    parts = [CLI_HEAD]
     for words, command in leaves(commands, ("ktg",)):
         context = click.Context(
             command, info_name=" ".join(words), max_content_width=100, terminal_width=100
@@ -174,13 +182,9 @@ def cli_page() -> str:
 
 def scores_page() -> str:
     """Return the table of affinity scores."""
-    lines = [
-        "# Affinity scores\nMade from the code by `docs/make_reference.py`. What they are for, and how far to trust "
-        "them: [affinity](affinity.md). All look at training images only.\n",
-        "| score | better | proposed by | needs, besides features and labels | trap |\n|---|---|---|---|---|",
-    ]
+    lines = [SCORES_HEAD]
     for name, score in SCORES.items():
-        needs = ", ".join(_TOLD[need] for need in score.needs if need in _TOLD)
+        needs = ", ".join(_NEEDS[need] for need in score.needs if need in _NEEDS)
         lines.append(f"| `{name}` | {score.better} | {score.reference} | {needs} | {score.trap} |")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The command line as tests call it, and the small files they give it."""
+"""Calls the command line in tests, and writes the small files that it is given."""
 
 import contextlib
 import io
@@ -11,6 +11,7 @@ import yaml
 
 from ktg.cli import main
 
+DATA = {"batch_size": 16, "augment": "none"}
 EDGES = {"label -> any": {}, "n1 -> n0": {"gate": "linear"}}
 
 
@@ -41,14 +42,12 @@ def ktg(*words: object, folder: Path) -> Done:
 
 
 def graph_file(path: Path, images: Path, **sections: dict) -> Path:
-    """Write a graph of two small networks; `sections` replace its own, `train` and `data` only the keys given."""
+    """Write a graph of two small networks.
+
+    `sections` replace its own; of `train` and `data` only the given keys are replaced.
+    """
     plain = {
-        "data": {
-            "path": str(images),
-            "batch_size": 16,
-            "augment": "none",
-            **sections.pop("data", {}),
-        },
+        "data": {"path": str(images), **DATA, **sections.pop("data", {})},
         "train": {"epochs": 2, "lr": 0.05, "precision": "float32", **sections.pop("train", {})},
         "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
         "edges": EDGES,

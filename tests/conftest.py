@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Defines the fixtures that several test files share."""
 
 import json
 import os
@@ -15,15 +15,14 @@ from hypothesis import settings
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
-# The same examples in every run, and no time limits: a test that fails on a slow machine says
-# nothing.
+# Every run tries the same examples, without time limits: a failure on a slow machine says nothing.
 settings.register_profile("ktg", deadline=None, derandomize=True)
 settings.load_profile("ktg")
 
 
 @dataclass(frozen=True)
 class Searched:
-    """A finished search: the folder with its store, what `--json` printed, and what was shown beside it."""
+    """A finished search: the folder of its store, what `--json` printed, and what was shown."""
 
     folder: Path
     result: dict[str, Any]
@@ -36,18 +35,17 @@ class Searched:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real images, weights and reference numbers, which lie beside the checkout of a developer only."""
+    """Real images, weights and reference numbers, which only developers have."""
     folder = Path(os.environ.get("KTG_SHARED", Path(__file__).parents[2] / "shared"))
     if not (folder / "reference").is_dir():
-        pytest.skip(
-            f"needs the developers' reference folder, and {folder} does not exist (set KTG_SHARED)"
-        )
+        why = f"needs the developers' reference folder, and {folder} does not exist"
+        pytest.skip(f"{why} (set KTG_SHARED)")
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A learnable data set of 160 colour images of 8 x 8 pixels in 4 classes, as an .npz without splits."""
+    """A learnable .npz without splits: 160 colour images of 8 x 8 pixels in 4 classes."""
     random = np.random.default_rng(0)
     labels = np.arange(160) % 4
     images = random.integers(0, 120, (160, 8, 8, 3))
@@ -69,7 +67,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def searched(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """A real search with `ktg search` on Ray, into an SQLite store: baselines, stopped, failed and duplicate trials."""
+    """A real search on Ray with an SQLite store.
+
+    It has baselines and stopped, failed and duplicate trials.
+    """
     folder = tmp_path_factory.mktemp("searched")
     gates = {"choice": ["through", "cutoff", "linear"]}
     graph_file(
@@ -106,7 +107,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 20 small photographs of two classes for training, and 8 for each other split, of several forms."""
+    """A folder of small photographs of two classes in several formats: 20, 8 and 8 by split."""
     from PIL import Image
 
     random = np.random.default_rng(0)
@@ -123,7 +124,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Two small networks that teach each other, trained on `photos`, seen at another size than they are kept at."""
+    """Two small networks that teach each other, trained on `photos`.
+
+    The first network sees the images at another size than the data set has.
+    """
     import torch
 
     from ktg.exporting.retrain import retrain, write_weights
@@ -162,7 +166,7 @@ def ensemble(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Trai
 
 @pytest.fixture(scope="session")
 def everything(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The folder with all forms of the trained model, and what `deliver` says of them."""
+    """The folder with all forms of the trained model, and what `export` returned."""
     from types import SimpleNamespace
 
     from ktg.exporting.export import export

@@ -1,4 +1,4 @@
-"""Images and generators for the tests of augmentations."""
+"""Makes images and generators for the tests of augmentations."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""FractalDB rendering as plainly as it can be written: a loop over points in Python, and Pillow for the patches."""
+"""Renders FractalDB as plainly as possible: a Python loop over points, and Pillow for patches."""
 
 import random
 
@@ -23,7 +23,7 @@ def walk(transforms, rand):
 
 
 def rescale(xs, ys, size, pad=6):
-    """Return the pixels (N,) of both axes, without the points that are lost."""
+    """Return the pixels (N,) of both axes, without the lost points."""
     axes = [np.array(xs), np.array(ys)]
     for axis in (0, 1):
         lost = np.flatnonzero(np.isnan(axes[axis]))
@@ -40,7 +40,7 @@ def rescale(xs, ys, size, pad=6):
 
 
 def render(transforms, size, points, seed=None):
-    """Return which pixels are set: of points, or of patches whose masks come from `random.seed(seed)`."""
+    """Return the set pixels: of points, or of patches with masks from `random.seed(seed)`."""
     columns, rows = rescale(
         *walk(transforms, np.random.RandomState(100).random_sample(points)), size
     )

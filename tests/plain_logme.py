@@ -1,4 +1,4 @@
-"""LogME by MacKay's fixed point, as published programs compute it, to compare numbers with."""
+"""Computes LogME by MacKay's fixed point as published programs do, to compare numbers with them."""
 
 import math
 

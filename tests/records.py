@@ -1,4 +1,4 @@
-"""Searches that nobody trained: as a store gives them back, made without one or written into one."""
+"""Makes searches that nobody trained, as a store returns them, with or without a store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,7 +102,10 @@ def going_on(
     space: str = PLAIN,
     kind: str = "trial",
 ) -> Iterator[None]:
-    """Write a search of `PLAIN` as the journal does, with trials (state, accuracies); it runs until the block ends."""
+    """Write a search of `PLAIN` with trials (state, accuracies) into a store.
+
+    It is stored as a search stores it, and it runs until the block ends.
+    """
     with MlflowTracker(experiment, uri) as tracker:
         parent = tracker.start("made", tags={"kind": "search", "version.ktg-automl": "0.0.1"})
         tracker.artifact(parent, "space.yaml", space)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies shared by tests: graphs, and disguises that train the same target."""
+"""Defines Hypothesis strategies: graphs, and disguises of them that train the same target."""
 
 from dataclasses import replace
 

@@ -1,6 +1,7 @@
-"""The documentation: links lead somewhere; commands, graphs and Python on its pages are ktg's; made pages are fresh."""
+"""Tests that links, commands, graphs and Python of the documentation work, examples in code too."""
 
 import ast
+import doctest
 import importlib.util
 import json
 import re
@@ -74,19 +75,13 @@ def test_graphs_and_spaces_can_be_read(page: Path):
 
 @pages
 def test_python_compiles_and_what_it_imports_is_there(page: Path):
-    for block in blocks(page, "python", "py"):
-        for node in ast.walk(ast.parse(block)):
-            for module, name in used(node):
-                assert importlib.util.find_spec(module.partition(".")[0]), (
-                    f"{NAMES[page]}: there is no {module}"
-                )
-                if (
-                    module.partition(".")[0] == "ktg"
-                ):  # other libraries are slow to import, and not ours to test
-                    found = importlib.import_module(module)
-                    assert not name or hasattr(found, name), (
-                        f"{NAMES[page]}: {module} has no {name}"
-                    )
+    nodes = [node for block in blocks(page, "python", "py") for node in ast.walk(ast.parse(block))]
+    for module, name in (pair for node in nodes for pair in used(node)):
+        package = module.partition(".")[0]
+        assert importlib.util.find_spec(package), f"{NAMES[page]}: there is no {module}"
+        if package == "ktg":  # other libraries are slow to import, and not ours to test
+            found = importlib.import_module(module)
+            assert not name or hasattr(found, name), f"{NAMES[page]}: {module} has no {name}"
 
 
 def used(node: ast.AST) -> list[tuple[str, str]]:
@@ -95,11 +90,7 @@ def used(node: ast.AST) -> list[tuple[str, str]]:
         return [(node.module or "", alias.name) for alias in node.names]
     if isinstance(node, ast.Import):
         return [(alias.name, "") for alias in node.names]
-    if (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "ktg"
-    ):
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "ktg":
         return [("ktg", node.attr)]
     return []
 
@@ -114,13 +105,10 @@ def test_the_reference_is_what_the_code_says():
     # In a process of its own: click keeps the help option that a command had when it was first
     # called, by other tests.
     program = "import json, make_reference; print(json.dumps(make_reference.pages()))"
-    made = subprocess.run(
-        [sys.executable, "-c", program], cwd=DOCS, check=True, capture_output=True, text=True
-    )
-    for name, text in json.loads(made.stdout).items():
-        assert text_of(DOCS / name) == text, (
-            f"docs/{name} is stale; run: python docs/make_reference.py"
-        )
+    made = subprocess.check_output([sys.executable, "-c", program], cwd=DOCS, text=True)
+    for name, text in json.loads(made).items():
+        stale = f"docs/{name} is stale; run: python docs/make_reference.py"
+        assert text_of(DOCS / name) == text, stale
 
 
 def test_the_pictures_are_what_the_code_draws(monkeypatch, tmp_path: Path):
@@ -134,11 +122,10 @@ def test_the_pictures_are_what_the_code_draws(monkeypatch, tmp_path: Path):
     drawn, kept = (
         np.asarray(Image.open(folder / "augment.png")) for folder in (tmp_path, DOCS / "pictures")
     )
-    # Machines differ in the last bit of a colour, and where that decides an operation, in some
-    # pixels.
-    assert drawn.shape == kept.shape and np.abs(drawn.astype(int) - kept).mean() < 1, stale.format(
-        "augment.png"
-    )
+    # Machines differ in the last bit of a colour. Where that decides an operation, some pixels
+    # differ, too.
+    same = drawn.shape == kept.shape and np.abs(drawn.astype(int) - kept).mean() < 1
+    assert same, stale.format("augment.png")
 
 
 def test_the_checks_find_mistakes(tmp_path: Path):
@@ -149,8 +136,49 @@ def test_the_checks_find_mistakes(tmp_path: Path):
     line = "import ktg.graph.yaml_files\nfrom ktg.graph import parse\nktg.nonsense()"
     needed = [("ktg", "nonsense"), ("ktg.graph", "parse"), ("ktg.graph.yaml_files", "")]
     assert sorted(pair for node in ast.walk(ast.parse(line)) for pair in used(node)) == needed
-    assert ["".join(pair) for pair in LINK.findall('[a](b.md#c) ![](p.png) <img src="q.svg">')] == [
-        "b.md#c",
-        "p.png",
-        "q.svg",
-    ]
+    links = ["".join(pair) for pair in LINK.findall('[a](b.md#c) ![](p.png) <img src="q.svg">')]
+    assert links == ["b.md#c", "p.png", "q.svg"]
+
+
+def with_examples(package: Path) -> list[str]:
+    """Return the names of the modules of a package that have examples, like `ktg.graph.parse`."""
+    names = []
+    for path in sorted(package.rglob("*.py")):
+        if re.search(r"^\s*>>> ", text_of(path), re.MULTILINE):
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return names
+
+
+def run_examples(name: str) -> doctest.TestResults:
+    # The module comes from sys.modules, because the attribute `ktg.graph.parse` is a function.
+    importlib.import_module(name)
+    return doctest.testmod(sys.modules[name])
+
+
+# Modules whose examples cannot run, and why.
+NOT_RUN = {"ktg.exporting.classifier": "needs a model that somebody has trained, and a photograph"}
+
+
+@pytest.mark.parametrize("name", with_examples(ROOT / "ktg"))
+def test_the_examples_in_docstrings_are_true(name: str):
+    found = run_examples(name)
+    assert found.failed == 0
+    # Nothing is left out without a reason: neither a line marked to be skipped, nor one that
+    # doctest does not see, because it stands in no docstring.
+    written = re.findall(r"^\s*>>> ", text_of(Path(sys.modules[name].__file__)), re.MULTILINE)
+    assert found.attempted == (0 if name in NOT_RUN else len(written))
+
+
+def test_a_wrong_example_is_found(monkeypatch, tmp_path: Path, capsys):
+    package = tmp_path / "examples_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "right.py").write_text('"""\n>>> 1 + 1\n2\n"""\n')
+    (package / "wrong.py").write_text('"""\n>>> 1 + 1\n3\n"""\n')
+    (package / "without.py").write_text('"""Is true: 1 + 1 = 2."""\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = [f"{package.name}.right", f"{package.name}.wrong"]
+    assert with_examples(package) == names
+    assert [run_examples(name).failed for name in names] == [0, 1]
+    assert "Expected:" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The launch files: that they are valid, and that every `ktg` command written anywhere is one that exists."""
+"""Tests that the launch files are valid and that the `ktg` commands written in them exist."""
 
 import json
 import os
@@ -27,11 +27,8 @@ NAME = {path: str(path.relative_to(ROOT)) for path in (*SCRIPTS, *FILES)}
 
 def test_scripts_are_headed_by_what_where_how_long_and_an_example():
     for path in FILES:
-        head = [
-            line
-            for line in path.read_text(encoding="utf-8").splitlines()[:20]
-            if line.startswith("#")
-        ]
+        lines = path.read_text(encoding="utf-8").splitlines()[:20]
+        head = [line for line in lines if line.startswith("#")]
         for word in ("What:", "Where:", "How long:", "Example:"):
             assert any(line.startswith(f"# {word}") for line in head), f"{path.name} has no {word}"
 
@@ -60,7 +57,10 @@ def written(text):
 
 
 def check_words(words, *, whole=False):
-    """Assert that the words after `ktg` are a command with options and values that it takes; `whole`: all it needs."""
+    """Assert that the words after `ktg` are a command with options and values that it takes.
+
+    With `whole`, they must also contain everything that the command needs.
+    """
     command, words = commands, list(words)
     while isinstance(command, click.Group):
         if words[0].startswith("-"):
@@ -80,17 +80,11 @@ def check_words(words, *, whole=False):
 
 
 def _check_value(parameter, given, context, whole):
-    """Assert that a number, or one of several words, is a right one, and (`whole`) that it is there where needed."""
-    values = (
-        [given]
-        if isinstance(given, str)
-        else list(given)
-        if isinstance(given, list | tuple)
-        else []
-    )
-    assert values or not (whole and parameter.required), (
-        f"{context.info_name} lacks {parameter.name}"
-    )
+    """Assert that a number or choice is allowed, and (`whole`) that a required value is there."""
+    values = [given] if isinstance(given, str) else given
+    values = list(values) if isinstance(values, list | tuple) else []
+    lacking = f"{context.info_name} lacks {parameter.name}"
+    assert values or not (whole and parameter.required), lacking
     if isinstance(parameter.type, click.Choice | click.IntRange | click.FloatRange):
         for value in values:
             if not value.isupper() and not value.startswith("$"):  # what stands for a value
@@ -128,14 +122,9 @@ CLUSTERS = ("slurm.sbatch", "kuberay-job.yaml", "ray-cluster.yaml")
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_cluster_files_search_with_shared_storage(name):
-    searches = [
-        words
-        for words in written((LAUNCH / name).read_text(encoding="utf-8"))
-        if words[0] == "search"
-    ]
-    assert any(
-        {"--address", "auto", "--storage", "--tracking-uri"} <= set(words) for words in searches
-    )
+    commands_of_file = written((LAUNCH / name).read_text(encoding="utf-8"))
+    searches = [set(words) for words in commands_of_file if words[0] == "search"]
+    assert any({"--address", "auto", "--storage", "--tracking-uri"} <= words for words in searches)
 
 
 def ray_version():
@@ -152,19 +141,14 @@ def test_cluster_files_use_the_ray_of_the_constraints(name):
 
 
 def test_the_cluster_of_vms_fits_rays_own_schema():
-    ray = Path(
-        subprocess.check_output(
-            [sys.executable, "-c", "import ray; print(ray.__path__[0])"], text=True
-        ).strip()
-    )
+    program = [sys.executable, "-c", "import ray; print(ray.__path__[0])"]
+    ray = Path(subprocess.check_output(program, text=True).strip())
     schema = json.loads((ray / "autoscaler/ray-schema.json").read_text(encoding="utf-8"))
     config = yaml.safe_load((LAUNCH / "ray-cluster.yaml").read_text(encoding="utf-8"))
     jsonschema.validate(config, schema)
     assert config["head_node_type"] in config["available_node_types"]
-    assert (
-        sum(kind.get("min_workers", 0) for kind in config["available_node_types"].values())
-        <= config["max_workers"]
-    )
+    least = sum(kind.get("min_workers", 0) for kind in config["available_node_types"].values())
+    assert least <= config["max_workers"]
 
 
 def test_the_job_on_kubernetes_mounts_what_it_names():
@@ -185,7 +169,7 @@ echo "$PWD" "$KTG_CACHE" "$RAY_AUTH_MODE" "${#RAY_AUTH_TOKEN}" > "$CALLS.environ
 
 
 def test_the_slurm_job_starts_ray_on_all_nodes_and_searches_from_the_shared_folder(tmp_path):
-    """`srun` is replaced by a script that writes down how it was called."""
+    """A script that records how it was called takes the place of `srun`."""
     for tool in (tmp_path / "bin/srun", tmp_path / ".venv/bin/activate"):
         tool.parent.mkdir(parents=True)
         tool.write_text(FAKE if tool.name == "srun" else "", encoding="utf-8")
@@ -201,14 +185,11 @@ def test_the_slurm_job_starts_ray_on_all_nodes_and_searches_from_the_shared_fold
     words = (tmp_path / "calls").read_text().splitlines()
     start, searching = words[: words.index("--")], words[words.index("--") + 1 :]
     assert start[:4] == ["srun", "--kill-on-bad-exit=1", "ray", "symmetric-run"]
-    assert (
-        start[start.index("--min-nodes") + 1] == "2" and start[start.index("--num-cpus") + 1] == "8"
-    )
+    assert start[start.index("--min-nodes") + 1] == "2"
+    assert start[start.index("--num-cpus") + 1] == "8"
     assert searching[:3] == ["ktg", "search", f"{tmp_path}/a space.yaml"]
     assert searching[-2:] == ["--trials", "5"]
     assert f"sqlite:///{shared}/mlflow.db" in searching and f"{shared}/ray" in searching
-    assert (tmp_path / "calls.environment").read_text().split(str(shared))[2].split()[1:] == [
-        "token",
-        "64",
-    ]
+    authorisation = (tmp_path / "calls.environment").read_text().split(str(shared))[2].split()[1:]
+    assert authorisation == ["token", "64"]
     check_words(searching[1:])

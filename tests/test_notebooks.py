@@ -1,6 +1,6 @@
-"""The notebooks: committed without outputs, and running from the first cell to the last, with smaller numbers.
+"""Tests that the notebooks run, with smaller numbers, and that they are committed without outputs.
 
-To look at their figures, run them as they are, and keep them:
+To look at their figures, run them with their own numbers and save them:
 
     KTG_NOTEBOOKS=/tmp/notebooks pytest tests/test_notebooks.py
 """
@@ -18,9 +18,6 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
-pytestmark = pytest.mark.timeout(
-    1800
-)  # the first test runs all of them, and a busy machine is no fault
 notebooks = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -43,48 +40,48 @@ class Kernel(AsyncKernelManager):
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[nbformat.NotebookNode]]:
-    """Return the cells of each notebook after a run of all, in one folder, as a user has: 02 reads what 01 has written.
+    """Return the cells of each notebook after all have run in one folder.
 
-    One kernel runs them, because importing is what takes longest; its variables are forgotten in
-    between.
+    A user has one folder, too: 02 reads what 01 has written. One kernel runs them all, because
+    imports take longest; its variables are reset in between.
     """
     folder = tmp_path_factory.mktemp("notebooks")
-    kept = os.environ.get("KTG_NOTEBOOKS")
+    output = os.environ.get("KTG_NOTEBOOKS")
     together = nbformat.v4.new_notebook()
     for file in FILES:
         cells = nbformat.read(file, as_version=4).cells
         for cell in cells:
             cell.metadata["file"], cell["id"] = file.name, f"{file.stem}-{cell['id']}"
-            if not kept:
+            if not output:
                 make_smaller(cell)
         together.cells += [*cells, nbformat.v4.new_code_cell("%reset -f")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(
-            "PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        )  # for `!ktg`
+        # The notebooks call `!ktg`.
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
         resources = {"metadata": {"path": folder}}
-        NotebookClient(
-            together, kernel_manager_class=Kernel, timeout=900, resources=resources
-        ).execute()
-    found = {
+        how = {"kernel_manager_class": Kernel, "timeout": 900, "resources": resources}
+        NotebookClient(together, **how).execute()
+    cells_of = {
         file.name: [c for c in together.cells if c.metadata.get("file") == file.name]
         for file in FILES
     }
-    for name, cells in found.items() if kept else ():
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), Path(str(kept), name))
-    return found
+    for name, cells in cells_of.items() if output else ():
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), Path(str(output), name))
+    return cells_of
 
 
+# The first test runs all of them, and a busy machine is no fault.
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @notebooks
 def test_a_notebook_runs_quietly_and_draws(
     file: Path, executed: dict[str, list[nbformat.NotebookNode]]
 ):
     outputs = [output for cell in executed[file.name] for output in cell.get("outputs", ())]
     noise = [output["text"] for output in outputs if output.get("name") == "stderr"]
-    assert not [
-        text for text in noise if "IProgress" not in text
-    ]  # which is about a package of Jupyter's
+    # Jupyter warns about IProgress, a package of its own.
+    assert not [text for text in noise if "IProgress" not in text]
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
@@ -103,9 +100,8 @@ def test_all_numbers_to_be_smaller_are_there():
 @notebooks
 def test_a_notebook_is_committed_without_outputs(file: Path):
     for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
-        assert not cell.get("outputs") and cell.get("execution_count") is None, (
-            f"{file.name}: clear its outputs"
-        )
+        clear = not cell.get("outputs") and cell.get("execution_count") is None
+        assert clear, f"{file.name}: clear its outputs"
 
 
 @notebooks

@@ -1,4 +1,4 @@
-"""What is installed and what is shipped."""
+"""Tests what is installed and what is shipped."""
 
 import importlib.metadata
 import re
@@ -76,10 +76,7 @@ def test_every_requirement_is_pinned_within_its_range():
         if requirement.name == PROJECT["name"]:
             continue  # an extra that includes another
         pins = [pin for pin in CONSTRAINTS if normal(pin.name) == normal(requirement.name)]
-        assert pins, (
-            f"{requirement.name} is not in constraints.txt; its first lines say how to make it again"
-        )
+        assert pins, f"{requirement.name} is not in constraints.txt; its head says how to make it"
         for pin in pins:
-            assert all(
-                requirement.specifier.contains(version.version) for version in pin.specifier
-            ), (pin, requirement)
+            versions = [version.version for version in pin.specifier]
+            assert all(map(requirement.specifier.contains, versions)), (pin, requirement)

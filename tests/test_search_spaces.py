@@ -1,4 +1,4 @@
-"""The search spaces that come with ktg are read by ktg, name what there is, and count what their comments say."""
+"""Tests that the search spaces can be read, name what exists, and count their graphs right."""
 
 import importlib
 import itertools
@@ -23,8 +23,7 @@ SPACES = sorted((ROOT / "search_spaces").rglob("*.yaml"))
 SMALL = sorted((ROOT / "benchmarks" / "spaces").glob("*.yaml"))
 SMALL_RATIO = ROOT / "benchmarks" / "spaces" / "frozen_rose_tulip.yaml"
 spaces = pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
-# Of studies that try every graph: the holes' combinations, and how many of them are different
-# graphs.
+# For studies that try every graph: combinations of their holes, and how many graphs these make.
 COUNTS = {
     "frozen_cats_dogs": (12, 12),
     "frozen_rose_tulip": (18, 18),
@@ -68,7 +67,7 @@ def test_the_graphs_of_a_study_have_names_of_their_own(monkeypatch):
     curves = importlib.import_module("curves")
 
     def names(path: str) -> list[tuple[str, str]]:
-        return [name for name, _ in curves.named(load_space(ROOT / path))]
+        return [name for name, _ in curves.name_graphs(load_space(ROOT / path))]
 
     assert names("benchmarks/spaces/frozen_cats_dogs.yaml") == [
         ("", f"{n}/{31 - n}") for n in (30, 20, 10, 0)
@@ -79,15 +78,16 @@ def test_the_graphs_of_a_study_have_names_of_their_own(monkeypatch):
     regimes = [("resnet20", regime) for regime in ("scratch", "transfer", "fine-tuning")]
     assert names("benchmarks/spaces/regimes_cifar10.yaml")[6:] == regimes
     assert names("benchmarks/spaces/augment_flowers.yaml")[0] == ("", "augment none")
-    thawing = {name: curves.moment(graph) for name, graph in curves.named(load_space(SMALL_RATIO))}
-    assert list(thawing.values()) == [50, 40, 20, None]
+    graphs = [graph for _, graph in curves.name_graphs(load_space(SMALL_RATIO))]
+    assert [curves.find_thawing_epoch(graph) for graph in graphs] == [50, 40, 20, None]
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_study_trains_each_of_its_graphs_once(name):
     space = load_space(ROOT / "search_spaces" / "studies" / f"{name}.yaml")
     points = list(itertools.product(*(hole.options_to_check() for hole in space.holes.values())))
-    graphs = {canonical_key(space.bind(dict(zip(space.holes, values, strict=True)))) for values in points}
+    bound = [space.bind(dict(zip(space.holes, values, strict=True))) for values in points]
+    graphs = {canonical_key(graph) for graph in bound}
     assert (len(points), len(graphs)) == COUNTS[name]
     assert space.search.trials == len(graphs)
     assert not space.search.baselines
@@ -104,28 +104,21 @@ def test_a_study_trains_each_of_its_graphs_once(name):
 def test_a_study_whose_images_and_weights_are_there_passes_every_check(name, model, tmp_path):
     save_file(timm.create_model(model).state_dict(), tmp_path / "imagenet.safetensors")
     space = with_images(ROOT / "search_spaces" / "studies" / f"{name}.yaml", tmp_path)
-    done = ktg(
-        "check",
-        space,
-        "--weights",
-        f"{model}={tmp_path / 'imagenet.safetensors'}",
-        "--json",
-        folder=tmp_path,
-    )
+    weights = f"{model}={tmp_path / 'imagenet.safetensors'}"
+    done = ktg("check", space, "--weights", weights, "--json", folder=tmp_path)
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert (found["graphs"], found["trials"]) == (str(COUNTS[name][0]), COUNTS[name][1])
 
 
 def with_images(path: Path, folder: Path) -> Path:
-    """Copy a space to a folder, with a folder of images in three splits where the space asks for one."""
+    """Copy a space to a folder, and make a folder of images in three splits if it names one."""
     copy = Path(shutil.copy(path, folder))
     own = load_space(copy).template["data"].get("path")
     classes = ("cat", "dog") if "cats" in path.stem else ("rose", "tulip")
     for split, name in itertools.product(("train", "val", "test"), classes) if own else ():
         (Path(own) / split / name).mkdir(parents=True)
         for number in range(16):
-            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(
-                Path(own) / split / name / f"{number}.png"
-            )
+            file = Path(own) / split / name / f"{number}.png"
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file)
     return copy

@@ -1,4 +1,4 @@
-"""Numbers as a person says them."""
+"""Tests that numbers are worded as a person says them."""
 
 import pytest
 

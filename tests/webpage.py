@@ -1,4 +1,4 @@
-"""An HTML page as tests read it."""
+"""Reads HTML pages in tests."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 
 @dataclass
 class Page(HTMLParser):
-    """What stands in a page: its elements and attributes, its numbers by their path in the data, its text."""
+    """The elements, attributes and text of a page, and its numbers by their path in the data."""
 
     elements: Counter = field(default_factory=Counter)
     attributes: list = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Small zoos for tests: cards, files of weights, and a web server of a folder."""
+"""Makes small zoos for tests: cards, files of weights, and a web server of a folder."""
 
 import contextlib
 import http.server
