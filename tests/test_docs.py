@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib.util
+import inspect
 import json
 import re
 import subprocess
@@ -168,6 +169,16 @@ def test_the_examples_in_docstrings_are_true(name: str):
     # doctest does not see, because it stands in no docstring.
     written = re.findall(r"^\s*>>> ", text_of(Path(sys.modules[name].__file__)), re.MULTILINE)
     assert found.attempted == (0 if name in NOT_RUN else len(written))
+
+
+@pytest.mark.parametrize("name", ["gates", "losses", "schedule", "sinkhorn"])
+def test_every_function_of_the_mathematics_has_an_example(name: str):
+    module = importlib.import_module(f"ktg.training.{name}")
+    functions = [function for _, function in inspect.getmembers(module, inspect.isfunction)]
+    own = [one for one in functions if one.__module__ == module.__name__]
+    public = [function for function in own if not function.__name__.startswith("_")]
+    assert public
+    assert [function.__name__ for function in public if ">>>" not in function.__doc__] == []
 
 
 def test_a_wrong_example_is_found(monkeypatch, tmp_path: Path, capsys):
