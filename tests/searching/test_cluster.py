@@ -24,6 +24,7 @@ def test_an_address_where_there_is_no_ray(address, said):
     assert said in str(raised.value)
 
 
+@pytest.mark.slow
 def test_ray_is_quiet_serves_no_pages_and_is_gone_afterwards(capfd):
     with start_ray(cpus=1, gpus=8) as ray:
         assert {name: os.environ[name] for name in QUIET} == QUIET

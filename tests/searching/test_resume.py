@@ -164,6 +164,7 @@ def test_without_a_search_there_is_nothing_to_go_on_with(uri):
         read_search_to_resume(find_experiment("space", uri))
 
 
+@pytest.mark.slow
 def test_a_search_whose_driver_is_killed_loses_and_repeats_nothing():
     command = [sys.executable, CHAOS, "--kills", "1", "--trials", "3", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,6 +14,9 @@ from ktg.searching.confirm.finalists import read_finalists
 from ktg.tracking import find_experiment
 
 
+pytestmark = pytest.mark.slow  # the search that is confirmed runs on Ray
+
+
 @pytest.fixture(scope="module")
 def chosen(searched):
     return read_finalists(find_experiment("a search", searched.uri), 1)

@@ -18,6 +18,7 @@ def uri(tmp_path_factory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
 
 
+@pytest.mark.slow
 def test_the_best_come_first_and_all_baselines_after_them(searched):
     experiment = find_experiment("a search", searched.uri)
     rows = {row["what"]: row for row in searched.result["rows"]}
