@@ -9,7 +9,7 @@ def format_percent(share: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration as a person would say it: 42 -> 42 s, 200 -> 3 min 20 s, 7500 -> 2 h 5 min."""
+    """Return a duration in seconds as people say it: 200 -> 3 min 20 s, 7500 -> 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,1 +1,1 @@
-"""What leaves the system: the best graph as a file, its weights, and a model that classifies images."""
+"""Exports graphs and trained networks, and classifies images with them."""

@@ -25,7 +25,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one image: `probabilities` (classes,) float32, in the order of `classes`, sum 1."""
+    """The answer for one image: `probabilities` (classes,) float32 in the order of `classes`."""
 
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
@@ -41,7 +41,7 @@ class Prediction:
         return float(self.probabilities.max())
 
     def top(self, k: int) -> list[tuple[str, float]]:
-        """Return the `k` most probable classes (all, if there are fewer), the most probable first."""
+        """Return the `k` most probable classes, or all if fewer, the most probable first."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.classes[place], float(self.probabilities[place])) for place in order]
 

@@ -1,4 +1,4 @@
-"""Makes a network deployable: from square uint8 images to logits, in operations all runtimes have."""
+"""Rebuilds a network in operations that every runtime has: from uint8 squares to logits."""
 
 import copy
 import dataclasses
@@ -18,7 +18,7 @@ TOLERANCE = 1e-4
 
 
 class DeployableNetwork(nn.Module):
-    """Takes uint8 images (B, side, side, channels), as a decoder gives them, and returns logits (B, classes).
+    """Takes uint8 images (B, side, side, channels) as decoded, and returns logits (B, classes).
 
     The same as `ktg.models.network.Network`, with the resize written as two matrix products: it is
     linear, its sizes are fixed, and every runtime that has antialiased resizing rounds it
@@ -45,7 +45,7 @@ class DeployableNetwork(nn.Module):
 
 
 class DeployableEnsemble(nn.Module):
-    """Takes what `DeployableNetwork` takes; returns the logarithms of its members' mean probabilities."""
+    """Takes the same images, and returns the logarithms of its members' mean probabilities."""
 
     def __init__(self, members: Sequence[DeployableNetwork]) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class DeployableEnsemble(nn.Module):
 
 
 def resize_matrix(side: int, size: int) -> Tensor:
-    """Return R (size, side) such that R @ image @ R.T is the antialiased bilinear resize of an image.
+    """Return R (size, side): R @ image @ R.T is the antialiased bilinear resize of an image.
 
     From 4 pixels to 2, the first row is about [0.43, 0.43, 0.14, 0].
     """
@@ -69,7 +69,7 @@ def resize_matrix(side: int, size: int) -> Tensor:
 def make_deployable(
     network: Network | Ensemble, given: ModelInput
 ) -> DeployableNetwork | DeployableEnsemble:
-    """Return a deployable copy of the network: on the CPU, for evaluation, in the usual memory layout."""
+    """Return a deployable copy: on the CPU, for evaluation, in the usual memory layout."""
     if isinstance(network, Ensemble):
         return DeployableEnsemble(
             [_make_one(member, given) for member in network.networks.values()]
@@ -84,7 +84,7 @@ def _make_one(network: Network, given: ModelInput) -> DeployableNetwork:
 
 
 def make_probe_images(given: ModelInput, count: int = 5) -> Pixels:
-    """Return images (count, side, side, channels) to compare runtimes on: black, white, then noise."""
+    """Return images (count, side, side, channels) for a test: black, white, then noise."""
     images = np.random.default_rng(0).integers(
         0, 256, (count, given.side, given.side, given.channels), dtype=np.uint8
     )
@@ -93,7 +93,7 @@ def make_probe_images(given: ModelInput, count: int = 5) -> Pixels:
 
 
 def check_logits(what: str, logits: np.typing.ArrayLike, reference: np.typing.ArrayLike) -> float:
-    """Return the largest difference of two sets of logits, relative to the largest if that is above 1.
+    """Return the largest difference of logits, relative to the largest one if that is above 1.
 
     Logits [4, 2] and a reference [4, 1] differ by 1 / 4 = 0.25.
     Raises KtgError when it is larger than `TOLERANCE`, or not a number: nobody may use such a file.
@@ -102,7 +102,7 @@ def check_logits(what: str, logits: np.typing.ArrayLike, reference: np.typing.Ar
     difference = float(np.abs(logits - reference).max() / max(1.0, np.abs(reference).max()))
     if not difference <= TOLERANCE:  # not `>`, which is false for nan
         raise KtgError(
-            f"{what} does not compute what torch does: its logits differ by {difference:.1e}, and at most "
-            f"{TOLERANCE:.0e} is allowed; nothing was written"
+            f"{what} does not compute what torch does: its logits differ by {difference:.1e}, and "
+            f"at most {TOLERANCE:.0e} is allowed; nothing was written"
         )
     return difference

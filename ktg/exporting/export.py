@@ -61,7 +61,7 @@ def export(
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
 ) -> ExportResult:
-    """Export from `source`: an experiment of the store `uri`, or a trained model file (.safetensors).
+    """Export from an experiment of the store `uri`, or from a trained model file (.safetensors).
 
     The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if
     any format is wanted, with its own seed, on the training split, or (`final`) on the validation
@@ -149,7 +149,8 @@ def _from_model(
         raise UserError(f"{file}: is a file of weights already; leave out --weights")
     if output is None and not formats.files and not registered:
         raise UserError(
-            f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card, --register or -o"
+            f"{file}: say what to make of it: --onnx, --torch-export, --int8, --card, --register "
+            "or -o"
         )
     network, metadata = read_model(file)
     graphs = (write_graph(metadata.graph, output, force=force),) if output else ()

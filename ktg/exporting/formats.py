@@ -39,7 +39,7 @@ class Formats:
         return {kind: path for kind, path in vars(self).items() if path is not None}
 
     def check(self) -> None:
-        """Raise UserError, before any training, for a file with a wrong ending and for absent packages."""
+        """Raise UserError, before any training, for a wrong ending and for absent packages."""
         for kind, path in self.files.items():
             if path.suffix != _ENDINGS[kind]:
                 option = kind.replace("_", "-")

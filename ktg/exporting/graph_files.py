@@ -1,4 +1,4 @@
-"""Exports the own graphs of a search's trials as files: the best one, or others that are asked for."""
+"""Exports the graphs of a search's trials as files: the best, or others that are asked for."""
 
 import os
 import re
@@ -197,7 +197,7 @@ def collect_provenance(trial: StoredTrial) -> dict[str, Scalar]:
 def write_graph(
     graph: Graph, output: Path, *, force: bool = False, search: StoredSearch | None = None
 ) -> ExportedGraph:
-    """Write one graph as YAML, and its drawing beside it; raise UserError as `export_graphs` does."""
+    """Write one graph as YAML, and its drawing beside it. Raises what `export_graphs` does."""
     name_graph_files(output, 1)
     drawing = output.with_suffix(".svg")
     check_free([output, drawing], force=force)

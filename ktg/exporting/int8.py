@@ -2,7 +2,9 @@
 
 onnxruntime's static quantisation does it, in QDQ form. Weights are quantised per channel; the
 ranges of activations come from images of the training split. What it costs in accuracy and what it
-gains in time is measured, because neither can be known before: see Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
+gains in time is measured, because neither can be known before.
+
+Source: Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
 """
 
 import statistics
@@ -30,7 +32,7 @@ _WARM_UP, _ROUNDS = 5, 31
 
 @dataclass(frozen=True)
 class Measurements:
-    """A model's accuracy in [0, 1], median time for one image on one core of this machine, and size."""
+    """A model's accuracy in [0, 1], median time for one image on one core here, and size."""
 
     accuracy: float
     latency_ms: float
@@ -39,7 +41,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class QuantisationResult:
-    """What quantisation changed, on `images` validation images; `seen` if the network trained on them."""
+    """What quantising changed, on `images` validation images; `seen` if they were trained on."""
 
     before: Measurements
     after: Measurements
@@ -50,7 +52,7 @@ class QuantisationResult:
 def write_int8(
     path: Path, network: Network | Ensemble, metadata: ModelMetadata, dataset: Dataset
 ) -> QuantisationResult:
-    """Write the quantised network as an ONNX file like that of `write_onnx`, and return what that changed."""
+    """Write the quantised network as an ONNX file like `write_onnx`; return what that changed."""
     check_packages(WRITING)
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, small = (
@@ -109,7 +111,7 @@ class _Calibration:
 
 
 def _resizing(model: Any) -> list[str]:
-    """Return the matrix products before each network's first convolution, which stay in full precision.
+    """Return the matrix products before each first convolution, which stay in full precision.
 
     They resize the image: rounded to 8 bits they would blur what all the rest sees.
     """

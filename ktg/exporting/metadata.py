@@ -22,7 +22,7 @@ LARGEST_TEXT = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInput:
-    """How an image becomes what the network sees: the square outside the network, the rest inside."""
+    """How an image becomes what the network sees: outside it a square, inside all the rest."""
 
     side: int = rule(
         "Side in pixels of the centre square that an image is brought to.", at_least=4, at_most=2048
@@ -92,7 +92,7 @@ class ModelMetadata:
 
 
 def to_json(metadata: ModelMetadata, folder: Path) -> str:
-    """Return the document; the graph's paths become relative to `folder`, where the model file lies."""
+    """Return the document; the graph's paths become relative to the `folder` of the model file."""
     plain = {
         "version": VERSION,
         "classes": list(metadata.classes),
@@ -110,7 +110,7 @@ def to_json(metadata: ModelMetadata, folder: Path) -> str:
 
 
 def from_json(text: str | None, file: Path) -> ModelMetadata:
-    """Return what `to_json` wrote into `file`; raise WeightsError, in one sentence, for anything else."""
+    """Return what `to_json` wrote into `file`. Raises WeightsError for anything else."""
     if text is None:
         raise WeightsError(
             f"{file}: is not a model of ktg: it says nothing of its classes and its input; "

@@ -74,7 +74,8 @@ def _accuracy(metadata: ModelMetadata) -> str:
         lines.append("Not measured: no labelled image was left out of this training.")
     if searched is not None and (measured is None or measured.split == "test"):
         lines.append(
-            f"In the search: {format_percent(float(searched))} of the validation images, by which it was chosen."
+            f"In the search: {format_percent(float(searched))} of the validation images, "
+            "by which it was chosen."
         )
     return "\n".join(lines)
 
@@ -85,7 +86,8 @@ def _data(metadata: ModelMetadata) -> str:
     splits = {"train": "training split", "train and val": "training and validation splits"}[
         training.splits
     ]
-    return f"## Data\n`{source}`: {training.images} images of the {splits} (fingerprint `{training.fingerprint[:16]}`)."
+    fingerprint = f"(fingerprint `{training.fingerprint[:16]}`)"
+    return f"## Data\n`{source}`: {training.images} images of the {splits} {fingerprint}."
 
 
 def _classes(metadata: ModelMetadata) -> str:
@@ -101,7 +103,8 @@ def _use(metadata: ModelMetadata, files: Mapping[str, Path]) -> str:
     if model is not None:
         parts.append(f"```bash\nktg predict {model.name} photo.jpg\n```")
         parts.append(
-            f'```python\nimport ktg\n\nmodel = ktg.load("{model.name}")\nanswer = model.predict(["photo.jpg"])[0]\n'
+            f'```python\nimport ktg\n\nmodel = ktg.load("{model.name}")\n'
+            'answer = model.predict(["photo.jpg"])[0]\n'
             "print(answer.label, answer.probability)\n```"
         )
     if (
@@ -110,14 +113,16 @@ def _use(metadata: ModelMetadata, files: Mapping[str, Path]) -> str:
         and (locate_model(metadata.node.model) or ("ktg",))[0] != "ktg"
     ):
         parts.append(
-            f"Without ktg, in plain PyTorch:\n```python\n{write_plain_code(metadata, weights.name)}```"
+            "Without ktg, in plain PyTorch:\n"
+            f"```python\n{write_plain_code(metadata, weights.name)}```"
         )
     others = [path for kind, path in files.items() if kind in ("onnx", "int8", "torch_export")]
     if others:
         given = metadata.input
         parts.append(
-            f"{', '.join(f'`{path.name}`' for path in others)}: `images`, uint8 (batch, {given.side}, {given.side}, "
-            f"{given.channels}), to `logits` (batch, {len(metadata.classes)}); cut the centre square of an image and "
+            f"{', '.join(f'`{path.name}`' for path in others)}: `images`, uint8 (batch, "
+            f"{given.side}, {given.side}, {given.channels}), to `logits` (batch, "
+            f"{len(metadata.classes)}); cut the centre square of an image and "
             f"resize it to {given.side} pixels (bicubic, antialiased); normalising is inside."
         )
     return "\n\n".join(parts)
@@ -160,7 +165,8 @@ def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
         f'model.load_state_dict(load_file("{weights}"))\nmodel.eval()\n\n'
         f'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("{mode}")\n'
         f"image = ImageOps.fit(image, ({given.side}, {given.side}), Image.Resampling.BICUBIC)\n"
-        "pixels = torch.from_numpy(np.array(image)).reshape(1, *image.size, -1).permute(0, 3, 1, 2) / 255\n"
+        "pixels = torch.from_numpy(np.array(image))"
+        ".reshape(1, *image.size, -1).permute(0, 3, 1, 2) / 255\n"
         f"{resize}"
         f"mean = {_tensor(given.mean)}\nstd = {_tensor(given.std)}\n"
         "with torch.inference_mode():\n"
@@ -177,14 +183,15 @@ def _tensor(values: tuple[float, ...]) -> str:
 def _quantised(quantised: QuantisationResult) -> str:
     def row(name: str, figures: Measurements) -> str:
         size = f"{figures.size_bytes / 1e6:.2f} MB"
-        return f"| {name} | {format_percent(figures.accuracy)} | {figures.latency_ms:.2f} ms | {size} |"
+        accuracy = format_percent(figures.accuracy)
+        return f"| {name} | {accuracy} | {figures.latency_ms:.2f} ms | {size} |"
 
     seen = ", which it was trained on, so both figures flatter" if quantised.seen else ""
     return (
         "## 8-bit integers\n"
-        "Quantised after training by onnxruntime (static, per channel), calibrated with training images. "
-        f"Accuracy on the {quantised.images} validation images{seen}; latency is the median for one image on one core "
-        "of the machine that wrote the file.\n\n"
+        "Quantised after training by onnxruntime (static, per channel), calibrated with training "
+        f"images. Accuracy on the {quantised.images} validation images{seen}; latency is the "
+        "median for one image on one core of the machine that wrote the file.\n\n"
         "| | accuracy | latency | size |\n|---|---|---|---|\n"
         f"{row('float32', quantised.before)}\n{row('int8', quantised.after)}"
     )
@@ -203,7 +210,7 @@ def _licences(metadata: ModelMetadata) -> str:
 
 
 def describe_origin(graph: Graph, name: str) -> str:
-    """Return in one clause the weights that a node began with, and their licence where one is stated."""
+    """Return in one clause the weights that a node began with, and their licence if stated."""
     node = graph.nodes[name]
     match resolve_source(node, graph.sources_for(node.model), path=f"nodes.{name}.source"):
         case NoWeights():
@@ -238,6 +245,7 @@ def _graph(metadata: ModelMetadata, folder: Path) -> str:
     )
     counted = f"{networks} network{'s' * (networks > 1)} and {edges} open edge{'s' * (edges > 1)}"
     return (
-        f"## How it was trained\n{counted}. Saved as `graph.yaml`, `ktg train graph.yaml` trains this again:\n"
+        f"## How it was trained\n{counted}. Saved as `graph.yaml`, `ktg train graph.yaml` "
+        "trains this again:\n"
         f"```yaml\n{dumps(plain)}```"
     )

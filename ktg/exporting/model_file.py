@@ -45,7 +45,7 @@ def write_model(path: Path, network: Network | Ensemble, metadata: ModelMetadata
 
 
 def read_model(path: Path) -> tuple[Network | Ensemble, ModelMetadata]:
-    """Return the network or ensemble, in evaluation mode on the CPU, and the file's description of it.
+    """Return the network or ensemble, for evaluation on the CPU, and the file's description.
 
     Nothing in the file is run. Raises WeightsError in one sentence for a file that is not there,
     not of ktg, cut off or made to do harm.
@@ -79,7 +79,7 @@ def load_safetensors(path: Path, device: str | None = None) -> Classifier:
 def make_runner(
     network: Network | Ensemble, device: str | None = None
 ) -> Callable[[Pixels], npt.NDArray[np.float32]]:
-    """Return a function from pixels (B, H, W, C) uint8 to the network's logits (B, classes) float32.
+    """Return a function from pixels (B, H, W, C) uint8 to logits (B, classes) float32.
 
     device: where it runs; default: a GPU if there is one.
     """

@@ -63,7 +63,7 @@ def write_onnx(path: Path, network: Network | Ensemble, metadata: ModelMetadata)
 
 
 def load_onnx(path: Path) -> Classifier:
-    """Return the classifier in an ONNX file that ktg wrote; raise WeightsError for any other file."""
+    """Return the classifier in an ONNX file of ktg. Raises WeightsError for any other file."""
     check_packages()
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such model file")

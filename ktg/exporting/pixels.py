@@ -42,7 +42,8 @@ def to_pixels(picture: Picture, geometry: Geometry) -> Pixels:
 def _from_array(array: object) -> Image.Image:
     if not isinstance(array, np.ndarray):
         raise PictureError(
-            f"is no image: expected a path, bytes, an array or a Pillow image, got {type(array).__name__}"
+            "is no image: expected a path, bytes, an array or a Pillow image, got "
+            f"{type(array).__name__}"
         )
     grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
     if (

@@ -52,8 +52,8 @@ def serve(
 ) -> None:
     """Answer requests for a model file on http://127.0.0.1:PORT/invocations until Ctrl-C.
 
-    The server is MLflow's; `ready` is called with its address once it answers. Raises WeightsError for a
-    file that is no model, UserError when the port is taken.
+    The server is MLflow's; `ready` is called with its address once it answers. Raises
+    WeightsError for a file that is no model, UserError when the port is taken.
     """
     load_model(model, "cpu")  # so that an error is raised here, and not lost in the server's log
     serve_model(Path(model).absolute(), __name__, port, ready, device)

@@ -19,7 +19,7 @@ from ktg.tracking.serving import COLUMN
 
 
 def register_network(file: Path, metadata: ModelMetadata, name: str, uri: str) -> str:
-    """Store a model file as a new version of the model `name`, and return its address `models:/NAME/VERSION`.
+    """Store a model file as a new version of the model `name`; return `models:/NAME/VERSION`.
 
     It is linked to the trial and the search that its graph comes from, where the store has them.
     Raises UserError.
@@ -46,7 +46,7 @@ def temporary_file(name: str) -> Path:
 
 
 def make_example_image(given: ModelInput) -> str:
-    """Return a picture that the model takes as a PNG in base64: a grey ramp, so no image leaks out."""
+    """Return a picture that the model takes, a PNG in base64: a ramp, so no image leaks out."""
     ramp = np.tile(np.linspace(0, 255, given.side).astype(np.uint8), (given.side, 1))
     file = io.BytesIO()
     Image.fromarray(ramp).save(file, "png")
@@ -65,11 +65,14 @@ def _description(metadata: ModelMetadata) -> str:
         if "trial" in origin
         else ""
     )
+    name = data.name or Path(data.path or "").name
     return (
-        f"**{metadata.models}**, {len(metadata.classes)} classes; accuracy {accuracy}. Trained by ktg {training.ktg} on "
-        f"{training.images:,} images of {data.name or Path(data.path or '').name} ({training.splits}).{found}\n\n"
-        f"`predict` of `mlflow.pyfunc.load_model` takes a data frame with the column `{COLUMN}`: files of images, in "
-        "base64. The model file itself, for `ktg.load`, is the one that ends in .safetensors."
+        f"**{metadata.models}**, {len(metadata.classes)} classes; accuracy {accuracy}. "
+        f"Trained by ktg {training.ktg} on {training.images:,} images of {name} "
+        f"({training.splits}).{found}\n\n"
+        f"`predict` of `mlflow.pyfunc.load_model` takes a data frame with the column `{COLUMN}`: "
+        "files of images, in base64. The model file itself, for `ktg.load`, is the one that ends "
+        "in .safetensors."
     )
 
 

@@ -1,4 +1,4 @@
-"""Trains a graph of a search once more, because a search stores no weights, and writes its networks.
+"""Trains a graph of a search once more and writes its networks: a search stores no weights.
 
 Training is deterministic (bit for bit on a CPU with as many threads), so the network that is
 written is the one that was measured.
@@ -73,7 +73,7 @@ def write_weights(
     *,
     all_nodes: bool = False,
 ) -> dict[str, Path]:
-    """Write the target of a finished training of `graph`, or its ensemble; return the files by node.
+    """Write the target, or the ensemble, of a finished training; return the files by node.
 
     all_nodes: write every node that was trained, the auxiliary ones as `model-n1.safetensors` and
     so on; not for an ensemble, whose one file has them all.
@@ -147,5 +147,5 @@ def _input(network: Network, dataset: Dataset) -> ModelInput:
 
 
 def _numbers(values: torch.Tensor) -> tuple[float, ...]:
-    """Return float32 values as the shortest decimals that mean them: 0.485, not 0.48500001430511475."""
+    """Return float32 values as their shortest decimals: 0.485, not 0.48500001430511475."""
     return tuple(float(str(value)) for value in values.flatten().cpu().numpy())

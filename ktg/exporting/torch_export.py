@@ -1,4 +1,4 @@
-"""Writes a network as a program of torch.export, which PyTorch runs without the network's source."""
+"""Writes a network as a program of torch.export, which runs without the network's source."""
 
 import io
 import warnings
@@ -17,7 +17,7 @@ DESCRIPTION = f"{METADATA_KEY}.json"
 
 
 def write_torch_export(path: Path, network: Network | Ensemble, metadata: ModelMetadata) -> float:
-    """Write the network as .pt2; return the largest difference between the file's logits and its own.
+    """Write the network as .pt2; return the largest difference of the file's logits from its own.
 
     It takes images (batch, side, side, channels) uint8. The description is the extra file
     `ktg.json` in it.

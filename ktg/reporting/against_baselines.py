@@ -1,4 +1,4 @@
-"""Puts the best graph beside the baselines, on the validation images and, where read, the test images."""
+"""Puts the best graph beside the baselines, on validation images and, if read, test images."""
 
 import math
 from collections.abc import Mapping

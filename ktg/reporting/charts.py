@@ -1,4 +1,4 @@
-"""The charts of a report, each from its part of the report's data."""
+"""Draws the charts of a report, each from its part of the report's data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,49 +38,36 @@ def draw_progress(points: Sequence[Data], cost: Data) -> Markup:
         x, y = [point["device_s"] for point in finished], [point["accuracy"] for point in finished]
         axes.scatter(x, y, s=13, color=MUTED, label="finished", zorder=2)
         stopped = [point["device_s"] for point in points if point["state"] == "stopped"]
-        axes.plot(
-            stopped,
-            [0.025] * len(stopped),
-            "|",
-            color=MUTED,
-            markersize=7,
-            transform=axes.get_xaxis_transform(),
-        )
-        axes.plot([], [], "|", color=MUTED, markersize=7, label="stopped early")
+        tick: dict[str, Any] = {"marker": "|", "linestyle": "", "color": MUTED, "markersize": 7}
+        # Heights in shares of the chart, and not in accuracies, keep them at its bottom.
+        axes.plot(stopped, [0.025] * len(stopped), transform=axes.get_xaxis_transform(), **tick)
+        axes.plot([], [], label="stopped early", **tick)
         known = [point for point in points if point["best"] is not None]
         x, y = [point["device_s"] for point in known], [point["best"] for point in known]
-        axes.plot(
-            x, y, drawstyle="steps-post", color=ACCENT, linewidth=2.2, label="best so far", zorder=3
-        )
+        best: dict[str, Any] = {"color": ACCENT, "linewidth": 2.2, "label": "best so far"}
+        axes.plot(x, y, drawstyle="steps-post", zorder=3, **best)
         axes.margins(y=0.12)
-        style_axes(
-            axes,
-            x=f"{cost['device']} seconds spent by all trials",
-            y="validation accuracy",
-            percent="y",
-        )
+        spent = f"{cost['device']} seconds spent by all trials"
+        style_axes(axes, x=spent, y="validation accuracy", percent="y")
         add_legend(axes)
         return to_svg(drawn, "progress", "The best accuracy so far over the device-seconds spent")
 
 
 def draw_side_by_side(searches: Sequence[Data], spent: str, words: str) -> Markup:
-    """Draw the best so far of several searches; spent: `device_s` or `epochs`, words: what the axis is called."""
+    """Draw the best so far of several searches.
+
+    spent: `device_s` or `epochs`. words: what that axis is called.
+    """
     with open_figure(250) as drawn:
         axes = drawn.subplots()
         for place, search in enumerate(searches):
             known = [point for point in search["progress"] if point["best"] is not None]
             x, y = [point[spent] for point in known], [point["best"] for point in known]
             name, colour = shorten(printable(search["experiment"])), SERIES[place % len(SERIES)]
+            # Where the colours run out they come again, dashed.
             dashes = (0, (4, 1.5)) if place >= len(SERIES) else "solid"
-            axes.plot(
-                x,
-                y,
-                drawstyle="steps-post",
-                color=colour,
-                linewidth=1.9,
-                linestyle=dashes,
-                label=name,
-            )
+            style: dict[str, Any] = {"color": colour, "linewidth": 1.9, "linestyle": dashes}
+            axes.plot(x, y, drawstyle="steps-post", label=name, **style)
             axes.plot(x[-1:], y[-1:], "o", color=colour, markersize=4)
         axes.margins(y=0.12)
         style_axes(axes, x=words, y="validation accuracy", percent="y")
@@ -89,7 +76,7 @@ def draw_side_by_side(searches: Sequence[Data], spent: str, words: str) -> Marku
 
 
 def draw_curves(trials: Sequence[Data], best: str) -> Markup:
-    """Draw the validation accuracy of every trial over its epochs: where stopped ones end, and the best among them."""
+    """Draw the validation accuracy of every trial over its epochs; a dot ends the stopped ones."""
     with open_figure(250) as drawn:
         axes = drawn.subplots()
         for trial in choose_trials(trials):
@@ -97,9 +84,8 @@ def draw_curves(trials: Sequence[Data], best: str) -> Markup:
             if trial["trial"] == best:
                 axes.plot(x, y, color=ACCENT, linewidth=2.2, zorder=4, label="best")
             elif trial["baseline"]:
-                axes.plot(
-                    x, y, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=3, label="baselines"
-                )
+                dashes = (0, (3, 2))
+                axes.plot(x, y, color=INK, lw=1, ls=dashes, zorder=3, label="baselines")
             else:
                 stopped = trial["state"] == "stopped"
                 alpha, label = (0.35, "stopped early") if stopped else (0.8, "finished")
@@ -113,32 +99,21 @@ def draw_curves(trials: Sequence[Data], best: str) -> Markup:
 
 
 def draw_nodes(curves: Sequence[Data], target: str | None) -> Markup:
-    """Draw the accuracy of each node of the best graph: on validation images, and dashed on training images.
+    """Draw the accuracy of each node of the best graph; that on training images is dashed.
 
     target: the node that was scored; None for an ensemble.
     """
     with open_figure(250) as drawn:
         axes = drawn.subplots()
+        dashes: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (2, 2))}
         for place, curve in enumerate(curves):
             colour, is_target = SERIES[place % len(SERIES)], curve["node"] == target
-            name = (
-                f"{shorten(curve['node'], 14)} (target)"
-                if is_target
-                else shorten(curve["node"], 14)
-            )
-            width = 2.2 if is_target else 1.3
-            axes.plot(
-                *thin_out(curve["val_accuracy"]),
-                color=colour,
-                linewidth=width,
-                label=name,
-                zorder=3 + is_target,
-            )
-            dashes: dict[str, Any] = {"linestyle": (0, (2, 2)), "alpha": 0.7}
-            axes.plot(*thin_out(curve["train_accuracy"]), color=colour, linewidth=0.9, **dashes)
-        axes.plot(
-            [], [], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="on training images"
-        )
+            name = shorten(curve["node"], 14) + (" (target)" if is_target else "")
+            width, above = (2.2, 4) if is_target else (1.3, 3)
+            x, y = thin_out(curve["val_accuracy"])
+            axes.plot(x, y, color=colour, linewidth=width, label=name, zorder=above)
+            axes.plot(*thin_out(curve["train_accuracy"]), color=colour, alpha=0.7, **dashes)
+        axes.plot([], [], color=MUTED, label="on training images", **dashes)
         style_axes(axes, x="epoch", y="validation accuracy", percent="y")
         add_legend(axes, columns=2)
         return to_svg(drawn, "nodes", "Accuracy of each node of the best graph over the epochs")
@@ -152,25 +127,13 @@ def draw_gates(curves: Sequence[Data]) -> Markup:
             own = [curve for curve in curves if curve["gate"] == gate]
             for curve in own:
                 x, y = thin_out(curve["openness"])
-                style = (0, dashes) if dashes else "solid"
-                axes.plot(
-                    x,
-                    y,
-                    color=colour.lower(),
-                    linewidth=1.6,
-                    linestyle=style,
-                    label=f"{gate} ({len(own)})",
-                )
+                style, label = (0, dashes) if dashes else "solid", f"{gate} ({len(own)})"
+                axes.plot(x, y, color=colour.lower(), linewidth=1.6, linestyle=style, label=label)
+                # Gates of one kind follow one curve, but for `correct`, which depends on the edge.
                 if gate == "correct" and y:
                     note = shorten(printable(curve["edge"]), 20)
-                    axes.annotate(
-                        note,
-                        (x[-1], y[-1]),
-                        (-3, -11),
-                        textcoords="offset points",
-                        ha="right",
-                        fontsize=8.5,
-                    )
+                    below: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5}
+                    axes.annotate(note, (x[-1], y[-1]), (-3, -11), ha="right", **below)
         _once(axes)
         axes.set_ylim(-0.04, 1.06)
         style_axes(axes, x="epoch", y="mean weight of a sample")
@@ -188,28 +151,13 @@ def draw_comparison(rows: Sequence[Data], *, test: bool) -> Markup:
             ends = row["test"]["interval"] if test else row["val_interval"]
             colour = ACCENT if row["what"] == shown[0]["what"] else MUTED
             if ends:
-                axes.plot(
-                    ends,
-                    (place, place),
-                    color=colour,
-                    linewidth=2,
-                    alpha=0.55,
-                    solid_capstyle="round",
-                )
+                _draw_interval(axes, ends, place, colour)
             axes.plot([value], [place], "o", color=colour, markersize=7)
-        axes.set_yticks(range(len(shown)), [row["what"] for row in reversed(shown)])
-        axes.set_ylim(-0.6, len(shown) - 0.4)
-        style_axes(
-            axes,
-            x=f"{'test' if test else 'validation'} accuracy, with 95 % interval",
-            percent="x",
-            grid="x",
-        )
-        axes.tick_params(axis="y", labelcolor=INK)
         split = "test" if test else "validation"
-        return to_svg(
-            drawn, f"comparison-{split}", f"Best graph and baselines on the {split} images"
-        )
+        names = [row["what"] for row in shown]
+        _name_rows(axes, names, f"{split} accuracy, with 95 % interval", percent="x")
+        says = f"Best graph and baselines on the {split} images"
+        return to_svg(drawn, f"comparison-{split}", says)
 
 
 def draw_seeds(confirmed: Data) -> Markup:
@@ -218,39 +166,19 @@ def draw_seeds(confirmed: Data) -> Markup:
     with open_figure(_ROW * len(rows) + 58) as drawn:
         axes = drawn.subplots()
         for place, row in enumerate(reversed(rows)):
-            colour, values = (
-                ACCENT if row is rows[0] else MUTED,
-                [run["accuracy"] for run in row["runs"]],
-            )
-            axes.plot(
-                values,
-                [place] * len(values),
-                "o",
-                color=colour,
-                markersize=4,
-                alpha=0.45,
-                markeredgewidth=0,
-            )
-            if row["test_accuracy"] is not None:
-                axes.plot(
-                    [row["test_accuracy"]],
-                    [place],
-                    "|",
-                    color=colour,
-                    markersize=15,
-                    markeredgewidth=2.6,
-                )
-        axes.set_yticks(range(len(rows)), [row["what"] for row in reversed(rows)])
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-        style_axes(
-            axes, x="test accuracy: a dot for each seed, a bar for the mean", percent="x", grid="x"
-        )
-        axes.tick_params(axis="y", labelcolor=INK)
+            colour = ACCENT if row is rows[0] else MUTED
+            values, mean = [run["accuracy"] for run in row["runs"]], row["test_accuracy"]
+            dot: dict[str, Any] = {"markersize": 4, "alpha": 0.45, "markeredgewidth": 0}
+            axes.plot(values, [place] * len(values), "o", color=colour, **dot)
+            if mean is not None:
+                axes.plot([mean], [place], "|", color=colour, markersize=15, markeredgewidth=2.6)
+        words = "test accuracy: a dot for each seed, a bar for the mean"
+        _name_rows(axes, [row["what"] for row in rows], words, percent="x")
         return to_svg(drawn, "seeds", "Test accuracy of each graph, by seed")
 
 
 def draw_differences(confirmed: Data) -> Markup:
-    """Draw what each of the best graphs is better than each baseline by, in points, with its interval."""
+    """Draw by how many points each of the best graphs is better than each baseline."""
     shown, best = confirmed["differences"], confirmed["rows"][0]["what"]
     with open_figure(_ROW * len(shown) + 58) as drawn:
         axes = drawn.subplots()
@@ -258,15 +186,7 @@ def draw_differences(confirmed: Data) -> Markup:
         for place, each in enumerate(reversed(shown)):
             colour = ACCENT if each["of"] == best else MUTED
             if each["interval"]:
-                ends = [100 * end for end in each["interval"]]
-                axes.plot(
-                    ends,
-                    (place, place),
-                    color=colour,
-                    linewidth=2,
-                    alpha=0.55,
-                    solid_capstyle="round",
-                )
+                _draw_interval(axes, [100 * end for end in each["interval"]], place, colour)
             if each["difference"] is not None:
                 axes.plot([100 * each["difference"]], [place], "o", color=colour, markersize=7)
         several = len({each["of"] for each in shown}) > 1
@@ -274,15 +194,9 @@ def draw_differences(confirmed: Data) -> Markup:
             f"{each['of']} \N{MINUS SIGN} {each['against']}" if several else each["against"]
             for each in shown
         ]
-        axes.set_yticks(range(len(shown)), names[::-1])
-        axes.set_ylim(-0.6, len(shown) - 0.4)
-        style_axes(axes, x="points more than the baseline, with 95 % interval", grid="x")
-        axes.tick_params(axis="y", labelcolor=INK)
-        return to_svg(
-            drawn,
-            "differences",
-            "Differences between the best graphs and the baselines on the test images",
-        )
+        _name_rows(axes, names, "points more than the baseline, with 95 % interval")
+        says = "Differences between the best graphs and the baselines on the test images"
+        return to_svg(drawn, "differences", says)
 
 
 def draw_importance(found: Data) -> Markup:
@@ -307,9 +221,8 @@ def draw_importance(found: Data) -> Markup:
             if known:
                 at, value = zip(*known, strict=True)
                 face = CARD if marker == "o" else INK
-                axes.plot(
-                    value, at, marker, color=INK, markerfacecolor=face, markersize=5, label=label
-                )
+                style: dict[str, Any] = {"color": INK, "markerfacecolor": face, "markersize": 5}
+                axes.plot(value, at, marker, label=label, **style)
         axes.set_yticks(places, [shorten(printable(hole["hole"]), 26) for hole in holes])
         axes.set_xlim(left=0)
         style_axes(axes, x="share of the differences explained", percent="x", grid="x")
@@ -319,7 +232,10 @@ def draw_importance(found: Data) -> Markup:
 
 
 def choose_trials(trials: Sequence[Data], most: int = MOST_CURVES) -> list[Data]:
-    """Return at most `most` of the trials that trained at all: baselines, the best, and an even choice of the rest."""
+    """Return at most `most` of the trials that trained at all.
+
+    Half of them are baselines and the best, the others an even choice of the rest.
+    """
     trained = [trial for trial in trials if trial["val_accuracy"]]
     trained.sort(key=lambda trial: (not trial["baseline"], -trial["val_accuracy"][-1]))
     if len(trained) <= most:
@@ -331,10 +247,23 @@ def choose_trials(trials: Sequence[Data], most: int = MOST_CURVES) -> list[Data]
 
 
 def thin_out(values: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Return (epochs from 1, values), at most `_MOST_POINTS` of them, the first and the last among them."""
+    """Return epochs, from 1, and values; of many about `_MOST_POINTS`, with both ends."""
     step = max(1, -(-(len(values) - 1) // (_MOST_POINTS - 1)))
     places = sorted({*range(0, len(values), step), len(values) - 1} - {-1})
     return [place + 1 for place in places], [values[place] for place in places]
+
+
+def _draw_interval(axes: Any, ends: Sequence[float], place: float, colour: str) -> None:
+    line: dict[str, Any] = {"linewidth": 2, "alpha": 0.55, "solid_capstyle": "round"}
+    axes.plot(ends, (place, place), color=colour, **line)
+
+
+def _name_rows(axes: Any, names: Sequence[str], x: str, percent: str = "") -> None:
+    """Write the names at the side, the first at the top; x: what the axis below is called."""
+    axes.set_yticks(range(len(names)), names[::-1])
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    style_axes(axes, x=x, percent=percent, grid="x")
+    axes.tick_params(axis="y", labelcolor=INK)
 
 
 def _once(axes: Any) -> None:

@@ -11,7 +11,7 @@ TITLES = {"model": "Models", "source": "Initial weights"}
 
 
 def count_choices(search: StoredSearch) -> list[dict[str, Any]]:
-    """Return a group for all choices of one kind with the same options: gates between nodes, models, ...
+    """Return a group for all choices of one kind with the same options: gates, models, ...
 
     Shares are of what the sampler chose, without failed trials (baselines are never stopped).
     A trial counts once for every hole of the group, also where the node could not reach the target.

@@ -1,4 +1,4 @@
-"""Sums what a search spent, and what stopping early, recognising duplicates and sharing teachers saved."""
+"""Sums what a search spent, and what stopping early and training nothing twice saved it."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reads curves: the best graph's nodes and gates over its epochs, and the best over what was spent."""
+"""Reads curves: nodes and gates of the best graph over its epochs, the best over the cost."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from ktg.searching.history import StoredSearch
 
 
 def read_node_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]:
-    """Return for each trained node of the best graph its accuracies (in [0, 1]) after each epoch."""
+    """Return for each trained node of the best graph its accuracies (in [0, 1]) by epoch."""
     names = ("val_accuracy", "train_accuracy")
     curves = [
         {"node": name, "model": node.model}

@@ -61,7 +61,7 @@ def first_rung(search: StoredSearch) -> int:
 
 
 def correlate_rungs(search: StoredSearch) -> list[dict[str, Any]]:
-    """Return for each rung its epoch, and Spearman's correlation of the accuracy there with the end.
+    """Return each rung's epoch, and Spearman's correlation of the accuracy there with the end.
 
     Over the trials that were trained to their end, baselines included. What was stopped has no end
     to compare with, so the trials left are alike and the correlation is lower than that of all

@@ -1,4 +1,4 @@
-"""Finds what the best network gets wrong, by training it again: a search stores results, no weights."""
+"""Finds what the best network gets wrong, by training it again: a search stores no weights."""
 
 import base64
 import contextlib
@@ -130,7 +130,7 @@ def _wrong(spec: Data, dataset: Dataset, probabilities: Probabilities) -> list[d
 
 @contextlib.contextmanager
 def _use_threads(count: int) -> Iterator[None]:
-    """Train on as many threads as the trial had: the order of sums, and so the last bits, depend on it."""
+    """Train on as many threads as the trial had, on which the order of sums depends."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -154,7 +154,7 @@ def count_confusions(labels: Labels, predicted: Labels, classes: int) -> list[li
 def find_most_confused(
     labels: Labels, predicted: Labels, classes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return the pairs of label and wrong class that occur most often, each with its number of images."""
+    """Return the most frequent pairs of label and wrong class, with their numbers of images."""
     wrong = Counter((int(a), int(b)) for a, b in zip(labels, predicted, strict=True) if a != b)
     sizes = np.bincount(labels, minlength=len(classes))
     return [

@@ -130,10 +130,10 @@ def _breaking(name: str) -> Markup:
 
 
 def _tested(data: Mapping[str, Any]) -> bool:
-    """Return whether `ktg train` read the test split, where there is no confirmation that says more."""
+    """Return whether only `ktg train` read the test split; a confirmation would say more."""
     return data["confirmation"] is None and any(row["test"] for row in data["comparison"])
 
 
 def _visible(value: Any) -> Any:
-    """Return what is written into a page, text without the control characters that HTML cannot hold."""
+    """Return a value for a page: of a text, without the control characters that HTML forbids."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value) if type(value) is str else value

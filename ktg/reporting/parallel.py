@@ -1,4 +1,4 @@
-"""Parallel coordinates: every trial as a line through the values of its most important holes to its accuracy."""
+"""Draws parallel coordinates: each trial as a line through the values of its holes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ Trial = Mapping[str, Any]
 def draw_parallel(
     trials: Sequence[Trial], holes: Mapping[str, Hole], order: Sequence[str], best: str
 ) -> Markup:
-    """Draw trials through at most `MOST_AXES` holes, in the given order of importance, the accuracy at the right."""
+    """Draw trials through the first `MOST_AXES` holes of the given order, to their accuracy."""
     axes_of = list(order[:MOST_AXES])
     shown = [trial for trial in choose_trials(trials) if trial["values"] is not None]
     ranked = sorted(
@@ -97,7 +97,7 @@ def _height(hole: Hole, value: Any) -> float:
 
 
 def _result(trial: Trial, low: float, high: float, random: np.random.Generator) -> float:
-    """Return where on the last axis a trial ends: by its accuracy, or with those whose training did not end."""
+    """Return where on the last axis a trial ends: by its accuracy, or among those cut short."""
     if trial["state"] != "finished":
         return float(random.uniform(0, _STOPPED))
     return (

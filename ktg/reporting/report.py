@@ -1,4 +1,4 @@
-"""Gathers everything that a report says, as plain data: its page shows these numbers and no others."""
+"""Gathers everything that a report says, as plain data; its page shows no other numbers."""
 
 import time
 from typing import Any

@@ -52,7 +52,7 @@ def find_differences(spaces: Sequence[Mapping[str, str]]) -> list[dict[str, Any]
 
 
 def _flatten(value: Any, path: str) -> dict[str, str]:
-    """Return the leaves of nested mappings by dotted path; a hole, or an empty mapping, is a leaf."""
+    """Return the leaves of nested mappings by dotted path; holes and empty mappings are leaves."""
     flat: dict[str, str] = {}
     for key, item in value.items():
         place = f"{path}{key.replace(' -> ', '.')}"

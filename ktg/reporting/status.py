@@ -15,7 +15,7 @@ STATES = ("running", "finished", "stopped", "failed", "interrupted", "duplicate"
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial that is running: the epochs it has done, and its last validation accuracy in [0, 1]."""
+    """A trial that is running: its epochs so far, and its last validation accuracy in [0, 1]."""
 
     name: str
     epoch: int

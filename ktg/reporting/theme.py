@@ -1,4 +1,7 @@
-"""Pictures that follow the page: matplotlib draws with stand-in colours, which become the page's CSS variables."""
+"""Makes pictures that follow the page, in light and in dark.
+
+matplotlib draws with stand-in colours, which then become the CSS variables of the page.
+"""
 
 import io
 import re
@@ -63,7 +66,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Use matplotlib's defaults and text that stays text, whatever style the user has set, until the block ends."""
+    """Use matplotlib's defaults, and text that stays text, whatever style the user has set."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -74,7 +77,7 @@ def settings() -> Iterator[None]:
 
 @contextmanager
 def open_figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
-    """Yield a transparent figure of this size in points, in the page's style; text in it is never read as TeX."""
+    """Yield a transparent figure of this size in points, whose text is never read as TeX."""
     import matplotlib
 
     with settings():
@@ -87,7 +90,7 @@ def open_figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
 def style_axes(
     axes: Axes, *, x: str = "", y: str = "", percent: str = "", grid: Literal["x", "y"] = "y"
 ) -> None:
-    """Give axes labels with their units, quiet lines, percent on the axes named in `percent`, and whole epochs."""
+    """Give axes labels, quiet lines, whole epochs, and percent on those named in `percent`."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
@@ -98,12 +101,12 @@ def style_axes(
     if x == "epoch":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for name in percent:
-        (axes.xaxis if name == "x" else axes.yaxis).set_major_formatter(FuncFormatter(_percent))
+        (axes.xaxis if name == "x" else axes.yaxis).set_major_formatter(FuncFormatter(_format_tick))
     axes.grid(axis=grid, color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _percent(share: float, place: int | None = None) -> str:
+def _format_tick(share: float, place: int | None = None) -> str:
     return f"{round(100 * share, 3):g}\N{NO-BREAK SPACE}%"
 
 
@@ -117,7 +120,10 @@ def add_legend(axes: Axes, columns: int = 3) -> None:
 
 
 def to_svg(drawn: Figure, name: str, says: str) -> Markup:
-    """Return a figure as inline SVG. `name` is unique on the page, `says` what a reader who cannot see it hears."""
+    """Return a figure as inline SVG.
+
+    name: unique on the page. says: what a reader who cannot see the picture hears.
+    """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     target = io.StringIO()
@@ -132,20 +138,24 @@ def to_svg(drawn: Figure, name: str, says: str) -> Markup:
 
 
 def inline_svg(document: str, name: str, says: str) -> Markup:
-    """Return an SVG document as a part of the page: no size of its own, ids of its own, the page's colours."""
+    """Return an SVG document as a part of the page, with the colours of the page.
+
+    It has no size of its own, and its ids begin with `name`, which is unique on the page.
+    """
     body = _STYLE.sub("", _PROLOG.sub("", document, count=1), count=1)
     view = _HEAD.match(body)
     if view is None:
         raise ValueError("not an SVG document with a viewBox")
     width = float(view[1].split()[2])
-    head = f'<svg viewBox="{view[1]}" role="img" aria-label="{escape(says)}" style="--natural: {width:.0f}px">'
+    label, size = f'role="img" aria-label="{escape(says)}"', f"--natural: {width:.0f}px"
+    head = f'<svg viewBox="{view[1]}" {label} style="{size}">'
     body = _REFERENCE.sub(lambda found: f"{found[1]}{name}-", head + body[view.end() :])
     # Matplotlib has escaped what it was given.
-    return Markup(_TAG.sub(_coloured, body))  # noqa: S704
+    return Markup(_TAG.sub(_recolour, body))  # noqa: S704
 
 
-def _coloured(tag: re.Match[str]) -> str:
-    """Return a tag with the colours in it replaced; the shade of white and grey depends on what they are for."""
+def _recolour(tag: re.Match[str]) -> str:
+    """Return a tag with its colours replaced; white and grey depend on what they are for."""
     text = tag[0]
     own = _LETTERS if text.startswith("<text") else _SHAPES
     for colour, variable in {**_VARIABLES, **_DRAWING, **own}.items():

@@ -1,4 +1,4 @@
-"""Makes sure that one process alone drives a search, tells whether it lives, and ends it on request."""
+"""Lets one process alone drive a search, tells whether it lives, and ends it on request."""
 
 import os
 import signal

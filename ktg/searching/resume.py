@@ -8,7 +8,7 @@ from typing import Any
 from ktg.errors import SpecError, UserError
 from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key
-from ktg.searching.affinity import ARTIFACT, refused
+from ktg.searching.affinity import ARTIFACT, read_left_out
 from ktg.searching.baselines import baselines
 from ktg.searching.history import StoredSearch, StoredTrial, read_newest_search
 from ktg.searching.trials import Duplicate, Trial
@@ -59,7 +59,7 @@ def read_search_to_resume(experiment: Experiment) -> ResumedSearch:
     space = search.space
     if ARTIFACT in experiment.artifacts(search.run):
         measured = json.loads(experiment.read_artifact(search.run, ARTIFACT))
-        space = replace(space, missing_weights=space.missing_weights | refused(measured))
+        space = replace(space, missing_weights=space.missing_weights | read_left_out(measured))
     named = baselines(space)
     stored = {trial.number: trial for trial in search.trials}
     trials = {number: _to_trial(trial, space, named) for number, trial in sorted(stored.items())}

@@ -30,7 +30,7 @@ from ktg.data import Dataset
 from ktg.errors import DataError
 from ktg.graph import SearchSpace
 from ktg.local import cache_folder
-from ktg.searching.affinity import Resolved, resolve
+from ktg.searching.affinity import ResolvedSpace, resolve_affinity
 from ktg.searching.asha import plan_brackets
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
@@ -114,7 +114,7 @@ def prepare_space(
     missing_sources: Missing,
     console: Console,
     decoding: Callable[[int, int], None] | None,
-) -> tuple[Dataset, Resolved]:
+) -> tuple[Dataset, ResolvedSpace]:
     """Return the data, and the space without options that lack weights, its affinity measured.
 
     Prints what was left out and what was measured.
@@ -124,11 +124,11 @@ def prepare_space(
         print_warning(console, f"{what} {why}")
     dataset = check_space(found.space, decoding)
     with console.status("Measuring affinity") as status:
-        resolved = resolve(
+        resolved = resolve_affinity(
             found.space, dataset, lambda what: status.update(f"Measuring affinity: {what}")
         )
     if resolved.holes:
-        console.print(resolved.table(), highlight=False)
+        console.print(resolved.make_table(), highlight=False)
     for what, why in resolved.not_measured().items():
         print_warning(console, f"{what} was not measured, and is kept: {why}")
     return dataset, resolved

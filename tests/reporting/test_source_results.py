@@ -9,7 +9,7 @@ from ktg.affinity.ranking import Measured
 from ktg.graph import Affinity, parse_space
 from ktg.graph.yaml_files import loads
 from ktg.reporting.source_results import compare_sources
-from ktg.searching.affinity import Ranked, Resolved
+from ktg.searching.affinity import RankedSources, ResolvedSpace
 from ktg.tracking import MlflowTracker, find_experiment
 
 SPACE = """\
@@ -30,15 +30,15 @@ def scored(value):
 
 def measured():
     """Return what a search writes down: ranked for each model, the best first, and one that could not be measured."""
-    eight = Ranked(
+    eight = RankedSources(
         "resnet8",
         "logme",
         {"good": scored(0.7), "none": scored(0.5), "bad": scored(0.1)},
         {"lost": "gone"},
     )
-    fourteen = Ranked("resnet14", "logme", {"none": scored(0.4), "good": scored(0.3)}, {})
+    fourteen = RankedSources("resnet14", "logme", {"none": scored(0.4), "good": scored(0.3)}, {})
     space = parse_space(loads(SPACE, "space.yaml"))
-    return Resolved(space, {"n1": HOLE}, {"n1": [eight, fourteen]}).to_json()
+    return ResolvedSpace(space, {"n1": HOLE}, {"n1": [eight, fourteen]}).to_json()
 
 
 def drawn(number, model, source, state="stopped", curve=(0.2, 0.4)):

@@ -12,7 +12,7 @@ from ktg.errors import MissingSourceError
 from ktg.graph import Affinity, Choice, Data, Node, SearchSpace, parse_space
 from ktg.models.build import build_network
 from ktg.searching import affinity
-from ktg.searching.affinity import ARTIFACT, refused, resolve
+from ktg.searching.affinity import ARTIFACT, read_left_out, resolve_affinity
 from ktg.tracking import MemoryTracker
 
 
@@ -52,8 +52,10 @@ def space(
     )
 
 
-def resolved(searched: SearchSpace) -> affinity.Resolved:
-    return resolve(searched, open_data(searched.bind(searched.default()).data), lambda what: None)
+def resolved(searched: SearchSpace) -> affinity.ResolvedSpace:
+    return resolve_affinity(
+        searched, open_data(searched.bind(searched.default()).data), lambda what: None
+    )
 
 
 def test_the_best_are_kept_and_the_favourite_is_the_default(tiny, files):
@@ -78,7 +80,7 @@ def test_what_was_measured_is_written_before_any_trial(tiny, files):
     kept = tracker.runs[run].artifacts
     assert json.loads(kept[ARTIFACT]) == found.to_json()
     assert kept["affinity/n0.svg"].startswith(b"<?xml")
-    assert "favourite" in str(list(found.table().columns[-1].cells))
+    assert "favourite" in str(list(found.make_table().columns[-1].cells))
     resolved(
         parse_space(
             {
@@ -126,7 +128,7 @@ def test_a_score_without_a_value_is_a_candidate_not_measured(tiny, files):
 def test_a_search_where_nothing_can_be_measured_goes_on_with_all(tiny, files):
     found = resolved(space(tiny, files, among=("none",), score="leep"))
     assert found.space.holes["nodes.n0.source"].options == ("none",)
-    assert found.charts() == {}
+    assert found.draw_charts() == {}
 
 
 def test_each_model_keeps_its_own(tiny, files):
@@ -140,7 +142,7 @@ def test_each_model_keeps_its_own(tiny, files):
     with pytest.raises(MissingSourceError):
         found.space.bind({"nodes.n0.model": "resnet8", "nodes.n0.source": "none"})
     assert found.space.bind({"nodes.n0.model": "resnet14", "nodes.n0.source": "none"})
-    assert refused(json.loads(json.dumps(found.to_json()))) == found.space.missing_weights
+    assert read_left_out(json.loads(json.dumps(found.to_json()))) == found.space.missing_weights
 
 
 def test_measuring_happens_once(tiny, files, monkeypatch):
@@ -159,5 +161,5 @@ def test_only_training_images_are_looked_at(tiny, files, monkeypatch):
     monkeypatch.setattr(
         ranking, "extract", lambda *given: seen.append(given[1]) or original(*given)
     )
-    resolve(space(tiny, files), data, lambda what: None)
+    resolve_affinity(space(tiny, files), data, lambda what: None)
     assert all(images is data.train for images in seen)

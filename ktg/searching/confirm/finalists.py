@@ -1,4 +1,4 @@
-"""Chooses the graphs of a search that are worth confirming: its best ones, and all its baselines."""
+"""Chooses the graphs of a search to confirm: its best ones, and all its baselines."""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Finalists:
-    """The graphs to confirm of a search that is over: by rank, then the baselines, then a control."""
+    """The graphs to confirm, of a search that is over: the best, the baselines, a control."""
 
     search: StoredSearch
     graphs: tuple[Finalist, ...]
