@@ -57,7 +57,7 @@ def stamp_first_steps() -> None:
     """Let every training of this process note its first step."""
     plain = Training.step
 
-    def step(self: Training, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+    def step(self: Training, *args: Any, **kwargs: Any) -> Any:
         if not hasattr(self, "noted"):
             self.noted = True
             stamp("start")

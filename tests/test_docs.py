@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_launch import check_words, written
+from test_launch import check_words, find_commands
 
 from ktg.graph import is_space, parse, parse_space
 from ktg.graph.yaml_files import loads
@@ -60,7 +60,7 @@ def test_links_lead_to_files_and_headings(page: Path):
 @pages
 def test_commands_exist_with_their_options(page: Path):
     for block in blocks(page, "bash", "sh", "console"):
-        for words in written(block):
+        for words in find_commands(block):
             check_words(words, whole=True)
         for script in re.findall(r"(?:bash|sbatch|ray up|kubectl apply -f) (launch/\S+)", block):
             assert (ROOT / script).is_file(), f"{NAMES[page]} names {script}"
@@ -77,7 +77,7 @@ def test_graphs_and_spaces_can_be_read(page: Path):
 @pages
 def test_python_compiles_and_what_it_imports_is_there(page: Path):
     nodes = [node for block in blocks(page, "python", "py") for node in ast.walk(ast.parse(block))]
-    for module, name in (pair for node in nodes for pair in used(node)):
+    for module, name in (pair for node in nodes for pair in find_names(node)):
         package = module.partition(".")[0]
         assert importlib.util.find_spec(package), f"{NAMES[page]}: there is no {module}"
         if package == "ktg":  # other libraries are slow to import, and not ours to test
@@ -85,7 +85,7 @@ def test_python_compiles_and_what_it_imports_is_there(page: Path):
             assert not name or hasattr(found, name), f"{NAMES[page]}: {module} has no {name}"
 
 
-def used(node: ast.AST) -> list[tuple[str, str]]:
+def find_names(node: ast.AST) -> list[tuple[str, str]]:
     """Return (module, name in it or nothing) that a line of Python needs."""
     if isinstance(node, ast.ImportFrom):
         return [(node.module or "", alias.name) for alias in node.names]
@@ -136,7 +136,7 @@ def test_the_checks_find_mistakes(tmp_path: Path):
     assert blocks(page, "yaml") == ["# no heading\n"]
     line = "import ktg.graph.yaml_files\nfrom ktg.graph import parse\nktg.nonsense()"
     needed = [("ktg", "nonsense"), ("ktg.graph", "parse"), ("ktg.graph.yaml_files", "")]
-    assert sorted(pair for node in ast.walk(ast.parse(line)) for pair in used(node)) == needed
+    assert sorted(pair for node in ast.walk(ast.parse(line)) for pair in find_names(node)) == needed
     links = ["".join(pair) for pair in LINK.findall('[a](b.md#c) ![](p.png) <img src="q.svg">')]
     assert links == ["b.md#c", "p.png", "q.svg"]
 

@@ -47,7 +47,7 @@ def test_no_file_names_a_host_of_packages(path):
     assert not re.search(r"https?://|index-url [^|]*\.", path.read_text(encoding="utf-8"))
 
 
-def written(text):
+def find_commands(text):
     """Yield the `ktg` command lines in a text, continued lines joined, as lists of words."""
     for line in re.sub(r"\s*\\\n\s*#?\s*", " ", text).splitlines():
         for match in COMMAND.finditer(line):
@@ -93,12 +93,14 @@ def _check_value(parameter, given, context, whole):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_commands_in_launch_files_exist(path):
-    for words in written(path.read_text(encoding="utf-8")):
+    for words in find_commands(path.read_text(encoding="utf-8")):
         check_words(words)
 
 
 def test_a_wrong_command_is_found():
-    (good,) = written("srun -- ktg search space.yaml --address auto \\\n    --storage /shared")
+    (good,) = find_commands(
+        "srun -- ktg search space.yaml --address auto \\\n    --storage /shared"
+    )
     assert good == ["search", "space.yaml", "--address", "auto", "--storage", "/shared"]
     check_words(good)
     wrongs = (
@@ -109,7 +111,7 @@ def test_a_wrong_command_is_found():
         "ktg train best.yaml --seeds",
     )
     for wrong in wrongs:
-        ((*words,),) = written(wrong)
+        ((*words,),) = find_commands(wrong)
         with pytest.raises(AssertionError):
             check_words(words)
     check_words(["search"])
@@ -122,7 +124,7 @@ CLUSTERS = ("slurm.sbatch", "kuberay-job.yaml", "ray-cluster.yaml")
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_cluster_files_search_with_shared_storage(name):
-    commands_of_file = written((LAUNCH / name).read_text(encoding="utf-8"))
+    commands_of_file = find_commands((LAUNCH / name).read_text(encoding="utf-8"))
     searches = [set(words) for words in commands_of_file if words[0] == "search"]
     assert any({"--address", "auto", "--storage", "--tracking-uri"} <= words for words in searches)
 
