@@ -1,4 +1,4 @@
-"""A model in Python: what it says of images is what the engine's evaluation says, however the images are given."""
+"""A model in Python predicts what the training's evaluation does, in whatever form images come."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The network as it leaves computes what the network computes, with its resize as matrix products."""
+"""A deployable network computes what the network does, with its resize as matrix products."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""From an experiment to files: the graph trained again to what it was measured at, in every form, and refusals."""
+"""From an experiment to files: trained again to what was measured, in every form; refusals."""
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from ktg.graph.yaml_files import load_graph
 pytestmark = pytest.mark.usefixtures("one_thread")  # as each trial had
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_that_the_search_measured(searched, tmp_path):
     weights, told = tmp_path / "model.safetensors", []
     formats = Formats(weights=weights, card=tmp_path / "README.md")
@@ -37,6 +38,7 @@ def test_the_weights_are_those_that_the_search_measured(searched, tmp_path):
     assert f"{100 * best['accuracy']:.2f} %" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_final_trains_on_the_validation_split_too_and_measures_nothing(searched, tmp_path):
     formats = Formats(weights=tmp_path / "model.safetensors")
     about = export(
@@ -46,6 +48,7 @@ def test_final_trains_on_the_validation_split_too_and_measures_nothing(searched,
     assert about.training.images == 128  # of 160, less a fifth for the test
 
 
+@pytest.mark.slow
 def test_the_same_graph_gives_the_same_weights(searched, tmp_path):
     files = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
     for file in files:
@@ -61,6 +64,7 @@ def test_the_same_graph_gives_the_same_weights(searched, tmp_path):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_other_images_than_the_search_saw_are_noticed(searched, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "ktg.exporting.graph_files.collect_provenance", lambda *runs: {"data_fingerprint": "other"}
@@ -114,6 +118,7 @@ def test_8_bit_integers_need_the_images_of_the_training(trained, tmp_path, monke
         ),
     ],
 )
+@pytest.mark.slow
 def test_contradictions_are_found_before_anything_is_written(
     searched, tmp_path, monkeypatch, files, options, said
 ):
@@ -126,6 +131,7 @@ def test_contradictions_are_found_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_files_that_are_there_are_found_before_training(searched, trained, tmp_path):
     (tmp_path / "model-n1.safetensors").touch()
     (tmp_path / "m.onnx").touch()

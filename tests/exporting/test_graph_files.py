@@ -59,6 +59,7 @@ def record(uri: str, tiny: Path, tmp_path: Path) -> Callable[..., None]:
     return write
 
 
+@pytest.mark.slow
 def test_the_best_graph_comes_out_with_where_it_comes_from(searched, tmp_path):
     exported = export_best("a search", searched.uri, tmp_path / "best.yaml")
     graph = load_graph(exported.file)
@@ -78,6 +79,7 @@ def test_the_best_graph_comes_out_with_where_it_comes_from(searched, tmp_path):
     assert "<svg" in exported.drawing.read_text()
 
 
+@pytest.mark.slow
 def test_the_exported_graph_trains_again_to_the_same_bit(searched, tmp_path):
     graph = load_graph(export_best("a search", searched.uri, tmp_path / "best.yaml").file)
     threads = torch.get_num_threads()
@@ -91,6 +93,7 @@ def test_the_exported_graph_trains_again_to_the_same_bit(searched, tmp_path):
     assert (figures["val_accuracy"], figures["val_loss"]) == (best["accuracy"], best["loss"])
 
 
+@pytest.mark.slow
 def test_paths_below_the_output_become_relative(searched, tiny):
     exported = export_best("a search", searched.uri, tiny.parent / "exported.yaml")
     try:
@@ -143,6 +146,7 @@ def test_nothing_to_export(uri, record, tmp_path, trials, kind, said):
     assert not (tmp_path / "best.yaml").exists()
 
 
+@pytest.mark.slow
 def test_an_unknown_experiment_is_named_with_the_nearest(searched, tmp_path):
     with pytest.raises(
         UserError,
@@ -152,6 +156,7 @@ def test_an_unknown_experiment_is_named_with_the_nearest(searched, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["best.svg", "best", "best.json"])
+@pytest.mark.slow
 def test_a_graph_is_written_as_yaml_only(searched, tmp_path, name):
     with pytest.raises(UserError, match=r"give a name that ends in \.yaml or \.yml"):
         export_best("a search", searched.uri, tmp_path / name)

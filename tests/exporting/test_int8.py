@@ -1,4 +1,4 @@
-"""8-bit integers: a smaller file of the same form, with what it costs measured on the validation split."""
+"""8-bit integers: a smaller file of the same form, whose cost in accuracy is measured."""
 
 import numpy as np
 import onnx

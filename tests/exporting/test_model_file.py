@@ -1,4 +1,4 @@
-"""The model file: everything comes back, other libraries load it, and whatever is not ours is refused in a sentence."""
+"""The model file: all comes back, other libraries load it, and others are refused in a sentence."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""ONNX: the same logits in onnxruntime, any batch, a classifier like the safetensors file, and refusals."""
+"""ONNX: the same logits, any batch, a classifier like the safetensors file, and refusals."""
 
 import importlib.util
 
@@ -81,6 +81,7 @@ def test_what_is_no_model_of_ktg(everything, tmp_path):
         load_model(path)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_one_graph(ensemble, photos, tmp_path):
     assert (
         module.write_onnx(tmp_path / "model.onnx", *read_model(ensemble.file))

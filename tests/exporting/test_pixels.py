@@ -1,4 +1,4 @@
-"""Images of every kind become the pixels of the data's own decoder, or one clause that says why not."""
+"""Images of every kind become the pixels of the data's own decoder, or a clause says why not."""
 
 import io
 from pathlib import Path

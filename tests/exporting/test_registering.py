@@ -28,6 +28,7 @@ print(json.dumps([model.input_example["image"][0], model.metadata.signature.to_d
 """
 
 
+@pytest.mark.slow
 def test_the_best_graph_is_trained_registered_loaded_elsewhere_and_linked_to_its_search(
     searched, one_thread, tmp_path
 ):
@@ -91,7 +92,8 @@ def test_what_cannot_be_registered_costs_no_training_and_no_trained_network(trai
         export("absent", "sqlite:///mlflow.db", name="a/b")
     check_model_name("any other name-1.0")
     away = "http://127.0.0.1:9"
-    kept = r"; the trained network is kept, to try again: `ktg export .*model.safetensors --register net`$"
+    again = r"`ktg export .*model.safetensors --register net`$"
+    kept = rf"; the trained network is kept, to try again: {again}"
     with pytest.raises(
         UserError, match=r"^model net: cannot be stored in MLflow at http://127.0.0.1:9: .*" + kept
     ):
@@ -99,6 +101,7 @@ def test_what_cannot_be_registered_costs_no_training_and_no_trained_network(trai
     assert temporary_file("my net/../x").parent == temporary_file("net").parent
 
 
+@pytest.mark.slow
 def test_a_version_that_fails_half_way_leaves_nothing(trained, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     model = TrainedModel(

@@ -1,4 +1,4 @@
-"""torch.export: the program runs without ktg's classes, with any batch, and carries its description."""
+"""torch.export: the program runs without ktg, with any batch, and carries its description."""
 
 import torch
 

@@ -13,7 +13,7 @@ from ktg.tracking import find_experiment
 
 @pytest.fixture(scope="session")
 def uri(tmp_path_factory) -> str:
-    """A store for what tests write; making one takes seconds, so they share it and name their experiments apart."""
+    """A store for what tests write; they share it, as making one takes seconds."""
     return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
 
 

@@ -1,4 +1,4 @@
-"""Best graph and baselines: the figures of the search, and those of `ktg train` where it trained the very graph."""
+"""Best graph and baselines: figures of the search, of `ktg train` and of `ktg confirm`."""
 
 import dataclasses
 import json
@@ -20,6 +20,7 @@ from ktg.searching.history import read_last_search
 from ktg.tracking import MlflowTracker, find_experiment
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_the_search(record, searched):
     images = count_validation_images(record)
     rows = compare_with_baselines(record, images)
@@ -31,6 +32,7 @@ def test_rows_are_those_of_the_search(record, searched):
         assert row["is_best"] == (row["trial"] == record.best.name)
 
 
+@pytest.mark.slow
 def test_without_the_number_of_images_there_are_no_intervals(record):
     assert all(row["val_interval"] is None for row in compare_with_baselines(record, None))
 
@@ -47,6 +49,7 @@ class _Both:
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_a_training_is_recognised_by_its_graph_whatever_its_seed(record, uri):
     def train(graph, seeds, first=0):
         return ktg.train(
@@ -176,6 +179,7 @@ def confirmed(reported):
     return reported | {"confirmation": FOUND | {"run": "id", "ended": "today"}}
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_graph_and_difference_with_the_numbers_of_the_data(confirmed, record):
     page = read(render_report(confirmed, record.space.holes))
     numbers = {
@@ -196,12 +200,14 @@ def test_the_page_shows_every_graph_and_difference_with_the_numbers_of_the_data(
     assert "ktg confirm" not in page.text.split("What the best network")[0]
 
 
+@pytest.mark.slow
 def test_without_one_the_page_says_how_to_get_it(page):
     text = read(page).text
     assert "Confirmation on test images" not in text
     assert "ktg confirm a search" in text
 
 
+@pytest.mark.slow
 def test_without_baselines_there_is_nothing_to_draw_of_differences(confirmed, record):
     alone = confirmed["confirmation"] | {"differences": [], "rows": FOUND["rows"][:1]}
     text = read(render_report(confirmed | {"confirmation": alone}, record.space.holes)).text

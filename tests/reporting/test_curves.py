@@ -20,6 +20,7 @@ GRAPH = parse(
 )
 
 
+@pytest.mark.slow
 def test_nodes_end_where_the_trial_does(record):
     best, graph = record.best, record.best.graph
     curves = {curve["node"]: curve for curve in read_node_curves(record, graph)}
@@ -29,6 +30,7 @@ def test_nodes_end_where_the_trial_does(record):
     assert end == {name: curve["val_accuracy"][-1] for name, curve in curves.items()}
 
 
+@pytest.mark.slow
 def test_gates_open_as_they_are_defined(record):
     graph = record.best.graph
     for curve in read_gate_curves(record, graph):
@@ -40,6 +42,7 @@ def test_gates_open_as_they_are_defined(record):
             assert openness == sorted(openness)
 
 
+@pytest.mark.slow
 def test_the_best_so_far_ends_at_the_best_and_at_the_whole_cost(record):
     points = trace_best(record)
     assert len(points) == len(record.trials)

@@ -1,4 +1,4 @@
-"""Importance of holes, and rank correlations of rungs with the end: by hand, and what must hold for any."""
+"""Importances of holes, and correlations of rungs with the end: by hand, and for any trials."""
 
 import random
 
@@ -13,7 +13,7 @@ ONE = "edges.n1.n0.gate"
 
 
 def trials(count):
-    """Return trials whose accuracy one gate decides, the worse half of them stopped after two epochs."""
+    """Return trials whose accuracy one gate decides; the worse ones stop after two epochs."""
     draw = random.Random(0)
     made = []
     for number in range(1, count + 1):
@@ -64,7 +64,8 @@ def test_the_first_rung_is_that_of_early_stopping_or_the_whole_budget():
     free = search(
         trial(1),
         space="data: {name: digits}\ntrain: {epochs: 8}\nnodes: {n0: {model: resnet8}}\n"
-        "edges: {label -> n0: {gate: {choice: [through, linear]}}}\nsearch: {trials: 2, scheduler: none}\n",
+        "edges: {label -> n0: {gate: {choice: [through, linear]}}}\n"
+        "search: {trials: 2, scheduler: none}\n",
     )
     assert first_rung(free) == 8
 

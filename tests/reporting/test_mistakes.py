@@ -1,4 +1,4 @@
-"""What the best network gets wrong: tables against a plain count, and the trained network again, bit for bit."""
+"""Mistakes: tables against a plain count, and the network trained again, bit for bit."""
 
 import base64
 import io
@@ -88,7 +88,7 @@ def test_pictures_are_small_and_tiny_ones_exact(shape, kind):
 
 @pytest.fixture
 def made(tiny, tmp_path, uri):
-    """Return a function that writes a search with one finished trial of a small graph, and reads it back."""
+    """Return a function that writes a search with one finished trial, and reads it back."""
 
     def write(experiment, train_s=1.0, images=tiny, **tags):
         file = graph_file(tmp_path / "graph.yaml", images, train={"epochs": 1})
@@ -112,6 +112,7 @@ def made(tiny, tmp_path, uri):
     return write
 
 
+@pytest.mark.slow
 def test_the_graph_is_trained_again_to_the_same_network(record, reported):
     found = reported["mistakes"]
     assert found["device"] == "cpu"
@@ -126,6 +127,7 @@ def test_the_graph_is_trained_again_to_the_same_network(record, reported):
     assert json.loads(json.dumps(found)) == found
 
 
+@pytest.mark.slow
 def test_what_was_found_is_kept_with_the_search(record, reported):
     def fail(*_):
         raise AssertionError("trained again")

@@ -1,4 +1,4 @@
-"""The page: its numbers are those of the data, it needs nothing from outside, and no name can put code into it."""
+"""The page: its numbers are the data's, it needs nothing from outside, no name can inject code."""
 
 import copy
 import json
@@ -29,6 +29,7 @@ KEPT = {
 }
 
 
+@pytest.mark.slow
 def test_every_number_of_the_page_is_that_of_the_data(reported, page):
     plain = json.loads(json.dumps(reported))  # as --json prints it
     numbers = read(page).numbers
@@ -47,6 +48,7 @@ def test_every_number_of_the_page_is_that_of_the_data(reported, page):
     assert numbers["comparison.0.val_accuracy"][1] == f"{100 * best:.2f}\N{NO-BREAK SPACE}%"
 
 
+@pytest.mark.slow
 def test_it_is_complete_in_itself(page):
     found = read(page)
     for tag, name, value in found.attributes:
@@ -61,6 +63,7 @@ def test_it_is_complete_in_itself(page):
     assert links <= set(ids)
 
 
+@pytest.mark.slow
 def test_no_colour_of_a_picture_is_fixed_against_the_page(page):
     pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert len(pictures) >= 7
@@ -71,6 +74,7 @@ def test_no_colour_of_a_picture_is_fixed_against_the_page(page):
     assert used <= set(defined) | {"natural", "tone", "share"}
 
 
+@pytest.mark.slow
 def test_names_cannot_put_code_into_the_page(record, reported):
     evil = hostile(copy.deepcopy(reported))
     evil["mistakes"]["classes"][0] = EVIL
@@ -99,11 +103,13 @@ def hostile(value, key=""):
     return EVIL + value if isinstance(value, str) else value
 
 
+@pytest.mark.slow
 def test_a_running_search_is_called_unfinished(record, reported):
     running = reported | {"search": reported["search"] | {"unfinished": True}}
     assert "This search is unfinished" in read(render_report(running, record.space.holes)).text
 
 
+@pytest.mark.slow
 def test_the_ensemble_stands_beside_the_target(record, reported):
     end = reported["best"]["at_end"]
     row = {"val_accuracy": 0.625, "val_interval": None, "val_loss": 0.5}
@@ -125,6 +131,7 @@ def test_the_ensemble_stands_beside_the_target(record, reported):
     assert "an older version made this search" in text(ensemble=None)
 
 
+@pytest.mark.slow
 def test_a_search_without_baselines_says_so(record, reported):
     search = reported["search"]["settings"] | {"baselines": False}
     without = reported | {"comparison": reported["comparison"][:1]}
@@ -134,6 +141,7 @@ def test_a_search_without_baselines_says_so(record, reported):
     assert "training alone" not in text
 
 
+@pytest.mark.slow
 def test_where_nothing_was_stopped_nothing_is_said_of_it(record, reported):
     saved = reported["cost"]["saved"] | {"stopping": {"trials": 0, "epochs": 0, "device_s": 0.0}}
     text = read(
@@ -143,11 +151,13 @@ def test_where_nothing_was_stopped_nothing_is_said_of_it(record, reported):
     assert "of the stopped" not in text
 
 
+@pytest.mark.slow
 def test_without_mistakes_the_page_says_why(record, reported):
     without = reported | {"mistakes": {"why": "It took long & was left out."}}
     assert "It took long & was left out." in read(render_report(without, record.space.holes)).text
 
 
+@pytest.mark.slow
 def test_tests_over_seeds_are_shown_beside_validation(record, reported):
     rows = copy.deepcopy(reported["comparison"])
     rows[0]["test"] = {
@@ -164,6 +174,7 @@ def test_tests_over_seeds_are_shown_beside_validation(record, reported):
     assert numbers["comparison.0.test.minus_alone_interval.1"][1] == "+0.20"
 
 
+@pytest.mark.slow
 def test_affinity_has_a_section_where_it_was_measured(record, reported, page):
     assert "Affinity against result" not in page
     node = {

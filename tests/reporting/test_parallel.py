@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line for every trial that was trained, an axis for each of the first holes."""
+"""Parallel coordinates: a line for every trained trial, an axis for each of the first holes."""
 
 import re
 

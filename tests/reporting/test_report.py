@@ -3,6 +3,8 @@
 import json
 import math
 
+import pytest
+
 from ktg.reporting.report import describe_environment, make_report
 
 
@@ -14,11 +16,13 @@ def numbers(value):
     return [value] if isinstance(value, float) else []
 
 
+@pytest.mark.slow
 def test_it_is_plain_and_finite(reported):
     assert json.loads(json.dumps(reported, allow_nan=False)) == json.loads(json.dumps(reported))
     assert all(math.isfinite(number) for number in numbers(reported))
 
 
+@pytest.mark.slow
 def test_the_parts_belong_together(reported, record):
     trials = reported["trials"]
     assert (
@@ -40,6 +44,7 @@ def test_the_parts_belong_together(reported, record):
     assert all("nan" in trial["reason"] or "inf" in trial["reason"] for trial in failed)
 
 
+@pytest.mark.slow
 def test_where_it_ran_is_what_the_search_wrote_down(record):
     found = describe_environment(record)
     assert found["data_fingerprint"] == record.run.tags["data.fingerprint"]
@@ -47,6 +52,7 @@ def test_where_it_ran_is_what_the_search_wrote_down(record):
     assert (found["sampler_seed"], found["training_seeds"]) == (0, [0])
 
 
+@pytest.mark.slow
 def test_without_another_training_the_rest_is_the_same(record, reported):
     again = make_report(record, retrain=False)
     assert again | {"environment": 0} == reported | {"environment": 0}

@@ -18,6 +18,7 @@ def compared(record):
     return compare_searches([record, record])
 
 
+@pytest.mark.slow
 def test_a_search_beside_itself(compared, record, reported):
     one, two = compared["searches"]
     assert one == two
@@ -31,6 +32,7 @@ def test_a_search_beside_itself(compared, record, reported):
     )
 
 
+@pytest.mark.slow
 def test_its_page_shows_the_numbers_of_the_data(compared):
     page = read(render_comparison(compared))
     plain = json.loads(json.dumps(compared))
@@ -47,6 +49,7 @@ def test_its_page_shows_the_numbers_of_the_data(compared):
         )
 
 
+@pytest.mark.slow
 def test_names_cannot_put_code_into_the_page(compared):
     evil = [search | {"experiment": "<script>$\\frac1"} for search in compared["searches"]]
     rows = [{"place": "<img src=x>", "values": ["<b>", None]}]
@@ -55,6 +58,7 @@ def test_names_cannot_put_code_into_the_page(compared):
     assert "<img src=x>" in page.text
 
 
+@pytest.mark.slow
 def test_other_images_and_unfinished_searches_are_called_so(compared):
     running = [search | {"unfinished": True} for search in compared["searches"]]
     text = read(render_comparison(compared | {"searches": running, "same_data": False})).text
@@ -97,6 +101,7 @@ def test_differences_are_exactly_the_places_that_differ(spaces):
         assert (place in rows) == (len(set(values)) > 1)
 
 
+@pytest.mark.slow
 def test_the_report_and_the_comparison_agree(record, compared):
     cost = make_report(record, retrain=False)["cost"]
     assert compared["searches"][0]["cost"] == cost

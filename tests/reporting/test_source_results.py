@@ -29,7 +29,7 @@ def scored(value):
 
 
 def measured():
-    """Return what a search writes down: ranked for each model, the best first, and one that could not be measured."""
+    """Return what a search records: sources ranked by model, one of them not measured."""
     eight = RankedSources(
         "resnet8",
         "logme",

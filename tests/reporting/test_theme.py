@@ -1,4 +1,4 @@
-"""Pictures as parts of a page: ids of their own, the page's colours, and no change to what they say."""
+"""Pictures as parts of a page: own ids, the page's colours, and no change to what they say."""
 
 import re
 

@@ -130,6 +130,7 @@ def test_only_the_dead_of_this_machine_are_dead():
     assert driver_tags() == {"driver.host": socket.gethostname(), "driver.pid": str(os.getpid())}
 
 
+@pytest.mark.slow
 def test_what_dead_drivers_left_running_is_ended_and_nothing_else(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with MlflowTracker("space", uri) as tracker:

@@ -1,4 +1,4 @@
-"""Searches read back: which one is meant, the order of its trials, and what reads as interrupted."""
+"""Searches read back: which is meant, the order of trials, what reads as interrupted."""
 
 import json
 import subprocess
@@ -13,9 +13,9 @@ from ktg.graph.yaml_files import loads
 from ktg.reporting.curves import trace_best
 from ktg.reporting.status import read_status, read_statuses
 from ktg.searching.confirm.finalists import read_finalists
-from ktg.searching.driver_lock import driver_tags
+from ktg.searching.driver_lock import driver_tags, state_of
 from ktg.searching.history import StoredSearch, read_last_search, read_newest_search
-from ktg.tracking import MlflowTracker, find_experiment
+from ktg.tracking import MlflowTracker, find_experiment, request_stop
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,7 @@ def abandoned(uri, experiment, *trials, tags):
         tracker._running.clear()
 
 
+@pytest.mark.slow
 def test_a_real_search_comes_back_as_it_was_told(record, searched):
     result, best = searched.result, searched.result["rows"][0]
     assert record.best.run.name == best["trial"]
@@ -137,6 +138,7 @@ def test_the_last_search_with_a_finished_trial_is_reported(uri):
     assert record.best.accuracy == 0.25
 
 
+@pytest.mark.slow
 def test_the_space_is_that_of_the_file(record, searched):
     plain = loads((searched.folder / "space.yaml").read_text(), "space.yaml")
     assert json.dumps(record.space.template["train"]) == json.dumps(plain["train"])
@@ -153,7 +155,7 @@ def test_after_a_search_that_died_early_every_command_says_which_one_it_speaks_o
     assert last.sentence.endswith("; the newer one has no finished trial")
     assert newest.run.id in newest.sentence
     assert "newer" not in newest.sentence
-    # Those that need a result answer from the one that has one, those about what goes on from the newest.
+    # Commands that need a result answer from the one that has it, the others from the newest.
     assert read_finalists(found, 1).search.run.id == last.run.id
     (best,) = choose_trials(found, TrialChoice())
     assert best.search.run.id == last.run.id
@@ -179,6 +181,8 @@ def test_a_search_whose_driver_is_dead_reads_as_interrupted_and_is_left_as_it_is
     assert status.wall_s < 60  # as far as something is known of it, not until now
     assert read_finalists(found, 1).graphs[0].trial == "trial-0001"  # it need not be waited for
     assert [point["trial"] for point in trace_best(search)] == ["trial-0001", "trial-0002"]
+    with pytest.raises(UserError, match="no search of 'dead' is running; its last one is interr"):
+        request_stop("dead", uri, state_of)
     assert read_newest_search(found).run.state == "running"  # nothing was written
 
 

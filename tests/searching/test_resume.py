@@ -1,4 +1,4 @@
-"""A search read back from the store is the search that was written into it, and goes on as if nothing had happened."""
+"""A search read back is the search that was written, and goes on as if nothing had happened."""
 
 import json
 import subprocess
@@ -68,6 +68,7 @@ def written(uri: str, ends) -> SearchQueue:
     return queue
 
 
+@pytest.mark.slow
 def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
     before = written(
         uri, ["finished", "stopped", "failed", "finished", "stopped", "failed", "running"]
@@ -121,6 +122,7 @@ def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
         )
 
 
+@pytest.mark.slow
 def test_the_sampler_knows_of_what_was_done_and_does_not_begin_again(uri):
     before = written(uri, ["finished"] * 5 + ["stopped"] * 2)
     past = read_search_to_resume(find_experiment("space", uri))
@@ -133,6 +135,7 @@ def test_the_sampler_knows_of_what_was_done_and_does_not_begin_again(uri):
     assert fresh.values not in [entry.values for entry in before.trials]
 
 
+@pytest.mark.slow
 def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
     written(uri, ["finished", "finished"])
     experiment = find_experiment("space", uri)
@@ -146,6 +149,7 @@ def test_a_trial_whose_end_was_not_written_is_not_trained_again(uri):
     assert experiment.trials(search)[0].state == "finished"
 
 
+@pytest.mark.slow
 def test_trials_that_this_version_would_not_make_are_refused(uri):
     written(uri, ["finished"] * 4)
     experiment = find_experiment("space", uri)
@@ -157,6 +161,7 @@ def test_trials_that_this_version_would_not_make_are_refused(uri):
         read_search_to_resume(experiment)
 
 
+@pytest.mark.slow
 def test_without_a_search_there_is_nothing_to_go_on_with(uri):
     with MlflowTracker("space", uri) as tracker:
         tracker.start("something else")

@@ -1,4 +1,4 @@
-"""Values of holes as text: every label leads back to its option, and every number comes back exactly."""
+"""Values as text: every label leads back to its option, every number comes back exactly."""
 
 import pytest
 from hypothesis import given
