@@ -1,1 +1,1 @@
-"""What a person shows of a search: one HTML page of its own, or several searches side by side."""
+"""Shows searches: one as an HTML page, several side by side, and how each stands."""

@@ -1,5 +1,6 @@
 """Draws parallel coordinates: each trial as a line through the values of its holes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,23 +10,19 @@ from markupsafe import Markup
 from ktg.graph import Choice, Hole, Log
 from ktg.graph.drawing.canvas import printable
 from ktg.graph.drawing.layout import shorten
-from ktg.reporting.charts import choose_trials
+from ktg.reporting.charts import Data, choose_trials
 from ktg.reporting.theme import ACCENT, INK, LINE, MUTED, open_figure, to_svg
 from ktg.searching.values import label
 
 MOST_AXES = 8
 _BETWEEN = 92.0  # points from one axis to the next
-_STOPPED, _WORST = (
-    0.22,
-    0.34,
-)  # the last axis: up to here stopped trials, from here finished ones by accuracy
+# On the last axis stopped trials end below the first of these, finished ones above the second.
+_STOPPED, _WORST = 0.22, 0.34
 _TOP = 0.1  # the share of trials that is drawn in colour
-
-Trial = Mapping[str, Any]
 
 
 def draw_parallel(
-    trials: Sequence[Trial], holes: Mapping[str, Hole], order: Sequence[str], best: str
+    trials: Sequence[Data], holes: Mapping[str, Hole], order: Sequence[str], best: str
 ) -> Markup:
     """Draw trials through the first `MOST_AXES` holes of the given order, to their accuracy."""
     axes_of = list(order[:MOST_AXES])
@@ -46,39 +43,25 @@ def draw_parallel(
             ]
             heights.append(_result(trial, low, high, random))
             axes.plot(range(len(heights)), heights, **_style(trial, top, best))
+        above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": INK}
         for place, path in enumerate(axes_of):
             axes.plot((place, place), (0, 1), color=LINE, linewidth=1.2, zorder=1)
             _ticks(axes, place, _marks(holes[path]))
-            axes.annotate(
-                _words(path),
-                (place, 1.0),
-                (0, 12),
-                textcoords="offset points",
-                ha="center",
-                color=INK,
-            )
+            axes.annotate(_shorten(path), (place, 1.0), (0, 12), **above)
         last = len(axes_of)
         axes.plot((last, last), (0, 1), color=LINE, linewidth=1.2, zorder=1)
-        axes.annotate(
-            "accuracy", (last, 1.0), (0, 12), textcoords="offset points", ha="center", color=INK
-        )
-        marks = [
-            (1.0, f"{100 * high:.1f} %"),
-            (_WORST, f"{100 * low:.1f} %"),
-            (_STOPPED / 2, "stopped"),
-        ]
+        axes.annotate("accuracy", (last, 1.0), (0, 12), **above)
+        ends = [(1.0, f"{100 * high:.1f} %"), (_WORST, f"{100 * low:.1f} %")]
+        marks = [*ends, (_STOPPED / 2, "stopped")]
         _ticks(axes, last, marks if high > low else marks[::2], right=True)
         axes.set_axis_off()
         axes.set_xlim(-0.45, last + 0.6)
         axes.set_ylim(-0.06, 1.15)
-        return to_svg(
-            drawn,
-            "parallel",
-            "Every trial as a line through the values of its holes to its accuracy",
-        )
+        says = "Every trial as a line through the values of its holes to its accuracy"
+        return to_svg(drawn, "parallel", says)
 
 
-def _style(trial: Trial, top: set[str], best: str) -> dict[str, Any]:
+def _style(trial: Data, top: set[str], best: str) -> dict[str, Any]:
     if trial["trial"] == best:
         return {"color": ACCENT, "linewidth": 2.4, "zorder": 4}
     if trial["trial"] in top:
@@ -96,7 +79,7 @@ def _height(hole: Hole, value: Any) -> float:
     return float((at - low) / (high - low))
 
 
-def _result(trial: Trial, low: float, high: float, random: np.random.Generator) -> float:
+def _result(trial: Data, low: float, high: float, random: np.random.Generator) -> float:
     """Return where on the last axis a trial ends: by its accuracy, or among those cut short."""
     if trial["state"] != "finished":
         return float(random.uniform(0, _STOPPED))
@@ -124,20 +107,12 @@ def _marks(hole: Hole) -> list[tuple[float, str]]:
 def _ticks(
     axes: Any, place: int, marks: Sequence[tuple[float, str]], *, right: bool = False
 ) -> None:
+    shift, side = (6, "left") if right else (-5, "right")
+    at = {"textcoords": "offset points", "ha": side, "va": "center", "zorder": 6}
     for height, text in marks:
-        shift, side = (6, "left") if right else (-5, "right")
-        at = {
-            "textcoords": "offset points",
-            "ha": side,
-            "va": "center",
-            "fontsize": 8.5,
-            "color": MUTED,
-        }
-        axes.annotate(text, (place, height), (shift, 0), zorder=6, **at)
+        axes.annotate(text, (place, height), (shift, 0), fontsize=8.5, color=MUTED, **at)
 
 
-def _words(path: str) -> str:
+def _shorten(path: str) -> str:
     """Return a hole's path short enough for the head of an axis."""
-    return shorten(
-        printable(path.removeprefix("edges.").removeprefix("nodes.").removeprefix("train.")), 15
-    )
+    return shorten(printable(re.sub(r"^(edges\.)?(nodes\.)?(train\.)?", "", path)), 15)

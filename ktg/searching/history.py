@@ -16,7 +16,7 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -178,6 +178,11 @@ class StoredSearch:
         """The runs of proposals that were not trained, because the same graph already was."""
         return [run for run in self.children if _is_duplicate(run)]
 
+    @property
+    def finished(self) -> list[StoredTrial]:
+        """The trials that were trained to their end, in the order of their start."""
+        return [trial for trial in self.trials if trial.has_result]
+
     @cached_property
     def ranked(self) -> list[StoredTrial]:
         """The finished trials, the best first.
@@ -185,18 +190,12 @@ class StoredSearch:
         The best has the highest validation accuracy; of equals, the lowest loss (one that is
         missing counts as infinite); of equals again, the lowest number.
         """
-        finished = [trial for trial in self.trials if trial.has_result]
-        return sorted(finished, key=lambda trial: (-trial.accuracy, trial.loss, trial.number))
+        return sorted(self.finished, key=lambda one: (-one.accuracy, one.loss, one.number))
 
     @property
     def best(self) -> StoredTrial:
         """The best finished trial, of a search that has one."""
         return self.ranked[0]
-
-    @property
-    def finished(self) -> list[StoredTrial]:
-        """The trials that were trained to their end, in the order of their start."""
-        return [trial for trial in self.trials if trial.has_result]
 
     @property
     def sampled(self) -> list[StoredTrial]:
@@ -277,5 +276,4 @@ def _some_searches(experiment: Experiment) -> list[StoredSearch]:
 
 
 def _is_duplicate(run: RunRecord) -> bool:
-    tags: Mapping[str, str] = run.tags
-    return tags.get("kind") == "duplicate"
+    return run.tags.get("kind") == "duplicate"

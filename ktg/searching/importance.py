@@ -1,4 +1,4 @@
-"""How much of the differences between trials each hole explains, by Optuna's estimators."""
+"""Estimates with Optuna how much of the differences between trials each hole explains."""
 
 import math
 import warnings
