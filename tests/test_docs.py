@@ -102,6 +102,7 @@ def test_the_index_names_every_page():
     assert {f"../notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= linked
 
 
+@pytest.mark.slow
 def test_the_reference_is_what_the_code_says():
     # In a process of its own: click keeps the help option that a command had when it was first
     # called, by other tests.

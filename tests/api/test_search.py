@@ -27,6 +27,7 @@ def test_a_search_by_plain_data_gives_a_result(tiny, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("mlflow*"))
 
 
+@pytest.mark.slow
 def test_a_listener_hears_how_many_searches_an_experiment_has(tmp_path):
     uri, said = f"sqlite:///{tmp_path}/mlflow.db", []
     listener = Listener(say=said.append)

@@ -44,6 +44,7 @@ def test_fractals_become_a_source(room):
     )
 
 
+@pytest.mark.slow
 def test_a_graph_file_is_pretrained_with_what_options_change(room):
     nodes = "nodes: {n0: {model: resnet8}}\nedges: {label -> n0: {}}\n"
     text = f"data: {{path: tiny.npz, batch_size: 16}}\n{nodes}"

@@ -57,6 +57,7 @@ def test_a_running_search_is_shown_and_stopped(tmp_path):
         assert find_experiment("space", uri).tags(parent)["ktg.stop"].startswith("asked ")
 
 
+@pytest.mark.slow
 def test_a_running_confirmation_is_shown(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with MlflowTracker("space", uri) as tracker:

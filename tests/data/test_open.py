@@ -99,6 +99,7 @@ def test_test_images_of_an_npz_stay_in_the_file(tmp_path: Path, monkeypatch: pyt
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cats_dogs", "cifar10_small/cifar10_small.npz"])
 def test_decoding_on_the_fly_gives_the_bytes_of_the_cache(shared: Path, tmp_path: Path, name: str):
     root = shared / "data" / name

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ def test_held_out_places_are_uniform():
     assert np.abs(often - 200).max() < 5 * 12.3
 
 
+@pytest.mark.slow
 @given(LABELS, st.integers(1, 10), SEEDS)
 def test_few_shot_keeps_so_many_of_each_or_all_and_is_nested(labels, most, seed):
     rows = pick_few_shot(labels, most, seed)

@@ -93,6 +93,7 @@ def test_an_ensemble_has_every_node_that_an_open_edge_touches():
         )
 
 
+@pytest.mark.slow
 @given(st.data(), graphs())
 def test_no_node_of_an_ensemble_is_more_than_another(data, graph):
     graph = replace(graph, ensemble=True)
@@ -111,6 +112,7 @@ def test_no_node_of_an_ensemble_is_more_than_another(data, graph):
     )
 
 
+@pytest.mark.slow
 @given(st.data(), graphs())
 def test_disguises_have_the_same_key(data, graph):
     assert canonical_key(data.draw(disguises(graph))) == canonical_key(graph)

@@ -120,6 +120,7 @@ def test_write_leaves_out_defaults_and_read_restores_them(train):
     assert from_plain(Train, plain, "train") == train
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_every_node_and_edge_survives(graph):
     for node in graph.nodes.values():

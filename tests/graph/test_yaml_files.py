@@ -153,6 +153,7 @@ def test_what_is_written_reads_the_same(plain):
     assert loads(dumps(plain), "x") == plain
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_graphs_read_the_same(graph):
     again = parse(loads(dumps(dump(graph)), "x"))

@@ -314,6 +314,7 @@ def test_a_file_that_stands_for_imagenet_is_fitted_to_other_image_sizes_like_the
     assert torch.equal(got["blocks.3.attn.qkv.weight"], state["blocks.3.attn.qkv.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_torchvisions_real_file_tells_cats_from_dogs_in_timms_network(shared: Path):
     node = Node(model="mobilenetv2_100", source="imagenet")

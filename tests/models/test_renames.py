@@ -82,6 +82,7 @@ def compare(giver: nn.Module, taker: nn.Module, size: int = 64) -> float:
         return float((taker(images) - wanted).abs().max() / scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("torchvision", "timm", "args"), SAME, ids=lambda value: value if type(value) is str else ""
 )

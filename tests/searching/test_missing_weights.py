@@ -211,6 +211,7 @@ def test_imagenet_offline_is_dropped_for_the_models_without_a_file(tmp_path):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.data())
 def test_what_is_left_can_be_had_whatever_was_missing(files, data):

@@ -74,6 +74,7 @@ def run(
         assert trial.state == end
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 50), at_once=st.integers(1, 4), sampler=st.sampled_from(["random", "tpe"])
 )
@@ -271,6 +272,7 @@ class Played:
         return ResumedSearch(stored, self.space, list(again.values()), (), duplicates, runs)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(draw=st.data(), baselines=st.booleans(), at_once=st.integers(1, 5))
 def test_a_sampler_that_repeats_itself_costs_nothing_and_the_savings_are_a_plain_recount(

@@ -141,6 +141,7 @@ def login(monkeypatch: pytest.MonkeyPatch):
     return set_login
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{"USERNAME": "anna", "PASSWORD": SECRET}, {"TOKEN": TOKEN_OF_ANNA}],
@@ -213,6 +214,7 @@ def test_who_may_only_read_is_told_so_first(gate, login):
         MlflowTracker("shared", gate.url)
 
 
+@pytest.mark.slow
 def test_a_network_goes_into_the_registry_and_comes_back_through_the_gate(
     gate, login, trained, monkeypatch
 ):

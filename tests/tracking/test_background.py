@@ -81,6 +81,7 @@ def test_no_run_stays_running_after_close(uri):
         tracker.start("late")
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_costs_one_warning_and_no_record(uri, tmp_path, capfd):
     warnings: list[str] = []
     tracker = MlflowTracker("space", AWAY, warn=warnings.append, folder=tmp_path)
@@ -130,6 +131,7 @@ def server(uri: str, port: int, folder: Path) -> Iterator[None]:
         process.wait(30)
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_late_and_is_killed_in_the_middle_gets_every_metric_once_it_is_back(
     uri, tmp_path
 ):
@@ -175,6 +177,7 @@ def test_a_server_that_comes_late_and_is_killed_in_the_middle_gets_every_metric_
     assert len(warnings) == 1
 
 
+@pytest.mark.slow
 def test_a_locked_store_only_delays(uri, tmp_path):
     warnings: list[str] = []
     with MlflowTracker("space", uri, warn=warnings.append) as tracker:
@@ -220,6 +223,7 @@ def run_full(uri: str, bytes_per_file: int, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_store_whose_disk_is_full_costs_two_warnings_and_no_record(uri, tmp_path):
     with MlflowTracker("space", uri) as first:  # makes the store
         first.start("another")
@@ -237,6 +241,7 @@ def test_a_store_whose_disk_is_full_costs_two_warnings_and_no_record(uri, tmp_pa
     assert [step for step, _ in experiment.history(search, "acc")] == list(range(100))
 
 
+@pytest.mark.slow
 def test_when_no_disk_takes_the_records_that_is_said(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
@@ -268,6 +273,7 @@ def test_an_impossible_store_is_said_at_once():
         MlflowTracker("space", "mlruns")
 
 
+@pytest.mark.slow
 def test_a_forgotten_close_is_made_up_for_and_the_terminal_stays_quiet(uri, tmp_path):
     start = f"t = MlflowTracker('space', {uri!r}); t.start('search'); t.flush()"
     code = f"from ktg.tracking import *; {start}"

@@ -79,6 +79,7 @@ def postgres() -> Iterator[Postgres]:
         server.die()
 
 
+@pytest.mark.slow
 def test_a_store_in_postgres_that_dies_in_the_middle_gets_every_record(
     postgres, tmp_path, monkeypatch
 ):

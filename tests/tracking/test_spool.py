@@ -82,6 +82,7 @@ def test_a_file_that_somebody_else_has_put_there_is_not_sent(tmp_path, monkeypat
         assert files == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locked", [False, True])
 def test_a_process_killed_at_once_loses_no_record(tmp_path, monkeypatch, locked):
     monkeypatch.setenv("KTG_CACHE", str(tmp_path / "cache"))
@@ -124,6 +125,7 @@ def test_a_tracker_that_delivers_leaves_no_file(tmp_path):
     assert not list(tmp_path.glob("*undelivered*"))
 
 
+@pytest.mark.slow
 def test_the_file_does_not_grow_with_what_is_in_the_store_already(tmp_path, monkeypatch):
     monkeypatch.setattr(background, "_RECORDS_ON_DISK", 10)
     monkeypatch.setattr(background, "_RECORDS_PER_BATCH", 10)

@@ -29,6 +29,7 @@ def test_a_running_search_hears_that_it_is_asked_to_stop_once(tmp_path):
         request_stop("space", uri)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_in_the_store_yet_was_not_asked(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with MlflowTracker("space", uri) as tracker:

@@ -51,12 +51,14 @@ def test_a_busy_port_is_refused(uri):
             serve_ui(uri, other.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_says_why(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database " * 100)
     with pytest.raises(KtgError, match="did not start"):
         serve_ui(f"sqlite:///{tmp_path}/mlflow.db", free_port())
 
 
+@pytest.mark.slow
 def test_it_serves_a_page_and_ends_with_all_its_processes(uri, tmp_path):
     port = free_port()
     served = f"serve_ui({uri!r}, {port}, lambda url: print(url, flush=True))"

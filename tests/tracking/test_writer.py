@@ -118,6 +118,7 @@ def test_going_on_after_a_dead_process(writer, uri):
     ]
 
 
+@pytest.mark.slow
 def test_a_refused_record_stops_no_other(writer, uri, tmp_path):
     bad = [
         Log(run="nobody", metrics={"a": 1.0}, step=0),

@@ -38,6 +38,7 @@ def test_logistic_regression_sees_standardised_features():
     assert score_head("logistic", (x, y), (x_test, y_test), 0) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_chance_has_a_part_in_trees_only_and_is_seeded():
     for head in HEADS:
         accuracies = [

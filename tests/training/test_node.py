@@ -361,6 +361,7 @@ def test_a_run_interrupted_around_a_switch_equals_an_uninterrupted_one(
     assert not differing(body_state(resumed), body_state(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "model"),
     [

@@ -248,6 +248,7 @@ def read(folder: Path, stop: Path) -> None:
     assert seen
 
 
+@pytest.mark.slow
 def test_concurrent_builders_and_readers_see_whole_entries_only(tmp_path: Path):
     stop, workers, rounds = tmp_path / "stop", 3, 6
     readers = [SPAWN.Process(target=read, args=(tmp_path, stop))]

@@ -58,6 +58,7 @@ def test_nothing_is_cut_at_eighty_columns(monkeypatch):
     assert {"Spearman", "Kendall", "Pearson", "regret"} <= set(text.split())
 
 
+@pytest.mark.slow
 def test_correlate_shows_each_group_on_request():
     table = TABLES / "tmlr_benchmark.csv"
     text = call("correlate", table, "--group", "dataset", "--each")

@@ -13,7 +13,6 @@ from ktg.searching.confirm.check import check, check_test
 from ktg.searching.confirm.finalists import read_finalists
 from ktg.tracking import find_experiment
 
-
 pytestmark = pytest.mark.slow  # the search that is confirmed runs on Ray
 
 

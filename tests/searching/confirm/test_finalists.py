@@ -56,6 +56,7 @@ def test_the_control_is_the_target_alone_with_the_settings_of_the_best():
     assert with_control([ensemble]) == (ensemble,)
 
 
+@pytest.mark.slow
 def test_graphs_that_differ_in_their_seed_alone_count_once(uri):
     with MlflowTracker("seeds", uri) as tracker:
         search = tracker.start("seeds", tags={"kind": "search"})

@@ -1,0 +1,120 @@
+"""Labelled images of folders and .npz files, matched to the classes of a model by name."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ktg.data.decode import Geometry
+from ktg.errors import DataError, SpecError
+from ktg.exporting.labelled_images import find_labelled
+
+CLASSES = ("dog", "cat", "owl")  # in another order than folders have
+
+
+@pytest.fixture
+def animals(tmp_path):
+    """Make a folder of images from paths, and return it."""
+
+    def make(*names):
+        for name in names:
+            path = tmp_path / "animals" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (6, 6), len(name)).save(path)
+        return tmp_path / "animals"
+
+    return make
+
+
+def test_a_folder_for_each_class_or_for_some_of_them(animals):
+    images = find_labelled(animals("cat/b.png", "cat/a.png", "dog/deep/c.png"), CLASSES)
+    names = [images.name(row) for row in range(len(images))]
+    assert [name.rpartition("animals/")[2] for name in names] == [
+        "cat/a.png",
+        "cat/b.png",
+        "dog/deep/c.png",
+    ]
+    assert images.labels.tolist() == [1, 1, 0]
+    assert find_labelled(animals("owl/x.png") / ".", ("owl", "cat", "dog")).labels.tolist() == [
+        1,
+        1,
+        2,
+        0,
+    ]
+
+
+def test_a_single_class_is_enough(animals):
+    assert find_labelled(animals("owl/x.png"), CLASSES).labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_splits_by_their_names_and_the_test_split_if_none_is_named(animals, val):
+    root = animals("train/cat/1.png", f"{val}/dog/2.png", "test/owl/3.png")
+    for split, name, label in (
+        ("train", "train/cat/1.png", 1),
+        ("val", f"{val}/dog/2.png", 0),
+        ("test", "test/owl/3.png", 2),
+        (None, "test/owl/3.png", 2),
+    ):
+        images = find_labelled(root, CLASSES, split)
+        assert [images.name(0), images.labels.tolist()] == [str(root / name), [label]]
+    # Alone, without train/ beside it, which training would refuse.
+    assert len(find_labelled(root / "test", CLASSES)) == 1
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"x": 4, "y": ["cat", "owl", "cat", "dog"]},
+        {"x": 4, "y": [0, 2, 0, 1], "classes": ["cat", "dog", "owl"]},
+        {"x_train": 1, "y_train": ["owl"], "x_test": 1, "y_test": ["owl"]},
+    ],
+)
+def test_an_npz_by_the_names_of_its_classes(tmp_path, arrays):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3)).astype(np.uint8)
+    parts = {
+        key: pixels[:value] if key.startswith("x") else np.array(value)
+        for key, value in arrays.items()
+    }
+    np.savez(tmp_path / "some.npz", **parts)
+    images = find_labelled(tmp_path / "some.npz", CLASSES)
+    if "x_test" in arrays:
+        assert (images.place, images.labels.tolist()) == (f"{tmp_path}/some.npz (test)", [2])
+        return
+    assert images.labels.tolist() == [1, 2, 1, 0]
+    assert images.name(2) == "image 2"
+    np.testing.assert_array_equal(images.open(2, Geometry(5, 3)), pixels[2])
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "said"),
+    [
+        (
+            ["cat/1.png", "dogs/2.png", "fish/3.png"],
+            None,
+            "has classes that the model does not know: dogs, fish; it knows dog, cat, owl. "
+            "Did you mean 'dog'?",
+        ),
+        (["1.png"], None, "has no folder for each class, named like it, with its images"),
+        (["train/cat/1.png"], None, "has no test split; choose one with --split: train"),
+        (["train/cat/1.png"], "val", "has no val split; it has train"),
+        (["cat/1.png"], "test", "has no test/ with class folders; leave out --split"),
+    ],
+)
+def test_folders_that_are_refused(animals, names, split, said):
+    root = animals(*names)
+    with pytest.raises(DataError) as refused:
+        find_labelled(root, CLASSES, split)
+    assert str(refused.value) == f"{root}: {said}"
+
+
+def test_places_that_are_no_data(tmp_path, animals):
+    root = animals("cat/1.png")
+    (root / "dog").mkdir()
+    with pytest.raises(DataError, match="no images in dog"):
+        find_labelled(root, CLASSES)
+    with pytest.raises(DataError, match=r"does not exist\. Did you mean 'animals'\?"):
+        find_labelled(tmp_path / "animal", CLASSES)
+    with pytest.raises(DataError, match=r"is neither a folder nor an \.npz file"):
+        find_labelled(root / "cat/1.png", CLASSES)
+    with pytest.raises(SpecError, match="'tset' is not a split; allowed: train, val, test"):
+        find_labelled(root, CLASSES, "tset")
