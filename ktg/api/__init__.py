@@ -10,6 +10,7 @@ The command line calls these functions and prints what they return.
 from ktg.api.affinity import rank
 from ktg.api.check import check
 from ktg.api.confirm import confirm
+from ktg.api.evaluate import evaluate
 from ktg.api.export import export
 from ktg.api.graphs import draw
 from ktg.api.predict import load, predict, serve
@@ -26,6 +27,7 @@ __all__ = [
     "confirm",
     "correlate",
     "draw",
+    "evaluate",
     "export",
     "load",
     "predict",

@@ -1,5 +1,6 @@
 """Parses command lines, calls `ktg.api` and prints. A command loads heavy modules when it runs."""
 
+import errno
 import sys
 
 import click
@@ -10,11 +11,13 @@ from ktg.cli.check import check
 from ktg.cli.compare import compare
 from ktg.cli.confirm import confirm
 from ktg.cli.data import data
+from ktg.cli.evaluate import evaluate
 from ktg.cli.export import export
 from ktg.cli.graph import graph
 from ktg.cli.predict import predict, serve
 from ktg.cli.pretrain import pretrain
 from ktg.cli.report import report
+from ktg.cli.screen import echo
 from ktg.cli.search import search
 from ktg.cli.source import source
 from ktg.cli.status import status, ui
@@ -41,12 +44,12 @@ def commands(context: click.Context) -> None:
       ktg train best.yaml --seeds 3
     """  # noqa: D301 - a raw string would hide the \b, with which click keeps the lines apart
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        echo(context.get_help())
 
 
 for _command in (search, status, stop_search, confirm, export, report, compare, train, predict):
     commands.add_command(_command)
-for _command in (serve, check, data, graph, affinity, source, zoo, ui):
+for _command in (evaluate, serve, check, data, graph, affinity, source, zoo, ui):
     commands.add_command(_command)
 source.add_command(pretrain)
 zoo.add_command(build)
@@ -60,6 +63,12 @@ def main() -> None:
         stop(str(error), 2)
     except KtgError as error:
         stop(str(error), 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A name of 255 bytes and more can be given anywhere; it is met where it is first used.
+        reason = (error.strerror or "cannot be read").lower()
+        stop(f"{error.filename}: {reason}", 2 if error.errno == errno.ENAMETOOLONG else 1)
     except click.ClickException as error:
         stop(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
@@ -68,5 +77,5 @@ def main() -> None:
 
 def stop(message: str, code: int) -> None:
     """Print one sentence and exit."""
-    click.echo(f"ktg: {message}", err=True)
+    echo(f"ktg: {message}", err=True)
     sys.exit(code)

@@ -39,6 +39,7 @@ def test_a_name_is_found_without_importing_torch():
 def test_the_options_of_a_command_are_arguments_of_its_function(name):
     # What only decides how it is printed, and `source`, which is called `experiment` in Python.
     others = {"check": {"schema"}, "predict": {"form", "top"}, "export": {"source"}}
+    others |= {"evaluate": {"form"}}
     options = {option.name for option in commands.commands[name].params} - {"as_json"}
     arguments = inspect.signature(getattr(ktg, name)).parameters.keys()
     assert options - others.get(name, set()) <= arguments
