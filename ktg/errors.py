@@ -1,16 +1,34 @@
 """Defines the errors of ktg: one sentence with the place, what was got and what is allowed."""
 
 import difflib
+import re
 import reprlib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
+# What a terminal obeys instead of showing: control characters but tab and line feed, the marks that
+# turn the direction of a text, and halves of characters, which nothing can encode.
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def make_printable(text: str) -> str:
+    r"""Return `text` with escapes for all that a terminal would obey: ESC becomes \u001b.
+
+    Names of files and tensors, answers of servers and texts in the files of others pass through
+    here before anyone sees them. JSON, Python and YAML read the escapes back.
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class KtgError(Exception):
-    """Base of every error that ktg raises on purpose."""
+    """Base of every error that ktg raises on purpose. Its text is one line and printable."""
+
+    def __str__(self) -> str:
+        return _one_line(super().__str__())
 
 
 class UserError(KtgError):
@@ -32,7 +50,7 @@ class SpecError(UserError):
         self.file = file
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.file, self.path, self.problem) if part)
+        return _one_line(": ".join(part for part in (self.file, self.path, self.problem) if part))
 
 
 class DataError(UserError):
@@ -52,6 +70,10 @@ class MissingSourceError(SpecError, WeightsError):
 
 class TrainingError(KtgError):
     """Training cannot go on, for example after a loss that is not finite. The exit code is 1."""
+
+
+def _one_line(text: str) -> str:
+    return make_printable(text).replace("\n", "\\n")
 
 
 def show(value: object) -> str:

@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ktg.errors import UserError, show
+
+LONGEST_NAME = 255  # bytes, of a file, on every common file system
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -23,11 +27,24 @@ def atomic_write(path: Path) -> Iterator[Path]:
     # In the same folder, because only within one file system is a rename atomic; with the process
     # id, because workers may write the same file at the same time.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if len(os.fsencode(temporary.name)) > LONGEST_NAME:  # though that of `path` is not
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        temporary = path.with_name(f".{digest}.{os.getpid()}.tmp")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_name_length(file: Path) -> None:
+    """Raise UserError for a path with a name that no file can have."""
+    long = next((part for part in file.parts if len(os.fsencode(part)) > LONGEST_NAME), None)
+    if long is not None:
+        raise UserError(
+            f"{show(long)}: the name of this file has {len(os.fsencode(long))} bytes; at most "
+            f"{LONGEST_NAME} are allowed"
+        )
 
 
 FileStamp = tuple[str, int, int, int]

@@ -12,6 +12,7 @@ from ktg.errors import (
     did_you_mean,
     did_you_mean_path,
     join_names,
+    make_printable,
     not_one_of,
     show,
 )
@@ -90,3 +91,20 @@ def test_a_path_that_is_not_there_is_compared_with_what_lies_beside_its_first_mi
 def test_joined_names_count_what_it_leaves_out():
     assert join_names(["a", "b"]) == "a, b"
     assert join_names(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
+
+
+def test_what_a_terminal_obeys_is_shown_instead():
+    assert make_printable("a\x1b[2J\r\x9b\x7f\u202eb\udcff") == (
+        r"a\u001b[2J\u000d\u009b\u007f\u202eb\udcff"
+    )
+    plain = "caf\u00e9 \N{NO-BREAK SPACE}% \u65e5\u672c \U0001f408\n\tend"
+    assert make_printable(plain) == plain
+
+
+@pytest.mark.parametrize("kind", [KtgError, UserError, DataError, WeightsError, TrainingError])
+def test_an_error_is_one_printable_line_whatever_it_quotes(kind):
+    assert str(kind("a\x1b[2J\nktg: done\u202e")) == r"a\u001b[2J\nktg: done\u202e"
+
+
+def test_a_spec_error_is_one_printable_line_too():
+    assert str(SpecError("x\x1b", "is\nwrong", "a\x07.yaml")) == r"a\u0007.yaml: x\u001b: is\nwrong"

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from ktg import local
+from ktg.errors import UserError
 from ktg.local import (
     atomic_write,
     cache_folder,
+    check_name_length,
     data_folder,
     file_sha256,
     file_stamp,
@@ -122,3 +124,22 @@ def test_behind_a_proxy_the_proxy_is_asked(monkeypatch: pytest.MonkeyPatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("https_proxy", f"127.0.0.1:{server.getsockname()[1]}")
         assert is_reachable("https://host.invalid/")
+
+
+"""A name is as long as a file system takes."""
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127, "a" * 240])
+def test_a_file_with_the_longest_name_is_written_like_any_other(tmp_path: Path, name: str):
+    with atomic_write(tmp_path / name) as temporary:
+        temporary.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    check_name_length(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "é" * 128, "a" * 300 + "/b"])
+def test_a_name_that_no_file_can_have(tmp_path: Path, name: str):
+    with pytest.raises(
+        UserError, match=r"\.\.\..*: the name of this file has \d+ bytes; at most 255"
+    ):
+        check_name_length(tmp_path / name)

@@ -9,7 +9,7 @@ from ktg.api.pretrain import build_zoo, dump_pretrained
 from ktg.api.zoo import open_zoo
 from ktg.cli import options
 from ktg.cli.pretrain import print_entry, training_options
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 
 if TYPE_CHECKING:
     from ktg.api.pretrain import Pretrained
@@ -60,4 +60,4 @@ def build(data: str, zoo: Path | None, as_json: bool, **given: Any) -> None:
         print_json([dump_pretrained(one) for one in built])
         return
     new = sum(one.new for one in built)
-    click.echo(f"{new} of {len(built)} entries are new in {open_zoo(zoo).folder}")
+    echo(f"{new} of {len(built)} entries are new in {open_zoo(zoo).folder}")

@@ -9,7 +9,7 @@ import click
 from ktg import api
 from ktg.api.graphs import make_space_schema
 from ktg.cli import options
-from ktg.cli.screen import print_json
+from ktg.cli.screen import echo, print_json
 
 if TYPE_CHECKING:
     from ktg.api.search import Missing
@@ -30,7 +30,7 @@ def check(
 ) -> None:
     """Check a space, a graph, a folder or an .npz of images, and say what it would cost."""
     if schema:
-        click.echo(json.dumps(make_space_schema(), indent=2))
+        echo(json.dumps(make_space_schema(), indent=2))
         return
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
@@ -39,8 +39,8 @@ def check(
         print_json(found)
         return
     for what, value in found.items():
-        click.echo(f"{what:<12} {value if not isinstance(value, dict | list) else ''}".rstrip())
+        echo(f"{what:<12} {value if not isinstance(value, dict | list) else ''}".rstrip())
         for key, count in (value if isinstance(value, dict) else {}).items():
-            click.echo(f"  {key:<10} {count}")
+            echo(f"  {key:<10} {count}")
         for sentence in value if isinstance(value, list) else []:
-            click.echo(f"  {sentence}")
+            echo(f"  {sentence}")

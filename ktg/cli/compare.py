@@ -7,7 +7,7 @@ import click
 
 from ktg import api
 from ktg.cli import options
-from ktg.cli.screen import print_json
+from ktg.cli.screen import echo, make_console, print_json
 from ktg.cli.tables import make_table
 from ktg.wording import format_duration, format_percent
 
@@ -28,11 +28,9 @@ def compare(
     if as_json:
         print_json(data)
         return
-    from rich.console import Console
-
-    print_comparison(data, Console())
+    print_comparison(data, make_console(highlight=True))
     if output is not None:
-        click.echo(f"\nwritten to {output}")
+        echo(f"\nwritten to {output}")
 
 
 def print_comparison(data: dict[str, Any], console: "Console") -> None:

@@ -7,7 +7,7 @@ import click
 
 from ktg.api.data import AUGMENTS, draw_views
 from ktg.cli import options
-from ktg.cli.screen import Screen
+from ktg.cli.screen import Screen, echo
 
 
 @click.group()
@@ -39,4 +39,4 @@ def show(images: str, output: Path, **settings: Any) -> None:
     with Screen(stderr=True) as screen:
         drawn = draw_views(images, output, listener=screen.listener, **settings)
     (width, height), shown = drawn
-    click.echo(f"{output}: {width} x {height} pixels; from the top: {', '.join(shown)}")
+    echo(f"{output}: {width} x {height} pixels; from the top: {', '.join(shown)}")

@@ -11,7 +11,7 @@ import click
 from ktg import api
 from ktg.cli import options
 from ktg.cli.predict import printable
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, make_console, print_json
 from ktg.cli.tables import make_table
 from ktg.errors import KtgError
 from ktg.wording import format_percent
@@ -67,7 +67,7 @@ def evaluate(
     else:
         print_evaluated(found)
     for file, why in found.unreadable.items():
-        click.echo(f"ktg: {printable(file)}: {why}", err=True)
+        echo(f"ktg: {printable(file)}: {why}", err=True)
     if found.unreadable:
         total = len(found.answers) + len(found.unreadable)
         left = f"{len(found.unreadable)} of {total} could not be read"
@@ -86,8 +86,8 @@ def print_evaluated(found: "Evaluated") -> None:
     """Print the figures, a table of the classes, and the surest mistakes."""
     images = len(found.answers)
     auroc = "" if found.auroc is None else f", AUROC {found.auroc:.4f}"
-    click.echo(f"{printable(found.place)}: {images} {'image' if images == 1 else 'images'}")
-    click.echo(
+    echo(f"{printable(found.place)}: {images} {'image' if images == 1 else 'images'}")
+    echo(
         f"accuracy {format_percent(found.accuracy)}, balanced "
         f"{format_percent(found.balanced_accuracy)}, macro F1 {format_percent(found.macro_f1)}, "
         f"loss {found.loss:.4f}{auroc}"
@@ -95,15 +95,14 @@ def print_evaluated(found: "Evaluated") -> None:
     print_classes(found)
     for answer in found.wrong[:MOST_WRONG]:
         said = f"{printable(answer.predicted)} {format_percent(answer.probability)}"
-        click.echo(f"{printable(answer.file)}: is {printable(answer.label)}, said {said}")
+        echo(f"{printable(answer.file)}: is {printable(answer.label)}, said {said}")
     more = len(found.wrong) - MOST_WRONG
     if more > 0:
-        click.echo(f"and {more} more that are wrong; --json lists them all")
+        echo(f"and {more} more that are wrong; --json lists them all")
 
 
 def print_classes(found: "Evaluated") -> None:
     """Print a table of the classes that have images, and name those that have none."""
-    from rich.console import Console
     from rich.text import Text
 
     taken: dict[str, Counter[str]] = {name: Counter() for name in found.classes}
@@ -124,7 +123,7 @@ def print_classes(found: "Evaluated") -> None:
             *(format_percent(share) for share in shares if share is not None),
             Text(", ".join(others[:3]) + (", ..." if len(others) > 3 else "")),
         )
-    Console(highlight=False).print(table)
+    make_console().print(table)
     absent = [printable(name) for name, scores in found.classes.items() if not scores.support]
     if absent:
-        click.echo(f"no images of: {', '.join(absent)}")
+        echo(f"no images of: {', '.join(absent)}")

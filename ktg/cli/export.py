@@ -10,7 +10,7 @@ import click
 from ktg import api
 from ktg.api.export import dump_exported
 from ktg.cli import options
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 from ktg.cli.train import make_epoch_printer
 from ktg.wording import format_percent
 
@@ -64,15 +64,15 @@ def export(source: str, output: Path | None, top: int, as_json: bool, **given: A
         print_json(dump_exported(found))
         return
     for line in describe_graphs(found, top):
-        click.echo(line)
+        echo(line)
     for line in describe_model(found):
-        click.echo(line)
+        echo(line)
     commands = next_commands(found)
     if commands:
-        click.echo("\nNext:")
+        echo("\nNext:")
     width = max((len(command) for command, _ in commands), default=0)
     for command, why in commands:
-        click.echo(f"  {command:<{width}}  # {why}")
+        echo(f"  {command:<{width}}  # {why}")
 
 
 def describe_graphs(found: "ExportResult", top: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ import click
 
 from ktg.api.graphs import describe
 from ktg.cli import options
-from ktg.cli.screen import print_json
+from ktg.cli.screen import echo, print_json
 
 
 @click.group(no_args_is_help=False)
@@ -30,12 +30,10 @@ def show(file: Path, output: Path | None, as_json: bool) -> None:
         return
     if "holes" in found:
         holes = f"a search space of {len(found['holes'])} holes"
-        click.echo(f"{file}: {holes}; with all of them at their default:")
+        echo(f"{file}: {holes}; with all of them at their default:")
     for name, node in found["nodes"].items():
-        click.echo(
-            f"{name:<8} {node['role']:<10} {node['model']}, from {node.get('source', 'none')}"
-        )
+        echo(f"{name:<8} {node['role']:<10} {node['model']}, from {node.get('source', 'none')}")
     for name, edge in found["open_edges"].items():
-        click.echo(f"{name:<19} " + ", ".join(f"{field} {value}" for field, value in edge.items()))
+        echo(f"{name:<19} " + ", ".join(f"{field} {value}" for field, value in edge.items()))
     if output:
-        click.echo(f"drawn in {output}")
+        echo(f"drawn in {output}")

@@ -1,8 +1,8 @@
 """Defines `ktg predict` and `ktg serve`."""
 
 import csv
+import io
 import itertools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ import click
 from ktg import api
 from ktg.api.predict import label_files
 from ktg.cli import options
-from ktg.cli.screen import Screen
-from ktg.errors import KtgError
+from ktg.cli.screen import Screen, echo, print_json
+from ktg.errors import KtgError, make_printable
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def serve(model: Path, port: int, device: str | None) -> None:
     The server is MLflow's. A request holds image files in base64, in a column `image`; the answer
     has the label, its probability and those of all classes for each.
     """
-    api.serve(model, port, device=device, ready=lambda url: click.echo(_REQUEST.format(url=url)))
+    api.serve(model, port, device=device, ready=lambda url: echo(_REQUEST.format(url=url)))
 
 
 def count_answers(found: "Labelling") -> Iterator["Answer"]:
@@ -102,7 +102,7 @@ def write_text(top: int) -> Callable[[str, Any], bool]:
             return True
         labels = answer.top(top)
         ranked = ", ".join(f"{printable(label)} {format_percent(share)}" for label, share in labels)
-        click.echo(f"{printable(name)}: {ranked}")
+        echo(f"{printable(name)}: {ranked}")
         return False
 
     return show
@@ -119,7 +119,7 @@ def write_json(top: int) -> Callable[[str, Any], bool]:
         else:
             labels = [{"label": label, "probability": share} for label, share in answer.top(top)]
             found |= {"label": answer.label, "probability": answer.probability, "top": labels}
-        click.echo(json.dumps(found, ensure_ascii=False))
+        print_json(found, indent=None)
         return wrong
 
     return show
@@ -128,6 +128,9 @@ def write_json(top: int) -> Callable[[str, Any], bool]:
 def write_csv(top: int) -> Callable[[str, Any], bool]:
     """Return a function that prints one row: the file, then the best labels and probabilities."""
     rows = csv.writer(sys.stdout, lineterminator="\n")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are not UTF-8
+    write = make_printable if sys.stdout.isatty() else str
     places = ["", *(f"_{place}" for place in range(2, top + 1))]
     columns = ("label", "probability")
     rows.writerow(["file", *(f"{column}{place}" for place in places for column in columns)])
@@ -136,7 +139,8 @@ def write_csv(top: int) -> Callable[[str, Any], bool]:
         if report_fault(name, answer):
             return True
         labels = answer.top(top)
-        rows.writerow([name, *(cell for label, p in labels for cell in (label, f"{p:.6f}"))])
+        cells = (cell for label, p in labels for cell in (write(label), f"{p:.6f}"))
+        rows.writerow([write(name), *cells])
         return False
 
     return show
@@ -153,7 +157,7 @@ def report_fault(name: str, answer: Any) -> bool:
     """Return whether an image could not be read; if so say it on standard error."""
     if not isinstance(answer, Exception):
         return False
-    click.echo(f"ktg: {printable(name)}: {answer}", err=True)
+    echo(f"ktg: {printable(name)}: {answer}", err=True)
     return True
 
 

@@ -7,7 +7,7 @@ import click
 from ktg import api
 from ktg.api.pretrain import PRESETS, dump_pretrained
 from ktg.cli import options
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def pretrain(data: str, as_json: bool, **given: Any) -> None:
     card = done.card
     source = card.name if card.name == "fractaldb" else f"zoo/{card.name}"
     node = f"{{model: {card.model}, source: {source}}}"
-    click.echo(f"Next: a node {node} begins with these weights.")
+    echo(f"Next: a node {node} begins with these weights.")
 
 
 def print_entry(done: "Pretrained") -> None:
@@ -78,4 +78,4 @@ def print_entry(done: "Pretrained") -> None:
     )
     epoch = f"(epoch {card.provenance['kept_epoch']} of {card.epochs})"
     there = "" if done.new else ", in the zoo already"
-    click.echo(f"{card.key}: {card.data}{accuracy} {epoch}{there}")
+    echo(f"{card.key}: {card.data}{accuracy} {epoch}{there}")

@@ -6,7 +6,7 @@ import click
 
 from ktg import api
 from ktg.cli import options
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 from ktg.wording import format_percent
 
 
@@ -54,4 +54,4 @@ def report(
         return
     best = data["comparison"][0]
     found = f"best {best['trial']}, validation accuracy {format_percent(best['val_accuracy'])}"
-    click.echo(f"{output}: {data['cost']['trials']} trials, {found}")
+    echo(f"{output}: {data['cost']['trials']} trials, {found}")

@@ -1,13 +1,15 @@
 """Shows how a command goes: sentences, and a bar or a line that is gone when its work is done."""
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ktg.api.listener import Listener
+from ktg.errors import make_printable
 from ktg.wording import format_duration
 
 if TYPE_CHECKING:
@@ -27,9 +29,7 @@ class Screen:
     """
 
     def __init__(self, console: "Console | None" = None, *, stderr: bool = False) -> None:
-        from rich.console import Console
-
-        self.console = console or Console(stderr=stderr, highlight=False)
+        self.console = console or make_console(stderr=stderr)
         self._status: Status | None = None
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -47,6 +47,7 @@ class Screen:
 
     def say(self, text: str, style: str | None = None) -> None:
         """Print a sentence as it is, however long."""
+        text = make_printable(text)
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
@@ -131,6 +132,42 @@ def format_epoch(epoch: "EpochMetrics", epochs: int) -> str:
     return f"epoch {epoch.number}/{epochs}, {train}{validation}"
 
 
-def print_json(value: Any) -> None:
+def make_console(*, stderr: bool = False, highlight: bool = False) -> "Console":
+    """Return a console that shows what a terminal would obey, in tables and titles too."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class PrintableConsole(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for text, style, control in super().render(renderable, options):
+                yield Segment(text if control else make_printable(text), style, control)
+
+    return PrintableConsole(stderr=stderr, highlight=highlight)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines as they are but for what a terminal would obey, which is escaped."""
+    click.echo(make_printable(text), err=err)
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
     """Print plain data as JSON on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(format_json(value, indent))
+
+
+def format_json(value: Any, indent: int | None = None) -> str:
+    """Return plain data as JSON that every reader takes: a number that is not finite is null."""
+    text = json.dumps(_replace_infinite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return make_printable(text)
+
+
+def _replace_infinite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _replace_infinite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace_infinite(each) for each in value]
+    return value

@@ -8,7 +8,7 @@ import click
 
 from ktg.api.sources import FAMILIES, draw_fractal_sheet, list_sources, render_fractals
 from ktg.cli import options
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 from ktg.cli.tables import make_table
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
         return
     print_sources(rows)
     for fault in faults:
-        click.echo(f"not listed: {fault}", err=True)
+        echo(f"not listed: {fault}", err=True)
 
 
 @source.group()
@@ -97,7 +97,7 @@ def render(
         print_json(found)
         return
     written = f"{found['pictures']} pictures, {found['written']} of them written now"
-    click.echo(f"{out}: {found['classes']} classes, {written}")
+    echo(f"{out}: {found['classes']} classes, {written}")
 
 
 @fractal.command(epilog="Example: ktg source fractal sheet -o fractals.png --family svd")
@@ -117,7 +117,7 @@ def sheet(out: Path, rows: int, columns: int, family: "FormulaName", **given: An
         width, height = draw_fractal_sheet(
             out, family, settings, rows=rows, columns=columns, listener=screen.listener
         )
-    click.echo(f"{out}: {width} x {height} pixels")
+    echo(f"{out}: {width} x {height} pixels")
 
 
 def name_settings(family: "FormulaName", given: dict[str, Any]) -> dict[str, Any]:

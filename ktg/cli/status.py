@@ -8,7 +8,7 @@ import click
 from ktg import api
 from ktg.api.status import follow
 from ktg.cli import options
-from ktg.cli.screen import print_json
+from ktg.cli.screen import echo, make_console, print_json
 from ktg.cli.tables import make_table
 from ktg.wording import format_duration, format_percent
 
@@ -30,10 +30,9 @@ def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
     On a terminal the display goes on until both are over or Ctrl-C. Without EXPERIMENT: all
     experiments of the store, a line for the last search of each.
     """
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(highlight=False)
+    console = make_console()
     if experiment is None:
         every = api.searches(tracking_uri=tracking_uri)
         if as_json:
@@ -41,7 +40,7 @@ def status(experiment: str | None, tracking_uri: str, as_json: bool) -> None:
         elif every:
             console.print(list_statuses(every))
         else:
-            click.echo("No searches yet; `ktg search SPACE` begins one.")
+            echo("No searches yet; `ktg search SPACE` begins one.")
         return
     found = follow(experiment, tracking_uri=tracking_uri)
     now = next(found)
@@ -69,7 +68,7 @@ def stop(experiment: str, tracking_uri: str, as_json: bool) -> None:
         print_json({"experiment": experiment, "asked": True})
         return
     when = "it does so within seconds if its driver is running"
-    click.echo(f"{experiment}: asked to stop; {when}. See: ktg status {experiment}")
+    echo(f"{experiment}: asked to stop; {when}. See: ktg status {experiment}")
 
 
 @click.command(epilog="Example: ktg ui quickstart --port 5001")
@@ -83,7 +82,7 @@ def ui(experiment: str | None, port: int, tracking_uri: str) -> None:
     """
 
     def show(url: str) -> None:
-        click.echo(f"{url}  (Ctrl-C ends it)")
+        echo(f"{url}  (Ctrl-C ends it)")
 
     api.ui(port, tracking_uri, experiment=experiment, ready=show)
 

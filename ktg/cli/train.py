@@ -7,7 +7,7 @@ import click
 
 from ktg import api
 from ktg.cli import options
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def train(graph: Path, weights: Path | None, as_json: bool, **given: Any) -> Non
         return
     for run in results.runs:
         loss = "" if run.loss is None else f", loss {run.loss:.4f}"
-        click.echo(f"seed {run.seed}: test accuracy {format_percent(run.accuracy)}{loss}")
-    click.echo(f"test accuracy {results.summary()}")
+        echo(f"seed {run.seed}: test accuracy {format_percent(run.accuracy)}{loss}")
+    echo(f"test accuracy {results.summary()}")
     if weights is not None and results.first is not None:
         what = "ensemble" if results.first.graph.ensemble else "target"
-        click.echo(f"{weights}: the {what} of seed {results.runs[0].seed}")
+        echo(f"{weights}: the {what} of seed {results.runs[0].seed}")
 
 
 def make_epoch_printer(screen: Screen) -> "OnEpoch":

@@ -7,7 +7,7 @@ import click
 
 from ktg.api import zoo as entries
 from ktg.cli import options
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 from ktg.cli.tables import make_table
 from ktg.errors import KtgError
 from ktg.wording import format_percent
@@ -43,10 +43,10 @@ def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
         Screen().console.print(draw_entries(found.entries))
     else:
         what = f"has nothing for {found.model}" if found.model else "is empty"
-        click.echo(f"The zoo {what}; `ktg zoo build`, `add` and `pull` fill it.")
-    click.echo(f"{format_count(len(found.entries))} in {found.folder}")
+        echo(f"The zoo {what}; `ktg zoo build`, `add` and `pull` fill it.")
+    echo(f"{format_count(len(found.entries))} in {found.folder}")
     for fault in found.faults:
-        click.echo(f"not listed: {fault}", err=True)
+        echo(f"not listed: {fault}", err=True)
 
 
 @zoo.command("show", epilog="Example: ktg zoo show animals")
@@ -61,7 +61,7 @@ def show_(name: str, model: str | None, zoo: Path | None, as_json: bool) -> None
         print_json(found)
         return
     for number, entry in enumerate(found):
-        click.echo("\n" * (number > 0) + "\n".join(describe_entry(entry)))
+        echo("\n" * (number > 0) + "\n".join(describe_entry(entry)))
 
 
 @zoo.command(
@@ -107,7 +107,7 @@ def add(name: str, file: Path, as_json: bool, **given: Any) -> None:
     classes = entry.get("classes", [])
     head = f"{len(classes)} classes" if classes else "no head"
     size, use = f"{entry['bytes'] / 1e6:.1f} MB", f"use it as `source: zoo/{entry['name']}`"
-    click.echo(f"{entries.entry_key(entry)}: {size}, {head}; {use}")
+    echo(f"{entries.entry_key(entry)}: {size}, {head}; {use}")
 
 
 @zoo.command(epilog="Example: ktg zoo remove animals --model resnet18")
@@ -122,7 +122,7 @@ def remove(name: str, model: str | None, every: bool, zoo: Path | None, as_json:
     if as_json:
         print_json({"removed": removed})
     else:
-        click.echo(f"removed {', '.join(removed)}")
+        echo(f"removed {', '.join(removed)}")
 
 
 @zoo.command(epilog="Example: ktg zoo verify")
@@ -136,11 +136,11 @@ def verify(name: str | None, zoo: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
     for problem in problems if not as_json else ():
-        click.echo(problem)
+        echo(problem)
     if problems:
         raise KtgError(f"{found['zoo']}: {len(problems)} found wrong, {checked}")
     if not as_json:
-        click.echo(f"{found['zoo']}: nothing wrong, {checked}")
+        echo(f"{found['zoo']}: nothing wrong, {checked}")
 
 
 @zoo.command(epilog="Example: ktg zoo pull https://example.org/zoo animals fish")
@@ -164,9 +164,9 @@ def pull(source: str, names: tuple[str, ...], as_json: bool, **given: Any) -> No
         return
     for entry in pulled:
         size = f"{entry['bytes'] / 1e6:.1f} MB" if entry["new"] else "is here already"
-        click.echo(f"{entries.entry_key(entry)}: {size}")
+        echo(f"{entries.entry_key(entry)}: {size}")
     new = sum(entry["new"] for entry in pulled)
-    click.echo(f"{new} of {format_count(len(pulled))} new in {folder}")
+    echo(f"{new} of {format_count(len(pulled))} new in {folder}")
 
 
 @zoo.command(epilog="Example: ktg zoo push animals models:/animals")
@@ -182,7 +182,7 @@ def push(name: str, target: str, as_json: bool, **given: Any) -> None:
     if as_json:
         print_json({"address": address})
     else:
-        click.echo(f"{address}; get it elsewhere with `ktg zoo pull {address} --tracking-uri ...`")
+        echo(f"{address}; get it elsewhere with `ktg zoo pull {address} --tracking-uri ...`")
 
 
 def format_count(number: int) -> str:

@@ -21,6 +21,7 @@ from ktg.exporting.metadata import ModelMetadata
 from ktg.exporting.pixels import Picture, PictureError, to_pixels
 
 Logits = npt.NDArray[np.float32]
+_NOT_FINITE = "the network's answer is not finite; its weights may be damaged"
 
 
 @dataclass(frozen=True)
@@ -97,17 +98,20 @@ class Classifier:
         sound = [pixels for pixels in found if not isinstance(pixels, PictureError)]
         probabilities = iter(softmax(self.run(np.stack(sound)))) if sound else iter(())
         for each in found:
-            yield (
-                each
-                if isinstance(each, PictureError)
-                else Prediction(self.classes, next(probabilities))
-            )
+            if isinstance(each, PictureError):
+                yield each
+                continue
+            shares = next(probabilities)
+            # The largest of nan is the first class, which would look like an answer.
+            finite = np.isfinite(shares).all()
+            yield Prediction(self.classes, shares) if finite else PictureError(_NOT_FINITE)
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:
     """Return probabilities (B, classes) of logits: [0, ln 3] -> [0.25, 0.75]."""
     # Less the largest logit, so that no power overflows; the quotient is the same.
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # an infinite logit has no probability, and gives nan
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 

@@ -14,7 +14,7 @@ from ktg.graph.drawing import draw
 from ktg.graph.paths import list_files, make_paths_relative
 from ktg.graph.spec import Scalar
 from ktg.graph.yaml_files import save
-from ktg.local import atomic_write
+from ktg.local import atomic_write, check_name_length
 from ktg.searching.history import (
     StoredSearch,
     StoredTrial,
@@ -109,8 +109,12 @@ def name_graph_files(output: Path, top: int) -> list[Path]:
 
 
 def check_free(files: Sequence[Path], *, force: bool) -> None:
-    """Raise UserError for the first file that has no folder, or that exists and needs `force`."""
+    """Raise UserError for the first file that cannot be written, before any work for it is done.
+
+    It has no folder, a name that is too long, or it exists and needs `force`.
+    """
     for file in files:
+        check_name_length(file)
         if not file.absolute().parent.is_dir():
             raise UserError(f"{file}: there is no folder {file.absolute().parent}; create it first")
         # A link that leads nowhere exists too: writing through it would surprise.

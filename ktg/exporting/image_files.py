@@ -21,20 +21,26 @@ def find_images(places: Iterable[str]) -> Iterator[tuple[str, PictureError | Non
     pattern such as `photos/**/*.jpg`, unless there is a file of that very name.
     """
     for place in places:
-        path = Path(place)
-        if path.is_dir():
-            found: list[str] = [str(path / name) for name in list_images(path, "")]
-            fault = "there are no images in this folder"
-        elif not os.path.lexists(place) and glob.has_magic(place):
-            matches = glob.glob(place, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
-            found = sorted(name for name in matches if Path(name).is_file())
-            fault = "no file fits this pattern"
-        else:
-            found = [place] if path.is_file() else []
-            fault = "is no file" if os.path.lexists(place) else "there is no such file"
+        try:
+            found, fault = _find(place)
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            found, fault = [], (error.strerror or "cannot be read").lower()
         yield from ((name, None) for name in found)
         if not found:
             yield place, PictureError(fault)
+
+
+def _find(place: str) -> tuple[list[str], str]:
+    """Return the images that a place names, and what is wrong with it where there are none."""
+    path = Path(place)
+    if path.is_dir():
+        found = [str(path / name) for name in list_images(path, "")]
+        return found, "there are no images in this folder"
+    if not os.path.lexists(place) and glob.has_magic(place):
+        matches = glob.glob(place, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
+        return sorted(name for name in matches if Path(name).is_file()), "no file fits this pattern"
+    fault = "is no file" if os.path.lexists(place) else "there is no such file"
+    return [place] if path.is_file() else [], fault
 
 
 def expand_paths(pictures: Picture | Iterable[Picture]) -> list[Picture]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ktg.errors import WeightsError, did_you_mean
 from ktg.exporting.classifier import Classifier
+from ktg.local import check_name_length
 
 SUFFIXES = (".safetensors", ".onnx")
 
@@ -16,6 +17,7 @@ def load_model(path: str | Path, device: str | None = None) -> Classifier:
     hostile.
     """
     path = Path(path)
+    check_name_length(path)
     # Either form loads its runtime alone: who serves an ONNX file need not have torch.
     if path.suffix == ".onnx":
         from ktg.exporting.onnx import load_onnx

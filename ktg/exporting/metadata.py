@@ -174,6 +174,9 @@ def _classes(raw: object) -> tuple[str, ...]:
         or not all(isinstance(name, str) and name for name in raw)
     ):
         raise SpecError("classes", f"expected the names of at least two classes, got {show(raw)}")
+    for name in raw:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise SpecError("classes", f"{show(name)} is not text that can be written")
     return tuple(raw)
 
 

@@ -6,6 +6,7 @@ square, is in its metadata: see `ktg.exporting.metadata.ModelInput`.
 """
 
 import importlib.util
+import os
 import warnings
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ from ktg.models.network import Ensemble, Network
 from ktg.models.state_dicts import METADATA_KEY
 
 OPSET = 18
+_LARGEST_BYTES = 2**31  # of a message of protobuf
+_OTHER_FILES = "session.model_external_initializers_file_folder_path"
 INPUT, OUTPUT = "images", "logits"
 WRITING, RUNNING = ("onnx", "onnxscript", "onnxruntime"), ("onnxruntime",)
 
@@ -67,15 +70,23 @@ def load_onnx(path: Path) -> Classifier:
     check_packages()
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such model file")
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise WeightsError(f"{path}: is not an ONNX file: those have at most 2 GiB")
     opened = open_session(path.read_bytes(), str(path))
     metadata = from_json(opened.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
     given, classes = metadata.input, len(metadata.classes)
-    shapes = [place.shape[1:] for place in (*opened.get_inputs(), *opened.get_outputs())]
-    if shapes != [[given.side, given.side, given.channels], [classes]]:
+    found = [
+        (place.name, place.type, place.shape[1:])
+        for place in (*opened.get_inputs(), *opened.get_outputs())
+    ]
+    if found != [
+        (INPUT, "tensor(uint8)", [given.side, given.side, given.channels]),
+        (OUTPUT, "tensor(float)", [classes]),
+    ]:
         raise WeightsError(
             f"{path}: its graph does not take and return what its description says; it is damaged"
         )
-    return Classifier(metadata, partial(run_session, opened))
+    return Classifier(metadata, partial(_logits, opened, path, classes))
 
 
 def open_session(content: bytes, name: str, threads: int = 0) -> Any:
@@ -88,6 +99,8 @@ def open_session(content: bytes, name: str, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    # All of a model of ktg is in its one file: one that names others reads none of this machine's.
+    options.add_session_config_entry(_OTHER_FILES, os.devnull)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has one of its own for each of its status codes
@@ -100,6 +113,20 @@ def run_session(opened: Any, pixels: Pixels) -> npt.NDArray[np.float32]:
     """Return the logits (B, classes) of pixels (B, side, side, channels) uint8."""
     (logits,) = opened.run([OUTPUT], {INPUT: pixels})
     return np.asarray(logits, dtype=np.float32)
+
+
+def _logits(opened: Any, path: Path, classes: int, pixels: Pixels) -> npt.NDArray[np.float32]:
+    """Return what `run_session` does. Raises WeightsError where a graph breaks its declaration."""
+    try:
+        logits = run_session(opened, pixels)
+    except Exception as error:  # of onnxruntime, for each of its status codes
+        raise WeightsError(f"{path}: onnxruntime cannot run it: {error}") from error
+    if logits.shape != (len(pixels), classes):
+        raise WeightsError(
+            f"{path}: its graph returns {logits.shape} for {len(pixels)} images of {classes} "
+            "classes; it is damaged"
+        )
+    return logits
 
 
 def _export(module: Any, example: Any, description: str) -> bytes:

@@ -16,7 +16,10 @@ from ktg.reporting.theme import inline_svg
 from ktg.wording import format_duration, format_percent
 
 MOST_CELLS = 20  # classes up to which the confusion matrix is drawn cell by cell
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# What HTML cannot hold or UTF-8 cannot encode, and what would turn the direction of the page.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:

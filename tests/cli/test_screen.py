@@ -1,10 +1,15 @@
 """What is shown while a command works: lines, and on a terminal bars that go when they are done."""
 
+import ast
 import io
+import json
+from pathlib import Path
 
 from rich.console import Console
 
-from ktg.cli.screen import Screen
+import ktg.cli
+from ktg.cli.screen import Screen, echo, format_json, make_console
+from ktg.cli.tables import make_table
 from ktg.training.metrics import EpochMetrics, NodeMetrics
 
 
@@ -79,3 +84,51 @@ def test_a_warning_is_printed_as_it_is():
     out = io.StringIO()
     Screen(Console(file=out, width=40)).warn("[bold]a/b[/bold] " + 60 * "x")
     assert out.getvalue() == "[bold]a/b[/bold] " + 60 * "x" + "\n"
+
+
+def test_nothing_that_is_shown_commands_the_terminal(capsys):
+    evil = "\x1b]0;owned\x07\x9b31m\u202e"
+    table = make_table("name", evil, title=evil)
+    table.add_row("\x1b[2J", "1")
+    with Screen() as screen:
+        screen.console.print(table, evil, markup=False)
+        screen.say(evil)
+        screen.warn(evil)
+    make_console(stderr=True).print(evil)
+    echo(evil)
+    echo(evil, err=True)
+    shown = capsys.readouterr()
+    for text in shown:
+        assert not set("\x1b\x07\x9b\u202e") & set(text)
+        assert r"\u001b]0;owned" in text
+
+
+def test_our_own_colours_stay():
+    console = make_console()
+    console.file, console._force_terminal = io.StringIO(), True
+    assert console.render_str("[red]a[/red]").spans
+    with console.capture() as shown:
+        console.print("a\x1b", style="bold")
+    assert r"a\u001b" in shown.get()
+
+
+def test_json_is_valid_whatever_is_in_it():
+    value = {"a": float("nan"), "b": [float("inf"), 1.5, (-float("inf"), None, True, 3)]}
+    assert json.loads(format_json(value)) == {"a": None, "b": [None, 1.5, [None, None, True, 3]]}
+    text = format_json({"name": "\x1b\x9b\u202e\udcff caf\u00e9\n"}, indent=2)
+    assert not set("\x1b\x9b\u202e\udcff") & set(text)
+    assert "caf\u00e9" in text
+    assert json.loads(text) == {"name": "\x1b\x9b\u202e\udcff caf\u00e9\n"}
+
+
+def test_every_command_prints_through_the_screen():
+    """A command that printed by itself would show the texts of strangers as they are."""
+    direct = [
+        f"{path.name}:{node.lineno}"
+        for path in Path(ktg.cli.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if path.name != "screen.py"
+        and isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("click.echo", "click.secho", "print", "Console")
+    ]
+    assert direct == []

@@ -9,7 +9,7 @@ from ktg.api.inputs import make_folder
 from ktg.api.study import TAU_RANKS, correlate_table, write_drawings
 from ktg.cli import options
 from ktg.cli.affinity.figures import format_figure, label_score
-from ktg.cli.screen import Screen, print_json
+from ktg.cli.screen import Screen, echo, print_json
 from ktg.cli.tables import make_table
 from ktg.errors import UserError
 
@@ -72,7 +72,7 @@ def correlate(
     if each:
         print_groups(found.figures)
     if drawn:
-        click.echo(f"{len(drawn)} drawings in {output}")
+        echo(f"{len(drawn)} drawings in {output}")
 
 
 def print_correlations(found: "Correlations") -> None:
