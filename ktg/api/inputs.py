@@ -174,11 +174,17 @@ def name_experiment(space: SearchSpace, given: SpaceLike, name: str | None) -> s
 
     Raises UserError for a name that MLflow could not keep.
     """
+    from ktg.tracking.store import check_experiment_name
+
     file = Path(given).stem if isinstance(given, str | Path) else "search"
     chosen = next(one for one in (name, space.name, file) if one is not None)
     if not chosen.strip() or "/" in chosen:
         rule = "it must not be empty or contain a slash"
-        raise UserError(f"--name: {chosen!r} cannot name an experiment; {rule}")
+        raise UserError(f"--name: {show(chosen)} cannot name an experiment; {rule}")
+    try:
+        check_experiment_name(chosen)
+    except UserError as error:
+        raise UserError(f"--name: {error}") from None
     return chosen
 
 

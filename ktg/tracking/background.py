@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -18,8 +18,15 @@ from ktg.graph.spec import Scalar
 from ktg.tracking.access import check_access
 from ktg.tracking.protocol import NOTHING, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start, save
-from ktg.tracking.spool import Spool, new_file, undelivered_folder
-from ktg.tracking.store import DEFAULT_URI, check_uri, explain, load_mlflow, redact
+from ktg.tracking.spool import PREFIX, REFUSED_PREFIX, Spool, new_file, undelivered_folder
+from ktg.tracking.store import (
+    DEFAULT_URI,
+    check_experiment_name,
+    check_uri,
+    explain,
+    load_mlflow,
+    redact,
+)
 from ktg.tracking.writer import Writer
 
 _logger = logging.getLogger(__name__)
@@ -30,6 +37,11 @@ _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 60.0
 # A call of MLflow costs milliseconds, however little it writes, so the epochs of one run that
 # arrive within this time are written together.
 _GATHER_S = 2.0
+_SENT_LATER = (
+    "could not be delivered to MLflow; they are in {}, and the next `ktg search`, `status`, "
+    "`report` or `export` on this store sends them"
+)
+_SET_ASIDE = "that MLflow refuses are set aside in {}"
 
 
 class MlflowTracker:
@@ -38,9 +50,10 @@ class MlflowTracker:
     While the store is away, slow, locked or full, records wait in memory and are tried again at
     growing intervals; `warn` is called once. Records that `close` cannot deliver, or that a killed
     process had not delivered, stay in a file in `folder` (default: `undelivered_folder`), which
-    `find_experiment` sends when the store is next read.
-    Raises UserError at once for a URI that cannot be one, and for a server that refuses this user;
-    whether the store is there shows only in the thread.
+    `find_experiment` sends when the store is next read. Those that the store refuses for good are
+    set aside in a file beside it.
+    Raises UserError at once for a URI that cannot be one, a name that no experiment can have, and
+    for a server that refuses this user; whether the store is there shows only in the thread.
     """
 
     def __init__(
@@ -51,6 +64,7 @@ class MlflowTracker:
         warn: Callable[[str], None] = _logger.warning,
         folder: Path | None = None,
     ) -> None:
+        check_experiment_name(experiment, uri)
         self._writer = Writer(experiment, check_uri(uri))
         self._store = redact(self._writer.uri)
         self._warn = warn
@@ -155,10 +169,10 @@ class MlflowTracker:
                 self._thread.join(_MORE_TIME_S)
         finally:  # also after a second Ctrl-C: what is left must not be lost
             with self._changed:
-                left = [*self._refused, *self._queue]
-                kept = self._keep(left) if left else None
+                refused = self._keep(self._refused, REFUSED_PREFIX, _SET_ASIDE)
+                kept = self._keep(self._queue, PREFIX, _SENT_LATER)
                 self._spool.remove()
-        return kept
+        return kept or refused
 
     def __enter__(self) -> "MlflowTracker":
         return self
@@ -267,9 +281,15 @@ class MlflowTracker:
             self._warned.add(about)
             self._warn(message)
 
-    def _keep(self, records: list[Record]) -> Path | None:
-        """Write records to a file in the folder or, if that fails, in the temporary one."""
-        for path in map(new_file, (self._folder, Path(tempfile.gettempdir()))):
+    def _keep(self, records: Collection[Record], prefix: str, what: str) -> Path | None:
+        """Write records to a file in the folder or, if that fails, in the temporary one.
+
+        what: becomes of them, as the warning says it.
+        """
+        if not records:
+            return None
+        for folder in (self._folder, Path(tempfile.gettempdir())):
+            path = new_file(folder, prefix)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save(path, self._writer.experiment, self._store, records)
@@ -277,11 +297,7 @@ class MlflowTracker:
                 with contextlib.suppress(OSError):
                     path.unlink()
             else:
-                self._warn(
-                    f"{len(records)} records could not be delivered to MLflow; they are in {path}, "
-                    "and the next `ktg search`, `status`, `report` or `export` on this store "
-                    "sends them"
-                )
+                self._warn(f"{len(records)} records {what.format(path)}")
                 return path
         self._warn(
             f"{len(records)} records could not be delivered to MLflow nor written to "

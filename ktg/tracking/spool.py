@@ -14,6 +14,7 @@ from ktg.local import cache_folder
 from ktg.tracking.records import Record, format_head, format_record
 
 PREFIX, SUFFIX = "mlflow-undelivered-", ".jsonl"
+REFUSED_PREFIX = "mlflow-refused-"  # of files that nobody sends again
 
 
 class Spool:
@@ -78,9 +79,9 @@ def undelivered_folder() -> Path:
     return cache_folder() / "undelivered"
 
 
-def new_file(folder: Path) -> Path:
+def new_file(folder: Path, prefix: str = PREFIX) -> Path:
     """Return a name for a file of records."""
-    return folder / f"{PREFIX}{uuid.uuid4().hex[:8]}{SUFFIX}"
+    return folder / f"{prefix}{uuid.uuid4().hex[:8]}{SUFFIX}"
 
 
 @contextlib.contextmanager

@@ -13,7 +13,9 @@ STOPPABLE = ("search", "confirm")  # kinds of runs whose drivers poll the tag
 
 
 def request_stop(
-    experiment: str, uri: str = DEFAULT_URI, state_of: Callable[[RunRecord], str] = attrgetter("state")
+    experiment: str,
+    uri: str = DEFAULT_URI,
+    state_of: Callable[[RunRecord], str] = attrgetter("state"),
 ) -> RunRecord:
     """Ask the running search (or confirmation) of an experiment to stop, and return its run.
 

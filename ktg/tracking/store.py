@@ -2,13 +2,14 @@
 
 import logging
 import os
+import unicodedata
 import uuid
 import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ktg.errors import UserError, did_you_mean
+from ktg.errors import UserError, did_you_mean, show
 from ktg.tracking.access import hide_login, refusal
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -22,6 +23,7 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for results: `--json`
 }
+_NAME_BYTES = 255
 # SQLAlchemy puts this line before what the database says.
 _EMPTY_WORDS = "(raised as a result of Query-invoked autoflush"
 _LOUD = {
@@ -51,6 +53,28 @@ def check_uri(uri: str) -> str:
         raise UserError(f"tracking URI {uri!r}: there is no folder {file.parent}; create it first")
     query = uri.partition("?")[2]
     return f"{uri.partition(':')[0]}:///{file}" + (f"?{query}" if query else "")
+
+
+def check_experiment_name(name: str, uri: str = DEFAULT_URI) -> None:
+    """Raise UserError for a name of an experiment that a store refuses, or keeps in another place.
+
+    MLflow's own limit is 500 characters, but the name is a column of 256 in its tables and, with
+    SQLite, a folder in `mlruns`: `..` would be the folder beside it.
+    """
+    size = len(name.encode(errors="surrogatepass"))
+    # Databricks keeps experiments in folders, and their names begin with a slash.
+    ends = name if uri.startswith("databricks") else name.strip("/")
+    if not name.strip():
+        rule = "it must not be empty"
+    elif size > _NAME_BYTES:
+        rule = f"it has {size} bytes, and {_NAME_BYTES} are allowed"
+    elif any(unicodedata.category(each) in ("Cc", "Cs") for each in name):
+        rule = "it must not contain control characters or bytes that are not UTF-8"
+    elif {".", ".."} & set(name.split("/")) or ends != name:
+        rule = "it must not have . or .. as a part, nor a slash at an end"
+    else:
+        return
+    raise UserError(f"{show(name)} cannot name an experiment; {rule}")
 
 
 def sqlite_file(uri: str) -> Path | None:

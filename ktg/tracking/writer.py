@@ -1,5 +1,6 @@
 """Writes records into an MLflow store in batches; writing the same records twice is harmless."""
 
+import errno
 import getpass
 import json
 import re
@@ -10,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ktg.errors import KtgError, show
+from ktg.errors import KtgError, UserError, show
 from ktg.tracking.protocol import RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start
-from ktg.tracking.store import open_client, sqlite_file
+from ktg.tracking.store import check_experiment_name, open_client, sqlite_file
 from ktg.tracking.views import experiment_tags
 
 RUN_TAG = "ktg.run"
@@ -29,11 +30,12 @@ _METRICS_PER_BATCH = 1000
 _PARAMS_OR_TAGS_PER_BATCH = 100
 _PARAM_CHARACTERS, _TAG_CHARACTERS, _NAME_CHARACTERS = 6000, 8000, 250
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")
+_WRONG_PATHS = {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"}
 
 
 class RefusedError(KtgError):
-    """A record that can never be written: its run is not there, or its name is impossible."""
+    """A record that can never be written: its run is not there, or a name in it is impossible."""
 
 
 class Writer:
@@ -67,6 +69,8 @@ class Writer:
                     if not _is_refusal(error):
                         raise
                     refused += [(record, error) for record in group]
+        except RefusedError as error:  # the experiment itself
+            return [(record, error) for record in records]
         except Exception:
             self._look = True  # a run may have been created although the answer was lost
             raise
@@ -187,14 +191,26 @@ class Writer:
 
 
 def ensure_experiment(client: Any, name: str, uri: str) -> str:
-    """Return the id of the experiment, which is created, or restored if deleted, if need be."""
+    """Return the id of the experiment, which is created, or restored if deleted, if need be.
+
+    Raises RefusedError for a name that an experiment cannot have.
+    """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
+        try:
+            check_experiment_name(name, uri)
+        except UserError as error:
+            raise RefusedError(str(error)) from None
         # By default MLflow puts the files of an SQLite store into the working folder.
         file = sqlite_file(uri)
         folder = re.sub(r"[^\w\-.]", "_", name)
         place = (file.parent / "mlruns" / folder).as_uri() if file else None
-        return str(client.create_experiment(name, place, tags=experiment_tags()))
+        try:
+            return str(client.create_experiment(name, place, tags=experiment_tags()))
+        except Exception as error:
+            if getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE":
+                raise RefusedError(str(error)) from error
+            raise
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     for tag, value in experiment_tags().items():
@@ -237,9 +253,9 @@ def _group_by_run(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 def _is_refusal(error: Exception) -> bool:
     """Whether the fault is in the record, so that sending it again would not help."""
-    if isinstance(
-        error, RefusedError | FileNotFoundError | IsADirectoryError | TypeError | UnicodeError
-    ):
+    if isinstance(error, OSError):  # those of the network are no record's fault either
+        return error.errno in _WRONG_PATHS
+    if isinstance(error, RefusedError | TypeError | ValueError | OverflowError):
         return True
     return getattr(error, "error_code", None) in _REFUSALS
 

@@ -2,12 +2,13 @@
 
 import os
 
+import command
 import pytest
 from command import graph_file
 
 import ktg
 from ktg.api.inputs import check_writable
-from ktg.errors import SpecError, UserError
+from ktg.errors import SpecError, UserError, show
 from ktg.graph.yaml_files import load, load_graph
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,3 +48,28 @@ def test_a_folder_or_a_file_without_the_right_to_write(tmp_path):
 def test_a_check_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "best.yaml")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["..", "x" * 256, "a\x1b[31m", "/a", "a/b", " "])
+def test_a_name_that_no_experiment_can_have_is_refused_before_anything_runs(
+    tiny, tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    file = graph_file(tmp_path / "space.yaml", tiny, train={"lr": {"choice": [0.05, 0.1]}})
+    for store in (None, "sqlite:///mlflow.db"):
+        with pytest.raises(UserError) as raised:
+            ktg.search(file, name=name, tracking_uri=store)
+        assert str(raised.value).startswith(f"--name: {show(name)} cannot name an experiment; it ")
+    if name != "a/b":  # which is for MLflow an experiment like others
+        graph = load(graph_file(tmp_path / "graph.yaml", tiny))
+        with pytest.raises(UserError, match="cannot name an experiment"):
+            ktg.train(graph, name=name, tracking_uri="sqlite:///mlflow.db")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".yaml"}
+
+
+def test_a_file_whose_name_cannot_be_that_of_an_experiment_is_not_trained(tiny, tmp_path):
+    file = graph_file(tmp_path / "a\nb.yaml", tiny)
+    done = command.ktg("train", file, "--device", "cpu", folder=tmp_path)
+    rule = "it must not contain control characters or bytes that are not UTF-8"
+    assert done == command.Done(2, "", f"ktg: 'a\\nb' cannot name an experiment; {rule}\n")
+    assert list(tmp_path.iterdir()) == [file]

@@ -4,8 +4,15 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ktg.errors import UserError
-from ktg.tracking.store import _create_sqlite, check_uri, explain, redact, sqlite_file
+from ktg.errors import UserError, show
+from ktg.tracking.store import (
+    _create_sqlite,
+    check_experiment_name,
+    check_uri,
+    explain,
+    redact,
+    sqlite_file,
+)
 
 
 def test_a_relative_path_is_fixed_to_the_folder_of_the_moment(tmp_path, monkeypatch):
@@ -95,3 +102,33 @@ def test_importing_the_package_loads_no_mlflow():
         "import sys, ktg.tracking; sys.exit('mlflow' in sys.modules or 'sqlalchemy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("x" * 256, "it has 256 bytes, and 255 are allowed"),
+        ("é" * 128, "it has 256 bytes"),
+        ("a\nb", "control characters"),
+        ("\x1b[31m", "control characters"),
+        ("a\x00", "control characters"),
+        ("\udce9", "not UTF-8"),
+        ("..", "must not have . or .."),
+        ("a/../b", "must not have . or .."),
+        (".", "must not have . or .."),
+        ("/a", "nor a slash at an end"),
+        ("a/", "nor a slash at an end"),
+        (" ", "must not be empty"),
+    ],
+)
+def test_a_name_that_cannot_be_that_of_an_experiment(name, rule):
+    with pytest.raises(UserError) as raised:
+        check_experiment_name(name)
+    assert str(raised.value).startswith(f"{show(name)} cannot name an experiment; it ")
+    assert rule in str(raised.value)
+
+
+def test_names_that_experiments_may_have():
+    for name in ("x" * 255, "é" * 127, "my birds", "..a", "team/birds", "鳥"):
+        check_experiment_name(name)
+    check_experiment_name("/Users/me/birds", "databricks")
