@@ -1,13 +1,12 @@
 """Checks a space, a graph or a data set, and says what it would cost before anything is spent."""
 
 import functools
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktg.api.inputs import NO_FILES, load_graph_file, load_space_file
-from ktg.errors import UserError, did_you_mean_path
+from ktg.errors import UserError, did_you_mean_path, join_names
 from ktg.graph import Data, Graph, SearchSpace, is_space
 from ktg.graph.yaml_files import load, name_file_in_errors
 
@@ -128,7 +127,7 @@ def expected_epochs(space: SearchSpace, epochs: int) -> float:
 
 def describe_data(data: Data) -> dict[str, Any]:
     """Return how many images each class and split has, without decoding any, and oddities."""
-    from ktg.data.open import summarize
+    from ktg.data.open import remark, summarize
 
     found = summarize(data)
     if found is None:
@@ -140,32 +139,10 @@ def describe_data(data: Data) -> dict[str, Any]:
     }
     if found.unlabelled is not None:
         splits["unlabelled"] = f"{found.unlabelled} images"
-    notes = [*unused_images(data), *few_images(sum(found.counts["val"]))]
-    return {"classes": len(found.classes), "data": splits} | ({"note": notes} if notes else {})
-
-
-def unused_images(data: Data) -> Iterator[str]:
-    """Yield sentences on what in the folder of a data set is not used, or may not be a class."""
-    from ktg.data.folder import find_nested, find_unused
-    from ktg.errors import join_names
-
-    root = Path(data.path or "")
-    if data.path is None or not root.is_dir():
-        return
-    used = data.unlabelled and os.path.relpath(data.unlabelled, root)
-    images, folders = (
-        [name for name in found if used not in (".", name)] for found in find_unused(root)
-    )
-    if images:
-        lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"
-        where = "beside the class folders and not in one, so nothing uses them"
-        yield f"{lie} {where}: {join_names(images, 5)}"
-    if folders:
-        rule = "folders beside train/ are used only if they are val/ or test/"
-        yield f"{rule}; not used: {join_names(folders, 5)}"
-    if below := find_nested(root):
-        problem = "no class has images but in folders of its own"
-        yield f"{problem}; if these are the classes, go one down: {join_names(below, 5)}"
+    names = join_names(found.classes)
+    described = {"classes": len(found.classes), "class names": names, "data": splits}
+    notes = [*remark(data), *few_images(sum(found.counts["val"]))]
+    return described | ({"note": notes} if notes else {})
 
 
 def few_images(val: int) -> Iterator[str]:

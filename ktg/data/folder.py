@@ -5,37 +5,45 @@ Also finds images without labels, in a folder of any layout.
 
 import functools
 import os
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ktg.data.decode import list_extensions
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
+from ktg.data.split_folders import find_splits
 from ktg.data.undecoded import ImageFiles
+from ktg.data.walk import Walk, list_folders, walk
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names
 
 NO_LABEL = -1
-_VAL = ("val", "valid", "validation")
 
 
 def read_folder(root: Path, title: str) -> FoundData:
-    """Return the data set in `root`. Of a test/ folder only the names of the classes are read here.
+    """Return the data set in `root`. Of a test split only the names of files are read here.
 
-    Raises DataError for an empty class folder, and for splits whose classes differ.
+    Raises DataError for an empty class folder, for splits whose classes differ, for folders that
+    are named as splits and hold no classes, and for a file with two labels or in two splits.
     """
-    if not _folders(root / "train"):
-        _check_no_lone_split(root, title)
-        classes = _folders(root)
-        return FoundData(title, classes, _read_split(root, "", classes, title), None, None)
-    classes = _folders(root / "train")
-    val = _find_val(root, title)
-    splits = [split for split in (val, "test") if split and (root / split).is_dir()]
-    for split in splits:
-        _check_same_classes(classes, _folders(root / split), split, title)
-    read = functools.partial(_read_split, root, classes=classes, title=title)
-    test = functools.partial(read, "test") if "test" in splits else None
-    return FoundData(title, classes, read("train"), read(val) if val else None, test)
+    splits = find_splits(root, title) or {"train": ""}
+    classes = list_folders(root / splits["train"])
+    _check_encodable(classes, title)
+    for split in ("val", "test"):
+        if split in splits:
+            folders = list_folders(root / splits[split])
+            _check_same_classes(classes, folders, splits[split], splits["train"], title)
+    walks = {split: walk_classes(root, place, classes) for split, place in splits.items()}
+    _check_shared([each for found in walks.values() for each in found.values()], title)
+    read = {split: functools.partial(_label, root, found, title) for split, found in walks.items()}
+    val = read["val"]() if "val" in read else None
+    return FoundData(title, classes, read["train"](), val, read.get("test"))
+
+
+def walk_classes(root: Path, split: str, classes: Sequence[str]) -> dict[str, Walk]:
+    """Return what lies in each class folder of a split, by the folder's place below `root`."""
+    places = [f"{split}/{name}" if split else name for name in classes]
+    return {place: walk(root, place) for place in places}
 
 
 def find_unlabelled(
@@ -66,107 +74,66 @@ def find_unlabelled(
 
 def list_images(root: Path, folder: str) -> list[str]:
     """Return the visible image files anywhere below `folder`, sorted, relative to `root`."""
-    found = []
-    for place, folders, files in os.walk(root / folder, followlinks=True):
-        # In place, which is how os.walk is told not to descend into hidden folders.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(place).relative_to(root).as_posix()
-        visible = [name for name in files if not name.startswith(".")]
-        found += [f"{below}/{name}" for name in visible if _is_image(name)]
-    return sorted(found)
+    return sorted(walk(root, folder).images)
 
 
-def find_unused(root: Path) -> tuple[list[str], list[str]]:
-    """Return what of a data set in `root` is not used: images beside class folders, and folders.
-
-    Such a folder lies beside train/ and is no split. Paths are relative to `root`; only names are
-    read.
-    """
-    splits = []
-    if _folders(root / "train"):
-        splits = [name for name in ("train", *_VAL, "test") if (root / name).is_dir()]
-    places = ("", *(f"{split}/" for split in splits))
-    images = [f"{place}{name}" for place in places for name in _images_in(root / place)]
-    return images, [name for name in _folders(root) if splits and name not in splits]
-
-
-def find_nested(root: Path) -> list[str]:
-    """Return the folders in class folders, if every class has several and no image beside them.
-
-    They are then likely to be the classes, and `root` lies one level too high. Paths are relative
-    to `root`; only names are read.
-    """
-    split = "train/" if _folders(root / "train") else ""
-    below = {f"{split}{name}": _folders(root / split / name) for name in _folders(root / split)}
-    if any(len(folders) < 2 or _images_in(root / name) for name, folders in below.items()):
-        return []
-    return [f"{name}/{folder}" for name, folders in below.items() for folder in folders]
-
-
-def _read_split(root: Path, split: str, classes: tuple[str, ...], title: str) -> LabelledImages:
-    names: list[str] = []
-    labels: list[int] = []
-    empty = []
-    for label, name in enumerate(classes):
-        folder = f"{split}/{name}" if split else name
-        images = list_images(root, folder)
-        if not images:
-            empty.append(folder)
-        names += images
-        labels += [label] * len(images)
+def _label(root: Path, classes: dict[str, Walk], title: str) -> LabelledImages:
+    """Return the images of a split, given what lies in each of its class folders."""
+    empty = [place for place, found in classes.items() if not found.images]
     if empty:
         raise DataError(
             f"{title}: no images in {join_names(empty)}; put images there (a file is one if "
             "Pillow knows its ending, such as .jpg or .png) or remove the folder"
         )
+    names = [name for found in classes.values() for name in sorted(found.images)]
+    counts = [len(found.images) for found in classes.values()]
+    labels = np.repeat(np.arange(len(counts)), counts)
     return LabelledImages(ImageFiles(root, tuple(names)), as_labels(labels))
 
 
-def _images_in(folder: Path) -> list[str]:
-    entries = [entry for entry in folder.iterdir() if not _is_hidden(entry.name)]
-    return sorted(entry.name for entry in entries if entry.is_file() and _is_image(entry.name))
+def _check_shared(walks: Iterable[Walk], title: str) -> None:
+    """Raise DataError for files that several class folders, or splits, reach through links."""
+    first: dict[str, str] = {}
+    shared = []
+    for found in walks:
+        for name, place in found.images.items():
+            if first.setdefault(place, name) != name:
+                shared.append(f"{first[place]} is {name}")
+    if shared:
+        files = "file has" if len(shared) == 1 else "files have"
+        raise DataError(
+            f"{title}: through links {len(shared)} {files} two labels or a place in two splits: "
+            f"{join_names(sorted(shared), 5)}; remove links until each file has one place"
+        )
 
 
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in list_extensions()
-
-
-def _folders(root: Path) -> tuple[str, ...]:
-    """Return the sorted names of the visible folders in `root`; none where there is no `root`."""
-    if not root.is_dir():
-        return ()
-    entries = [entry for entry in root.iterdir() if not _is_hidden(entry.name)]
-    return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"  # which archives made by macOS contain
-
-
-def _find_val(root: Path, title: str) -> str | None:
-    present = [name for name in _VAL if (root / name).is_dir()]
-    if len(present) > 1:
-        both = f"{present[0]}/ and {present[1]}/"
-        raise DataError(f"{title}: has both {both}; keep one as the val split")
-    return present[0] if present else None
-
-
-def _check_no_lone_split(root: Path, title: str) -> None:
-    for split in (*_VAL, "test"):
-        if _folders(root / split):
+def _check_encodable(classes: Iterable[str], title: str) -> None:
+    """Raise DataError for a name that is not UTF-8, which no graph, report or store can hold."""
+    for name in classes:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            readable = os.fsencode(name).decode("utf-8", "backslashreplace")
             raise DataError(
-                f"{title}: has {split}/ with class folders but no train/ with any; add train/"
-            )
+                f"{title}: the class folder {readable} has a name that is not UTF-8; rename it"
+            ) from None
 
 
 def _check_same_classes(
-    train: tuple[str, ...], other: tuple[str, ...], split: str, title: str
+    classes: tuple[str, ...], other: tuple[str, ...], split: str, train: str, title: str
 ) -> None:
-    unseen = [name for name in other if name not in train]
+    unseen = [name for name in other if name not in classes]
     if unseen:
-        lead = f"{title}: {split}/ has classes that train/ has not"
-        hint = did_you_mean(unseen[0], train)
+        forms = {unicodedata.normalize("NFC", name) for name in classes}
+        if unicodedata.normalize("NFC", unseen[0]) in forms:
+            raise DataError(
+                f"{title}: {unseen[0]} is written with other characters in {split}/ than in "
+                f"{train}/, though they look alike (Unicode forms NFC and NFD); rename one"
+            )
+        lead = f"{title}: {split}/ has classes that {train}/ has not"
+        hint = did_you_mean(unseen[0], classes)
         raise DataError(f"{lead}: {join_names(unseen)}.{hint}")
-    missing = [name for name in train if name not in other]
+    missing = [name for name in classes if name not in other]
     if missing:
-        raise DataError(f"{title}: {split}/ lacks classes that train/ has: {join_names(missing)}")
+        lead = f"{title}: {split}/ lacks classes that {train}/ has"
+        raise DataError(f"{lead}: {join_names(missing)}")

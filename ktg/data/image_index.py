@@ -12,7 +12,7 @@ from PIL import UnidentifiedImageError
 from ktg.data.decode import Geometry, Pixels
 from ktg.data.threads import map_in_order
 from ktg.data.undecoded import Rows, UndecodedImages
-from ktg.errors import DataError
+from ktg.errors import DataError, KtgError
 
 DecodeProgress = Callable[[int, int], None]
 Sums = npt.NDArray[np.uint64]
@@ -115,6 +115,8 @@ def _decode_one(
         digest, pixels = images.open(row, geometry)
     except UnidentifiedImageError:
         return "not an image of a known format"
+    except KtgError:
+        raise  # of the data set as a whole, not of this image
     except Exception as error:  # of many kinds: OSError, SyntaxError, struct.error, ...
         return str(error) or type(error).__name__
     return digest, pixels, _sums(pixels)

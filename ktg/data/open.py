@@ -5,7 +5,9 @@ which searches cannot reach a test image by accident. Generators of formulas com
 with (numba), so they are imported only for a data set that is drawn.
 """
 
+import functools
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +23,15 @@ from ktg.data.found_data import FoundData, LabelledImages, check_present
 from ktg.data.image_index import DecodeProgress
 from ktg.data.images import Images, MappedPixels, OnTheFlyPixels
 from ktg.data.locate import find_data
+from ktg.data.remarks import remark_on_folder, remark_on_images
 from ktg.data.set_names import check_name
 from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
 from ktg.data.torchvision_sets import is_downloaded
 from ktg.data.undecoded import Rows
+from ktg.errors import join_names, make_printable
 from ktg.graph import FORMULAS, Data, Scalar
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ def open_data(
 
         return open_drawn(spec)
     data = find_data(spec, base)
+    _tell_oddities(data.title, spec, base)
     pool = _open_pool(data, spec, progress)
     # Checked again after decoding: skipping broken files may leave a class without images.
     check_present(data, pool.labels, "train", needed=1 + (data.val is None))
@@ -81,6 +88,8 @@ def open_data(
         more = _decode(found, spec, title, geometry, progress)
         parts.append((more, np.arange(len(more.rows))))
     decoded = [pool, *(part for part, _ in parts if part is not pool)]
+    skipped = tuple(name for part in decoded for name in part.skipped())
+    _tell_skipped(data.title, skipped)
     return Dataset(
         classes=data.classes,
         train=pool.images(train_rows),
@@ -88,7 +97,7 @@ def open_data(
         mean=mean,
         std=std,
         fingerprint=_hash_splits(data.classes, parts),
-        skipped=tuple(name for part in decoded for name in part.skipped()),
+        skipped=skipped,
         unlabelled=None if spec.unlabelled is None else decoded[-1].images(parts[-1][1]),
     )
 
@@ -109,6 +118,7 @@ def open_test(
     geometry = _open_pool(data, spec, progress).cached.index.geometry
     test = _decode(_find_test(data, spec), spec, data.title, geometry, progress)
     check_present(data, test.labels, "test")
+    _tell_skipped(f"{data.title}: test split", test.skipped())
     return test.images(np.arange(len(test.rows)))
 
 
@@ -139,21 +149,29 @@ def summarize(spec: Data, base: Path | None = None, *, test: bool = True) -> Sum
         if not is_downloaded(spec.name):
             return None
     data = find_data(spec, base)
-    pool = _select_pool(data, spec)
-    if data.val is None:
-        train_rows, val_rows = _split_val(data.original(pool.labels), spec)
-        val = pool.take(val_rows)
-    else:
-        train_rows = _thin_out(data.original(pool.labels), np.arange(len(pool.labels)), spec)
-        val = data.val
-    counted = {"train": pool.labels[train_rows], "val": val.labels}
+    parts = _divide_undecoded(data, spec)
     if test:
-        counted["test"] = _find_test(data, spec).labels
-        check_present(data, counted["test"], "test")
+        parts["test"] = _find_test(data, spec)
+        check_present(data, parts["test"].labels, "test")
     classes = len(data.classes)
-    counts = {split: count_per_class(labels, classes) for split, labels in counted.items()}
-    more = None if spec.unlabelled is None else len(_find_unlabelled(data, spec, val, base).labels)
+    counts = {split: count_per_class(part.labels, classes) for split, part in parts.items()}
+    more = None
+    if spec.unlabelled is not None:
+        more = len(_find_unlabelled(data, spec, parts["val"], base).labels)
     return Summary(data.classes, counts, more)
+
+
+def remark(spec: Data, base: Path | None = None) -> list[str]:
+    """Return sentences on what is odd about a data set that `summarize` can count.
+
+    Looks into the files of all splits, for exact copies and unreadable images, without decoding
+    any. Raises as `summarize` does.
+    """
+    if spec.path is None:
+        return []
+    data = find_data(spec, base)
+    parts = _divide_undecoded(data, spec) | {"test": _find_test(data, spec)}
+    return [*remark_on_folder(spec, base), *remark_on_images(parts, spec.corrupt)]
 
 
 def list_formula_settings(spec: Data) -> dict[str, Scalar]:
@@ -192,6 +210,16 @@ def _find_unlabelled(
     return find_unlabelled(spec.unlabelled or "", [val, _find_test(data, spec)], base)
 
 
+def _divide_undecoded(data: FoundData, spec: Data) -> dict[str, LabelledImages]:
+    """Return train and val as they will be if every image can be read."""
+    pool = _select_pool(data, spec)
+    if data.val is None:
+        train_rows, val_rows = _split_val(data.original(pool.labels), spec)
+        return {"train": pool.take(train_rows), "val": pool.take(val_rows)}
+    rows = _thin_out(data.original(pool.labels), np.arange(len(pool.labels)), spec)
+    return {"train": pool.take(rows), "val": data.val}
+
+
 def _divide(
     data: FoundData, pool: _Decoded, spec: Data, progress: DecodeProgress | None
 ) -> tuple[Rows, _Decoded, Rows]:
@@ -215,6 +243,24 @@ def _thin_out(labels: Rows, rows: Rows, spec: Data) -> Rows:
     if spec.per_class is None:
         return rows
     return rows[pick_few_shot(labels[rows], spec.per_class, spec.split_seed)]
+
+
+def _tell_skipped(title: str, names: tuple[str, ...]) -> None:
+    if names:
+        images = "1 image is" if len(names) == 1 else f"{len(names)} images are"
+        _warn(f"{title}: {images} left out, which cannot be read: {join_names(names)}")
+
+
+@functools.lru_cache(maxsize=64)
+def _tell_oddities(title: str, spec: Data, base: Path | None) -> None:
+    for sentence in remark_on_folder(spec, base):
+        _warn(f"{title}: {sentence}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _warn(sentence: str) -> None:
+    """Log a warning, once in a process: a search opens the same data many times."""
+    _LOGGER.warning("%s", make_printable(sentence))
 
 
 def _open_pool(data: FoundData, spec: Data, progress: DecodeProgress | None) -> _Decoded:

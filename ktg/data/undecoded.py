@@ -2,11 +2,12 @@
 
 import functools
 import hashlib
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -65,10 +66,12 @@ class ImageFiles:
         # two data sets one hash; a copy in another place is merely decoded again.
         digest = hashlib.sha256(f"{self.root.resolve()}\n".encode("utf-8", "surrogateescape"))
         for name in self.names:
-            stat = (self.root / name).stat()
-            digest.update(
-                f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
-            )
+            try:
+                found = (self.root / name).stat()
+                state = f"{found.st_size}\0{found.st_mtime_ns}"
+            except OSError:
+                state = "gone"  # such as a link to nothing; opening it says so
+            digest.update(f"{name}\0{state}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def take(self, rows: Rows) -> "ImageFiles":
@@ -81,12 +84,13 @@ class ImageFiles:
 
     def header(self, row: int) -> Header:
         """Return sides and greyness from the first bytes of the file."""
-        with (self.root / self.names[row]).open("rb") as file:
+        with _open_file(self.root / self.names[row]) as file:
             return read_header(file)
 
     def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
         """Return the hash of the file and its pixels."""
-        content = (self.root / self.names[row]).read_bytes()
+        with _open_file(self.root / self.names[row]) as file:
+            content = file.read()
         return hashlib.sha256(content).digest(), decode(content, geometry)
 
 
@@ -146,6 +150,13 @@ class ImageArray:
                 self.__dict__["_loaded"] = self.load()
         loaded: Pixels = self.__dict__["_loaded"]
         return loaded
+
+
+def _open_file(file: Path) -> BinaryIO:
+    """Open a file to be read. Raises OSError for a pipe, which could keep a reader for ever."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError("a pipe, a socket, a device or a folder, and no file")
+    return file.open("rb")
 
 
 def wrap_array(images: Pixels) -> ImageArray:

@@ -46,13 +46,13 @@ def test_data(room):
 @pytest.fixture
 def photos(room):
     """A folder with 8 images of each of two classes in train/, and 4 in val/ and in test/."""
+    random = np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 4), ("test", 4)):
         for name in "ab":
             (room / "photos" / split / name).mkdir(parents=True)
             for number in range(count):
-                Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(
-                    room / f"photos/{split}/{name}/{number}.png"
-                )
+                pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(room / f"photos/{split}/{name}/{number}.png")
     return room / "photos"
 
 

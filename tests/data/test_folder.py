@@ -1,4 +1,5 @@
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ktg.data import open_data, open_test, summarize
-from ktg.data.folder import find_nested, find_unused, read_folder
+from ktg.data.folder import read_folder
 from ktg.errors import DataError
 from ktg.graph import Data
 
@@ -78,35 +79,59 @@ def test_a_class_may_be_called_test(make):
     assert read_folder(make({"test": 1, "other": 1}), "t").classes == ("other", "test")
 
 
-def test_what_lies_beside_classes_or_splits_is_passed_over(make):
-    plain, split = (
-        make({"a": 1, "b": 1}, name="plain"),
-        make({"train/a": 1, "train/b": 1, "valid/a": 1, "tset": 0}),
-    )
-    for root in (plain, split):
-        (root / "one.png").touch()
-        (root / ".hidden.png").touch()
-        (root / "list.csv").touch()
-    (split / "valid/two.jpeg").touch()
-    assert find_unused(plain) == (["one.png"], [])
-    assert find_unused(split) == (["one.png", "valid/two.jpeg"], ["tset"])
+def test_links_that_lead_to_one_file_from_two_classes_or_two_splits_are_refused(make):
+    root = make({"cat": 2, "dog": 1, "owl": 1})
+    (root / "dog/from.png").symlink_to("../cat/00.png")
+    with pytest.raises(DataError, match=r"1 file has two labels.*: cat/00.png is dog/from.png;"):
+        read_folder(root, "t")
+    (root / "dog/from.png").unlink()
+    (root / "tabby").symlink_to("cat")
+    with pytest.raises(DataError, match=r"2 files have two labels .* cat/00.png is tabby/00.png, "):
+        read_folder(root, "t")
+    split = make({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1}, name="split")
+    (split / "val").symlink_to("test")
+    with pytest.raises(DataError, match="2 files have two labels or a place in two splits"):
+        read_folder(split, "t")
 
 
-@pytest.mark.parametrize("split", ["", "train/"])
-def test_classes_that_consist_of_folders_are_told_apart_from_classes_that_have_some(make, split):
-    root = make(
-        {f"{split}{name}": 1 for name in ("pets/cat", "pets/dog", "flowers/rose", "flowers/tulip")},
-        name="high",
-    )
-    found = [f"{split}{name}" for name in ("flowers/rose", "flowers/tulip", "pets/cat", "pets/dog")]
-    assert find_nested(root) == found
-    assert find_nested(root / split / "pets") == []
-    (root / split / "pets/one.png").touch()
-    assert find_nested(root) == []
-    assert (
-        find_nested(make({f"{split}a/images": 1, f"{split}b/images": 1}, name="one folder each"))
-        == []
-    )
+def test_a_class_that_links_to_itself_has_each_image_once(make):
+    root = make({"cat": 3, "dog": 2})
+    for link, target in (("latest", "."), ("again", "."), ("00-too.png", "02.png")):
+        (root / "cat" / link).symlink_to(target)
+    assert names(read_folder(root, "t").train)[:4] == [
+        "cat/00.png",
+        "cat/01.png",
+        "cat/02.png",
+        "dog/00.png",
+    ]
+
+
+def test_one_letter_in_two_unicode_forms_is_said_to_be_that(make):
+    root = make({"train/caf\u00e9": 1, "train/b": 1, "val/cafe\u0301": 1, "val/b": 1})
+    with pytest.raises(DataError, match="written with other characters in val/ than in train/"):
+        read_folder(root, "t")
+
+
+def test_a_class_that_is_not_utf_8_is_refused(make):
+    root = make({"cat": 1, "dog": 1})
+    os.rename(root / "dog", os.fsencode(root) + b"/caf\xe9")  # noqa: PTH104 - a name in bytes
+    with pytest.raises(DataError, match=r"the class folder caf\\xe9 has a name that is not UTF-8"):
+        read_folder(root, "t")
+
+
+def test_names_of_255_bytes_are_names_like_others(make):
+    root = make({"a" * 255: 4, "b": 4})
+    (root / "b/00.png").rename(root / "b" / f"{'c' * 251}.png")
+    assert len(open_data(Data(path=str(root))).train) == 4
+
+
+@pytest.mark.parametrize("folders", [("Training", "Testing"), ("seg_train/seg_train", "seg_test")])
+def test_splits_of_other_names_are_splits(make, folders):
+    root = make({f"{split}/{name}": 1 for split in folders for name in "ab"})
+    found = read_folder(root, "t")
+    assert found.classes == ("a", "b")
+    assert names(found.train) == [f"{folders[0]}/{name}/00.png" for name in "ab"]
+    assert names(found.test()) == [f"{folders[1]}/{name}/00.png" for name in "ab"]
 
 
 def pixels_of(images) -> set[bytes]:

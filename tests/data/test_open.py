@@ -168,6 +168,33 @@ def test_skipped_files_are_reported_and_left_out(make):
     assert data.skipped
 
 
+def test_train_says_what_it_leaves_out_and_what_is_odd_once(make, caplog):
+    root = make({"a": 10, "b": 10, "a/@eaDir": 1})
+    for path in root.glob("a/0*.png"):
+        path.write_bytes(b"no image")
+    (root / "a/10.png").write_bytes((root / "b/00.png").read_bytes())
+    (root / "a/11.png").write_bytes((root / "b/01.png").read_bytes())
+    (root / "a/12.png").write_bytes((root / "b/02.png").read_bytes())
+    for _ in range(2):
+        data = open_data(spec(root, corrupt="skip", cache="never"))
+        open_test(spec(root, corrupt="skip", cache="never"))
+    oddity, left_out, left_out_of_test = (record.getMessage() for record in caplog.records)
+    assert oddity.startswith(f"data.path: {root}: passed over in class folders: 1 folder that")
+    assert f"{len(data.skipped)} images are left out, which cannot be read: a/0" in left_out
+    assert "test split: " in left_out_of_test
+
+
+def test_links_to_nothing_and_pipes_end_in_one_sentence(make):
+    root = make({"a": 4, "b": 4})
+    (root / "a/gone.png").symlink_to("nowhere.png")
+    os.mkfifo(root / "b/pipe.png")
+    with pytest.raises(DataError, match=r"images cannot be read: .*(a pipe|No such file)"):
+        open_data(spec(root, test_fraction=0.1))
+    skipped = open_data(spec(root, corrupt="skip", test_fraction=0.1)).skipped
+    assert set(skipped) <= {"a/gone.png", "b/pipe.png"}
+    assert skipped
+
+
 def test_a_class_of_which_nothing_is_left(make):
     root = make({"a": 5, "b": 5})
     for path in root.glob("a/*.png"):

@@ -1,0 +1,158 @@
+"""Says what is odd about a data set in a folder: unused files, twins, and unreadable images."""
+
+import functools
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ktg.data.folder import walk_classes
+from ktg.data.found_data import LabelledImages
+from ktg.data.split_folders import find_splits, group_by_split
+from ktg.data.threads import map_in_order
+from ktg.data.undecoded import ImageFiles
+from ktg.data.walk import is_hidden, is_image, list_folders
+from ktg.errors import join_names
+from ktg.graph import Data
+
+_SHOWN = 5
+
+
+def remark_on_folder(spec: Data, base: Path | None = None) -> Iterator[str]:
+    """Yield sentences on what in the folder of a data set is not used, or may not be a class.
+
+    Only names are read. Nothing is said of data that are no folder.
+    """
+    root = (base or Path.cwd()) / Path(spec.path or "").expanduser()
+    if spec.path is None or not root.is_dir():
+        return
+    used = spec.unlabelled and os.path.relpath((base or Path.cwd()) / spec.unlabelled, root)
+    images, folders = (
+        [name for name in found if used not in (".", name)] for found in find_unused(root)
+    )
+    if images:
+        lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"
+        where = "beside the class folders and not in one, so nothing uses them"
+        yield f"{lie} {where}: {join_names(images, _SHOWN)}"
+    if folders:
+        rule = "folders beside train/ are used only if they are val/ or test/"
+        yield f"{rule}; not used: {join_names(folders, _SHOWN)}"
+    if below := find_nested(root):
+        problem = "no class has images but in folders of its own"
+        yield f"{problem}; if these are the classes, go one down: {join_names(below, _SHOWN)}"
+    yield from _remark_on_classes(root)
+
+
+def remark_on_images(parts: Mapping[str, LabelledImages], corrupt: str) -> Iterator[str]:
+    """Yield sentences on files, by split, that are no images, or exact copies of one another.
+
+    The first bytes of every file are read, and all bytes of those that have the size of another.
+    """
+    broken, count = [], 0
+    for part in parts.values():
+        sound = list(map_in_order(functools.partial(_is_readable, part), range(len(part.labels))))
+        broken += [part.images.name(row) for row, good in enumerate(sound) if not good]
+        count += len(sound)
+    if broken:
+        end = "leaves them out" if corrupt == "skip" else "refuses them unless data.corrupt: skip"
+        lead = f"{len(broken)} of {count} images cannot be read, and training {end}"
+        yield f"{lead}: {join_names(sorted(broken), _SHOWN)}"
+    twins = _find_twins(parts, frozenset(broken))
+    for what, place, why in (
+        ("in two splits", 0, "accuracy on images that were trained on says nothing"),
+        ("with two labels", 1, "one of the labels is wrong"),
+    ):
+        both = [group for group in twins if len({member[place] for member in group}) > 1]
+        if both:
+            are = "1 image lies" if len(both) == 1 else f"{len(both)} images lie"
+            named = [" is ".join(name for *_, name in group[:_SHOWN]) for group in both]
+            yield f"{are} {what}, as exact copies, and {why}: {join_names(named, _SHOWN)}"
+
+
+def find_unused(root: Path) -> tuple[list[str], list[str]]:
+    """Return what of a data set in `root` is not used: images beside class folders, and folders.
+
+    Such a folder lies beside train/ and is no split. Paths are relative to `root`; only names are
+    read.
+    """
+    splits = list(find_splits(root, str(root)).values())
+    # A split in a folder of its own name, a/a/, may have images in either.
+    outer = {split.partition("/")[0] for split in splits}
+    places = ("", *(f"{place}/" for place in sorted({*splits, *outer})))
+    images = [f"{place}{name}" for place in places for name in _images_in(root / place)]
+    return images, [name for name in list_folders(root) if splits and name not in outer]
+
+
+def find_nested(root: Path) -> list[str]:
+    """Return the folders in class folders, if every class has several and no image beside them.
+
+    They are then likely to be the classes, and `root` lies one level too high. Paths are relative
+    to `root`; only names are read.
+    """
+    split = find_splits(root, str(root)).get("train", "")
+    classes = [f"{split}/{name}" if split else name for name in list_folders(root / split)]
+    below = {name: list_folders(root / name) for name in classes}
+    if any(len(folders) < 2 or _images_in(root / name) for name, folders in below.items()):
+        return []
+    return [f"{name}/{folder}" for name, folders in below.items() for folder in folders]
+
+
+def _remark_on_classes(root: Path) -> Iterator[str]:
+    """Yield sentences on what in the class folders is passed over, and on names of classes."""
+    splits = find_splits(root, str(root))
+    if not splits:
+        for name in (name for group in group_by_split(root).values() for name in group):
+            yield f"{name}/ is taken for a class, though it is named as a split"
+    classes = list_folders(root / splits.get("train", ""))
+    walks = [
+        found
+        for place in (splits or {"": ""}).values()
+        for found in walk_classes(root, place, classes).values()
+    ]
+    for attribute, one, more, why in (
+        ("others", "file", "files", "without the ending of an image"),
+        ("system", "folder", "folders", "that systems leave behind, with thumbnails and the like"),
+        ("again", "link", "links", "to what is there already"),
+    ):
+        names = sorted(name for found in walks for name in getattr(found, attribute))
+        if names:
+            what = f"1 {one}" if len(names) == 1 else f"{len(names)} {more}"
+            yield f"passed over in class folders: {what} {why} ({join_names(names, _SHOWN)})"
+
+
+def _is_readable(part: LabelledImages, row: int) -> bool:
+    try:
+        part.images.header(row)
+    except Exception:  # of many kinds, see `decode`
+        return False
+    return True
+
+
+def _find_twins(
+    parts: Mapping[str, LabelledImages], broken: frozenset[str]
+) -> list[list[tuple[str, int, str]]]:
+    """Return groups of files of the same bytes, each as (split, label, name), sorted by name."""
+    sizes = defaultdict(list)
+    for split, part in parts.items():
+        if isinstance(part.images, ImageFiles):
+            for name, label in zip(part.images.names, part.labels.tolist(), strict=True):
+                if name not in broken:
+                    file = part.images.root / name
+                    sizes[file.stat().st_size].append((file, (split, label, name)))
+    alike = [each for group in sizes.values() if len(group) > 1 for each in group]
+    same = defaultdict(list)
+    for (_, member), digest in zip(alike, map_in_order(_hash, alike), strict=True):
+        same[digest].append(member)
+    groups = (sorted(group, key=lambda member: member[2]) for group in same.values())
+    return sorted((group for group in groups if len(group) > 1), key=lambda group: group[0][2])
+
+
+def _hash(file: tuple[Path, object]) -> bytes:
+    with file[0].open("rb") as content:
+        return hashlib.file_digest(content, "sha256").digest()
+
+
+def _images_in(folder: Path) -> list[str]:
+    entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
+    return sorted(entry.name for entry in entries if entry.is_file() and is_image(entry.name))
