@@ -15,8 +15,8 @@ from ktg.models.architectures import build_on_meta
 from ktg.models.build import build_network, read_weights
 from ktg.models.names import check_model
 from ktg.models.network import Network
-from ktg.models.renames import translate
 from ktg.models.sources import resolve_source
+from ktg.models.state_dicts import translate_for
 
 # The fields of a node that say which network it is.
 WEIGHTS = ("model", "source", "model_args", "input_size")
@@ -164,5 +164,5 @@ def count_source_classes(
     state = read_weights(source, plan.size, where)
     if state is None:
         return None
-    classes = plan.count_classes(translate(state, plan.body.state_dict()))
+    classes = plan.count_classes(translate_for(plan.body, state, plan.head, where))
     return classes if classes > 1 else None

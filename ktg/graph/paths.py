@@ -12,7 +12,7 @@ from typing import Any
 from ktg.graph.parse import dump
 from ktg.graph.spec import FEATURES, Graph
 
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 _HOLE_WORDS = ("choice", "affinity", "among")  # what may stand between a key and the paths under it
 
 

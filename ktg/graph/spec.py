@@ -184,7 +184,12 @@ class Train:
 class SourceFile:
     """A named file of pretrained weights, with what its network expects of its input."""
 
-    path: str = rule("A .safetensors or .pth state dict; never unpickled as code.")
+    path: str = rule("A .safetensors, .pth or .ckpt file of weights; never unpickled as code.")
+    part: str | None = rule(
+        "What to take of a file that holds several networks: an entry (state_dict_ema), or what "
+        "the names of the tensors begin with (teacher.backbone); default: state_dict or model.",
+        None,
+    )
     mean: tuple[float, ...] | None = rule(
         "Mean per channel of the input in [0, 1]; default: as the file says, or the model's own.",
         None,

@@ -16,9 +16,8 @@ from ktg.models.architectures import build_body, build_on_meta, find_usual_size
 from ktg.models.imagenet import check_available, find_published, read_published, read_stand_in
 from ktg.models.names import check_model
 from ktg.models.network import Network
-from ktg.models.renames import translate
 from ktg.models.sources import NoWeights, Published, Source, WeightsFile, ZooEntry, resolve_source
-from ktg.models.state_dicts import WEIGHTS_CACHE, fit, load, read_state
+from ktg.models.state_dicts import WEIGHTS_CACHE, fit, load, read_state, translate_for
 from ktg.zoo import default_zoo
 
 
@@ -102,10 +101,13 @@ def read_weights(source: Source, size: int, where: str = "node") -> dict[str, Te
             return WEIGHTS_CACHE.get(network, lambda: read_published(node, size, place))
         case WeightsFile(file=file) if source.replaces_published:
             # Many options of a search may share the file, each for another network.
-            stand_in = (*network, file_stamp(file))
-            return WEIGHTS_CACHE.get(stand_in, lambda: read_stand_in(node, file, size, place))
+            stand_in = (*network, source.part, file_stamp(file))
+            return WEIGHTS_CACHE.get(
+                stand_in, lambda: read_stand_in(node, file, source.part, size, place)
+            )
         case WeightsFile(file=file):
-            return WEIGHTS_CACHE.get(file_stamp(file), lambda: read_state(file))
+            chosen = (source.part, file_stamp(file))
+            return WEIGHTS_CACHE.get(chosen, lambda: read_state(file, source.part))
         case ZooEntry(card=card):
             # `Zoo.find_weights` reads a file only if its hash is that of its card.
             read = default_zoo().find_weights
@@ -139,8 +141,9 @@ def import_weights(file: Path, node: Node) -> tuple[dict[str, Tensor], int]:
     size = node.input_size or find_usual_size(node.model)
     plan = build_on_meta(node, classes=2, image_size=size, where=node.model)
     state = read_state(file)
-    classes = plan.count_classes(translate(state, plan.body.state_dict()))
+    about = f"{file} for {node.model}"
+    classes = plan.count_classes(translate_for(plan.body, state, plan.head, about))
     if classes:
         plan = build_on_meta(node, classes=classes, image_size=size, where=node.model)
-    used = fit(plan.body, state, plan.head, f"{file} for {node.model}")
+    used = fit(plan.body, state, plan.head, about)
     return used, classes if plan.head <= used.keys() else 0

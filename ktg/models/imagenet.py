@@ -132,13 +132,15 @@ def read_published(node: Node, size: int, where: str) -> dict[str, Tensor]:
     return _load_with_timm(node, size, overlay, f"{where}: {file}")
 
 
-def read_stand_in(node: Node, file: Path, size: int, where: str) -> dict[str, Tensor]:
+def read_stand_in(
+    node: Node, file: Path, part: str | None, size: int, where: str
+) -> dict[str, Tensor]:
     """Return the tensors of a file that the user has in place of the published one.
 
     Most files fit as they are, whichever library they come from. Where one does not, timm's own
     loader may know its old names, or how to resize its position embeddings.
     """
-    state = read_state(file)
+    state = read_state(file, part)
     plan = build_on_meta(node, classes=2, image_size=size)
     try:
         fit(plan.body, state, plan.head, where)

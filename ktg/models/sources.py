@@ -156,9 +156,13 @@ class WeightsFile(_Source):
                 raise SpecError(f"{at}.{field}", problem)
 
     def content_hash(self) -> str:
-        """Return the SHA-256 of the file, which is read again only when it has changed."""
+        """Return the SHA-256 of the file, which is read again only when it has changed.
+
+        What is taken of a file that holds several networks follows it.
+        """
         self.check("source")
-        return file_sha256(self.file)
+        sha256 = file_sha256(self.file)
+        return sha256 if self.part is None else f"{sha256}:{self.part}"
 
     def statistics(self) -> Statistics:
         """Return what `sources` says, else what a model file of ktg says of itself.
@@ -170,6 +174,11 @@ class WeightsFile(_Source):
         mean, std = read_stated_statistics(self.file) or super().statistics() or ((), ())
         stated = self.stated or SourceFile(path=self.path)
         return tuple(stated.mean or mean), tuple(stated.std or std)
+
+    @property
+    def part(self) -> str | None:
+        """What to take of a file that holds several networks, None where nobody says."""
+        return self.stated.part if self.stated else None
 
     @property
     def replaces_published(self) -> bool:
@@ -318,9 +327,11 @@ def _check_file(name: str, path: str, base: Path | None) -> None:
     if file.is_dir():
         raise SpecError(path, f"{name} is a folder; give the weights file in it")
     if not file.is_file():
+        if file.exists():  # a pipe, a socket or a device may never end
+            raise SpecError(path, f"{name} is no regular file; give a file of weights")
         where = "" if Path(name).is_absolute() else f" in {(base or Path()).absolute()}"
         raise SpecError(path, f"there is no file {name}{where}")
-    if file.suffix not in WEIGHT_SUFFIXES:
+    if not file.name.endswith(WEIGHT_SUFFIXES):
         allowed = ", ".join(WEIGHT_SUFFIXES)
         raise SpecError(path, f"{name} is not a weights file; allowed: {allowed}")
 

@@ -4,22 +4,22 @@ Strict about the backbone, lenient about the head: a new task has other classes.
 """
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from ktg.byte_lru import ByteLRU
 from ktg.errors import MissingSourceError, WeightsError
 from ktg.graph.paths import WEIGHT_SUFFIXES
+from ktg.models.checkpoints import find_state, open_checkpoint
 from ktg.models.renames import translate
 
 METADATA_KEY = "ktg"  # of the metadata in which a model file of ktg describes itself
-_WRAPPERS = ("state_dict", "model")
 # What DataParallel, torch.compile and ktg's own `Network` put before every name.
 _PREFIXES = ("module.", "_orig_mod.", "body.")
+# In MoCo's checkpoints, the copy that follows the network that was trained.
+_COPY = "encoder_k"
 _LISTED = 5
 
 
@@ -34,21 +34,22 @@ def count_state_bytes(state: Mapping[str, Tensor]) -> int:
 WEIGHTS_CACHE = ByteLRU[dict[str, Tensor]](count_state_bytes)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors, .pth, .pt or .bin file by name, on the CPU.
+def read_state(path: Path, part: str | None = None) -> dict[str, Tensor]:
+    """Return the tensors of a file of weights by name, on the CPU.
 
     A checkpoint that wraps them as {"state_dict": ...} or {"model": ...}, or that names them all
-    `module.X`, is unwrapped. Code in a pickle is never run: a file that holds more than tensors is
-    refused.
-    Raises WeightsError, which names the file.
+    `module.X`, is unwrapped. part: what to take of a checkpoint that holds several networks (see
+    `ktg.models.checkpoints.find_state`). Code in a pickle is never run.
+    Raises WeightsError, which names the file, also for numbers that are NaN or infinite.
     """
-    if path.suffix not in WEIGHT_SUFFIXES:
+    if not path.name.endswith(WEIGHT_SUFFIXES):
         raise WeightsError(f"{path}: is not a weights file; allowed: {', '.join(WEIGHT_SUFFIXES)}")
     if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file")
+        what = "is no regular file" if path.exists() else "there is no such file"
+        raise WeightsError(f"{path}: {what}")
     if not path.stat().st_size:
         raise WeightsError(f"{path}: is empty; was its download cut off?")
-    return _strip_prefixes(_check_tensors(_unwrap(_open(path)), path))
+    return _strip_prefixes(find_state(open_checkpoint(path), part, path))
 
 
 def read_metadata(path: Path) -> str | None:
@@ -92,10 +93,11 @@ def fit(
     wanted = body.state_dict()
     state = {
         name: _match_shape(tensor, wanted.get(name))
-        for name, tensor in translate(state, wanted).items()
+        for name, tensor in translate_for(body, state, head, where).items()
     }
     kept = all(name in state and state[name].shape == wanted[name].shape for name in head)
     used = {name: tensor for name, tensor in state.items() if kept or name not in head}
+    used = _drop_other_head(used, wanted, head)
     # Older PyTorch did not save the counter, which only matters to batch norms without momentum.
     absent = [name for name in wanted if name not in head | used.keys()]
     missing = [name for name in absent if not name.endswith("num_batches_tracked")]
@@ -114,6 +116,37 @@ def fit(
     return used
 
 
+def translate_for(
+    body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str
+) -> dict[str, Tensor]:
+    """Return `state` under the names of `body`, as far as it has them; see `translate`.
+
+    Where the backbone is not among them but is under one prefix (`model.backbone.X`), that is taken
+    off, and what has other names is left out. Raises WeightsError, which begins with `where`, where
+    it is there under several prefixes.
+    """
+    wanted = body.state_dict()
+    plain = translate(state, wanted)
+    if _holds_backbone(plain, wanted, head):
+        return plain
+    backbone = _list_backbone(wanted, head)
+    fitting = {}
+    for prefix, names in _group_by_prefix(state).items():
+        if len(names) >= len(backbone):
+            inner = {name.removeprefix(prefix): state[name] for name in names}
+            found = translate(inner, wanted)
+            if _holds_backbone(found, wanted, head):
+                fitting[prefix] = found
+    trained = {prefix: x for prefix, x in fitting.items() if _COPY not in prefix.split(".")}
+    fitting = trained or fitting
+    if len(fitting) > 1:
+        several = ", ".join(fitting)
+        problem = f"holds weights of this network {len(fitting)} times, under {several}"
+        choice = f"choose with `part: {next(iter(fitting))[:-1]}` beside its `path` in `sources`"
+        raise WeightsError(f"{where} {problem}; {choice}")
+    return next(iter(fitting.values()), plain)
+
+
 def load(body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str) -> bool:
     """Copy `state` into `body` as `fit` allows; return whether the head came with it."""
     used = fit(body, state, head, where)
@@ -126,6 +159,42 @@ def write_weights(state: Mapping[str, Tensor], file: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({name: tensor.detach().clone().contiguous() for name, tensor in state.items()}, file)
+
+
+def _list_backbone(wanted: Mapping[str, Tensor], head: frozenset[str]) -> list[str]:
+    """Return what weights must have; older PyTorch did not save the counters of batch norms."""
+    return [x for x in wanted if x not in head and not x.endswith("num_batches_tracked")]
+
+
+def _holds_backbone(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: frozenset[str]
+) -> bool:
+    return all(
+        name in state and _match_shape(state[name], wanted[name]).shape == wanted[name].shape
+        for name in _list_backbone(wanted, head)
+    )
+
+
+def _group_by_prefix(state: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Return the names below each module: {a.b.c, a.d} -> {a.: [a.b.c, a.d], a.b.: [a.b.c]}."""
+    groups: dict[str, list[str]] = {}
+    for name in state:
+        for end, letter in enumerate(name, 1):
+            if letter == ".":
+                groups.setdefault(name[:end], []).append(name)
+    return groups
+
+
+def _drop_other_head(
+    used: dict[str, Tensor], wanted: Mapping[str, Tensor], head: frozenset[str]
+) -> dict[str, Tensor]:
+    """Return the weights without those of a head that has other layers: {fc.0.weight, fc.2.weight}.
+
+    Methods that learn without labels train such heads.
+    """
+    owners = {name.rpartition(".")[0] for name in head} - {""}
+    inside = tuple(f"{owner}." for owner in owners)
+    return {name: x for name, x in used.items() if name in wanted or not name.startswith(inside)}
 
 
 def _match_shape(tensor: Tensor, wanted: Tensor | None) -> Tensor:
@@ -141,56 +210,6 @@ def _match_shape(tensor: Tensor, wanted: Tensor | None) -> Tensor:
     ):
         return tensor
     return tensor.reshape(wanted.shape) if tensor.numel() == wanted.numel() else tensor
-
-
-def _open(path: Path) -> object:
-    try:
-        if path.suffix == ".safetensors":
-            import safetensors.torch
-
-            return safetensors.torch.load_file(path, device="cpu")
-        with warnings.catch_warnings():
-            # About unusual pickles; what matters is raised.
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes the readers fail in every way there is
-        if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
-            problem = "holds more than tensors, and its code was not run"
-            problem += "; save only the state_dict of the network"
-        else:
-            problem = f"cannot be read as a {path.suffix} file of weights"
-            problem += "; it is damaged or of another format"
-        raise WeightsError(f"{path}: {problem}") from error
-
-
-def _unwrap(content: object) -> object:
-    while isinstance(content, Mapping):
-        inner = next(
-            (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None
-        )
-        if inner is None:
-            break
-        content = inner
-    return content
-
-
-def _check_tensors(content: object, path: Path) -> dict[str, Tensor]:
-    if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"{path}: holds no state dict (a mapping from names to tensors)")
-    for name, tensor in content.items():
-        if (
-            not isinstance(name, str)
-            or not isinstance(tensor, Tensor)
-            or tensor.layout is not torch.strided
-        ):
-            raise WeightsError(
-                f"{path}: {name!r} is not a dense tensor, so this is not a state dict"
-            )
-        if tensor.is_quantized:  # int8 and a scale: copying it would keep only the integers
-            raise WeightsError(
-                f"{path}: {name!r} is quantized; give the weights as floating point numbers"
-            )
-    return dict(content)
 
 
 def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -451,3 +451,27 @@ def test_weights_that_share_memory_are_written_apart(tmp_path: Path):
     write_weights(state, tmp_path / "a.safetensors")
     read = load_file(tmp_path / "a.safetensors")
     assert all(torch.equal(read[name], state[name]) for name in state)
+
+
+def test_a_part_of_a_file_is_named_in_sources_and_is_part_of_its_hash(tmp_path: Path):
+    nets = {
+        name: build_body(Node(model="resnet8"), classes=4, size=16).state_dict()
+        for name in ("state_dict", "state_dict_ema")
+    }
+    torch.save(nets, tmp_path / "w.pth.tar")
+    hashes = set()
+    for source in ("mine", "imagenet"):
+        for part, wanted in {None: "state_dict", "state_dict_ema": "state_dict_ema"}.items():
+            files = {source: SourceFile(path="w.pth.tar", part=part)}
+            net = plain(source=source, sources=files, base=tmp_path)
+            assert torch.equal(net.body.conv1.weight, nets[wanted]["conv1.weight"])
+            node = Node(model="resnet8", source=source)
+            hashes.add(resolve_source(node, files, tmp_path).content_hash())
+    assert len(hashes) == 2
+
+
+def test_weights_of_a_trainer_are_imported_without_its_prefix(tmp_path: Path):
+    state = build_body(Node(model="resnet8"), classes=7, size=32).state_dict()
+    torch.save({f"net.{name}": x for name, x in state.items()}, tmp_path / "a.pth")
+    found, classes = import_weights(tmp_path / "a.pth", Node(model="resnet8"))
+    assert (found.keys(), classes) == (state.keys(), 7)

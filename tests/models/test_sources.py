@@ -99,6 +99,7 @@ def test_a_file_may_stand_in_for_imagenet(tmp_path: Path):
         ("birds", r"^sources\.birds\.path: there is no file gone\.pth in /"),
         ("sub/gone.pth", r"^p: there is no file sub/gone\.pth in /"),
         ("./folder", r"^p: \./folder is a folder"),
+        ("./pipe.pth", r"^p: \./pipe\.pth is no regular file"),
         ("./notes.txt", r"^p: \./notes\.txt is not a weights file; allowed: \.safetensors, \.pth"),
     ],
 )
@@ -106,6 +107,7 @@ def test_a_source_that_is_not_there_is_a_spec_error(tmp_path, monkeypatch, sourc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "notes.txt").touch()
+    os.mkfifo(tmp_path / "pipe.pth")
     sources = {"birds": SourceFile(path="gone.pth")}
     with pytest.raises(SpecError, match=message):
         find(source, sources, tmp_path)

@@ -207,3 +207,49 @@ def test_a_failed_load_changes_nothing():
     with pytest.raises(WeightsError):
         load(body, {"conv1.weight": torch.zeros(16, 3, 3, 3)}, HEAD, "w.pth")
     assert same(body.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["backbone.", "model.", "net.", "_orig_mod.module.", "module.encoder.", "model.backbone.body."],
+)
+@pytest.mark.parametrize(
+    "others", [{}, {"criterion.weight": torch.ones(3), "queue": torch.ones(1)}]
+)
+def test_what_a_trainer_puts_before_the_names_is_taken_off(tmp_path: Path, prefix, others):
+    donor = resnet8(seed=1).state_dict()
+    torch.save({f"{prefix}{name}": x for name, x in donor.items()} | others, tmp_path / "w.pth")
+    body = resnet8()
+    assert load(body, read_state(tmp_path / "w.pth"), HEAD, "w.pth")
+    assert same(body.state_dict(), donor)
+
+
+def test_beside_a_prefix_the_backbone_must_still_fit_exactly():
+    donor = {f"backbone.{name}": x for name, x in resnet8().state_dict().items()}
+    with pytest.raises(WeightsError, match=r"1 unexpected \(more\.weight\)$"):
+        fit(resnet8(), donor | {"backbone.more.weight": torch.ones(1)}, HEAD, "w.pth")
+    del donor["backbone.conv1.weight"]
+    with pytest.raises(WeightsError, match="another network"):
+        fit(resnet8(), donor, HEAD, "w.pth")
+
+
+def test_of_mocos_two_encoders_the_trained_one_is_taken():
+    trained, copy = (resnet8(seed=seed).state_dict() for seed in (1, 2))
+    state = {f"encoder_q.{name}": x for name, x in trained.items() if name not in HEAD}
+    state |= {f"encoder_k.{name}": x for name, x in copy.items() if name not in HEAD}
+    # The head that contrasts images has two layers.
+    state |= {f"encoder_{x}.linear.{y}.weight": torch.ones(4, 4) for x in "qk" for y in (0, 2)}
+    body = resnet8()
+    assert not load(body, state | {"queue": torch.ones(4, 2)}, HEAD, "w.pth")
+    assert torch.equal(body.conv1.weight, trained["conv1.weight"])
+
+
+def test_two_networks_of_the_same_kind_are_a_choice_of_the_users():
+    both = {
+        f"{role}.{name}": x
+        for role in ("student.backbone", "teacher.backbone")
+        for name, x in resnet8().state_dict().items()
+    }
+    said = r"^w\.pth holds weights of this network 2 times, under student\.backbone\., teacher"
+    with pytest.raises(WeightsError, match=said + r".* with `part: student\.backbone` beside"):
+        fit(resnet8(), both, HEAD, "w.pth")
