@@ -6,8 +6,9 @@ import re
 import shlex
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ktg.errors import KtgError, UserError, show
@@ -25,6 +26,18 @@ QUIET = {
     "TUNE_WARN_THRESHOLD_S": "1e9",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+# Read by Ray when it starts or joins: a Ray of our own is not to be another's for them.
+OVERRULING = (
+    "RAY_ADDRESS",
+    "RAY_NAMESPACE",
+    "RAY_RUNTIME_ENV",
+    "RAY_RUNTIME_ENV_HOOK",
+    "RAY_JOB_CONFIG_JSON_ENV_VAR",
+    "RAY_REDIS_ADDRESS",
+)
+# Ray's sockets lie in a folder `ray/SESSION/sockets`, and the system bounds the length of a path.
+SOCKET = "ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
+SOCKET_BYTES = 107 if sys.platform == "linux" else 103
 STARTS = 3
 ANSWER_S = 5.0
 
@@ -37,6 +50,9 @@ def start_ray(
 
     A Ray that this process has started before is used as it is, and left running.
     cpus, gpus: what a local Ray believes this machine has; default: what it finds.
+
+    Without an address Ray is always started here, whatever Ray's own variables say. Raises
+    UserError for an address where nothing answers, and where no folder is fit for Ray's sockets.
     """
     if address is not None:
         check_address(address)
@@ -49,8 +65,11 @@ def start_ray(
     if ray.is_initialized():
         yield ray
         return
-    local = {} if address else local_settings(sys.executable, cpus, gpus)
-    _start(ray, address=address, log_to_driver=False, logging_level=logging.CRITICAL, **local)
+    settings = {"address": address} if address else local_settings(sys.executable, cpus, gpus)
+    # Of `auto` RAY_ADDRESS is a part; beside another address Ray would prefer it.
+    hidden = {None: OVERRULING, "auto": ()}.get(address, ("RAY_ADDRESS",))
+    with hide_variables(hidden):
+        _start(ray, log_to_driver=False, logging_level=logging.CRITICAL, **settings)
     try:
         yield ray
     finally:
@@ -59,33 +78,71 @@ def start_ray(
 
 def local_settings(python: str, cpus: int | None, gpus: int | None) -> dict[str, Any]:
     """Return the settings of `ray.init` for this machine; workers run the interpreter `python`."""
-    settings: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
+    settings: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    settings |= {"num_cpus": cpus, "num_gpus": gpus}
+    folder = find_short_folder()
+    if folder is not None:
+        settings["_temp_dir"] = str(folder / "ray")
     # Ray writes the path into a shell command as it is: a space would end it.
     if shlex.quote(python) != python:
         settings["runtime_env"] = {"py_executable": shlex.quote(python)}
     return settings
 
 
+def find_short_folder() -> Path | None:
+    """Return a folder for the files of a local Ray; None where Ray's own choice will do.
+
+    Raises UserError where no folder is both short enough for sockets and writable.
+    """
+    tried = [os.environ.get(name, "") for name in ("RAY_TMPDIR", "TMPDIR")] + ["/tmp"]  # noqa: S108
+    choices = [Path(name) for name in tried if name]
+    for folder in choices:
+        fits = len(os.fsencode(folder.absolute() / SOCKET)) <= SOCKET_BYTES
+        if fits and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return None if folder == choices[0] else folder.absolute()
+    most = SOCKET_BYTES - len(SOCKET) - 1
+    raise UserError(
+        f"Ray needs a folder for its sockets whose path has at most {most} bytes and that can be "
+        f"written; tried: {', '.join(map(str, choices))}; set RAY_TMPDIR to another one"
+    )
+
+
+@contextmanager
+def hide_variables(names: Iterable[str]) -> Iterator[None]:
+    """Take variables out of the environment for the length of the block."""
+    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
 def check_address(address: str) -> None:
-    """Raise UserError for what is no address, or where nothing answers; Ray tries for minutes."""
+    """Raise UserError for what is no address, or where nothing answers; Ray tries for minutes.
+
+    For `auto` Ray reads RAY_ADDRESS, if it is set.
+    """
+    name = "--address"
+    if address == "auto":
+        name, address = "--address auto: RAY_ADDRESS", os.environ.get("RAY_ADDRESS") or "auto"
     if address == "auto":
         return
     found = re.fullmatch(r"(?:ray://)?([^\s:/]+):(\d{1,5})", address)
     if found is None:
         raise UserError(
-            f"--address: {show(address)} is no address; allowed: auto, HOST:PORT or ray://HOST:PORT"
+            f"{name}: {show(address)} is no address; allowed: auto, HOST:PORT or ray://HOST:PORT"
         )
     try:
         socket.create_connection((found[1], int(found[2])), ANSWER_S).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"--address: nothing answers at {address} ({error}); start Ray with `ray start --head`"
+            f"{name}: nothing answers at {address} ({error}); start Ray with `ray start --head`"
         ) from None
 
 
 def _start(ray: Any, **settings: Any) -> None:
     """Start Ray, again if need be: it gives up after 30 s, and a loaded machine may need more."""
-    starts = 1 if settings["address"] else STARTS
+    starts = STARTS if settings["address"] == "local" else 1
     for attempt in range(1, starts + 1):
         try:
             ray.init(**settings)
