@@ -1,0 +1,211 @@
+"""Compares recipes for a pretrained network on few images: six sets, several seeds, test images.
+
+A seed draws the labelled images. Compared are, for one network from ImageNet: logistic regression
+on its frozen features (the probe), a new head on the frozen backbone, fine-tuning, and a head first
+and then fine-tuning with a small rate, each with several learning rates. One line is appended for
+each training, so the script may be interrupted and goes on where it stopped.
+
+    python benchmarks/recipes.py SHARED --counts 10 50 0   # 0: all images; hours on one core
+    python benchmarks/recipes.py SHARED --model mobilenetv2_100 --seeds 2
+    python benchmarks/recipes.py SHARED --table            # what is in the file, as a table
+
+SHARED holds data/ and weights/. One training takes 1 to 60 s on one core. The results so far are of
+one seed and 10 images a class: leads, not claims.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GridSearchCV
+
+from ktg.data.open import open_data, open_test
+from ktg.graph import Graph, parse
+from ktg.training import Training
+
+SETS = {
+    "cats_dogs": "cats_dogs",
+    "flowers": "flowers",
+    "rsscn7": "rsscn7",
+    "wbc4": "wbc4",
+    "magtile": "magtile",
+    "cifar10_small": "cifar10_small/cifar10_small.npz",
+}
+WEIGHTS = {
+    "mobilenetv2_035": "mobilenetv2_035.imagenet.pth",
+    "mobilenetv2_100": "mobilenetv2_100.imagenet.pth",
+    "tf_efficientnet_lite0": "tf_efficientnet_lite0.imagenet.pth",
+}
+EPOCHS = {10: 40, 50: 30, None: 15}
+HEAD_EPOCHS = 100  # of frozen features, which are computed once
+
+
+def arms(epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what each arm sets in `train` and in its node."""
+    tuned = {"clip_norm": 1.0, "warmup_epochs": 1, "epochs": epochs, "optimizer": "adamw"}
+    kept = {"frozen_norm": True}
+    first = {**kept, "frozen_epochs": max(2, epochs // 4)}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for lr in (0.001, 0.003, 0.01):
+        found[f"head {lr:g}"] = {
+            "train": {"optimizer": "adamw", "lr": lr, "epochs": HEAD_EPOCHS},
+            "node": {"frozen_epochs": HEAD_EPOCHS, "augment": "none"},
+        }
+    for lr in (0.0001, 0.0003, 0.001):
+        found[f"fine-tuning {lr:g}"] = {"train": {**tuned, "lr": lr}, "node": kept}
+    for head, lr in ((0.001, 0.0001), (0.001, 0.0003), (0.003, 0.0001)):
+        found[f"head {head:g}, then {lr:g}"] = {
+            "train": {**tuned, "lr": head},
+            "node": {**first, "backbone_lr_scale": lr / head},
+        }
+    found["fine-tuning 0.0003, twice as long"] = {
+        "train": {**tuned, "lr": 0.0003, "epochs": 2 * epochs},
+        "node": kept,
+    }
+    found["fine-tuning 0.0003, no augmentation"] = {
+        "train": {**tuned, "lr": 0.0003},
+        "node": {**kept, "augment": "none"},
+    }
+    found["fine-tuning 0.001, new statistics"] = {"train": {**tuned, "lr": 0.001}, "node": {}}
+    found["fine-tuning sgd 0.01"] = {
+        "train": {**tuned, "optimizer": "sgd", "lr": 0.01},
+        "node": kept,
+    }
+    return found
+
+
+def graph_of(
+    args: argparse.Namespace, name: str, count: int | None, seed: int, arm: dict[str, Any]
+) -> Graph:
+    """Return the graph of one training."""
+    node = {"model": args.model, "source": "imagenet", "model_args": {"pad_type": "same"}}
+    if args.model == "tf_efficientnet_lite0":
+        node.pop("model_args")
+    weights = {
+        "path": str(args.shared / "weights" / WEIGHTS[args.model]),
+        "mean": [0.5],
+        "std": [0.5],
+    }
+    data = {"path": str(args.shared / "data" / SETS[name]), "size": args.size, "split_seed": seed}
+    if count is not None:
+        data["per_class"] = count
+    return parse(
+        {
+            "data": {**data, "batch_size": 16 if count == 10 else 32},
+            "train": {"seed": seed, **arm["train"]},
+            "weights": {args.model: weights},
+            "nodes": {"n0": {**node, **arm["node"]}},
+            "edges": {"label -> n0": {}},
+        }
+    )
+
+
+def measure_arm(
+    args: argparse.Namespace, name: str, count: int | None, seed: int, arm: str
+) -> dict[str, Any]:
+    """Train one arm and return its figures on the test images."""
+    epochs = EPOCHS[count]
+    probe = arm == "probe"
+    settings = arms(epochs)["head 0.001" if probe else arm]
+    graph = graph_of(args, name, count, seed, settings)
+    dataset, test = open_data(graph.data), open_test(graph.data)
+    started = time.process_time()
+    training = Training(graph, dataset, final=True, device="cpu")
+    if probe:
+        known, unknown = (training.features(x).flatten(1).numpy() for x in (training.images, test))
+        labels = np.asarray(training.images.labels)
+        folds = min(5, int(np.bincount(labels).min()))
+        costs = {"C": [1e-3, 1e-2, 0.1, 1.0, 10.0]}
+        model = GridSearchCV(LogisticRegression(max_iter=2000), costs, cv=folds)
+        model.fit(known, labels)
+        predicted = model.predict(unknown)
+    else:
+        for _ in training:
+            pass
+        predicted = training.predict(test).argmax(1).numpy()
+    truth = np.asarray(test.labels)
+    return {
+        "accuracy": float((predicted == truth).mean()),
+        "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
+        "cpu_s": round(time.process_time() - started, 2),
+        "images": len(training.images),
+        "test": len(truth),
+    }
+
+
+def show(path: Path) -> None:
+    """Print mean balanced accuracy by set, count and arm, and what each arm loses to the best."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    values: dict[Any, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        values[row["model"], row["size"], row["per_class"], row["set"]][row["arm"]][row["seed"]] = (
+            row["balanced_accuracy"]
+        )
+    lost: dict[str, list[float]] = defaultdict(list)
+    for key, by_arm in sorted(values.items(), key=str):
+        seeds = set.intersection(*(set(v) for v in by_arm.values()))
+        if not seeds:
+            continue
+        means = {a: statistics.fmean(v[s] for s in seeds) for a, v in by_arm.items()}
+        best = max(means.values())
+        print(key, f"n={len(seeds)}")
+        for a, mean in means.items():
+            lost[a].append(best - mean)
+            print(f"   {a:36} {100 * mean:5.1f}   {100 * (mean - best):+5.1f}")
+    print("most lost, mean lost")
+    for a, each in lost.items():
+        print(
+            f"   {a:36} {100 * max(each):5.1f} {100 * statistics.fmean(each):5.1f}  n={len(each)}"
+        )
+
+
+def main() -> None:
+    """Append what is missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shared", type=Path)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(__file__).parent / "results/recipes.jsonl"
+    )
+    parser.add_argument("--model", default="mobilenetv2_035", choices=WEIGHTS)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--counts", type=int, nargs="+", default=[10, 50], help="0: all")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_args()
+    args.shared = args.shared.absolute()
+    if args.table:
+        show(args.output)
+        return
+    torch.set_num_threads(1)
+    keys = ("set", "model", "size", "per_class", "seed", "arm")
+    done = set()
+    if args.output.is_file():
+        done = {
+            tuple(json.loads(line)[key] for key in keys)
+            for line in args.output.read_text().splitlines()
+        }
+    for count in args.counts:
+        for seed in range(args.seeds):
+            for name in args.sets:
+                for arm in ("probe", *arms(EPOCHS[count or None])):
+                    key = (name, args.model, args.size, count, seed, arm)
+                    if key in done:
+                        continue
+                    figures = measure_arm(args, name, count or None, seed, arm)
+                    with args.output.open("a") as file:
+                        file.write(json.dumps(dict(zip(keys, key, strict=True)) | figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()
