@@ -5,9 +5,12 @@ with the index alone where pixels are not kept. It is made under a lock in a tem
 renamed when complete: a process that is killed leaves nothing that looks like an entry.
 """
 
+import contextlib
+import functools
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +18,12 @@ import numpy as np
 import PIL
 from filelock import FileLock
 
-from ktg.data.decode import Geometry, Header
+from ktg.data.decode import MAX_PIXELS, Geometry, Header, count_bits, max_pixels
 from ktg.data.image_index import DecodeProgress, ImageIndex, decode_all, load_index
 from ktg.data.threads import map_in_order
 from ktg.data.undecoded import UndecodedImages
 from ktg.errors import DataError, join_names
-from ktg.local import cache_folder
+from ktg.local import atomic_write, cache_folder
 
 FORMAT = 1  # of the entries: raise it when the same images begin to give other files
 SIDE = 224
@@ -34,7 +37,7 @@ class DecodeOptions:
 
     `geometry` forces the form, as for a val or test split that follows train. Without it `size` is
     the side (None: the images' own if they share one, else 224) and they are grey if all of them
-    are.
+    are. Images with more than 8 bits fill as many as their largest value needs.
     """
 
     size: int | None
@@ -65,6 +68,8 @@ def open_cached(
     home = cache_folder() / "images"
     key = _key(images, options)
     full, lean = home / f"{key}.pixels", home / f"{key}.index"
+    if options.geometry is None:
+        _bring_up_to_date(images, (full, lean))
     if options.cache != "never" and full.is_dir():
         entry = _read(full)
     else:
@@ -87,12 +92,35 @@ def open_cached(
 
 def probe(images: UndecodedImages, size: int | None) -> Geometry:
     """Return the form for these images from their headers; broken ones do not vote."""
-    found = map_in_order(lambda row: _read_header(images, row), range(len(images)))
+    found = _read_headers(images)
     headers = [header for header in found if header]
     grey = bool(headers) and all(header.grey for header in headers)
     sides = {header.sides for header in headers}
     own = min(sides.pop()) if len(sides) == 1 else SIDE
-    return Geometry(size or (own if own <= _LARGEST_OWN_SIDE else SIDE), 1 if grey else 3)
+    deep = [row for row, header in enumerate(found) if header and header.deep]
+    bits = count_deep_bits(images, deep)
+    return Geometry(size or (own if own <= _LARGEST_OWN_SIDE else SIDE), 1 if grey else 3, bits)
+
+
+def count_deep_bits(images: UndecodedImages, rows: Sequence[int]) -> int:
+    """Return how many bits images with more than 8 fill, all of them together; 16 for none."""
+    peak = 0 if rows else 2**16 - 1
+    for each in map_in_order(functools.partial(_read_peak, images), rows):
+        peak = max(peak, each)
+        if count_bits(peak) == 16:
+            break
+    return count_bits(peak)
+
+
+def _read_peak(images: UndecodedImages, row: int) -> int:
+    try:
+        return images.peak(row)
+    except Exception:
+        return 0  # decoding meets the same fault and reports it
+
+
+def _read_headers(images: UndecodedImages) -> list[Header | None]:
+    return list(map_in_order(functools.partial(_read_header, images), range(len(images))))
 
 
 def _read_header(images: UndecodedImages, row: int) -> Header | None:
@@ -106,7 +134,24 @@ def _key(images: UndecodedImages, options: DecodeOptions) -> str:
     # With the version of Pillow, since another one may decode the same file to other bytes. The
     # text of `geometry` contains the name of its class: renaming that would empty every cache.
     form = f"{FORMAT} {PIL.__version__} {options.size} {options.geometry} {images.identity()}"
+    if max_pixels() != MAX_PIXELS:  # which decides what images are faults
+        form += f" {max_pixels()}"
     return hashlib.sha256(form.encode()).hexdigest()[:32]
+
+
+def _bring_up_to_date(images: UndecodedImages, folders: Iterable[Path]) -> None:
+    """Remove entries from before bits were counted, if images fill fewer than 16; mark others."""
+    for folder in folders:
+        if not folder.is_dir() or load_index(folder / "index.npz").counted:
+            continue
+        deep = [row for row, each in enumerate(_read_headers(images)) if each and each.deep]
+        # A cache that cannot be written is looked through again next time, and that is all.
+        with contextlib.suppress(OSError), FileLock(folder.with_suffix(".lock")):
+            if count_deep_bits(images, deep) < 16:
+                shutil.rmtree(folder)
+            else:
+                with atomic_write(folder / "index.npz") as temporary, temporary.open("wb") as file:
+                    load_index(folder / "index.npz").save(file)
 
 
 def _fits(images: int, form: Geometry, home: Path) -> bool:

@@ -6,6 +6,7 @@ bytes.
 
 import functools
 import io
+import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -13,10 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ktg.errors import DataError, show
+
 Pixels = npt.NDArray[np.uint8]
 
-# From here Pillow itself warns of a decompression bomb: a small file that unpacks to gigabytes.
-MAX_PIXELS = 89_478_485
+# A file of kilobytes may unpack to gigabytes; this many pixels take less than one while they are
+# brought to size. Pillow has bounds of its own above.
+MAX_PIXELS = 2**26
+LIMIT = "KTG_MAX_PIXELS"
+
+# Cameras and microscopes write values of so many bits into files of 16.
+_DEPTHS = (8, 10, 12, 14, 16)
 
 # Formats that Pillow lists but that run other programs (EPS: Ghostscript), hold no picture of their
 # own or are only recognised, never decoded.
@@ -40,12 +48,21 @@ _UPRIGHT = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Geometry:
-    """The form of all images of a data set: squares of `side` pixels with 1 or 3 channels."""
+    """The form of all images of a data set: squares of `side` pixels with 1 or 3 channels.
+
+    Of images with more than 8 bits the lowest `bits` of each value count: 2**bits - 1 is white.
+    """
 
     side: int
     channels: int
+    bits: int = 16
+
+    def __repr__(self) -> str:
+        # Names of caches and fingerprints contain this text, and are older than `bits`.
+        bits = "" if self.bits == 16 else f", bits={self.bits}"
+        return f"Geometry(side={self.side}, channels={self.channels}{bits})"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,11 +75,12 @@ class Header:
     """Sides (shorter first) and greyness of an image, known before any pixel is decoded.
 
     The sides are sorted, so that a photograph and the same one turned by its EXIF orientation
-    agree.
+    agree. `deep` says that its values have more than 8 bits.
     """
 
     sides: tuple[int, int]
     grey: bool
+    deep: bool = False
 
 
 @functools.cache
@@ -84,9 +102,27 @@ def list_extensions() -> frozenset[str]:
 def read_header(file: BinaryIO) -> Header:
     """Return the header of an open file. Raises what Pillow raises for a file that is no image."""
     with Image.open(file, formats=list_formats()) as image:
-        _guard(image)
         low, high = sorted(image.size)
-        return Header((low, high), image.mode in _GREY_MODES)
+        image.draft(None, (1, 1))
+        _guard(image)
+        return Header((low, high), image.mode in _GREY_MODES, image.mode.startswith("I"))
+
+
+def read_peak(file: BinaryIO) -> int:
+    """Return the largest value of an image with more than 8 bits, 0 for any other one."""
+    with Image.open(file, formats=list_formats()) as image:
+        if not image.mode.startswith("I"):
+            return 0
+        _guard(image)
+        return int(np.asarray(image).max())
+
+
+def count_bits(peak: int) -> int:
+    """Return how many bits images fill whose largest value is `peak`: 8, 10, 12, 14 or 16.
+
+    200 -> 8, 256 -> 10, 4095 -> 12, 20000 -> 16.
+    """
+    return next((bits for bits in _DEPTHS if peak < 2**bits), _DEPTHS[-1])
 
 
 def decode(content: bytes, geometry: Geometry) -> Pixels:
@@ -101,11 +137,11 @@ def decode(content: bytes, geometry: Geometry) -> Pixels:
 
 def decode_image(image: Image.Image, geometry: Geometry) -> Pixels:
     """Return what `decode` does, for an image that is open already (read or not)."""
-    _guard(image)  # before any pixel is unpacked
     # JPEG can be decoded at 1/2, 1/4 or 1/8; twice the final side is kept for a sharp resize.
     image.draft(None, (2 * geometry.side, 2 * geometry.side))
+    _guard(image)  # before any pixel is unpacked
     image.load()
-    return fit(_to_8_bits(_turn_upright(image)), geometry)
+    return fit(_to_8_bits(_turn_upright(image), geometry.bits), geometry)
 
 
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:
@@ -123,11 +159,19 @@ def fit(image: Image.Image, geometry: Geometry) -> Pixels:
     return np.asarray(image, dtype=np.uint8).reshape(geometry.shape)
 
 
+def max_pixels() -> int:
+    """Return how many pixels of one image are unpacked at most: $KTG_MAX_PIXELS, or 2**26."""
+    text = os.environ.get(LIMIT) or str(MAX_PIXELS)
+    if not text.isdecimal() or int(text) == 0:
+        raise DataError(f"{LIMIT}: expected a number of pixels, at least 1, got {show(text)}")
+    return int(text)
+
+
 def _guard(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(
-            f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} that are opened"
-        )
+    most = max_pixels()
+    if image.width * image.height > most:
+        size = f"{image.width} x {image.height} pixels"
+        raise ValueError(f"{size}, more than the {most} that are opened ({LIMIT} raises this)")
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -139,14 +183,14 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Return the image with 8 bits per channel and no transparency."""
+def _to_8_bits(image: Image.Image, bits: int) -> Image.Image:
+    """Return the image with 8 bits per channel and no transparency; deep ones fill `bits`."""
     if image.mode == "F":
         raise ValueError(
             "32-bit floating-point pixels, which have no agreed range; save it with 8 or 16 bits"
         )
     if image.mode.startswith("I"):
-        return _from_16_bits(np.asarray(image))
+        return _scale(np.asarray(image), bits)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -156,9 +200,10 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _from_16_bits(values: npt.NDArray[np.generic]) -> Image.Image:
-    wide = values.astype(np.int64)
-    if wide.min() < 0 or wide.max() > 65535:
+def _scale(values: npt.NDArray[np.generic], bits: int) -> Image.Image:
+    """Return values of so many bits as a grey image: 0 is black, and 2**bits - 1 or more white."""
+    if values.min() < 0 or values.max() > 65535:
         raise ValueError("32-bit pixels beyond the range of 16 bits; save it with 8 or 16 bits")
-    # 65535 = 255 * 257, so this maps 0..65535 onto 0..255, rounded.
-    return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    white = 2**bits - 1
+    narrow = np.minimum(values, white).astype(np.uint32)
+    return Image.fromarray(((narrow * 255 + white // 2) // white).astype(np.uint8))

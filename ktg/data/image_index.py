@@ -1,9 +1,11 @@
 """Decodes all images of a data set once and indexes them: form, hashes, sums and faults."""
 
+import dataclasses
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +26,15 @@ class ImageIndex:
 
     `digests` (N, 32) are SHA-256 of the images as found; `sums` (N, 2, C) the sum and the sum of
     squares of each channel, in exact integers; `faults` maps the rows that could not be decoded to
-    the reason.
+    the reason. `counted` is False in files from before bits were counted, which was as if all deep
+    images filled 16.
     """
 
     geometry: Geometry
     digests: Pixels
     sums: Sums
     faults: dict[int, str]
+    counted: bool = True
 
     @property
     def sound(self) -> Rows:
@@ -50,11 +54,11 @@ class ImageIndex:
         deviation = np.sqrt(np.maximum(second - first**2, 1.0))
         return tuple((first / 255).tolist()), tuple((deviation / 255).tolist())
 
-    def save(self, path: Path) -> None:
+    def save(self, file: Path | BinaryIO) -> None:
         """Write the index as an .npz of plain arrays."""
         np.savez(
-            path,
-            form=np.array([self.geometry.side, self.geometry.channels]),
+            file,
+            form=np.array(dataclasses.astuple(self.geometry)),
             digests=self.digests,
             sums=self.sums,
             fault_rows=np.array(list(self.faults), dtype=np.int64),
@@ -66,12 +70,13 @@ def load_index(path: Path) -> ImageIndex:
     """Return the index in a file that `save` wrote. Raises DataError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            side, channels = file["form"].tolist()
+            side, channels, *bits = file["form"].tolist()
+            form = Geometry(side, channels, *bits)
             faults = dict(
                 zip(file["fault_rows"].tolist(), file["fault_reasons"].tolist(), strict=True)
             )
-            return ImageIndex(Geometry(side, channels), file["digests"], file["sums"], faults)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            return ImageIndex(form, file["digests"], file["sums"], faults, bool(bits))
+    except (OSError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path.parent} is a broken cache of images ({error}); delete that folder"
         ) from error

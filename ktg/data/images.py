@@ -67,6 +67,7 @@ class Images:
         self._rows = rows
         self.labels: npt.NDArray[np.int64] = labels
         self.shape: tuple[int, int, int] = store.geometry.shape
+        self.bits = store.geometry.bits
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -99,7 +100,7 @@ class _JoinedPixels:
     @property
     def geometry(self) -> Geometry:
         side, _, channels = self.first.shape
-        return Geometry(side, channels)
+        return Geometry(side, channels, self.first.bits)
 
     def read(self, rows: Rows) -> Pixels:
         batch = np.empty((len(rows), *self.first.shape), np.uint8)

@@ -36,6 +36,13 @@ def _read_path(spec: Data, base: Path | None) -> FoundData:
         raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
     path = (base or Path.cwd()) / Path(spec.path).expanduser()
     title = f"data.path: {spec.path}"
+    try:
+        return _read(path, title)
+    except OSError as error:  # such as a name that is too long, or no right to read
+        raise DataError(f"{title} cannot be read ({error.strerror or error})") from error
+
+
+def _read(path: Path, title: str) -> FoundData:
     if path.is_dir():
         return read_folder(path, title)
     if not path.exists():

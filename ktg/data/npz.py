@@ -1,11 +1,13 @@
 """Reads data sets in one .npz file of uint8 images and labels, without running any pickle."""
 
 import functools
+import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ import numpy.typing as npt
 from ktg.data.decode import Pixels
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
 from ktg.data.undecoded import ImageArray, Rows
-from ktg.errors import DataError, join_names
+from ktg.errors import DataError, KtgError, join_names
 
 # (images, labels) of train, val and test; of those without splits, the name of train.
 _WITH_SPLITS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))
@@ -69,21 +71,17 @@ def _read_split(
 
 def _members(path: Path, title: str) -> dict[str, _Member]:
     """Return the arrays in the file by name, from their headers alone."""
+    if not path.is_file():
+        raise DataError(f"{title}: a pipe, a socket or a device, and no .npz file")
     members = {}
-    try:
-        # np.load would read each array whole to tell its shape.
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.namelist():
-                with archive.open(entry) as file:
-                    version = np.lib.format.read_magic(file)
-                    readers = {
-                        (1, 0): np.lib.format.read_array_header_1_0,
-                        (2, 0): np.lib.format.read_array_header_2_0,
-                    }
-                    shape, _, dtype = readers[version](file)
-                members[entry.removesuffix(".npy")] = _Member(shape, dtype)
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{title}: not an .npz file of plain arrays ({error})") from error
+    # np.load would read each array whole to tell its shape.
+    with _name_damage(title), zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                member, start = _read_member(file)
+            name = entry.filename.removesuffix(".npy")
+            members[name] = member
+            _check_length(name, member, entry.file_size - start)
     for name, member in members.items():
         if member.dtype.hasobject:  # a pickle, which could run any code when it is loaded
             raise DataError(
@@ -91,6 +89,42 @@ def _members(path: Path, title: str) -> dict[str, _Member]:
                 "save plain arrays"
             )
     return members
+
+
+def _read_member(file: IO[bytes]) -> tuple[_Member, int]:
+    """Return what the header of an .npy says, and its length in bytes."""
+    version = np.lib.format.read_magic(file)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not read")
+    shape, _, dtype = readers[version](file)
+    return _Member(shape, dtype), file.tell()
+
+
+def _check_length(name: str, member: _Member, length: int) -> None:
+    """Raise ValueError if an array claims another number of bytes than the file has for it."""
+    if member.dtype.hasobject:
+        return  # refused elsewhere
+    claimed = math.prod(member.shape) * member.dtype.itemsize
+    if min(member.shape, default=0) < 0 or claimed != length:
+        raise ValueError(f"{name} of shape {member.shape} has {length} bytes and not {claimed}")
+
+
+@contextmanager
+def _name_damage(title: str) -> Iterator[None]:
+    """Raise DataError for whatever zipfile, zlib and numpy raise on a damaged file."""
+    try:
+        yield
+    except KtgError:
+        raise
+    except MemoryError as error:
+        raise DataError(f"{title}: does not fit into memory") from error
+    except Exception as error:  # of very many kinds: zlib.error, EOFError, RuntimeError, ...
+        why = str(error) or type(error).__name__
+        raise DataError(f"{title}: not an .npz file of plain arrays, or damaged ({why})") from error
 
 
 def _keys(members: Mapping[str, _Member], title: str) -> dict[str, tuple[str, str]]:
@@ -178,6 +212,6 @@ def _to_indices(y: npt.NDArray[Any], values: npt.NDArray[Any], name: str, title:
 
 
 def _load(path: Path, key: str) -> Pixels:
-    with np.load(path, allow_pickle=False) as file:
+    with _name_damage(f"{path}: {key}"), np.load(path, allow_pickle=False) as file:
         array: Pixels = file[key]
         return array

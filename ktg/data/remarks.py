@@ -13,7 +13,7 @@ from ktg.data.split_folders import find_splits, group_by_split
 from ktg.data.threads import map_in_order
 from ktg.data.undecoded import ImageFiles
 from ktg.data.walk import is_hidden, is_image, list_folders
-from ktg.errors import join_names
+from ktg.errors import KtgError, join_names
 from ktg.graph import Data
 
 _SHOWN = 5
@@ -124,6 +124,8 @@ def _remark_on_classes(root: Path) -> Iterator[str]:
 def _is_readable(part: LabelledImages, row: int) -> bool:
     try:
         part.images.header(row)
+    except KtgError:
+        raise  # not of this image
     except Exception:  # of many kinds, see `decode`
         return False
     return True

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ktg.data.decode import Geometry, Header, Pixels, decode, fit, read_header
+from ktg.data.decode import Geometry, Header, Pixels, decode, fit, read_header, read_peak
 
 Rows = npt.NDArray[np.int64]
 
@@ -39,6 +39,10 @@ class UndecodedImages(Protocol):
 
     def header(self, row: int) -> Header:
         """Return sides and greyness without decoding. Raises for a broken image."""
+        ...
+
+    def peak(self, row: int) -> int:
+        """Return the largest value of an image with more than 8 bits, 0 for others. May raise."""
         ...
 
     def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
@@ -86,6 +90,11 @@ class ImageFiles:
         """Return sides and greyness from the first bytes of the file."""
         with _open_file(self.root / self.names[row]) as file:
             return read_header(file)
+
+    def peak(self, row: int) -> int:
+        """Return the largest value of a file with more than 8 bits, 0 for others."""
+        with _open_file(self.root / self.names[row]) as file:
+            return read_peak(file)
 
     def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
         """Return the hash of the file and its pixels."""
@@ -135,6 +144,10 @@ class ImageArray:
         """Return the sides and greyness that all rows share."""
         low, high = sorted(self.shape[1:3])
         return Header((low, high), len(self.shape) == 3 or self.shape[3] == 1)
+
+    def peak(self, row: int) -> int:
+        """Return 0: an array holds 8 bits."""
+        return 0
 
     def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
         """Return the hash of the row and its pixels."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ktg.data import cache as module
 from ktg.data.cache import DecodeOptions, open_cached, probe
@@ -158,3 +159,47 @@ open_cached(wrap_array(np.load({str(tmp_path / "images.npy")!r})), {WISH!r}, "t"
     assert time.monotonic() - start < 10
     np.testing.assert_array_equal(np.load(entry.pixels), IMAGES)
     assert not list((cache / "images").glob("*.tmp"))
+
+
+@pytest.fixture
+def deep(tmp_path: Path):
+    """A function that writes 16-bit images of these largest values and returns their files."""
+
+    def write(*peaks: int) -> ImageFiles:
+        for number, peak in enumerate(peaks):
+            values = np.linspace(0, peak, 64).astype(np.uint16).reshape(8, 8)
+            (tmp_path / "deep").mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / f"deep/{number}.png")
+        return files(tmp_path / "deep")
+
+    return write
+
+
+def test_images_of_16_bits_are_scaled_by_the_largest_value_of_all(deep):
+    assert probe(deep(200, 130), None) == Geometry(8, 1, 8)
+    assert probe(deep(200, 4000), None) == Geometry(8, 1, 12)
+    entry = open_cached(deep(200, 4000), WISH, "t")
+    assert np.load(entry.pixels).max(axis=(1, 2, 3)).tolist() == [12, 249]
+    assert open_cached(deep(200, 4000), WISH, "t").index.geometry == Geometry(8, 1, 12)
+    assert probe(deep(200, 60_000), None) == Geometry(8, 1)
+    assert probe(wrap_array(IMAGES), None) == Geometry(6, 3)
+
+
+def test_entries_from_before_bits_were_counted_are_kept_where_they_are_right(deep):
+    for peaks, kept in (((100, 60_000), True), ((100, 3000), False)):
+        images = deep(*peaks)
+        entry = open_cached(images, WISH, "t")
+        index = entry.pixels.with_name("index.npz")
+        with np.load(index) as file:
+            arrays = dict(file) | {"form": np.array([8, 1])}
+        np.savez(index, **arrays)
+        np.save(entry.pixels, np.zeros((2, 8, 8, 1), np.uint8))  # to tell old from new
+        again = open_cached(images, WISH, "t")
+        assert again.index.counted
+        assert bool(np.load(again.pixels).any()) != kept
+
+
+def test_another_bound_of_pixels_is_another_entry(monkeypatch: pytest.MonkeyPatch):
+    first = open_cached(wrap_array(IMAGES), WISH, "t")
+    monkeypatch.setenv("KTG_MAX_PIXELS", "1000")
+    assert open_cached(wrap_array(IMAGES), WISH, "t").pixels != first.pixels

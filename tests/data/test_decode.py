@@ -11,12 +11,15 @@ from ktg.data import decode as module
 from ktg.data.decode import (
     Geometry,
     Header,
+    count_bits,
     decode,
     fit,
     list_extensions,
     list_formats,
     read_header,
+    read_peak,
 )
+from ktg.errors import DataError
 
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.integers(0, 256, (10, 10, 3), dtype=np.uint8)
@@ -95,6 +98,34 @@ def test_16_bits_are_scaled_to_8_and_not_cut_off():
         np.testing.assert_array_equal(pixels, np.round(wide / 257).astype(np.uint8), err_msg=kind)
 
 
+def test_every_value_of_16_bits_is_that_of_old_caches():
+    values = np.arange(65536).reshape(256, 256)
+    scaled = np.asarray(module._scale(values, 16))
+    np.testing.assert_array_equal(scaled, (values + 128) // 257)
+    assert repr(Geometry(8, 3)) == "Geometry(side=8, channels=3)"
+    assert repr(Geometry(8, 3, 12)) == "Geometry(side=8, channels=3, bits=12)"
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize(("dtype", "kind"), [(np.uint16, "PNG"), (np.int32, "TIFF")])
+def test_values_of_fewer_bits_fill_the_8(bits: int, dtype: type, kind: str):
+    white = 2**bits - 1
+    values = np.linspace(0, white, 100).astype(dtype).reshape(10, 10)
+    content = encoded(Image.fromarray(values), kind)
+    assert read_peak(io.BytesIO(content)) == white
+    assert count_bits(white) == bits
+    pixels = decode(content, Geometry(10, 1, bits))[..., 0]
+    np.testing.assert_allclose(pixels, values * (255 / white), atol=0.51)
+    brighter = encoded(Image.fromarray(np.full_like(values, white + 1)), kind)
+    assert (decode(brighter, Geometry(10, 1, bits)) == 255).all()
+
+
+def test_8_bits_have_no_peak_and_depths_are_those_of_cameras():
+    assert read_peak(io.BytesIO(encoded(Image.fromarray(NOISE)))) == 0
+    counted = [count_bits(peak) for peak in (0, 255, 256, 4095, 4096, 16384, 65535, 70_000)]
+    assert counted == [8, 8, 10, 12, 14, 16, 16, 16]
+
+
 def test_bilevel_images_are_black_and_white():
     pixels = decode(encoded(Image.fromarray(NOISE[..., 0] > 128)), Geometry(10, 1))
     np.testing.assert_array_equal(pixels[..., 0], np.where(NOISE[..., 0] > 128, 255, 0))
@@ -113,14 +144,38 @@ def test_first_frame_of_an_animation():
 
 
 def test_decompression_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "MAX_PIXELS", 99)
     content = encoded(Image.fromarray(NOISE))
-    for call in (
+    calls = (
         lambda: decode(content, Geometry(10, 3)),
         lambda: read_header(io.BytesIO(content)),
-    ):
-        with pytest.raises(ValueError, match="10 x 10 pixels, more than the 99"):
+    )
+    monkeypatch.setenv("KTG_MAX_PIXELS", "99")
+    for call in calls:
+        with pytest.raises(ValueError, match=r"10 x 10 pixels, more than the 99 .*KTG_MAX_PIXELS"):
             call()
+    monkeypatch.setenv("KTG_MAX_PIXELS", "many")
+    for call in calls:
+        with pytest.raises(DataError, match=r"KTG_MAX_PIXELS: expected a number .* got 'many'"):
+            call()
+    monkeypatch.setenv("KTG_MAX_PIXELS", "100")
+    for call in calls:
+        call()
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_they_are_unpacked():
+    content = encoded(Image.fromarray(np.zeros((9400, 9400), np.uint16)))
+    assert len(content) < 300_000
+    with pytest.raises(ValueError, match="9400 x 9400 pixels, more than the 67108864"):
+        decode(content, Geometry(10, 1))
+
+
+def test_a_jpeg_counts_as_large_as_it_is_decoded(monkeypatch: pytest.MonkeyPatch):
+    content = encoded(Image.new("RGB", (800, 800), "red"), "JPEG")
+    monkeypatch.setenv("KTG_MAX_PIXELS", "10000")
+    assert read_header(io.BytesIO(content)) == Header((800, 800), False)
+    assert decode(content, Geometry(10, 3)).shape == (10, 10, 3)
+    with pytest.raises(ValueError, match="800 x 800 pixels, more than the 10000"):
+        decode(content, Geometry(400, 3))
 
 
 def test_broken_exif_beside_a_sound_image_is_passed_over():

@@ -54,3 +54,8 @@ def test_join_reads_across_both(images: Images):
     np.testing.assert_array_equal(both.read([5, 0, 3, 1]), PIXELS[[5, 7, 7, 2]])
     np.testing.assert_array_equal(join(both, images).read([8]), PIXELS[[5]])
     assert both.nbytes == 2 * images.nbytes
+
+
+def test_the_bits_that_deep_images_fill_are_known_of_a_split_and_of_two_joined():
+    images = Images(OnTheFlyPixels(wrap_array(PIXELS), Geometry(4, 3, 12)), LABELS, LABELS)
+    assert images.bits == join(images, images).bits == images.take(LABELS[:2]).bits == 12

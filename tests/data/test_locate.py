@@ -43,6 +43,11 @@ def test_what_cannot_be_found(tmp_path: Path):
         find_data(Data(), None)
 
 
+def test_what_the_system_refuses_is_one_sentence(tmp_path: Path):
+    with pytest.raises(DataError, match=r"data\.path: a{1000} cannot be read \(File name too long"):
+        find_data(Data(path="a" * 1000), tmp_path)
+
+
 def test_structure_is_checked(make):
     with pytest.raises(DataError, match="at least two"):
         find_data(Data(path=str(make({"a": 3}, name="one"))), None)

@@ -1,10 +1,15 @@
+import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ktg.data import open_data
+from ktg.data.decode import Geometry
 from ktg.data.npz import read_npz
 from ktg.errors import DataError
+from ktg.graph import Data
 
 X = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), dtype=np.uint8)
 Y = np.array([0, 1, 2, 0, 1, 2])
@@ -93,6 +98,58 @@ def test_a_file_that_is_no_npz(tmp_path: Path):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"not an \.npz file"):
             read_npz(path, "t")
+
+
+@pytest.mark.parametrize("save_as", [np.savez, np.savez_compressed])
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, save_as):
+    path = tmp_path / "set.npz"
+    save_as(path, x=X, y=Y, classes=np.array(["a", "b", "c"]))
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    damaged = [whole[:size] for size in random.integers(0, len(whole), 50)]
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in random.integers(0, len(whole), 3):
+            content[place] = random.integers(256)
+        damaged.append(bytes(content))
+    refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            found = read_npz(path, "t")
+            found.train.images.open(0, Geometry(5, 3))
+        except DataError as error:
+            assert "set.npz" in str(error) or str(error).startswith("t: ")
+            refused += 1
+    assert refused > 150
+
+
+def test_an_array_that_claims_more_than_the_file_has(save):
+    path = save(x=X, y=Y)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in content.items():
+            shape = array.replace(b"(6, 5, 5, 3), }", b"(6, 55555, 5, 3), }")
+            archive.writestr(name, shape)
+    with pytest.raises(DataError, match=r"x .* has .* bytes and not"):
+        read_npz(path, "t")
+
+
+def test_pixels_that_are_damaged_are_one_sentence_and_not_one_for_each_image(tmp_path: Path):
+    path = tmp_path / "set.npz"
+    large = np.random.default_rng(0).integers(0, 256, (6, 200, 200), dtype=np.uint8)
+    np.savez(path, x=large, y=np.array([0, 1] * 3))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(large[5].tobytes()[:50], bytes(50)))
+    with pytest.raises(DataError, match=r"set\.npz: x: .*damaged \(Bad CRC-32"):
+        open_data(Data(path=str(path)))
+
+
+def test_a_pipe_is_no_file(tmp_path: Path):
+    os.mkfifo(tmp_path / "set.npz")
+    with pytest.raises(DataError, match=r"t: a pipe, a socket or a device, and no \.npz file"):
+        read_npz(tmp_path / "set.npz", "t")
 
 
 def test_the_real_one(shared: Path):
