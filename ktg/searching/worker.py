@@ -28,6 +28,7 @@ from ktg.searching.preflight import select_image_fields
 from ktg.searching.trials import RIGHT
 from ktg.training import Training
 from ktg.training.checkpoint import read_checkpoint, write_checkpoint
+from ktg.training.step_errors import describe_lack_of_memory, is_out_of_memory
 
 CHECKPOINT = "training.pt"
 WEIGHTS_CACHE_BYTES = 2**30
@@ -67,12 +68,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             training = self._open_training()
             self._save_now_and_then(training)
             metrics = self._train_epoch(training)
-        except KtgError as error:
-            return self._fail(str(error))
         except Exception as error:  # whatever it is, one graph's trouble must not end the search
-            # Nothing works any more in a process whose GPU failed.
-            if isinstance(error, torch.AcceleratorError):
-                raise TrainingError(f"the GPU failed: {str(error).splitlines()[0]}") from None
             return self._fail(self._describe(error))
         loss = metrics.get("val_loss", 0.0)
         if not math.isfinite(loss):
@@ -142,23 +138,23 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             self._checkpointed = time.monotonic()
 
     def _describe(self, error: Exception) -> str:
-        """Return an error in a few words, with a remedy where there is one."""
-        if not is_out_of_memory(error):
-            return f"{type(error).__name__}: {error}"
-        open_cached.cache_clear()  # the images of the trial before last may be in the way
-        size = parse(json.loads(self.config["graph"])).data.batch_size
-        return f"out of memory at data.batch_size {size}; try {max(1, size // 2)}"
+        """Return an error in a few words, with a remedy where there is one.
+
+        Raises TrainingError where the GPU failed: nothing works any more in such a process.
+        """
+        cause = error.__cause__ if isinstance(error, TrainingError) else error
+        if isinstance(cause, torch.AcceleratorError):
+            raise TrainingError(f"the GPU failed: {str(cause).splitlines()[0]}") from None
+        if is_out_of_memory(cause):
+            open_cached.cache_clear()  # the images of the trial before last may be in the way
+            size = parse(json.loads(self.config["graph"])).data.batch_size
+            return describe_lack_of_memory(size)
+        return str(error) if isinstance(error, KtgError) else f"{type(error).__name__}: {error}"
 
     def _fail(self, reason: str) -> dict[str, Any]:
         """Return the last result of a trial that cannot go on, and free what it holds."""
         self.cleanup()
         return {"val_accuracy": 0.0, "epoch": 0, "failed": reason, "done": True}
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether there was too little memory, on the GPU or in the machine."""
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or "DefaultCPUAllocator" in str(error)
 
 
 def restore_checkpoint(training: Training, path: Path) -> None:

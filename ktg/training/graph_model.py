@@ -24,6 +24,7 @@ from ktg.training.scoring import (
     compute_logits,
     evaluate,
 )
+from ktg.training.step_errors import explain_errors, name_node_in_errors
 from ktg.training.teachers import TrainAlone
 from ktg.training.training_batches import TrainingBatch
 
@@ -70,7 +71,11 @@ class GraphModel:
         bodies, logits, maps = self.trained_networks, {}, {}
         with autocast(self.device, self.precision):
             for name in self.graph.nodes:
-                with torch.set_grad_enabled(name in self.learners):
+                model = self.graph.nodes[name].model
+                with (
+                    torch.set_grad_enabled(name in self.learners),
+                    name_node_in_errors(self.names[name], model),
+                ):
                     if name in self.layers:
                         logits[name], maps[name] = forward_with_maps(
                             bodies[name], self.layers[name], batch.images[name]
@@ -111,7 +116,8 @@ class GraphModel:
 
     def test(self, images: Images) -> Evaluation:
         """Return the evaluation of what is scored, on a split that training has never seen."""
-        return evaluate({"scored": self.scored}, self.split(images), self.precision)["scored"]
+        with explain_errors("test", self.graph.data.batch_size):
+            return evaluate({"scored": self.scored}, self.split(images), self.precision)["scored"]
 
     def predict(self, images: Images) -> Tensor:
         """Return the probabilities of what is scored (N, C), float32 on the CPU, in order."""
@@ -119,7 +125,8 @@ class GraphModel:
 
     def logits(self, images: Images) -> Tensor:
         """Return the logits of what is scored (N, C), float32 on the CPU, in order."""
-        return compute_logits(self.scored, self.split(images), self.precision)
+        with explain_errors("prediction", self.graph.data.batch_size):
+            return compute_logits(self.scored, self.split(images), self.precision)
 
     def features(self, images: Images) -> Tensor:
         """Return what the target's head is given (N, ...), float32 on the CPU, in order.

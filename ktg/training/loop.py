@@ -35,6 +35,7 @@ from ktg.training.metrics import (
 from ktg.training.randomness import derive_seed, use_seed
 from ktg.training.schedule import Clock
 from ktg.training.scoring import ENSEMBLE, Evaluation, evaluate
+from ktg.training.step_errors import explain_errors
 from ktg.training.training_batches import TrainingBatch, TrainingBatches
 
 
@@ -63,15 +64,16 @@ class Training(GraphModel):
         # of such nodes cannot be computed beforehand.
         never = {*self.layers, *self._batches.unlabelled_nodes}
         frozen = find_frozen_backbones(self.graph, self.learners, self.teachers, self.names)
-        self._features = FrozenFeatures(
-            {name: backbone for name, backbone in frozen.items() if name not in never},
-            self._batches.labelled,
-            self._val,
-            batch_size=graph.data.batch_size,
-            seed=graph.train.seed,
-            device=self.device,
-            precision=self.precision,
-        )
+        with explain_errors("the first forward pass", graph.data.batch_size):
+            self._features = FrozenFeatures(
+                {name: backbone for name, backbone in frozen.items() if name not in never},
+                self._batches.labelled,
+                self._val,
+                batch_size=graph.data.batch_size,
+                seed=graph.train.seed,
+                device=self.device,
+                precision=self.precision,
+            )
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         return self
@@ -85,7 +87,8 @@ class Training(GraphModel):
         with use_seed(derive_seed(self.graph.train.seed, "dropout", self.epoch), self.device):
             means = self._train_epoch(len(rows))
         trained_s = time.perf_counter() - started
-        evaluations = self._validate()
+        with explain_errors(f"epoch {self.epoch + 1}, validation", self.graph.data.batch_size):
+            evaluations = self._validate()
         self.epoch += 1
         nodes, edges = summarize(means, evaluations, self._rates, self.names)
         return EpochMetrics(
@@ -105,10 +108,13 @@ class Training(GraphModel):
         for learner in self.learners.values():
             learner.begin_epoch(self.epoch)
         table, total = StepTable(steps, self.device), steps * self.graph.train.epochs
-        features = self._features.train(self.epoch)
+        with explain_errors(f"epoch {self.epoch + 1}, frozen features", self.graph.data.batch_size):
+            features = self._features.train(self.epoch)
         for index, batch in enumerate(self._batches(self.epoch, features)):
             clock = Clock(self.epoch * steps + index, total)
-            table.add(index, self.step(batch, clock))
+            place = f"epoch {self.epoch + 1}, step {index + 1} of {steps}"
+            with explain_errors(place, self.graph.data.batch_size):
+                table.add(index, self.step(batch, clock))
         measured = table.read()
         check_finite(measured, self.epoch + 1, self._rates, self.names)
         return average_steps(measured)

@@ -1,0 +1,82 @@
+"""An error of torch in a training is one sentence that names the node, the epoch and the step."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from ktg.data.open import open_data
+from ktg.errors import SpecError, TrainingError
+from ktg.graph import LABEL, Data, Edge, Graph, Node, Train
+from ktg.training import Training
+from ktg.training.step_errors import explain_errors, is_out_of_memory
+
+
+@pytest.fixture
+def graph(tiny) -> Graph:
+    return Graph(
+        data=Data(path=str(tiny), batch_size=16, augment="none"),
+        nodes={"mine": Node(model="resnet8")},
+        edges={(LABEL, "mine"): Edge(loss="ce")},
+        train=Train(epochs=1),
+    )
+
+
+def train(graph: Graph) -> None:
+    next(Training(graph, open_data(graph.data), device="cpu"))
+
+
+def change(graph: Graph, batch_size: int = 16, **node) -> Graph:
+    data = dataclasses.replace(graph.data, batch_size=batch_size)
+    return dataclasses.replace(graph, data=data, nodes={"mine": Node(**node)})
+
+
+def test_batch_norm_of_one_image(graph: Graph):
+    alone = change(graph, 1, model="torchvision/resnet18")
+    said = (
+        r"^epoch 1, step 1 of 104, nodes\.mine \(torchvision/resnet18\): Expected more than 1 "
+        r"value per channel.*; batch norm needs more than data\.batch_size 1"
+    )
+    with pytest.raises(TrainingError, match=said):
+        train(alone)
+
+
+def test_what_only_a_step_shows_to_be_wrong(graph: Graph):
+    wrong = change(graph, model="convnext_atto", model_args={"drop_path_rate": 2}, input_size=32)
+    with pytest.raises(TrainingError, match=r"^epoch 1, step 1 of 6, nodes\.mine \(convnext_atto"):
+        train(wrong)
+
+
+def test_a_network_that_fails_in_validation_or_test(graph: Graph, monkeypatch):
+    training = Training(graph, open_data(graph.data), device="cpu")
+    body = training.target.body
+
+    def fail(*_: object) -> None:
+        if not body.training:
+            raise RuntimeError("no\nmore")
+
+    body.register_forward_pre_hook(fail)
+    with pytest.raises(TrainingError, match=r"^epoch 1, validation: torch says: no$"):
+        next(training)
+    for act in (training.test, training.predict):
+        with pytest.raises(TrainingError, match=r"torch says: no$"):
+            act(training.images)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_the_cause_is_kept_for_whoever_can_do_more(error):
+    said = r"^here: out of memory at data\.batch_size 8; try 4$"
+    with pytest.raises(TrainingError, match=said) as raised, explain_errors("here", 8):
+        raise error
+    assert is_out_of_memory(raised.value.__cause__)
+
+
+def test_a_gpu_that_failed_is_called_so():
+    said = r"^here: the GPU failed: CUDA error$"
+    with pytest.raises(TrainingError, match=said), explain_errors("here", 8):
+        raise torch.AcceleratorError("CUDA error\nmore")
+
+
+def test_what_ktg_says_itself_is_left_as_it_is():
+    with pytest.raises(SpecError, match=r"^a: b$"), explain_errors("here", 8):
+        raise SpecError("a", "b")
