@@ -1,7 +1,7 @@
 """Checks a space, a graph or a data set, and says what it would cost before anything is spent."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ def check(
     found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
     with name_file_in_errors(file):
         check_weights(graph)
-    return found
+    return add_unchecked(found, [graph])
 
 
 def check_space(
@@ -44,24 +44,34 @@ def check_space(
 ) -> dict[str, Any]:
     """Return what a search space is, and which options a search would leave out."""
     from ktg.searching.missing_weights import remove_unavailable
+    from ktg.searching.preflight import vary_each_hole
 
     space = load_space_file(file, imagenet)
     with name_file_in_errors(file):
         found = remove_unavailable(space, missing_sources)
     graph = found.space.bind(found.space.default())
     described = describe_space(found.space, graph) | describe_data(graph.data)
-    return described | ({"without": found.changes} if found.changes else {})
+    described |= {"without": found.changes} if found.changes else {}
+    return add_unchecked(described, vary_each_hole(found.space))
 
 
 def check_weights(graph: Graph) -> None:
-    """Raise UserError for too large a batch, and for weights that `ktg train` would not find.
+    """Raise UserError for what `ktg train` would refuse: a batch, a network, or its weights.
 
-    torch is imported only if a node has weights.
+    torch is not imported where all nodes are networks of ktg's own, without weights.
     """
     from ktg.searching.preflight import check_graphs, count_images
 
     for fault in check_graphs([graph], functools.partial(count_images, final=True)).values():
         raise fault
+
+
+def add_unchecked(found: dict[str, Any], graphs: Iterable[Graph]) -> dict[str, Any]:
+    """Return what was found, with a note on what only training can tell of these graphs."""
+    from ktg.searching.preflight import describe_unchecked
+
+    said = describe_unchecked(graphs)
+    return found | {"note": [*found.get("note", []), said]} if said else found
 
 
 def describe_graph(graph: Graph) -> dict[str, Any]:

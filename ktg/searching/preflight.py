@@ -6,12 +6,16 @@ A wrong third option of a hole fails here, in the first seconds, and not in tria
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ktg.data import Dataset, check_batch
+from ktg.data.locate import find_data
 from ktg.data.open import open_data, summarize
-from ktg.errors import MissingSourceError, SpecError
-from ktg.graph import Data, Graph, SearchSpace
+from ktg.data.undecoded import ImageArray
+from ktg.errors import MissingSourceError, SpecError, join_names
+from ktg.graph import FORMULAS, Data, Graph, Node, SearchSpace
+from ktg.models.names import locate_model
 
 # Fields of a node that must suit each other.
 TOGETHER = ("model", "model_args", "source", "input_size", "unfreeze_from")
@@ -37,7 +41,7 @@ def count_images(data: Data, *, final: bool = False) -> ImageCounts | None:
         return None
     merged = final and data.per_class is None
     size = sum(found.counts["train"]) + (sum(found.counts["val"]) if merged else 0)
-    return ImageCounts(len(found.classes), size)
+    return ImageCounts(len(found.classes), size, data.size or _find_array_side(data))
 
 
 Look = Callable[[Data], ImageCounts | None]
@@ -69,9 +73,10 @@ def check_space(space: SearchSpace, progress: Callable[[int, int], None] | None 
 def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSourceError]:
     """Check batch sizes, images and weights of graphs; return what sources lack for which nodes.
 
-    look: what is known of a data set. Before its images are opened their side is not; then weights
-    are compared at the side that a model is meant for, and nodes without weights are not built, so
-    that torch need not be imported.
+    look: what is known of a data set. Before the images of a folder are opened their side is not;
+    then networks are built for the side that they are meant for (`describe_unchecked` says so).
+    ktg's own networks take all images: without weights and settings they are not built, so that
+    torch need not be imported.
 
     Raises UserError for everything else that is wrong, and for weights that some settings of a node
     fit and others not.
@@ -86,7 +91,7 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
             check_batch(graph.data, images.size)
         classes, side = (images.classes, images.side) if images else (2, None)
         for name, node in graph.nodes.items():
-            if node.source == "none" and side is None:
+            if _cannot_fail(node):
                 continue
             args = tuple(node.model_args.items())
             network = (node.model, args, node.input_size, node.unfreeze_from, classes, side)
@@ -118,6 +123,43 @@ def _find_fault(
     except MissingSourceError as fault:
         return fault
     return None
+
+
+def describe_unchecked(graphs: Iterable[Graph]) -> str | None:
+    """Return a sentence on what `check_graphs` cannot know before images are opened, if anything.
+
+    graphs: with one data set, whose images are looked at in the first graph alone.
+    """
+    for graph in graphs:
+        images = count_images(graph.data)
+        if images is not None and images.side is not None:
+            return None
+        open_size = [name for name, node in graph.nodes.items() if _depends_on_side(node)]
+        if open_size:
+            problem = f"whether {join_names(open_size, 5)} can take images of their size"
+            return f"not checked before the images are opened: {problem}; data.size says it now"
+    return None
+
+
+def _depends_on_side(node: Node) -> bool:
+    return node.input_size is None and not _is_own(node)
+
+
+def _cannot_fail(node: Node) -> bool:
+    own = _is_own(node) and node.source == "none"
+    return own and not node.model_args and node.unfreeze_from is None
+
+
+def _is_own(node: Node) -> bool:
+    return (locate_model(node.model) or ("",))[0] == "ktg"
+
+
+def _find_array_side(data: Data) -> int | None:
+    """Return the side of images that lie in an array, None for files, which differ."""
+    if data.name in FORMULAS or (data.path and Path(data.path).expanduser().is_dir()):
+        return None
+    images = find_data(data, None).train.images
+    return min(images.shape[1:3]) if isinstance(images, ImageArray) else None
 
 
 def check_data_holes(space: SearchSpace) -> None:

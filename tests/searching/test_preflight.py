@@ -4,12 +4,16 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ktg.errors import SpecError, WeightsError
 from ktg.graph import Data, SearchSpace, parse_space
 from ktg.searching.preflight import (
     check_data_holes,
+    check_graphs,
     check_space,
+    count_images,
+    describe_unchecked,
     select_image_fields,
     vary_each_hole,
 )
@@ -111,3 +115,45 @@ def test_image_spec_forgets_only_what_concerns_batches():
     other = dataclasses.replace(data, batch_size=9, augment="basic")
     assert select_image_fields(data) == select_image_fields(other)
     assert select_image_fields(data) != select_image_fields(dataclasses.replace(data, size=16))
+
+
+NODES = [
+    (
+        {"model": "resnet18", "model_args": {"depth": 3}},
+        r"nodes\.n1\.model_args: resnet18 does not",
+    ),
+    ({"model": "resnet8", "model_args": {"drop_path": 1}}, r"nodes\.n1\.model_args: resnet8 does"),
+    ({"model": "resnet18", "unfreeze_from": 99}, r"nodes\.n1\.unfreeze_from: 99 leaves nothing"),
+    ({"model": "resnet8", "unfreeze_from": 99}, r"nodes\.n1\.unfreeze_from: 99 leaves nothing"),
+    ({"model": "torchvision/alexnet"}, r"nodes\.n1\.input_size: torchvision/alexnet cannot take"),
+    ({"model": "inception_v3", "input_size": 20}, r"nodes\.n1\.input_size: inception_v3 cannot"),
+]
+
+
+@pytest.mark.parametrize(("node", "said"), NODES)
+@pytest.mark.parametrize("second", [False, True])
+def test_networks_from_nothing_are_built_before_images_are_opened(tiny, node, said, second):
+    good = {"model": "resnet20", "model_args": {}, "unfreeze_from": 0, "input_size": 224}
+    field, value = list(node.items())[-1]
+    hole = node | {field: {"choice": [good[field], value]}}
+    graphs = vary_each_hole(space(tiny, nodes={"n1": hole if second else node}))
+    with pytest.raises(SpecError, match=f"^{said}"):
+        check_graphs(graphs, count_images)
+
+
+def test_sizes_that_nobody_knows_yet_are_not_said_to_be_checked(tiny, tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(10):
+            Image.new("RGB", (8, 8)).save(tmp_path / label / f"{number}.png")
+    alexnet = {"nodes": {"n1": {"model": "torchvision/alexnet"}}}
+    graphs = vary_each_hole(space(tmp_path, data={"batch_size": 2}, **alexnet))
+    assert check_graphs(graphs, count_images) == {}
+    said = describe_unchecked(vary_each_hole(space(tmp_path, data={"batch_size": 2}, **alexnet)))
+    assert said.startswith("not checked before the images are opened: whether n1 can take images")
+    for other in (
+        space(tmp_path, data={"batch_size": 2}),
+        space(tmp_path, data={"size": 64}, nodes={"n1": {"model": "resnet18"}}),
+        space(tiny, nodes={"n1": {"model": "resnet18"}}),
+    ):
+        assert describe_unchecked(vary_each_hole(other)) is None
