@@ -4,9 +4,12 @@ Source: Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 """
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from ktg.errors import make_printable
 from ktg.exporting.int8 import Measurements, QuantisationResult
 from ktg.exporting.metadata import ModelMetadata
 from ktg.graph import Graph, dump
@@ -20,6 +23,7 @@ from ktg.wording import format_percent
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}
 _LISTED = 200  # classes, above which the rest are only counted
+_MARKUP = re.compile(r"[\\`*<>\[\]&|]")
 UNKNOWN = "its licence is not known to ktg; ask whoever made the file"
 
 
@@ -46,18 +50,44 @@ def format_model_card(
     return "\n\n".join(sections) + "\n"
 
 
+def quote_code(text: str) -> str:
+    """Return Markdown for a text of a stranger as code, between enough backticks: `` a`b ``."""
+    text = make_printable(text).replace("\n", "\\n")
+    fence = "`" * (_longest_run(text) + 1)
+    space = " " * (text.startswith(("`", " ")) or text.endswith(("`", " ")))
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def quote_text(text: str) -> str:
+    """Return Markdown that shows the text of a stranger: no tags, links, pictures or code in it."""
+    text = " ".join(make_printable(text).split())
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", text)
+
+
+def _block(language: str, code: str) -> str:
+    """Return lines as a block of code that nothing in them ends."""
+    code = make_printable(code)
+    fence = "`" * max(3, _longest_run(code) + 1)
+    return f"{fence}{language}\n{code.removesuffix(chr(10))}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
 def _head(metadata: ModelMetadata) -> str:
     given = metadata.input
     colour = "grey" if given.channels == 1 else "colour"
     what = (
         "An ensemble, which says the mean of what its networks say,"
         if metadata.members
-        else f"A {metadata.node.model}"
+        else f"A {quote_text(metadata.node.model)}"
     )
     return (
-        f"# {metadata.models}, {len(metadata.classes)} classes\n"
+        f"# {quote_text(metadata.models)}, {len(metadata.classes)} classes\n"
         f"{what} that classifies {colour} images of {given.side} x {given.side} pixels, "
-        f"trained by ktg {metadata.training.ktg} on {metadata.training.date}."
+        f"trained by ktg {quote_text(metadata.training.ktg)} on "
+        f"{quote_text(metadata.training.date)}."
     )
 
 
@@ -86,12 +116,12 @@ def _data(metadata: ModelMetadata) -> str:
     splits = {"train": "training split", "train and val": "training and validation splits"}[
         training.splits
     ]
-    fingerprint = f"(fingerprint `{training.fingerprint[:16]}`)"
-    return f"## Data\n`{source}`: {training.images} images of the {splits} {fingerprint}."
+    fingerprint = f"(fingerprint {quote_code(training.fingerprint[:16])})"
+    return f"## Data\n{quote_code(source)}: {training.images} images of the {splits} {fingerprint}."
 
 
 def _classes(metadata: ModelMetadata) -> str:
-    shown = ", ".join(f"`{name}`" for name in metadata.classes[:_LISTED])
+    shown = ", ".join(quote_code(name) for name in metadata.classes[:_LISTED])
     more = f" and {len(metadata.classes) - _LISTED} more" if len(metadata.classes) > _LISTED else ""
     return f"## Classes\nIn the order of the outputs: {shown}{more}."
 
@@ -101,12 +131,13 @@ def _use(metadata: ModelMetadata, files: Mapping[str, Path]) -> str:
     weights, onnx = files.get("weights"), files.get("onnx")
     model = weights or onnx
     if model is not None:
-        parts.append(f"```bash\nktg predict {model.name} photo.jpg\n```")
-        parts.append(
-            f'```python\nimport ktg\n\nmodel = ktg.load("{model.name}")\n'
+        parts.append(_block("bash", f"ktg predict {shlex.quote(model.name)} photo.jpg"))
+        code = (
+            f"import ktg\n\nmodel = ktg.load({json.dumps(model.name, ensure_ascii=False)})\n"
             'answer = model.predict(["photo.jpg"])[0]\n'
-            "print(answer.label, answer.probability)\n```"
+            "print(answer.label, answer.probability)"
         )
+        parts.append(_block("python", code))
     if (
         weights is not None
         and not metadata.members
@@ -114,13 +145,13 @@ def _use(metadata: ModelMetadata, files: Mapping[str, Path]) -> str:
     ):
         parts.append(
             "Without ktg, in plain PyTorch:\n"
-            f"```python\n{write_plain_code(metadata, weights.name)}```"
+            + _block("python", write_plain_code(metadata, weights.name))
         )
     others = [path for kind, path in files.items() if kind in ("onnx", "int8", "torch_export")]
     if others:
         given = metadata.input
         parts.append(
-            f"{', '.join(f'`{path.name}`' for path in others)}: `images`, uint8 (batch, "
+            f"{', '.join(quote_code(path.name) for path in others)}: `images`, uint8 (batch, "
             f"{given.side}, {given.side}, {given.channels}), to `logits` (batch, "
             f"{len(metadata.classes)}); cut the centre square of an image and "
             f"resize it to {given.side} pixels (bicubic, antialiased); normalising is inside."
@@ -162,7 +193,8 @@ def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
         f"import numpy as np\n{imports}\nimport torch\nfrom PIL import Image, ImageOps\n"
         "from safetensors.torch import load_file\n\n"
         f"model = {create}\n"
-        f'model.load_state_dict(load_file("{weights}"))\nmodel.eval()\n\n'
+        f"model.load_state_dict(load_file({json.dumps(weights, ensure_ascii=False)}))\n"
+        "model.eval()\n\n"
         f'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("{mode}")\n'
         f"image = ImageOps.fit(image, ({given.side}, {given.side}), Image.Resampling.BICUBIC)\n"
         "pixels = torch.from_numpy(np.array(image))"
@@ -200,17 +232,18 @@ def _quantised(quantised: QuantisationResult) -> str:
 def _licences(metadata: ModelMetadata) -> str:
     graph = metadata.graph
     lines = [
-        f"- `{name}` ({graph.nodes[name].model}): {describe_origin(graph, name)}."
+        f"- {quote_code(name)} ({quote_text(graph.nodes[name].model)}): "
+        f"{describe_origin(graph, name)}."
         for name in live_nodes(graph)
     ]
     first = "What the networks began with; the licence of that still holds for what became of it."
     if len(lines) > 1 and not metadata.members:
-        first += f" The others taught `{graph.target}`, and are not in it."
+        first += f" The others taught {quote_code(graph.target)}, and are not in it."
     return "\n".join(["## Licence", first, "", *lines])
 
 
 def describe_origin(graph: Graph, name: str) -> str:
-    """Return in one clause the weights that a node began with, and their licence if stated."""
+    """Return in one clause of Markdown the weights that a node began with, and their licence."""
     node = graph.nodes[name]
     match resolve_source(node, graph.sources_for(node.model), path=f"nodes.{name}.source"):
         case NoWeights():
@@ -218,12 +251,15 @@ def describe_origin(graph: Graph, name: str) -> str:
         case Published():
             return f"fine-tuned from ImageNet weights: {_describe_published(node.model)}"
         case ZooEntry(card=card):
-            licence = f"licence: {card.licence or 'not stated'}"
-            return f"fine-tuned from `{node.source}`: {card.origin or card.data}; {licence}"
+            origin, licence = quote_text(card.origin or card.data), card.licence or "not stated"
+            begun = quote_code(node.source)
+            return f"fine-tuned from {begun}: {origin}; licence: {quote_text(licence)}"
         case WeightsFile(stated=stated):
             if stated is None:
                 return f"fine-tuned from a file of weights; {UNKNOWN}"
-            return f"fine-tuned from `{node.source}`: {stated.origin or UNKNOWN}"
+            return (
+                f"fine-tuned from {quote_code(node.source)}: {quote_text(stated.origin or UNKNOWN)}"
+            )
 
 
 def _describe_published(model: str) -> str:
@@ -246,6 +282,5 @@ def _graph(metadata: ModelMetadata, folder: Path) -> str:
     counted = f"{networks} network{'s' * (networks > 1)} and {edges} open edge{'s' * (edges > 1)}"
     return (
         f"## How it was trained\n{counted}. Saved as `graph.yaml`, `ktg train graph.yaml` "
-        "trains this again:\n"
-        f"```yaml\n{dumps(plain)}```"
+        f"trains this again:\n{_block('yaml', dumps(plain))}"
     )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ktg.exporting import pyfunc
 from ktg.exporting.metadata import ModelInput, ModelMetadata
+from ktg.exporting.model_card import quote_text
 from ktg.local import cache_folder
 from ktg.tracking.models import TrainedModel, register_model
 from ktg.tracking.serving import COLUMN
@@ -61,14 +62,16 @@ def _description(metadata: ModelMetadata) -> str:
     )
     data, training, origin = metadata.graph.data, metadata.training, metadata.graph.provenance
     found = (
-        f"\n\nFound by the search *{origin['experiment']}*: {origin['trial']}."
+        f"\n\nFound by the search *{quote_text(str(origin['experiment']))}*: "
+        f"{quote_text(str(origin['trial']))}."
         if "trial" in origin
         else ""
     )
     name = data.name or Path(data.path or "").name
     return (
-        f"**{metadata.models}**, {len(metadata.classes)} classes; accuracy {accuracy}. "
-        f"Trained by ktg {training.ktg} on {training.images:,} images of {name} "
+        f"**{quote_text(metadata.models)}**, {len(metadata.classes)} classes; accuracy {accuracy}. "
+        f"Trained by ktg {quote_text(training.ktg)} on {training.images:,} images of "
+        f"{quote_text(name)} "
         f"({training.splits}).{found}\n\n"
         f"`predict` of `mlflow.pyfunc.load_model` takes a data frame with the column `{COLUMN}`: "
         "files of images, in base64. The model file itself, for `ktg.load`, is the one that ends "

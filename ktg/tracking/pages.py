@@ -26,20 +26,13 @@ def create_app() -> Any:
     page = Path(mlflow.server.__file__).parent / "js" / "build" / "index.html"
     if not page.is_file():  # another version of MLflow, with its page elsewhere
         return pages
-    start = add_script(page)
+    from starlette.responses import HTMLResponse
+    from starlette.routing import Route
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and (scope["path"], scope["method"]) == ("/", "GET"):
-            headers = [
-                (b"content-type", b"text/html; charset=utf-8"),
-                (b"cache-control", b"no-cache"),
-            ]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": start})
-        else:
-            await pages(scope, receive, send)
-
-    return app
+    start = HTMLResponse(add_script(page), headers={"cache-control": "no-cache"})
+    # A route of MLflow's own application, so that its checks of hosts and its headers hold here.
+    pages.router.routes.insert(0, Route("/", lambda _request: start))
+    return pages
 
 
 def add_script(file: Path) -> bytes:

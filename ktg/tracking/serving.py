@@ -1,6 +1,7 @@
 """Serves a model file with MLflow's scoring server, for this machine only."""
 
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -14,6 +15,9 @@ from ktg.version import __version__
 
 COLUMN = "image"
 DEVICE = "KTG_SERVE_DEVICE"
+_MODEL = "KTG_SERVE_MODEL"
+_OURSELVES = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
+_REFUSAL = b"This server answers requests to localhost, 127.0.0.1 and [::1] alone.\n"
 
 
 def save_pyfunc(
@@ -62,9 +66,42 @@ def serve_model(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "model")
         save_pyfunc(model, folder, loader)
-        command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder)]
-        options = ["--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1"]
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", DEVICE: device or ""}
+        app = f"{create_app.__module__}:{create_app.__name__}"
+        command = [sys.executable, "-m", "uvicorn", "--factory", app]
+        options = ["--host", HOST, "--port", str(port), "--workers", "1"]
+        ours = {"MLFLOW_DISABLE_TELEMETRY": "true", DEVICE: device or "", _MODEL: str(folder)}
+        environment = os.environ | ours
         run_server(
             [*command, *options], environment, port, "MLflow's scoring server", "ktg serve", ready
         )
+
+
+def create_app() -> Any:
+    """Return MLflow's scoring server on the model in our environment, as an ASGI application."""
+    from mlflow.pyfunc import load_model
+    from mlflow.pyfunc.scoring_server import init
+
+    return check_hosts(init(load_model(os.environ[_MODEL])))
+
+
+def check_hosts(app: Any) -> Any:
+    """Return an ASGI application that answers nobody who thinks this machine is another.
+
+    A page of a stranger may point a name of his own at 127.0.0.1, and a browser then lets it read
+    what is answered there; but the browser sends that name. Through a tunnel the port may differ.
+    """
+
+    async def checked(scope: Any, receive: Any, send: Any) -> None:
+        hosts = [value for name, value in scope.get("headers", ()) if name == b"host"]
+        if scope["type"] == "lifespan" or (
+            len(hosts) == 1 and _OURSELVES.fullmatch(hosts[0].decode("latin-1"))
+        ):
+            await app(scope, receive, send)
+        elif scope["type"] == "http":
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body", "body": _REFUSAL})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    return checked

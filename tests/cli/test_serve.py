@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -46,6 +47,9 @@ def test_a_real_request_is_answered_and_nothing_runs_on_afterwards(trained, phot
         request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, headers)
         with urllib.request.urlopen(request) as answer:
             found, *faults = json.load(answer)["predictions"]
+        foreign = urllib.request.Request(request.full_url, body, headers | {"Host": "evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(foreign)
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=60)

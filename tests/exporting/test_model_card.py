@@ -12,7 +12,13 @@ import torch
 
 from ktg.exporting.load_model import load_model
 from ktg.exporting.metadata import Accuracy
-from ktg.exporting.model_card import describe_origin, format_model_card, write_plain_code
+from ktg.exporting.model_card import (
+    describe_origin,
+    format_model_card,
+    quote_code,
+    quote_text,
+    write_plain_code,
+)
 from ktg.exporting.model_file import read_model, write_model
 from ktg.graph import parse
 from ktg.graph.yaml_files import loads
@@ -115,3 +121,50 @@ def test_origin(model, source, said):
         "sources": SOURCES,
     }
     assert re.search(said, describe_origin(parse(plain | {"edges": {"label -> n0": {}}}), "n0"))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("cat", "`cat`"),
+        ("a`b", "``a`b``"),
+        ("`", "`` ` ``"),
+        (" a``", "```  a`` ```"),
+        ("x\n\n<script>", r"`x\n\n<script>`"),
+        ("\x1b[2J", r"`\u001b[2J`"),
+    ],
+)
+def test_code_of_strangers_stays_code(text, code):
+    assert quote_code(text) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("iNaturalist, Apache-2.0 (https://a.b/c_d)", "iNaturalist, Apache-2.0 (https://a.b/c_d)"),
+        ("<script>x</script>", r"\<script\>x\</script\>"),
+        ("[me](javascript:x)", r"\[me\](javascript:x)"),
+        ("![](http://a/b)", r"!\[\](http://a/b)"),
+        ("a\n# b &lt; `c` \x1b\u202e", r"a # b \&lt; \`c\` \\u001b\\u202e"),
+    ],
+)
+def test_text_of_strangers_stays_text(text, shown):
+    assert quote_text(text) == shown
+
+
+def test_a_hostile_model_file_makes_a_harmless_card(everything):
+    about = everything.delivered.about
+    evil = "```\n<script>alert(1)</script>\n\x1b[2J\u202e"
+    training = dataclasses.replace(about.training, ktg=evil, date=evil, fingerprint=evil)
+    graph = dataclasses.replace(about.graph, provenance={"note": evil, "val_accuracy": 0.5})
+    about = dataclasses.replace(about, classes=(evil, "b"), training=training, graph=graph)
+    files = {"weights": Path(f"a`b {evil[:8]}.safetensors".replace("/", ""))}
+    card = format_model_card(about, files, everything.folder)
+    assert not set("\x1b\u202e") & set(card)
+    inside = re.sub(r"^(`{3,})\w+\n.*?^\1$", "", card, flags=re.DOTALL | re.MULTILINE)
+    inside = re.sub(r"(?<!\\)(`+)(?!`).+?(?<!`)\1(?!`)", "", inside)
+    assert "<script>" not in inside.replace(r"\<script\>", "")
+    code = re.search(r"^(`{3,})yaml\n(.*?)^\1$", card, re.DOTALL | re.MULTILINE)[2]
+    assert parse(loads(code, "the card")).provenance["note"] == evil
+    plain = write_plain_code(about, "weights.safetensors")
+    assert compile(plain, "card", "exec")
