@@ -137,6 +137,9 @@ def _explain_errors(url: str, *, lost_is_fine: bool = False) -> Iterator[None]:
         raise UserError(
             f"{url}: cannot be reached ({getattr(error.reason, 'strerror', None) or error.reason})"
         ) from None
+    except (http.client.InvalidURL, ValueError, OverflowError) as error:
+        # The address itself was checked, so it is one that the server sent.
+        raise UserError(f"{url}: sends on to what is no address ({error}); not followed") from None
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
         if not lost_is_fine:
             raise UserError(

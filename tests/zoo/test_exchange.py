@@ -326,6 +326,27 @@ def test_redirects_lead_to_the_web_only(there: Zoo, here: Zoo, monkeypatch, sche
         pull(here, url)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(
+            "http://[::1",
+            "http://host:port",
+            "http://127.0.0.1:70000",
+            "http://h\xf6 st",
+            "http://",
+        ),
+        *("http://" + "a" * 70 + ".b", "http://[1:2]", "//[", "http://127.0.0.1:-1", "http://a b"),
+    ],
+)
+def test_a_redirect_to_what_is_no_address_is_one_sentence(
+    there: Zoo, here: Zoo, monkeypatch, target
+):
+    monkeypatch.setattr(Elsewhere, "target", target)
+    with served(there.folder, Elsewhere) as url, pytest.raises(UserError, match=r"^http://127"):
+        pull(here, url)
+
+
 def test_redirects_to_another_web_server_are_followed(there: Zoo, here: Zoo, monkeypatch):
     with served(there.folder) as target:
         monkeypatch.setattr(Elsewhere, "target", target)
