@@ -3,29 +3,34 @@
 import errno
 import sys
 
-import click
+try:
+    import click
 
-from ktg.cli.affinity import affinity
-from ktg.cli.build import build
-from ktg.cli.check import check
-from ktg.cli.compare import compare
-from ktg.cli.confirm import confirm
-from ktg.cli.data import data
-from ktg.cli.evaluate import evaluate
-from ktg.cli.export import export
-from ktg.cli.graph import graph
-from ktg.cli.predict import predict, serve
-from ktg.cli.pretrain import pretrain
-from ktg.cli.report import report
-from ktg.cli.screen import echo
-from ktg.cli.search import search
-from ktg.cli.source import source
-from ktg.cli.status import status, ui
-from ktg.cli.status import stop as stop_search
-from ktg.cli.train import train
-from ktg.cli.zoo import zoo
-from ktg.errors import KtgError, UserError
-from ktg.version import __version__
+    from ktg.cli.affinity import affinity
+    from ktg.cli.build import build
+    from ktg.cli.check import check
+    from ktg.cli.compare import compare
+    from ktg.cli.confirm import confirm
+    from ktg.cli.data import data
+    from ktg.cli.evaluate import evaluate
+    from ktg.cli.export import export
+    from ktg.cli.graph import graph
+    from ktg.cli.output import protect_outputs
+    from ktg.cli.predict import predict, serve
+    from ktg.cli.pretrain import pretrain
+    from ktg.cli.report import report
+    from ktg.cli.screen import echo
+    from ktg.cli.search import search
+    from ktg.cli.source import source
+    from ktg.cli.status import status, ui
+    from ktg.cli.status import stop as stop_search
+    from ktg.cli.train import train
+    from ktg.cli.zoo import zoo
+    from ktg.errors import KtgError, UserError
+    from ktg.version import __version__
+except KeyboardInterrupt:  # these imports take a moment, in which nobody else would catch it
+    sys.stderr.write("ktg: interrupted\n")
+    sys.exit(130)
 
 
 @click.group(
@@ -57,8 +62,13 @@ zoo.add_command(build)
 
 def main() -> None:
     """Run the command line; exit with 0, with 2 on a user's mistake, with 1 on a failure."""
+    out = protect_outputs(lambda problem: echo(f"ktg: {problem}", err=True))
     try:
         commands(standalone_mode=False)
+        if out is not None:
+            sys.stdout.flush()
+            if out.lost:
+                sys.exit(1)
     except UserError as error:
         stop(str(error), 2)
     except KtgError as error:

@@ -1,6 +1,10 @@
 """The command line as a whole: help, exit codes, and words it does not know."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from command import ktg
@@ -74,3 +78,23 @@ def test_json_of_what_only_looks_is_plain_data(room, words):
     done = ktg(*words, "--json", folder=room)
     assert (done.code, done.err) == (0, "")
     assert isinstance(json.loads(done.out), dict)
+
+
+def test_ctrl_c_while_the_commands_are_imported_is_no_traceback(tmp_path):
+    # As if the signal came in the middle of the imports, at the first module after click.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'ktg.cli.search': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "from ktg.cli import main; main()"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "ktg: interrupted\n")
