@@ -1,5 +1,6 @@
 """Deals with this machine: atomic writes, hashes of files, ktg's folders, and hosts that answer."""
 
+import errno
 import functools
 import hashlib
 import os
@@ -67,8 +68,10 @@ def file_stamp(file: Path) -> FileStamp:
 def file_sha256(file: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal. Reads it again only if it has changed.
 
-    Raises OSError.
+    Raises OSError, also for a pipe or a device, which may never end.
     """
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(file))
     return _sha256(file_stamp(file))
 
 

@@ -71,6 +71,12 @@ def test_the_file_is_read_once(tmp_path: Path, monkeypatch):
     assert file_sha256(file) == first
 
 
+def test_a_pipe_has_no_hash(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        file_sha256(tmp_path / "pipe")
+
+
 def test_environment_wins_and_an_empty_variable_means_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

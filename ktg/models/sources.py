@@ -306,6 +306,8 @@ def read_class_names(file: Path) -> tuple[str, ...]:
 
     Raises DataError where the file cannot be read or a line before the last name is empty.
     """
+    if file.exists() and not file.is_file():  # a pipe or a device may never end
+        raise DataError(f"{file}: is no regular file; give a text file with the names of classes")
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -318,6 +318,10 @@ def test_a_file_of_names_that_is_none_is_refused(tmp_path, content, problem):
         read_class_names(tmp_path / "n.txt")
     with pytest.raises(DataError, match="cannot be read as names"):
         read_class_names(tmp_path / "none.txt")
+    os.mkfifo(tmp_path / "pipe.txt")
+    for place in (tmp_path, tmp_path / "pipe.txt", Path("/dev/zero")):
+        with pytest.raises(DataError, match=f"^{place}: is no regular file"):
+            read_class_names(place)
 
 
 def one_node(node: Node, edges: bool = True) -> Graph:
