@@ -92,7 +92,8 @@ def evaluate(
     progress: called with (done, all) after each image. Raises KtgError where no image can be read.
     """
     probabilities = np.empty((len(images), len(model.classes)), np.float32)
-    geometry = Geometry(model.about.input.side, model.about.input.channels)
+    given = model.about.input
+    geometry = Geometry(given.side, given.channels, given.bits)
     pictures = (images.open(row, geometry) for row in range(len(images)))
     unreadable: dict[int, str] = {}
     for row, answer in enumerate(model.stream(pictures, batch_size)):

@@ -34,6 +34,9 @@ class ModelInput:
     )
     mean: tuple[float, ...] = rule("Mean per channel of values in [0, 1].")
     std: tuple[float, ...] = rule("Standard deviation per channel of values in [0, 1].", above=0)
+    bits: int = rule(
+        "Bits that values of images with more than 8 fill.", 16, at_least=8, at_most=16
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

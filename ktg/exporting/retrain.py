@@ -143,6 +143,7 @@ def _input(network: Network, dataset: Dataset) -> ModelInput:
         size=network.size,
         mean=_numbers(network.mean),
         std=_numbers(network.std),
+        bits=dataset.train.bits,
     )
 
 

@@ -5,12 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command import ktg
 from PIL import Image
 
+from ktg.data import open_test
+from ktg.data.decode import Geometry
 from ktg.errors import DataError, WeightsError
 from ktg.exporting.classifier import Prediction, softmax
 from ktg.exporting.load_model import load_model
-from ktg.exporting.pixels import PictureError
+from ktg.exporting.pixels import PictureError, to_pixels
+from ktg.graph import Data
 from ktg.training.scoring import evaluate
 
 
@@ -112,3 +116,29 @@ def test_other_files_are_no_models(name, tmp_path):
 def test_real_photographs_in_odd_shapes(model, shared):
     files = sorted((shared / "data/cats_dogs/cat").glob("*.jpg"))[:6]
     assert len(model.predict([Path(file) for file in files])) == 6
+
+
+@pytest.mark.slow
+def test_a_model_sees_12_bits_in_files_of_16_as_its_training_did(tmp_path):
+    for name, mean in (("bright", 1500), ("dim", 500)):
+        for number in range(12):
+            values = np.random.default_rng((number, mean)).normal(mean, 200, (16, 16))
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.clip(values, 0, 4095).astype(np.uint16)).save(
+                tmp_path / f"photos/{name}/{number}.png"
+            )
+    (tmp_path / "graph.yaml").write_text(
+        "data: {path: photos, batch_size: 8, augment: none}\ntrain: {epochs: 4}\n"
+        "nodes: {n0: {model: resnet8}}\nedges: {label -> n0: {}}\n"
+    )
+    done = ktg("train", "graph.yaml", "--weights", "model.safetensors", folder=tmp_path)
+    assert done.code == 0, done.err
+    model = load_model(tmp_path / "model.safetensors", "cpu")
+    assert model.about.input.bits == 12
+    test = open_test(Data(path="photos"), base=tmp_path)
+    files = [path for name in ("bright", "dim") for path in (tmp_path / "photos" / name).iterdir()]
+    seen = {to_pixels(path, Geometry(16, 1, 12)).tobytes() for path in files}
+    assert {each.tobytes() for each in test.read(range(len(test)))} <= seen
+    answers = model.predict(files)
+    right = [answer.label == path.parent.name for answer, path in zip(answers, files, strict=True)]
+    assert sum(right) >= 22
