@@ -124,3 +124,53 @@ def test_a_reader_that_has_seen_enough(folder):
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def test_names_that_are_too_long_or_not_utf_8_are_told_in_a_line(folder):
+    photo = next((folder / "some").glob("a.*"))
+    for name in (b"caf\xe9.png", b"caf\xc3\xa9\x1b[2J.png"):
+        shutil.copy(photo, folder / "some" / os.fsdecode(name))
+    longest = "x" * 251 + ".png"
+    shutil.copy(photo, folder / "some" / longest)
+    words = ("predict", "model.safetensors", "some", "y" * 300 + ".png")
+    for form in ((), ("--json",)):
+        done = ktg(*words, *form, folder=folder)
+        assert done.err.splitlines()[-2:] == [
+            f"ktg: {'y' * 300}.png: file name too long",
+            "ktg: 2 of 8 could not be read; the others were labelled",
+        ]
+        (done.out + done.err).encode()  # no half of a character is left
+        assert "\x1b" not in done.out + done.err
+        assert longest in done.out
+    files = [json.loads(line)["file"] for line in done.out.splitlines()]
+    assert os.fsdecode(b"some/caf\xe9.png") in files
+    refused = ktg("predict", "z" * 300 + ".safetensors", "some", folder=folder)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "the name of this file has 312 bytes; at most 255 are allowed" in refused.err
+
+
+@pytest.mark.slow
+def test_csv_in_a_file_has_the_bytes_of_every_name(folder):
+    photo = next((folder / "some").glob("a.*"))
+    shutil.copy(photo, folder / "some" / os.fsdecode(b"caf\xe9.png"))
+    code = "import sys; from ktg.cli import main; sys.argv[0] = 'ktg'; main()"
+    command = [sys.executable, "-c", code, "predict", "model.safetensors", "some", "--csv"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    assert b"\nsome/caf\xe9.png," in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+def test_an_answer_that_is_not_finite_is_an_error_and_valid_json(folder):
+    import safetensors.torch
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    state = safetensors.torch.load_file(folder / "model.safetensors")
+    broken = {name: tensor * float("nan") for name, tensor in state.items()}
+    safetensors.torch.save_file(broken, folder / "nan.safetensors", metadata)
+    done = ktg("predict", "nan.safetensors", "some", "--json", folder=folder)
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in done.out.splitlines()]
+    said = "the network's answer is not finite; its weights may be damaged"
+    assert [line["error"] for line in lines].count(said) == 3
+    assert done.code == 1

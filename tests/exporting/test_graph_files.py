@@ -260,3 +260,16 @@ def test_paths_that_stay_on_this_machine_are_told(uri, record, tmp_path):
     assert write_graph(near, tmp_path / "h.yaml").outside == ()
     assert load(tmp_path / "h.yaml")["data"]["path"] == "../images"
     assert load_graph(tmp_path / "h.yaml").data.path == str(tmp_path.parent / "images")
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".yaml", "é" * 126 + ".yaml"])
+def test_a_name_that_no_file_can_have_is_refused_before_anything_is_done(tmp_path, name):
+    with pytest.raises(UserError, match=r"the name of this file has 25[67] bytes; at most 255"):
+        export_graphs("absent", f"sqlite:///{tmp_path}/mlflow.db", tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_goes_to_the_longest_name_there_is(tmp_path, trained):
+    file = tmp_path / ("x" * 250 + ".yaml")
+    assert write_graph(trained.graph, file).drawing.is_file()
+    assert load_graph(file).nodes == trained.graph.nodes

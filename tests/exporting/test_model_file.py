@@ -14,7 +14,7 @@ from command import graph_file
 from safetensors import safe_open
 from zoos import card
 
-from ktg.errors import WeightsError
+from ktg.errors import DataError, UserError, WeightsError
 from ktg.exporting.load_model import load_model
 from ktg.exporting.model_file import read_model, write_model
 from ktg.exporting.retrain import retrain, write_weights
@@ -107,6 +107,9 @@ def test_tied_weights_are_written(trained, tmp_path):
         (lambda p: without(p, "classes"), "classes: is missing"),
         (lambda p: p | {"classes": ["one"]}, "classes: expected the names of at least two classes"),
         (lambda p: p | {"classes": [1, 2]}, "classes: expected the names"),
+        (lambda p: p | {"classes": ["\ud800", "b"]}, "is not text that can be written"),
+        (lambda p: within(p, "input", mean=[float("nan")] * 3), "input.mean"),
+        (lambda p: within(p, "input", std=[float("inf")] * 3), "input.std"),
         (lambda p: p | {"classes": ["a", "b", "c"]}, "the head does not fit 3 classes"),
         (lambda p: p | {"extra": 1}, "extra: unknown key"),
         (lambda p: p | {"version": 2}, "version: 2 is not a format this ktg reads; allowed: 1"),
@@ -158,6 +161,12 @@ class Bomb:
         return (pytest.fail, ("code in a model file was run",))
 
 
+def header(plain: dict) -> bytes:
+    """Return a safetensors file with this header and four bytes of weights."""
+    text = json.dumps(plain).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(4)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -168,6 +177,13 @@ class Bomb:
         struct.pack("<Q", 90_000_000) + b"{}",
         struct.pack("<Q", 2) + b"{}",
         struct.pack("<Q", 9) + b"not json!",
+        header({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}),
+        header({"a": {"dtype": "F32", "shape": [2**62, 2**62], "data_offsets": [0, 0]}}),
+        header({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 0]}}),
+        header({"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}),
+        header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}),
+        header({"__metadata__": {"ktg": 3}}),
+        header({"a\x1b": 3}),
     ],
 )
 def test_what_is_no_model_file(tmp_path, content):
@@ -260,3 +276,21 @@ def test_arguments_inherited_from_the_zoo_are_written_out(photos, tmp_path, monk
     images = torch.rand(2, 3, 16, 16)
     with torch.inference_mode():
         assert torch.equal(network(images), training.target.eval()(images))
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(UserError, match="the name of this file has 312 bytes; at most 255"):
+        load_model(tmp_path / ("x" * 300 + ".safetensors"))
+
+
+def test_weights_that_are_not_numbers_answer_nothing(altered, photos):
+    file = altered(tensors=lambda state: {k: v * float("nan") for k, v in state.items()})
+    photo = next((photos / "val/noon").iterdir())
+    with pytest.raises(DataError, match="the network's answer is not finite; its weights"):
+        load_model(file, "cpu").predict([photo])
+
+
+def test_a_tensor_whose_name_commands_a_terminal(altered):
+    with pytest.raises(WeightsError, match="unexpected") as refused:
+        read_model(altered(tensors=lambda state: state | {"a\x1b[2J": torch.zeros(1)}))
+    assert str(refused.value).isprintable()

@@ -1,6 +1,7 @@
 """ONNX: the same logits, any batch, a classifier like the safetensors file, and refusals."""
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,7 +12,9 @@ from ktg.errors import KtgError, UserError, WeightsError
 from ktg.exporting import deployable as tolerances
 from ktg.exporting import onnx as module
 from ktg.exporting.load_model import load_model
+from ktg.exporting.metadata import to_json
 from ktg.exporting.model_file import read_model
+from ktg.models.state_dicts import METADATA_KEY
 
 
 def test_the_logits_are_those_of_torch(everything):
@@ -79,6 +82,100 @@ def test_what_is_no_model_of_ktg(everything, tmp_path):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match="is not a model of ktg"):
         load_model(path)
+
+
+@pytest.fixture
+def made(trained, photos, tmp_path):
+    """Write an ONNX file of one node with the description of a real model, and return it."""
+    description = to_json(read_model(trained.file)[1], tmp_path)
+
+    def write(
+        node: onnx.NodeProto,
+        tensors: list[onnx.TensorProto],
+        given: tuple[str, int, list] = ("images", onnx.TensorProto.UINT8, ["b", 16, 16, 3]),
+        answer: tuple[str, int, list] = ("logits", onnx.TensorProto.FLOAT, ["b", 2]),
+    ) -> Path:
+        places = [onnx.helper.make_tensor_value_info(*each) for each in (given, answer)]
+        graph = onnx.helper.make_graph([node], "g", places[:1], places[1:], initializer=tensors)
+        opset = [onnx.helper.make_opsetid("", 18)]
+        model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=9)
+        model.metadata_props.add(key=METADATA_KEY, value=description)
+        (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+        return tmp_path / "x.onnx"
+
+    return write
+
+
+def constant(*shape: int) -> tuple[onnx.NodeProto, list[onnx.TensorProto]]:
+    """Return a node whose answer has this shape, whatever it is given, and its tensor."""
+    node = onnx.helper.make_node("ConstantOfShape", ["shape"], ["logits"])
+    return node, [onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [len(shape)], shape)]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"given": ("x", onnx.TensorProto.UINT8, ["b", 16, 16, 3])},
+        {"given": ("images", onnx.TensorProto.FLOAT, ["b", 16, 16, 3])},
+        {"given": ("images", onnx.TensorProto.UINT8, ["b", 10**6, 10**6, 3])},
+        {"given": ("images", onnx.TensorProto.UINT8, [])},
+        {"answer": ("logits", onnx.TensorProto.INT64, ["b", 2])},
+        {"answer": ("other", onnx.TensorProto.FLOAT, ["b", 2])},
+    ],
+)
+def test_a_graph_with_other_inputs_and_outputs_is_refused(made, places):
+    with pytest.raises(WeightsError, match=r"x\.onnx: (its graph does not take|is not an ONNX)"):
+        load_model(made(*constant(1, 2), **places))
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((10**12, 2), "onnxruntime cannot run it: "),
+        ((3, 2), r"its graph returns \(3, 2\) for 1 images of 2 classes; it is damaged"),
+    ],
+)
+def test_a_graph_that_does_not_do_what_it_declares(made, photos, shape, said):
+    model = load_model(made(*constant(*shape)))
+    with pytest.raises(WeightsError, match=rf"x\.onnx: {said}") as refused:
+        model.predict([next((photos / "val/noon").iterdir())])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("dims", "where"),
+    [
+        ([10**12], None),
+        ([2**62, 4], None),
+        ([-1], None),
+        ([10**12], {"location": "beside.bin", "offset": "0", "length": str(4 * 10**12)}),
+        ([25], {"location": "beside.bin", "offset": "0", "length": "100"}),
+        ([25], {"location": "/etc/passwd", "offset": "0", "length": "100"}),
+    ],
+)
+def test_weights_of_four_terabytes_and_weights_elsewhere_are_refused(
+    made, tmp_path, monkeypatch, dims, where
+):
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "beside.bin").open("wb") as file:
+        file.truncate(4 * 10**12)
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=dims)
+    if where:
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in where.items():
+            tensor.external_data.add(key=key, value=value)
+    node = onnx.helper.make_node("ReduceSum", ["w"], ["logits"], keepdims=1)
+    with pytest.raises(
+        WeightsError, match=r"x\.onnx: is not an ONNX file that onnxruntime can run"
+    ):
+        load_model(made(node, [tensor]))
+
+
+def test_a_file_of_four_terabytes_is_not_read(tmp_path):
+    with (tmp_path / "x.onnx").open("wb") as file:
+        file.truncate(4 * 10**12)
+    with pytest.raises(WeightsError, match="at most 2 GiB"):
+        load_model(tmp_path / "x.onnx")
 
 
 @pytest.mark.slow
