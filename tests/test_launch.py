@@ -19,8 +19,9 @@ from ktg.cli import commands
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = ROOT / "launch"
-SCRIPTS = [*sorted(LAUNCH.glob("*.sh")), LAUNCH / "slurm.sbatch", ROOT / ".ci/run"]
-FILES = sorted(path for path in LAUNCH.iterdir() if path.is_file())
+GPU = ROOT / "benchmarks/gpu.sh"
+SCRIPTS = [*sorted(LAUNCH.glob("*.sh")), LAUNCH / "slurm.sbatch", ROOT / ".ci/run", GPU]
+FILES = [*sorted(path for path in LAUNCH.iterdir() if path.is_file()), GPU]
 COMMAND = re.compile(r"(?:^|[\s'\"`/(])ktg (?P<rest>[a-z].*)")
 NAME = {path: str(path.relative_to(ROOT)) for path in (*SCRIPTS, *FILES)}
 

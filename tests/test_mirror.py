@@ -12,6 +12,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "ktg"
 OUTSIDE = "about files of the repository outside ktg, or about ktg as a whole"
 WITHOUT_MODULE = {
+    "test_benchmarks.py": OUTSIDE,
     "test_docs.py": OUTSIDE,
     "test_launch.py": OUTSIDE,
     "test_layers.py": OUTSIDE,
