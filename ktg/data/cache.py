@@ -18,6 +18,7 @@ import numpy as np
 import PIL
 from filelock import FileLock
 
+from ktg.data.cache_limit import hold, read_limit_bytes, trim
 from ktg.data.decode import MAX_PIXELS, Geometry, Header, count_bits, max_pixels
 from ktg.data.image_index import DecodeProgress, ImageIndex, decode_all, load_index
 from ktg.data.threads import map_in_order
@@ -29,6 +30,7 @@ FORMAT = 1  # of the entries: raise it when the same images begin to give other 
 SIDE = 224
 MARGIN_BYTES = 2**30
 _LARGEST_OWN_SIDE = 2048
+_KINDS = (".pixels", ".index")
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,17 @@ def open_cached(
     Raises DataError that names the files which cannot be decoded (unless they are to be skipped),
     and where there is no room or no right to write.
     """
+    read_limit_bytes()  # a mistake in it is said before hours of decoding
     home = cache_folder() / "images"
     key = _key(images, options)
     full, lean = home / f"{key}.pixels", home / f"{key}.index"
     if options.geometry is None:
         _bring_up_to_date(images, (full, lean))
-    if options.cache != "never" and full.is_dir():
+    if options.cache != "never" and hold(full):
         entry = _read(full)
     else:
         # A lean entry knows the form, which saves reading the header of every image again.
-        known = load_index(lean / "index.npz").geometry if lean.is_dir() else None
+        known = load_index(lean / "index.npz").geometry if hold(lean) else None
         form = known or options.geometry or probe(images, options.size)
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -171,10 +174,12 @@ def _read_or_make(
     title: str,
     progress: DecodeProgress | None,
 ) -> CachedImages:
-    if not target.is_dir():
+    if not hold(target):
         with FileLock(target.with_suffix(".lock")):
-            if not target.is_dir():  # else it was made while this process waited
+            if not hold(target):  # else it was made while this process waited
                 _make(images, form, target, corrupt, title, progress)
+                hold(target)
+                trim(each for kind in _KINDS for each in target.parent.glob(f"*{kind}"))
     return _read(target)
 
 

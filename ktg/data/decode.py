@@ -204,6 +204,13 @@ def _scale(values: npt.NDArray[np.generic], bits: int) -> Image.Image:
     """Return values of so many bits as a grey image: 0 is black, and 2**bits - 1 or more white."""
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("32-bit pixels beyond the range of 16 bits; save it with 8 or 16 bits")
+    return Image.fromarray(_grey_levels(bits)[values])
+
+
+@functools.cache
+def _grey_levels(bits: int) -> Pixels:
+    """Return the grey level (65536,) of each value of 16 bits, for images that fill `bits`."""
     white = 2**bits - 1
-    narrow = np.minimum(values, white).astype(np.uint32)
-    return Image.fromarray(((narrow * 255 + white // 2) // white).astype(np.uint8))
+    values = np.minimum(np.arange(2**16), white)
+    levels: Pixels = ((values * 255 + white // 2) // white).astype(np.uint8)
+    return levels
