@@ -6,17 +6,19 @@ everything that went into it, and shared by every trial.
 """
 
 import hashlib
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ktg.data import Dataset
+from ktg.data.cache_limit import trim
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.local import atomic_write, cache_folder
@@ -49,14 +51,29 @@ def load_teacher(
     name = compute_teacher_key(graph, node, dataset, final=final)
     path = folder / f"{name}.safetensors"
     with FileLock(path.with_suffix(".lock")):
-        if path.exists():
+        known = path.exists()
+        if known:
+            with suppress(OSError):
+                os.utime(path)  # when it was used last
             state = load_file(path, device=str(device))
         else:
             state = train_alone(independent_graph(graph, node), dataset, device, final)
             # With a full disk the training goes on, and the next one trains its teacher again.
             with suppress(OSError, SafetensorError):
                 _write(state, path)
+    if not known:
+        trim(folder.glob("*.safetensors"), _remove_unless_locked)
     network.body.load_state_dict(state)
+
+
+def _remove_unless_locked(path: Path) -> bool:
+    """Remove a teacher unless a process reads it, and return whether it is gone."""
+    try:
+        with FileLock(path.with_suffix(".lock"), timeout=0):
+            path.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    return True
 
 
 def compute_teacher_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from ktg.data import open_data
 from ktg.graph import Graph, parse
@@ -91,3 +92,19 @@ def test_a_disk_that_takes_no_teacher_stops_no_training(tiny: Path, tmp_path: Pa
     expected = loop.train_alone(independent_graph(one, "n1"), data, cpu, False)
     state = network.body.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in state.items())
+
+
+def test_teachers_used_longest_ago_make_room(tiny: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("KTG_CACHE_GIB", str(100 / 2**20))  # 100 KiB; a resnet8 has 300
+    one, data = graph(tiny), open_data(graph(tiny).data)
+    old, locked = (tmp_path / f"solo/{name}.safetensors" for name in ("old", "locked"))
+    old.parent.mkdir()
+    for file in (old, locked):
+        file.write_bytes(bytes(1024))
+    network = build_network(
+        one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0
+    )
+    device = torch.device("cpu")
+    with FileLock(locked.with_suffix(".lock")):
+        load_teacher(network, one, "n1", data, device, loop.train_alone, cache=tmp_path)
+    assert (old.exists(), locked.exists()) == (False, True)

@@ -72,7 +72,7 @@ def test_writing_and_reading_gives_the_same_card(given_card):
         ({"classes": [["cat"]]}, r"^classes\[0\]: expected text"),
         ({"classes": ["cat", "\x1b[2J"]}, r"^classes\[1\]: must be one line of printable"),
         ({"data": "two\nlines"}, r"^data: must be one line"),
-        ({"provenance": {"a\x07": 1}}, r"^provenance\.a\x07: must be one line"),
+        ({"provenance": {"a\x07": 1}}, r"^provenance\.a.*: must be one line"),
         ({"provenance": {"a": [1]}}, r"^provenance\.a: expected a single value"),
         ({"sha256": "abc"}, r"^sha256: expected 64 hexadecimal digits, got 'abc'"),
         ({"bytes": -1}, r"^bytes: must be at least 0"),
