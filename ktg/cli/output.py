@@ -11,12 +11,14 @@ class Output(io.FileIO):
     """Writes to a file descriptor until that fails; from then on it takes everything and drops it.
 
     A search trains for hours, and must not end because `head` has read enough or a disk with its
-    log is full. `lost`: why something is lost that somebody wanted to read.
+    log is full. `lost`: why something is lost that somebody wanted to read. `ends_with_reader`:
+    raise BrokenPipeError when nobody reads any more, once.
     """
 
     def __init__(self, descriptor: int, tell: Callable[[str], None]) -> None:
         super().__init__(descriptor, "wb", closefd=False)
         self.lost: str | None = None
+        self.ends_with_reader = False
         self._tell, self._closed = tell, False
 
     def write(self, data: Any) -> int:
@@ -30,6 +32,8 @@ class Output(io.FileIO):
             self._closed = True
             if error.errno != errno.EPIPE:
                 self.lost = error.strerror
+            elif self.ends_with_reader:
+                raise
             self._tell(describe_loss(error))
             return size
 
@@ -55,6 +59,13 @@ def protect_outputs(tell: Callable[[str], None]) -> Output | None:
     if stderr is not None and sys.stderr is stderr:
         sys.stderr = _wrap(Output(stderr.fileno(), lambda _: None), stderr)
     return out
+
+
+def end_with_reader() -> None:
+    """Let this command meet BrokenPipeError: it makes nothing but lines for whoever reads them."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, Output):
+        raw.ends_with_reader = True
 
 
 def _wrap(raw: Output, like: TextIO) -> TextIO:

@@ -14,6 +14,7 @@ import click
 from ktg import api
 from ktg.api.predict import label_files
 from ktg.cli import options
+from ktg.cli.output import end_with_reader
 from ktg.cli.screen import Screen, echo, print_json
 from ktg.errors import KtgError, make_printable
 from ktg.wording import format_percent
@@ -53,6 +54,7 @@ def predict(
     IMAGES are files, folders, patterns, or - for a list of them on standard input, one a line. A
     file that is no readable image is reported and skipped, and the exit code is 1 at the end.
     """
+    end_with_reader()
     lists = (read_list() if place == "-" else [place] for place in images)
     found = label_files(
         model, itertools.chain.from_iterable(lists), batch_size=batch_size, device=device
