@@ -8,6 +8,7 @@ try:
 
     from ktg.cli.affinity import affinity
     from ktg.cli.build import build
+    from ktg.cli.cache import cache
     from ktg.cli.check import check
     from ktg.cli.compare import compare
     from ktg.cli.confirm import confirm
@@ -54,7 +55,7 @@ def commands(context: click.Context) -> None:
 
 for _command in (search, status, stop_search, confirm, export, report, compare, train, predict):
     commands.add_command(_command)
-for _command in (evaluate, serve, check, data, graph, affinity, source, zoo, ui):
+for _command in (evaluate, serve, check, data, graph, affinity, source, zoo, cache, ui):
     commands.add_command(_command)
 source.add_command(pretrain)
 zoo.add_command(build)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ktg.errors import UserError, show
 
 VARIABLE = "KTG_CACHE_GIB"
@@ -72,6 +74,16 @@ def remove_unless_held(entry: Path) -> bool:
     finally:
         os.close(handle)
     shutil.rmtree(gone, ignore_errors=True)
+    return True
+
+
+def remove_unless_locked(file: Path) -> bool:
+    """Remove a file unless a process has the lock beside it; return whether it is gone."""
+    try:
+        with FileLock(file.with_suffix(".lock"), timeout=0):
+            file.unlink(missing_ok=True)
+    except (OSError, Timeout):
+        return False
     return True
 
 

@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ktg.data import Dataset
-from ktg.data.cache_limit import trim
+from ktg.data.cache_limit import remove_unless_locked, trim
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.local import atomic_write, cache_folder
@@ -62,18 +62,8 @@ def load_teacher(
             with suppress(OSError, SafetensorError):
                 _write(state, path)
     if not known:
-        trim(folder.glob("*.safetensors"), _remove_unless_locked)
+        trim(folder.glob("*.safetensors"), remove_unless_locked)
     network.body.load_state_dict(state)
-
-
-def _remove_unless_locked(path: Path) -> bool:
-    """Remove a teacher unless a process reads it, and return whether it is gone."""
-    try:
-        with FileLock(path.with_suffix(".lock"), timeout=0):
-            path.unlink(missing_ok=True)
-    except Timeout:
-        return False
-    return True
 
 
 def compute_teacher_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:

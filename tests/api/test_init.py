@@ -15,6 +15,7 @@ def test_every_command_has_its_function():
     other = {"graph": "draw", "source": "pretrain"}
     rooms = {
         "affinity",
+        "cache",
         "data",
         "zoo",
         "transfer",

@@ -1,0 +1,72 @@
+"""Says what the cache holds, and clears it of what no process uses."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ktg.data.cache_limit import (
+    measure_bytes,
+    read_limit_bytes,
+    remove_unless_held,
+    remove_unless_locked,
+)
+from ktg.local import cache_folder
+
+_KINDS: dict[str, tuple[tuple[str, ...], Callable[[Path], bool]]] = {
+    "images": (("images/*.pixels", "images/*.index"), remove_unless_held),
+    "teachers": (("solo/*.safetensors",), remove_unless_locked),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the cache holds of one kind: decoded images, or teachers that were trained alone."""
+
+    kind: str
+    entries: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class CacheContents:
+    """The folder of the cache, what it holds, and the most bytes that each kind may take."""
+
+    folder: Path
+    kept: tuple[Kept, ...]
+    limit_bytes: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        limit = None if self.limit_bytes == float("inf") else self.limit_bytes
+        kept = [asdict(each) for each in self.kept]
+        return {"folder": str(self.folder), "limit_bytes": limit, "kept": kept}
+
+
+def show_cache() -> CacheContents:
+    """Return what the cache holds. Raises UserError for a limit that is no size."""
+    kept = []
+    for kind in _KINDS:
+        entries = find_entries(kind)
+        kept.append(Kept(kind, len(entries), sum(entries.values())))
+    return CacheContents(cache_folder(), tuple(kept), read_limit_bytes())
+
+
+def clear_cache() -> CacheContents:
+    """Remove decoded images and teachers; return what is left, because a process uses it."""
+    for kind, (_, remove) in _KINDS.items():
+        for entry in find_entries(kind):
+            remove(entry)
+    return show_cache()
+
+
+def find_entries(kind: str) -> dict[Path, int]:
+    """Return the entries of one kind with their sizes in bytes."""
+    found = {}
+    for pattern in _KINDS[kind][0]:
+        for entry in sorted(cache_folder().glob(pattern)):
+            try:
+                found[entry] = measure_bytes(entry)
+            except OSError:  # another process has just removed it
+                continue
+    return found
