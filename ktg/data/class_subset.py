@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,9 @@ def renumber_classes(classes: Sequence[str], wanted: Sequence[str], title: str) 
     known = set(classes)
     for place, name in enumerate(wanted):
         if name not in known:
+            if normalize("NFC", name) in {normalize("NFC", each) for each in known}:
+                problem = f"{show(name)} looks like a class of {title} and has other characters"
+                raise SpecError(f"{PLACE}[{place}]", f"{problem} (Unicode forms NFC and NFD)")
             raise not_one_of(f"{PLACE}[{place}]", name, f"a class of {title}", classes)
     twice = [name for name, count in Counter(wanted).items() if count > 1]
     if twice:

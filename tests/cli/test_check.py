@@ -41,6 +41,19 @@ def test_data(room):
     found = checked(room, "tiny.npz")
     assert found["data"]["train"] == "104 images, at least 26 in each class"
     assert found["data"]["test"] == "32 images, at least 8 in each class"
+    assert found["class names"] == "0, 1, 2, 3"
+    assert "class names  0, 1, 2, 3\n" in ktg("check", "tiny.npz", folder=room).out
+
+
+def test_splits_without_classes_are_refused_alike_by_check_and_train(room, refused):
+    for split in ("train", "test"):
+        (room / "flat" / split).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8)).save(room / f"flat/{split}/cat.{number}.png")
+    text = (room / "graph.yaml").read_text().replace("tiny.npz", "flat")
+    (room / "graph.yaml").write_text(text)
+    for words in (("check", "flat"), ("check", "graph.yaml"), ("train", "graph.yaml")):
+        assert "test, train are named as splits and not as classes" in refused(*words)
 
 
 @pytest.fixture

@@ -69,3 +69,10 @@ def test_classes_that_cannot_be_left(make, only, message):
     root = make({"bee": 3, "cat": 3})
     with pytest.raises(SpecError, match=message):
         open_data(Data(path=str(root), only=only))
+
+
+def test_a_name_in_another_unicode_form_is_said_to_be_that():
+    with pytest.raises(
+        SpecError, match=r"data\.only\[1\]: .* looks like a class of t and"
+    ):
+        renumber_classes(["caf\u00e9", "bar"], ["bar", "cafe\u0301"], "t")
