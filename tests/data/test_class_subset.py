@@ -72,7 +72,5 @@ def test_classes_that_cannot_be_left(make, only, message):
 
 
 def test_a_name_in_another_unicode_form_is_said_to_be_that():
-    with pytest.raises(
-        SpecError, match=r"data\.only\[1\]: .* looks like a class of t and"
-    ):
+    with pytest.raises(SpecError, match=r"data\.only\[1\]: .* looks like a class of t and"):
         renumber_classes(["caf\u00e9", "bar"], ["bar", "cafe\u0301"], "t")
