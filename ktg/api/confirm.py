@@ -1,5 +1,7 @@
 """Confirms a search: trains its best graphs and its baselines again and compares their tests."""
 
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ktg.searching.confirm.verdict import Confirmation as Confirmation
 
 SEEDS = 5
+WAITING = "waiting for another process that sends records to the store"
 
 
 def confirm(
@@ -50,15 +53,22 @@ def run_confirmation(
     """Confirm an experiment's last search and record it in its store; write no report."""
     from ktg.searching.confirm.run import confirm_search
     from ktg.searching.confirm.store import find_confirmations
-    from ktg.searching.driver_lock import end_dead_searches
-    from ktg.tracking import find_experiment, make_stop_check
+    from ktg.searching.driver_lock import checkpoint_folder, end_dead_searches, hold_driver_lock
+    from ktg.searching.history import read_last_search
+    from ktg.tracking import find_experiment, make_stop_check, recover
 
     check_store(uri)
     place = check_storage(storage, "confirm")
     found = find_experiment(experiment, uri)
-    before = next((run.tags for run in find_confirmations(found)), {})
-    with open_tracker(experiment, uri, listener) as tracker:
-        end_dead_searches(found, tracker)
+    # The lock of the driver is held until the records are delivered, which the tracker does last.
+    with ExitStack() as held, open_tracker(experiment, uri, listener) as tracker:
+        end_dead_searches(found, tracker, place)
+        before = next(iter(find_confirmations(found, read_last_search(found).run.id)), None)
+        if before:
+            lock = hold_driver_lock(checkpoint_folder(place, before.run), "confirmation")
+            held.enter_context(lock)
+            # What is not in the store would be trained again.
+            recover(uri, on_wait=partial(listener.say, WAITING))
         return confirm_search(
             found,
             tracker,
@@ -68,5 +78,6 @@ def run_confirmation(
             address=address,
             storage=place,
             decoding=listener.decoding,
-            stop_asked=make_stop_check(experiment, uri, before),
+            stop_asked=make_stop_check(experiment, uri, before.tags if before else {}),
+            held=held,
         )

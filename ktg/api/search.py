@@ -3,13 +3,14 @@
 import dataclasses
 import shlex
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktg.api import inputs
-from ktg.api.confirm import SEEDS, run_confirmation
+from ktg.api.confirm import SEEDS, WAITING, run_confirmation
 from ktg.api.listener import QUIET, Listener, ignore
 from ktg.api.report import attach_report
 from ktg.errors import UserError
@@ -72,17 +73,23 @@ def search(
     whatever could not be searched or confirmed.
     """
     inputs.check_store(tracking_uri)
-    plan = plan_search(space, name, imagenet, tracking_uri, resume=resume)
-    if plan.past is not None and plan.past.stored.of > 1:
-        listener.say(plan.past.stored.sentence)
-    plan = plan.with_settings(trials, seed)
     place = inputs.check_storage(storage, "search")
-    with inputs.name_given_file(space):
-        if confirm is not None:
-            check_confirmable(plan.space, confirm, tracking_uri, listener)
-        result, is_new = restore_finished(plan, listener), False
-        if result is None:
-            result, is_new = run(plan, tracking_uri, missing_sources, address, place, listener)
+    # From before the past is read until all records are delivered, nobody else may drive it.
+    with ExitStack() as held:
+        read_past = partial(
+            read_back, uri=tracking_uri, storage=place, held=held, listener=listener
+        )
+        plan = plan_search(space, name, imagenet, read_past if resume else None)
+        if plan.past is not None and plan.past.stored.of > 1:
+            listener.say(plan.past.stored.sentence)
+        plan = plan.with_settings(trials, seed)
+        with inputs.name_given_file(space):
+            if confirm is not None:
+                check_confirmable(plan.space, confirm, tracking_uri, listener)
+            result, is_new = restore_finished(plan, listener), False
+            if result is None:
+                settings = (tracking_uri, address, place, held, listener)
+                result, is_new = run(plan, missing_sources, *settings)
     on_result(result)
     if tracking_uri is None or result.best is None or result.interrupted:
         return result
@@ -100,22 +107,21 @@ def plan_search(
     space: inputs.SpaceLike,
     name: str | None,
     imagenet: Mapping[str, str],
-    uri: str | None,
-    *,
-    resume: bool,
+    read_past: "Callable[[str], ResumedSearch] | None",
 ) -> SearchPlan:
-    """Return the name and the space of a search, and with `resume` what was done of it before."""
-    if resume and uri is None:
-        raise UserError("resume: needs a store to read the search from; give a tracking_uri")
-    if resume and isinstance(space, str | Path) and not Path(space).is_file():
+    """Return the name and the space of a search.
+
+    read_past: returns by the name what was done of it before, for a search that goes on.
+    """
+    if read_past and isinstance(space, str | Path) and not Path(space).is_file():
         experiment = name or str(space)
-        past = read_back(experiment, uri)
+        past = read_past(experiment)
         return SearchPlan(experiment, past.space, past)
     loaded = inputs.read_space(space, imagenet)
     experiment = inputs.name_experiment(loaded, space, name)
-    if not resume:
+    if not read_past:
         return SearchPlan(experiment, loaded)
-    past = read_back(experiment, uri)
+    past = read_past(experiment)
     check_same(loaded, past.space, experiment, space)
     return SearchPlan(experiment, dataclasses.replace(past.space, search=loaded.search), past)
 
@@ -131,10 +137,11 @@ def check_confirmable(space: SearchSpace, top: int, uri: str | None, listener: L
 
 def run(
     plan: SearchPlan,
-    uri: str | None,
     missing_sources: "Missing",
+    uri: str | None,
     address: str | None,
     storage: Path | None,
+    held: ExitStack,
     listener: Listener,
 ) -> "tuple[Result, bool]":
     """Search, and return the result and whether the store of MLflow has all of it."""
@@ -145,7 +152,8 @@ def run(
     with inputs.open_tracker(plan.experiment, uri, listener) as tracker:
         stop = None
         if uri is not None:
-            look_at_earlier_searches(plan.experiment, uri, tracker, None if past else listener)
+            heard = None if past else listener
+            look_at_earlier_searches(plan.experiment, uri, tracker, heard, storage)
             stop = make_stop_check(plan.experiment, uri, past.tags if past else {})
         result = search(
             plan.space,
@@ -158,6 +166,7 @@ def run(
             decoding=listener.decoding,
             past=past,
             stop_asked=stop,
+            held=held,
         )
         return result, isinstance(tracker, MlflowTracker) and tracker.close() is None
 
@@ -178,18 +187,38 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     return summarize_search(queue, plan.experiment, past.stored.wall_s)
 
 
-def read_back(experiment: str, uri: str | None) -> "ResumedSearch":
-    """Return an experiment's last search, with all that its driver had recorded until its end."""
+def read_back(
+    experiment: str, uri: str | None, storage: Path | None, held: ExitStack, listener: Listener
+) -> "ResumedSearch":
+    """Return an experiment's last search, with all that its driver had recorded until its end.
+
+    The lock of its driver goes into `held`. Raises UserError when another process has it.
+    """
+    from ktg.searching.driver_lock import checkpoint_folder, hold_driver_lock
+    from ktg.searching.history import read_newest_search
     from ktg.searching.resume import read_search_to_resume
     from ktg.tracking import find_experiment, recover
 
-    assert uri is not None  # noqa: S101 - checked by `plan_search`
-    recover(uri)  # what is not in the store would be trained again
-    return read_search_to_resume(find_experiment(experiment, uri))
+    if uri is None:
+        raise UserError("resume: needs a store to read the search from; give a tracking_uri")
+    wait = partial(listener.say, WAITING)
+    recover(uri, on_wait=wait)
+    run = read_newest_search(find_experiment(experiment, uri)).run.run
+    held.enter_context(hold_driver_lock(checkpoint_folder(storage, run)))
+    # Its driver may have died just now. What is not in the store would be trained again.
+    recover(uri, on_wait=wait)
+    past = read_search_to_resume(find_experiment(experiment, uri))
+    if past.run != run:
+        raise UserError(f"{experiment}: a new search has just begun; see `ktg status {experiment}`")
+    return past
 
 
 def look_at_earlier_searches(
-    experiment: str, uri: str, tracker: "Tracker", listener: Listener | None
+    experiment: str,
+    uri: str,
+    tracker: "Tracker",
+    listener: Listener | None,
+    storage: Path | None = None,
 ) -> None:
     """End this experiment's searches whose driver died; say to a listener how many there are."""
     from ktg.searching.driver_lock import end_dead_searches
@@ -197,7 +226,7 @@ def look_at_earlier_searches(
 
     with suppress(UserError):  # a store that is away, or not there yet, is no reason not to search
         found = find_experiment(experiment, uri)
-        end_dead_searches(found, tracker)
+        end_dead_searches(found, tracker, storage)
         number = len(found.of_kind("search"))
         if number and listener:
             held = "1 search" if number == 1 else f"{number} searches"

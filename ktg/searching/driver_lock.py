@@ -1,6 +1,8 @@
 """Lets one process alone drive a search, tells whether it lives, and ends it on request."""
 
+import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -11,30 +13,66 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ktg.errors import UserError
+from ktg.local import cache_folder
 from ktg.tracking import Experiment, RunRecord, Tracker
 
 POLL_S = 2.0
+LOCK, HOLDER = "driver.lock", "driver.json"
+
+
+def checkpoint_folder(storage: Path | None, run: str) -> Path:
+    """Return where the trials of a run save their states; it is deleted once they are all over."""
+    return (storage or cache_folder() / "ray").resolve() / f"checkpoints-{run}"
 
 
 @contextmanager
 def hold_driver_lock(folder: Path, what: str = "search") -> Iterator[None]:
     """Hold the lock of the search with this `folder` until the block ends.
 
-    Raises UserError when another process of the machine holds it.
+    A folder with nothing else in it is gone afterwards. Raises UserError when another process of
+    the machine holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # The system releases the lock when its process dies, so nothing stale is ever left behind.
-    lock = FileLock(folder / "driver.lock")
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            f"this {what} is still running, in another terminal; see `ktg status`, or `ktg stop` it"
+            f"this {what} is still running, in {_read_holder(holder)}; see `ktg status`, or "
+            "`ktg stop` it"
         ) from None
     try:
+        holder.write_text(json.dumps(driver_tags()), encoding="utf-8")
         yield
     finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+            if [file.name for file in folder.iterdir()] == [LOCK]:
+                # While it is held: who waits for a file that is gone tries again.
+                (folder / LOCK).unlink()
+                folder.rmdir()
         lock.release()
+
+
+def clear_folder(folder: Path) -> None:
+    """Delete all in the folder of a search but its lock, by which it goes when it is released."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name in (LOCK, HOLDER):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _read_holder(file: Path) -> str:
+    """Return in words which process holds a lock."""
+    try:
+        tags = json.loads(file.read_text(encoding="utf-8"))
+        return f"process {tags['driver.pid']} on {tags['driver.host']}"
+    except (OSError, ValueError, KeyError, TypeError):  # it has just begun, or just ended
+        return "another process"
 
 
 def driver_tags() -> dict[str, str]:
@@ -67,11 +105,17 @@ def state_of(run: RunRecord, driven: RunRecord | None = None) -> str:
     return "interrupted" if dead else run.state
 
 
-def end_dead_searches(experiment: Experiment, tracker: Tracker) -> None:
-    """End, as interrupted, what drivers that died on this machine have left running."""
+def end_dead_searches(
+    experiment: Experiment, tracker: Tracker, storage: Path | None = None
+) -> None:
+    """End, as interrupted, what drivers that died on this machine have left running.
+
+    storage: where searches keep their locks. One that is just being resumed is left alone.
+    """
     for search in experiment.searches():
         if search.state == "running" and is_dead(search.tags):
-            tracker.end(tracker.start(search.name, run=search.run), "interrupted")
+            with suppress(UserError), hold_driver_lock(checkpoint_folder(storage, search.run)):
+                tracker.end(tracker.start(search.name, run=search.run), "interrupted")
 
 
 @contextmanager

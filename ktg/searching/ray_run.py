@@ -13,6 +13,8 @@ from rich.console import Console
 
 from ktg.searching.asha import Brackets
 from ktg.searching.driver_lock import (
+    checkpoint_folder,
+    clear_folder,
     hold_driver_lock,
     interrupt_on_sigterm,
     interrupt_when_asked,
@@ -43,6 +45,7 @@ def drive_queue(
     *,
     resumed: str | None = None,
     stop_asked: Callable[[str], bool] | None = None,
+    held: ExitStack | None = None,
 ) -> AnyRecorder:
     """Train, record and show all that a queue proposes, as the only driver; return the recorder.
 
@@ -52,15 +55,17 @@ def drive_queue(
     brackets: when ASHA stops trials; None: none is stopped before its end.
     resumed: the id of that run, if an earlier process has started it.
     stop_asked: called now and then with the id of the run; returns whether to stop.
+    held: takes the lock of the driver, to hold it until all records are delivered; that of a run
+    that is resumed it holds already. By default the lock is held until this returns.
     """
     what = "confirmation" if queue.final else "search"
     with ExitStack() as stack:
-        if resumed:  # before the store is touched: another driver may be at work
+        if resumed and not held:  # before the store is touched: another driver may be at work
             stack.enter_context(hold_driver_lock(checkpoint_folder(storage, resumed), what))
         recorder = record()
         checkpoints = checkpoint_folder(storage, recorder.parent)
         if not resumed:
-            stack.enter_context(hold_driver_lock(checkpoints, what))
+            (held or stack).enter_context(hold_driver_lock(checkpoints, what))
         if queue.planned:
             stack.enter_context(interrupt_on_sigterm())
             asked = stop_asked and partial(stop_asked, recorder.parent)
@@ -68,8 +73,8 @@ def drive_queue(
             progress = stack.enter_context(Progress(queue, console, slots=slots.at_once))
             warn = partial(print_warning, console)
             run_queue(queue, [recorder, progress], slots, checkpoints, warn, brackets)
-    if not queue.is_interrupted:
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        if not queue.is_interrupted:
+            clear_folder(checkpoints)
     return recorder
 
 
@@ -111,8 +116,3 @@ def run_queue(
         )
     finally:  # the tracker has all that matters, and Ray's files would pile up
         shutil.rmtree(checkpoints.parent / name, ignore_errors=True)
-
-
-def checkpoint_folder(storage: Path, run: str) -> Path:
-    """Return where the trials of a run save their states; it is deleted once they are all over."""
-    return storage / f"checkpoints-{run}"

@@ -58,6 +58,7 @@ def search(
     decoding: Callable[[int, int], None] | None = None,
     past: ResumedSearch | None = None,
     stop_asked: Callable[[str], bool] | None = None,
+    held: ExitStack | None = None,
 ) -> Result:
     """Search a space and return what came of it.
 
@@ -69,6 +70,7 @@ def search(
     past: what this search had done before it was interrupted, to go on from there.
     stop_asked: called now and then with the id of the search's run; returns whether to stop as
     after Ctrl-C.
+    held: see `drive_queue`; give one with `past`, if the lock has been taken to read that.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.
@@ -102,7 +104,15 @@ def search(
 
         started, resumed = time.monotonic(), past.run if past else None
         recorder = drive_queue(
-            queue, record, slots, folder, console, brackets, resumed=resumed, stop_asked=stop_asked
+            queue,
+            record,
+            slots,
+            folder,
+            console,
+            brackets,
+            resumed=resumed,
+            stop_asked=stop_asked,
+            held=held,
         )
     result = summarize_search(queue, name, time.monotonic() - started)
     recorder.end(result)

@@ -1,12 +1,18 @@
 """Sends records to a store without a tracker: those that a dead process left, or one more file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ktg.errors import UserError, show
 from ktg.tracking.records import Artifact, Record, load, save
-from ktg.tracking.spool import REFUSED_PREFIX, lock_orphaned, new_file, undelivered_folder
+from ktg.tracking.spool import (
+    REFUSED_PREFIX,
+    hold_delivery,
+    lock_orphaned,
+    new_file,
+    undelivered_folder,
+)
 from ktg.tracking.store import DEFAULT_URI, check_uri, explain, redact
 from ktg.tracking.writer import Writer
 
@@ -27,17 +33,26 @@ def deliver(path: Path, uri: str = DEFAULT_URI) -> int:
     return len(records) - len(refused)
 
 
-def recover(uri: str = DEFAULT_URI, folder: Path | None = None) -> int:
+def recover(
+    uri: str = DEFAULT_URI,
+    folder: Path | None = None,
+    on_wait: Callable[[], None] | None = None,
+) -> int:
     """Send all records that dead processes left for a store, and return how many it took.
 
     They are in files of `folder` (default: `undelivered_folder`), which are then deleted. Records
     that the store refuses for good are set aside in a file beside them, and told of.
 
+    on_wait: called before this waits for another process that is sending such records; by default
+    they are left to that one.
     Raises UserError when the store cannot be used.
     """
-    taken = 0
-    with lock_orphaned(folder or undelivered_folder(), redact(check_uri(uri))) as files:
-        for path in files:
+    taken, folder, store = 0, folder or undelivered_folder(), redact(check_uri(uri))
+    with (
+        hold_delivery(folder, store, on_wait) as alone,
+        lock_orphaned(folder, store) as files,
+    ):
+        for path in files if alone else ():
             try:
                 experiment, records = load(path)
             except UserError as error:  # one file that is no good must not keep the others back

@@ -2,11 +2,12 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -111,6 +112,28 @@ def lock_orphaned(folder: Path, store: str) -> Iterator[list[Path]]:
     finally:
         for owned in held.values():
             owned.close()
+
+
+@contextlib.contextmanager
+def hold_delivery(folder: Path, store: str, on_wait: Callable[[], None] | None) -> Iterator[bool]:
+    """Be the only process that delivers to a store what dead ones left; yield whether it is.
+
+    on_wait: called before this waits for another process that delivers; None: it does not wait.
+    """
+    if not folder.is_dir():
+        yield True  # nobody has left anything
+        return
+    name = hashlib.sha256(store.encode()).hexdigest()[:8]
+    with (folder / f"delivery-{name}.lock").open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is None:
+                yield False
+                return
+            on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield True
 
 
 def _modified_s(path: Path) -> float:

@@ -1,5 +1,10 @@
 """Searches from Python."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from command import graph_file
 from records import written
@@ -9,7 +14,7 @@ from ktg.api.listener import Listener
 from ktg.api.search import look_at_earlier_searches
 from ktg.errors import UserError
 from ktg.graph.yaml_files import load
-from ktg.tracking import MemoryTracker
+from ktg.tracking import MemoryTracker, find_experiment
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,3 +53,87 @@ def test_what_needs_a_store_is_refused_without_one(tiny, tmp_path):
     for options in ({"confirm": 1}, {"resume": True}):
         with pytest.raises(UserError, match="needs a store to read the search from"):
             ktg.search(file, tracking_uri=None, **options)
+
+
+KTG = [str(Path(sys.executable).with_name("ktg"))]
+RESUME = [*KTG, "search", "space.yaml", "--resume"]
+# A driver that is killed after two of three trials, while its store takes nothing.
+DIES = """
+import os
+from ktg.api.inputs import read_space
+from ktg.searching.driver_lock import driver_tags
+from ktg.searching.recorder import SearchRecorder
+from ktg.searching.trials import SearchQueue
+from ktg.tracking import MlflowTracker, writer
+
+def fail(*_):
+    raise OSError("the store is away")
+
+writer.Writer.write = fail
+queue = SearchQueue(read_space("space.yaml"))
+recorder = SearchRecorder(MlflowTracker("space", warn=print), queue, "space", driver_tags())
+for ends in (True, True, False):
+    trial = queue.propose()
+    recorder.on_start(trial)
+    for epoch in range(1, 3 if ends else 2):
+        queue.record_epoch(trial, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+        recorder.on_epoch(trial)
+    if ends:
+        queue.close(trial)
+        recorder.on_end(trial)
+os._exit(9)
+"""
+# Another process, such as `ktg status`, that delivers what the driver left, and takes its time.
+DELIVERS = """
+from ktg.tracking import delivery
+
+def wait_and_send(*what, send=delivery._send):
+    print("held", flush=True)
+    input()
+    return send(*what)
+
+delivery._send = wait_and_send
+delivery.recover()
+"""
+
+
+@pytest.mark.slow
+def test_of_two_resumes_one_waits_for_the_records_and_the_other_says_who_goes_on(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KTG_CACHE", str(tmp_path / "cache"))
+    lrs = {"epochs": 2, "lr": {"choice": [0.05, 0.1, 0.02]}}
+    plan = {"trials": 3, "sampler": "grid", "scheduler": "none", "baselines": False}
+    graph_file(tmp_path / "space.yaml", tiny, train=lrs, search=plan | {"cpus_per_trial": 1})
+
+    def start(*words: str) -> "subprocess.Popen[str]":
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(words, cwd=tmp_path, text=True, **pipes)
+
+    dies = start(sys.executable, "-c", DIES)
+    assert (dies.communicate()[1], dies.returncode) == ("", 9)
+    (left,) = (tmp_path / "cache" / "undelivered").glob("mlflow-undelivered-*")
+    sender = start(sys.executable, "-c", DELIVERS)
+    assert sender.stdout.readline() == "held\n"
+    both = [start(*RESUME) for _ in range(2)]
+    for one in both:
+        assert one.stdout.readline() == (
+            "waiting for another process that sends records to the store\n"
+        )
+    sender.communicate("\n")
+    ends = [(*one.communicate(), one.returncode) for one in both]
+    assert sorted(code for *_, code in ends) == [0, 2], ends
+    (refusal,) = [error for _, error, code in ends if code == 2]
+    who = r"(process \d+ on \S+|another process)"
+    assert re.fullmatch(f"ktg: this search is still running, in {who}; see .*\n", refusal)
+
+    experiment = find_experiment("space", f"sqlite:///{tmp_path}/mlflow.db")
+    (search,) = experiment.searches()
+    trials = experiment.trials(search)
+    assert [trial.name for trial in trials] == ["trial-0001", "trial-0002", "trial-0003"]
+    assert {run.state for run in (search, *trials)} == {"finished"}
+    for trial in trials:
+        assert [step for step, _ in experiment.history(trial, "val_accuracy")] == [1, 2]
+    assert [trial.tags["train_s"] for trial in trials[:2]] == ["2.000"] * 2  # of the first driver
+    assert not left.exists()
+    assert not list((tmp_path / "cache" / "ray").iterdir())

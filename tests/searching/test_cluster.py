@@ -67,7 +67,7 @@ def test_the_environment_of_ray_does_not_overrule_ktg(monkeypatch, tmp_path):
     for name, value in set_.items():
         monkeypatch.setenv(name, value)
     with start_ray(cpus=1) as ray:
-        assert ray.get(ray.remote(lambda: os.getpid()).remote()) != os.getpid()  # noqa: PLW0108
+        assert ray.get(ray.remote(lambda: os.getpid()).remote()) != os.getpid()
         assert ray.get_runtime_context().namespace != "stranger"
         assert ray.get(ray.remote(lambda: os.environ.get("RAY_NAMESPACE")).remote()) is None
     assert {name: os.environ[name] for name in set_} == set_

@@ -1,6 +1,7 @@
 """One driver for one search, and an end from outside."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from ktg.errors import UserError
 from ktg.searching import driver_lock
 from ktg.searching.driver_lock import (
+    checkpoint_folder,
+    clear_folder,
     driver_tags,
     end_dead_searches,
     hold_driver_lock,
@@ -35,13 +38,33 @@ def test_a_second_driver_is_refused_for_as_long_as_the_first_one_lives(tmp_path)
     )
     try:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="still running"), hold_driver_lock(tmp_path):
+        said = f"still running, in process {process.pid} on {socket.gethostname()}; see"
+        with pytest.raises(UserError, match=re.escape(said)), hold_driver_lock(tmp_path):
+            pass
+        (tmp_path / "driver.json").write_text("")  # it has only just begun
+        with pytest.raises(UserError, match="in another process; see"), hold_driver_lock(tmp_path):
             pass
     finally:
         process.kill()
         process.communicate()
     with hold_driver_lock(tmp_path), pytest.raises(UserError), hold_driver_lock(tmp_path):
         pass
+    assert not tmp_path.exists()  # there was nothing in it
+
+
+def test_what_a_search_keeps_is_deleted_without_its_lock_which_goes_last(tmp_path):
+    folder = checkpoint_folder(tmp_path, "run")
+    with hold_driver_lock(folder):
+        (folder / "trial.pt").touch()
+        (folder / "more").mkdir()
+    assert {path.name for path in folder.iterdir()} == {"trial.pt", "more", "driver.lock"}
+    with hold_driver_lock(folder):
+        clear_folder(folder)
+        assert {path.name for path in folder.iterdir()} == {"driver.lock", "driver.json"}
+        with pytest.raises(UserError, match="still running"), hold_driver_lock(folder):
+            pass
+    assert not list(tmp_path.iterdir())
+    clear_folder(folder)
 
 
 def test_when_asked_to_stop_the_main_thread_is_interrupted_and_a_store_that_is_away_does_no_harm(
@@ -139,7 +162,11 @@ def test_what_dead_drivers_left_running_is_ended_and_nothing_else(tmp_path):
         trials = {parent: tracker.start("trial", parent=parent) for parent in (live, dead)}
         assert tracker.flush()
         experiment = find_experiment("space", uri)
-        end_dead_searches(experiment, tracker)
+        with hold_driver_lock(checkpoint_folder(tmp_path, dead)):  # it is just being resumed
+            end_dead_searches(experiment, tracker, tmp_path)
+        assert tracker.flush()
+        assert {search.state for search in experiment.searches()} == {"running"}
+        end_dead_searches(experiment, tracker, tmp_path)
         assert tracker.flush()
         states = {
             search.run: (search.state, experiment.trials(search)[0].state)

@@ -5,13 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from ktg.tracking import MlflowTracker, background, find_experiment, recover
 from ktg.tracking.records import Artifact, Log, Start, format_head, load, save
-from ktg.tracking.spool import Spool, lock_orphaned, new_file
+from ktg.tracking.spool import Spool, hold_delivery, lock_orphaned, new_file
 
 STORE = "sqlite:////mlflow.db"
 KILLED = """
@@ -154,3 +155,26 @@ def test_a_file_that_is_no_good_keeps_no_other_back(tmp_path, caplog):
     assert recover(uri, tmp_path) == 1
     assert [path.name for path in tmp_path.glob("*undelivered-*")] == [broken.name]
     assert "not a file of undelivered tracking records" in caplog.text
+
+
+def test_one_process_at_a_time_delivers_to_a_store(tmp_path):
+    uri, other = (f"sqlite:///{tmp_path}/{name}.db" for name in ("mlflow", "other"))
+    for store in (uri, other):
+        start = Start(run="a", name="search", parent=None, params={}, tags={})
+        save(new_file(tmp_path), "space", store, [start])
+    said: list[str] = []
+    with hold_delivery(tmp_path, uri, None) as alone:
+        assert alone
+        assert recover(uri, tmp_path) == 0  # that is left to who is at it
+        assert recover(other, tmp_path) == 1
+        waiting = threading.Thread(
+            target=lambda: recover(uri, tmp_path, lambda: said.append("waiting"))
+        )
+        waiting.start()
+        while not said:
+            time.sleep(0.01)
+        assert waiting.is_alive()
+    waiting.join()
+    assert not list(tmp_path.glob("*undelivered-*"))
+    assert recover(uri, tmp_path / "nothing is there") == 0
+    assert not (tmp_path / "nothing is there").exists()

@@ -43,6 +43,7 @@ def confirm_search(
     storage: Path | None = None,
     decoding: Callable[[int, int], None] | None = None,
     stop_asked: Callable[[str], bool] | None = None,
+    held: ExitStack | None = None,
 ) -> Confirmation:
     """Train the `top` best graphs of an experiment's last search and its baselines again, and test.
 
@@ -50,6 +51,7 @@ def confirm_search(
     the test split, in the slots that the search gave its trials. What an earlier call has finished
     is not trained again.
 
+    held: see `drive_queue`; it has the lock of an earlier confirmation of this search, if any.
     Raises UserError (its kinds are those of `ktg.searching.run.search`) before any training for
     whatever could not be trained or tested, and KeyboardInterrupt when it is interrupted: then what
     has finished is kept.
@@ -88,7 +90,14 @@ def confirm_search(
 
         resumed = before.run if before else None
         recorder = drive_queue(
-            queue, record, slots, folder, console, resumed=resumed, stop_asked=stop_asked
+            queue,
+            record,
+            slots,
+            folder,
+            console,
+            resumed=resumed,
+            stop_asked=stop_asked,
+            held=held,
         )
     if queue.is_interrupted:
         recorder.interrupt()
