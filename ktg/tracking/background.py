@@ -22,6 +22,7 @@ from ktg.tracking.spool import PREFIX, REFUSED_PREFIX, Spool, new_file, undelive
 from ktg.tracking.store import (
     DEFAULT_URI,
     check_experiment_name,
+    check_schema,
     check_uri,
     explain,
     load_mlflow,
@@ -52,8 +53,9 @@ class MlflowTracker:
     process had not delivered, stay in a file in `folder` (default: `undelivered_folder`), which
     `find_experiment` sends when the store is next read. Those that the store refuses for good are
     set aside in a file beside it.
-    Raises UserError at once for a URI that cannot be one, a name that no experiment can have, and
-    for a server that refuses this user; whether the store is there shows only in the thread.
+    Raises UserError at once for a URI that cannot be one, a name that no experiment can have, a
+    database of another version of MLflow, and a server that refuses this user; whether the store is
+    there shows only in the thread.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class MlflowTracker:
         client = load_mlflow()
         if self._writer.uri.startswith(("http://", "https://")):
             check_access(client(self._writer.uri), experiment, self._writer.uri, self._store)
+        check_schema(self._writer.uri)
         self._thread = threading.Thread(target=self._work, name="ktg-tracking", daemon=True)
         self._thread.start()
         atexit.register(self.close)

@@ -1,7 +1,10 @@
 """Opens MLflow stores: quietly, without telemetry, and without long retries."""
 
+import importlib.metadata
 import logging
 import os
+import re
+import shlex
 import unicodedata
 import uuid
 import warnings
@@ -24,6 +27,8 @@ _SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for results: `--json`
 }
 _NAME_BYTES = 255
+_LINE_CHARACTERS = 200
+_OTHER_SCHEMA = re.compile(r"database schema \(found version (\S+), but expected (\S+)\)")
 # SQLAlchemy puts this line before what the database says.
 _EMPTY_WORDS = "(raised as a result of Query-invoked autoflush"
 _LOUD = {
@@ -109,8 +114,52 @@ def explain(error: BaseException, uri: str) -> str:
     password = _password(uri)
     for secret in {password, unquote(password)} - {""}:
         text = text.replace(secret, "***")
+    found = _OTHER_SCHEMA.search(text)
+    if found is not None:
+        return _explain_schema(found[1], found[2], uri)
     lines = [line for line in text.strip().splitlines() if not line.startswith(_EMPTY_WORDS)]
-    return (lines or [type(error).__name__])[0][:200]
+    return _shorten((lines or [type(error).__name__])[0])
+
+
+def check_schema(uri: str) -> None:
+    """Raise UserError for a database whose tables are those of another version of MLflow.
+
+    One that is not there yet, or does not answer, is no error here.
+    """
+    file = sqlite_file(uri)
+    if uri.startswith(("http:", "https:", "databricks")) or (file and not file.is_file()):
+        return
+    try:
+        from mlflow.store.db import utils
+
+        engine = utils.create_sqlalchemy_engine(uri)
+        try:
+            if utils._all_tables_exist(engine):
+                utils._verify_schema(engine)
+        finally:
+            engine.dispose()
+    except Exception as error:
+        if _OTHER_SCHEMA.search(str(error)):
+            what = f"MLflow at {redact(uri)} cannot be used: {explain(error, uri)}"
+            raise UserError(what) from None
+
+
+def _explain_schema(found: str, expected: str, uri: str) -> str:
+    """Return what to do about tables of another version of MLflow."""
+    version = importlib.metadata.version("mlflow")
+    return (
+        f"its tables have the schema {found}, and MLflow {version} needs {expected}; if they are "
+        f"older, keep a copy and run `mlflow db upgrade {shlex.quote(redact(uri))}`, else install "
+        "the MLflow that made them"
+    )
+
+
+def _shorten(line: str) -> str:
+    """Return a line of at most 200 characters, cut between words where it has any."""
+    if len(line) <= _LINE_CHARACTERS:
+        return line
+    cut = line[:_LINE_CHARACTERS]
+    return f"{cut.rpartition(' ')[0]} ..." if " " in cut else cut
 
 
 def load_mlflow() -> Any:

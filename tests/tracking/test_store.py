@@ -1,13 +1,17 @@
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from unittest.mock import MagicMock
 
 import pytest
 
 from ktg.errors import UserError, show
+from ktg.tracking import MlflowTracker
 from ktg.tracking.store import (
     _create_sqlite,
     check_experiment_name,
+    check_schema,
     check_uri,
     explain,
     redact,
@@ -132,3 +136,39 @@ def test_names_that_experiments_may_have():
     for name in ("x" * 255, "é" * 127, "my birds", "..a", "team/birds", "鳥"):
         check_experiment_name(name)
     check_experiment_name("/Users/me/birds", "databricks")
+
+
+def test_a_database_of_another_version_of_mlflow_is_told_of_at_once_with_the_remedy(tmp_path):
+    file = tmp_path / "mlflow.db"
+    uri = f"sqlite:///{file}"
+    with MlflowTracker("space", uri) as tracker:
+        tracker.start("search")
+    check_schema(uri)
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'fedcba987654'")
+        database.commit()
+    with pytest.raises(UserError) as raised:
+        MlflowTracker("space", uri)
+    said = str(raised.value)
+    assert said.startswith(
+        f"MLflow at {uri} cannot be used: its tables have the schema fedcba987654"
+    )
+    assert said.endswith(f"run `mlflow db upgrade {uri}`, else install the MLflow that made them")
+    theirs = (
+        "Detected out-of-date database schema (found version a1, but expected b2). Take a backup"
+    )
+    assert explain(RuntimeError(theirs), uri).startswith(
+        "its tables have the schema a1, and MLflow "
+    )
+
+
+def test_a_database_that_is_not_there_is_none_of_another_version(tmp_path):
+    check_schema(f"sqlite:///{tmp_path}/mlflow.db")
+    (tmp_path / "no.db").write_text("no database")
+    check_schema(f"sqlite:///{tmp_path}/no.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["no.db"]
+
+
+def test_a_long_reason_is_cut_between_words():
+    assert explain(OSError("word " * 60), "sqlite:///a.db") == "word " * 40 + "..."
+    assert explain(OSError("x" * 300), "sqlite:///a.db") == "x" * 200
