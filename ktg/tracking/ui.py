@@ -11,6 +11,9 @@ from ktg.tracking.server import HOST, run_server
 from ktg.tracking.store import DEFAULT_URI, check_uri, redact, sqlite_file
 
 APP = "ktg"
+# MLflow's own list has whole private networks as patterns, such as 10.*, which names of strangers
+# match too; this server listens on the loopback address alone.
+_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*,[::1],[[]::1]:*"
 
 
 def build_ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str], dict[str, str]]:
@@ -35,7 +38,7 @@ def build_ui_command(uri: str = DEFAULT_URI, port: int = 5000) -> tuple[list[str
     # A checkout that was never installed has no entry point.
     if importlib.metadata.entry_points(group="mlflow.app", name=APP):
         options += ["--app-name", APP]
-    environment = os.environ | {
+    environment = {"MLFLOW_SERVER_ALLOWED_HOSTS": _HOSTS, **os.environ} | {
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -84,6 +85,12 @@ def test_it_serves_a_page_and_ends_with_all_its_processes(uri, tmp_path):
             url + "/" + re.search(r'src="(static-files/[^"]+)"', text)[1]
         ) as program:
             assert len(program.read()) > 10_000
+        for path in ("/", "/ajax-api/2.0/mlflow/experiments/search"):
+            foreign = urllib.request.Request(
+                url + path, headers={"Host": f"10.evil.example:{port}"}
+            )
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(foreign)
     finally:
         ui.send_signal(signal.SIGTERM)
         ui.communicate(timeout=30)
