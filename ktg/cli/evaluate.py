@@ -1,7 +1,5 @@
 """Defines `ktg evaluate`."""
 
-import csv
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +9,7 @@ import click
 from ktg import api
 from ktg.cli import options
 from ktg.cli.predict import printable
-from ktg.cli.screen import Screen, echo, make_console, print_json
+from ktg.cli.screen import Screen, echo, make_console, open_csv, print_json
 from ktg.cli.tables import make_table
 from ktg.errors import KtgError
 from ktg.wording import format_percent
@@ -76,10 +74,10 @@ def evaluate(
 
 def write_csv(found: "Evaluated") -> None:
     """Print one row for each image."""
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["file", "label", "predicted", "probability"])
+    write = open_csv()
+    write(["file", "label", "predicted", "probability"])
     for answer in found.answers:
-        rows.writerow([answer.file, answer.label, answer.predicted, f"{answer.probability:.6f}"])
+        write([answer.file, answer.label, answer.predicted, f"{answer.probability:.6f}"])
 
 
 def print_evaluated(found: "Evaluated") -> None:

@@ -1,7 +1,5 @@
 """Defines `ktg predict` and `ktg serve`."""
 
-import csv
-import io
 import itertools
 import os
 import sys
@@ -15,8 +13,8 @@ from ktg import api
 from ktg.api.predict import label_files
 from ktg.cli import options
 from ktg.cli.output import end_with_reader
-from ktg.cli.screen import Screen, echo, print_json
-from ktg.errors import KtgError, make_printable
+from ktg.cli.screen import Screen, echo, open_csv, print_json
+from ktg.errors import KtgError
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -129,20 +127,16 @@ def write_json(top: int) -> Callable[[str, Any], bool]:
 
 def write_csv(top: int) -> Callable[[str, Any], bool]:
     """Return a function that prints one row: the file, then the best labels and probabilities."""
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are not UTF-8
-    write = make_printable if sys.stdout.isatty() else str
+    write = open_csv()
     places = ["", *(f"_{place}" for place in range(2, top + 1))]
     columns = ("label", "probability")
-    rows.writerow(["file", *(f"{column}{place}" for place in places for column in columns)])
+    write(["file", *(f"{column}{place}" for place in places for column in columns)])
 
     def show(name: str, answer: Any) -> bool:
         if report_fault(name, answer):
             return True
         labels = answer.top(top)
-        cells = (cell for label, p in labels for cell in (write(label), f"{p:.6f}"))
-        rows.writerow([write(name), *cells])
+        write([name, *(cell for label, p in labels for cell in (label, f"{p:.6f}"))])
         return False
 
     return show

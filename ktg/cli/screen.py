@@ -1,9 +1,12 @@
 """Shows how a command goes: sentences, and a bar or a line that is gone when its work is done."""
 
+import csv
+import io
 import json
 import math
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -150,6 +153,18 @@ def make_console(*, stderr: bool = False, highlight: bool = False) -> "Console":
 def echo(text: str, *, err: bool = False) -> None:
     """Print lines as they are but for what a terminal would obey, which is escaped."""
     click.echo(make_printable(text), err=err)
+
+
+def open_csv() -> Callable[[Iterable[str]], None]:
+    """Return a function that prints a row of a table on standard output, comma-separated.
+
+    A file gets every name as its bytes are, UTF-8 or not; a terminal what it cannot obey.
+    """
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+    show = make_printable if sys.stdout.isatty() else str
+    return lambda cells: rows.writerow([show(cell) for cell in cells])
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:
