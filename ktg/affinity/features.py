@@ -41,8 +41,8 @@ def extract(
     """Return the features of these rows (N,) of a split, in order, without augmentation.
 
     The network normalises and resizes as its weights demand. Maps beyond 1 GiB are kept in a
-    temporary file that the system deletes with the last reference to them. `progress` is told
-    (done, all) images.
+    temporary file that the system deletes with the last reference to them. `progress` is called
+    with (done, all) images.
     """
     network = network.to(device)
     layer = find_last_map(network)

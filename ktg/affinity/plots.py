@@ -45,7 +45,7 @@ def scatter(table: Table, name: str, figures: ScoreCorrelation) -> bytes:
         f"{name} ({intended_direction(name)} is meant to be better)", fontsize=10, color=INK
     )
     figure.supylabel(f"{table.accuracy_name} (log axis)", fontsize=10, color=INK)
-    figure.draw_without_rendering()  # only now is it known where the points are
+    figure.draw_without_rendering()  # fixes the layout, so that labels can be placed
     for axes, members in zip(panels, parts.values(), strict=False):
         names = [table.models[row] for row in members]
         _label(axes, values[members], table.accuracy[members], names, 7.5 if alone else 5.5)
@@ -77,7 +77,7 @@ def correlations(found: Mapping[str, ScoreCorrelation], baselines: Sequence[str]
         fontsize=9,
     )
     figure.suptitle(
-        "How well each score foretells accuracy", fontsize=12, color=INK, x=0.01, ha="left"
+        "How well each score predicts accuracy", fontsize=12, color=INK, x=0.01, ha="left"
     )
     _clean(axes, "x")
     return svg(figure)
@@ -194,7 +194,7 @@ def _label(axes: Axes, x: Numbers, y: Numbers, labels: Sequence[str], size: floa
 def _box(
     x: float, y: float, dx: float, dy: float, width: float, height: float
 ) -> tuple[float, float, float, float]:
-    """Return (left, bottom, right, top) in pixels of a text that is put off a point by (dx, dy)."""
+    """Return (left, bottom, right, top), in pixels, of a text offset from a point by (dx, dy)."""
     left = x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0)
     bottom = y + dy - (height if dy < 0 else height / 2 if dy == 0 else 0)
     return left, bottom, left + width, bottom + height

@@ -89,7 +89,7 @@ class Sample:
 
     @functools.cached_property
     def vectors(self) -> Tensor:
-        """The maps averaged over their positions, (N, C) float64; vectors stay as they are."""
+        """The maps averaged over positions, (N, C), in float64; 1 x 1 maps keep their own type."""
         if self.maps.shape[2:].numel() == 1:
             return self.maps.flatten(1)
         return torch.cat([maps.mean(dim=(2, 3)) for _, maps in self.blocks()])
@@ -181,7 +181,7 @@ def _check_probabilities(probs: Tensor, images: int) -> None:
             f"source_probs: shape {tuple(probs.shape)}; expected ({images}, source classes)"
         )
     if bool((probs < 0).any()) or bool(((probs.sum(dim=1) - 1).abs() > 1e-3).any()):
-        raise DataError("source_probs: rows must be probabilities: not negative, with the sum 1")
+        raise DataError("source_probs: rows must be probabilities: not negative, summing to 1")
 
 
 def _finite(values: Tensor) -> bool:

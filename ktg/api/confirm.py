@@ -33,7 +33,7 @@ def confirm(
 
     Each is trained with new seeds. Returns what `ktg confirm` prints: `.sentence` says whether the
     best graph is better than each baseline. What an earlier call has finished is not trained again.
-    on_confirmation: called with the result before the page of `ktg report` is written anew.
+    on_confirmation: called with the result before the page of `ktg report` is rewritten.
     """
     found = run_confirmation(experiment, top, seeds, tracking_uri, address, storage, listener)
     on_confirmation(found)

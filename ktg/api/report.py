@@ -24,11 +24,11 @@ def report(
     listener: Listener = QUIET,
     on_epoch: "EpochCallback | None" = None,
 ) -> dict[str, Any]:
-    """Return the numbers of the report on an experiment's last search.
+    """Return the numbers of the report on the newest search that has a finished trial.
 
     They are those that `ktg report --json` prints. output: write the page to this file, and store
-    it with the search in MLflow. retrain: train the best graph again for its mistakes, whose
-    epochs `on_epoch` is called with; default: if that takes under a minute.
+    it with the search in MLflow. retrain: train the best graph again to list its mistakes, calling
+    `on_epoch` after each epoch; default: only if that takes under a minute.
     """
     from ktg import tracking
     from ktg.reporting.page import render_report

@@ -65,7 +65,7 @@ def search(
     the space says. address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster
     one that all machines share. missing_sources: whether options without weights stop the search or
     are left out. imagenet: by model, files that stand for `source: imagenet`.
-    confirm: afterwards confirm so many best graphs with so many `seeds`; `.confirmation` is the
+    confirm: afterwards confirm this many of the best graphs, `seeds` times; `.confirmation` is the
     JSON of `ktg.confirm`. resume: go on with the last search of this name; `space` may then be the
     name itself. on_result, on_confirmation: called with each as soon as it is there.
 
@@ -144,7 +144,7 @@ def run(
     held: ExitStack,
     listener: Listener,
 ) -> "tuple[Result, bool]":
-    """Search, and return the result and whether the store of MLflow has all of it."""
+    """Train the plan with a tracker; return the result, and whether MLflow has stored all of it."""
     from ktg.searching.run import search
     from ktg.tracking import MlflowTracker, make_stop_check
 

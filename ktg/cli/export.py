@@ -120,7 +120,7 @@ def describe_model(found: "ExportResult") -> Iterator[str]:
     if found.registered is not None:
         yield f"{found.registered}: the network in MLflow's model registry"
     if about.accuracy is not None:
-        several = "the training over its seeds, of which this is the first,"
+        several = "the training over its seeds (these weights: the first),"
         whose = "these weights" if about.accuracy.n == 1 else several
         split, text = about.accuracy.split, about.accuracy.format()
         yield f"accuracy of {whose} on the {split} split: {text}"

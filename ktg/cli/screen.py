@@ -74,7 +74,7 @@ class Screen:
         self._draw(what, done, total, f"{done}/{total}")
 
     def transfer(self, name: str, done: int, total: int) -> None:
-        """Draw a bar for a file of which `done` of `total` bytes have come."""
+        """Draw a bar for a file: `done` of `total` bytes have arrived."""
         self._draw(name, done, total, f"{done / _MEGABYTE:.1f}/{total / _MEGABYTE:.1f} MB")
 
     def epochs(self, what: str) -> "Callable[[EpochMetrics, int], None]":

@@ -40,6 +40,7 @@ def search(
     space: Path, confirm: int | None, seeds: int | None, as_json: bool, **given: Any
 ) -> None:
     """Search SPACE for the best graph, on this machine or on a Ray cluster."""
+    # `given` goes to `ktg.api.search`: a new option needs a keyword of its name there.
     if seeds and not confirm:
         meaning = "says how often --confirm trains each graph"
         raise UserError(f"--seeds: {meaning}; give that too, for example --confirm 1")

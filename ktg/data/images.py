@@ -60,7 +60,7 @@ class OnTheFlyPixels:
 
 
 class Images:
-    """One split: N images with labels, of which `read` returns any rows as uint8 pixels."""
+    """One split: N images with labels; `read` returns any of them as uint8 pixels."""
 
     def __init__(self, store: PixelStore, rows: Rows, labels: Rows) -> None:
         self._store = store

@@ -28,7 +28,7 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class _Member:
-    """One array of the file, of which only the header has been read."""
+    """One array of the file; only its header has been read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

@@ -66,7 +66,7 @@ def export(
     The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if
     any format is wanted, with its own seed, on the training split, or (`final`) on the validation
     split too. That of a model file goes to `output` where one is given. `name` is that of a model
-    in the store's registry, of which the network becomes a new version. Raises UserError before any
+    in the store's registry, where the network becomes a new version. Raises UserError before any
     training for whatever can be known before.
     """
     choice, formats = choice or TrialChoice(), formats or Formats()

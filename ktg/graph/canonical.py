@@ -32,7 +32,7 @@ from ktg.graph.spec import IMAGENET, LABEL, MAP_LOSSES, Edge, Graph, LossName, N
 
 Matrix = Sequence[Sequence[str]]
 # Fields of an edge that do something only where its loss is one of these. A new field that is
-# missing here costs nothing but trials that are told apart although they train the same.
+# missing here costs nothing but trials that are treated as different although they train the same.
 _USED_BY: dict[str, tuple[LossName, ...]] = {
     "temperature": ("kl", "js", "dkd", "emd"),
     "alpha": ("dkd",),

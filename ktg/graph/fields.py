@@ -151,7 +151,7 @@ def _read_union(hints: tuple[Any, ...], raw: object, path: str, bounds: Mapping[
 
 
 def _read_scalar(kind: type, raw: object, path: str, bounds: Mapping[str, float]) -> Any:
-    # In Python `True` is an int, but `lr: true` is a mistake, so booleans are told apart.
+    # In Python `True` is an int, but `lr: true` is a mistake, so a boolean is not a number.
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         raw = float(raw) if abs(raw) < 2**1023 else math.inf
     if not isinstance(raw, kind) or (isinstance(raw, bool) and kind is not bool):

@@ -86,7 +86,7 @@ def dump(graph: Graph) -> dict[str, Any]:
         plain["sources"] = {name: to_plain(source) for name, source in graph.sources.items()}
     if graph.weights:
         files = {model: to_plain(file) for model, file in graph.weights.items()}
-        # A file of which nothing but the path is known is written as a path.
+        # A file with nothing but a path is written as that path.
         plain["weights"] = {
             model: file["path"] if file.keys() == {"path"} else file
             for model, file in files.items()

@@ -82,7 +82,7 @@ def build_on_meta(node: Node, *, classes: int, image_size: int, where: str = "no
         args = tuple(make_constructor_args(node, size).items())
         plan = _build_on_meta(node.model, args, classes, size)
         select_unfrozen(plan.body, plan.head, node.unfreeze_from)
-    except SpecError as error:  # it names the field; only here is it known of which node
+    except SpecError as error:  # it names the field; the node is known only here
         raise SpecError(f"{where}.{error.path}", error.problem) from error.__cause__
     return plan
 
@@ -97,7 +97,7 @@ def build_body(node: Node, *, classes: int, size: int) -> nn.Module:
 
 
 def make_constructor_args(node: Node, size: int) -> dict[str, Any]:
-    """Return the node's `model_args`, and the image size where the network must be told it.
+    """Return the node's `model_args`, with the image size where the constructor needs it.
 
     A ViT for 224 pixels, built for 64 -> {"img_size": 64}. Raises SpecError for `RESERVED_ARGS`.
     """

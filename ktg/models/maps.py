@@ -21,7 +21,7 @@ _PASSING = ("Dropout", "DropPath", "Identity", "Flatten")
 class Layer:
     """A module of `Network.body`, by its name, whose output is a feature map, and its layout.
 
-    NCHW and NHWC are maps, NTC a sequence of tokens of which the first `prefix` are no places in
+    NCHW and NHWC are maps, NTC a sequence of tokens, where the first `prefix` are not places in
     the image. `shape` is (C, H, W) of one image.
     """
 

@@ -45,9 +45,9 @@ def build(
     """Train every graph and add the network of its best validation epoch to the zoo.
 
     What other processes are training is waited for last, so that several builders share the work,
-    and all of them end with the whole zoo. on_model: is given a name before its training and
-    returns what is told its epochs; on_busy: is given a name that has to wait. options: of
-    `pretrain`.
+    and all of them end with the whole zoo. on_model: called with a name before its training,
+    returns the function to call after each epoch; on_busy: called with a name that has to wait.
+    options: of `pretrain`.
     """
     busy: dict[str, Graph] = {}
     for wait, todo in ((False, graphs), (True, busy)):

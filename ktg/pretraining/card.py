@@ -1,4 +1,4 @@
-"""What the zoo is told of a pretrained network."""
+"""Writes the zoo's card of a pretrained network."""
 
 import json
 from pathlib import Path
@@ -68,7 +68,7 @@ def _round(values: torch.Tensor) -> tuple[float, ...]:
 
 
 def _describe_data(graph: Graph, dataset: Dataset) -> str:
-    """Return the data as a reader wants to be told of them."""
+    """Return a description of the training data for a reader."""
     called = graph.data.name or Path(graph.data.path or "").name
     side = dataset.train.shape[0]
     images = f"{len(dataset.train)} training images of {side} x {side} pixels"

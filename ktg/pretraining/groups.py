@@ -1,4 +1,4 @@
-"""Groups of classes, each of which a source model of the zoo is trained on.
+"""Splits classes into groups; a source model of the zoo is trained on each.
 
 Ueno and Kondo split a large data set simply, by the order of its classes, or into super-classes
 with a common ancestor.

@@ -64,7 +64,7 @@ def read_gate_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]
 def trace_best(search: StoredSearch) -> list[dict[str, Any]]:
     """Return the trials that are over in the order of their end, with the best and the cost so far.
 
-    Trials run side by side: what one that still runs has spent is counted when it ends.
+    Trials run in parallel, so the cost of a trial is added when it ends.
     """
     share, _ = devices_per_trial(search)
     over = [trial for trial in search.trials if trial.state != "running"]

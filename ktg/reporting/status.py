@@ -1,4 +1,4 @@
-"""Reads how a search and its confirmation stand, from wherever their store can be read."""
+"""Reads the status of searches and their confirmations from the tracking store."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class ConfirmationStatus:
-    """A search's confirmation as of now. `sentence` says what it proved, None before its end.
+    """The current status of a confirmation. `sentence`: what it proved, None before its end.
 
     `trainings` is what the last call asked for; `finished` and `failed` count those of earlier
     calls too.
@@ -44,7 +44,7 @@ class ConfirmationStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A search as of now; `search` says which one of its experiment it is.
+    """The current status of a search; `search` says which one of its experiment it is.
 
     `planned` counts trials without baselines and duplicates. `start_s` is in seconds since 1970,
     `wall_s` in seconds up to the end of the search. `confirmation` is the last that began.
@@ -76,7 +76,7 @@ class Status:
 
 
 def read_statuses(experiments: Iterable[Experiment]) -> list[Status]:
-    """Return how the newest search of each experiment stands, the one that began last first.
+    """Return the status of each experiment's newest search, the latest to begin first.
 
     Experiments without a search are left out.
     """
@@ -85,7 +85,7 @@ def read_statuses(experiments: Iterable[Experiment]) -> list[Status]:
 
 
 def read_status(experiment: Experiment) -> Status:
-    """Return how the newest search of an experiment stands. Raises UserError when there is none."""
+    """Return the status of an experiment's newest search. Raises UserError if there is none."""
     return _status(read_newest_search(experiment))
 
 

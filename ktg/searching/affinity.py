@@ -40,7 +40,7 @@ class RankedSources:
     not_measured: Mapping[str, str]
 
     def choose(self, hole: Affinity) -> list[str]:
-        """Return the sources that are searched: the best, and all of which nothing is known."""
+        """Return the sources to search: the best, and all that could not be measured."""
         return list(self.found)[: None if hole.prior else hole.keep] + list(self.not_measured)
 
     def to_json(self, hole: Affinity) -> dict[str, Any]:

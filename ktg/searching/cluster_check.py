@@ -43,8 +43,8 @@ def check_machines(
             raise UserError(f"node {address}: does not see {', '.join(lacking)}; {advice}")
         if absent:
             warn(
-                f"node {address} does not see {storage}: a trial whose machine is lost begins "
-                "anew; give a folder that all machines share as --storage"
+                f"node {address} does not see {storage}: a trial whose machine is lost starts "
+                "again; give a folder that all machines share as --storage"
             )
 
 

@@ -41,7 +41,7 @@ class AvailableSpace:
 
     @property
     def changes(self) -> dict[str, str]:
-        """Everything that the user is told."""
+        """All changes to report to the user."""
         return self.lost | self.defaults
 
 

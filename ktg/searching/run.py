@@ -10,8 +10,8 @@ The life of a trial:
    process dies, another worker continues from there (`ray_run.py`).
 4. After each epoch `asha.py` decides whether the trial is stopped. `trials.py` records the epoch,
    `recorder.py` writes it into the tracking store, and `progress.py` shows it.
-5. At its end the sampler learns its accuracy, its run in the store is ended, and the worker takes
-   the next graph.
+5. When a trial ends, the sampler gets its accuracy, its run in the store is closed, and the worker
+   takes the next graph.
 
 Before the first trial `missing_weights.py` removes options without weights, `preflight.py` checks
 all others, and `affinity.py` narrows the sources by measuring them. At the end `result.py`
@@ -60,9 +60,9 @@ def search(
     stop_asked: Callable[[str], bool] | None = None,
     held: ExitStack | None = None,
 ) -> Result:
-    """Search a space and return what came of it.
+    """Search a space and return its result.
 
-    tracker: where the search is written; `ktg.tracking.MlflowTracker(name)` for MLflow.
+    tracker: where the search is recorded; `ktg.tracking.MlflowTracker(name)` for MLflow.
     missing_sources: whether options for which there are no weights stop the search or are left out.
     address: a Ray cluster to join; default: Ray is started on this machine.
     storage: folder for Ray's own files, on a cluster one that all machines share.
@@ -70,7 +70,7 @@ def search(
     past: what this search had done before it was interrupted, to go on from there.
     stop_asked: called now and then with the id of the search's run; returns whether to stop as
     after Ctrl-C.
-    held: see `drive_queue`; give one with `past`, if the lock has been taken to read that.
+    held: see `drive_queue`; required with `past` if reading that took the driver's lock.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.

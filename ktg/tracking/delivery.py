@@ -41,7 +41,7 @@ def recover(
     """Send all records that dead processes left for a store, and return how many it took.
 
     They are in files of `folder` (default: `undelivered_folder`), which are then deleted. Records
-    that the store refuses for good are set aside in a file beside them, and told of.
+    that the store refuses for good are set aside in a file beside them, with a warning.
 
     on_wait: called before this waits for another process that is sending such records; by default
     they are left to that one.

@@ -127,9 +127,10 @@ def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -
     return torch.stack([loss(p, q) for p, q in maps]).mean(dim=0)
 
 
-# The per-sample loss (B,) behind each name in a graph. The factors make up for what a temperature T
-# does to the gradients: that of kl, js and dkd falls with T^2 (Hinton et al., 2015), that of emd
-# with T.
+# The per-sample loss (B,) behind each name in a graph. A new loss also needs its name in `LossName`
+# of `ktg.graph.spec` and, if it reads a temperature, in `_USED_BY` of `ktg.graph.canonical`. The
+# factors make up for what a temperature T does to the gradients: that of kl, js and dkd falls with
+# T^2 (Hinton et al., 2015), that of emd with T.
 LOSSES: Mapping[LossName, Callable[[EdgeInputs], Tensor]] = {
     "ce": lambda inputs: ce(inputs.log_q, inputs.nodes.labels, inputs.smoothing),
     "kl": lambda inputs: kl(inputs.log_p, inputs.log_q) * inputs.temperature**2,

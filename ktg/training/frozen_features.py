@@ -42,7 +42,7 @@ def find_frozen_backbones(
     teachers: Mapping[str, Network],
     names: Mapping[str, str],
 ) -> dict[str, FrozenBackbone]:
-    """Return the nodes of which only the head learns in the first epochs, and the teachers.
+    """Return the nodes that train only their heads in the first epochs, and the teachers.
 
     They are left in the modes they train in. Where images are not augmented, every epoch shows one
     fixed view. `names` are the user's names of the nodes, for messages.

@@ -6,7 +6,8 @@ A gate is a function `(right, progress, dtype) -> weight`:
 * `progress`: position in training, 0 at the first step and exactly 1 at the last;
 * `weight`: (B,), in [0, 1].
 
-Gates know nothing of losses, nodes or epochs. The first four are those of Minami et al., "Knowledge
+A new gate also needs a name in `ktg.graph.spec` and a style in `ktg.graph.drawing.svg`. Gates know
+nothing of losses, nodes or epochs. The first four are those of Minami et al., "Knowledge
 Transfer Graph for Deep Collaborative Learning", ACCV 2020; `inverse` appears in later work of the
 same group (IEEE Access 2025). In the examples the source is right about the first of two samples.
 """

@@ -42,8 +42,8 @@ from ktg.training.training_batches import TrainingBatch, TrainingBatches
 class Training(GraphModel):
     """A graph being trained: iterate over it, and save and load its state between the epochs.
 
-    final: train on the training and validation splits together and validate nothing; few-shot data
-    (`per_class`) stays what it is, and its validation split unused.
+    final: train on the training and validation splits together, without validation. With few-shot
+    data (`per_class`) only the training split is used.
     cache: the folder of the shared teachers (see `ktg.training.teachers`).
     """
 
@@ -120,7 +120,7 @@ class Training(GraphModel):
         return average_steps(measured)
 
     def step(self, batch: TrainingBatch, clock: Clock) -> StepMetrics[Tensor]:
-        """Train every learner on one batch; nothing in it waits for the device."""
+        """Train every node that learns (a `Learner`) on one batch, never waiting for the device."""
         outputs = self.forward(batch)
         edges = edge_losses(self.graph, outputs, clock.progress, self.adapters)
         # Sources are detached, so the gradients of the nodes never mix: one pass serves them all.
@@ -139,7 +139,7 @@ class Training(GraphModel):
         if self._val is None:
             return {}
         networks = self.networks
-        # Features are computed by the trained networks, which the averaged ones only stand beside.
+        # Frozen features come from the trained networks, not from their moving averages.
         for network in (*networks.values(), *self.trained_networks.values()):
             network.eval()
         return evaluate(networks, self._val, self.precision, self._features.val(self.epoch))

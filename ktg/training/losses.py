@@ -119,7 +119,7 @@ def attention(maps_p: Tensor, maps_q: Tensor) -> Tensor:
 
 
 def feature(maps_p: Tensor, maps_q: Tensor) -> Tensor:
-    """Return the mean squared difference (B,) of maps (B, C, H, W) with as many channels.
+    """Return the mean squared difference (B,) of two maps (B, C, H, W) with the same C.
 
     The hint of FitNets (Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015), whose
     regressor has been applied to `maps_q` already. The larger map is averaged down to the smaller

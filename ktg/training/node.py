@@ -57,7 +57,7 @@ def group_parameters(
     for it.
     """
     # Two parameters may share a group only if they begin to learn together: torch's fused SGD fails
-    # on a group of which only some parameters have had gradients, as after a frozen phase. What
+    # on a group where only some parameters have had gradients, as after a frozen phase. What
     # never learns is in no group at all.
     depth = _depths(network) if node.layer_decay < 1 or node.unfreeze_every else {}
     groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}

@@ -2,8 +2,7 @@
 
     animals/resnet18.safetensors   the weights
     animals/resnet18.yaml          the card: architecture, data, classes, accuracy, licence, hash
-    ... index.yaml                     the names of all entries, for those who read it from a web
-    server
+    index.yaml                     the names of all entries, for readers over the web
 
 An entry is a name and a model, because one source, such as `fractaldb`, serves several
 architectures. A node says `source: zoo/animals`. Nothing here imports torch.

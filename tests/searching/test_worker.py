@@ -183,7 +183,9 @@ def test_nothing_of_a_trial_outlives_it_but_what_trials_share(tiny, tmp_path, mo
     open_cached.cache_clear()
     read = []
     monkeypatch.setattr(
-        build, "read_state", lambda file, *_: read.append(file) or torch.load(file, weights_only=True)
+        build,
+        "read_state",
+        lambda file, *_: read.append(file) or torch.load(file, weights_only=True),
     )
     worker = Worker(config(with_weights(make(tiny, lr=0.5), tmp_path / "weights.pth")))
     worker.step()

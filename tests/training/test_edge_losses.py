@@ -1,16 +1,18 @@
 """The losses of a graph against reference numbers and identities."""
 
 from pathlib import Path
-from typing import get_args
+from types import SimpleNamespace
+from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from ktg.graph import parse
+from ktg.graph import Edge, parse
+from ktg.graph.canonical import _USED_BY
 from ktg.graph.spec import LossName
-from ktg.training.edge_losses import LOSSES, node_losses
+from ktg.training.edge_losses import LOSSES, EdgeInputs, NodeOutputs, node_losses
 
 
 def test_every_loss_name_has_a_function_and_no_other():
@@ -182,3 +184,26 @@ def test_labels_that_are_certain_may_be_written_as_probabilities():
     )
     for name in hard:
         torch.testing.assert_close(hard[name], soft[name])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_canonical_form_keeps_every_field_that_a_loss_reads(loss):
+    """A field that is missing there would be reset to its default before training."""
+
+    class Reading:
+        read: ClassVar[set[str]] = set()
+
+        def __getattr__(self, field):
+            self.read.add(field)
+            return getattr(Edge(loss=loss), field)
+
+    Reading.read.clear()
+    random = torch.Generator().manual_seed(0)
+    logits = {name: torch.randn(4, 3, generator=random) for name in ("n0", "n1")}
+    maps = {name: [torch.rand(4, 2, 5, 5, generator=random)] for name in ("n0", "n1")}
+    outputs = NodeOutputs(logits, torch.tensor([0, 1, 2, 0]), maps)
+    adapter = SimpleNamespace(distance=1 - torch.eye(3), projections=[lambda maps: maps])
+    pair = ("label" if loss == "ce" else "n1", "n0")
+    LOSSES[loss](EdgeInputs(pair, Reading(), outputs, adapter=adapter))
+    used = {field for field, losses in _USED_BY.items() if loss in losses}
+    assert Reading.read & set(_USED_BY) <= used

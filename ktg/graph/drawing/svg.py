@@ -10,8 +10,8 @@ from ktg.graph.drawing.geometry import Box, bend_line
 from ktg.graph.drawing.layout import NOTE_SIZE, Arrow, Layout, NodeCard, Role, lay_out
 from ktg.graph.spec import Graph
 
-# The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; the dashes do
-# without colour.
+# The palette of Okabe and Ito (2008), safe for colour-blind readers; the dashes tell gates apart
+# without colour. A new gate needs an entry here and in `_GATE_WORDS`.
 GATE_STYLES: dict[str, tuple[str, tuple[float, ...]]] = {
     "through": ("#0072b2", ()),
     "linear": ("#d55e00", (4.0, 1.8)),

@@ -1,4 +1,4 @@
-"""Judges a confirmation: the graphs on the test split, their differences to the baselines."""
+"""Judges a confirmation: test accuracies of the graphs, and their differences from baselines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Results = dict[str, list[SeedRun]]
 
 @dataclass(frozen=True)
 class FinalistRow:
-    """One graph: accuracies in [0, 1]; mean and deviation over seeds, None of too few trainings."""
+    """One graph: accuracies in [0, 1]; mean and deviation over seeds, None if too few trained."""
 
     what: str
     trial: str
@@ -47,7 +47,7 @@ class FinalistRow:
 
 @dataclass(frozen=True)
 class Difference:
-    """A graph minus a baseline, in shares of one; no interval if a training of either failed."""
+    """A graph's accuracy minus a baseline's, in [-1, 1]; no interval if a training failed."""
 
     of: str
     against: str
@@ -144,7 +144,7 @@ def judge(experiment: str, chosen: Finalists, queue: SeedQueue, images: int) -> 
         (best, other)
         for best in bests
         for other in sorted(baselines, key=lambda each: (each.baseline == CONTROL, each.trial))
-        # A control has the settings of the very best graph, and is no baseline for others.
+        # The control has the settings of the best graph, so it is a baseline for that one only.
         if other is not best and (other.baseline != CONTROL or best.what == BEST)
     ]
     return Confirmation(
@@ -181,8 +181,8 @@ def _compare(
 ) -> Difference:
     """Return the difference by the seeds that both were trained with.
 
-    An interval needs all of them: a graph of which some trainings fail would be judged by its lucky
-    ones.
+    An interval needs all seeds: a graph some of whose trainings fail would otherwise be judged by
+    the lucky ones.
     """
     own, others = ({run.seed: run for run in results[each.what]} for each in (of, against))
     shared = sorted(own.keys() & others.keys())
