@@ -24,7 +24,7 @@ import torch
 
 from ktg.affinity.candidate import Candidate, list_candidates
 from ktg.affinity.correlation import BASELINES, correlate, orient
-from ktg.affinity.plots import correlations, scatter
+from ktg.affinity.plots import draw_correlations, draw_scatter
 from ktg.affinity.study import StudyRow, Target, format_table, study
 from ktg.affinity.table import LEAST_ROWS, parse_table
 from ktg.graph import Data, Node, load_space
@@ -130,9 +130,9 @@ def write(rows: list[StudyRow]) -> None:
     table = parse_table(text, NAME, group="dataset")
     found = correlate(table)
     (measure.RESULTS / f"{NAME}.svg").write_bytes(
-        correlations(found, [name for name in found if name in BASELINES])
+        draw_correlations(found, [name for name in found if name in BASELINES])
     )
-    drawn = scatter(table, DEFAULT_SCORE, found[DEFAULT_SCORE])
+    drawn = draw_scatter(table, DEFAULT_SCORE, found[DEFAULT_SCORE])
     (measure.RESULTS / f"{NAME}_{DEFAULT_SCORE}.svg").write_bytes(drawn)
     runs = {
         f"{row.dataset}: {row.candidate.name}": [round(run.val_accuracy, 4) for run in row.runs]

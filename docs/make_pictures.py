@@ -21,7 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 import ktg
-from ktg.affinity.plots import ranking
+from ktg.affinity.plots import draw_ranking
 from ktg.affinity.ranking import BASELINES
 from ktg.cli import commands
 from ktg.graph import Node, Train
@@ -231,7 +231,7 @@ def affinity(folder: Path) -> bytes:
     panels = {
         name: [one.value(name) for one in found.values()] for name in (DEFAULT_SCORE, *BASELINES)
     }
-    return ranking(
+    return draw_ranking(
         f"Pretrained weights for the digits 0 to 4, by {DEFAULT_SCORE}", list(found), panels
     )
 

@@ -21,7 +21,7 @@ _LOG_FROM, _DECADES_FROM = 50.0, 4.0
 _SIDES = ((5, 0), (-5, 0), (0, 5), (0, -5), (4, 4), (-4, 4), (4, -4), (-4, -4))
 
 
-def scatter(table: Table, name: str, figures: ScoreCorrelation) -> bytes:
+def draw_scatter(table: Table, name: str, figures: ScoreCorrelation) -> bytes:
     """Return an SVG of accuracy (log axis) against one score, with a panel for each group."""
     parts = table.rows_by_group()
     alone = len(parts) == 1
@@ -50,10 +50,10 @@ def scatter(table: Table, name: str, figures: ScoreCorrelation) -> bytes:
         names = [table.models[row] for row in members]
         _label(axes, values[members], table.accuracy[members], names, 7.5 if alone else 5.5)
     figure.set_layout_engine("none")
-    return svg(figure)
+    return render_svg(figure)
 
 
-def correlations(found: Mapping[str, ScoreCorrelation], baselines: Sequence[str]) -> bytes:
+def draw_correlations(found: Mapping[str, ScoreCorrelation], baselines: Sequence[str]) -> bytes:
     """Return an SVG of every score's oriented correlation with intervals, baselines set apart."""
     names = sorted(found, key=lambda name: orient(name, found[name]))
     names = [name for name in names if found[name].spearman is not None]
@@ -80,10 +80,10 @@ def correlations(found: Mapping[str, ScoreCorrelation], baselines: Sequence[str]
         "How well each score predicts accuracy", fontsize=12, color=INK, x=0.01, ha="left"
     )
     _clean(axes, "x")
-    return svg(figure)
+    return render_svg(figure)
 
 
-def ranking(
+def draw_ranking(
     title: str, names: Sequence[str], panels: Mapping[str, Sequence[float | None]]
 ) -> bytes:
     """Return an SVG of bars, the best candidate first: a panel for the score and each baseline."""
@@ -118,10 +118,10 @@ def ranking(
         _clean(axes, "x")
     row[0].set_yticks(places, names)
     figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
-    return svg(figure)
+    return render_svg(figure)
 
 
-def svg(figure: Figure) -> bytes:
+def render_svg(figure: Figure) -> bytes:
     """Return a figure as SVG with text kept as text, equal bytes for equal figures."""
     from matplotlib import rc_context
 

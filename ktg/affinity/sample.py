@@ -45,7 +45,7 @@ class Sample:
         labels that occur, the labels must be the numbers of their columns.
         Raises DataError where shapes do not fit each other or a number is not finite.
         """
-        maps = as_floats(features, "features")
+        maps = to_floats(features, "features")
         if maps.ndim not in (2, 4) or 0 in maps.shape[1:]:
             raise DataError(
                 f"features: shape {tuple(maps.shape)}; "
@@ -64,7 +64,7 @@ class Sample:
         number = {value: place for place, value in enumerate(classes)}
         index = torch.tensor([number[value] for value in values], device=maps.device)
         rest = {
-            name: as_floats(value, name).to(maps.device)
+            name: to_floats(value, name).to(maps.device)
             for name, value in given.items()
             if value is not None
         }
@@ -128,7 +128,7 @@ class Sample:
                 )
 
 
-def as_floats(values: Features, name: str) -> Tensor:
+def to_floats(values: Features, name: str) -> Tensor:
     """Return an array or tensor as a tensor of floats, without a copy where it is one already."""
     tensor = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values))
     if tensor.dtype == torch.bool or tensor.is_complex():

@@ -132,7 +132,7 @@ def record_ranking(
     inputs.check_store(tracking_uri)
     folder = inputs.make_folder(output) if output else None
 
-    from ktg.affinity.plots import ranking
+    from ktg.affinity.plots import draw_ranking
     from ktg.affinity.ranking import BASELINES, rank_candidates
     from ktg.affinity.record import EXPERIMENT, log_ranking, start_ranking
 
@@ -144,7 +144,7 @@ def record_ranking(
         found, failed = measure(given, candidates, sample, seed, device, distance, listener)
         found = {name: found[name] for name in rank_candidates(found, chosen)}
         panels = {name: [one.value(name) for one in found.values()] for name in (score, *BASELINES)}
-        chart = ranking(f"Pretrained weights for {data}, by {score}", list(found), panels)
+        chart = draw_ranking(f"Pretrained weights for {data}, by {score}", list(found), panels)
         log_ranking(tracker, run, found, failed, chart)
     if folder:
         (folder / "ranking.svg").write_bytes(chart)

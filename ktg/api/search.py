@@ -77,7 +77,7 @@ def search(
     # From before the past is read until all records are delivered, nobody else may drive it.
     with ExitStack() as held:
         read_past = partial(
-            read_back, uri=tracking_uri, storage=place, held=held, listener=listener
+            lock_and_read_past, uri=tracking_uri, storage=place, held=held, listener=listener
         )
         plan = plan_search(space, name, imagenet, read_past if resume else None)
         if plan.past is not None and plan.past.stored.of > 1:
@@ -153,7 +153,7 @@ def run(
         stop = None
         if uri is not None:
             heard = None if past else listener
-            look_at_earlier_searches(plan.experiment, uri, tracker, heard, storage)
+            end_dead_and_count(plan.experiment, uri, tracker, heard, storage)
             stop = make_stop_check(plan.experiment, uri, past.tags if past else {})
         result = search(
             plan.space,
@@ -187,7 +187,7 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     return summarize_search(queue, plan.experiment, past.stored.wall_s)
 
 
-def read_back(
+def lock_and_read_past(
     experiment: str, uri: str | None, storage: Path | None, held: ExitStack, listener: Listener
 ) -> "ResumedSearch":
     """Return an experiment's last search, with all that its driver had recorded until its end.
@@ -213,7 +213,7 @@ def read_back(
     return past
 
 
-def look_at_earlier_searches(
+def end_dead_and_count(
     experiment: str,
     uri: str,
     tracker: "Tracker",

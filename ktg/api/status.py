@@ -43,10 +43,10 @@ def follow(
 
 def stop(experiment: str, *, tracking_uri: str = STORE) -> None:
     """Ask the running search of an experiment to end as after Ctrl-C."""
-    from ktg.searching.driver_lock import state_of
+    from ktg.searching.driver_lock import find_state
     from ktg.tracking import request_stop
 
-    request_stop(experiment, tracking_uri, state_of)
+    request_stop(experiment, tracking_uri, find_state)
 
 
 def ui(

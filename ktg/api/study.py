@@ -51,10 +51,12 @@ class Correlations:
 
     def draw(self) -> dict[str, bytes]:
         """Return an SVG drawing of each score and one of all, by the names of their files."""
-        from ktg.affinity.plots import correlations, scatter
+        from ktg.affinity.plots import draw_correlations, draw_scatter
 
-        drawn = {name: scatter(self.table, name, found) for name, found in self.figures.items()}
-        drawn["correlations"] = correlations(self.figures, self.baselines)
+        drawn = {
+            name: draw_scatter(self.table, name, found) for name, found in self.figures.items()
+        }
+        drawn["correlations"] = draw_correlations(self.figures, self.baselines)
         return {re.sub(r"[^\w.-]", "_", name) + ".svg": svg for name, svg in drawn.items()}
 
     def to_json(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def read_node_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]
     return [curve for curve in curves if curve["val_accuracy"]]
 
 
-def summarise_end(search: StoredSearch, graph: Graph, images: int | None) -> dict[str, Any]:
+def summarize_end(search: StoredSearch, graph: Graph, images: int | None) -> dict[str, Any]:
     """Return how good each node of the best graph was after the last epoch, and their ensemble.
 
     `ensemble`, the mean of their probabilities, is None for a single node, and where an older

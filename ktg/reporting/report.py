@@ -11,7 +11,7 @@ from ktg.reporting.against_baselines import (
 )
 from ktg.reporting.choices import count_choices
 from ktg.reporting.cost import sum_costs
-from ktg.reporting.curves import read_gate_curves, read_node_curves, summarise_end, trace_best
+from ktg.reporting.curves import read_gate_curves, read_node_curves, summarize_end, trace_best
 from ktg.reporting.importances import correlate_rungs, measure_importances
 from ktg.reporting.mistakes import EpochCallback, find_mistakes
 from ktg.reporting.source_results import compare_sources
@@ -46,7 +46,7 @@ def make_report(
             "graph": dump(graph),
             "nodes": read_node_curves(search, graph),
             "gates": read_gate_curves(search, graph),
-            "at_end": summarise_end(search, graph, images),
+            "at_end": summarize_end(search, graph, images),
         },
         "validation_images": images,
         "comparison": compare_with_baselines(search, images),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ktg.searching.confirm.store import TRAININGS_TAG, find_confirmations, read_result
-from ktg.searching.driver_lock import state_of
+from ktg.searching.driver_lock import find_state
 from ktg.searching.history import StoredSearch, find_searches, read_newest_search
 from ktg.tracking import Experiment, RunRecord
 
@@ -91,7 +91,7 @@ def read_status(experiment: Experiment) -> Status:
 
 def _status(search: StoredSearch) -> Status:
     experiment, ranked = search.experiment, search.ranked
-    counts = Counter(state_of(run, search.run) for run in search.children)
+    counts = Counter(find_state(run, search.run) for run in search.children)
     going_on = [trial.run for trial in search.trials if trial.state == "running"]
     return Status(
         name=experiment.name,
@@ -114,10 +114,10 @@ def _confirmation_status(search: StoredSearch) -> ConfirmationStatus | None:
     if found is None:
         return None
     runs = experiment.trials(found)
-    states = [state_of(run, found) for run in runs]
+    states = [find_state(run, found) for run in runs]
     going_on = [run for run, state in zip(runs, states, strict=True) if state == "running"]
     return ConfirmationStatus(
-        state=state_of(found),
+        state=find_state(found),
         trainings=int(found.tags.get(TRAININGS_TAG, len(runs))),
         finished=states.count("finished"),
         failed=states.count("failed"),

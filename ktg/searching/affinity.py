@@ -17,7 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ktg.affinity.candidate import Candidate
-from ktg.affinity.plots import ranking
+from ktg.affinity.plots import draw_ranking
 from ktg.affinity.ranking import BASELINES, Measured, measure_candidate, rank_candidates
 from ktg.data import Dataset
 from ktg.errors import KtgError
@@ -89,7 +89,9 @@ class ResolvedSpace:
             columns = dict.fromkeys((hole.score, *BASELINES))
             panels = {column: [one.value(column) for one in bars.values()] for column in columns}
             if bars:
-                drawn[name] = ranking(f"Sources for {name}, by {hole.score}", list(bars), panels)
+                drawn[name] = draw_ranking(
+                    f"Sources for {name}, by {hole.score}", list(bars), panels
+                )
         return drawn
 
     def make_table(self) -> Table:

@@ -96,7 +96,7 @@ def is_dead(tags: Mapping[str, str]) -> bool:
     return False
 
 
-def state_of(run: RunRecord, driven: RunRecord | None = None) -> str:
+def find_state(run: RunRecord, driven: RunRecord | None = None) -> str:
     """Return the state of a run: that in the store, but "interrupted" if its driver died meanwhile.
 
     driven: the run whose tags name the driver, a search for its trials; default: the run itself.

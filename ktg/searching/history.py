@@ -25,7 +25,7 @@ from ktg.errors import KtgError, UserError
 from ktg.graph import Graph, SearchSpace, parse, parse_space
 from ktg.graph.canonical import seedless_key
 from ktg.graph.yaml_files import loads
-from ktg.searching.driver_lock import state_of
+from ktg.searching.driver_lock import find_state
 from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment, RunRecord
 from ktg.version import __version__
@@ -54,7 +54,7 @@ class StoredTrial:
     @property
     def state(self) -> str:
         """One of running, finished, stopped, failed, interrupted."""
-        return state_of(self.run, self.search.run)
+        return find_state(self.run, self.search.run)
 
     @property
     def baseline(self) -> str | None:
@@ -137,7 +137,7 @@ class StoredSearch:
     @property
     def state(self) -> str:
         """One of running, finished, failed, interrupted."""
-        return state_of(self.run)
+        return find_state(self.run)
 
     @property
     def sentence(self) -> str:

@@ -15,20 +15,20 @@ STOPPABLE = ("search", "confirm")  # kinds of runs whose drivers poll the tag
 def request_stop(
     experiment: str,
     uri: str = DEFAULT_URI,
-    state_of: Callable[[RunRecord], str] = attrgetter("state"),
+    find_state: Callable[[RunRecord], str] = attrgetter("state"),
 ) -> RunRecord:
     """Ask the running search (or confirmation) of an experiment to stop, and return its run.
 
-    state_of: returns the state of a run, which the store may not know: of one whose driver died,
+    find_state: returns the state of a run, which the store may not know: of one whose driver died,
     say. Raises UserError when none is running.
     """
     found = find_experiment(experiment, uri)
     runs = found.searches()
     searches = [run for run in runs if run.tags.get("kind") == "search"]
     stoppable = [run for run in runs if run.tags.get("kind") in STOPPABLE]
-    running = next((run for run in stoppable if state_of(run) == "running"), None)
+    running = next((run for run in stoppable if find_state(run) == "running"), None)
     if running is None:
-        last = f"; its last one is {state_of(searches[0])}" if searches else ""
+        last = f"; its last one is {find_state(searches[0])}" if searches else ""
         raise UserError(f"no search of {experiment!r} is running{last}")
     found.tag(running, {STOP_TAG: f"asked {time():.3f}"})
     return running

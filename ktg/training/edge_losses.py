@@ -13,7 +13,16 @@ from ktg.graph.canonical import open_edges
 from ktg.graph.spec import LossName
 from ktg.training.adapters import Adapter, Pair
 from ktg.training.gates import GATES
-from ktg.training.losses import attention, ce, dkd, feature, js, kl, log_probabilities, uncertain
+from ktg.training.losses import (
+    attention,
+    ce,
+    dkd,
+    feature,
+    js,
+    kl,
+    log_probabilities,
+    weigh_by_uncertainty,
+)
 from ktg.training.sinkhorn import emd
 
 NO_ADAPTER = Adapter([])
@@ -155,7 +164,7 @@ def edge_loss(inputs: EdgeInputs, progress: float) -> EdgeLoss:
     edge, adapter = inputs.edge, inputs.adapter
     per_sample = LOSSES[edge.loss](inputs)
     if adapter.log_variance is not None:
-        per_sample = uncertain(per_sample, adapter.log_variance)
+        per_sample = weigh_by_uncertainty(per_sample, adapter.log_variance)
     right = inputs.nodes.right(inputs.pair[0])
     if len(right) < len(per_sample):
         # Only edges whose gate does not read `right` see images without labels, so any value will

@@ -111,7 +111,7 @@ def attention(maps_p: Tensor, maps_q: Tensor) -> Tensor:
     >>> attention(maps_p, torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]]))  # 2 - sqrt(2)
     tensor([0.5858])
     """
-    energies = same_size(
+    energies = match_sizes(
         maps_p.square().mean(dim=1, keepdim=True), maps_q.square().mean(dim=1, keepdim=True)
     )
     one, other = (functional.normalize(energy.flatten(1), dim=1) for energy in energies)
@@ -129,14 +129,14 @@ def feature(maps_p: Tensor, maps_q: Tensor) -> Tensor:
     >>> feature(maps_p, torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]]))
     tensor([0.5000])
     """
-    one, other = same_size(maps_p, maps_q)
+    one, other = match_sizes(maps_p, maps_q)
     return (one - other).square().mean(dim=(1, 2, 3))
 
 
-def same_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+def match_sizes(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Return two maps (B, C, H, W), the larger averaged down to the size of the smaller.
 
-    >>> same_size(torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]]), torch.ones(1, 1, 1, 1))
+    >>> match_sizes(torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]]), torch.ones(1, 1, 1, 1))
     (tensor([[[[0.5000]]]]), tensor([[[[1.]]]]))
     """
     height, width = map(min, one.shape[2:], other.shape[2:])
@@ -147,14 +147,15 @@ def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return maps if maps.shape[2:] == size else functional.adaptive_avg_pool2d(maps, size)
 
 
-def uncertain(loss: Tensor, log_variance: Tensor) -> Tensor:
+def weigh_by_uncertainty(loss: Tensor, log_variance: Tensor) -> Tensor:
     """Return exp(-s) loss + s / 2 for s = `log_variance`: a loss (B,) weighted by its uncertainty.
 
     The best s is log(2 mean loss), where the weight is 1 / (2 mean loss): Kendall, Gal & Cipolla,
     "Multi-Task Learning Using Uncertainty to Weigh Losses", CVPR 2018, in the form they give for
     classification.
 
-    >>> uncertain(torch.tensor([2.0]), log_variance=torch.tensor(4.0).log())  # 2 / 4 + log(4) / 2
+    >>> log_variance = torch.tensor(4.0).log()
+    >>> weigh_by_uncertainty(torch.tensor([2.0]), log_variance)  # 2 / 4 + log(4) / 2
     tensor([1.1931])
     """
     return torch.exp(-log_variance) * loss + log_variance / 2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ktg.affinity.correlation import correlate
-from ktg.affinity.plots import correlations, ranking, scatter
+from ktg.affinity.plots import draw_correlations, draw_ranking, draw_scatter
 from ktg.affinity.table import Table, read_table
 
 TABLES = Path(__file__).parent / "tables"
@@ -23,8 +23,8 @@ def words(svg: bytes) -> set[str]:
 def test_a_scatter_names_score_axis_and_models_and_is_the_same_each_time():
     table = read_table(TABLES / "caltech101.csv")
     found = correlate(table)
-    drawn = scatter(table, "s5", found["s5"])
-    assert drawn == scatter(table, "s5", found["s5"])
+    drawn = draw_scatter(table, "s5", found["s5"])
+    assert drawn == draw_scatter(table, "s5", found["s5"])
     assert {"accuracy (log axis)", "dog", "bird", "sign"} <= words(drawn)
     assert any("0.929" in word for word in words(drawn))
 
@@ -39,7 +39,7 @@ def test_groups_have_a_panel_each():
         table.models[:30],
         table.groups[:30],
     )
-    text = " ".join(words(scatter(part, "gbc", correlate(part)["gbc"])))
+    text = " ".join(words(draw_scatter(part, "gbc", correlate(part)["gbc"])))
     assert all(name in text for name in ("sun397", "aircraft", "caltech101", "mean over groups"))
 
 
@@ -56,10 +56,10 @@ def test_any_range_can_be_drawn(accuracy, score):
         None,
     )
     found = correlate(table)
-    assert "a & <b>" in words(scatter(table, "s", found["s"]))
-    assert words(correlations(found, ["s"]))
+    assert "a & <b>" in words(draw_scatter(table, "s", found["s"]))
+    assert words(draw_correlations(found, ["s"]))
 
 
 def test_a_ranking_shows_every_candidate_and_what_is_missing():
-    drawn = ranking("On pets", ["first", "second"], {"logme": [2.0, -1.0], "knn": [0.5, None]})
+    drawn = draw_ranking("On pets", ["first", "second"], {"logme": [2.0, -1.0], "knn": [0.5, None]})
     assert {"first", "second", "logme (chosen)", "knn", "n/a", "On pets"} <= words(drawn)

@@ -11,7 +11,7 @@ from records import written
 
 import ktg
 from ktg.api.listener import Listener
-from ktg.api.search import look_at_earlier_searches
+from ktg.api.search import end_dead_and_count
 from ktg.errors import UserError
 from ktg.graph.yaml_files import load
 from ktg.tracking import MemoryTracker, find_experiment
@@ -36,12 +36,12 @@ def test_a_search_by_plain_data_gives_a_result(tiny, tmp_path, monkeypatch):
 def test_a_listener_hears_how_many_searches_an_experiment_has(tmp_path):
     uri, said = f"sqlite:///{tmp_path}/mlflow.db", []
     listener = Listener(say=said.append)
-    look_at_earlier_searches("birds", uri, MemoryTracker(), listener)
+    end_dead_and_count("birds", uri, MemoryTracker(), listener)
     assert not said
     for _ in range(2):
         written(uri, "birds", ("finished", [0.1, 0.2, 0.3]))
-    look_at_earlier_searches("birds", uri, MemoryTracker(), listener)
-    look_at_earlier_searches("birds", uri, MemoryTracker(), None)
+    end_dead_and_count("birds", uri, MemoryTracker(), listener)
+    end_dead_and_count("birds", uri, MemoryTracker(), None)
     assert said == [
         "a new search is added to experiment birds, which holds 2 searches; "
         "another --seed makes it differ"

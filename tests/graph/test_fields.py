@@ -94,8 +94,8 @@ def test_numbers_become_what_the_field_is():
 
 @pytest.mark.parametrize("value", [3, 0, 0.65, 1.0, None])
 def test_a_number_that_may_be_whole_stays_what_it_is(value):
-    read_back = from_plain(Node, {"model": "a", "unfreeze_from": value}, "n").unfreeze_from
-    assert (read_back, type(read_back)) == (value, type(value))
+    lock_and_read_past = from_plain(Node, {"model": "a", "unfreeze_from": value}, "n").unfreeze_from
+    assert (lock_and_read_past, type(lock_and_read_past)) == (value, type(value))
 
 
 @pytest.mark.parametrize("kind", [Data, Train, SourceFile, Node, Edge, Search])

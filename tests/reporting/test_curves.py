@@ -8,7 +8,7 @@ from records import search, trial
 from ktg.graph import parse
 from ktg.intervals import binomial_interval
 from ktg.reporting.cost import sum_costs
-from ktg.reporting.curves import read_gate_curves, read_node_curves, summarise_end, trace_best
+from ktg.reporting.curves import read_gate_curves, read_node_curves, summarize_end, trace_best
 
 GRAPH = parse(
     {
@@ -26,7 +26,7 @@ def test_nodes_end_where_the_trial_does(record):
     curves = {curve["node"]: curve for curve in read_node_curves(record, graph)}
     assert curves[graph.target]["val_accuracy"] == list(best.curve)
     assert all(len(curve["train_accuracy"]) == best.epochs for curve in curves.values())
-    end = {row["node"]: row["val_accuracy"] for row in summarise_end(record, graph, 32)["nodes"]}
+    end = {row["node"]: row["val_accuracy"] for row in summarize_end(record, graph, 32)["nodes"]}
     assert end == {name: curve["val_accuracy"][-1] for name, curve in curves.items()}
 
 
@@ -76,7 +76,7 @@ def with_metrics(**metrics):
 
 def test_the_ensemble_stands_beside_its_networks():
     record = with_metrics(**{"ensemble.val_accuracy": 0.8, "ensemble.val_loss": 0.4})
-    assert summarise_end(record, GRAPH, 100) == {
+    assert summarize_end(record, GRAPH, 100) == {
         "nodes": [
             {
                 "node": "n0",
@@ -103,11 +103,11 @@ def test_the_ensemble_stands_beside_its_networks():
 
 
 def test_an_older_version_s_search_has_no_ensemble():
-    assert summarise_end(with_metrics(), GRAPH, None)["ensemble"] is None
-    assert summarise_end(with_metrics(), GRAPH, None)["nodes"][0]["val_interval"] is None
+    assert summarize_end(with_metrics(), GRAPH, None)["ensemble"] is None
+    assert summarize_end(with_metrics(), GRAPH, None)["nodes"][0]["val_interval"] is None
 
 
 def test_one_network_is_no_ensemble():
     record = with_metrics(**{"ensemble.val_accuracy": 0.75})
     alone = dataclasses.replace(GRAPH, nodes={"n0": GRAPH.nodes["n0"]}, edges={})
-    assert summarise_end(record, alone, 100)["ensemble"] is None
+    assert summarize_end(record, alone, 100)["ensemble"] is None

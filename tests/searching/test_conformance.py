@@ -105,8 +105,10 @@ def test_a_grid_asks_every_point_once_and_ends():
 
 def test_a_grid_that_goes_on_asks_for_nothing_again():
     first = played(SearchQueue(space(trials=5, sampler="grid", scheduler="none")))
-    read_back = [dataclasses.replace(trial, sample=None) for trial in first.trials]
-    queue = played(SearchQueue(space(trials=1000, sampler="grid", scheduler="none"), read_back))
+    lock_and_read_past = [dataclasses.replace(trial, sample=None) for trial in first.trials]
+    queue = played(
+        SearchQueue(space(trials=1000, sampler="grid", scheduler="none"), lock_and_read_past)
+    )
     assert len(queue.trials) == len({trial.key for trial in queue.trials}) == 4 * (1 + 2 * 3)
 
 

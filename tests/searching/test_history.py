@@ -13,7 +13,7 @@ from ktg.graph.yaml_files import loads
 from ktg.reporting.curves import trace_best
 from ktg.reporting.status import read_status, read_statuses
 from ktg.searching.confirm.finalists import read_finalists
-from ktg.searching.driver_lock import driver_tags, state_of
+from ktg.searching.driver_lock import driver_tags, find_state
 from ktg.searching.history import StoredSearch, read_last_search, read_newest_search
 from ktg.tracking import MlflowTracker, find_experiment, request_stop
 
@@ -182,7 +182,7 @@ def test_a_search_whose_driver_is_dead_reads_as_interrupted_and_is_left_as_it_is
     assert read_finalists(found, 1).graphs[0].trial == "trial-0001"  # it need not be waited for
     assert [point["trial"] for point in trace_best(search)] == ["trial-0001", "trial-0002"]
     with pytest.raises(UserError, match="no search of 'dead' is running; its last one is interr"):
-        request_stop("dead", uri, state_of)
+        request_stop("dead", uri, find_state)
     assert read_newest_search(found).run.state == "running"  # nothing was written
 
 

@@ -14,8 +14,8 @@ from ktg.training.losses import (
     js,
     kl,
     log_probabilities,
-    same_size,
-    uncertain,
+    match_sizes,
+    weigh_by_uncertainty,
 )
 
 NODE_LOSSES = {"kl": kl, "js": js}
@@ -196,7 +196,7 @@ def test_feature_equals_its_formula_by_hand(maps):
 def test_maps_of_one_size_are_not_touched(maps):
     assert all(
         one is other
-        for one, other in zip(same_size(maps[0], maps[0]), (maps[0], maps[0]), strict=True)
+        for one, other in zip(match_sizes(maps[0], maps[0]), (maps[0], maps[0]), strict=True)
     )
 
 
@@ -204,12 +204,12 @@ def test_a_learned_weight_ends_where_theory_says():
     losses = torch.tensor([0.2, 0.5, 1.1], dtype=torch.float64)
     log_variance = torch.zeros((), dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(
-        uncertain(losses, log_variance), losses
+        weigh_by_uncertainty(losses, log_variance), losses
     )  # it begins as if there were none
     optimizer = torch.optim.SGD([log_variance], lr=0.5)
     for _ in range(200):
         optimizer.zero_grad()
-        uncertain(losses, log_variance).mean().backward()
+        weigh_by_uncertainty(losses, log_variance).mean().backward()
         optimizer.step()
     assert log_variance.exp().item() == pytest.approx(2 * losses.mean().item())
 
