@@ -34,6 +34,7 @@ def test_reference_numbers(shared, case, name):
     )
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 999), classes=st.sampled_from([1, 2, 3, 6]))
 def test_total_variance_is_between_plus_within_on_balanced_classes(seed, classes):
     sample = Sample.of(*drawn(seed, classes=classes))

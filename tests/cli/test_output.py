@@ -23,6 +23,7 @@ def test_a_reader_that_has_enough_is_told_of_and_nothing_else_happens(tmp_path):
     assert (done.returncode, done.stderr) == (0, said)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_sentence(tmp_path):
     for words in (["--help"], ["--version"], ["zoo", "list", "--json"]):

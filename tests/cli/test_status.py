@@ -34,6 +34,7 @@ def test_the_status_of_a_search_that_is_over(searched):
     assert refused.err == "ktg: no search of 'a search' is running; its last one is finished\n"
 
 
+@pytest.mark.slow
 def test_a_running_search_is_shown_and_stopped(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with MlflowTracker("space", uri) as tracker:

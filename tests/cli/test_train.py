@@ -13,6 +13,7 @@ from ktg.zoo import Zoo
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_seeds_are_trained_and_their_mean_is_printed(room):
     graph_file(room / "small.yaml", room / "tiny.npz")
     done = ktg("train", "small.yaml", "--seeds", "2", "--device", "cpu", folder=room)
@@ -39,6 +40,7 @@ def test_an_exported_graph_trains_and_its_json_parses(searched, tmp_path):
     assert "seed 0, epoch 1/4" in done.err
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_exits_with_1_and_says_where(room):
     graph_file(room / "hot.yaml", room / "tiny.npz", train={"lr": 1e30})
     done = ktg("train", "hot.yaml", folder=room)
@@ -74,6 +76,7 @@ def test_the_weights_of_the_first_seed_are_kept(room):
     )
 
 
+@pytest.mark.slow
 def test_a_classical_head_is_a_baseline_in_one_line(room):
     graph_file(room / "small.yaml", room / "tiny.npz")
     done = ktg("train", "small.yaml", "--head", "logistic", "--device", "cpu", folder=room)

@@ -124,6 +124,7 @@ def _open_and_count(barrier: object, told: object) -> None:
     assert (np.load(entry.pixels, mmap_mode="r") == IMAGES).all()
 
 
+@pytest.mark.slow
 def test_several_processes_at_once_make_it_once():
     context = multiprocessing.get_context("spawn")
     barrier, told = context.Barrier(3), context.Value("i", 0)

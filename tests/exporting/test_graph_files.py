@@ -104,6 +104,7 @@ def test_paths_below_the_output_become_relative(searched, tiny):
         exported.drawing.unlink()
 
 
+@pytest.mark.slow
 def test_only_finished_trials_count_and_of_equals_that_of_lower_loss(uri, record, tmp_path):
     record(
         "only_finished",

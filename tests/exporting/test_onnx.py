@@ -41,6 +41,7 @@ def test_anyone_can_run_it_from_what_it_declares(everything):
     onnx.checker.check_model(onnx.load(everything.folder / "model.onnx"), full_check=True)
 
 
+@pytest.mark.slow
 def test_a_difference_from_torch_fails_loudly_and_leaves_nothing(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(
         module, "run_session", lambda opened, pixels: np.ones((len(pixels), 2), np.float32)

@@ -118,6 +118,7 @@ def test_disguises_have_the_same_key(data, graph):
     assert canonical_key(data.draw(disguises(graph))) == canonical_key(graph)
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_canonical_form_is_a_graph_of_its_own_form(graph):
     form, names = canonicalise_with_names(graph)
@@ -164,6 +165,7 @@ def test_keys_are_equal_exactly_when_trainings_are(a, b):
     assert (canonical_key(a) == canonical_key(b)) == same_training(a, b)
 
 
+@pytest.mark.slow
 @given(st.data(), small_graphs())
 def test_one_changed_gate_is_seen_exactly_when_it_matters(data, graph):
     assume(graph.edges)
@@ -407,6 +409,7 @@ def test_key_is_stable_between_versions_and_processes():
     )
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_solo_trains_the_node_from_the_labels(graph):
     for name, node in graph.nodes.items():
@@ -466,6 +469,7 @@ def classes_by_array(label_gates):
     return int(valid.sum()), len(np.unique(np.minimum(one, two)[valid]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label_gates", "raw", "different"),
     [

@@ -125,6 +125,7 @@ def test_data_is_either_known_or_your_own():
     GRAPH_SCHEMA.validate(raw)
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_every_graph_is_valid(graph):
     plain = json.loads(json.dumps(dump(graph)))

@@ -49,6 +49,7 @@ def test_a_file_that_stands_for_imagenet_is_a_path_or_says_more():
     assert graph.with_needed_weights() == parse(RAW)
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_dump_loses_nothing(graph):
     again = parse(dump(graph))

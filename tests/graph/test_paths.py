@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from strategies import graphs
 
@@ -54,6 +55,7 @@ def test_relative_paths_start_at_the_file():
     }
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_absolute_paths_change_nothing_twice(graph):
     once = make_paths_absolute(dump(graph), Path("/base"))

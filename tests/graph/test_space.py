@@ -80,11 +80,13 @@ def test_bound_values_stand_where_the_paths_say(values):
     assert parse(dump(graph)) == graph
 
 
+@pytest.mark.slow
 @given(values_of(SPACE))
 def test_locate_finds_what_was_bound(values):
     assert SPACE.locate(SPACE.bind(values)) == values
 
 
+@pytest.mark.slow
 @given(values_of(SPACE))
 def test_locate_takes_a_missing_edge_for_a_cut_one(values):
     graph = SPACE.bind(values)

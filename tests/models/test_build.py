@@ -96,6 +96,7 @@ def test_models_of_one_size_get_it():
     assert plain("vit_tiny_patch16_224", input_size=32)(torch.rand(1, 3, 16, 16)).shape == (1, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 def test_every_real_file_loads_into_its_architecture(shared: Path, file):
     model, classes = FILES[file]
@@ -155,6 +156,7 @@ def test_a_new_head_begins_undecided_however_few_the_classes(shared: Path, class
     assert loss.item() == pytest.approx(np.log(classes), abs=0.5)
 
 
+@pytest.mark.slow
 def test_real_imagenet_weights_know_cats_from_dogs(shared: Path):
     """Padding, normalisation and classes are right: 151 to 268 are dogs, 281 to 285 cats."""
     sources = {

@@ -99,6 +99,7 @@ def test_every_weight_of_either_library_has_its_place_in_the_other(torchvision, 
     assert epsilons[0] == epsilons[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("torchvision", "timm", "args"),
     [row for row in SAME if row[0] in COMPUTED],

@@ -87,6 +87,7 @@ def test_a_norm_layer_before_the_first_weights_is_part_of_the_stem():
     ]
 
 
+@pytest.mark.slow
 def test_names_of_trunks_are_those_that_libraries_use():
     models = (
         "mobilenet_v2",

@@ -93,6 +93,7 @@ def test_nothing_is_said_where_nothing_is_stopped_or_all_are_equal():
     assert correlate_rungs(search(*(trial(i) for i in range(1, 11)), space=never)) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(*[st.integers(0, 99)] * 3), min_size=FEWEST_ENDED, max_size=20))
 def test_only_the_order_counts(drawn):
     plain = [trial(i, curve=curve(*ranks)) for i, ranks in enumerate(drawn)]

@@ -56,6 +56,6 @@ def test_a_node_that_does_not_see_the_storage_is_warned_of(monkeypatch, tmp_path
     warnings: list[str] = []
     check_machines(None, [GRAPH], tmp_path / "new", warnings.append)
     assert warnings[0].startswith(
-        f"node 10.0.0.1 does not see {tmp_path}/new: a trial whose machine is lost begins anew"
+        f"node 10.0.0.1 does not see {tmp_path}/new: a trial whose machine is lost starts again"
     )
     assert Path(tmp_path, "new").is_dir()

@@ -76,6 +76,7 @@ def test_a_real_search_comes_back_as_it_was_told(record, searched):
         assert record.space.bind(one.values).train.epochs == one.epochs
 
 
+@pytest.mark.slow
 def test_trials_of_an_older_version_have_the_time_of_their_epochs(uri):
     record = made(uri, "older", ("finished", [0.1, 0.5, 0.7]), ("stopped", [0.2]))
     found = {trial.name: (trial.train_s, trial.epoch, trial.epochs) for trial in record.trials}

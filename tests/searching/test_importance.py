@@ -27,6 +27,7 @@ def points(count, effect):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluator", ["fanova", "ped_anova"])
 def test_what_decides_is_important(evaluator):
     by_rate = importance(

@@ -193,6 +193,7 @@ def test_weights_that_fit_with_some_arguments_of_the_model_only_stop_every_searc
         remove_unavailable(space(n1), "drop")
 
 
+@pytest.mark.slow
 def test_imagenet_offline_is_dropped_for_the_models_without_a_file(tmp_path):
     free = {
         "model": {"choice": ["mobilenetv2_050", "mobilenetv2_100"]},

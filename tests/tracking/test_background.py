@@ -34,6 +34,7 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
+@pytest.mark.slow
 def test_many_threads_lose_nothing(uri, monkeypatch):
     def train(number: int) -> None:
         run = tracker.start(f"t{number}", parent=parent, params={"number": number})
@@ -64,6 +65,7 @@ def test_many_threads_lose_nothing(uri, monkeypatch):
         assert (trial.state, trial.tags["rung"]) == ("finished", "3")
 
 
+@pytest.mark.slow
 def test_no_run_stays_running_after_close(uri):
     with MlflowTracker("space", uri) as tracker:
         parent = tracker.start("search")

@@ -10,6 +10,7 @@ from ktg.tracking.records import Artifact, End, Log, Start, load, save
 from ktg.tracking.spool import PREFIX, REFUSED_PREFIX, new_file
 
 
+@pytest.mark.slow
 def test_a_file_is_added_and_replaced_after_the_end(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with MlflowTracker("space", uri) as tracker:
@@ -41,6 +42,7 @@ def start(run: str) -> Start:
     return Start(run=run, name="search", parent=None, params={}, tags={})
 
 
+@pytest.mark.slow
 def test_what_the_store_refuses_for_good_is_set_aside_and_keeps_no_other_back(tmp_path, caplog):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     records = {
@@ -64,6 +66,7 @@ def test_what_the_store_refuses_for_good_is_set_aside_and_keeps_no_other_back(tm
     assert recover(uri, tmp_path) == 0  # nobody sends them again
 
 
+@pytest.mark.slow
 def test_a_file_name_that_no_disk_takes_is_the_fault_of_the_record(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     poison = [

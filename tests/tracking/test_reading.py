@@ -30,6 +30,7 @@ def test_a_server_that_is_away_is_one_sentence():
         find_experiment("space", "http://me:s3cret@127.0.0.1:9")
 
 
+@pytest.mark.slow
 def test_searches_newest_first_and_trials_in_order(uri):
     with MlflowTracker("space", uri) as tracker:
         for number in range(3):
@@ -53,6 +54,7 @@ def test_searches_newest_first_and_trials_in_order(uri):
         experiment.read_artifact(searches[0], "graph.yaml")
 
 
+@pytest.mark.slow
 def test_more_trials_than_one_page(uri):
     from mlflow.entities import Metric, Param, RunTag
 
@@ -78,6 +80,7 @@ def test_more_trials_than_one_page(uri):
     }
 
 
+@pytest.mark.slow
 def test_trainings_are_found_in_every_experiment_without_their_seeds(uri):
     for name in ("space", "best"):
         with MlflowTracker(name, uri) as tracker:

@@ -31,6 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Zoo]:
     return uri, zoo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "models"),
     [

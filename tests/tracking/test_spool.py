@@ -116,6 +116,7 @@ def test_a_process_killed_at_once_loses_no_record(tmp_path, monkeypatch, locked)
     assert not list(tmp_path.rglob("*undelivered-*"))
 
 
+@pytest.mark.slow
 def test_a_tracker_that_delivers_leaves_no_file(tmp_path):
     with MlflowTracker("space", f"sqlite:///{tmp_path}/mlflow.db", folder=tmp_path) as tracker:
         run = tracker.start("search")
@@ -146,6 +147,7 @@ def test_the_file_does_not_grow_with_what_is_in_the_store_already(tmp_path, monk
     assert not list(tmp_path.glob("*undelivered-*"))
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_good_keeps_no_other_back(tmp_path, caplog):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     broken, good = new_file(tmp_path), new_file(tmp_path)
@@ -157,6 +159,7 @@ def test_a_file_that_is_no_good_keeps_no_other_back(tmp_path, caplog):
     assert "not a file of undelivered tracking records" in caplog.text
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time_delivers_to_a_store(tmp_path):
     uri, other = (f"sqlite:///{tmp_path}/{name}.db" for name in ("mlflow", "other"))
     for store in (uri, other):

@@ -8,6 +8,7 @@ from ktg.errors import UserError
 from ktg.tracking import MlflowTracker, find_experiment, make_stop_check, request_stop
 
 
+@pytest.mark.slow
 def test_a_running_search_hears_that_it_is_asked_to_stop_once(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with MlflowTracker("space", uri) as tracker:

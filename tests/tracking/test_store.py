@@ -138,6 +138,7 @@ def test_names_that_experiments_may_have():
     check_experiment_name("/Users/me/birds", "databricks")
 
 
+@pytest.mark.slow
 def test_a_database_of_another_version_of_mlflow_is_told_of_at_once_with_the_remedy(tmp_path):
     file = tmp_path / "mlflow.db"
     uri = f"sqlite:///{file}"

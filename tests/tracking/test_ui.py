@@ -44,6 +44,7 @@ def test_a_server_and_a_missing_store_are_refused(tmp_path):
         build_ui_command(f"sqlite:///{tmp_path}/mlflow.db")
 
 
+@pytest.mark.slow
 def test_a_busy_port_is_refused(uri):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -34,6 +34,7 @@ def names(uri: str, query: str, order: str = "attributes.start_time ASC") -> lis
     ]
 
 
+@pytest.mark.slow
 def test_an_experiment_has_the_views_and_they_find_what_they_name(uri):
     tags = open_client(uri).get_experiment_by_name("space").tags
     assert experiment_tags().items() <= tags.items()

@@ -31,6 +31,7 @@ def trials(uri: str) -> list:
     return experiment.trials(experiment.searches()[0])
 
 
+@pytest.mark.slow
 def test_every_state_has_its_status(writer, uri):
     records = [start("p"), *(start(state, "p") for state in STATUS)]
     records += [End(run=state, state=state, tags={"why": state}) for state in STATUS]
@@ -40,6 +41,7 @@ def test_every_state_has_its_status(writer, uri):
     }
 
 
+@pytest.mark.slow
 def test_more_than_a_batch_and_longer_than_a_value(writer, uri, tmp_path):
     params = {f"p{i}": i for i in range(230)} | {"long": "x" * 9000, "n1 -> n0": "arrow"}
     tags = {f"t{i}": "y" for i in range(130)} | {"long": "x" * 9000}
@@ -60,6 +62,7 @@ def test_more_than_a_batch_and_longer_than_a_value(writer, uri, tmp_path):
     assert (len(run.tags["long"]), run.tags["t129"], run.metrics) == (8000, "y", metrics)
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_come_back(writer, uri):
     values = [math.nan, math.inf, -math.inf, 1.5]
     writer.write(
@@ -71,6 +74,7 @@ def test_numbers_that_are_not_finite_come_back(writer, uri):
     )
 
 
+@pytest.mark.slow
 def test_writing_twice_changes_nothing_even_by_another_writer(writer, uri):
     records = [
         start("p"),
@@ -88,6 +92,7 @@ def test_writing_twice_changes_nothing_even_by_another_writer(writer, uri):
     assert trial.state == "finished"
 
 
+@pytest.mark.slow
 def test_going_on_after_a_dead_process(writer, uri):
     """The search and one trial go on, one trial was over, and the last is known to no one."""
     writer.write([start("p"), *(start(name, "p") for name in ("known", "over", "forgotten"))])
@@ -136,6 +141,7 @@ def test_a_refused_record_stops_no_other(writer, uri, tmp_path):
     assert not list(tmp_path.rglob("escape.txt"))
 
 
+@pytest.mark.slow
 def test_artifacts_lie_beside_the_store_whatever_the_working_folder(
     writer, uri, tmp_path, monkeypatch
 ):
@@ -155,6 +161,7 @@ def test_artifacts_lie_beside_the_store_whatever_the_working_folder(
     assert not list(Path.cwd().iterdir())
 
 
+@pytest.mark.slow
 def test_an_experiment_in_the_bin_is_taken_back(writer, uri):
     from mlflow.tracking import MlflowClient
 
@@ -176,6 +183,7 @@ def test_grouping_keeps_every_runs_order_and_all_records(calls):
         assert [id(r) for r in flat if r.run == run] == [id(r) for r in records if r.run == run]
 
 
+@pytest.mark.slow
 def test_the_images_of_a_run_and_who_made_it(writer, uri):
     counts = {"classes": 2, "training images": 20}
     data = UsedData(

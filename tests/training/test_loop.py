@@ -225,7 +225,7 @@ def test_a_teacher_is_trained_once_never_changed_and_shared(tiny, dataset, tmp_p
     edges = {"label -> n0": {}, "n1 -> n0": {}}
     training = Training(make(tiny, edges=edges, epochs=4), dataset, device="cpu", cache=tmp_path)
     (file,) = (tmp_path / "solo").glob("*.safetensors")
-    written = file.stat().st_mtime_ns
+    written = file.stat().st_ino  # a file that is written again is another one
     (teacher,) = training.teachers.values()
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     epochs = list(training)
@@ -233,7 +233,7 @@ def test_a_teacher_is_trained_once_never_changed_and_shared(tiny, dataset, tmp_p
     assert epochs[0].nodes["n1"].val_accuracy > 0.7  # it knew the task from the start
     assert epochs[0].nodes["n1"].lr is None
     Training(make(tiny, edges=edges, epochs=4), dataset, device="cpu", cache=tmp_path)
-    assert file.stat().st_mtime_ns == written
+    assert file.stat().st_ino == written
 
 
 def test_a_teacher_equals_its_model_trained_alone(tiny, dataset, tmp_path):

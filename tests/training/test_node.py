@@ -151,6 +151,7 @@ def test_the_frozen_phase_leaves_only_the_head_and_what_holds_it_in_training_mod
     assert learning_names(learner) == {name for name, _ in network.body.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen_epochs", [0, 2])
 @pytest.mark.parametrize("model", ["resnet8", "resnet10t"])
 def test_statistics_that_came_with_the_weights_stay_while_all_else_learns(

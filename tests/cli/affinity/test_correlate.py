@@ -98,6 +98,7 @@ def test_a_mistake_is_a_user_error(options, problem):
         call("correlate", TABLES / "caltech101.csv", *options)
 
 
+@pytest.mark.slow
 def test_correlate_needs_no_torch():
     code = (
         "import sys; from click.testing import CliRunner; from ktg.cli.affinity import affinity;"

@@ -71,6 +71,7 @@ def test_a_folder_that_cannot_be_gone_on_with_is_refused(tmp_path):
         write(tmp_path / "other/notes.txt")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_class(tmp_path):
     # A limit on the size of a file fails as a full disk does: an OSError in the middle of a write.
     code = f"""

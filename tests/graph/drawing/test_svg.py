@@ -2,6 +2,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def ids(svg):
     return [element.get("id") for element in ET.fromstring(svg).iter() if element.get("id")]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(graphs(), st.none() | st.text(max_size=40))
 def test_the_picture_shows_the_graph(graph, title):

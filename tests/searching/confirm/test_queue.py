@@ -38,6 +38,7 @@ def experiment(tmp_path_factory):
     return find_experiment("some", uri)
 
 
+@pytest.mark.slow
 def test_what_was_done_counts_if_it_was_the_same(experiment):
     assert read_done(experiment, ["f", "h"], 2) == {"good": SeedRun(1000, 0.5, 0.7, 4.5, "10")}
     assert not read_done(experiment, ["h"], 2)

@@ -33,6 +33,7 @@ def test_spread_is_what_painting_one_patch_after_the_other_gives(points):
         np.testing.assert_array_equal(np.where(found >= FIRST, found, 0), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home_is_writable", [True, False])
 def test_kernels_run_from_a_package_that_cannot_be_written(tmp_path, home_is_writable):
     package = tmp_path / "package"
