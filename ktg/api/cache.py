@@ -20,7 +20,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], Callable[[Path], bool]]] = {
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedKind:
     """What the cache holds of one kind: decoded images, or teachers that were trained alone."""
 
     kind: str
@@ -33,7 +33,7 @@ class CacheContents:
     """The folder of the cache, what it holds, and the most bytes that each kind may take."""
 
     folder: Path
-    kept: tuple[Kept, ...]
+    kept: tuple[CachedKind, ...]
     limit_bytes: float
 
     def to_json(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def show_cache() -> CacheContents:
     kept = []
     for kind in _KINDS:
         entries = find_entries(kind)
-        kept.append(Kept(kind, len(entries), sum(entries.values())))
+        kept.append(CachedKind(kind, len(entries), sum(entries.values())))
     return CacheContents(cache_folder(), tuple(kept), read_limit_bytes())
 
 

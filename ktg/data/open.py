@@ -74,7 +74,7 @@ def open_data(
 
         return open_drawn(spec)
     data = find_data(spec, base)
-    _tell_oddities(data.title, spec, base)
+    _warn_of_oddities(data.title, spec, base)
     pool = _open_pool(data, spec, progress)
     # Checked again after decoding: skipping broken files may leave a class without images.
     check_present(data, pool.labels, "train", needed=1 + (data.val is None))
@@ -89,7 +89,7 @@ def open_data(
         parts.append((more, np.arange(len(more.rows))))
     decoded = [pool, *(part for part, _ in parts if part is not pool)]
     skipped = tuple(name for part in decoded for name in part.skipped())
-    _tell_skipped(data.title, skipped)
+    _warn_of_skipped(data.title, skipped)
     return Dataset(
         classes=data.classes,
         train=pool.images(train_rows),
@@ -118,7 +118,7 @@ def open_test(
     geometry = _open_pool(data, spec, progress).cached.index.geometry
     test = _decode(_find_test(data, spec), spec, data.title, geometry, progress)
     check_present(data, test.labels, "test")
-    _tell_skipped(f"{data.title}: test split", test.skipped())
+    _warn_of_skipped(f"{data.title}: test split", test.skipped())
     return test.images(np.arange(len(test.rows)))
 
 
@@ -245,14 +245,14 @@ def _thin_out(labels: Rows, rows: Rows, spec: Data) -> Rows:
     return rows[pick_few_shot(labels[rows], spec.per_class, spec.split_seed)]
 
 
-def _tell_skipped(title: str, names: tuple[str, ...]) -> None:
+def _warn_of_skipped(title: str, names: tuple[str, ...]) -> None:
     if names:
         images = "1 image is" if len(names) == 1 else f"{len(names)} images are"
         _warn(f"{title}: {images} left out, which cannot be read: {join_names(names)}")
 
 
 @functools.lru_cache(maxsize=64)
-def _tell_oddities(title: str, spec: Data, base: Path | None) -> None:
+def _warn_of_oddities(title: str, spec: Data, base: Path | None) -> None:
     for sentence in remark_on_folder(spec, base):
         _warn(f"{title}: {sentence}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ktg.api.cache import Kept, clear_cache, find_entries, show_cache
+from ktg.api.cache import CachedKind, clear_cache, find_entries, show_cache
 from ktg.data.cache_limit import hold
 from ktg.data.open import open_data
 from ktg.graph import Data
@@ -23,14 +23,14 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
 
 def test_nothing_is_kept_before_anything_was_done(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("KTG_CACHE", str(tmp_path / "cache"))
-    assert show_cache().kept == (Kept("images", 0, 0), Kept("teachers", 0, 0))
+    assert show_cache().kept == (CachedKind("images", 0, 0), CachedKind("teachers", 0, 0))
     assert clear_cache() == show_cache()
     assert not (tmp_path / "cache").exists()
 
 
 def test_images_and_teachers_are_counted_and_cleared(folder: Path):
-    assert show_cache().kept == (Kept("images", 2, 1024), Kept("teachers", 1, 1024))
-    assert clear_cache().kept == (Kept("images", 0, 0), Kept("teachers", 0, 0))
+    assert show_cache().kept == (CachedKind("images", 2, 1024), CachedKind("teachers", 1, 1024))
+    assert clear_cache().kept == (CachedKind("images", 0, 0), CachedKind("teachers", 0, 0))
     assert (folder / "undelivered/d").exists()  # records of a search are no cache
 
 
