@@ -29,6 +29,7 @@ from sklearn.model_selection import GridSearchCV
 
 from ktg.data.open import open_data, open_test
 from ktg.graph import Graph, parse
+from ktg.models.network import find_head
 from ktg.training import Training
 
 SETS = {
@@ -66,6 +67,16 @@ def arms(epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
             "train": {**tuned, "lr": head},
             "node": {**first, "backbone_lr_scale": lr / head},
         }
+    for lr in (0.0001, 0.0003, 0.001):
+        found[f"probe, then {lr:g}"] = {"train": {**tuned, "lr": lr}, "node": kept}
+    found["probe, then 0.0003, twice as long"] = {
+        "train": {**tuned, "lr": 0.0003, "epochs": 2 * epochs},
+        "node": kept,
+    }
+    found["probe, then 0.001, backbone a tenth"] = {
+        "train": {**tuned, "lr": 0.001},
+        "node": {**kept, "backbone_lr_scale": 0.1},
+    }
     found["fine-tuning 0.0003, twice as long"] = {
         "train": {**tuned, "lr": 0.0003, "epochs": 2 * epochs},
         "node": kept,
@@ -119,15 +130,13 @@ def measure_arm(
     dataset, test = open_data(graph.data), open_test(graph.data)
     started = time.process_time()
     training = Training(graph, dataset, final=True, device="cpu")
+    if arm.startswith("probe"):
+        model = fit_probe(training)
     if probe:
-        known, unknown = (training.features(x).flatten(1).numpy() for x in (training.images, test))
-        labels = np.asarray(training.images.labels)
-        folds = min(5, int(np.bincount(labels).min()))
-        costs = {"C": [1e-3, 1e-2, 0.1, 1.0, 10.0]}
-        model = GridSearchCV(LogisticRegression(max_iter=2000), costs, cv=folds)
-        model.fit(known, labels)
-        predicted = model.predict(unknown)
+        predicted = model.predict(training.features(test).flatten(1).numpy())
     else:
+        if arm.startswith("probe"):
+            put_into_head(model, training)
         for _ in training:
             pass
         predicted = training.predict(test).argmax(1).numpy()
@@ -139,6 +148,26 @@ def measure_arm(
         "images": len(training.images),
         "test": len(truth),
     }
+
+
+def fit_probe(training: Training) -> LogisticRegression:
+    """Return a logistic regression on the frozen features; its C is cross-validated."""
+    labels = np.asarray(training.images.labels)
+    folds = min(5, int(np.bincount(labels).min()))
+    costs = {"C": [1e-3, 1e-2, 0.1, 1.0, 10.0]}
+    model = GridSearchCV(LogisticRegression(max_iter=2000), costs, cv=folds)
+    return model.fit(training.features(training.images).flatten(1).numpy(), labels).best_estimator_
+
+
+def put_into_head(model: LogisticRegression, training: Training) -> None:
+    """Let the target's head begin as the probe; of two classes one row has the logit's half."""
+    head = find_head(training.target)
+    weight, bias = (torch.tensor(each).float() for each in (model.coef_, model.intercept_))
+    if len(weight) == 1:
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
 
 
 def show(path: Path) -> None:
@@ -181,6 +210,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 50], help="0: all")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", nargs="+", help="default: all")
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     args.shared = args.shared.absolute()
@@ -198,7 +228,7 @@ def main() -> None:
     for count in args.counts:
         for seed in range(args.seeds):
             for name in args.sets:
-                for arm in ("probe", *arms(EPOCHS[count or None])):
+                for arm in args.arms or ("probe", *arms(EPOCHS[count or None])):
                     key = (name, args.model, args.size, count, seed, arm)
                     if key in done:
                         continue
