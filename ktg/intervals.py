@@ -1,9 +1,12 @@
 """Computes confidence intervals of 95 % for accuracies and their differences.
 
-An interval is (low, high), in the unit of its accuracy.
+An interval is (low, high), in the unit of its accuracy, and never beyond what can be: an accuracy
+lies in [0, 1], a difference of two in [-1, 1].
 """
 
 import math
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -32,7 +35,30 @@ def mean_interval(mean: float, std: float, n: int) -> Interval:
     It is Student's t with n - 1 degrees of freedom: mean 0.9, std 0.01, n 5 -> (0.888, 0.912).
     """
     half = _quantile(n - 1) * std / math.sqrt(n)
-    return mean - half, mean + half
+    return max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def proportion_difference_interval(
+    a: float, b: float, images: int, comparisons: int = 1
+) -> Interval:
+    """Return the interval of a - b, accuracies in [0, 1] measured once on `images` images.
+
+    The method is Newcombe's hybrid of two Wilson intervals for independent samples (his method 10;
+    Statistics in Medicine, 1998, p. 873). Where the images are the same, which is not made use of,
+    it is too wide rather than too narrow. comparisons: as of `paired_interval`.
+
+    9 of 10 and 3 of 10, one of his examples -> (0.1705, 0.8090).
+    """
+    from scipy.stats import binomtest
+
+    level = 1 - (1 - CONFIDENCE) / comparisons
+    (low_a, high_a), (low_b, high_b) = (
+        binomtest(round(each * images), images).proportion_ci(level, method="wilson")
+        for each in (a, b)
+    )
+    low = math.hypot(a - low_a, high_b - b)
+    high = math.hypot(high_a - a, b - low_b)
+    return _within(a - b - low, a - b + high)
 
 
 def difference_interval(a: tuple[float, float, int], b: tuple[float, float, int]) -> Interval:
@@ -48,7 +74,7 @@ def difference_interval(a: tuple[float, float, int], b: tuple[float, float, int]
         return difference, difference
     freedom = (part_a + part_b) ** 2 / (part_a**2 / (n_a - 1) + part_b**2 / (n_b - 1))
     half = _quantile(freedom) * math.sqrt(part_a + part_b)
-    return difference - half, difference + half
+    return _within(difference - half, difference + half)
 
 
 def paired_interval(differences: NDArray[Any], comparisons: int = 1) -> Interval:
@@ -63,7 +89,7 @@ def paired_interval(differences: NDArray[Any], comparisons: int = 1) -> Interval
     (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics, 2007), and never less than that
     of seeds or images alone. Degrees of freedom are Satterthwaite's (Biometrics Bulletin, 1946).
 
-    Two seeds, four images: [[1, 0, 0, 1], [0, 0, 1, 1]] -> (-0.150, 1.150).
+    Two seeds, four images: [[1, 0, 0, 1], [0, 0, 1, 1]] -> (-0.150, 1).
     """
     seeds, images = differences.shape
     by_seed, by_image = differences.mean(axis=1), differences.mean(axis=0)
@@ -78,7 +104,26 @@ def paired_interval(differences: NDArray[Any], comparisons: int = 1) -> Interval
     freedom = (part_seeds + part_images) ** 2 / by_parts
     variance = max(part_seeds + part_images - part_rest, part_seeds, part_images)
     half = _quantile(freedom, comparisons) * math.sqrt(variance)
+    return _within(mean - half, mean + half)
+
+
+def paired_mean_interval(differences: Sequence[float], comparisons: int = 1) -> Interval:
+    """Return the interval of a mean difference over seeds, of which there are at least two.
+
+    It is Student's t over the pairs (Student, Biometrika, 1908), of any metric, and covers other
+    seeds on the same images. comparisons: as of `paired_interval`.
+
+    Differences 0.01, 0.02 and 0.03 -> (-0.0048, 0.0448).
+    """
+    mean = statistics.fmean(differences)
+    half = statistics.stdev(differences) / math.sqrt(len(differences))
+    half *= _quantile(len(differences) - 1, comparisons)
     return mean - half, mean + half
+
+
+def _within(low: float, high: float) -> Interval:
+    """Return the ends of a difference of accuracies, cut to what such a difference can be."""
+    return max(low, -1.0), min(high, 1.0)
 
 
 def _quantile(freedom: float, comparisons: int = 1) -> float:

@@ -6,10 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ktg.intervals import binomial_interval, difference_interval, mean_interval, paired_interval
+from ktg.intervals import (
+    binomial_interval,
+    difference_interval,
+    mean_interval,
+    paired_interval,
+    proportion_difference_interval,
+)
 
-ACCURACY = st.floats(0.5, 1)
-STD = st.floats(0, 0.2)
+ACCURACY = st.floats(0.3, 0.7)
+STD = st.floats(0, 0.002)  # small enough that no end is cut to what can be
 SEEDS = st.integers(2, 50)
 
 
@@ -30,6 +36,29 @@ def test_an_interval_holds_its_accuracy_and_stays_within_one(pair):
 def test_no_images_no_interval():
     with pytest.raises(ValueError, match="n"):
         binomial_interval(0.5, 0)
+
+
+def test_newcombe_as_published():
+    # Statistics in Medicine 1998, p. 873, table II, method 10: contrasts (b) and (h).
+    assert proportion_difference_interval(0.9, 0.3, 10) == pytest.approx((0.1705, 0.8090), abs=5e-5)
+    assert proportion_difference_interval(1.0, 0.0, 10) == pytest.approx((0.6075, 1.0), abs=5e-5)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 9))
+def test_an_interval_of_proportions_is_turned_with_them_and_wider_for_more(a, b, comparisons):
+    low, high = proportion_difference_interval(a / 40, b / 40, 40, comparisons)
+    assert -1 <= low - 1e-12 <= (a - b) / 40 <= high + 1e-12 <= 1 + 1e-12
+    turned = proportion_difference_interval(b / 40, a / 40, 40, comparisons)
+    assert turned == pytest.approx((-high, -low))
+    wide = proportion_difference_interval(a / 40, b / 40, 40, comparisons + 1)
+    assert wide[0] <= low
+    assert high <= wide[1]
+
+
+def test_no_interval_goes_beyond_what_can_be():
+    assert mean_interval(0.9, 0.3, 2) == (0, 1)
+    assert difference_interval((0.9, 0.4, 2), (0.5, 0.4, 2)) == (-1, 1)
+    assert paired_interval(np.array([[1.0, 1.0, 0.0], [-1.0, 0.0, -1.0]])) == (-1, 1)
 
 
 @given(ACCURACY, STD.filter(lambda std: std > 1e-6), SEEDS)
@@ -54,7 +83,7 @@ def test_without_spread_a_difference_is_a_point():
 
 
 TABLES = st.tuples(st.integers(2, 6), st.integers(2, 30), st.integers(0, 1000)).map(
-    lambda each: np.random.default_rng(each[2]).integers(-1, 2, each[:2]).astype(float)
+    lambda each: np.random.default_rng(each[2]).integers(-1, 2, each[:2]) / 128
 )
 
 

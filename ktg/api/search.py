@@ -184,7 +184,9 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     said = "this search is finished, and stays as it is; for more trials:"
     listener.say(f"{plan.experiment}: {said} {more}")
     queue = SearchQueue(past.space, past.trials, past.duplicates)
-    return summarize_search(queue, plan.experiment, past.stored.wall_s)
+    images = past.tags.get("data.val")
+    counted = None if images is None else int(images)
+    return summarize_search(queue, plan.experiment, past.stored.wall_s, counted)
 
 
 def lock_and_read_past(

@@ -61,7 +61,9 @@ def print_confirmation(confirmation: "Confirmation", screen: Screen) -> None:
     for row in confirmation.rows:
         for seed, reason in row.failures.items():
             screen.warn(f"{row.what}, seed {seed} failed: {reason}")
-    for text in (confirmation.sentence, confirmation.basis):
+    said = [confirmation.sentence, confirmation.basis]
+    said += [confirmation.ship.sentence] if confirmation.ship else []
+    for text in said:
         screen.console.print(text, markup=False, highlight=False)
     if any(row.failures for row in confirmation.rows):
         settings = ["--top", str(confirmation.top), "--seeds", str(len(confirmation.seeds))]

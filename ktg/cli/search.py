@@ -100,6 +100,9 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
         console.print("Interrupted; what was found so far is kept.", style="yellow")
         again = shlex.join(["ktg", "search", result.name, "--resume"])
         screen.say(f"To go on:\n  {again}")
+    if result.ship is not None and not to_confirm:
+        by = "By the validation images, one training each:"
+        console.print(f"{by} {result.ship.sentence}", markup=False, highlight=False)
     if result.best is not None:
         advice = [] if to_confirm or result.interrupted else [["ktg", "confirm", result.name]]
         advice.append(["ktg", "export", result.name, "-o", "best.yaml"])

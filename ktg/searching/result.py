@@ -1,11 +1,12 @@
 """Summarizes a search: the best graph, the baselines beside it, what was spent and saved."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ktg.graph import Graph, dump
-from ktg.searching.trials import SearchQueue
+from ktg.searching.advice import Advice, Candidate, advise_by_validation, measure_effort
+from ktg.searching.trials import SearchQueue, Trial
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,21 @@ class Result:
     exhausted: bool
     commonest_failure: str | None
     confirmation: Mapping[str, Any] | None = None
+    ship: Advice | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("best", "rows")}
+        apart = ("best", "rows", "ship")
+        plain = {key: value for key, value in vars(self).items() if key not in apart}
         plain["rows"] = [vars(row) for row in self.rows]
+        plain["ship"] = self.ship and self.ship.to_json()
         return plain | {"best": None if self.best is None else dump(self.best)}
 
 
-def summarize_search(queue: SearchQueue, name: str, wall_s: float) -> Result:
-    """Return the result of a search from its queue."""
+def summarize_search(
+    queue: SearchQueue, name: str, wall_s: float, images: int | None = None
+) -> Result:
+    """Return the result of a search from its queue; images: how many it chose by, if known."""
     best, stopped = queue.best, queue.in_state("stopped")
     reasons = [trial.reason or "" for trial in queue.in_state("failed")]
     shown = [("best graph", best)] if best else []
@@ -74,4 +80,16 @@ def summarize_search(queue: SearchQueue, name: str, wall_s: float) -> Result:
         interrupted=queue.is_interrupted,
         exhausted=queue.exhausted,
         commonest_failure=max(reasons, key=reasons.count, default=None),
+        ship=_advise(shown, images),
     )
+
+
+def _advise(shown: Sequence[tuple[str, Trial]], images: int | None) -> Advice | None:
+    """Return which of the shown trials to ship; a best that is a baseline counts once, as that."""
+    named = {trial.number: (what, trial) for what, trial in shown}
+    candidates = [
+        Candidate(what, f"trial-{number:04d}", trial.accuracy, effort)
+        for number, (what, trial) in named.items()
+        for effort in [measure_effort(trial.graph, trial.train_s)]
+    ]
+    return advise_by_validation(candidates, images)

@@ -114,7 +114,7 @@ def search(
             stop_asked=stop_asked,
             held=held,
         )
-    result = summarize_search(queue, name, time.monotonic() - started)
+    result = summarize_search(queue, name, time.monotonic() - started, len(dataset.val))
     recorder.end(result)
     return result
 

@@ -73,3 +73,12 @@ def test_nothing_at_all_is_a_result_too():
 def test_json_holds_the_graph():
     result = summarize_search(played(), "mine", 60.0)
     assert parse(json.loads(json.dumps(result.to_json()))["best"]) == result.best
+
+
+def test_the_advice_counts_a_best_that_is_a_baseline_once_and_needs_the_images():
+    queue = played()
+    assert summarize_search(queue, "played", 1.0).ship is None
+    found = summarize_search(queue, "played", 1.0, 20)
+    # Half of 20 images against three quarters: not proven, and alone trains one network only.
+    assert found.ship.what == "alone"
+    assert found.to_json()["ship"]["sentence"] == found.ship.sentence

@@ -82,6 +82,8 @@ class ConfirmRecorder(Recorder):
 def describe_confirmation(confirmation: Confirmation) -> str:
     """Return a confirmation as Markdown."""
     lines = [f"**{confirmation.sentence}**", "", confirmation.basis, ""]
+    if confirmation.ship is not None:
+        lines += [confirmation.ship.sentence, ""]
     lines += ["| graph | test accuracy | std | seeds |", "|---|---|---|---|"]
     for row in confirmation.rows:
         shares = (row.mean, row.std)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ktg.intervals import Interval, paired_interval
+from ktg.searching.advice import Advice, Candidate, advise, measure_effort
 from ktg.searching.confirm.finalists import BEST, CONTROL, Finalist, Finalists
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 from ktg.searching.seeds import SeedResults
@@ -81,6 +82,7 @@ class Confirmation:
     test_images: int
     rows: tuple[FinalistRow, ...]
     differences: tuple[Difference, ...]
+    ship: Advice | None = None
 
     @property
     def sentence(self) -> str:
@@ -128,6 +130,7 @@ class Confirmation:
             "differences": [each.to_json() for each in self.differences],
             "sentence": self.sentence,
             "basis": self.basis,
+            "ship": self.ship and self.ship.to_json(),
         }
 
 
@@ -157,7 +160,26 @@ def judge(experiment: str, chosen: Finalists, queue: SeedQueue, images: int) -> 
         differences=tuple(
             _compare(best, other, results, len(queue.seeds), len(pairs)) for best, other in pairs
         ),
+        ship=_advise(chosen, results, len(queue.seeds)),
     )
+
+
+def _advise(chosen: Finalists, results: Results, seeds: int) -> Advice | None:
+    """Return which graph to ship, of those all of whose trainings ended."""
+    whole = [one for one in chosen.graphs if len(results[one.what]) == seeds]
+    graphs = {one.what: one for one in whole}
+    candidates = []
+    for name, one in graphs.items():
+        found = SeedResults(tuple(results[name]))
+        train_s = float(np.mean([run.train_s for run in found.runs]))
+        trial = "" if one.baseline == CONTROL else one.trial  # no trial of the search is it
+        candidates.append(Candidate(name, trial, found.mean, measure_effort(one.graph, train_s)))
+
+    def compare(best: Candidate, other: Candidate) -> Interval | None:
+        pair = graphs[best.what], graphs[other.what]
+        return _compare(*pair, results, seeds, len(candidates) - 1).interval
+
+    return advise(candidates, compare, "test")
 
 
 def _build_row(

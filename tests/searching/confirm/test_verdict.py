@@ -1,6 +1,7 @@
 """The verdict: what is proven, by which intervals, and how it is said."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -158,3 +159,15 @@ def test_json_has_all_but_the_images():
 )
 def test_lists_as_a_sentence_has_them(words, said):
     assert join_words(words, "or") == said
+
+
+def test_the_advice_is_the_simplest_not_proven_worse_by_paired_intervals():
+    two = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}}
+    edges = {"label -> n0": {}, "label -> n1": {}, "n1 -> n0": {}}
+    larger = replace(BEST, graph=parse({"data": {"name": "digits"}, "nodes": two, "edges": edges}))
+    found = judged((larger, 0.7), (ALONE, 0.5), (DISTILLATION, 0.69))
+    assert found.ship.what == "distillation"
+    assert found.to_json()["ship"]["sentence"].startswith("Ship distillation (trial-0002): ")
+    assert judged((larger, 0.9), (ALONE, 0.5), (DISTILLATION, 0.6)).ship.what == "best graph"
+    failed = judged((BEST, 0.7), (DISTILLATION, 0.9), failed=[(DISTILLATION, 1001)])
+    assert failed.ship is None  # what failed is no candidate, and one alone is no choice

@@ -1,0 +1,103 @@
+"""The advice: the simplest graph that is not proven worse than the best, and how it is said."""
+
+import numpy as np
+import pytest
+
+from ktg.graph import parse
+from ktg.intervals import proportion_difference_interval
+from ktg.searching.advice import (
+    Candidate,
+    Effort,
+    advise,
+    advise_by_validation,
+    measure_effort,
+)
+
+
+def make(what, accuracy, trained=10, train_s=1.0, delivered=10, networks=1):
+    return Candidate(
+        what, f"trial of {what}", accuracy, Effort(delivered, trained, networks, train_s)
+    )
+
+
+def prove(*worse):
+    """Return a comparison by which just these are proven worse."""
+    return lambda best, other: (0.01, 0.2) if other.what in worse else (-0.05, 0.1)
+
+
+BEST = make("best graph", 0.9, trained=30, train_s=9.0, networks=3)
+ALONE, DISTILLED = make("alone", 0.85), make("distillation", 0.88, trained=20, networks=2)
+
+
+@pytest.mark.parametrize(
+    ("worse", "shipped"),
+    [((), "alone"), (("alone",), "distillation"), (("alone", "distillation"), "best graph")],
+)
+def test_the_simplest_that_is_not_proven_worse(worse, shipped):
+    for order in ([BEST, ALONE, DISTILLED], [DISTILLED, ALONE, BEST]):
+        assert advise(order, prove(*worse), "test").what == shipped
+
+
+def test_the_sentence_names_the_graph_the_best_and_the_interval():
+    found = advise([BEST, ALONE], prove(), "test")
+    assert found.sentence == (
+        "Ship alone (trial of alone): it is the simplest graph that is not proven worse than the "
+        "one with the most right, best graph (+5.00 points, 95 % -5.00 to +10.00)."
+    )
+    assert (found.trial, found.basis) == ("trial of alone", "test")
+    every = advise([BEST, ALONE], prove("alone"), "test").sentence
+    assert every.endswith("it has the most right, and every simpler one is proven worse.")
+    simple = advise([make("alone", 0.99), DISTILLED], prove(), "test").sentence
+    assert simple.endswith("it has the most right, and no other graph is simpler.")
+
+
+def test_what_cannot_be_compared_is_never_advised():
+    assert advise([BEST, ALONE], lambda best, other: None, "test").what == "best graph"
+    assert advise([BEST], prove(), "test") is None
+
+
+def test_of_equal_networks_the_cheapest_and_of_equal_cost_the_more_accurate():
+    slow, quick = make("slow", 0.9, train_s=5.0), make("quick", 0.89, train_s=1.0)
+    assert advise([slow, quick], prove(), "test").what == "quick"
+    twins = [make("a", 0.8), make("b", 0.85), make("c", 0.84)]
+    assert advise(twins, prove(), "test").what == "b"
+
+
+def test_by_validation_the_intervals_are_of_proportions_and_corrected_for_their_number():
+    images, rest = 100, [make(str(place), 0.9, trained=99) for place in range(8)]
+    low = proportion_difference_interval(0.9, 0.78, images)[0]
+    assert low > 0 > proportion_difference_interval(0.9, 0.78, images, 9)[0]
+    alone = make("alone", 0.78)
+    assert advise_by_validation([BEST, alone], images).what == "best graph"
+    assert advise_by_validation([BEST, alone, *rest], images).what == "alone"
+    assert advise_by_validation([BEST, alone], None) is None
+
+
+def test_the_truly_best_is_kept_in_95_of_100_worlds():
+    # Ten graphs as good as each other but one, which has the most parameters and is better.
+    random, worlds, kept = np.random.default_rng(0), 400, 0
+    for _ in range(worlds):
+        shares = random.binomial(300, [0.8] * 9 + [0.81]) / 300
+        best = max(shares)
+        kept += proportion_difference_interval(best, shares[-1], 300, 9)[0] <= 0
+    assert kept >= 0.95 * worlds
+
+
+def read(nodes, edges, **train):
+    raw = {"data": {"name": "digits", "size": 32}, "train": {"epochs": 3, **train}}
+    return parse({**raw, "nodes": nodes, "edges": edges})
+
+
+def test_effort_counts_what_is_delivered_and_what_is_trained():
+    small, large = {"model": "resnet8"}, {"model": "resnet14"}
+    edges = {"label -> n0": {}, "label -> n1": {}, "n1 -> n0": {}}
+    alone = measure_effort(read({"n0": small}, {"label -> n0": {}}), 1.0)
+    both = measure_effort(read({"n0": small, "n1": large}, edges), 1.0)
+    cut = measure_effort(
+        read({"n0": small, "n1": large}, {**edges, "n1 -> n0": {"gate": "cutoff"}}), 1.0
+    )
+    frozen = measure_effort(read({"n0": {**small, "frozen_epochs": 3}}, {"label -> n0": {}}), 1.0)
+    assert alone == cut
+    assert alone.delivered == both.delivered == frozen.delivered == alone.trained
+    assert (both.networks, frozen.trained) == (2, 64 * 10 + 10)
+    assert frozen < alone < both
