@@ -1,0 +1,123 @@
+"""Looks at a folder of images before any is decoded: classes, splits, sizes, what has no label."""
+
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktg.data.locate import find_data
+from ktg.data.open import remark, summarize
+from ktg.errors import DataError
+from ktg.graph import Data
+from ktg.graph.spec import AUTO
+
+HEADERS = 200  # images whose sides are read
+IMBALANCED = 3.0
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """What a folder (or an .npz) holds.
+
+    counts: images of each class by split, in the order of `classes`. official: the splits that the
+    folder has itself; the others are drawn from `train`. side: the median of the shorter sides in
+    pixels. unlabelled: how many images lie beside the classes without a label. notes: what is odd.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    counts: dict[str, tuple[int, ...]]
+    official: tuple[str, ...]
+    side: int
+    unlabelled: int
+    notes: tuple[str, ...]
+
+    @property
+    def train(self) -> int:
+        """How many training images there are."""
+        return sum(self.counts["train"])
+
+    @property
+    def per_class(self) -> float:
+        """Training images of a class in the mean: 60 of 40, 60 and 80."""
+        return self.train / len(self.classes)
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as many training images the largest class has as the smallest: 4.0."""
+        return max(self.counts["train"]) / max(1, min(self.counts["train"]))
+
+    @property
+    def is_imbalanced(self) -> bool:
+        """Whether accuracy would hide the small classes."""
+        return self.imbalance >= IMBALANCED
+
+    @property
+    def extremes(self) -> tuple[str, str]:
+        """The largest and the smallest class, with their shares: `cat 70.0 %`, `dog 2.1 %`."""
+        counts = self.counts["train"]
+        places = (counts.index(max(counts)), counts.index(min(counts)))
+        first, last = (
+            f"{self.classes[place]} {100 * counts[place] / self.train:.1f} %" for place in places
+        )
+        return first, last
+
+
+def look_at_images(path: Path) -> FoundImages:
+    """Return what a folder or an .npz holds; names and some headers are read, no image is decoded.
+
+    Raises DataError for what could not be trained on: no image, one class, a class that is too
+    small to be split.
+    """
+    check_not_empty(path)
+    spec = Data(path=str(path))
+    data = find_data(spec, None)
+    found = summarize(spec)
+    if found is None:  # only of sets known by name
+        raise DataError(f"{path}: is no folder of images")
+    here = (("val", data.val), ("test", data.test))
+    return FoundImages(
+        path=path,
+        classes=found.classes,
+        counts=dict(found.counts),
+        official=tuple(split for split, part in here if part is not None),
+        side=_find_side(data.train.images),
+        unlabelled=count_unlabelled(path),
+        notes=tuple(remark(spec)),
+    )
+
+
+def check_not_empty(path: Path) -> None:
+    """Raise DataError for a path where nothing is, or a folder without any class folder."""
+    if not path.exists():
+        raise DataError(f"{path}: there is no such folder")
+    if path.is_dir() and not any(entry.is_dir() for entry in os.scandir(path)):
+        holds = "holds no folder" if any(path.iterdir()) else "is empty"
+        allowed = "put the images of each class into a folder of its own, such as cat/ and dog/"
+        raise DataError(f"{path}: {holds}; {allowed}")
+
+
+def count_unlabelled(path: Path) -> int:
+    """Return how many images in the folder of a data set are in no split: `unlabelled: auto`."""
+    try:
+        found = summarize(Data(path=str(path), unlabelled=(AUTO,)))
+    except DataError:  # there are none
+        return 0
+    return (found and found.unlabelled) or 0
+
+
+def _find_side(images: object) -> int:
+    """Return the median of the shorter sides of some images, evenly picked."""
+    count = len(images)  # type: ignore[arg-type]
+    rows = range(0, count, max(1, count // HEADERS))
+    sides = [side for row in rows if (side := _read_side(images, row))]
+    return round(statistics.median(sides)) if sides else 224
+
+
+def _read_side(images: object, row: int) -> int:
+    try:
+        sides: Sequence[int] = images.header(row).sides  # type: ignore[attr-defined]
+    except Exception:  # of many kinds: `notes` name the files that cannot be read
+        return 0
+    return sides[0]

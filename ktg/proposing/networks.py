@@ -1,0 +1,41 @@
+"""Chooses target, sources and teacher among the weights that were ranked."""
+
+from collections.abc import Sequence
+
+from ktg.proposing.ranking import Ranking
+from ktg.proposing.weights_here import WeightsHere
+
+SMALL = 6_000_000  # parameters of a network that goes anywhere: 24 MB, 6 MB in 8 bits
+MOST_SOURCES = 3
+CLEARLY = 0.01  # a teacher carries about four fifths of its lead over
+
+
+def choose_target(ranking: Ranking) -> WeightsHere:
+    """Return the small network whose weights suit the images best, else the smallest of all.
+
+    The ranking must not be empty.
+    """
+    small = [one for one in ranking.scores if one.parameters <= SMALL]
+    return small[0] if small else min(ranking.scores, key=lambda one: one.parameters)
+
+
+def choose_sources(ranking: Ranking, model: str) -> list[WeightsHere]:
+    """Return the weights to search for a model: the best, and those not proven to be worse.
+
+    They are at most three, within two standard errors of the best.
+    """
+    own = ranking.of_model(model)
+    if not own:
+        return []
+    least = ranking.scores[own[0]] - 2 * ranking.error
+    return [one for one in own if ranking.scores[one] >= least][:MOST_SOURCES]
+
+
+def choose_teacher(ranking: Ranking, sources: Sequence[WeightsHere]) -> WeightsHere | None:
+    """Return the weights whose probe is clearly above that of the target's best, None for none."""
+    if not sources:
+        return next(iter(ranking.scores), None)
+    own = sources[0]
+    least = ranking.scores[own] + CLEARLY
+    better = [one for one in ranking.scores if one.model != own.model or one.source != own.source]
+    return next((one for one in better if ranking.scores[one] >= least), None)

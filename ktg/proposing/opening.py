@@ -1,0 +1,72 @@
+"""Lists the arrangements that are worth trying first, in order, with the figures behind each.
+
+A proposed space begins with those that its folder allows; after them the sampler chooses. Figures
+are test accuracies in points, with 95 % intervals over seeds, of five kinds of flowers with ten
+labels each, MobileNetV2-0.35 at 64 pixels, taught by MobileNetV2-1.0 where there is a teacher.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Need = Literal["teacher", "unlabelled"]
+TARGET, TEACHER = "n0", "teacher"
+LABEL_GATE = f"edges.label.{TARGET}.gate"
+TEACHER_GATE = f"edges.{TEACHER}.{TARGET}.gate"
+TEACHER_T = f"edges.{TEACHER}.{TARGET}.temperature"
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Values of holes that go well together, and why; holes that are not named have their default.
+
+    needs: what the folder and the machine must have for it to make sense.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    why: str
+    needs: frozenset[Need] = frozenset()
+
+
+OPENING = (
+    Arrangement(
+        "the teacher alone teaches",
+        {LABEL_GATE: "cutoff", TEACHER_GATE: "through", TEACHER_T: 2.0},
+        "on the folder's own images without labels +7.5 (+4.2 to +10.8) over alone, trained as "
+        "long, and +7.7 (+6.4 to +9.0) over the same on the labelled images only",
+        frozenset({"teacher", "unlabelled"}),
+    ),
+    Arrangement(
+        "labels fade out",
+        {LABEL_GATE: "inverse", TEACHER_GATE: "through", TEACHER_T: 2.0},
+        "the same with the labels at the start; no figures yet",
+        frozenset({"teacher", "unlabelled"}),
+    ),
+    Arrangement(
+        "labels and teacher",
+        {LABEL_GATE: "through", TEACHER_GATE: "through", TEACHER_T: 2.0},
+        "on labelled images only +0.9 (-2.1 to +3.8) over alone, trained as long: nothing proven",
+        frozenset({"teacher"}),
+    ),
+    Arrangement(
+        "alone",
+        {LABEL_GATE: "through", TEACHER_GATE: "cutoff"},
+        "where all images are labelled, the target's own weights and rate matter most",
+    ),
+)
+
+
+def choose_opening(has: Iterable[Need], holes: Iterable[str]) -> list[Arrangement]:
+    """Return the arrangements that fit a folder, in order, with their settings of these holes.
+
+    Those that would then be equal are listed once.
+    """
+    there, known = frozenset(has), frozenset(holes)
+    chosen: dict[tuple[tuple[str, Any], ...], Arrangement] = {}
+    for one in OPENING:
+        kept = {path: value for path, value in one.settings.items() if path in known}
+        if one.needs <= there and kept:
+            key = tuple(sorted(kept.items()))
+            chosen.setdefault(key, Arrangement(one.name, kept, one.why, one.needs))
+    return list(chosen.values())

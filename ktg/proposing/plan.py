@@ -1,0 +1,245 @@
+"""Chooses a search space for a folder of images, each choice with its reason.
+
+The order is that of the dependencies: what the folder holds, what this machine is and has; the side
+of the images from what a step costs here; target, sources and teacher from a ranking of the weights
+on a sample at that side; then the epochs that fit the budget.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ktg.data import Dataset
+from ktg.data.open import open_data
+from ktg.errors import KtgError, UserError
+from ktg.graph import IMAGENET, Data, Node, SourceFile
+from ktg.models.names import check_model, shorten_model
+from ktg.proposing.found_images import FoundImages, look_at_images
+from ktg.proposing.machine import Machine, read_machine
+from ktg.proposing.networks import SMALL, choose_sources, choose_target, choose_teacher
+from ktg.proposing.ranking import Ranking, rank_weights
+from ktg.proposing.resolution import (
+    Length,
+    choose_length,
+    list_sides,
+    training_seconds,
+    usual_epochs,
+)
+from ktg.proposing.speed import Speed, measure_speed
+from ktg.proposing.weights_here import WeightsHere, find_weights_here
+
+FALLBACK = "mobilenetv2_100"  # small, and published
+FROM_NOTHING = "resnet20"
+GAUGE_SIDE, CHECK_SIDE = 96, 64
+RANKING_SHARE, RANKING_S = 0.1, 60.0
+TEACHER_SHARE = 0.25  # of the device time, for the training that makes the teacher
+LEAST_TEACHER_EPOCHS = 3
+MOST_PARAMETERS = {"cpu": 30_000_000, "gpu": 400_000_000}  # of what is ranked
+SHORTEST_S = 20.0
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says: a target, files by model, seconds, and the side of images in pixels."""
+
+    budget_s: float
+    target: str | None = None
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """Functions that are told how it goes: what is being done, and images that are decoded."""
+
+    status: Callable[[str], None]
+    decoding: Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was found and chosen.
+
+    sources: the weights of the target, best first; none where it begins from nothing. unusable: why
+    some weights are left out. teacher_epochs: 0 where the teacher is a probe. began: when the
+    images were decoded, on the monotonic clock.
+    """
+
+    images: FoundImages
+    machine: Machine
+    wishes: Wishes
+    model: str
+    sources: tuple[WeightsHere, ...]
+    teacher: WeightsHere | None
+    teacher_epochs: int
+    teacher_s: float
+    ranking: Ranking
+    unusable: Mapping[str, str]
+    length: Length
+    step: Speed
+    batch: int
+    began: float
+
+    @property
+    def wanted_epochs(self) -> float:
+        """The epochs that suit so many images; twice as many where others teach without labels."""
+        return usual_epochs(self.images.per_class)
+
+
+def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
+    """Return what to search for a folder of images.
+
+    The images are decoded into the cache, a few steps are trained, and features of a sample are
+    computed. Raises UserError for a folder that cannot be trained on, an unknown target, and a
+    budget in which nothing could be trained.
+    """
+    if wishes.budget_s < SHORTEST_S:
+        problem = f"{wishes.budget_s:g} s is too short to train anything"
+        raise UserError(f"--budget: {problem}; allowed: at least {SHORTEST_S:g}s")
+    if wishes.target is not None:
+        check_model(wishes.target, "--target")
+    _check_files(wishes)
+    hearing.status("Looking at the images")
+    images, machine = look_at_images(path), read_machine()
+    hearing.status("Looking for weights on this machine")
+    here, unusable = find_usable(wishes, machine)
+    batch = min(32 if images.train >= 200 else 16, images.train)
+    hearing.status("Measuring a few steps")
+    gauge = _choose_gauge(wishes, here)
+    side = _choose_side(gauge, wishes, images, machine, batch)
+    data = Data(path=str(path.absolute()), size=side, batch_size=batch)
+    dataset = open_data(data, progress=hearing.decoding)
+    began = time.monotonic()
+    ranking = rank_usable(here, wishes, dataset, hearing.status)
+    chosen = _choose_model(wishes, ranking)
+    sources = tuple(choose_sources(ranking, chosen))
+    node = sources[0].node if sources else Node(model=chosen)
+    step = measure_speed(node, data, sources=wishes.files)
+    lone = usual_epochs(images.per_class) * (2 if images.unlabelled else 1)
+    available_s = training_seconds(wishes.budget_s, machine.slots)
+    length = choose_length({side: step}, images.train, sum(images.counts["val"]), lone, available_s)
+    teacher = choose_teacher(ranking, sources)
+    epochs, teacher_s = _plan_teacher(teacher, data, wishes, images, machine)
+    if teacher is not None and not epochs and not images.unlabelled:
+        teacher = None  # a probe teaches nothing that the labels of the same images do not
+    return Plan(
+        images=images,
+        machine=machine,
+        wishes=wishes,
+        model=chosen,
+        sources=sources,
+        teacher=teacher,
+        teacher_epochs=epochs,
+        teacher_s=teacher_s if teacher else 0.0,
+        ranking=ranking,
+        unusable={**unusable, **ranking.left_out},
+        length=length,
+        step=step,
+        batch=batch,
+        began=began,
+    )
+
+
+def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], dict[str, str]]:
+    """Return the weights to rank, those of the wished target first, and why others are not."""
+    here, unusable = find_weights_here(wishes.files, CHECK_SIDE)
+    most = MOST_PARAMETERS["gpu" if machine.gpus else "cpu"]
+    kept = [one for one in here if one.parameters <= most or one.model == wishes.target]
+    for one in here:
+        if one not in kept:
+            unusable[one.name] = f"{one.parameters / 1e6:.0f} M parameters are too many here"
+    wanted = wishes.target and shorten_model(wishes.target)
+    has_own = any(one.model == wanted for one in kept)
+    photographs = [one for one in kept if "fractaldb" not in one.source]
+    if not has_own and (wanted or not photographs):
+        kept = [*_ask_for_published(wanted or FALLBACK), *kept]
+    return sorted(kept, key=lambda one: one.model != wanted), unusable
+
+
+def rank_usable(
+    here: list[WeightsHere],
+    wishes: Wishes,
+    dataset: Dataset,
+    status: Callable[[str], None],
+) -> Ranking:
+    """Return the ranking of the weights, for which a tenth of the budget is spent at most."""
+    seconds = min(RANKING_SHARE * wishes.budget_s, RANKING_S)
+    return rank_weights(here, wishes.files, dataset, seconds=seconds, status=status)
+
+
+def _check_files(wishes: Wishes) -> None:
+    for model, file in wishes.files.items():
+        check_model(model, "--weights")
+        if not Path(file.path).is_file():
+            raise UserError(f"--weights: there is no file {file.path} for {model}")
+
+
+def _ask_for_published(model: str) -> list[WeightsHere]:
+    """Return the published weights of a model if its host answers, else nothing."""
+    from ktg.models.architectures import build_on_meta
+    from ktg.models.imagenet import check_available, find_published
+
+    try:
+        check_available(find_published(model), "source")
+        body = build_on_meta(Node(model=model), classes=2, image_size=CHECK_SIDE).body
+    except KtgError:
+        return []
+    told = "published with its library; downloaded at the first use"
+    return [WeightsHere(model, IMAGENET, sum(each.numel() for each in body.parameters()), told)]
+
+
+def _choose_gauge(wishes: Wishes, here: list[WeightsHere]) -> Node:
+    """Return the network whose speed decides on the side: the target, or a small one like it."""
+    wanted = wishes.target and shorten_model(wishes.target)
+    own = [one for one in here if one.model == wanted]
+    small = own or [one for one in here if one.parameters <= SMALL]
+    if small:
+        return small[-1].node
+    return here[0].node if here and not wanted else Node(model=wanted or FROM_NOTHING)
+
+
+def _choose_side(
+    gauge: Node, wishes: Wishes, images: FoundImages, machine: Machine, batch: int
+) -> int:
+    """Return the side of the images in pixels: what the user says, else what the budget allows."""
+    from ktg.models.architectures import find_usual_size
+
+    if wishes.size is not None:
+        return wishes.size
+    sides = list_sides(images.side, find_usual_size(gauge.model))
+    measured = min(sides, key=lambda side: abs(side - GAUGE_SIDE))
+    data = Data(path="noise", size=measured, batch_size=batch)
+    speed = measure_speed(gauge, data, sources=wishes.files)
+    speeds = {side: speed.at_side(side, measured) for side in sides}
+    available_s = training_seconds(wishes.budget_s, machine.slots)
+    wanted = usual_epochs(images.per_class)
+    val = sum(images.counts["val"])
+    return choose_length(speeds, images.train, val, wanted, available_s).side
+
+
+def _choose_model(wishes: Wishes, ranking: Ranking) -> str:
+    if wishes.target is not None:
+        return shorten_model(wishes.target)
+    return choose_target(ranking).model if ranking.scores else FROM_NOTHING
+
+
+def _plan_teacher(
+    teacher: WeightsHere | None,
+    data: Data,
+    wishes: Wishes,
+    images: FoundImages,
+    machine: Machine,
+) -> tuple[int, float]:
+    """Return the epochs of the teacher's own training, and the seconds it takes on one slot.
+
+    0 epochs where it does not fit: its probe teaches then.
+    """
+    if teacher is None:
+        return 0, 0.0
+    speed = measure_speed(teacher.node, data, sources=wishes.files)
+    epoch_s = speed.epoch_s(images.train)
+    available_s = TEACHER_SHARE * training_seconds(wishes.budget_s, machine.slots) * 4
+    epochs = min(round(usual_epochs(images.per_class)), int(available_s / epoch_s))
+    epochs = epochs if epochs >= LEAST_TEACHER_EPOCHS else 0
+    return epochs, epochs * epoch_s + speed.forward_s(images.train)

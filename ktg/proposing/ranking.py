@@ -1,0 +1,92 @@
+"""Ranks the weights on this machine by what a linear probe makes of their features of a sample.
+
+The probe is the score `linear_probe` of `ktg.affinity`: leave-one-out ridge regression on the
+features of training images, whose results are cached by content. It takes one forward pass.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ktg.affinity.candidate import Candidate
+from ktg.affinity.ranking import measure_candidate
+from ktg.data import Dataset
+from ktg.errors import KtgError
+from ktg.graph import SourceFile, sources_for
+from ktg.proposing.weights_here import WeightsHere
+
+SAMPLE = (120, 600)  # least and most images that are looked at
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The weights that were measured, best first, with their scores in [0, 1]; why others not."""
+
+    scores: Mapping[WeightsHere, float]
+    left_out: Mapping[str, str]
+    images: int
+
+    def of_model(self, model: str) -> list[WeightsHere]:
+        """Return the weights for one model, best first."""
+        return [one for one in self.scores if one.model == model]
+
+    @property
+    def error(self) -> float:
+        """The standard error of a score at one half: 0.05 for 100 images."""
+        return 0.5 / math.sqrt(max(1, self.images))
+
+
+def choose_sample(classes: int, train: int) -> int:
+    """Return how many images to look at: some 40 a class, within bounds.
+
+    >>> choose_sample(2, 5000), choose_sample(10, 5000), choose_sample(100, 5000)
+    (120, 400, 600)
+    """
+    least, most = SAMPLE
+    return min(train, most, max(least, 40 * classes))
+
+
+def rank_weights(
+    candidates: Sequence[WeightsHere],
+    files: Mapping[str, SourceFile],
+    data: Dataset,
+    *,
+    seconds: float,
+    status: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Ranking:
+    """Return the candidates ranked on a sample of the training split.
+
+    They are measured in their order, the first always, others until `seconds` are spent. status:
+    told what is measured next.
+    """
+    sample = choose_sample(len(data.classes), len(data.train))
+    scores: dict[WeightsHere, float] = {}
+    left_out: dict[str, str] = {}
+    started = clock()
+    for place, one in enumerate(candidates):
+        spent = clock() - started
+        # The next one is larger and takes longer than the mean of those before it.
+        if place and spent + spent / place > seconds:
+            left_out[one.name] = "not measured, for want of time"
+            continue
+        status(f"Ranking weights: {one.name}")
+        try:
+            measured = measure_candidate(
+                Candidate(one.name, one.node),
+                data,
+                ["linear_probe"],
+                sources=sources_for(one.model, {}, files),
+                sample=sample,
+            )
+        except KtgError as error:
+            left_out[one.name] = str(error)
+            continue
+        value = measured.value("linear_probe")
+        if value is None:
+            left_out[one.name] = measured.not_applicable["linear_probe"]
+        else:
+            scores[one] = value
+    best_first = sorted(scores, key=lambda one: -scores[one])
+    return Ranking({one: scores[one] for one in best_first}, left_out, sample)

@@ -1,0 +1,294 @@
+"""Writes a plan as a search space: plain data, and YAML with a comment above every choice."""
+
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ktg.graph.fields import to_plain
+from ktg.graph.paths import make_paths_relative
+from ktg.graph.recipes import PRETRAINED
+from ktg.graph.yaml_files import dumps
+from ktg.proposing.opening import TARGET, TEACHER, Need, choose_opening
+from ktg.proposing.plan import Plan
+from ktg.proposing.speed import round_minutes
+from ktg.proposing.weights_here import WeightsHere
+
+RATES = {"pretrained": [0.0001, 0.001], "nothing": [0.02, 0.2]}
+_WIDTH = 99
+_KEY = re.compile(r"( *)((?:'[^']*'|[^:'])+):(?: |$)")
+
+
+@dataclass(frozen=True)
+class ProposedSpace:
+    """A space as plain data with absolute paths, and by dotted place the reason for what it says.
+
+    remarks: what holds for the whole, and stands at the top of the file.
+    """
+
+    plain: Mapping[str, Any]
+    reasons: Mapping[str, str]
+    remarks: tuple[str, ...]
+
+    def to_yaml(self, folder: Path) -> str:
+        """Return the space as YAML for a file in `folder`, a comment above each choice."""
+        text = dumps(make_paths_relative(self.plain, folder.absolute()))
+        head = [_comment(remark, 0) for remark in self.remarks]
+        return "\n".join([*head, *_weave(text, self.reasons)]) + "\n"
+
+
+def make_space(plan: Plan, name: str, budget: str) -> ProposedSpace:
+    """Return the search space of a plan."""
+    sections = {
+        "data": _data(plan),
+        "train": _train(plan),
+        "weights": _weights(plan),
+        "nodes": _nodes(plan),
+        "edges": _edges(plan),
+    }
+    plain: dict[str, Any] = {"version": 2, "name": name}
+    plain |= {key: found[0] for key, found in sections.items() if found[0]}
+    reasons = {path: why for _, whys in sections.values() for path, why in whys.items()}
+    search, whys = _search(plan, plain, budget)
+    return ProposedSpace(plain | {"search": search}, reasons | whys, _remarks(plan))
+
+
+Section = tuple[dict[str, Any], dict[str, str]]
+
+
+def _remarks(plan: Plan) -> tuple[str, ...]:
+    images = plan.images
+    found = f"{images.train:,} training images of {len(images.classes)} classes"
+    largest, smallest = images.extremes
+    spread = f" (largest {largest}, smallest {smallest})"
+    remarks = [
+        "A search space, written by `ktg init`: edit what you like, then `ktg search` it. "
+        "`{choice: ...}` and `{log: ...}` are holes that the search fills; the first option is the "
+        "default.",
+        f"Here are {found}{spread}; {plan.machine.describe()}.",
+    ]
+    if not plan.sources:
+        remarks.append(
+            f"No weights for {plan.model} are on this machine and none can be had from here, so it "
+            "begins from nothing. `ktg source pretrain fractaldb --preset tiny --model "
+            f"{plan.model}` makes some in minutes, and `--weights MODEL=FILE` takes yours."
+        )
+    remarks += [f"Note: {note}" for note in images.notes]
+    if plan.unusable:
+        named = "; ".join(f"{name}: {why}" for name, why in list(plan.unusable.items())[:5])
+        remarks.append(f"Weights left out: {named}")
+    return tuple(remarks)
+
+
+def _data(plan: Plan) -> Section:
+    images, length = plan.images, plan.length
+    data: dict[str, Any] = {"path": str(images.path.absolute()), "size": length.side}
+    epoch_s = plan.step.epoch_s(images.train, sum(images.counts["val"]))
+    why = (
+        "as you say"
+        if plan.wishes.size
+        else f"the images have {images.side} pixels; it is the largest side at which enough epochs "
+        f"fit the budget"
+    )
+    reasons = {"data.size": f"{why}; an epoch of {plan.model} takes {epoch_s:.2g} s here"}
+    data["batch_size"] = plan.batch
+    if images.unlabelled:
+        data["unlabelled"] = "auto"
+        reasons["data.unlabelled"] = (
+            f"{images.unlabelled:,} images lie in the folder without a label; a teacher's answers "
+            "on such images of the same kind were worth +7.7 points (+6.4 to +9.0)"
+        )
+    if images.is_imbalanced:
+        data["balance"] = {"choice": ["loss", "sampling", "none"]}
+        largest, smallest = images.extremes
+        reasons["data.balance"] = (
+            f"the classes are unequal ({largest}, {smallest}): loss counts each class alike, "
+            "sampling draws each alike often"
+        )
+    return data, reasons
+
+
+def _train(plan: Plan) -> Section:
+    length = plan.length
+    slots = plan.machine.slots
+    why = (
+        f"measured: {round_minutes(length.training_s)} for one training on one of {slots} slots; "
+        "some twelve should fit the budget, baselines and last training included"
+    )
+    return {"epochs": length.epochs}, {"train.epochs": why}
+
+
+def _weights(plan: Plan) -> Section:
+    models = {plan.model, *([plan.teacher.model] if plan.teacher else [])}
+    files = {
+        model: plain if len(plain) > 1 else plain["path"]
+        for model, file in plan.wishes.files.items()
+        if model in models
+        for plain in [to_plain(file)]
+    }
+    return files, {"weights": "your files, which stand for `source: imagenet`"} if files else {}
+
+
+def _nodes(plan: Plan) -> Section:
+    nodes = {TARGET: _target(plan)}
+    reasons = {f"nodes.{TARGET}.model": _explain_target(plan)}
+    if plan.sources:
+        reasons[f"nodes.{TARGET}.source"] = _explain_sources(plan)
+        reasons[f"nodes.{TARGET}.optimizer"] = (
+            "the recipe for pretrained weights: the head begins as a linear probe, batch norm "
+            "keeps its statistics, and the rate is small"
+        )
+    reasons[f"nodes.{TARGET}.lr"] = "a safe range around the recipe's rate"
+    if plan.teacher is not None:
+        nodes[TEACHER] = {"model": plan.teacher.model, "source": plan.teacher.source}
+        nodes[TEACHER]["epochs"] = plan.teacher_epochs
+        reasons[f"nodes.{TEACHER}"] = _explain_teacher(plan, plan.teacher)
+    return nodes, reasons
+
+
+def _target(plan: Plan) -> dict[str, Any]:
+    if not plan.sources:
+        return {"model": plan.model, "lr": {"log": RATES["nothing"]}}
+    names = [one.source for one in plan.sources]
+    source = names[0] if len(names) == 1 else {"choice": names}
+    recipe = {**PRETRAINED, "lr": {"log": RATES["pretrained"]}}
+    warmup = min(recipe["warmup_epochs"], plan.length.epochs)
+    return {"model": plan.model, "source": source, **recipe, "warmup_epochs": warmup}
+
+
+def _explain_target(plan: Plan) -> str:
+    if plan.wishes.target is not None:
+        return "the target, which is deployed: as you say"
+    if not plan.sources:
+        return "a small network that can learn from nothing"
+    millions = plan.sources[0].parameters / 1e6
+    return (
+        f"the target, which is deployed: {millions:.1f} M parameters; of the small networks with "
+        "weights here their features suit the images best"
+    )
+
+
+def _explain_sources(plan: Plan) -> str:
+    scores = plan.ranking.scores
+    shown = [f"{one.source} {100 * scores[one]:.1f} %" for one in plan.ranking.of_model(plan.model)]
+    first = plan.sources[0]
+    told = f"; {first.source}: {first.told}" if first.told else ""
+    return (
+        f"linear probes on {plan.ranking.images} training images: {', '.join(shown[:6])}{told}. "
+        "Kept: what is within chance of the best"
+    )
+
+
+def _explain_teacher(plan: Plan, teacher: WeightsHere) -> str:
+    scores = plan.ranking.scores
+    own = f", the target's {100 * scores[plan.sources[0]]:.1f} %" if plan.sources else ""
+    made = (
+        f"it is trained once for {plan.teacher_epochs} epochs ({round_minutes(plan.teacher_s)}), "
+        "for all trials"
+        if plan.teacher_epochs
+        else "as a linear probe, because its training would not fit the budget"
+    )
+    return (
+        f"a stronger network teaches ({teacher.parameters / 1e6:.1f} M parameters, {teacher.told}):"
+        f" its probe has {100 * scores[teacher]:.1f} %{own}; {made}"
+    )
+
+
+def _edges(plan: Plan) -> Section:
+    label = f"label -> {TARGET}"
+    if plan.teacher is None:
+        return {label: {"gate": "through"}}, {}
+    gates = ["through", "cutoff", "inverse", "linear"]
+    if plan.images.unlabelled:
+        gates = ["cutoff", "through", "inverse", "linear"]
+    taught = f"{TEACHER} -> {TARGET}"
+    edges = {
+        label: {"gate": {"choice": gates}},
+        taught: {
+            "loss": {"choice": ["kl", "dist"]},
+            "gate": {"choice": ["through", "linear", "cutoff"]},
+            "temperature": {"choice": [2.0, 1.0, 4.0]},
+        },
+    }
+    reasons = {
+        f"edges.{label}": "how much the target learns from labels; with a strong teacher and "
+        "images without labels it did best without",
+        f"edges.{taught}.loss": "kl compares probabilities, dist how they correlate (Huang et al., "
+        "NeurIPS 2022), which suits small students",
+        f"edges.{taught}.temperature": "2 did best where it was measured",
+    }
+    return edges, reasons
+
+
+def _search(plan: Plan, plain: Mapping[str, Any], budget: str) -> Section:
+    search: dict[str, Any] = {"budget": budget}
+    reasons = {"search.budget": "wall time for everything after the images are decoded"}
+    if plan.images.is_imbalanced:
+        search["metric"] = "balanced_accuracy"
+        reasons["search.metric"] = "the mean over classes: accuracy would hide the small ones"
+    opening = choose_opening(_list_needs(plan), _list_holes(plain))
+    if opening:
+        search["opening"] = [dict(one.settings) for one in opening]
+        told = "; ".join(
+            f"{number}. {one.name}: {one.why}" for number, one in enumerate(opening, 1)
+        )
+        reasons["search.opening"] = f"what is tried first. {told}"
+    return search, reasons
+
+
+def _list_needs(plan: Plan) -> list[Need]:
+    has: dict[Need, bool] = {
+        "teacher": plan.teacher is not None,
+        "unlabelled": plan.images.unlabelled > 0,
+    }
+    return [need for need, there in has.items() if there]
+
+
+def _list_holes(plain: Mapping[str, Any]) -> list[str]:
+    """Return the dotted paths of the holes in the edges of a space."""
+    return [
+        f"edges.{'.'.join(pair.split(' -> '))}.{key}"
+        for pair, edge in plain["edges"].items()
+        for key, value in edge.items()
+        if isinstance(value, dict)
+    ]
+
+
+def _weave(text: str, reasons: Mapping[str, str]) -> list[str]:
+    """Return the lines of YAML with each reason as a comment above its place.
+
+    Where several places share a line, so do their reasons.
+    """
+    waiting = dict(reasons)
+    lines: list[str] = []
+    stack: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        found = _KEY.match(line)
+        if found:
+            indent = len(found[1])
+            stack = [(depth, path) for depth, path in stack if depth < indent]
+            above = f"{stack[-1][1]}." if stack else ""
+            path = above + found[2].strip("'")
+            stack.append((indent, path))
+            is_open = line.endswith(":")  # what lies deeper has lines of its own
+            own = [
+                place
+                for place in waiting
+                if place == path or (not is_open and place.startswith(f"{path}."))
+            ]
+            for place in own:
+                # A line that holds several keys says of each comment which one it is about.
+                named = "" if place == path else f"{place.removeprefix(f'{path}.')}: "
+                lines.append(_comment(named + waiting.pop(place), indent))
+        lines.append(line)
+    return lines
+
+
+def _comment(text: str, indent: int) -> str:
+    mark = " " * indent + "# "
+    wrapped = textwrap.wrap(
+        text, _WIDTH - len(mark), break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(mark + line for line in wrapped)

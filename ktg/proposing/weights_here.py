@@ -1,0 +1,120 @@
+"""Lists the pretrained weights on this machine: zoos, caches of published ones, the user's files.
+
+Nothing is downloaded, and no host is asked.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ktg.errors import KtgError
+from ktg.graph import IMAGENET, Node, SourceFile, sources_for
+from ktg.models.names import list_library_models, locate_model
+from ktg.zoo import Card, default_zoo, shipped_zoo
+
+ZOO = "zoo/"
+
+
+@dataclass(frozen=True)
+class WeightsHere:
+    """A model with a source of weights that is on this machine.
+
+    parameters: of the whole network, for two classes. told: what is known of the weights, in words.
+    """
+
+    model: str
+    source: str
+    parameters: int
+    told: str = ""
+
+    @property
+    def node(self) -> Node:
+        """The node that begins with them."""
+        return Node(model=self.model, source=self.source)
+
+    @property
+    def name(self) -> str:
+        """What they are called: `resnet18@zoo/animals`."""
+        return f"{self.model}@{self.source}"
+
+
+def find_weights_here(
+    files: Mapping[str, SourceFile], side: int
+) -> tuple[list[WeightsHere], dict[str, str]]:
+    """Return the weights on this machine, small networks first, and why others cannot be used.
+
+    files: by model, those that the user gives to stand for `source: imagenet`. side: the side of
+    the images in pixels, that a network must take.
+    """
+    found, faults = [], {}
+    for model, source, told in _list_sources(files):
+        try:
+            parameters = _count_parameters(Node(model=model, source=source), files, side)
+        except KtgError as error:
+            faults[f"{model}@{source}"] = str(error)
+        else:
+            found.append(WeightsHere(model, source, parameters, told))
+    return sorted(found, key=lambda one: one.parameters), faults
+
+
+def _list_sources(files: Mapping[str, SourceFile]) -> Iterator[tuple[str, str, str]]:
+    """Yield model, source and what is known of it, each once: files, zoos, published weights."""
+    for model, file in files.items():
+        yield model, IMAGENET, file.origin or file.path
+    seen = set()
+    for zoo in (default_zoo(), shipped_zoo()):
+        for card in zoo.list_cards():
+            if card.key not in seen and locate_model(card.model):
+                seen.add(card.key)
+                yield card.model, f"{ZOO}{card.name}", _describe_card(card)
+    for model in _list_cached():
+        if model not in files:
+            yield model, IMAGENET, "published with its library, in the cache of this machine"
+
+
+def _describe_card(card: Card) -> str:
+    right = "" if card.accuracy is None else f", {100 * card.accuracy:.1f} % right there"
+    return f"trained on {card.data}{right}"
+
+
+def _list_cached() -> Iterator[str]:
+    """Yield the models of timm and torchvision whose published weights are in their caches."""
+    from ktg.models.imagenet import find_cached, find_published
+
+    if not _has_cache():
+        return
+    bare = {*list_library_models("ktg")}
+    for library in ("timm", "torchvision"):
+        for name in sorted(list_library_models(library)):
+            model = f"{library}/{name}" if name in bare else name
+            try:
+                if find_cached(find_published(model)) is not None:
+                    yield model
+            except (KtgError, ValueError, KeyError):  # published nowhere, or under an odd name
+                continue
+        bare |= list_library_models(library)
+
+
+def _has_cache() -> bool:
+    """Return whether either cache holds any file: asking for each model takes seconds."""
+    from pathlib import Path
+
+    import torch
+    from huggingface_hub import constants
+
+    hub, checkpoints = Path(constants.HF_HUB_CACHE), Path(torch.hub.get_dir(), "checkpoints")
+    return any(hub.glob("models--*")) or (checkpoints.is_dir() and any(checkpoints.iterdir()))
+
+
+def _count_parameters(node: Node, files: Mapping[str, SourceFile], side: int) -> int:
+    """Return how many parameters a node has, after checking that its weights fit.
+
+    Raises a KtgError where they do not.
+    """
+    from ktg.models.architectures import build_on_meta
+    from ktg.models.build import check_weights
+    from ktg.models.sources import resolve_source
+
+    sources = sources_for(node.model, {}, files)
+    check_weights(node, sources, classes=2, image_size=side)
+    plan = build_on_meta(resolve_source(node, sources).node, classes=2, image_size=side)
+    return sum(parameter.numel() for parameter in plan.body.parameters())
