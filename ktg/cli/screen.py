@@ -130,9 +130,9 @@ class Screen:
 
 def format_epoch(epoch: "EpochMetrics", epochs: int) -> str:
     """Return an epoch in a few words."""
-    train = f"train {epoch.nodes[epoch.target].train_accuracy:.1%}"
-    validation = "" if epoch.val_accuracy is None else f", val {epoch.val_accuracy:.1%}"
-    return f"epoch {epoch.number}/{epochs}, {train}{validation}"
+    figures = {"train": epoch.nodes[epoch.target].train_accuracy, "val": epoch.val_accuracy}
+    told = [f"{name} {value:.1%}" for name, value in figures.items() if value is not None]
+    return ", ".join([f"epoch {epoch.number}/{epochs}", *told])
 
 
 def make_console(*, stderr: bool = False, highlight: bool = False) -> "Console":

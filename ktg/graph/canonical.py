@@ -27,20 +27,34 @@ from typing import Any
 
 from ktg.errors import SpecError
 from ktg.graph.fields import to_plain
-from ktg.graph.parse import dump
-from ktg.graph.spec import IMAGENET, LABEL, MAP_LOSSES, Edge, Graph, LossName, Node, SourceFile
+from ktg.graph.parse import to_sections
+from ktg.graph.spec import (
+    FEATURE_LOSSES,
+    IMAGENET,
+    LABEL,
+    MAP_LOSSES,
+    Data,
+    Edge,
+    Graph,
+    LossName,
+    Node,
+    SourceFile,
+    Train,
+)
 
 Matrix = Sequence[Sequence[str]]
 # Fields of an edge that do something only where its loss is one of these. A new field that is
 # missing here costs nothing but trials that are treated as different although they train the same.
 _USED_BY: dict[str, tuple[LossName, ...]] = {
-    "temperature": ("kl", "js", "dkd", "emd"),
+    "temperature": ("kl", "js", "dkd", "emd", "dist"),
     "alpha": ("dkd",),
     "beta": ("dkd",),
     "distance": ("emd",),
     "maps": MAP_LOSSES,
 }
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Edge)}
+# What a node may say of its own training, under the names of `train`.
+_OWN = {field.name for field in fields(Node)} & {field.name for field in fields(Train)}
 
 
 def open_edges(graph: Graph) -> dict[tuple[str, str], Edge]:
@@ -88,17 +102,17 @@ def check_trainable(graph: Graph) -> None:
 
 
 def _check_heads(graph: Graph) -> None:
-    """Raise SpecError for a live node that learns from maps alone, so that its head would not."""
+    """Raise SpecError for a live node that learns from features alone, so its head would not."""
     edges, alive = open_edges(graph), live_nodes(graph)
-    by_maps = [pair for pair, edge in edges.items() if edge.loss in MAP_LOSSES]
-    heads = {target for (_, target), edge in edges.items() if edge.loss not in MAP_LOSSES}
-    for source, target in by_maps:
+    by_features = [pair for pair, edge in edges.items() if edge.loss in FEATURE_LOSSES]
+    heads = {target for (_, target), edge in edges.items() if edge.loss not in FEATURE_LOSSES}
+    for source, target in by_features:
         if target in alive and target not in heads:
             raise SpecError(
                 f"edges.{source}.{target}.loss",
-                f"{edges[source, target].loss} compares maps, and nothing else teaches {target!r}, "
-                f"so its head would learn nothing; open `label -> {target}`, or an edge to it with "
-                f"loss kl",
+                f"{edges[source, target].loss} compares features, and nothing else teaches "
+                f"{target!r}, so its head would learn nothing; open `label -> {target}`, or an "
+                f"edge to it with loss kl",
             )
 
 
@@ -119,7 +133,9 @@ def with_seed(graph: Graph, seed: int) -> Graph:
 
 def form_key(form: Graph) -> str:
     """Return the key of a graph that is in its canonical form already."""
-    return hashlib.sha256(_text(dump(form)).encode()).hexdigest()
+    # The number stays when the format's version rises, because equal graphs train alike in each:
+    # so what older versions of ktg stored is still found.
+    return hashlib.sha256(_text({"version": 1, **to_sections(form)}).encode()).hexdigest()
 
 
 def canonicalise(graph: Graph) -> Graph:
@@ -138,7 +154,8 @@ def canonicalise_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
         for pair, edge in open_edges(graph).items()
         if pair[1] in alive
     }
-    nodes = {name: _simplify_node(graph, graph.nodes[name]) for name in alive}
+    learning = {target for _, target in edges}
+    nodes = {name: _simplify_node(graph, graph.nodes[name], name in learning) for name in alive}
     # The label is one fixed node, so an edge from it is a part of its target's colour.
     colours = [_text([to_plain(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
     labels = [[_edge_text(edges.get((source, target))) for target in alive] for source in alive]
@@ -150,7 +167,7 @@ def canonicalise_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     published = {graph.nodes[name].model for name in order if graph.nodes[name].source == IMAGENET}
     seen = any(not edge.needs_label for edge in edges.values())  # the unlabelled images
     form = Graph(
-        data=graph.data if seen else replace(graph.data, unlabelled=None),
+        data=_simplify_data(graph.data, nodes.values(), seen),
         train=replace(graph.train, aggregate=_simplify_aggregate(graph, pairs)),
         nodes={names[name]: nodes[name] for name in order},
         edges={(names.get(s, LABEL), names[t]): edges[s, t] for s, t in pairs},
@@ -165,14 +182,20 @@ def independent_graph(graph: Graph, node: str) -> Graph:
     """Return the graph that trains `node` by itself, on the same data, from the labels alone.
 
     A teacher gets its weights from this independent training. Equal nodes have equal graphs here,
-    and therefore share one training and its cached weights.
+    and therefore share one training and its cached weights. What the node says of its training
+    stands in `train` and `data`, so that what it does not use of these changes nothing; it is shown
+    new views in every epoch.
     """
-    alone = replace(
-        graph,
-        nodes={"n0": graph.nodes[node]},
-        edges={(LABEL, "n0"): Edge(loss="ce", gate="through")},
-        provenance={},
-    )
+    spec, data, train = graph.nodes[node], graph.data, graph.train
+    said = {name: getattr(spec, name) for name in _OWN if getattr(spec, name) is not None}
+    train = replace(train, **said)
+    if train.epochs:
+        train = replace(train, warmup_epochs=min(train.warmup_epochs, train.epochs))
+    data = replace(data, batch_size=spec.batch_size or data.batch_size, views=None)
+    unsaid: dict[str, Any] = dict.fromkeys(said)
+    bare = replace(spec, **unsaid, batch_size=None)
+    edges = {(LABEL, "n0"): Edge(loss="ce", gate="through")}
+    alone = replace(graph, data=data, train=train, nodes={"n0": bare}, edges=edges, provenance={})
     return canonicalise(alone)
 
 
@@ -275,12 +298,28 @@ def _simplify_edge(edge: Edge, pair: tuple[str, str]) -> Edge:
     return edge if edge.gate == "correct" else replace(edge, over="batch")
 
 
-def _simplify_node(graph: Graph, node: Node) -> Node:
+def _simplify_data(data: Data, nodes: Collection[Node], unlabelled: bool) -> Data:
+    """Return the data without what does nothing there; `unlabelled`: such images reach an edge."""
+    if not unlabelled or data.unlabelled is None:
+        data = replace(data, unlabelled=None, unlabelled_share=Data.unlabelled_share)
+    seen = {node.augment or data.augment for node in nodes}
+    return replace(data, views=None) if seen == {"none"} else data
+
+
+def _simplify_node(graph: Graph, node: Node, learns: bool) -> Node:
     """Return the node with every field that does nothing there at its default."""
-    if node.frozen_epochs >= graph.train.epochs:  # the backbone never learns
+    length = graph.train.epochs
+    if learns:
+        node = replace(node, epochs=None, batch_size=None)
+    else:  # what `train` and `data` say, too, need not be said
+        length = length if node.epochs is None else node.epochs
+        node = replace(node, epochs=None if node.epochs == graph.train.epochs else node.epochs)
+        own = None if node.batch_size == graph.data.batch_size else node.batch_size
+        node = replace(node, batch_size=own)
+    if node.frozen_epochs >= length:  # the backbone never learns
         node = replace(node, unfreeze_from=None, unfreeze_every=None)
         node = replace(node, backbone_lr_scale=1.0, layer_decay=1.0)
-    if node.frozen_epochs >= graph.train.epochs or node.source == "none":
+    if node.frozen_epochs >= length or node.source == "none":
         node = replace(node, frozen_norm=False)
     default = "basic" if graph.data.augment == "cutmix_or_mixup" else graph.data.augment
     if node.augment == default:

@@ -54,12 +54,12 @@ def from_plain(kind: type[T], raw: object, path: str) -> T:
     return kind(**values)
 
 
-def to_plain(record: object) -> dict[str, Any]:
-    """Return a dataclass as plain data, without the fields that have their default."""
+def to_plain(record: object, *, full: bool = False) -> dict[str, Any]:
+    """Return a dataclass as plain data; unless `full`, without fields that have their default."""
     plain = {}
     for spec in dataclasses.fields(record):  # type: ignore[arg-type]
         value = getattr(record, spec.name)
-        if is_required(spec) or value != default_of(spec):
+        if full or is_required(spec) or value != default_of(spec):
             plain[spec.name] = _value_to_plain(value)
     return plain
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from ktg.graph.fields import default_of, is_required, type_hints
 from ktg.graph.holes import DEFAULT_SCORE, KEEP, MEASURABLE
-from ktg.graph.parse import FORMAT_VERSION
+from ktg.graph.parse import FORMAT_VERSION, VERSIONS
 from ktg.graph.space import Search
 from ktg.graph.spec import Data, Edge, Node, SourceFile, TargetName, Train
 
@@ -48,7 +48,11 @@ def json_schema(kind: Literal["graph", "space"]) -> Schema:
     """Return the JSON Schema (draft 2020-12) of a graph, or of a space, which may have holes."""
     space = kind == "space"
     sections: Schema = {
-        "version": {"const": FORMAT_VERSION},
+        "version": {
+            "description": "Of the format; 1 means what older versions of ktg made of a file.",
+            "enum": list(VERSIONS),
+            "default": FORMAT_VERSION,
+        },
         "data": _entry("Data", space),
         "train": _entry("Train", space),
         "target": {

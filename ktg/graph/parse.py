@@ -21,6 +21,7 @@ from ktg.graph.fields import (
     read_scalars,
     to_plain,
 )
+from ktg.graph.recipes import fill_recipes, find_recipe
 from ktg.graph.spec import (
     ANY,
     FORMULAS,
@@ -36,7 +37,8 @@ from ktg.graph.spec import (
     Train,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+VERSIONS = (1, FORMAT_VERSION)
 _GRAPH_PARTS = ("target", "sources", "weights", "nodes", "edges", "provenance")
 SECTIONS = ("version", "data", "train", *_GRAPH_PARTS)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -54,12 +56,14 @@ def parse(raw: Mapping[str, Any]) -> Graph:
 
 
 def _read_graph(raw: Mapping[str, Any]) -> Graph:
-    data, nodes = from_plain(Data, raw["data"], "data"), raw["nodes"].items()
+    data, train, nodes = from_plain(Data, raw["data"], "data"), raw.get("train", {}), raw["nodes"]
     _check_data(data)
+    if raw["version"] > 1:
+        nodes = fill_recipes(nodes, train)
     graph = Graph(
         data=data,
-        train=from_plain(Train, raw.get("train", {}), "train"),
-        nodes={name: from_plain(Node, node, f"nodes.{name}") for name, node in nodes},
+        train=from_plain(Train, train, "train"),
+        nodes={name: from_plain(Node, node, f"nodes.{name}") for name, node in nodes.items()},
         edges={split_edge(key): _read_edge(key, edge) for key, edge in raw["edges"].items()},
         sources=_read_sources(raw.get("sources", {})),
         weights=read_weights(raw.get("weights", {})),
@@ -73,13 +77,22 @@ def _read_graph(raw: Mapping[str, Any]) -> Graph:
 def dump(graph: Graph) -> dict[str, Any]:
     """Return the graph as plain data, without the fields that have their default.
 
-    `parse(dump(graph)) == graph`.
+    `parse(dump(graph)) == graph`. Where a node would get a recipe (see `ktg.graph.recipes`) that it
+    does not have, optimizer and rate stand in `train`, default or not.
     """
-    plain: dict[str, Any] = {
-        "version": FORMAT_VERSION,
-        "data": to_plain(graph.data),
-        "train": to_plain(graph.train),
-    }
+    plain = {"version": FORMAT_VERSION, **to_sections(graph)}
+    if any(find_recipe(node, plain["train"]) for node in plain["nodes"].values()):
+        said = {"optimizer": graph.train.optimizer, "lr": graph.train.lr}
+        plain["train"] = to_plain(graph.train) | said
+    return plain
+
+
+def to_sections(graph: Graph) -> dict[str, Any]:
+    """Return the sections of a graph as plain data, without the fields that have their default.
+
+    It is what `dump` writes, whatever the version of the format.
+    """
+    plain: dict[str, Any] = {"data": to_plain(graph.data), "train": to_plain(graph.train)}
     if graph.ensemble:
         plain["target"] = "ensemble"
     if graph.sources:
@@ -101,18 +114,20 @@ def dump(graph: Graph) -> dict[str, Any]:
 def normalise(raw: Mapping[str, Any], extra_sections: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return `raw` with checked sections and names, and with an edge for each that `any` means.
 
-    Values inside nodes, edges and sections stay as they are, so that a search space may have holes
-    there.
+    `version` is there, too. Values inside nodes, edges and sections stay as they are, so that a
+    search space may have holes there.
     """
     raw = check_mapping(raw, "")
     check_keys(raw, dict.fromkeys(SECTIONS + extra_sections), "")
-    if (version := raw.get("version", FORMAT_VERSION)) != FORMAT_VERSION:
-        problem = f"{show(version)} is not a format this ktg reads; allowed: {FORMAT_VERSION}"
+    version = raw.get("version", FORMAT_VERSION)
+    if version not in VERSIONS or not isinstance(version, int) or isinstance(version, bool):
+        allowed = ", ".join(map(str, VERSIONS))
+        problem = f"{show(version)} is not a format this ktg reads; allowed: {allowed}"
         raise SpecError("version", problem)
     for section in ("data", "nodes", "edges"):
         if section not in raw:
             raise SpecError(section, "this section is missing")
-    plain = {key: value for key, value in raw.items() if key != "version"}
+    plain = {"version": version, **raw}
     nodes = check_mapping(raw["nodes"], "nodes")
     if not nodes:
         raise SpecError("nodes", "at least one node is needed; the first is the target")
@@ -267,18 +282,23 @@ def _check_across_fields(graph: Graph) -> None:
     if any(b <= a for a, b in itertools.pairwise(train.milestones)):
         problem = f"must rise from one to the next, got {list(train.milestones)}"
         raise SpecError("train.milestones", problem)
-    too_many = f"is more than train.epochs ({train.epochs})"
-    if train.warmup_epochs > train.epochs:
-        raise SpecError("train.warmup_epochs", f"{train.warmup_epochs:g} {too_many}")
+    _check_phase("train.warmup_epochs", train.warmup_epochs, train)
     for name, node in graph.nodes.items():
-        if node.frozen_epochs > train.epochs:
-            raise SpecError(f"nodes.{name}.frozen_epochs", f"{node.frozen_epochs} {too_many}")
+        _check_phase(f"nodes.{name}.frozen_epochs", node.frozen_epochs, train)
+        _check_phase(f"nodes.{name}.warmup_epochs", node.warmup_epochs or 0, train)
         if node.frozen_views is not None and graph.data.augment == "cutmix_or_mixup":
             problem = "cutmix_or_mixup mixes each batch differently, so that no view stays fixed"
             place = f"nodes.{name}.frozen_views"
             raise SpecError(place, f"data.augment: {problem}; leave out one")
         if node.frozen_views is not None:
             _check_views(graph, name)
+
+
+def _check_phase(path: str, epochs: float, train: Train) -> None:
+    """Raise SpecError for a phase at the start that is longer than the training."""
+    # Of a training without epochs nothing is said: it is the network as it begins.
+    if epochs > train.epochs > 0:
+        raise SpecError(path, f"{epochs:g} is more than train.epochs ({train.epochs})")
 
 
 def _check_views(graph: Graph, node: str) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 GateName = Literal["through", "cutoff", "linear", "correct", "inverse"]
-LossName = Literal["ce", "kl", "js", "dkd", "emd", "attention", "feature"]
+LossName = Literal["ce", "kl", "js", "dkd", "emd", "dist", "attention", "feature", "embedding"]
 OptimizerName = Literal["sgd", "adamw", "adam"]
 ScheduleName = Literal["constant", "step", "cosine"]
 ViewName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"]
 AugmentName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup"]
 FormulaName = Literal["fractaldb", "ofdb", "onep", "svd"]
 TargetName = Literal["first", "ensemble"]
+HeadName = Literal["new", "probe"]
 Scalar = str | int | float | bool
 
 LABEL = "label"
@@ -23,7 +24,11 @@ ANY = "any"
 IMAGENET = "imagenet"
 LEARNED = "learned"
 FEATURES = "features"
+AUTO = "auto"
+EMBEDDING: LossName = "embedding"
 MAP_LOSSES: tuple[LossName, ...] = ("attention", "feature")
+# Losses that never reach the head of the node that learns.
+FEATURE_LOSSES: tuple[LossName, ...] = (*MAP_LOSSES, EMBEDDING)
 GATES: tuple[str, ...] = get_args(GateName)
 FORMULAS: tuple[str, ...] = get_args(FormulaName)
 
@@ -95,12 +100,20 @@ class Data:
     )
     only: tuple[str, ...] | None = rule("Keep these classes, numbered from 0; default: all.", None)
     formula: Formula | None = rule("What is drawn, where `name` is a formula.", None)
-    unlabelled: str | None = rule(
-        "A folder of more images, without labels, at any depth in it; every step shows as many of "
-        "them as of labelled ones. They reach edges between nodes, but not those of which loss or "
-        "gate asks for the label: ce, dkd, correct. Files that are validation or test images are "
-        "left out.",
+    unlabelled: tuple[str, ...] | None = rule(
+        "More images, without labels: a folder (at any depth in it), an archive (.zip, .tar), a "
+        "list of files (.txt, .csv), several of these, or auto: what else the data have, the "
+        "images that `per_class` leaves out included. They reach edges between nodes, but not "
+        "those of which loss or gate asks for the label: ce, dkd, correct. Files that are "
+        "validation or test images are left out.",
         None,
+    )
+    unlabelled_share: float = rule(
+        "Share of images without labels among those of a step; by default as many as labelled "
+        "ones, which are always `batch_size`.",
+        0.5,
+        above=0,
+        below=1,
     )
     per_class: int | None = rule(
         "Few-shot: keep this many training images of each class; default: all.", None, at_least=1
@@ -112,6 +125,13 @@ class Data:
         "randaugment, augmix: on top of basic; pspnet: mirror, resize, rotate, blur and crop; "
         "cutmix_or_mixup: one of the two in each batch, on top of basic, for all nodes alike.",
         "basic",
+    )
+    views: int | None = rule(
+        "Draw this many augmented views of each image once, the same for all nodes, and show them "
+        "in turn: what teachers answer is then computed once, and kept for all trainings; default: "
+        "new views in every epoch.",
+        None,
+        at_least=1,
     )
     split_seed: int = rule(
         "Seed of the stratified split; one data set, one split for every trial.", 0, at_least=0
@@ -130,7 +150,11 @@ class Data:
 class Train:
     """How nodes are trained. A node may have its own optimizer, rate, decay and schedule."""
 
-    epochs: int = rule("Passes over the training split.", 50, at_least=1)
+    epochs: int = rule(
+        "Passes over the training split; 0: the networks are validated as they begin.",
+        50,
+        at_least=0,
+    )
     optimizer: OptimizerName = rule("SGD with momentum, AdamW or Adam.", "sgd")
     lr: float = rule("Peak learning rate.", 0.1, above=0)
     momentum: float = rule("Momentum of SGD (beta1 of AdamW and Adam).", 0.9, at_least=0, below=1)
@@ -234,6 +258,12 @@ class Node:
         "The views of the images that this node sees; default: as in `data`.", None
     )
     model_args: Mapping[str, Scalar] = rule("Further arguments of the model's constructor.", {})
+    head: HeadName = rule(
+        "How the head begins. new: at random; probe: as logistic regression on the frozen features "
+        "of the training images, its strength by cross-validation (at random where a head is more "
+        "than one linear layer).",
+        "new",
+    )
     frozen_epochs: int = rule(
         "Epochs at the start in which only the new head learns.", 0, at_least=0
     )
@@ -284,6 +314,21 @@ class Node:
         "This node's weight decay; default: as in `train`.", None, at_least=0
     )
     schedule: ScheduleName | None = rule("This node's schedule; default: as in `train`.", None)
+    epochs: int | None = rule(
+        "Where nothing teaches this node: the length of the training by which it gets its weights "
+        "beforehand; 0: its weights teach as they are, head included. Default: as in `train`.",
+        None,
+        at_least=0,
+    )
+    batch_size: int | None = rule(
+        "Images per step of that training; default: as in `data`.", None, at_least=1
+    )
+    warmup_epochs: float | None = rule(
+        "Epochs over which this node's rate rises; default: as in `train`.", None, at_least=0
+    )
+    clip_norm: float | None = rule(
+        "This node's largest gradient norm; default: as in `train`.", None, above=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,9 +336,9 @@ class Edge:
     """A loss by which a target node learns from a source node or from the label."""
 
     loss: LossName = rule(
-        "ce on edges from `label`. Between nodes: kl, js, dkd (decoupled distillation) and emd "
-        "(earth mover's distance) compare probabilities, attention and feature compare maps of "
-        "features, whatever their shapes."
+        "ce on edges from `label`. Between nodes: kl, js, dkd (decoupled distillation), emd (earth "
+        "mover's distance) and dist (correlations) compare probabilities, attention and feature "
+        "compare maps of features, embedding what the two heads are given, whatever their shapes."
     )
     gate: GateName = rule("Weight of each sample over training.", "through")
     weight: float | Literal["learned"] = rule(

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ktg.data import Dataset
 from ktg.graph import Graph
+from ktg.training.answers import find_known_teachers
 from ktg.training.edge_losses import edge_losses, sum_per_node
 from ktg.training.frozen_features import FrozenFeatures, find_frozen_backbones
 from ktg.training.graph_model import GraphModel
@@ -31,7 +32,9 @@ from ktg.training.metrics import (
     check_finite,
     measure_peak_memory,
     summarize,
+    untrained,
 )
+from ktg.training.probe import compute_probe_key, load_probe
 from ktg.training.randomness import derive_seed, use_seed
 from ktg.training.schedule import Clock
 from ktg.training.scoring import ENSEMBLE, Evaluation, evaluate
@@ -44,7 +47,9 @@ class Training(GraphModel):
 
     final: train on the training and validation splits together, without validation. With few-shot
     data (`per_class`) only the training split is used.
-    cache: the folder of the shared teachers (see `ktg.training.teachers`).
+    cache: the folder of shared teachers and probes (see `ktg.training.tensor_cache`).
+
+    Without epochs (`train.epochs: 0`) the networks are validated once, as they begin.
     """
 
     def __init__(
@@ -60,13 +65,25 @@ class Training(GraphModel):
         classes, more = len(dataset.classes), dataset.unlabelled
         self._batches = TrainingBatches(self.graph, self.images, classes, self.device, more)
         self._val = None if final else self.split(dataset.val)
-        # Maps need the whole network, and images without labels are new in every epoch: features
-        # of such nodes cannot be computed beforehand.
-        never = {*self.layers, *self._batches.unlabelled_nodes}
-        frozen = find_frozen_backbones(self.graph, self.learners, self.teachers, self.names)
+        self._begun, self._cache = False, cache
+        self._known = find_known_teachers(
+            self.graph,
+            self.teachers,
+            self.teacher_keys,
+            self.layers,
+            self._batches.labelled,
+            self._batches.unlabelled,
+            self.device,
+            self.precision,
+            cache,
+        )
+        # Maps need the whole network, and images without labels are others in every epoch: features
+        # of what such nodes train on cannot be computed beforehand.
+        never = {*self.layers, *self._batches.unlabelled_nodes, *self._known}
+        frozen = find_frozen_backbones(self.graph, self.learners, self.teachers, self.names, never)
         with explain_errors("the first forward pass", graph.data.batch_size):
             self._features = FrozenFeatures(
-                {name: backbone for name, backbone in frozen.items() if name not in never},
+                frozen,
                 self._batches.labelled,
                 self._val,
                 batch_size=graph.data.batch_size,
@@ -80,16 +97,17 @@ class Training(GraphModel):
 
     def __next__(self) -> EpochMetrics:
         """Train and validate one epoch; raise TrainingError for a loss that is not finite."""
-        if self.epoch >= self.graph.train.epochs:
+        if not self._begun and self.epoch == 0:
+            self._load_probes()
+        elif self.epoch >= self.graph.train.epochs:
             raise StopIteration
+        self._begun = True
         started = time.perf_counter()
-        rows = self._batches.rows(self.epoch)
-        with use_seed(derive_seed(self.graph.train.seed, "dropout", self.epoch), self.device):
-            means = self._train_epoch(len(rows))
+        measured = self._train_epoch() if self.graph.train.epochs else []
         trained_s = time.perf_counter() - started
-        with explain_errors(f"epoch {self.epoch + 1}, validation", self.graph.data.batch_size):
+        with explain_errors(f"epoch {self.epoch}, validation", self.graph.data.batch_size):
             evaluations = self._validate()
-        self.epoch += 1
+        means = average_steps(measured) if measured else untrained(self.graph.nodes)
         nodes, edges = summarize(means, evaluations, self._rates, self.names)
         return EpochMetrics(
             number=self.epoch,
@@ -97,27 +115,44 @@ class Training(GraphModel):
             nodes=nodes,
             edges=edges,
             seconds=time.perf_counter() - started,
-            images_per_s=rows.numel() / trained_s,
+            images_per_s=len(measured) * self.graph.data.batch_size / max(trained_s, 1e-9),
             peak_memory_bytes=measure_peak_memory(self.device),
             ensemble=evaluations.get(ENSEMBLE),
             by_ensemble=self.graph.ensemble,
         )
 
-    def _train_epoch(self, steps: int) -> StepMetrics[float]:
+    def _load_probes(self) -> None:
+        """Let the heads of the nodes that ask for it begin as probes."""
+        images = self.split(self.images)
+        for name, learner in self.learners.items():
+            if self.graph.nodes[name].head == "probe":
+                network, precision = learner.network, self.precision
+                key = compute_probe_key(
+                    self.graph, name, network, self.dataset, precision, self.final
+                )
+                with explain_errors(f"probe of {self.names[name]}", self.graph.data.batch_size):
+                    load_probe(network, images, key, precision, cache=self._cache)
+                if learner.average:
+                    learner.average.network.load_state_dict(network.state_dict())
+
+    def _train_epoch(self) -> list[StepMetrics[float]]:
         """Run the steps of one epoch without ever waiting for the device, then read the metrics."""
+        epoch, number = self.epoch, self.epoch + 1
+        steps = len(self._batches.rows(epoch))
         for learner in self.learners.values():
-            learner.begin_epoch(self.epoch)
+            learner.begin_epoch(epoch)
         table, total = StepTable(steps, self.device), steps * self.graph.train.epochs
-        with explain_errors(f"epoch {self.epoch + 1}, frozen features", self.graph.data.batch_size):
-            features = self._features.train(self.epoch)
-        for index, batch in enumerate(self._batches(self.epoch, features)):
-            clock = Clock(self.epoch * steps + index, total)
-            place = f"epoch {self.epoch + 1}, step {index + 1} of {steps}"
-            with explain_errors(place, self.graph.data.batch_size):
-                table.add(index, self.step(batch, clock))
+        with use_seed(derive_seed(self.graph.train.seed, "dropout", epoch), self.device):
+            with explain_errors(f"epoch {number}, frozen features", self.graph.data.batch_size):
+                features = self._features.train(epoch)
+            for index, batch in enumerate(self._batches(epoch, features, self._known)):
+                place = f"epoch {number}, step {index + 1} of {steps}"
+                with explain_errors(place, self.graph.data.batch_size):
+                    table.add(index, self.step(batch, Clock(epoch * steps + index, total)))
         measured = table.read()
-        check_finite(measured, self.epoch + 1, self._rates, self.names)
-        return average_steps(measured)
+        check_finite(measured, number, self._rates, self.names)
+        self.epoch = number
+        return measured
 
     def step(self, batch: TrainingBatch, clock: Clock) -> StepMetrics[Tensor]:
         """Train every node that learns (a `Learner`) on one batch, never waiting for the device."""
@@ -142,7 +177,7 @@ class Training(GraphModel):
         # Frozen features come from the trained networks, not from their moving averages.
         for network in (*networks.values(), *self.trained_networks.values()):
             network.eval()
-        return evaluate(networks, self._val, self.precision, self._features.val(self.epoch))
+        return evaluate(networks, self._val, self.precision, self._features.val(self.epoch - 1))
 
     @property
     def _rates(self) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import math
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -73,6 +73,12 @@ def average_steps(steps: Sequence[StepMetrics[float]]) -> StepMetrics[float]:
     )
 
 
+def untrained(nodes: Iterable[str]) -> StepMetrics[float]:
+    """Return the metrics of a training without steps: no edge has any, no node an accuracy."""
+    nothing = dict.fromkeys(nodes, math.nan)
+    return StepMetrics(loss={}, gate_weight={}, accuracy=nothing, learned_weight={})
+
+
 def check_finite(
     steps: Sequence[StepMetrics[float]],
     epoch: int,
@@ -99,10 +105,11 @@ def check_finite(
 class NodeMetrics:
     """One node in one epoch.
 
-    Teachers have no learning rate; without a validation split there is no validation.
+    Teachers have no learning rate; without a validation split there is no validation, and without
+    steps no accuracy in them.
     """
 
-    train_accuracy: float
+    train_accuracy: float | None
     val_accuracy: float | None = None
     val_loss: float | None = None
     lr: float | None = None
@@ -175,7 +182,8 @@ def summarize(
     for name, accuracy in means.accuracy.items():
         seen = evaluations.get(name)
         val_accuracy, val_loss = (seen.accuracy, seen.loss) if seen else (None, None)
-        nodes[names[name]] = NodeMetrics(accuracy, val_accuracy, val_loss, rates.get(name))
+        seen_in_steps = None if math.isnan(accuracy) else accuracy
+        nodes[names[name]] = NodeMetrics(seen_in_steps, val_accuracy, val_loss, rates.get(name))
     for pair, loss in means.loss.items():
         learned = means.learned_weight.get(pair)
         edges[_rename(pair, names)] = EdgeMetrics(loss, means.gate_weight[pair], learned)

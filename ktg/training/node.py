@@ -122,12 +122,14 @@ class Learner:
         self.adapters = nn.ModuleDict(adapters)
         self.frozen_epochs, self.unfreeze_every = node.frozen_epochs, node.unfreeze_every
         self.frozen_norm = node.frozen_norm
-        self.clip_norm = train.clip_norm
+        self.clip_norm = train.clip_norm if node.clip_norm is None else node.clip_norm
         self.peak_lr = node.lr or train.lr
+        warmup = train.warmup_epochs if node.warmup_epochs is None else node.warmup_epochs
+        epochs = max(train.epochs, 1)  # without epochs no step is taken, and no schedule asked
         self.schedule = Schedule(
             node.schedule or train.schedule,
-            warmup=train.warmup_epochs / train.epochs,
-            milestones=[epoch / train.epochs for epoch in train.milestones],
+            warmup=warmup / epochs,
+            milestones=[epoch / epochs for epoch in train.milestones],
             step_factor=train.step_factor,
         )
         weight_decay = train.weight_decay if node.weight_decay is None else node.weight_decay

@@ -6,24 +6,18 @@ everything that went into it, and shared by every trial.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import torch
-from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ktg.data import Dataset
-from ktg.data.cache_limit import remove_unless_locked, trim
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
-from ktg.local import atomic_write, cache_folder
 from ktg.models.network import Network
 from ktg.models.sources import resolve_source
+from ktg.training.tensor_cache import make_once
 from ktg.version import __version__
 
 # Trains a graph of one node on the device, `final` or not, and returns the weights of its body. It
@@ -46,23 +40,9 @@ def load_teacher(
 
     Other processes that want the same teacher wait for the one that trains it.
     """
-    folder = (cache or cache_folder()) / "solo"
-    folder.mkdir(parents=True, exist_ok=True)
     name = compute_teacher_key(graph, node, dataset, final=final)
-    path = folder / f"{name}.safetensors"
-    with FileLock(path.with_suffix(".lock")):
-        known = path.exists()
-        if known:
-            with suppress(OSError):
-                os.utime(path)  # when it was used last
-            state = load_file(path, device=str(device))
-        else:
-            state = train_alone(independent_graph(graph, node), dataset, device, final)
-            # With a full disk the training goes on, and the next one trains its teacher again.
-            with suppress(OSError, SafetensorError):
-                _write(state, path)
-    if not known:
-        trim(folder.glob("*.safetensors"), remove_unless_locked)
+    alone = independent_graph(graph, node)
+    state = make_once(name, lambda: train_alone(alone, dataset, device, final), cache)
     network.body.load_state_dict(state)
 
 
@@ -76,8 +56,3 @@ def compute_teacher_key(graph: Graph, node: str, dataset: Dataset, *, final: boo
     alone = canonical_key(independent_graph(graph, node))
     text = f"{__version__} {alone} {dataset.fingerprint} {weights} {final}"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write(state: dict[str, Tensor], path: Path) -> None:
-    with atomic_write(path) as temporary:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary)

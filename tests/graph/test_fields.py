@@ -21,7 +21,7 @@ from ktg.graph.fields import from_plain, read_scalars, to_plain, type_hints
         (Train, {"epochs": 2.0}, "x.epochs: expected a whole number, got 2.0"),
         (Train, {"epochs": True}, "x.epochs: expected a whole number, got True"),
         (Train, {"epochs": None}, "x.epochs: expected a whole number, got None"),
-        (Train, {"epochs": 0}, "x.epochs: must be at least 1, got 0"),
+        (Train, {"epochs": -1}, "x.epochs: must be at least 0, got -1"),
         (Train, {"lr": "0.1"}, "x.lr: expected a number, got '0.1'"),
         (Train, {"lr": False}, "x.lr: expected a number, got False"),
         (Train, {"lr": 0}, "x.lr: must be greater than 0, got 0.0"),

@@ -5,8 +5,9 @@ from hypothesis import given
 from strategies import graphs
 
 from ktg.errors import SpecError
-from ktg.graph import GATES, LABEL, dump, edge_key, edge_path, parse
+from ktg.graph import GATES, LABEL, Node, dump, edge_key, edge_path, parse
 from ktg.graph.parse import normalise, split_edge
+from ktg.graph.recipes import PRETRAINED
 
 RAW = {
     "data": {"name": "cifar100", "val_fraction": 0.2, "batch_size": 64, "augment": "basic"},
@@ -55,6 +56,30 @@ def test_dump_loses_nothing(graph):
     again = parse(dump(graph))
     assert again == graph
     assert list(again.nodes) == list(graph.nodes)
+
+
+def pretrained(train: dict | None = None, **node) -> dict:
+    """Return a graph of one node from ImageNet."""
+    node = {"model": "resnet18", "source": "imagenet", **node}
+    return changed(train=train or {}, nodes={"n0": node}, edges={"label -> n0": {}})
+
+
+def test_a_pretrained_node_of_version_2_gets_its_recipe_and_one_of_version_1_does_not():
+    found = parse(pretrained())
+    assert found == parse(pretrained(**PRETRAINED))
+    assert (found.nodes["n0"].lr, found.nodes["n0"].head) == (0.0003, "probe")
+    old = parse(pretrained() | {"version": 1})
+    assert old == parse(pretrained({"lr": 0.1, "optimizer": "sgd"}))
+    assert old.nodes["n0"] == Node(model="resnet18", source="imagenet")
+    for graph in (found, old):
+        assert parse(dump(graph)) == graph
+    assert dump(old)["train"] == {"optimizer": "sgd", "lr": 0.1}
+    assert "train" in dump(found) and "lr" not in dump(found)["train"]
+
+
+def test_the_network_as_it_begins_needs_no_epochs():
+    graph = parse(pretrained({"epochs": 0}, frozen_epochs=3))
+    assert (graph.train.epochs, graph.nodes["n0"].warmup_epochs) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +137,12 @@ def test_dump_loses_nothing(graph):
             "data.unlabelled: does not go with images drawn by a formula (ofdb); leave it out",
         ),
         (changed(target="n1"), "target: 'n1' is not a value of `target`; allowed: first, ensemble"),
-        (changed(version=2), "version: 2 is not a format this ktg reads; allowed: 1"),
+        (changed(version=3), "version: 3 is not a format this ktg reads; allowed: 1, 2"),
+        (changed(version=True), "version: True is not a format this ktg reads; allowed: 1, 2"),
+        (
+            changed(nodes={"n0": {"model": "resnet8", "warmup_epochs": 201}}, edges={}),
+            "nodes.n0.warmup_epochs: 201 is more than train.epochs (200)",
+        ),
         ({"data": {}, "nodes": {}}, "edges: this section is missing"),
         (changed(nodes={}), "nodes: at least one node is needed; the first is the target"),
         (changed(nodes={"label": {}}), "nodes.label: 'label' is a reserved word"),

@@ -12,7 +12,7 @@ from ktg.data import open_data
 from ktg.graph import Graph, parse
 from ktg.graph.canonical import independent_graph
 from ktg.models.build import build_network
-from ktg.training import loop, teachers
+from ktg.training import loop, tensor_cache
 from ktg.training.teachers import compute_teacher_key, load_teacher
 
 
@@ -82,7 +82,7 @@ def test_a_disk_that_takes_no_teacher_stops_no_training(tiny: Path, tmp_path: Pa
     def full(state, path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(teachers, "_write", full)
+    monkeypatch.setattr(tensor_cache, "save_file", full)
     one, data = graph(tiny), open_data(graph(tiny).data)
     network = build_network(
         one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=3

@@ -1,0 +1,151 @@
+"""Lets a head begin as a linear probe: logistic regression on the features of the frozen backbone.
+
+Fine-tuning that starts from it disturbs the features less than from a random head, and is never far
+below it (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution", ICLR 2022).
+"""
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from ktg.data import Dataset
+from ktg.graph import Graph
+from ktg.models.network import Network, find_head
+from ktg.models.sources import resolve_source
+from ktg.training.scoring import Split, compute_head_inputs
+from ktg.training.tensor_cache import make_once
+from ktg.version import __version__
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse: the largest is hardly any regularisation
+FIXED_STRENGTH = 0.1  # where a class has one image only, so that nothing can be held out
+FOLDS = 5
+STEPS = 2000
+
+Floats = NDArray[np.float64]
+
+
+def load_probe(
+    network: Network,
+    split: Split,
+    key: str,
+    precision: torch.dtype,
+    *,
+    balanced: bool = False,
+    cache: Path | None = None,
+) -> bool:
+    """Let the head of a network begin as the probe of its training images, as its backbone is now.
+
+    split: these images. key: what the probe is kept under, so that the trials of a search fit it
+    once. Returns False, and changes nothing, where the head is not one linear layer of vectors, or
+    only one class has images.
+    """
+    head, labels = find_head(network), split.labels.cpu().numpy()
+    if not isinstance(head, nn.Linear) or len(np.unique(labels)) < 2:
+        return False
+
+    def fit() -> dict[str, Tensor]:
+        features = compute_head_inputs(network, split, precision)
+        if features.ndim != 2:
+            return {}
+        weight, bias = fit_probe(features, labels, head.out_features, balanced=balanced)
+        return {"weight": weight, "bias": bias}
+
+    found = make_once(f"probe-{key}", fit, cache)
+    if found:
+        put_into_head(head, found["weight"], found["bias"])
+    return bool(found)
+
+
+def compute_probe_key(
+    graph: Graph, node: str, network: Network, dataset: Dataset, precision: torch.dtype, final: bool
+) -> str:
+    """Return the SHA-256 (64 hex digits) of all that decides the probe of a node.
+
+    These are the backbone's weights, what it expects of images, the images, and the arithmetic.
+    """
+    spec = graph.nodes[node]
+    weights = resolve_source(spec, graph.sources_for(spec.model)).content_hash()
+    if spec.source == "none":
+        weights = f"random {graph.train.seed} {node}"
+    seen = (network.size, network.mean.flatten().tolist(), network.std.flatten().tolist())
+    arguments = sorted(spec.model_args.items())
+    parts = (__version__, spec.model, arguments, weights, seen, dataset.fingerprint, final)
+    return hashlib.sha256(repr((*parts, str(precision))).encode()).hexdigest()
+
+
+def fit_probe(
+    features: Tensor, labels: ArrayLike, classes: int, *, balanced: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return weights (classes, D) and bias (classes,) of a logistic regression on features (N, D).
+
+    Its regularisation is the one of `STRENGTHS` with the lowest cross-validated loss, in at most
+    five stratified folds. `balanced` weighs each class alike. Of two classes each gets half of the
+    difference; a class without an image gets weights of 0 and the lowest bias.
+    """
+    values, truth = features.double().numpy(), np.asarray(labels)
+    mean = values.mean(axis=0)
+    centred = values - mean
+    # One scale for all features makes the strengths mean the same for every network, and lbfgs
+    # needs fewer steps on centred ones. Neither changes what a regression can express.
+    scale = float(np.sqrt((centred**2).mean())) or 1.0
+    small, basis = _rotate(centred / scale)
+    model = _choose_strength(small, truth, balanced)
+    rows, biases = model.coef_ @ basis / scale, model.intercept_
+    if len(rows) == 1:
+        rows, biases = np.concatenate([-rows, rows]) / 2, np.concatenate([-biases, biases]) / 2
+    biases = biases - rows @ mean
+    weight, bias = np.zeros((classes, len(mean))), np.full(classes, biases.min())
+    weight[model.classes_], bias[model.classes_] = rows, biases
+    return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
+
+
+def put_into_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+    """Copy the weights of a probe into a head, which may have no bias."""
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        if head.bias is not None:
+            head.bias.copy_(bias)
+
+
+def _rotate(values: Floats) -> tuple[Floats, Floats]:
+    """Return values (N, R) and an orthonormal basis (R, D) whose product is `values` (N, D).
+
+    R is the smaller of N and D. A regression with a quadratic penalty is the same in both.
+    """
+    if len(values) >= values.shape[1]:
+        return values, np.eye(values.shape[1])
+    # The columns of q span the rows of `values`: values = r.T @ q.T.
+    q, r = np.linalg.qr(values.T)
+    return r.T, q.T
+
+
+def _choose_strength(values: Floats, labels: NDArray[Any], balanced: bool) -> Any:
+    """Return the regression with the strength that cross-validation prefers, fitted to all rows."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import StratifiedKFold
+
+    given = {"max_iter": STEPS, "class_weight": "balanced" if balanced else None}
+    folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
+    losses = np.zeros(len(STRENGTHS))
+    with warnings.catch_warnings():
+        # A head that has not quite converged is a good start, too.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if folds < 2:
+            return LogisticRegression(C=FIXED_STRENGTH, **given).fit(values, labels)
+        for kept, out in StratifiedKFold(folds, shuffle=True, random_state=0).split(values, labels):
+            # Each begins where the one before it ended, the strongest regularisation first.
+            model = LogisticRegression(warm_start=True, **given)
+            for place, strength in enumerate(STRENGTHS):
+                model.set_params(C=strength).fit(values[kept], labels[kept])
+                losses[place] += log_loss(labels[out], model.predict_proba(values[out]))
+        best = STRENGTHS[int(losses.argmin())]
+        return LogisticRegression(C=best, **given).fit(values, labels)
