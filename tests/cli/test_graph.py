@@ -4,8 +4,10 @@ import json
 import xml.etree.ElementTree as ET
 
 from command import ktg
+from safetensors.numpy import save_file
 
 from ktg.graph.canonical import canonical_key
+from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import load_graph
 
 
@@ -42,3 +44,22 @@ def test_of_a_space_the_default_graph_is_shown(room):
     assert said.startswith(
         "space.yaml: a search space of 1 holes; with all of them at their default:\n"
     )
+
+
+def test_every_setting_is_shown_and_what_the_recipe_sets_is_marked(room):
+    text = (room / "graph.yaml").read_text().replace(", lr: 0.05", "")
+    save_file({}, room / "w.safetensors")
+    text = text.replace("n1: {model: resnet8", "n1: {model: resnet8, source: ./w.safetensors")
+    (room / "graph.yaml").write_text(text)
+    shown = json.loads(ktg("graph", "show", "graph.yaml", "--full", "--json", folder=room).out)
+    graph = load_graph(room / "graph.yaml")
+    assert shown["settings"]["train.momentum"] == 0.9
+    assert shown["settings"]["edges.label.n0.gate"] == "through"
+    assert shown["settings"]["nodes.n1.lr"] == graph.nodes["n1"].lr
+    assert shown["recipe"] == [f"nodes.n1.{field}" for field in PRETRAINED]
+    lines = ktg("graph", "show", "graph.yaml", "--full", folder=room).out.splitlines()
+    marked = [line.split()[0] for line in lines if line.endswith("(recipe)")]
+    assert set(marked) == set(shown["recipe"])
+    (room / "graph.yaml").write_text(text + "version: 1\n")
+    shown = json.loads(ktg("graph", "show", "graph.yaml", "--full", "--json", folder=room).out)
+    assert (shown["recipe"], shown["settings"]["nodes.n1.lr"]) == ([], None)
