@@ -52,6 +52,9 @@ def test_the_wheel_holds_the_package_its_types_and_its_licence_and_nothing_else(
     }
     assert templates
     assert templates <= names
+    zoo = {str(path.relative_to(ROOT)) for path in (ROOT / "ktg/zoo/shipped").rglob("*.*")}
+    assert len(zoo) == 3
+    assert zoo <= names
 
 
 def test_the_wheel_shows_the_readme(wheel):

@@ -72,19 +72,33 @@ def entry_key(entry: Entry) -> str:
 
 
 def list_entries(*, model: str | None = None, zoo: Path | None = None) -> ZooListing:
-    """Return the entries of the zoo, or those for one model."""
+    """Return the entries of the zoo and those that come with ktg, or those for one model."""
     place = open_zoo(zoo, reading=True)
     wanted = shorten_known_model(model) if model else None
     cards, faults = read_cards(place)
     entries = [dump_entry(place, card) for card in cards if wanted in (None, card.model)]
-    return ZooListing(place.folder, wanted, entries, faults)
+    shipped = [] if zoo else [each for each in read_shipped() if wanted in (None, each["model"])]
+    return ZooListing(place.folder, wanted, entries + shipped, faults)
+
+
+def read_shipped(name: str | None = None) -> list[Entry]:
+    """Return the entries that come with ktg and that the user's zoo has none in place of."""
+    from ktg.zoo import default_zoo, shipped_zoo
+
+    zoo, own = shipped_zoo(), default_zoo().list_keys(name)
+    cards = [zoo.read_card(key) for key in zoo.list_keys(name) if key not in own]
+    return [dump_entry(zoo, card) | {"shipped": True} for card in cards]
 
 
 def show_entries(name: str, *, model: str | None = None, zoo: Path | None = None) -> list[Entry]:
     """Return the entries of a name, or the one for a model."""
     place = open_zoo(zoo, reading=True)
-    cards = [place.get(name, shorten_known_model(model))] if model else place.get_all(name)
-    return [dump_entry(place, card) for card in cards]
+    wanted = shorten_known_model(model) if model else None
+    shipped = [] if zoo else [e for e in read_shipped(name) if wanted in (None, e["model"])]
+    if shipped and (wanted or not place.list_keys(name)):
+        return shipped
+    cards = [place.get(name, wanted)] if wanted else place.get_all(name)
+    return [dump_entry(place, card) for card in cards] + shipped
 
 
 def add_entry(
@@ -179,9 +193,14 @@ def verify_entries(name: str | None = None, *, zoo: Path | None = None) -> dict[
 
     Returns the folder (`zoo`), the entries that were checked, and the `problems` in sentences.
     """
-    place = open_zoo(zoo, reading=True)
-    problems = place.verify(name)
-    return {"zoo": str(place.folder), "checked": place.list_keys(name), "problems": problems}
+    from ktg.zoo import shipped_zoo
+
+    place, shipped = open_zoo(zoo, reading=True), shipped_zoo()
+    checked, more = place.list_keys(name), [] if zoo else shipped.list_keys(name)
+    problems = place.verify(name) if checked or not more else []
+    if more:
+        problems += shipped.verify(name)
+    return {"zoo": str(place.folder), "checked": checked + more, "problems": problems}
 
 
 def pull_entries(

@@ -44,7 +44,9 @@ def list_(model: str | None, zoo: Path | None, as_json: bool) -> None:
     else:
         what = f"has nothing for {found.model}" if found.model else "is empty"
         echo(f"The zoo {what}; `ktg zoo build`, `add` and `pull` fill it.")
-    echo(f"{format_count(len(found.entries))} in {found.folder}")
+    shipped = sum(bool(entry.get("shipped")) for entry in found.entries)
+    more = f", and {shipped} that came with ktg" if shipped else ""
+    echo(f"{format_count(len(found.entries) - shipped)} in {found.folder}{more}")
     for fault in found.faults:
         echo(f"not listed: {fault}", err=True)
 

@@ -18,7 +18,7 @@ from ktg.models.names import check_model
 from ktg.models.network import Network
 from ktg.models.sources import NoWeights, Published, Source, WeightsFile, ZooEntry, resolve_source
 from ktg.models.state_dicts import WEIGHTS_CACHE, fit, load, read_state, translate_for
-from ktg.zoo import default_zoo
+from ktg.zoo import find_zoo
 
 
 def build_network(
@@ -110,7 +110,7 @@ def read_weights(source: Source, size: int, where: str = "node") -> dict[str, Te
             return WEIGHTS_CACHE.get(chosen, lambda: read_state(file, source.part))
         case ZooEntry(card=card):
             # `Zoo.find_weights` reads a file only if its hash is that of its card.
-            read = default_zoo().find_weights
+            read = find_zoo(card.name, card.model).find_weights
             stamp = file_stamp(source.file)
             return WEIGHTS_CACHE.get(stamp, lambda: read_state(read(card.name, card.model)))
 

@@ -17,7 +17,7 @@ from ktg.graph import IMAGENET, Graph, Node, SourceFile
 from ktg.graph.paths import WEIGHT_SUFFIXES
 from ktg.local import file_sha256
 from ktg.models.names import check_model, locate_model, shorten_model
-from ktg.zoo import Card, default_zoo
+from ktg.zoo import Card, default_zoo, find_zoo, shipped_zoo
 from ktg.zoo.card import check_name
 from ktg.zoo.folder import MissingEntryError
 
@@ -102,7 +102,7 @@ class Published(_Source):
 
 @dataclass(frozen=True)
 class ZooEntry(_Source):
-    """`zoo/NAME` or `fractaldb`: an entry of the user's zoo, and the card that describes it.
+    """`zoo/NAME` or `fractaldb`: an entry of the user's zoo or of ktg's, and its card.
 
     `node` has the `model_args` of the card.
     """
@@ -120,7 +120,7 @@ class ZooEntry(_Source):
     @property
     def file(self) -> Path:
         """Where the zoo has the weights."""
-        return default_zoo().weights_file(self.card.key)
+        return find_zoo(self.card.name, self.card.model).weights_file(self.card.key)
 
     @property
     def accuracy(self) -> float | None:
@@ -279,10 +279,13 @@ def check_imagenet_files(
 
 
 def list_zoo_sources(pattern: str, model: str) -> list[str]:
-    """Return `zoo/NAME` of the zoo's entries for `model` that match a pattern such as `zoo/*`."""
+    """Return `zoo/NAME` of the entries for `model` that match a pattern such as `zoo/*`.
+
+    Those of the user's zoo come before those of ktg's.
+    """
     stem = shorten_model(model).replace("/", ".")
-    keys = [key.split("/", 1) for key in default_zoo().list_keys()]
-    names = [f"{ZOO}{name}" for name, of in keys if of == stem]
+    keys = [key.split("/", 1) for zoo in (default_zoo(), shipped_zoo()) for key in zoo.list_keys()]
+    names = list(dict.fromkeys(f"{ZOO}{name}" for name, of in keys if of == stem))
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 
@@ -340,7 +343,8 @@ def _check_file(name: str, path: str, base: Path | None) -> None:
 
 def _find_card(name: str, model: str, path: str) -> Card:
     try:
-        return default_zoo().get(name, shorten_model(model))
+        stem = shorten_model(model)
+        return find_zoo(name, stem).get(name, stem)
     except MissingEntryError as error:
         bringing = "`ktg zoo build`, `add` or `pull`"
         if name == "fractaldb":

@@ -32,6 +32,8 @@ from ktg.zoo.staging import check_room, check_safetensors, copy_and_hash, open_s
 
 INDEX = "index.yaml"
 CARD_SUFFIX, WEIGHTS_SUFFIX = ".yaml", ".safetensors"
+# The zoo that is part of every installation; benchmarks/shipped_zoo.py makes it.
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 class MissingEntryError(UserError):
@@ -41,6 +43,20 @@ class MissingEntryError(UserError):
 def default_zoo() -> "Zoo":
     """Return the user's zoo, in $KTG_ZOO or ~/.local/share/ktg/zoo. It need not exist yet."""
     return Zoo(Path(os.environ.get("KTG_ZOO") or "~/.local/share/ktg/zoo").expanduser().absolute())
+
+
+def shipped_zoo() -> "Zoo":
+    """Return the zoo that comes with ktg. It is only read."""
+    return Zoo(SHIPPED)
+
+
+def find_zoo(name: str, model: str) -> "Zoo":
+    """Return the zoo that a source's weights come from: the user's, before the one of ktg.
+
+    The user's is returned too where neither has the entry; asking it then says what there is.
+    """
+    own, shipped, key = default_zoo(), shipped_zoo(), entry_key(name, model)
+    return shipped if key in shipped.list_keys() and key not in own.list_keys() else own
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,8 @@ class Zoo:
         """Remove an entry, or all of that name, and return `NAME/MODEL` of what was removed."""
         wanted = None if model is None else entry_key(name, model)
         if not self.list_keys(check_name(name)):
+            if shipped_zoo().list_keys(name):
+                raise UserError(f"{name} comes with ktg and is only read; it cannot be removed")
             raise MissingEntryError(self._describe_missing(name, model))
         with self.open_for_writing(), self._lock():
             gone = [key for key in self.list_keys(name) if wanted in (None, key)]
@@ -175,13 +193,13 @@ class Zoo:
         try:
             found = file_sha256(file)
         except FileNotFoundError:
-            return f"{file}: is missing, although its card is there; {_suggest_remedy(card)}"
+            return f"{file}: is missing, although its card is there; {self._suggest_remedy(card)}"
         except OSError as error:
             return f"{file}: cannot be read ({error.strerror})"
         if found == card.sha256:
             return ""
         problem = f"its SHA-256 is {found}, its card says {card.sha256}"
-        return f"{file}: is damaged or was changed: {problem}; {_suggest_remedy(card)}"
+        return f"{file}: is damaged or was changed: {problem}; {self._suggest_remedy(card)}"
 
     @contextmanager
     def open_for_writing(self) -> Iterator[None]:
@@ -219,6 +237,12 @@ class Zoo:
     def weights_file(self, key: str) -> Path:
         """Return where the weights of `NAME/MODEL` are."""
         return self.folder / f"{key}{WEIGHTS_SUFFIX}"
+
+    def _suggest_remedy(self, card: Card) -> str:
+        if self.folder == SHIPPED:
+            return "install ktg again"
+        command = f"`ktg zoo remove {card.name} --model {card.model}`"
+        return f"remove the entry ({command}), then pull or build it again"
 
     def _check_new(self, card: Card, replace: bool) -> None:
         file = self.card_file(card.key)
@@ -296,11 +320,6 @@ def parse_entry_card(raw: object, key: str) -> Card:
 def _fill_in(card: Card, file: Path, digest: str) -> Card:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return replace(card, sha256=digest, bytes=file.stat().st_size, created=card.created or now)
-
-
-def _suggest_remedy(card: Card) -> str:
-    command = f"`ktg zoo remove {card.name} --model {card.model}`"
-    return f"remove the entry ({command}), then pull or build it again"
 
 
 def _join_names(names: list[str], most: int = 12) -> str:

@@ -48,7 +48,7 @@ def test_list_fits_80_columns_and_says_everything(here: Zoo, tmp_path: Path, mon
         "torchvision/resnet18",
         "87.65 %",
         "[red]1,000,000",
-        f"4 entries in {here.folder}",
+        f"4 entries in {here.folder}, and 1 that came with ktg",
     ):
         assert word in text
     some = json.loads(ktg("zoo", "list", "--model", "timm/resnet18", "--json", folder=tmp_path).out)
@@ -67,7 +67,7 @@ def test_a_card_that_cannot_be_read_does_not_hide_the_others(here: Zoo, tmp_path
     assert (done.code, "2 entries in" in done.out) == (0, True)
     assert done.err.startswith(f"not listed: {here.folder}/fish/resnet8.yaml: acuracy: unknown key")
     done = ktg("zoo", "verify", folder=tmp_path)
-    assert (done.code, done.err) == (1, f"ktg: {here.folder}: 1 found wrong, 3 entries checked\n")
+    assert (done.code, done.err) == (1, f"ktg: {here.folder}: 1 found wrong, 4 entries checked\n")
     assert "acuracy: unknown key" in done.out
     assert ktg("zoo", "remove", "fish", folder=tmp_path).code == 0
 
@@ -112,12 +112,34 @@ def test_remove_asks_which_when_there_are_several(here: Zoo, tmp_path: Path):
 
 def test_verify(here: Zoo, tmp_path: Path):
     done = ktg("zoo", "verify", folder=tmp_path)
-    assert (done.code, done.out) == (0, f"{here.folder}: nothing wrong, 3 entries checked\n")
+    assert (done.code, done.out) == (0, f"{here.folder}: nothing wrong, 4 entries checked\n")
     here.weights_file("fish/resnet8").write_bytes(b"x")
     assert ktg("zoo", "verify", "animals", folder=tmp_path).code == 0
     done = ktg("zoo", "verify", "--json", folder=tmp_path)
     found = json.loads(done.out)
-    assert (done.code, len(found["checked"]), len(found["problems"])) == (1, 3, 1)
+    assert (done.code, len(found["checked"]), len(found["problems"])) == (1, 4, 1)
+
+
+def test_what_comes_with_ktg_is_shown_like_the_rest_and_stays(here: Zoo, tmp_path: Path):
+    found = json.loads(ktg("zoo", "list", "--model", "resnet20", "--json", folder=tmp_path).out)
+    (entry,) = found["entries"]
+    assert (entry["name"], entry["shipped"], entry["licence"]) == ("fractals", True, "Apache-2.0")
+    assert Path(entry["file"]).is_file()
+    for model in ((), ("--model", "resnet20")):
+        assert json.loads(
+            ktg("zoo", "show", "fractals", *model, "--json", folder=tmp_path).out
+        ) == [entry]
+    done = ktg("zoo", "show", "fractals", "--model", "resnet8", folder=tmp_path)
+    assert (done.code, "has no fractals for resnet8" in done.err) == (2, True)
+    done = ktg("zoo", "remove", "fractals", folder=tmp_path)
+    said = "ktg: fractals comes with ktg and is only read; it cannot be removed\n"
+    assert (done.code, done.out, done.err) == (2, "", said)
+    done = ktg("zoo", "verify", "fractals", folder=tmp_path)
+    assert (done.code, done.out) == (0, f"{here.folder}: nothing wrong, 1 entry checked\n")
+    # An entry of the user's own takes its place.
+    here.add(card("fractals", "resnet20"), weights(tmp_path / "a.safetensors"))
+    (entry,) = json.loads(ktg("zoo", "show", "fractals", "--json", folder=tmp_path).out)
+    assert ("shipped" in entry, entry["data"]) == (False, "animals")
 
 
 def test_add_imports_a_checkpoint(checkpoint: Path, tmp_path: Path):

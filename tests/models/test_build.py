@@ -1,6 +1,7 @@
 """Networks begin with the weights of their source, and unfit weights are found before training."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from zoos import card
 
+from ktg.data.open import open_data
 from ktg.errors import MissingSourceError, SpecError, WeightsError
-from ktg.graph import Node, SourceFile, sources_for
+from ktg.graph import Node, SourceFile, parse, sources_for
 from ktg.models.architectures import IMAGENET, build_body
 from ktg.models.build import build_network, check_weights, import_weights, read_weights
 from ktg.models.network import Network
@@ -353,6 +355,22 @@ def zoo(tmp_path: Path, monkeypatch) -> Zoo:
         )
     monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
     return zoo
+
+
+def test_the_network_that_comes_with_ktg_knows_its_pictures(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    node = Node(model="resnet20", source="zoo/fractals")
+    source = resolve_source(node, {})
+    graph = parse(json.loads(str(source.card.provenance["graph"])))
+    net = build_network(node, {}, classes=60, image_size=32, mean=(0.9,), std=(0.9,), seed=0).eval()
+    kept = read_weights(source, 32)
+    assert all(torch.equal(kept[key], value) for key, value in net.body.state_dict().items())
+    held = open_data(graph.data).val
+    rows = np.arange(0, len(held), 5)
+    with torch.inference_mode():
+        said = net(torch.from_numpy(held.read(rows)).permute(0, 3, 1, 2) / 255).argmax(1)
+    right = (said.numpy() == held.labels[rows]).mean()
+    assert right == pytest.approx(source.accuracy, abs=0.15)  # of 120; guessing gives 0.02
 
 
 @pytest.mark.parametrize("source", ["fractaldb", "zoo/fractaldb", "zoo/animals"])

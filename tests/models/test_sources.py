@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from zoos import card, filled
 
-from ktg.errors import DataError, SpecError
+from ktg.errors import DataError, MissingSourceError, SpecError
 from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile
 from ktg.models.architectures import HALF, IMAGENET, build_body
 from ktg.models.build import read_weights
@@ -28,6 +28,7 @@ from ktg.models.sources import (
     check_source_name,
     find_entry_name,
     inherit_model_args,
+    list_zoo_sources,
     read_class_names,
     resolve_source,
 )
@@ -307,6 +308,25 @@ def test_what_the_card_of_an_entry_says(tmp_path, monkeypatch):
     source = find("zoo/pets")
     assert isinstance(source, ZooEntry)
     assert (source.accuracy, source.class_names) == (0.75, ("cat", "dog"))
+
+
+def test_a_network_comes_with_ktg_and_an_own_one_of_its_name_wins(tmp_path, monkeypatch):
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    shipped = find("zoo/fractals", model="resnet20")
+    assert isinstance(shipped, ZooEntry)
+    assert (shipped.card.licence, len(shipped.class_names or ())) == ("Apache-2.0", 60)
+    assert shipped.file.is_file()
+    assert list_zoo_sources("zoo/*", "resnet20") == ["zoo/fractals"]
+    assert list_zoo_sources("zoo/*", "resnet8") == []
+    with pytest.raises(MissingSourceError, match="has no fractals for resnet8"):
+        find("zoo/fractals", model="resnet8")
+    save_file({"w": torch.zeros(2)}, tmp_path / "w.safetensors")
+    for name in ("animals", "fractals"):
+        default_zoo().add(card(name, "resnet20"), tmp_path / "w.safetensors")
+    own = find("zoo/fractals", model="resnet20")
+    assert own.class_names == ("cat", "dog")
+    assert own.file == tmp_path / "zoo/fractals/resnet20.safetensors"
+    assert list_zoo_sources("zoo/*", "resnet20") == ["zoo/animals", "zoo/fractals"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from zoos import card, files, filled, weights
 
 from ktg.errors import SpecError, UserError, WeightsError
 from ktg.graph.yaml_files import load, save
-from ktg.zoo import Zoo, default_zoo
+from ktg.zoo import Zoo, default_zoo, find_zoo, shipped_zoo
 from ktg.zoo import folder as module
 from ktg.zoo.folder import MissingEntryError
 
@@ -183,6 +183,36 @@ def test_the_users_zoo(tmp_path: Path, monkeypatch):
     monkeypatch.delenv("KTG_ZOO")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_zoo() == Zoo(tmp_path / ".local/share/ktg/zoo")
+
+
+def test_every_installation_has_a_small_zoo_of_ktgs_own_work():
+    zoo = shipped_zoo()
+    assert (zoo.list_keys(), zoo.verify()) == (["fractals/resnet20"], [])
+    (entry,) = zoo.list_cards()
+    assert (entry.licence, entry.bytes <= 1_500_000) == ("Apache-2.0", True)
+    assert "benchmarks/shipped_zoo.py" in (entry.origin or "")
+    assert "fractaldb" in str(entry.provenance["graph"])
+    assert entry.provenance["seed"] == 0
+
+
+def test_an_entry_of_the_users_comes_before_the_one_of_ktg(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    assert find_zoo("fractals", "resnet20") == shipped_zoo()
+    assert find_zoo("fractals", "resnet8") == find_zoo("fish", "resnet20") == default_zoo()
+    own = filled(tmp_path, ("fractals", "resnet20"))
+    assert find_zoo("fractals", "resnet20") == own
+    assert own.remove("fractals") == ["fractals/resnet20"]
+    assert find_zoo("fractals", "resnet20") == shipped_zoo()
+    with pytest.raises(UserError, match=r"^fractals comes with ktg and is only read; it cannot"):
+        own.remove("fractals")
+
+
+def test_what_came_with_ktg_and_is_damaged_is_installed_again(tmp_path: Path, monkeypatch):
+    zoo = filled(tmp_path, ("animals", "resnet8"))
+    monkeypatch.setattr(module, "SHIPPED", zoo.folder)
+    zoo.weights_file("animals/resnet8").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"; install ktg again$"):
+        find_zoo("animals", "resnet8").find_weights("animals", "resnet8")
 
 
 def test_the_file_is_hashed_once_in_a_process(tmp_path: Path, monkeypatch):
