@@ -75,7 +75,9 @@ def edges(source: str, gates: tuple[str, ...] = GATES) -> st.SearchStrategy[Edge
         Edge,
         loss=st.just("ce")
         if source == LABEL
-        else st.sampled_from(["kl", "js", "dkd", "emd", "attention", "feature"]),
+        else st.sampled_from(
+            ["kl", "js", "dkd", "emd", "dist", "attention", "feature", "embedding"]
+        ),
         gate=st.sampled_from(gates),
         weight=st.sampled_from([1.0, 0.5, "learned"]),
         beta=st.sampled_from([8.0, 2.0]),

@@ -13,7 +13,7 @@ from ktg.api.listener import QUIET, Listener
 from ktg.errors import SpecError, UserError, did_you_mean, did_you_mean_path, show
 from ktg.graph import Data, Graph, SearchSpace, SourceFile, edge_path, is_space, load_space, parse
 from ktg.graph.parse import read_weights
-from ktg.graph.spec import FEATURES
+from ktg.graph.spec import AUTO, FEATURES
 from ktg.graph.yaml_files import load, load_graph, name_file_in_errors
 from ktg.models.names import check_model, shorten_model
 from ktg.models.sources import (
@@ -121,9 +121,11 @@ def check_names(graph: Graph) -> None:
     elif not Path(graph.data.path or "").exists():
         hint = did_you_mean_path(Path(graph.data.path or ""), (".npz",))
         raise SpecError("data.path", f"there is no {graph.data.path}.{hint}")
-    if graph.data.unlabelled is not None and not Path(graph.data.unlabelled).is_dir():
-        hint = did_you_mean_path(Path(graph.data.unlabelled))
-        raise SpecError("data.unlabelled", f"there is no folder {graph.data.unlabelled}.{hint}")
+    for place in graph.data.unlabelled or ():
+        if place != AUTO and not Path(place).exists():
+            hint = did_you_mean_path(Path(place))
+            problem = f"there is no folder, archive or list {place}.{hint}"
+            raise SpecError("data.unlabelled", problem)
     for name, node in graph.nodes.items():
         check_model(node.model, f"nodes.{name}.model")
         check_source_name(node.source, graph.sources, f"nodes.{name}.source")
@@ -154,19 +156,46 @@ def shorten_known_model(model: str) -> str:
     return shorten_model(model)
 
 
-def read_imagenet_files(texts: Iterable[str]) -> dict[str, str]:
-    """Return absolute paths by model from `MODEL=FILE` texts. Raises UserError for other texts."""
-    files: dict[str, str] = {}
+def read_imagenet_files(texts: Iterable[str]) -> dict[str, Any]:
+    """Return by model the files that `MODEL=FILE` texts name, with absolute paths.
+
+    A text may also be a YAML file with a section `weights`, whose entries can say more of a file
+    (mean, std, model_args): see `read_weights_section`. Raises UserError for other texts.
+    """
+    files: dict[str, Any] = {}
     for text in texts:
         model, equals, file = text.partition("=")
-        if not model or not equals or not file:
-            example = "such as resnet18=resnet18.safetensors"
+        if not equals and Path(text).suffix in (".yaml", ".yml"):
+            given = read_weights_section(Path(text).expanduser())
+        elif model and equals and file:
+            given = {model: str(Path(file).expanduser().absolute())}
+        else:
+            example = "such as resnet18=resnet18.safetensors, nor a YAML file with `weights:`"
             raise UserError(f"--imagenet: {show(text)} is not MODEL=FILE, {example}")
-        check_model(model, "--imagenet")
-        if model in files:
-            raise UserError(f"--imagenet: two files are given for {model}; a model has one")
-        files[model] = str(Path(file).expanduser().absolute())
+        for each in given:
+            check_model(each, "--imagenet")
+            if each in files:
+                raise UserError(f"--imagenet: two files are given for {each}; a model has one")
+        files |= given
     return files
+
+
+def read_weights_section(file: Path) -> dict[str, Any]:
+    """Return the section `weights` of a YAML file as plain data, with absolute paths.
+
+    The file may be a graph or a space, or have no other section. Raises SpecError for a file
+    without it, and for what it may not say.
+    """
+    from ktg.graph.paths import make_paths_absolute
+
+    with name_file_in_errors(file):
+        plain = make_paths_absolute(load(file), file.absolute().parent)
+        if "weights" not in plain:
+            example = "such as `weights: {resnet18: {path: resnet18.pth, mean: 0.5, std: 0.5}}`"
+            raise SpecError("weights", f"this section is missing; give files by model, {example}")
+        read_weights(plain["weights"])
+        found: dict[str, Any] = plain["weights"]
+        return found
 
 
 def name_experiment(space: SearchSpace, given: SpaceLike, name: str | None) -> str:

@@ -15,7 +15,8 @@ class Dataset:
     `mean` and `std` are per channel over the training images, of values in [0, 1]; `std` is never
     0. `fingerprint` is equal for two data sets iff images (as found), form, classes, labels and
     split are. `skipped` names the files left out because they cannot be read. `unlabelled` are
-    images whose labels are all -1.
+    images whose labels are all -1; `labelled_fingerprint` is that of the data without them, None
+    where there are none.
     """
 
     classes: tuple[str, ...]
@@ -26,6 +27,7 @@ class Dataset:
     fingerprint: str
     skipped: tuple[str, ...]
     unlabelled: Images | None = None
+    labelled_fingerprint: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Reads data sets in folders: one folder per class, or train/ (val/) (test/) of such folders.
-
-Also finds images without labels, in a folder of any layout.
-"""
+"""Reads data sets in folders: one folder per class, or train/ (val/) (test/) of such folders."""
 
 import functools
 import os
@@ -15,9 +12,7 @@ from ktg.data.found_data import FoundData, LabelledImages, as_labels
 from ktg.data.split_folders import find_splits
 from ktg.data.undecoded import ImageFiles
 from ktg.data.walk import Walk, list_folders, walk
-from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names
-
-NO_LABEL = -1
+from ktg.errors import DataError, did_you_mean, join_names
 
 
 def read_folder(root: Path, title: str) -> FoundData:
@@ -44,32 +39,6 @@ def walk_classes(root: Path, split: str, classes: Sequence[str]) -> dict[str, Wa
     """Return what lies in each class folder of a split, by the folder's place below `root`."""
     places = [f"{split}/{name}" if split else name for name in classes]
     return {place: walk(root, place) for place in places}
-
-
-def find_unlabelled(
-    folder: str, held: Iterable[LabelledImages], base: Path | None = None
-) -> LabelledImages:
-    """Return the images anywhere below `folder` except files in `held`, all labelled `NO_LABEL`.
-
-    So the folder of a data set may serve as its own unlabelled images: `held` are those that it
-    validates and tests on. A copy of a file in another place is not recognised.
-    Raises DataError where there is no such folder, or no image in it.
-    """
-    root, title = (base or Path.cwd()) / Path(folder).expanduser(), f"data.unlabelled: {folder}"
-    if not root.is_dir():
-        hint = did_you_mean_path(root)
-        raise DataError(f"{title} is no folder (looked for {root.absolute()}).{hint}")
-    # Files are compared by place, links resolved: for content the test images would have to be
-    # read, which nothing but the final test may do.
-    files = [part.images for part in held if isinstance(part.images, ImageFiles)]
-    apart = {os.path.realpath(each.root / name) for each in files for name in each.names}
-    found = list_images(root, "")
-    names = tuple(name for name in found if os.path.realpath(root / name) not in apart)
-    if not names:
-        but = " but those of the validation and test splits" if found else ""
-        raise DataError(f"{title} has no images{but}")
-    labels = np.full(len(names), NO_LABEL, dtype=np.int64)
-    return LabelledImages(ImageFiles(root, names), labels)
 
 
 def list_images(root: Path, folder: str) -> list[str]:

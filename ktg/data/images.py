@@ -1,5 +1,6 @@
 """Reads the images of one split by row, from the cache or by decoding on the fly."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +61,19 @@ class OnTheFlyPixels:
 
 
 class Images:
-    """One split: N images with labels; `read` returns any of them as uint8 pixels."""
+    """One split: N images with labels; `read` returns any of them as uint8 pixels.
 
-    def __init__(self, store: PixelStore, rows: Rows, labels: Rows) -> None:
+    `digests` (N, 32) are the content hashes of the images, None where nobody has counted them.
+    """
+
+    def __init__(
+        self, store: PixelStore, rows: Rows, labels: Rows, digests: Pixels | None = None
+    ) -> None:
         self._store = store
         self._rows = rows
         self.labels: npt.NDArray[np.int64] = labels
+        self.digests = digests
+        self.geometry = store.geometry
         self.shape: tuple[int, int, int] = store.geometry.shape
         self.bits = store.geometry.bits
 
@@ -78,34 +86,45 @@ class Images:
 
     def take(self, rows: Rows) -> "Images":
         """Return these rows of the split as a split of their own."""
-        return Images(self._store, self._rows[rows], self.labels[rows])
+        digests = None if self.digests is None else self.digests[rows]
+        return Images(self._store, self._rows[rows], self.labels[rows], digests)
 
     @property
     def nbytes(self) -> int:
         """Bytes that all pixels of the split take in memory."""
         return len(self) * int(np.prod(self.shape))
 
+    @property
+    def fingerprint(self) -> str | None:
+        """A hash of the images in their order and of their form, None without `digests`."""
+        if self.digests is None:
+            return None
+        text = f"{self.geometry}\0".encode() + self.digests.tobytes()
+        return hashlib.sha256(text).hexdigest()
 
-def join(first: Images, second: Images) -> Images:
-    """Return the images of both as one split, first those of `first`. They share one shape."""
-    labels = np.concatenate([first.labels, second.labels])
-    return Images(_JoinedPixels(first, second), np.arange(len(labels)), labels)
+
+def join(*parts: Images) -> Images:
+    """Return the images of all parts as one split, in that order. They share one shape."""
+    labels = np.concatenate([part.labels for part in parts])
+    hashed = [part.digests for part in parts if part.digests is not None]
+    digests = np.concatenate(hashed) if len(hashed) == len(parts) else None
+    return Images(_JoinedPixels(parts), np.arange(len(labels)), labels, digests)
 
 
 @dataclass(frozen=True)
 class _JoinedPixels:
-    first: Images
-    second: Images
+    parts: tuple[Images, ...]
 
     @property
     def geometry(self) -> Geometry:
-        side, _, channels = self.first.shape
-        return Geometry(side, channels, self.first.bits)
+        return self.parts[0].geometry
 
     def read(self, rows: Rows) -> Pixels:
-        batch = np.empty((len(rows), *self.first.shape), np.uint8)
-        # Each store is read once, although rows of both may come in any order.
-        late = rows >= len(self.first)
-        batch[~late] = self.first.read(rows[~late])
-        batch[late] = self.second.read(rows[late] - len(self.first))
+        batch = np.empty((len(rows), *self.parts[0].shape), np.uint8)
+        ends = np.cumsum([len(part) for part in self.parts])
+        owner = np.searchsorted(ends, rows, side="right")
+        # Each store is read once, although rows of all may come in any order.
+        for number in np.unique(owner):
+            part, mine = self.parts[number], owner == number
+            batch[mine] = part.read(rows[mine] - (ends[number] - len(part)))
         return batch

@@ -18,18 +18,19 @@ import numpy.typing as npt
 from ktg.data.cache import CachedImages, DecodeOptions, open_cached
 from ktg.data.dataset import Dataset, Summary
 from ktg.data.decode import Geometry
-from ktg.data.folder import find_unlabelled
 from ktg.data.found_data import FoundData, LabelledImages, check_present
 from ktg.data.image_index import DecodeProgress
-from ktg.data.images import Images, MappedPixels, OnTheFlyPixels
+from ktg.data.images import Images, MappedPixels, OnTheFlyPixels, PixelStore, join
 from ktg.data.locate import find_data
 from ktg.data.remarks import remark_on_folder, remark_on_images
 from ktg.data.set_names import check_name
 from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
 from ktg.data.torchvision_sets import is_downloaded
 from ktg.data.undecoded import Rows
-from ktg.errors import join_names, make_printable
+from ktg.data.unlabelled import NO_LABEL, find_unlabelled
+from ktg.errors import DataError, join_names, make_printable
 from ktg.graph import FORMULAS, Data, Scalar
+from ktg.graph.spec import AUTO
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,11 +50,10 @@ class _Decoded:
     def images(self, chosen: Rows) -> Images:
         """Return some of the readable images, by their place among them."""
         rows, geometry = self.rows[chosen], self.cached.index.geometry
-        if self.cached.pixels is None:
-            return Images(
-                OnTheFlyPixels(self.found.images, geometry), rows, self.found.labels[rows]
-            )
-        return Images(MappedPixels(self.cached.pixels, geometry), rows, self.found.labels[rows])
+        store: PixelStore = OnTheFlyPixels(self.found.images, geometry)
+        if self.cached.pixels is not None:
+            store = MappedPixels(self.cached.pixels, geometry)
+        return Images(store, rows, self.found.labels[rows], self.cached.index.digests[rows])
 
     def skipped(self) -> tuple[str, ...]:
         return tuple(self.found.images.name(row) for row in self.cached.index.faults)
@@ -82,13 +82,9 @@ def open_data(
     # Of training images alone: statistics that include val would leak it into training.
     mean, std = pool.cached.index.moments(pool.rows[train_rows])
     parts = [(pool, train_rows), (val, val_rows)]
-    if spec.unlabelled is not None:
-        found = _find_unlabelled(data, spec, val.found.take(val.rows[val_rows]), base)
-        title, geometry = f"data.unlabelled: {spec.unlabelled}", pool.cached.index.geometry
-        more = _decode(found, spec, title, geometry, progress)
-        parts.append((more, np.arange(len(more.rows))))
-    decoded = [pool, *(part for part, _ in parts if part is not pool)]
-    skipped = tuple(name for part in decoded for name in part.skipped())
+    more = _open_unlabelled(data, spec, pool, parts, base, progress)
+    decoded = [pool, *(part for part, _ in (*parts, *more) if part.cached is not pool.cached)]
+    skipped = tuple(dict.fromkeys(name for part in decoded for name in part.skipped()))
     _warn_of_skipped(data.title, skipped)
     return Dataset(
         classes=data.classes,
@@ -96,9 +92,10 @@ def open_data(
         val=val.images(val_rows),
         mean=mean,
         std=std,
-        fingerprint=_hash_splits(data.classes, parts),
+        fingerprint=_hash_splits(data.classes, [*parts, *more]),
         skipped=skipped,
-        unlabelled=None if spec.unlabelled is None else decoded[-1].images(parts[-1][1]),
+        unlabelled=join(*(part.images(rows) for part, rows in more)) if more else None,
+        labelled_fingerprint=_hash_splits(data.classes, parts) if more else None,
     )
 
 
@@ -132,6 +129,23 @@ def name_val_images(spec: Data, places: Sequence[int], *, base: Path | None = No
     return [val.found.images.name(int(val.rows[rows[place]])) for place in places]
 
 
+def name_images(spec: Data, *, base: Path | None = None) -> dict[str, list[str]]:
+    """Return the names of the images of train, val and test, in the order in which they are read.
+
+    Raises as `open_data` does.
+    """
+    data = find_data(spec, base)
+    pool = _open_pool(data, spec, None)
+    train_rows, val, val_rows = _divide(data, pool, spec, None)
+    test = _decode(_find_test(data, spec), spec, data.title, pool.cached.index.geometry, None)
+    parts = {"train": (pool, train_rows), "val": (val, val_rows)}
+    parts["test"] = (test, np.arange(len(test.rows)))
+    return {
+        split: [part.found.images.name(int(row)) for row in part.rows[rows]]
+        for split, (part, rows) in parts.items()
+    }
+
+
 def summarize(spec: Data, base: Path | None = None, *, test: bool = True) -> Summary | None:
     """Return how many images each class has in each split, from names and labels; none is decoded.
 
@@ -157,7 +171,11 @@ def summarize(spec: Data, base: Path | None = None, *, test: bool = True) -> Sum
     counts = {split: count_per_class(part.labels, classes) for split, part in parts.items()}
     more = None
     if spec.unlabelled is not None:
-        more = len(_find_unlabelled(data, spec, parts["val"], base).labels)
+        pool = len(_select_pool(data, spec).labels)
+        left = pool - sum(len(parts[split].labels) for split in _cut_from_pool(data))
+        found = _find_unlabelled(data, spec, parts["val"], base)
+        more = sum(len(each.labels) for each in found) + (AUTO in spec.unlabelled) * left
+        _check_any_unlabelled(spec, more)
     return Summary(data.classes, counts, more)
 
 
@@ -204,10 +222,55 @@ def _hold_out_test(data: FoundData, spec: Data) -> npt.NDArray[np.bool_]:
     return hold_out(data.original(data.train.labels), spec.test_fraction, spec.split_seed, TEST)
 
 
+def _open_unlabelled(
+    data: FoundData,
+    spec: Data,
+    pool: _Decoded,
+    parts: Sequence[tuple[_Decoded, Rows]],
+    base: Path | None,
+    progress: DecodeProgress | None,
+) -> list[tuple[_Decoded, Rows]]:
+    """Return the images without labels, in parts as `_hash_splits` takes them; none unless wanted.
+
+    parts: those of train and val.
+    """
+    if spec.unlabelled is None:
+        return []
+    more, geometry = [], pool.cached.index.geometry
+    if AUTO in spec.unlabelled:
+        used = np.concatenate([rows for part, rows in parts if part is pool])
+        rest = np.setdiff1d(np.arange(len(pool.rows)), used)
+        bare = LabelledImages(pool.found.images, np.full_like(pool.found.labels, NO_LABEL))
+        more += [(_Decoded(bare, pool.cached, pool.rows), rest)] if len(rest) else []
+    val, val_rows = parts[1]
+    title = f"data.unlabelled: {', '.join(spec.unlabelled)}"
+    for found in _find_unlabelled(data, spec, val.found.take(val.rows[val_rows]), base):
+        decoded = _decode(found, spec, title, geometry, progress)
+        more.append((decoded, np.arange(len(decoded.rows))))
+    _check_any_unlabelled(spec, sum(len(rows) for _, rows in more))
+    return more
+
+
 def _find_unlabelled(
     data: FoundData, spec: Data, val: LabelledImages, base: Path | None
-) -> LabelledImages:
-    return find_unlabelled(spec.unlabelled or "", [val, _find_test(data, spec)], base)
+) -> list[LabelledImages]:
+    """Return what the places of `unlabelled` hold, without what the labelled images leave out."""
+    root = None if spec.path is None else (base or Path.cwd()) / Path(spec.path).expanduser()
+    held, pool = [val, _find_test(data, spec)], _select_pool(data, spec)
+    return find_unlabelled(spec.unlabelled or (), held, base, root=root, labelled=pool)
+
+
+def _check_any_unlabelled(spec: Data, images: int) -> None:
+    if not images:
+        where = f"data.unlabelled: {', '.join(spec.unlabelled or ())}"
+        raise DataError(
+            f"{where}: there are no images but the labelled ones; `auto` means those that "
+            "data.per_class leaves out, and those in the folder of the data set but in no class"
+        )
+
+
+def _cut_from_pool(data: FoundData) -> tuple[str, ...]:
+    return ("train", "val") if data.val is None else ("train",)
 
 
 def _divide_undecoded(data: FoundData, spec: Data) -> dict[str, LabelledImages]:

@@ -15,6 +15,7 @@ from ktg.data.undecoded import ImageFiles
 from ktg.data.walk import is_hidden, is_image, list_folders
 from ktg.errors import KtgError, join_names
 from ktg.graph import Data
+from ktg.graph.spec import AUTO
 
 _SHOWN = 5
 
@@ -27,9 +28,11 @@ def remark_on_folder(spec: Data, base: Path | None = None) -> Iterator[str]:
     root = (base or Path.cwd()) / Path(spec.path or "").expanduser()
     if spec.path is None or not root.is_dir():
         return
-    used = spec.unlabelled and os.path.relpath((base or Path.cwd()) / spec.unlabelled, root)
+    places = spec.unlabelled or ()
+    used = {os.path.relpath((base or Path.cwd()) / place, root) for place in places}
     images, folders = (
-        [name for name in found if used not in (".", name)] for found in find_unused(root)
+        [name for name in found if not used & {".", name} and AUTO not in places]
+        for found in find_unused(root)
     )
     if images:
         lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"

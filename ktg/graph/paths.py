@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ktg.graph.parse import dump
-from ktg.graph.spec import FEATURES, Graph
+from ktg.graph.spec import AUTO, FEATURES, Graph
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 _HOLE_WORDS = ("choice", "affinity", "among")  # what may stand between a key and the paths under it
@@ -74,8 +74,11 @@ def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[
     def change_distance(distance: str) -> str:
         return distance if distance == FEATURES else change(distance)
 
+    def change_data(path: str) -> str:
+        return path if path == AUTO else change(path)
+
     changes = {
-        "data": (("path", "unlabelled"), change),
+        "data": (("path", "unlabelled"), change_data),
         "sources": (("path", "labels"), change),
         "nodes": (("source",), change_source),
         "edges": (("distance",), change_distance),

@@ -6,7 +6,8 @@ brings the size and the normalisation that its weights expect.
 
 import math
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -86,12 +87,32 @@ def split_forward(network: Network, images: Tensor) -> tuple[list[Tensor], Tenso
 
     Raises ValueError for a network without a head of its own.
     """
+    with record_head_inputs(network) as inputs:
+        return inputs, network(images)
+
+
+@contextmanager
+def record_head_inputs(network: Network) -> Iterator[list[Tensor]]:
+    """Yield a list to which the head's input is added whenever it is called inside the block.
+
+    Raises ValueError for a network without a head of its own.
+    """
     inputs = list[Tensor]()
     hook = _get_head(network).register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     try:
-        return inputs, network(images)
+        yield inputs
     finally:
         hook.remove()
+
+
+def flatten_features(features: Tensor) -> Tensor:
+    """Return what a head is given as (B, D): the mean over places or tokens where there are any.
+
+    (B, D, H, W) and (B, tokens, D) -> (B, D).
+    """
+    if features.ndim == 4:
+        return features.mean((2, 3))
+    return features.mean(1) if features.ndim == 3 else features
 
 
 class Ensemble(nn.Module):

@@ -1,4 +1,4 @@
-"""Builds what an edge has of its own: learned projections of maps, a learned weight, or distances.
+"""Builds what an edge has of its own: learned projections, a learned weight, or distances.
 
 An adapter learns with the node its edge ends at, but is no part of it: what is deployed does not
 have it.
@@ -15,9 +15,9 @@ from ktg.data.embeddings import measure_class_distances, read_class_distances
 from ktg.data.split import pick_few_shot
 from ktg.errors import DataError, SpecError
 from ktg.graph import Edge, Graph, edge_path
-from ktg.graph.spec import FEATURES, LEARNED, MAP_LOSSES
+from ktg.graph.spec import EMBEDDING, FEATURES, LEARNED, MAP_LOSSES
 from ktg.models.maps import Layer, find_last_maps
-from ktg.models.network import Network, find_head
+from ktg.models.network import Network, find_head, flatten_features, split_forward
 from ktg.training.randomness import derive_seed, use_seed
 from ktg.training.scoring import Split, compute_head_inputs
 
@@ -29,8 +29,9 @@ class Adapter(nn.Module):
     """The parts of one edge.
 
     `projections` are the 1x1 convolutions from the target's maps to as many channels as the
-    source's have, from the last map on; `log_variance` is that of a learned weight; `distance` (C,
-    C) holds the distances between the classes for the earth mover.
+    source's have, from the last map on, or the linear layer from its features to the source's;
+    `log_variance` is that of a learned weight; `distance` (C, C) holds the distances between the
+    classes for the earth mover.
     """
 
     distance: Tensor | None
@@ -81,17 +82,18 @@ def build_adapters(
     """Return the adapters of the edges that need one, on the device.
 
     `names` are the user's names of the nodes, for messages. Initial weights depend on the graph's
-    seed alone. Raises SpecError for distances that cannot be read or measured.
+    seed alone. Raises SpecError for distances that cannot be read or measured, and for features of
+    a network that has no head of its own.
     """
     adapters = {}
     for (source, target), edge in graph.edges.items():
-        learned, distance, projections = edge.weight == LEARNED, None, list[nn.Module]()
-        if edge.loss == "feature":
-            seed = derive_seed(graph.train.seed, "projection", source, target)
-            pairs = pair_layers(edge, layers[target], layers[source])
-            # On the CPU, so that one seed gives the same weights whatever the device.
-            with use_seed(seed, torch.device("cpu")):
-                projections = [nn.Conv2d(own.shape[0], wanted.shape[0], 1) for own, wanted in pairs]
+        learned, distance = edge.weight == LEARNED, None
+        sizes = _find_widths(edge, (source, target), networks, layers, names)
+        # On the CPU, so that one seed gives the same weights whatever the device.
+        seed = derive_seed(graph.train.seed, "projection", source, target)
+        with use_seed(seed, torch.device("cpu")):
+            kind = nn.Linear if edge.loss == EMBEDDING else _point_convolution
+            projections = [kind(own, wanted) for own, wanted in sizes]
         if edge.loss == "emd":
             where = f"{edge_path(names[source], names[target])}.distance"
             size = graph.data.batch_size
@@ -100,6 +102,43 @@ def build_adapters(
             adapter = Adapter(projections, learned=learned, distance=distance)
             adapters[source, target] = adapter.to(device)
     return adapters
+
+
+def _find_widths(
+    edge: Edge,
+    pair: Pair,
+    networks: Mapping[str, Network],
+    layers: Mapping[str, list[Layer]],
+    names: Mapping[str, str],
+) -> list[tuple[int, int]]:
+    """Return the widths of target and source between which the edge has a projection, for each."""
+    source, target = pair
+    if edge.loss == "feature":
+        pairs = pair_layers(edge, layers[target], layers[source])
+        return [(own.shape[0], wanted.shape[0]) for own, wanted in pairs]
+    if edge.loss == EMBEDDING:
+        measured = [
+            _measure_width(networks[name], f"nodes.{names[name]}.model")
+            for name in (target, source)
+        ]
+        return [(measured[0], measured[1])]
+    return []
+
+
+def _point_convolution(own: int, wanted: int) -> nn.Module:
+    return nn.Conv2d(own, wanted, 1)
+
+
+def _measure_width(network: Network, where: str) -> int:
+    """Return how many features the network's head is given; raise SpecError without such a head."""
+    if find_head(network) is not None:
+        training, device = network.training, network.mean.device
+        images = torch.zeros(1, 3, network.size, network.size, device=device)
+        inputs, _ = split_forward(network.eval(), images)
+        network.train(training)
+        if len(inputs) == 1:
+            return flatten_features(inputs[0]).shape[1]
+    raise SpecError(where, "has no head of its own, so that its features cannot be compared")
 
 
 def _find_distance(

@@ -15,19 +15,20 @@ from ktg.models.network import Network
 from ktg.training.adapters import Adapter, Pair, build_adapters, find_mapped_layers
 from ktg.training.node import Learner
 from ktg.training.randomness import derive_seed
-from ktg.training.teachers import TrainAlone, load_teacher
+from ktg.training.teachers import TrainAlone, compute_teacher_key, load_teacher
 
 
 @dataclass(frozen=True)
 class GraphParts:
     """What a graph is made of: every node is a learner or a teacher.
 
-    `layers` has the nodes whose maps some edge compares, `adapters` the edges that have parts of
-    their own.
+    `teacher_keys` depend on all that decides the weights of a teacher. `layers` has the nodes whose
+    maps some edge compares, `adapters` the edges that have parts of their own.
     """
 
     learners: Mapping[str, Learner]
     teachers: Mapping[str, Network]
+    teacher_keys: Mapping[str, str]
     layers: Mapping[str, list[Layer]]
     adapters: Mapping[Pair, Adapter]
 
@@ -50,11 +51,12 @@ def assemble(
     networks = {
         name: _build(graph, name, dataset, f"nodes.{names[name]}", device) for name in graph.nodes
     }
-    trained = {}
+    trained, keys = {}, {}
     for name in teachers(graph):
         network = networks[name]
         load_teacher(network, graph, name, dataset, device, train_alone, final=final, cache=cache)
         trained[name] = network.eval().requires_grad_(False)
+        keys[name] = compute_teacher_key(graph, name, dataset, final=final)
     layers = find_mapped_layers(graph, networks, names)
     adapters = build_adapters(graph, networks, layers, dataset, names, device)
     learners = {}
@@ -62,7 +64,7 @@ def assemble(
         if name not in trained:
             own = {source: each for (source, end), each in adapters.items() if end == name}
             learners[name] = Learner(networks[name], node, graph.train, own)
-    return GraphParts(learners, trained, layers, adapters)
+    return GraphParts(learners, trained, keys, layers, adapters)
 
 
 def _build(graph: Graph, name: str, dataset: Dataset, where: str, device: torch.device) -> Network:

@@ -16,7 +16,9 @@ from ktg.training.gates import GATES
 from ktg.training.losses import (
     attention,
     ce,
+    dist,
     dkd,
+    embedding,
     feature,
     js,
     kl,
@@ -31,8 +33,9 @@ NO_ADAPTER = Adapter([])
 class NodeOutputs:
     """What the nodes make of one batch; what several edges need is computed once and shared.
 
-    `maps` (B, C, H, W), the last first, are those of the nodes whose maps some edge compares. Nodes
-    that see images without labels have more rows than there are labels; these come last.
+    `maps` (B, C, H, W), the last first, and `features` (B, D), what their heads are given, are
+    those of the nodes of which some edge compares them. Nodes that see images without labels have
+    more rows than there are labels; these come last.
     """
 
     def __init__(
@@ -40,8 +43,9 @@ class NodeOutputs:
         logits: Mapping[str, Tensor],
         labels: Tensor,
         maps: Mapping[str, Sequence[Tensor]] = MappingProxyType({}),
+        features: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
-        self.logits, self.maps = logits, maps
+        self.logits, self.maps, self.features = logits, maps, features
         self.labels = labels  # int64 (B,), or probabilities (B, C) where images were mixed
         self.hard_labels = labels if labels.ndim == 1 else labels.argmax(dim=1)
         self._log_probabilities: dict[tuple[str, float], Tensor] = {}
@@ -117,6 +121,13 @@ class EdgeInputs:
         return [(source, project(target)) for (source, target), project in pairs]
 
     @property
+    def projected_features(self) -> tuple[Tensor, Tensor]:
+        """Features (B, D) of the source, and the target's projected to that D, in float32."""
+        source, target = (self._rows(self.nodes.features[name]).float() for name in self.pair)
+        (project,) = self.adapter.projections
+        return source.detach(), project(target)
+
+    @property
     def distance(self) -> Tensor:
         """Distances (C, C) between the classes, the largest 1."""
         assert self.adapter.distance is not None  # noqa: S101 - every emd edge is built with one
@@ -139,15 +150,17 @@ def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -
 # The per-sample loss (B,) behind each name in a graph. A new loss also needs its name in `LossName`
 # of `ktg.graph.spec` and, if it reads a temperature, in `_USED_BY` of `ktg.graph.canonical`. The
 # factors make up for what a temperature T does to the gradients: that of kl, js and dkd falls with
-# T^2 (Hinton et al., 2015), that of emd with T.
+# T^2 (Hinton et al., 2015), that of emd with T. That of dist is as its authors' code has it.
 LOSSES: Mapping[LossName, Callable[[EdgeInputs], Tensor]] = {
     "ce": lambda inputs: ce(inputs.log_q, inputs.nodes.labels, inputs.smoothing),
     "kl": lambda inputs: kl(inputs.log_p, inputs.log_q) * inputs.temperature**2,
     "js": lambda inputs: js(inputs.log_p, inputs.log_q) * inputs.temperature**2,
     "dkd": lambda inputs: _decoupled(inputs) * inputs.temperature**2,
     "emd": lambda inputs: emd(inputs.log_p, inputs.log_q, inputs.distance) * inputs.temperature,
+    "dist": lambda inputs: dist(inputs.log_p, inputs.log_q) * inputs.temperature**2,
     "attention": lambda inputs: _mean_over(inputs.maps, attention),
     "feature": lambda inputs: _mean_over(inputs.projected_maps, feature),
+    "embedding": lambda inputs: embedding(*inputs.projected_features),
 }
 
 

@@ -1,12 +1,11 @@
 """Computes the features of frozen backbones once, so that an epoch then costs the head alone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ktg.data import Batches
 from ktg.data.augment import AUGMENTS, MIXTURES, choose_view
 from ktg.errors import SpecError
 from ktg.graph import Graph
@@ -15,6 +14,7 @@ from ktg.models.network import Network, find_head, split_forward
 from ktg.training.node import Learner
 from ktg.training.randomness import derive_seed, use_seed
 from ktg.training.scoring import Split, autocast
+from ktg.training.shown_images import ShownImages
 
 MEMORY_BYTES = 2**31
 
@@ -41,15 +41,18 @@ def find_frozen_backbones(
     learners: Mapping[str, Learner],
     teachers: Mapping[str, Network],
     names: Mapping[str, str],
+    never: Collection[str] = (),
 ) -> dict[str, FrozenBackbone]:
     """Return the nodes that train only their heads in the first epochs, and the teachers.
 
     They are left in the modes they train in. Where images are not augmented, every epoch shows one
-    fixed view. `names` are the user's names of the nodes, for messages.
+    fixed view. Of nodes in `never` no features of training images can be stored, only those of
+    validation images. `names` are the user's names of the nodes, for messages.
     """
     frozen = {}
     for name, node in graph.nodes.items():
         view, wanted = choose_view(graph.data, node), node.frozen_views
+        fixed = graph.data.views or wanted or 0
         plain = view == "none" and graph.data.augment not in MIXTURES
         where = f"nodes.{names[name]}"
         if name in teachers:
@@ -57,10 +60,13 @@ def find_frozen_backbones(
             frozen[name] = FrozenBackbone(network, until, view, int(plain), False, where)
         elif until := _count_frozen_epochs(learners[name], graph.train.epochs):
             learners[name].begin_epoch(0)
-            network, views = learners[name].network, 1 if plain else wanted or 0
+            network, views = learners[name].network, 1 if plain else fixed
             required = wanted is not None
             frozen[name] = FrozenBackbone(network, until, view, views, required, where)
-    return frozen
+    return {
+        name: replace(each, views=0, required=False) if name in never else each
+        for name, each in frozen.items()
+    }
 
 
 def _count_frozen_epochs(learner: Learner, epochs: int) -> int:
@@ -83,7 +89,7 @@ class FrozenFeatures:
     def __init__(
         self,
         backbones: Mapping[str, FrozenBackbone],
-        batches: Batches,
+        shown: ShownImages,
         split: Split | None,
         *,
         batch_size: int,
@@ -92,7 +98,7 @@ class FrozenFeatures:
         precision: torch.dtype,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
-        self._batches, self._split = batches, split
+        self._shown, self._split = shown, split
         self._batch_size, self._seed = batch_size, seed
         self._device, self._precision = device, precision
         self._backbones = self._select(backbones, memory_bytes)
@@ -135,15 +141,17 @@ class FrozenFeatures:
 
     def _compute_view(self, backbone: FrozenBackbone, view: int) -> Tensor:
         """Return the features of one view of all images."""
-        count = len(self._batches)
+        count = len(self._shown)
         # The last batch is filled up with images from the start: another kernel may compute a batch
         # of another size, and its last bits may differ.
         rows = torch.arange(-(-count // self._batch_size) * self._batch_size) % count
         generator = torch.Generator(self._device)
         generator.manual_seed(derive_seed(self._seed, "view", view))
-        parts = []
-        for pixels, _ in self._batches(rows.view(-1, self._batch_size)):
-            images = AUGMENTS[backbone.augment](pixels, generator)
+        parts, kept = [], self._shown.draws_once(backbone.augment)
+        augment = AUGMENTS["none" if kept else backbone.augment]
+        batches = self._shown.batches(backbone.augment, view) if kept else self._shown.plain
+        for pixels, _ in batches(rows.view(-1, self._batch_size)):
+            images = augment(pixels, generator)
             images = images.contiguous(memory_format=torch.channels_last)
             parts.append(self._forward(backbone.network, images)[0][0])
         return torch.cat(parts)[:count]
@@ -159,7 +167,7 @@ class FrozenFeatures:
         selected, room = {}, memory_bytes
         for name, backbone in backbones.items():
             width = self._bytes_per_image(backbone.network)
-            images = len(self._batches) * backbone.views + (self._split.size if self._split else 0)
+            images = len(self._shown) * backbone.views + (self._split.size if self._split else 0)
             if width and width * images <= room:
                 selected[name] = backbone
                 room -= width * images

@@ -11,9 +11,16 @@ from ktg.data import Dataset, Images, check_batch, merge
 from ktg.errors import SpecError, WeightsError
 from ktg.graph import Graph
 from ktg.graph.canonical import canonicalise_with_names, check_trainable, form_key
-from ktg.models.maps import forward_with_maps
-from ktg.models.network import Ensemble, Network, choose_device, classify, find_head
+from ktg.models.network import (
+    Ensemble,
+    Network,
+    choose_device,
+    classify,
+    find_head,
+    flatten_features,
+)
 from ktg.models.sources import inherit_model_args
+from ktg.training.answers import Answers, Question, find_embedded
 from ktg.training.assembly import assemble
 from ktg.training.edge_losses import NodeOutputs
 from ktg.training.scoring import (
@@ -64,11 +71,12 @@ class GraphModel:
             self.graph, dataset, self.names, self.device, train_alone, final=final, cache=cache
         )
         self.learners, self.teachers = parts.learners, parts.teachers
-        self.layers, self.adapters = parts.layers, parts.adapters
+        self.teacher_keys, self.layers = parts.teacher_keys, parts.layers
+        self.adapters, self.embedded = parts.adapters, find_embedded(self.graph)
 
     def forward(self, batch: TrainingBatch) -> NodeOutputs:
         """Return what every node makes of a batch, with gradients for those that learn."""
-        bodies, logits, maps = self.trained_networks, {}, {}
+        answers = {}
         with autocast(self.device, self.precision):
             for name in self.graph.nodes:
                 model = self.graph.nodes[name].model
@@ -76,17 +84,29 @@ class GraphModel:
                     torch.set_grad_enabled(name in self.learners),
                     name_node_in_errors(self.names[name], model),
                 ):
-                    if name in self.layers:
-                        logits[name], maps[name] = forward_with_maps(
-                            bodies[name], self.layers[name], batch.images[name]
-                        )
-                    elif name in batch.features:
-                        logits[name] = classify(bodies[name], batch.features[name])
-                    elif name in self.learners:
-                        logits[name] = self.learners[name].forward(batch.images[name])
-                    else:
-                        logits[name] = self.teachers[name](batch.images[name])
-        return NodeOutputs(logits, batch.labels, maps)
+                    answers[name] = self._ask(name, batch)
+        return NodeOutputs(
+            {name: answer.logits for name, answer in answers.items()},
+            batch.labels,
+            {name: answer.maps for name, answer in answers.items()},
+            {name: x.features for name, x in answers.items() if x.features is not None},
+        )
+
+    def _ask(self, name: str, batch: TrainingBatch) -> Answers:
+        """Return what one node makes of a batch; a teacher may have said it beforehand."""
+        if name in batch.answers:
+            return batch.answers[name]
+        network = self.trained_networks[name]
+        if name in batch.features:
+            features = batch.features[name]
+            return Answers(classify(network, features), flatten_features(features))
+        images = batch.images[name]
+        if name in self.layers or name in self.embedded:
+            layers = self.layers.get(name, ())
+            ask = Question(network, self.device, self.precision, name in self.embedded, layers)
+            return ask(images)
+        learner = self.learners.get(name)
+        return Answers(learner.forward(images) if learner else network(images))
 
     @property
     def trained_networks(self) -> dict[str, Network]:
@@ -117,7 +137,8 @@ class GraphModel:
     def test(self, images: Images) -> Evaluation:
         """Return the evaluation of what is scored, on a split that training has never seen."""
         with explain_errors("test", self.graph.data.batch_size):
-            return evaluate({"scored": self.scored}, self.split(images), self.precision)["scored"]
+            split, one = self.split(images), {"scored": self.scored}
+            return evaluate(one, split, self.precision, in_full=one)["scored"]
 
     def predict(self, images: Images) -> Tensor:
         """Return the probabilities of what is scored (N, C), float32 on the CPU, in order."""

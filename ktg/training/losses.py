@@ -99,6 +99,49 @@ def dkd(
     return alpha * target + beta * kl(log_p_rest - log_p_other, log_q_rest - log_q_other)
 
 
+def dist(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Return 2 - r_i - R, (B,): how far two networks rank classes, and images, differently.
+
+    r_i is the correlation (Pearson's) of the two over the classes for image i, and R that over the
+    images of the batch, averaged over the classes, which all images share. The mean over the batch
+    is the loss of Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022,
+    with both weights 1. Of two classes each r_i is 1 or -1, and R alone teaches.
+
+    >>> log_p = torch.tensor([[0.8, 0.1, 0.1], [0.2, 0.6, 0.2]]).log()
+    >>> log_q = torch.tensor([[0.5, 0.4, 0.1], [0.3, 0.3, 0.4]]).log()
+    >>> dist(log_p, log_q)  # r = (0.6934, -0.5), R = (1 - 1 + 1) / 3
+    tensor([0.9733, 2.1667])
+    """
+    p, q = log_p.exp(), log_q.exp()
+    return 2 - correlate(p, q, 1) - correlate(p, q, 0).mean()
+
+
+def correlate(one: Tensor, other: Tensor, dim: int) -> Tensor:
+    """Return Pearson's correlation of two tensors along a dimension; 0 where one is constant.
+
+    >>> correlate(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 3.0, 2.0]), dim=0)
+    tensor(0.5000)
+    """
+    lengths = [
+        functional.normalize(each - each.mean(dim, keepdim=True), dim=dim, eps=1e-8)
+        for each in (one, other)
+    ]
+    return (lengths[0] * lengths[1]).sum(dim)
+
+
+def embedding(features_p: Tensor, features_q: Tensor) -> Tensor:
+    """Return 1 - cos, (B,) in [0, 2], of what the heads of two networks are given, (B, D) each.
+
+    A learned linear projection has brought `features_q` to the D of `features_p`: Chen et al.,
+    "Improved Feature Distillation via Projector Ensemble", NeurIPS 2022, with one projector. Of few
+    classes features say more than probabilities do.
+
+    >>> embedding(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([0.4000])
+    """
+    return 1 - functional.cosine_similarity(features_p, features_q, dim=1)
+
+
 def attention(maps_p: Tensor, maps_q: Tensor) -> Tensor:
     """Return the squared distance (B,), in [0, 2], of two attention maps scaled to unit length.
 

@@ -42,6 +42,13 @@ def epoch_rows(images: int, batch_size: int, seed: int, epoch: int) -> torch.Ten
     return torch.randperm(images, generator=generator)[: steps * batch_size].view(steps, batch_size)
 
 
+def endless_passes(images: int, batch_size: int, steps: int, epoch: int) -> torch.Tensor:
+    """Return which pass over the images each of the `endless_rows` of an epoch belongs to."""
+    first = epoch * steps * batch_size
+    places = torch.arange(first, first + steps * batch_size)
+    return (places // images).view(steps, batch_size)
+
+
 def endless_rows(images: int, batch_size: int, steps: int, seed: int, epoch: int) -> torch.Tensor:
     """Return rows for every batch of an epoch, int64 (steps, batch_size), of any number of images.
 

@@ -1,37 +1,45 @@
-"""Makes the batches that the nodes of a graph train on: images, or features of frozen backbones."""
+"""Makes the batches that the nodes of a graph train on: images, features, or teachers' answers."""
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from ktg.data import Batches, Images
+from ktg.data import Images
 from ktg.data.augment import AUGMENTS, MIXTURES, choose_view
 from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
 from ktg.graph.spec import ViewName
-from ktg.training.randomness import derive_seed, endless_rows, epoch_rows
+from ktg.training.answers import Answers
+from ktg.training.randomness import derive_seed, endless_passes, endless_rows, epoch_rows
+from ktg.training.shown_images import Places, ShownImages
 
 Views = Mapping[ViewName, Tensor]
+# What a teacher answers to the images at some places, with labels and without.
+Ask = Callable[[Places, Places | None], Answers]
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """One batch: `images` (B, C, H, W) in [0, 1] or `features` (B, ...), each node in one of them.
+    """One batch: each node in one of `images`, `features` and `answers`.
 
-    `labels` are int64 (B,), or probabilities (B, classes) where images were mixed. Nodes that
-    images without labels are meant for have these after the others, (B + B, C, H, W).
+    `images` are (B, C, H, W) in [0, 1], `features` (B, ...) what a head is given, and `answers`
+    those of a teacher that was asked beforehand. `labels` are int64 (B,), or probabilities (B,
+    classes) where images were mixed. Nodes that images without labels are meant for have these
+    after the others, (B + U, C, H, W).
     """
 
     images: Mapping[str, Tensor]
     features: Mapping[str, Tensor]
     labels: Tensor
+    answers: Mapping[str, Answers] = field(default_factory=dict)
 
 
 class TrainingBatches:
-    """The training images of a graph, in a new order and in new views in each epoch.
+    """The training images of a graph, in a new order in each epoch, and in new or fixed views.
 
     `unlabelled_nodes` are those that see images without labels, too.
     """
@@ -45,33 +53,43 @@ class TrainingBatches:
         unlabelled: Images | None = None,
     ) -> None:
         self.graph, self.classes, self.device = graph, classes, device
-        workers = torch.get_num_threads()
-        self.labelled = Batches(images, device, workers=workers)
+        self.labelled = self._show(images)
         self.unlabelled_nodes = find_unlabelled_nodes(graph)
-        self._unlabelled: Batches | None = None
+        self.unlabelled: ShownImages | None = None
         if unlabelled is not None and self.unlabelled_nodes:
-            self._unlabelled = Batches(unlabelled, device, workers=workers)
+            self.unlabelled = self._show(unlabelled)
 
     def rows(self, epoch: int) -> Tensor:
         """Return the rows of every batch of an epoch (counted from 0), int64 (steps, B)."""
         batch_size, seed = self.graph.data.batch_size, self.graph.train.seed
         return epoch_rows(len(self.labelled), batch_size, seed, epoch)
 
-    def __call__(self, epoch: int, features: Mapping[str, Tensor]) -> Iterator[TrainingBatch]:
+    def __call__(
+        self,
+        epoch: int,
+        features: Mapping[str, Tensor],
+        ask: Mapping[str, Ask] = MappingProxyType({}),
+    ) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch.
 
-        `features` are (N, ...) by image; for the nodes in it no images are made.
+        `features` are (N, ...) by image, and `ask` are teachers that know all images; for the nodes
+        in either no images are made.
         """
-        steps = self.rows(epoch).unbind()
-        needing = [name for name in self.graph.nodes if name not in features]
+        steps = self._places(epoch)
+        others = self._unlabelled_places(epoch, len(steps))
+        needing = [name for name in self.graph.nodes if name not in features and name not in ask]
         view = {name: choose_view(self.graph.data, self.graph.nodes[name]) for name in needing}
         images = self._views(self.labelled, "augment", epoch, steps, set(view.values()))
-        others = {view[name] for name in needing if name in self.unlabelled_nodes}
-        unlabelled = self._unlabelled_views(epoch, len(steps), others)
+        unlabelled: Iterable[Views] = itertools.repeat({})
+        if self.unlabelled is not None:
+            names = {view[name] for name in needing if name in self.unlabelled_nodes}
+            unlabelled = self._views(self.unlabelled, "augment unlabelled", epoch, others, names)
         mix, generator = MIXTURES.get(self.graph.data.augment), self._generator("mix", epoch)
-        rows = self.labelled.on_device(steps)
-        for chosen, seen, more in zip(rows, images, unlabelled, strict=False):
-            labels = self.labelled.labels[chosen]
+        rows = self.labelled.plain.on_device([step.rows for step in steps])
+        for chosen, seen, more, place, other in zip(
+            rows, images, unlabelled, steps, others or itertools.repeat(None), strict=False
+        ):
+            labels = self.labelled.plain.labels[chosen]
             if mix is not None and seen:
                 # One mixture for all nodes, because they must agree on the label of an image.
                 mixture = mix(generator)
@@ -86,29 +104,57 @@ class TrainingBatches:
                 },
                 features={name: values[chosen] for name, values in features.items()},
                 labels=labels,
+                answers={
+                    name: teacher(place, other if name in self.unlabelled_nodes else None)
+                    for name, teacher in ask.items()
+                },
             )
 
-    def _unlabelled_views(
-        self, epoch: int, steps: int, names: Collection[ViewName]
-    ) -> Iterable[Views]:
-        """Yield each of these views of as many unlabelled images as a batch has, for every step."""
-        if self._unlabelled is None:
-            return itertools.repeat({})
-        batch_size, seed = self.graph.data.batch_size, self.graph.train.seed
-        rows = endless_rows(len(self._unlabelled), batch_size, steps, seed, epoch)
-        return self._views(self._unlabelled, "augment unlabelled", epoch, rows.unbind(), names)
+    def _show(self, images: Images) -> ShownImages:
+        return ShownImages(
+            images,
+            self.device,
+            workers=torch.get_num_threads(),
+            views=self.graph.data.views,
+            seed=self.graph.train.seed,
+        )
+
+    def _places(self, epoch: int) -> list[Places]:
+        """Return where the labelled images of every step of an epoch are: all in one view."""
+        rows = self.rows(epoch)
+        view = torch.full_like(rows[0], int(self.labelled.turn(epoch))) if len(rows) else rows
+        return [Places(view, step) for step in rows]
+
+    def _unlabelled_places(self, epoch: int, steps: int) -> list[Places]:
+        """Return the same of the images without labels, as many as `unlabelled_share` asks for.
+
+        They take another view in each pass over them, so that none is drawn before it is shown.
+        """
+        if self.unlabelled is None or not steps:
+            return []
+        size = count_unlabelled(self.graph)
+        images, seed = len(self.unlabelled), self.graph.train.seed
+        rows = endless_rows(images, size, steps, seed, epoch)
+        views = self.unlabelled.turn(endless_passes(images, size, steps, epoch))
+        assert isinstance(views, Tensor)  # noqa: S101 - of a tensor it is one
+        return [Places(view, step) for view, step in zip(views, rows, strict=True)]
 
     def _views(
         self,
-        batches: Batches,
+        shown: ShownImages,
         stream: str,
         epoch: int,
-        steps: Sequence[Tensor],
+        steps: Sequence[Places],
         names: Collection[ViewName],
     ) -> Iterator[Views]:
         """Yield each of these views of the images of every step."""
         if not names:
             yield from itertools.repeat({})
+        fixed = {name: shown.pixels(name, steps) for name in names if shown.draws_once(name)}
+        # One pass for all others: they are views of the same pixels.
+        passing: Iterable[Tensor | None] = itertools.repeat(None, len(steps))
+        if len(fixed) < len(names):
+            passing = (pixels for pixels, _ in shown.plain([step.rows for step in steps]))
         # A generator for each view, so that a node with a view of its own changes nothing for the
         # others; that of the data's view is named as if there were no other.
         default = choose_view(self.graph.data)
@@ -116,11 +162,15 @@ class TrainingBatches:
             name: self._generator(stream, epoch, *(() if name == default else (name,)))
             for name in sorted(names)
         }
-        for pixels, _ in batches(steps):
-            views = {name: AUGMENTS[name](pixels, each) for name, each in generators.items()}
-            # Channels-last is a third faster, on CPUs too.
-            layout = torch.channels_last
-            yield {name: view.contiguous(memory_format=layout) for name, view in views.items()}
+        for pixels in passing:
+            views = {}
+            for name, generator in generators.items():
+                kept = name in fixed
+                drawn = AUGMENTS["none" if kept else name]
+                view = drawn(next(fixed[name]) if kept else pixels, generator)  # type: ignore[arg-type]
+                # Channels-last is a third faster, on CPUs too.
+                views[name] = view.contiguous(memory_format=torch.channels_last)
+            yield views
 
     def _generator(self, *parts: str | int) -> torch.Generator:
         generator = torch.Generator(self.device)
@@ -134,3 +184,12 @@ def find_unlabelled_nodes(graph: Graph) -> frozenset[str]:
         return frozenset()
     edges = open_edges(graph).items()
     return frozenset(name for pair, edge in edges if not edge.needs_label for name in pair)
+
+
+def count_unlabelled(graph: Graph) -> int:
+    """Return how many images without labels a step shows, at least 1.
+
+    A batch of 20 and a share of 0.8 -> 80, which are 0.8 of 100.
+    """
+    share = graph.data.unlabelled_share
+    return max(1, round(graph.data.batch_size * share / (1 - share)))

@@ -132,7 +132,7 @@ def test_an_empty_folder_of_images_without_labels_is_refused_though_it_is_the_se
     assert refused("check", "space.yaml").endswith("empty has no images")
     (room / "empty").rmdir()
     said = refused("check", "space.yaml")
-    assert said.startswith("space.yaml: data.unlabelled.choice[1]: there is no folder ")
+    assert said.startswith("space.yaml: data.unlabelled.choice[1]: there is no folder, ")
     (room / "emptied").mkdir()
     assert refused("check", "space.yaml").endswith("Did you mean 'emptied'?")
 

@@ -278,7 +278,7 @@ def test_a_node_taught_by_maps_alone_is_refused_where_it_is_live():
     graph = changed_edge(graph_of(edges), ("n2", "n1"), loss="attention")
     with pytest.raises(
         SpecError,
-        match=r"edges\.n2\.n1\.loss: attention compares maps, and nothing else teaches 'n1'",
+        match=r"edges\.n2\.n1\.loss: attention compares features, and nothing else teaches 'n1'",
     ):
         check_trainable(graph)
     check_trainable(changed_edge(graph, ("n1", "n0"), gate="cutoff"))  # n1 is not live

@@ -98,7 +98,7 @@ def test_the_network_as_it_begins_needs_no_epochs():
         (
             changed(edges={"n1 -> n0": {"loss": "ce"}}),
             "edges.n1.n0.loss: 'ce' does not fit an edge between nodes; allowed: kl, js, dkd, "
-            "emd, attention, feature",
+            "emd, dist, attention, feature, embedding",
         ),
         (
             changed(edges={"n1 -> n0": {"weight": "lerned"}}),

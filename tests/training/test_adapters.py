@@ -11,7 +11,7 @@ import torch
 from ktg.data import Dataset, open_data
 from ktg.errors import SpecError
 from ktg.graph import Graph, Node, parse
-from ktg.training import Training, graph_model
+from ktg.training import Training, answers
 from ktg.training.adapters import find_mapped_layers
 from ktg.training.edge_losses import NodeOutputs, edge_losses
 from ktg.training.training_batches import TrainingBatch
@@ -276,7 +276,7 @@ def test_graphs_that_compare_no_maps_take_none(tiny, dataset, monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("maps were taken")
 
-    monkeypatch.setattr(graph_model, "forward_with_maps", refuse)
+    monkeypatch.setattr(answers, "forward_with_maps", refuse)
     begun = started(make(tiny, {"loss": "dkd"}), dataset)
     outputs_of(begun)
     assert not begun.layers

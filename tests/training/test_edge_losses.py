@@ -201,7 +201,7 @@ def test_the_canonical_form_keeps_every_field_that_a_loss_reads(loss):
     random = torch.Generator().manual_seed(0)
     logits = {name: torch.randn(4, 3, generator=random) for name in ("n0", "n1")}
     maps = {name: [torch.rand(4, 2, 5, 5, generator=random)] for name in ("n0", "n1")}
-    outputs = NodeOutputs(logits, torch.tensor([0, 1, 2, 0]), maps)
+    outputs = NodeOutputs(logits, torch.tensor([0, 1, 2, 0]), maps, features=logits)
     adapter = SimpleNamespace(distance=1 - torch.eye(3), projections=[lambda maps: maps])
     pair = ("label" if loss == "ce" else "n1", "n0")
     LOSSES[loss](EdgeInputs(pair, Reading(), outputs, adapter=adapter))
