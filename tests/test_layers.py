@@ -14,12 +14,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ktg"
-GROUND = ("errors", "version", "local", "intervals", "byte_lru", "wording")
+GROUND = (
+    "errors",
+    "version",
+    "local",
+    "intervals",
+    "byte_lru",
+    "wording",
+    "calibration",
+    "class_scores",
+)
 LAYERS = (
     ("cli",),
     ("api",),
     ("reporting", "exporting"),
     ("searching",),
+    ("proposing",),
     ("affinity", "pretraining"),
     ("training",),
     ("models",),

@@ -21,7 +21,6 @@ WITHOUT_MODULE = {
     "test_packaging.py": OUTSIDE,
     "test_regression.py": OUTSIDE,
     "test_search_spaces.py": OUTSIDE,
-    "api/test_init.py": "the functions that ktg/__init__.py offers",
     "cli/test_inputs.py": "wrong input files, given to every command that reads them",
     "cli/test_missing.py": "missing weights, met by several commands",
     "cli/test_serve.py": "`ktg serve`, a part of cli/export.py, with a real server",

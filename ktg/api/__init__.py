@@ -13,6 +13,7 @@ from ktg.api.confirm import confirm
 from ktg.api.evaluate import evaluate
 from ktg.api.export import export
 from ktg.api.graphs import draw
+from ktg.api.init import init
 from ktg.api.predict import load, predict, serve
 from ktg.api.pretrain import pretrain
 from ktg.api.report import compare, report
@@ -29,6 +30,7 @@ __all__ = [
     "draw",
     "evaluate",
     "export",
+    "init",
     "load",
     "predict",
     "pretrain",

@@ -16,6 +16,7 @@ try:
     from ktg.cli.evaluate import evaluate
     from ktg.cli.export import export
     from ktg.cli.graph import graph
+    from ktg.cli.init import init
     from ktg.cli.output import protect_outputs
     from ktg.cli.predict import predict, serve
     from ktg.cli.pretrain import pretrain
@@ -53,9 +54,9 @@ def commands(context: click.Context) -> None:
         echo(context.get_help())
 
 
-for _command in (search, status, stop_search, confirm, export, report, compare, train, predict):
+for _command in (init, search, status, stop_search, confirm, export, report, compare, train):
     commands.add_command(_command)
-for _command in (evaluate, serve, check, data, graph, affinity, source, zoo, cache, ui):
+for _command in (predict, evaluate, serve, check, data, graph, affinity, source, zoo, cache, ui):
     commands.add_command(_command)
 source.add_command(pretrain)
 zoo.add_command(build)

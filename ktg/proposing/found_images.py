@@ -1,6 +1,5 @@
 """Looks at a folder of images before any is decoded: classes, splits, sizes, what has no label."""
 
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from ktg.data.locate import find_data
 from ktg.data.open import remark, summarize
+from ktg.data.walk import list_folders
 from ktg.errors import DataError
 from ktg.graph import Data
 from ktg.graph.spec import AUTO
@@ -92,7 +92,7 @@ def check_not_empty(path: Path) -> None:
     """Raise DataError for a path where nothing is, or a folder without any class folder."""
     if not path.exists():
         raise DataError(f"{path}: there is no such folder")
-    if path.is_dir() and not any(entry.is_dir() for entry in os.scandir(path)):
+    if path.is_dir() and not list_folders(path):
         holds = "holds no folder" if any(path.iterdir()) else "is empty"
         allowed = "put the images of each class into a folder of its own, such as cat/ and dog/"
         raise DataError(f"{path}: {holds}; {allowed}")

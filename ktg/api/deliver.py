@@ -1,0 +1,136 @@
+"""Delivers a graph: trains it on all images but the test split, and writes and measures the model.
+
+What is left in the folder is `model.safetensors`, `best.yaml` and, after a search, `report.html`.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktg.api.listener import Listener
+from ktg.errors import KtgError, make_printable
+from ktg.graph import Graph
+
+if TYPE_CHECKING:
+    from ktg.class_scores import ClassScores
+    from ktg.searching.seeds import SeedResults
+
+MODEL, GRAPH, PAGE = FILES = ("model.safetensors", "best.yaml", "report.html")
+FINISH_S = 15.0  # for the test images, the files and the page
+MORE_IMAGES = 1.25  # the last training sees the validation images, too: usually a fifth
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A model that was written, and how it does on the test split, which nothing chose by.
+
+    what: the name of the graph. official: whether the data have a test split of their own; else it
+    is a part that was held out. Metrics are in [0, 1].
+    """
+
+    folder: Path
+    what: str
+    model: str
+    parameters: int
+    trained_on: int
+    images: int
+    official: bool
+    metrics: Mapping[str, float | None]
+    classes: Mapping[str, "ClassScores"]
+    train_s: float
+
+    @property
+    def sentence(self) -> str:
+        """Return what was delivered and how good it is, in one sentence."""
+        shares = {name: value for name, value in self.metrics.items() if value is not None}
+        which = "test images" if self.official else "test images, which were held out from the rest"
+        return make_printable(
+            f"{self.folder / MODEL} ({self.model}, {self.parameters / 1e6:.2f} M parameters, "
+            f"{self.what}, trained on {self.trained_on:,} images) is right on "
+            f"{100 * shares['accuracy']:.1f} % of {self.images:,} {which}: balanced accuracy "
+            f"{100 * shares['balanced_accuracy']:.1f} %, macro F1 {100 * shares['macro_f1']:.1f} %."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        plain = {
+            key: value for key, value in vars(self).items() if key not in ("metrics", "folder")
+        }
+        plain["classes"] = {name: vars(scores) for name, scores in self.classes.items()}
+        files = {"folder": str(self.folder), "weights": str(self.folder / MODEL)}
+        return {**files, **plain, **self.metrics, "split": "test"}
+
+
+def deliver_graph(graph: Graph, out: Path, what: str, listener: Listener) -> Delivered:
+    """Train a graph on all but the test split, write it into `out`, and measure it there.
+
+    what: the name of the graph. The files that are there are replaced when the training has ended.
+    """
+    from ktg.exporting.graph_files import write_graph
+    from ktg.exporting.retrain import write_first_seed
+    from ktg.searching.seeds import train_seeds
+    from ktg.tracking import MemoryTracker
+
+    started = time.monotonic()
+    tracker = MemoryTracker()
+    results = train_seeds(
+        graph,
+        1,
+        tracker,
+        on_epoch=lambda _, epoch, epochs: listener.status(
+            f"Training the model to deliver: epoch {epoch.number}/{epochs}"
+        ),
+        decoding=listener.decoding,
+        keep_first=True,
+    )
+    seconds = time.monotonic() - started
+    write_first_seed(out / MODEL, graph, results, calibrated=False)
+    write_graph(graph, out / GRAPH, force=True)
+    return measure_delivered(graph, results, out, what, seconds)
+
+
+def measure_delivered(
+    graph: Graph, results: "SeedResults", out: Path, what: str, seconds: float
+) -> Delivered:
+    """Return how the first training of `results` does on the test split."""
+    import numpy as np
+    from scipy.special import softmax
+
+    from ktg.class_scores import measure, score_classes
+    from ktg.data.locate import find_data
+
+    training, tested = results.first, results.tested
+    if training is None or tested is None:
+        raise KtgError("the training to deliver was not kept")
+    logits, labels = np.asarray(tested[0]), np.asarray(tested[1])
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    predicted = probabilities.argmax(axis=1)
+    own = graph.nodes[graph.target]
+    return Delivered(
+        folder=out,
+        what=what,
+        model="an ensemble" if graph.ensemble else own.model,
+        parameters=sum(each.numel() for each in training.scored.parameters()),
+        trained_on=len(training.images),
+        images=len(labels),
+        official=find_data(graph.data, None).test is not None,
+        metrics=measure(labels, probabilities),
+        classes=score_classes(labels, predicted, training.dataset.classes),
+        train_s=seconds,
+    )
+
+
+def fit_into(graph: Graph, train_s: float, left_s: float | None) -> Graph:
+    """Return a graph with as many of its epochs as fit into the time that is left.
+
+    train_s: what its training took in the search, on fewer images. left_s: None for no limit.
+    """
+    epochs, expected_s = graph.train.epochs, train_s * MORE_IMAGES
+    if left_s is None or expected_s <= max(left_s, 1.0) or not epochs:
+        return graph
+    fewer = max(1, int(epochs * max(left_s, 1.0) / expected_s))
+    train = dataclasses.replace(graph.train, epochs=fewer)
+    return dataclasses.replace(graph, train=train)

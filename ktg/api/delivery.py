@@ -1,0 +1,187 @@
+"""Goes along with a search that ends in a model: prepares a folder before, delivers afterwards."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktg.api import inputs
+from ktg.api.deliver import FINISH_S, MODEL, MORE_IMAGES, PAGE, Delivered, deliver_graph, fit_into
+from ktg.api.folder import PreparedFolder, check_out, choose_out, is_images, prepare_folder
+from ktg.api.init import name_folder
+from ktg.api.listener import Listener
+from ktg.api.report import report
+from ktg.errors import KtgError, UserError
+from ktg.graph import Graph
+from ktg.version import __version__
+from ktg.wording import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from ktg.searching.budget import Reserve
+    from ktg.searching.result import Result
+
+
+@dataclass(frozen=True)
+class FolderWishes:
+    """What is said of a folder that is searched, and of what is delivered: see `ktg.search`."""
+
+    target: str | None = None
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    budget: str | None = None
+    size: int | None = None
+    out: str | Path | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The space of a search and its name, and the folder that its model goes to, None for none.
+
+    imagenet: files that stand for `source: imagenet`, besides those in the space. prepared: what
+    was made ready for a folder of images.
+    """
+
+    space: inputs.SpaceLike
+    name: str | None
+    imagenet: Mapping[str, Any]
+    out: Path | None = None
+    prepared: PreparedFolder | None = None
+
+    def make_reserve(self) -> "Reserve | None":
+        """Return what a search must leave of its budget for what comes after it."""
+        from ktg.searching.budget import Reserve
+
+        if self.out is None:
+            return None
+        before_s = 0.0
+        if self.prepared is not None:
+            before_s = self.prepared.spent_s + MORE_IMAGES * self.prepared.teacher_s
+        return Reserve(MORE_IMAGES, FINISH_S + before_s)
+
+    def find_left_s(self, result: "Result") -> float | None:
+        """Return the seconds that the last training may take, None for no limit."""
+        if self.prepared is not None:
+            left_s = parse_duration(self.prepared.budget) - self.prepared.spent_s
+        elif result.left_s is not None:
+            left_s = result.left_s
+        else:
+            return None
+        return left_s - FINISH_S
+
+
+@contextmanager
+def open_delivery(
+    space: inputs.SpaceLike,
+    name: str | None,
+    wishes: FolderWishes,
+    listener: Listener,
+    *,
+    resume: bool = False,
+) -> Iterator[Delivery]:
+    """Yield what to search and where its model goes; SIGTERM inside the block is as Ctrl-C.
+
+    A folder of images is looked at, and its space written, unless an earlier search goes on.
+    Raises UserError for a folder that cannot be filled, and for options that only a folder has.
+    """
+    images = Path(str(space)).expanduser() if is_images(space) else None
+    if images is None:
+        for option in ("target", "size"):
+            if getattr(wishes, option) is not None:
+                problem = "is for a folder of images; a space says it itself"
+                raise UserError(f"--{option}: {problem}")
+    title = name or (name_folder(images) if images else None)
+    if images is None and wishes.out is None:
+        yield Delivery(space, title, wishes.weights)
+        return
+    from ktg.searching.driver_lock import interrupt_on_sigterm
+
+    out = choose_out(wishes.out, title or "", images)
+    check_out(out, force=wishes.force or resume)
+    with interrupt_on_sigterm():
+        if images is None:
+            yield Delivery(space, title, wishes.weights, out)
+        elif resume:
+            yield Delivery(title or "", title, inputs.NO_FILES, out)
+        else:
+            prepared = prepare_folder(
+                images,
+                out,
+                name=title,
+                target=wishes.target,
+                weights=wishes.weights,
+                budget=wishes.budget,
+                size=wishes.size,
+                listener=listener,
+            )
+            yield Delivery(prepared.space, title, inputs.NO_FILES, out, prepared)
+
+
+def deliver_result(
+    delivery: Delivery, result: "Result", uri: str | None, listener: Listener
+) -> "Result":
+    """Return the result of a search with its best graph delivered, where that is wanted.
+
+    An interruption leaves the model that is there: the probe.
+    """
+    if delivery.out is None:
+        return result
+    delivery.out.mkdir(exist_ok=True)
+    first = delivery.prepared.probe if delivery.prepared else None
+    try:
+        delivered = deliver_best(delivery, result, listener) or first
+    except KeyboardInterrupt:
+        delivered, result = first, dataclasses.replace(result, interrupted=True)
+        listener.warn(f"interrupted; {describe_kept(first, delivery.out)}")
+    except KtgError as error:  # the search is not lost
+        delivered = first
+        listener.warn(
+            f"the best graph could not be trained again: {error}; "
+            f"{describe_kept(first, delivery.out)}"
+        )
+    if uri is not None and result.best is not None:
+        write_report(result.name, delivery.out / PAGE, uri, listener)
+    return dataclasses.replace(result, delivered=delivered)
+
+
+def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> Delivered | None:
+    """Train the best graph of a search on all images but the test split, and write it.
+
+    Returns None where there is none, and the probe that is there where that is the best graph.
+    """
+    from ktg.graph.canonical import canonical_key
+
+    best, prepared = result.best, delivery.prepared
+    if best is None or delivery.out is None:
+        return None
+    if prepared and prepared.probe and prepared.probe_key == canonical_key(best):
+        return prepared.probe
+    trial, made_s = result.rows[0].trial, result.best_train_s
+    if prepared is not None and len(best.nodes) > 1:
+        made_s += prepared.teacher_s
+    graph = fit_into(best, made_s, delivery.find_left_s(result))
+    if graph.train.epochs < best.train.epochs:
+        shorter = f"{graph.train.epochs} epochs instead of {best.train.epochs}"
+        listener.warn(f"little time is left: the last training has {shorter}")
+    about = format_duration(MORE_IMAGES * made_s * graph.train.epochs / max(1, best.train.epochs))
+    listener.say(f"Training the best graph, {trial}, on all images but the test split: {about}")
+    origin = {"experiment": result.name, "trial": trial, "version_ktg": __version__}
+    origin |= {"val_accuracy": result.rows[0].accuracy}
+    named: Graph = dataclasses.replace(graph, provenance=origin)
+    return deliver_graph(named, delivery.out, trial, listener)
+
+
+def describe_kept(first: Delivered | None, out: Path) -> str:
+    """Return what is left in the folder when the last training did not end."""
+    return f"{out / MODEL} is the probe" if first else f"no model is in {out}"
+
+
+def write_report(experiment: str, file: Path, uri: str, listener: Listener) -> None:
+    """Write the page of a search to a file; say why where that fails, for the model is done."""
+    try:
+        report(experiment, file, retrain=False, tracking_uri=uri, listener=listener)
+    except Exception as error:  # whatever it is, the search is not lost
+        listener.warn(f"no report was written: {error}")
+    else:
+        listener.say(f"Report: {file}")

@@ -1,0 +1,134 @@
+"""Prepares `ktg search FOLDER`: a space for the images, and at once the simplest model of all.
+
+The model is the probe, logistic regression on the frozen features of the target's weights. It takes
+one forward pass, so that from the first seconds on there is something to use, whatever happens
+later.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktg.api import inputs
+from ktg.api.deliver import FILES, Delivered, deliver_graph
+from ktg.api.init import BUDGET, make_wishes, name_folder, plan_folder, write_space
+from ktg.api.listener import Listener
+from ktg.errors import KtgError, UserError
+
+if TYPE_CHECKING:
+    from ktg.proposing.plan import Plan
+
+SPACE = "space.yaml"
+
+
+@dataclass(frozen=True)
+class PreparedFolder:
+    """The space of a folder in a file, and when its budget began, on the monotonic clock.
+
+    budget: as text. teacher_s: the seconds that its teacher takes to be made. probe: the first
+    model, with the key of its graph; None where the target has no weights.
+    """
+
+    space: Path
+    budget: str
+    began: float
+    teacher_s: float
+    probe: Delivered | None = None
+    probe_key: str = ""
+
+    @property
+    def spent_s(self) -> float:
+        """The seconds of the budget that have passed."""
+        return time.monotonic() - self.began
+
+
+def is_images(given: object) -> bool:
+    """Return whether something to search is images and not a space: a folder or an .npz."""
+    if not isinstance(given, str | Path):
+        return False
+    path = Path(given).expanduser()
+    return path.is_dir() or path.suffix == ".npz"
+
+
+def choose_out(out: str | Path | None, name: str, images: Path | None) -> Path:
+    """Return the folder for what a search delivers, which is made later.
+
+    By default it has the name of the experiment; `-result` is added where the images lie there.
+    """
+    if out is not None:
+        return Path(out)
+    place = Path(name)
+    if images is not None and place.absolute().resolve() == images.resolve():
+        return Path(f"{name}-result")
+    return place
+
+
+def check_out(out: Path, *, force: bool) -> None:
+    """Raise UserError unless a folder can be filled: it is writable and has no model yet."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out: {out} is a file; give the name of a folder")
+    there = [name for name in FILES if (out / name).exists()]
+    if there and not force:
+        problem = f"{out / there[0]} is there already"
+        raise UserError(f"--out: {problem}; give --force to overwrite it, or another folder")
+    parent = out if out.is_dir() else out.absolute().parent
+    if not parent.is_dir():
+        raise UserError(f"--out: there is no folder {parent}; create it first")
+    inputs.check_writable(parent / FILES[0])
+
+
+def prepare_folder(
+    folder: Path,
+    out: Path,
+    *,
+    name: str | None,
+    target: str | None,
+    weights: Mapping[str, Any],
+    budget: str | None,
+    size: int | None,
+    listener: Listener,
+) -> PreparedFolder:
+    """Write a space for images into `out`, and the probe as a first model; return the space."""
+    budget = budget or BUDGET
+    plan = plan_folder(folder, make_wishes(target, weights, budget, size), listener)
+    describe_plan(plan, listener)
+    out.mkdir(exist_ok=True)
+    file = out / SPACE
+    write_space(plan, name or name_folder(folder), budget, file)
+    probe, key = deliver_probe(file, out, listener)
+    return PreparedFolder(file, budget, plan.began, plan.teacher_s, probe, key)
+
+
+def describe_plan(plan: "Plan", listener: Listener) -> None:
+    """Say in two lines what is about to be searched, and how long one training takes."""
+    from ktg.proposing.speed import round_minutes
+
+    images, length = plan.images, plan.length
+    begins = plan.sources[0].source if plan.sources else "nothing"
+    taught = f", taught by {plan.teacher.name}" if plan.teacher else ""
+    listener.say(
+        f"{images.path.name}: {images.train:,} training images of {len(images.classes)} classes at "
+        f"{length.side} pixels; the target is {plan.model} from {begins}{taught}"
+    )
+    listener.say(
+        f"{plan.machine.describe()}: {round_minutes(length.training_s)} for a training of "
+        f"{length.epochs} epochs, {plan.machine.slots} at once"
+    )
+
+
+def deliver_probe(space: Path, out: Path, listener: Listener) -> tuple[Delivered | None, str]:
+    """Write the probe as the first model, where the target has weights; return it and its key."""
+    from ktg.graph.canonical import canonical_key
+    from ktg.searching.baselines import PROBE, baselines
+
+    graph = baselines(inputs.load_space_file(space)).get(PROBE)
+    if graph is None:
+        return None, ""
+    listener.status("Fitting the probe")
+    try:
+        return deliver_graph(graph, out, PROBE, listener), canonical_key(graph)
+    except KtgError as error:  # it is a first model only: the search goes on without it
+        listener.warn(f"there is no probe of the target: {error}")
+        return None, ""

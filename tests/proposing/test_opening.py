@@ -1,0 +1,33 @@
+"""The arrangements that are tried first."""
+
+import pytest
+
+from ktg.proposing.opening import LABEL_GATE, OPENING, TEACHER_GATE, TEACHER_T, choose_opening
+
+HOLES = (LABEL_GATE, TEACHER_GATE, TEACHER_T)
+
+
+def test_a_teacher_without_labels_comes_first_where_there_are_unlabelled_images():
+    first = choose_opening(["teacher", "unlabelled"], HOLES)[0]
+    assert first.settings == {LABEL_GATE: "cutoff", TEACHER_GATE: "through", TEACHER_T: 2.0}
+    assert "+7.7" in first.why
+
+
+@pytest.mark.parametrize("has", [(), ("teacher",), ("unlabelled",), ("teacher", "unlabelled")])
+def test_only_what_makes_sense_is_proposed(has):
+    chosen = choose_opening(has, HOLES)
+    assert all(one.needs <= set(has) for one in chosen)
+    names = [one.name for one in OPENING]
+    assert [names.index(one.name) for one in chosen] == sorted(
+        names.index(one.name) for one in chosen
+    )
+
+
+def test_settings_without_a_hole_are_left_out_and_equal_ones_are_listed_once():
+    assert choose_opening(["teacher"], []) == []
+    chosen = choose_opening(["teacher", "unlabelled"], [TEACHER_T])
+    assert [one.settings for one in chosen] == [{TEACHER_T: 2.0}]
+
+
+def test_every_arrangement_has_its_figures():
+    assert all(one.why for one in OPENING)

@@ -1,0 +1,38 @@
+"""Weights ranked by a linear probe on a sample."""
+
+import itertools
+
+from ktg.data.open import open_data
+from ktg.graph import Data
+from ktg.proposing.ranking import rank_weights
+from ktg.proposing.weights_here import find_weights_here
+
+
+def ignore(_text: str) -> None:
+    pass
+
+
+def test_the_best_come_first_and_scores_are_shares(in_zoo, photos):
+    in_zoo("one", seed=1)
+    in_zoo("two", seed=2)
+    in_zoo("large", "resnet14")
+    here, _ = find_weights_here({}, 32)
+    data = open_data(Data(path=str(photos), size=16))
+    ranking = rank_weights(here, {}, data, seconds=60, status=ignore)
+    values = list(ranking.scores.values())
+    assert len(values) == 3
+    assert values == sorted(values, reverse=True)
+    assert all(0 <= value <= 1 for value in values)
+    assert {one.source for one in ranking.of_model("resnet8")} == {"zoo/one", "zoo/two"}
+    assert ranking.images == 20
+
+
+def test_what_does_not_fit_the_time_is_left_out(in_zoo, photos):
+    in_zoo("one", seed=1)
+    in_zoo("two", seed=2)
+    here, _ = find_weights_here({}, 32)
+    data = open_data(Data(path=str(photos), size=16))
+    seconds = itertools.count(0, 10)
+    ranking = rank_weights(here, {}, data, seconds=5, status=ignore, clock=lambda: next(seconds))
+    assert len(ranking.scores) == 1
+    assert ranking.left_out == {"resnet8@zoo/two": "not measured, for want of time"}

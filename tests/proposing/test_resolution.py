@@ -1,0 +1,55 @@
+"""The side of the images and the epochs that fit a budget."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktg.proposing.resolution import (
+    LEAST_EPOCHS,
+    MOST_EPOCHS,
+    choose_length,
+    list_sides,
+    training_seconds,
+    usual_epochs,
+)
+from ktg.proposing.speed import Speed
+
+TIMES = st.floats(1, 1e5)
+
+
+def speeds(step_s: float) -> dict[int, Speed]:
+    return {side: Speed(step_s, 32).at_side(side, 96) for side in (96, 128, 160, 224)}
+
+
+@given(st.floats(0.001, 10), st.integers(32, 10_000), TIMES)
+def test_a_training_fits_or_is_the_shortest_there_is(step_s, images, available_s):
+    found = choose_length(speeds(step_s), images, 0, 20, available_s)
+    assert 1 <= found.epochs <= MOST_EPOCHS * 20
+    assert found.training_s <= available_s or (found.side, found.epochs) == (96, 1)
+    if found.side > 96:
+        assert found.epochs >= LEAST_EPOCHS * 20 - 1
+
+
+@given(st.integers(32, 10_000), TIMES, st.floats(1, 10))
+def test_more_time_never_means_smaller_images(images, available_s, more):
+    less, greater = (
+        choose_length(speeds(0.1), images, 0, 20, seconds)
+        for seconds in (available_s, more * available_s)
+    )
+    assert less.side <= greater.side
+
+
+@given(st.floats(1, 1000), st.floats(1, 1000))
+def test_fewer_images_are_seen_more_often(one, other):
+    few, many = sorted((one, other))
+    assert 15 - 1e-9 <= usual_epochs(many) <= usual_epochs(few) <= 40
+
+
+def test_small_images_are_enlarged_for_networks_that_need_it():
+    assert list_sides(28, 224) == [128, 96]
+    assert list_sides(4000, 224)[0] == 224
+    assert max(list_sides(4000, 32)) == 64
+    assert list_sides(8, 32) == [32]
+
+
+def test_slots_share_the_work():
+    assert training_seconds(360, 4) == 2 * training_seconds(360, 2)

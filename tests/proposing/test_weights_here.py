@@ -1,0 +1,39 @@
+"""The weights on this machine."""
+
+import pytest
+
+from ktg.graph import SourceFile
+from ktg.proposing import weights_here
+from ktg.proposing.weights_here import find_weights_here
+
+
+def test_without_any_there_are_none():
+    assert find_weights_here({}, 32) == ([], {})
+
+
+def test_the_zoo_and_the_files_of_the_user_are_found_small_ones_first(in_zoo, weights):
+    in_zoo("animals", "resnet20")
+    files = {"resnet8": SourceFile(path=str(weights("resnet8")))}
+    found, faults = find_weights_here(files, 32)
+    assert [one.name for one in found] == ["resnet8@imagenet", "resnet20@zoo/animals"]
+    assert found[0].parameters < found[1].parameters
+    assert found[1].told == "trained on pictures, 75.0 % right there"
+    assert faults == {}
+
+
+def test_weights_that_do_not_fit_are_named(weights):
+    found, faults = find_weights_here({"resnet20": SourceFile(path=str(weights("resnet8")))}, 32)
+    assert found == []
+    assert list(faults) == ["resnet20@imagenet"]
+
+
+@pytest.mark.slow  # it imports timm and asks for the weights of each of its models
+def test_published_weights_are_found_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights_here, "_has_cache", lambda: True)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    from ktg.models.imagenet import find_published
+
+    published = find_published("torchvision/squeezenet1_1")
+    (tmp_path / "hub" / "checkpoints" / published.files[0]).write_bytes(b"")
+    assert "torchvision/squeezenet1_1".rpartition("/")[2] in list(weights_here._list_cached())
