@@ -10,7 +10,9 @@ from ktg.api.inputs import check_device
 from ktg.errors import UserError
 
 if TYPE_CHECKING:
+    from ktg.calibration import ScoreName
     from ktg.exporting.classifier import Classifier, Prediction
+    from ktg.exporting.classifier import Limit as Limit
     from ktg.exporting.pixels import Picture, PictureError
 
     Answer = tuple[str, Prediction | PictureError]
@@ -31,17 +33,21 @@ def predict(
     images: "Picture | Iterable[Picture]",
     *,
     batch_size: int = 64,
+    unknown: float | None = None,
     device: str | None = None,
 ) -> "list[Prediction]":
     """Return what a model says of images.
 
     images: paths, folders, patterns, bytes, arrays (H, W[, 3]) uint8, or Pillow images. Raises
     DataError at the first that cannot be read; `ktg.load(model).stream(images)` goes on instead.
+    unknown: decline (`.known` is False) where less than this share of the answers would be right;
+    see `Classifier.with_unknown`.
     """
     from ktg.exporting.classifier import Classifier
     from ktg.exporting.image_files import expand_paths
 
     classifier = model if isinstance(model, Classifier) else load(model, device)
+    classifier = classifier if unknown is None else classifier.with_unknown(unknown)
     return classifier.predict(expand_paths(images), batch_size)
 
 
@@ -49,20 +55,28 @@ def predict(
 class Labelling:
     """Images that are being labelled: the classes, how many images, and (file, answer) by turns.
 
-    An answer is an error where the file is no readable image.
+    An answer is an error where the file is no readable image. limit: where the model declines.
     """
 
     classes: tuple[str, ...]
     total: int
     answers: "Iterator[Answer]"
+    limit: "Limit | None" = None
 
 
 def label_files(
-    model: str | Path, places: Iterable[str], *, batch_size: int = 64, device: str | None = None
+    model: str | Path,
+    places: Iterable[str],
+    *,
+    batch_size: int = 64,
+    unknown: float | None = None,
+    by: "ScoreName" = "probability",
+    device: str | None = None,
 ) -> Labelling:
     """Return the labels of all image files that `places` name, computed as they are read.
 
-    places: files, folders, patterns. Raises UserError where they name no image at all.
+    places: files, folders, patterns. unknown, by: see `Classifier.with_unknown`. Raises UserError
+    where they name no image at all.
     """
     check_device(device)
     # Pillow warns about odd files; one that cannot be decoded has its line in the output anyway.
@@ -70,6 +84,8 @@ def label_files(
     from ktg.exporting.image_files import find_images
 
     classifier = load(model, device)
+    if unknown is not None:
+        classifier = classifier.with_unknown(unknown, by)
     found = list(find_images(places))
     if not found:
         raise UserError("no images are named: standard input was empty")
@@ -80,7 +96,7 @@ def label_files(
         for name, fault in found:
             yield name, fault if fault is not None else next(rest)
 
-    return Labelling(classifier.classes, len(found), answers())
+    return Labelling(classifier.classes, len(found), answers(), classifier.limit)
 
 
 def serve(

@@ -20,6 +20,7 @@ def train(
     *,
     seeds: int = 1,
     weights: str | Path | None = None,
+    calibrate: bool = True,
     name: str = "train",
     device: str | None = None,
     force: bool = False,
@@ -32,7 +33,8 @@ def train(
     """Train a graph on all but the test split, over several seeds; return its test accuracies.
 
     weights: write the network of the first seed to this .safetensors file, which must not be there
-    unless `force`. name: of the experiment, where the graph is no file.
+    unless `force`. calibrate: train the graph once more for them, without the validation split, so
+    that their probabilities can be trusted. name: of the experiment, where the graph is no file.
     head: train no network, but fit this classical head to the features of the target's weights.
     imagenet: by model, files that stand for `source: imagenet`.
     on_epoch: called with the seed, each epoch, and how many there are.
@@ -70,5 +72,7 @@ def train(
         if file is not None:
             from ktg.exporting.retrain import write_first_seed
 
-            write_first_seed(file, loaded, confirmed)
+            if calibrate:
+                listener.say("calibrating: the first seed once more, without the validation split")
+            write_first_seed(file, loaded, confirmed, calibrated=calibrate)
     return confirmed

@@ -88,7 +88,7 @@ def print_evaluated(found: "Evaluated") -> None:
     echo(
         f"accuracy {format_percent(found.accuracy)}, balanced "
         f"{format_percent(found.balanced_accuracy)}, macro F1 {format_percent(found.macro_f1)}, "
-        f"loss {found.loss:.4f}{auroc}"
+        f"loss {found.loss:.4f}, calibration error {format_percent(found.calibration_error)}{auroc}"
     )
     print_classes(found)
     for answer in found.wrong[:MOST_WRONG]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     help="The trained target as a version of NAME in MLflow's model registry.",
 )
 @options.flag("--final", help="Train on the validation split too, as `ktg train` does.")
+@options.calibrate
 @options.flag("--force", help="Overwrite files that are there.")
 @options.device
 @options.tracking_uri

@@ -28,6 +28,12 @@ missing_sources = click.option(
     "or are left out.",
 )
 device = click.option("--device", help="cpu, cuda, cuda:1; default: a GPU if there is one.")
+calibrate = click.option(
+    "--calibrate/--no-calibrate",
+    default=True,
+    help="Whether probabilities are made to mean something; of a network that is trained on the "
+    "validation split too, this takes another training without it.",
+)
 address = click.option("--address", help="A running Ray cluster: auto, or ray://host:port.")
 storage = click.option(
     "--storage", type=A_FILE, help="Folder for Ray's files; shared, on a cluster."
@@ -42,8 +48,8 @@ zoo_folder = click.option(
     "--zoo", type=A_FILE, help="Folder of the zoo; default: $KTG_ZOO, else ~/.local/share/ktg/zoo."
 )
 HELP_IMAGENET = (
-    "A file that stands for `source: imagenet` of a model, besides `weights:` in the file; "
-    "give several."
+    "A file that stands for `source: imagenet` of a model, besides `weights:` in the file, or a "
+    "YAML file with such a section; give several."
 )
 
 
@@ -53,7 +59,7 @@ def imagenet(*names: str) -> Callable[[C], C]:
         *names,
         "imagenet",
         multiple=True,
-        metavar="MODEL=FILE",
+        metavar="MODEL=FILE|YAML",
         callback=lambda _context, _option, texts: read_imagenet_files(texts),
         help=HELP_IMAGENET,
     )

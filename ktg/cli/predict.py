@@ -18,7 +18,7 @@ from ktg.errors import KtgError
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
-    from ktg.api.predict import Answer, Labelling
+    from ktg.api.predict import Answer, Labelling, Limit
 
 _REQUEST = """\
 {url}/invocations  (Ctrl-C ends it); for example
@@ -37,6 +37,20 @@ _REQUEST = """\
     "--csv", "form", flag_value="csv", help="Print a table with a header, comma-separated."
 )
 @options.count("--top", 5, "How many classes of each image.")
+@click.option(
+    "--unknown",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Say `unknown` of images that are not known well enough for this share of the answers to "
+    "be right, as it was on images held out from training: 0.95.",
+)
+@click.option(
+    "--unknown-by",
+    type=click.Choice(["probability", "energy"]),
+    default="probability",
+    show_default=True,
+    help="What decides how well an image is known.",
+)
 @options.count("--batch-size", 64, "Images at once.")
 @options.device
 def predict(
@@ -44,6 +58,8 @@ def predict(
     images: tuple[str, ...],
     form: str | None,
     top: int,
+    unknown: float | None,
+    unknown_by: Any,
     batch_size: int,
     device: str | None,
 ) -> None:
@@ -55,8 +71,15 @@ def predict(
     end_with_reader()
     lists = (read_list() if place == "-" else [place] for place in images)
     found = label_files(
-        model, itertools.chain.from_iterable(lists), batch_size=batch_size, device=device
+        model,
+        itertools.chain.from_iterable(lists),
+        batch_size=batch_size,
+        unknown=unknown,
+        by=unknown_by,
+        device=device,
     )
+    if found.limit is not None:
+        echo(describe_limit(found.limit), err=True)
     show, faults = WRITERS[form or "text"](min(top, len(found.classes))), 0
     try:
         for name, answer in count_answers(found):
@@ -83,6 +106,13 @@ def serve(model: Path, port: int, device: str | None) -> None:
     api.serve(model, port, device=device, ready=lambda url: echo(_REQUEST.format(url=url)))
 
 
+def describe_limit(limit: "Limit") -> str:
+    """Return where a model declines, and what that did on held-out images."""
+    kept = f"{limit.answered} of {limit.images} held-out images would be answered"
+    hits = f"{limit.right} of them rightly"
+    return f"unknown below a {limit.by} of {limit.threshold:.4g}: {kept}, {hits}"
+
+
 def count_answers(found: "Labelling") -> Iterator["Answer"]:
     """Yield all answers, with a bar unless the lines run over the same terminal anyway."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
@@ -102,7 +132,8 @@ def write_text(top: int) -> Callable[[str, Any], bool]:
             return True
         labels = answer.top(top)
         ranked = ", ".join(f"{printable(label)} {format_percent(share)}" for label, share in labels)
-        echo(f"{printable(name)}: {ranked}")
+        unknown = "" if answer.known else "unknown; perhaps "
+        echo(f"{printable(name)}: {unknown}{ranked}")
         return False
 
     return show
@@ -119,6 +150,7 @@ def write_json(top: int) -> Callable[[str, Any], bool]:
         else:
             labels = [{"label": label, "probability": share} for label, share in answer.top(top)]
             found |= {"label": answer.label, "probability": answer.probability, "top": labels}
+            found |= {} if answer.known else {"unknown": True}
         print_json(found, indent=None)
         return wrong
 
@@ -136,6 +168,8 @@ def write_csv(top: int) -> Callable[[str, Any], bool]:
         if report_fault(name, answer):
             return True
         labels = answer.top(top)
+        if not answer.known:
+            labels = [("unknown", labels[0][1]), *labels[1:]]
         write([name, *(cell for label, p in labels for cell in (label, f"{p:.6f}"))])
         return False
 

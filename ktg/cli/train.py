@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("graph", type=options.A_FILE)
 @options.count("--seeds", 1, "How many seeds, from train.seed on.")
 @options.file("--weights", help="Keep the first seed's target in this file: model.safetensors.")
+@options.calibrate
 @options.flag("--force", help="Overwrite that file if it is there.")
 @click.option(
     "--head",
@@ -54,9 +55,10 @@ def make_epoch_printer(screen: Screen) -> "OnEpoch":
     """Return a function that prints an epoch."""
 
     def show(seed: int, epoch: "EpochMetrics", epochs: int) -> None:
-        accuracy = format_percent(epoch.nodes[epoch.target].train_accuracy)
+        accuracy = epoch.nodes[epoch.target].train_accuracy
+        told = "" if accuracy is None else f"training accuracy {format_percent(accuracy)}, "
         speed = f"{epoch.images_per_s:.0f} images/s, {epoch.seconds:.1f} s"
-        text = f"seed {seed}, epoch {epoch.number}/{epochs}: training accuracy {accuracy}, {speed}"
+        text = f"seed {seed}, epoch {epoch.number}/{epochs}: {told}{speed}"
         screen.console.print(text, highlight=False)
 
     return show

@@ -7,16 +7,17 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from ktg.calibration import ScoreName, score_knowing
 from ktg.data.decode import Geometry, Pixels
 from ktg.data.threads import map_in_order
-from ktg.errors import DataError
+from ktg.errors import DataError, UserError
 from ktg.exporting.metadata import ModelMetadata
 from ktg.exporting.pixels import Picture, PictureError, to_pixels
 
@@ -26,10 +27,14 @@ _NOT_FINITE = "the network's answer is not finite; its weights may be damaged"
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one image: `probabilities` (classes,) float32 in the order of `classes`."""
+    """The answer for one image: `probabilities` (classes,) float32 in the order of `classes`.
+
+    `known` is False where the model may decline (`Classifier.with_unknown`) and does.
+    """
 
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
+    known: bool = True
 
     @property
     def label(self) -> str:
@@ -48,20 +53,59 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """Where a model declines: below `threshold`; of `images` held out, `right` of `answered`."""
+
+    by: ScoreName
+    threshold: float
+    answered: int
+    right: int
+    images: int
+
+
+@dataclass(frozen=True)
 class Classifier:
     """A trained network with all that it takes to use it; `ktg.load` returns one.
 
-    `about` is the description in its file; `run` maps pixels (B, side, side, C) uint8 to logits
-    (B, classes).
+    `about` is the description in its file; `run` maps pixels (B, side, side, C) uint8 to calibrated
+    logits (B, classes): their softmax is what is answered. `limit`: where it declines to answer.
     """
 
     about: ModelMetadata
     run: Callable[[Pixels], Logits]
+    limit: Limit | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the probabilities."""
         return self.about.classes
+
+    def with_unknown(self, precision: float, by: ScoreName = "probability") -> "Classifier":
+        """Return the model such that it declines to answer where it would be wrong too often.
+
+        precision: the share of its answers, in (0, 1], that was right of the held-out images, which
+        all were of its classes; things of no class make it lower. by: what is compared with the
+        threshold, the largest probability or the (negative) energy. Raises UserError where the
+        share cannot be had.
+        """
+        if not 0 < precision <= 1:
+            raise UserError(f"--unknown: must be above 0 and at most 1, got {precision:g}")
+        measured = self.about.calibration
+        found = (
+            next((each for each in measured.rejections if each.by == by), None)
+            if measured
+            else None
+        )
+        if found is None:
+            why = "this model file does not say what thresholds do; write it anew with `ktg export`"
+            raise UserError(f"--unknown: {why}")
+        chosen = found.choose_threshold(precision)
+        if chosen is None:
+            rows = zip(found.right, found.answered, strict=True)
+            most = max(right / answered for right, answered in rows)
+            problem = f"no threshold reaches {precision:g} on {found.answered[0]} held-out images"
+            raise UserError(f"--unknown: {problem}; at most {most:.4g} can be had")
+        return replace(self, limit=Limit(by, *chosen, found.answered[0]))
 
     def predict(self, pictures: Sequence[Picture], batch_size: int = 64) -> list[Prediction]:
         """Return the prediction for every image.
@@ -97,15 +141,26 @@ class Classifier:
 
     def _answers(self, found: list[Pixels | PictureError]) -> Iterator[Prediction | PictureError]:
         sound = [pixels for pixels in found if not isinstance(pixels, PictureError)]
-        probabilities = iter(softmax(self.run(np.stack(sound)))) if sound else iter(())
+        logits = (
+            self.run(np.stack(sound)) if sound else np.empty((0, len(self.classes)), np.float32)
+        )
+        answers = zip(softmax(logits), self._know(logits), strict=True) if sound else iter(())
         for each in found:
             if isinstance(each, PictureError):
                 yield each
                 continue
-            shares = next(probabilities)
+            shares, known = next(answers)
             # The largest of nan is the first class, which would look like an answer.
             finite = np.isfinite(shares).all()
-            yield Prediction(self.classes, shares) if finite else PictureError(_NOT_FINITE)
+            answer = Prediction(self.classes, shares, bool(known))
+            yield answer if finite else PictureError(_NOT_FINITE)
+
+    def _know(self, logits: Logits) -> npt.NDArray[np.bool_]:
+        """Return whether each image is known well enough to answer (B,)."""
+        if self.limit is None:
+            return np.ones(len(logits), dtype=bool)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(score_knowing(self.limit.by, logits) >= self.limit.threshold)
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:

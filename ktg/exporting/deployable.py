@@ -66,15 +66,29 @@ def resize_matrix(side: int, size: int) -> Tensor:
     return functional.interpolate(columns, (size, side), mode="bilinear", antialias=True)[0, 0]
 
 
+class Tempered(nn.Module):
+    """Divides the logits of a module by a temperature, so that their softmax is calibrated."""
+
+    def __init__(self, module: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.module, self.temperature = module, temperature
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, classes)."""
+        return self.module(images) / self.temperature  # type: ignore[no-any-return]
+
+
 def make_deployable(
-    network: Network | Ensemble, given: ModelInput
-) -> DeployableNetwork | DeployableEnsemble:
+    network: Network | Ensemble, given: ModelInput, temperature: float = 1.0
+) -> nn.Module:
     """Return a deployable copy: on the CPU, for evaluation, in the usual memory layout."""
+    module: nn.Module
     if isinstance(network, Ensemble):
-        return DeployableEnsemble(
-            [_make_one(member, given) for member in network.networks.values()]
-        )
-    return _make_one(network, given)
+        members = [_make_one(member, given) for member in network.networks.values()]
+        module = DeployableEnsemble(members).eval()
+    else:
+        module = _make_one(network, given)
+    return module if temperature == 1 else Tempered(module, temperature).eval()
 
 
 def _make_one(network: Network, given: ModelInput) -> DeployableNetwork:

@@ -1,34 +1,19 @@
 """Measures a trained model on labelled images, by the metrics of scikit-learn."""
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ktg.calibration import compute_calibration_error, measure_reliability
+from ktg.class_scores import ClassScores, count_confusions, measure, score_classes
 from ktg.data.decode import Geometry
 from ktg.errors import KtgError
 from ktg.exporting.classifier import Classifier, Prediction
 from ktg.exporting.labelled_images import LabelledFiles
 
-Labels = npt.NDArray[np.int64]
-Probabilities = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """One class against all others, each in [0, 1]; `support` is how many images it has.
-
-    Precision is 0 where nothing was taken for the class. All are None for a class without images.
-    """
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    support: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +30,8 @@ class LabelledAnswer:
 class Evaluated:
     """How well a model knows labelled images, which are at `place`.
 
-    Accuracies, F1 and AUROC are in [0, 1], `loss` is the mean cross-entropy in nats. `macro_f1` is
+    Accuracies, F1 and AUROC are in [0, 1], `loss` is the mean cross-entropy in nats, and
+    `calibration_error` the expected one of 10 bins, in [0, 1]. `macro_f1` is
     the mean F1 of the classes that have images or were predicted; `auroc` is one class against the
     rest, the mean over the classes, and None unless all have images. `confusion` counts images by
     label (row) and predicted class (column), in the order of `classes`. `unreadable` has, by file,
@@ -57,6 +43,7 @@ class Evaluated:
     balanced_accuracy: float
     macro_f1: float
     loss: float
+    calibration_error: float
     auroc: float | None
     classes: Mapping[str, ClassScores]
     confusion: tuple[tuple[int, ...], ...]
@@ -71,7 +58,14 @@ class Evaluated:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the right answers as plain data."""
-        figures = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "auroc")
+        figures = (
+            "accuracy",
+            "balanced_accuracy",
+            "macro_f1",
+            "loss",
+            "calibration_error",
+            "auroc",
+        )
         unreadable = [{"file": file, "error": why} for file, why in self.unreadable.items()]
         return {
             "place": self.place,
@@ -114,6 +108,7 @@ def evaluate(
     return Evaluated(
         place=images.place,
         **measure(labels, probabilities),
+        calibration_error=compute_calibration_error(measure_reliability(probabilities, labels)),
         classes=score_classes(labels, predicted, model.classes),
         confusion=count_confusions(labels, predicted, len(model.classes)),
         answers=tuple(
@@ -126,58 +121,3 @@ def evaluate(
         ),
         unreadable={images.name(row): why for row, why in unreadable.items()},
     )
-
-
-def measure(labels: Labels, probabilities: Probabilities) -> dict[str, Any]:
-    """Return the metrics over all classes, of labels (N,) and probabilities (N, C), by name."""
-    from sklearn import metrics
-
-    predicted = probabilities.argmax(axis=1)
-    with warnings.catch_warnings():
-        # That only some of the classes have images here, or only one: it is measured on those.
-        warnings.simplefilter("ignore", UserWarning)
-        balanced = metrics.balanced_accuracy_score(labels, predicted)
-    every = np.arange(probabilities.shape[1])
-    return {
-        "accuracy": float(metrics.accuracy_score(labels, predicted)),
-        "balanced_accuracy": float(balanced),
-        "macro_f1": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
-        "loss": float(metrics.log_loss(labels, probabilities, labels=every)),
-        "auroc": _compute_auroc(labels, probabilities),
-    }
-
-
-def _compute_auroc(labels: Labels, probabilities: Probabilities) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    classes = probabilities.shape[1]
-    if len(np.unique(labels)) < classes:
-        return None
-    scores = probabilities[:, 1] if classes == 2 else probabilities
-    return float(roc_auc_score(labels, scores, multi_class="ovr", average="macro"))
-
-
-def score_classes(
-    labels: Labels, predicted: Labels, classes: Sequence[str]
-) -> dict[str, ClassScores]:
-    """Return the scores of every class by its name."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    columns = precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(len(classes)), zero_division=0
-    )
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return {
-        name: ClassScores(p, r, f, int(support)) if support else ClassScores(None, None, None, 0)
-        for name, (p, r, f, support) in zip(classes, rows, strict=True)
-    }
-
-
-def count_confusions(
-    labels: Labels, predicted: Labels, classes: int
-) -> tuple[tuple[int, ...], ...]:
-    """Return how many images of each label (row) were taken for each class (column)."""
-    from sklearn.metrics import confusion_matrix
-
-    table = confusion_matrix(labels, predicted, labels=np.arange(classes))
-    return tuple(tuple(row) for row in table.tolist())

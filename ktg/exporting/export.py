@@ -22,7 +22,13 @@ from ktg.exporting.graph_files import (
 from ktg.exporting.metadata import Accuracy, ModelMetadata
 from ktg.exporting.model_file import SUFFIX, read_model
 from ktg.exporting.registering import register_network, temporary_file
-from ktg.exporting.retrain import describe_model, name_weights_files, retrain, write_weights
+from ktg.exporting.retrain import (
+    describe_model,
+    name_weights_files,
+    retrain,
+    train_to_calibrate,
+    write_weights,
+)
 from ktg.graph.canonical import live_nodes
 from ktg.searching.seeds import OnEpoch
 from ktg.tracking.models import check_model_name
@@ -57,6 +63,7 @@ def export(
     name: str | None = None,
     final: bool = False,
     force: bool = False,
+    calibrated: bool = True,
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
@@ -65,9 +72,10 @@ def export(
 
     The graph of an experiment goes to `output` (default: best.yaml), and is trained once more if
     any format is wanted, with its own seed, on the training split, or (`final`) on the validation
-    split too. That of a model file goes to `output` where one is given. `name` is that of a model
-    in the store's registry, where the network becomes a new version. Raises UserError before any
-    training for whatever can be known before.
+    split too; then the calibration takes another training (see `train_to_calibrate`), unless it is
+    left out (`calibrated`). That of a model file goes to `output` where one is given. `name` is
+    that of a model in the store's registry, where the network becomes a new version. Raises
+    UserError before any training for whatever can be known before.
     """
     choice, formats = choice or TrialChoice(), formats or Formats()
     formats.check()
@@ -92,11 +100,12 @@ def export(
     training, accuracies = retrain(
         graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding
     )
-    result = _from_training(graphs, training, accuracies, formats, all_nodes)
+    by = train_to_calibrate(graph, training) if calibrated else None
+    result = _from_training(graphs, training, accuracies, formats, all_nodes, by)
     if name is None or formats.weights is not None:
         return _register(result, formats.weights, name, uri)
     file = temporary_file(name)
-    write_weights(file, graph, training, accuracies)
+    write_weights(file, graph, training, accuracies, by=by)
     result = _register(result, file, name, uri)
     file.unlink()
     return result
@@ -121,13 +130,16 @@ def _from_training(
     accuracies: dict[str, Accuracy],
     formats: Formats,
     all_nodes: bool,
+    by: Training | None,
 ) -> ExportResult:
     """Write the forms of the network that was trained from the first of the graphs."""
     graph, dataset = graphs[0].graph, training.dataset
     weights: dict[str, Path] = {}
     if formats.weights:
-        weights = write_weights(formats.weights, graph, training, accuracies, all_nodes=all_nodes)
-    metadata = describe_model(graph, training, graph.target, accuracies.get(graph.target))
+        weights = write_weights(
+            formats.weights, graph, training, accuracies, all_nodes=all_nodes, by=by
+        )
+    metadata = describe_model(graph, training, graph.target, accuracies.get(graph.target), by)
     written = write_formats(formats, training.scored, metadata, lambda: dataset)
     known = graph.provenance.get("data_fingerprint", "unknown")
     return ExportResult(

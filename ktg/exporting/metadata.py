@@ -5,18 +5,21 @@ alike.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from ktg.calibration import Rejection, ReliabilityBin
 from ktg.errors import SpecError, WeightsError, show
 from ktg.graph import Graph, Node, dump, parse
 from ktg.graph.fields import check_keys, check_mapping, from_plain, to_plain
 from ktg.graph.paths import make_paths_absolute, make_paths_relative
 from ktg.graph.spec import rule
 
+T = TypeVar("T")
 VERSION = 1
+_MEASURED = ("held_out", "calibration")
 LARGEST_TEXT = 10_000_000
 
 
@@ -67,9 +70,42 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """How this model does on images that it was not trained on, class by class.
+
+    Precision is 0 where nothing was taken for the class; all three are None for a class without
+    images. `confusion` counts images by label (row) and predicted class; empty for many classes.
+    """
+
+    split: Literal["val", "test"] = rule("The split it was measured on.")
+    precision: tuple[float | None, ...] = rule("Of each class.", at_least=0, at_most=1)
+    recall: tuple[float | None, ...] = rule("Of each class.", at_least=0, at_most=1)
+    f1: tuple[float | None, ...] = rule("Of each class.", at_least=0, at_most=1)
+    support: tuple[int, ...] = rule("Images of each class.", at_least=0)
+    confusion: tuple[tuple[int, ...], ...] = rule("Images by label and answer.", (), at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What makes the model's probabilities mean something: see `ktg.calibration`."""
+
+    temperature: float = rule("Logits are divided by it before the softmax.", above=0)
+    by: Literal["this training", "a training without the validation split"] = rule(
+        "Whose answers it was fitted to; a network that was trained on all images has none to fit."
+    )
+    images: int = rule("Validation images that it was fitted to.", at_least=1)
+    error_before: float = rule("Expected calibration error without it.", at_least=0, at_most=1)
+    error: float = rule("Expected calibration error with it.", at_least=0, at_most=1)
+    bins: tuple[ReliabilityBin, ...] = rule("Confidence and accuracy, with it.")
+    rejections: tuple[Rejection, ...] = rule("What thresholds for `unknown` would do.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
     """The whole document. `accuracy` is that of this model, None where it was not measured.
 
+    `held_out` and `calibration` are None too where no image was left out, and in files of versions
+    that did not measure them.
     `members` has the input of each node of an ensemble, and is empty for a single network; of
     `input`, which is the target's, all share what lies outside the networks.
     """
@@ -80,6 +116,13 @@ class ModelMetadata:
     graph: Graph
     accuracy: Accuracy | None = None
     members: Mapping[str, ModelInput] = field(default_factory=dict)
+    held_out: HeldOut | None = None
+    calibration: Calibration | None = None
+
+    @property
+    def temperature(self) -> float:
+        """By what the network's logits are divided: 1 where it was not calibrated."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
     @property
     def node(self) -> Node:
@@ -107,6 +150,11 @@ def to_json(metadata: ModelMetadata, folder: Path) -> str:
             if metadata.members
             else {}
         ),
+        **{
+            section: to_plain(found)
+            for section in _MEASURED
+            if (found := getattr(metadata, section)) is not None
+        },
         "graph": make_paths_relative(dump(metadata.graph), folder.absolute()),
     }
     return json.dumps(plain, ensure_ascii=False)
@@ -134,14 +182,14 @@ def from_json(text: str | None, file: Path) -> ModelMetadata:
 
 def _about(raw: Any, folder: Path) -> ModelMetadata:
     raw = check_mapping(raw, "")
-    sections = ("version", "classes", "input", "accuracy", "training", "graph", "members")
+    sections = ("version", "classes", "input", "accuracy", "training", "graph")
     if raw.get("version") != VERSION:
         raise SpecError(
             "version",
             f"{show(raw.get('version'))} is not a format this ktg reads; allowed: {VERSION}",
         )
-    check_keys(raw, dict.fromkeys(sections), "")
-    missing = [section for section in sections if section not in raw and section != "members"]
+    check_keys(raw, dict.fromkeys((*sections, "members", *_MEASURED)), "")
+    missing = [section for section in sections if section not in raw]
     if missing:
         raise SpecError(missing[0], "is missing")
     metadata = ModelMetadata(
@@ -156,7 +204,10 @@ def _about(raw: Any, folder: Path) -> ModelMetadata:
             name: _input(given, f"members.{name}")
             for name, given in check_mapping(raw.get("members", {}), "members").items()
         },
+        held_out=_read(HeldOut, raw, "held_out"),
+        calibration=_read(Calibration, raw, "calibration"),
     )
+    _check_lengths(metadata)
     for place, name in (
         ("training.node", metadata.training.node),
         *((f"members.{name}", name) for name in metadata.members),
@@ -168,6 +219,24 @@ def _about(raw: Any, folder: Path) -> ModelMetadata:
         if (given.side, given.channels) != (metadata.input.side, metadata.input.channels):
             raise SpecError(f"members.{name}", "does not take the images that `input` describes")
     return metadata
+
+
+def _read(kind: type[T], raw: Mapping[str, Any], section: str) -> T | None:
+    return None if raw.get(section) is None else from_plain(kind, raw[section], section)
+
+
+def _check_lengths(metadata: ModelMetadata) -> None:
+    """Raise SpecError where what was measured class by class is not of these classes."""
+    held_out, calibration = metadata.held_out, metadata.calibration
+    if held_out is not None:
+        rows: list[Sequence[object]]
+        rows = [held_out.precision, held_out.recall, held_out.f1, held_out.support]
+        rows += [held_out.confusion, *held_out.confusion] if held_out.confusion else []
+        if any(len(row) != len(metadata.classes) for row in rows):
+            raise SpecError("held_out", f"is not of {len(metadata.classes)} classes")
+    for found in calibration.rejections if calibration else ():
+        if not len(found.thresholds) == len(found.answered) == len(found.right) > 0:
+            raise SpecError("calibration.rejections", "its columns are not of one length")
 
 
 def _classes(raw: object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ktg.errors import make_printable
 from ktg.exporting.int8 import Measurements, QuantisationResult
-from ktg.exporting.metadata import ModelMetadata
+from ktg.exporting.metadata import HeldOut, ModelMetadata
 from ktg.graph import Graph, dump
 from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.paths import make_paths_relative
@@ -23,6 +23,7 @@ from ktg.wording import format_percent
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}
 _LISTED = 200  # classes, above which the rest are only counted
+_CROSSED = 20  # classes, above which no table of all pairs is shown
 _MARKUP = re.compile(r"[\\`*<>\[\]&|]")
 UNKNOWN = "its licence is not known to ktg; ask whoever made the file"
 
@@ -40,6 +41,7 @@ def format_model_card(
     sections = [
         _head(metadata),
         _accuracy(metadata),
+        *_calibration(metadata),
         _data(metadata),
         _classes(metadata),
         _use(metadata, files),
@@ -120,10 +122,65 @@ def _data(metadata: ModelMetadata) -> str:
     return f"## Data\n{quote_code(source)}: {training.images} images of the {splits} {fingerprint}."
 
 
+def _calibration(metadata: ModelMetadata) -> list[str]:
+    """Return how far the probabilities can be trusted, nothing where that was not measured."""
+    found = metadata.calibration
+    if found is None:
+        return []
+    of = {
+        "this training": "of this network",
+        "a training without the validation split": "of the same graph trained without them",
+    }[found.by]
+    rows = [
+        f"| {100 * each.confidence:.0f} % | {100 * each.accuracy:.0f} % | {each.images} |"
+        for each in found.bins
+    ]
+    table = "\n".join(["| sure, on average | right | images |", "|---|---|---|", *rows])
+    return [
+        "## Calibration\n"
+        f"Logits are divided by a temperature of {found.temperature:.3f} (Guo et al., ICML 2017), "
+        f"fitted to the answers {of} to {found.images:,} validation images. Expected calibration "
+        f"error on these: {100 * found.error_before:.1f} % before, {100 * found.error:.1f} % "
+        f"after.\n\n{table}"
+    ]
+
+
 def _classes(metadata: ModelMetadata) -> str:
     shown = ", ".join(quote_code(name) for name in metadata.classes[:_LISTED])
     more = f" and {len(metadata.classes) - _LISTED} more" if len(metadata.classes) > _LISTED else ""
-    return f"## Classes\nIn the order of the outputs: {shown}{more}."
+    listed = f"## Classes\nIn the order of the outputs: {shown}{more}."
+    found = metadata.held_out
+    return listed if found is None else f"{listed}\n\n{_tabulate(metadata, found)}"
+
+
+def _tabulate(metadata: ModelMetadata, found: HeldOut) -> str:
+    """Return the table of the classes, and the confusions where there are few classes."""
+    columns = (metadata.classes, found.support, found.precision, found.recall, found.f1)
+    rows = [
+        f"| {_quote_cell(name)} | {images} | " + " | ".join(map(_percent, shares)) + " |"
+        for name, images, *shares in list(zip(*columns, strict=True))[:_LISTED]
+    ]
+    head = ["| class | images | precision | recall | F1 |", "|---|---|---|---|---|"]
+    parts = [f"On the {_SPLITS[found.split]}:", "\n".join([*head, *rows])]
+    if 0 < len(found.confusion) <= _CROSSED:
+        names = " | ".join(map(_quote_cell, metadata.classes))
+        lines = [
+            f"| {_quote_cell(name)} | {' | '.join(map(str, row))} |"
+            for name, row in zip(metadata.classes, found.confusion, strict=True)
+        ]
+        rule = "|---" * (len(metadata.classes) + 1) + "|"
+        parts.append("What images of a class (row) were taken for (column):")
+        parts.append("\n".join([f"| | {names} |", rule, *lines]))
+    return "\n\n".join(parts)
+
+
+def _quote_cell(name: str) -> str:
+    """Return a name as code in a cell of a table, which a bar would end."""
+    return quote_code(name).replace("|", "\\|")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else format_percent(share)
 
 
 def _use(metadata: ModelMetadata, files: Mapping[str, Path]) -> str:
@@ -202,7 +259,8 @@ def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
         f"{resize}"
         f"mean = {_tensor(given.mean)}\nstd = {_tensor(given.std)}\n"
         "with torch.inference_mode():\n"
-        "    probabilities = model((pixels.expand(-1, 3, -1, -1) - mean) / std).softmax(dim=1)[0]\n"
+        "    logits = model((pixels.expand(-1, 3, -1, -1) - mean) / std)\n"
+        f"probabilities = (logits / {metadata.temperature:.6g}).softmax(dim=1)[0]\n"
         f"classes = {json.dumps(list(metadata.classes), ensure_ascii=False)}\n"
         "print(classes[int(probabilities.argmax())], float(probabilities.max()))\n"
     )

@@ -73,27 +73,27 @@ def read_model(path: Path) -> tuple[Network | Ensemble, ModelMetadata]:
 def load_safetensors(path: Path, device: str | None = None) -> Classifier:
     """Return the classifier in a file that `write_model` wrote. Raises what `read_model` does."""
     network, metadata = read_model(path)
-    return Classifier(metadata, make_runner(network, device))
+    return Classifier(metadata, make_runner(network, device, metadata.temperature))
 
 
 def make_runner(
-    network: Network | Ensemble, device: str | None = None
+    network: Network | Ensemble, device: str | None = None, temperature: float = 1.0
 ) -> Callable[[Pixels], npt.NDArray[np.float32]]:
     """Return a function from pixels (B, H, W, C) uint8 to logits (B, classes) float32.
 
-    device: where it runs; default: a GPU if there is one.
+    device: where it runs; default: a GPU if there is one. The logits are divided by `temperature`.
     """
     place = choose_device(device)
-    return partial(_logits, network.to(place), place)
+    return partial(_logits, network.to(place), place, temperature)
 
 
 @torch.inference_mode()
 def _logits(
-    network: Network | Ensemble, device: torch.device, pixels: Pixels
+    network: Network | Ensemble, device: torch.device, temperature: float, pixels: Pixels
 ) -> npt.NDArray[np.float32]:
     planes = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
     logits = network(to_float(planes).contiguous(memory_format=torch.channels_last))
-    return logits.float().cpu().numpy()  # type: ignore[no-any-return]
+    return (logits.float() / temperature).cpu().numpy()  # type: ignore[no-any-return]
 
 
 def _bodies(ensemble: Ensemble) -> dict[str, nn.Module]:

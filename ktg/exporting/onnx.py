@@ -1,8 +1,8 @@
 """Writes a network as an ONNX file, checked against torch, and loads such a file as a classifier.
 
 The graph takes `images` (batch, side, side, channels) uint8 and returns `logits` (batch, classes);
-resizing and normalising are inside it. What must happen before, from an image of any size to the
-square, is in its metadata: see `ktg.exporting.metadata.ModelInput`.
+resizing, normalising and the temperature are inside it. What must happen before, from an image of
+any size to the square, is in its metadata: see `ktg.exporting.metadata.ModelInput`.
 """
 
 import importlib.util
@@ -50,7 +50,8 @@ def write_onnx(path: Path, network: Network | Ensemble, metadata: ModelMetadata)
     from ktg.exporting.deployable import check_logits, make_deployable, make_probe_images
 
     check_packages(WRITING)
-    module, images = make_deployable(network, metadata.input), make_probe_images(metadata.input)
+    module = make_deployable(network, metadata.input, metadata.temperature)
+    images = make_probe_images(metadata.input)
     content = _export(module, torch.from_numpy(images[:2]), to_json(metadata, path.parent))
     run = partial(run_session, open_session(content, str(path)))
     with torch.inference_mode():

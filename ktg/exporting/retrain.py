@@ -13,7 +13,15 @@ import torch
 
 from ktg.data import Dataset
 from ktg.data.open import open_data
-from ktg.exporting.metadata import Accuracy, ModelInput, ModelMetadata, TrainingFacts
+from ktg.exporting.held_out import calibrate, compute_held_out, describe_classes, has_held_out
+from ktg.exporting.metadata import (
+    Accuracy,
+    Calibration,
+    HeldOut,
+    ModelInput,
+    ModelMetadata,
+    TrainingFacts,
+)
 from ktg.exporting.model_file import write_model
 from ktg.graph import Graph
 from ktg.models.network import Ensemble, Network
@@ -53,16 +61,21 @@ def retrain(
     return training, accuracies
 
 
-def write_first_seed(path: Path, graph: Graph, confirmed: SeedResults) -> None:
+def write_first_seed(
+    path: Path, graph: Graph, confirmed: SeedResults, *, calibrated: bool = True
+) -> None:
     """Write the target of the first seed of `ktg train`, with the test accuracy over all seeds.
 
     Not that of the best seed: choosing by the test images would spoil what is measured on them.
+    calibrated: train the graph once more to calibrate it (see `train_to_calibrate`).
     """
     if confirmed.first is not None:
+        by = train_to_calibrate(graph, confirmed.first) if calibrated else None
+        tested = confirmed.tested and describe_classes("test", *confirmed.tested)
         accuracy = Accuracy(
             split="test", mean=confirmed.mean, std=confirmed.std, n=len(confirmed.runs)
         )
-        write_weights(path, graph, confirmed.first, {graph.target: accuracy})
+        write_weights(path, graph, confirmed.first, {graph.target: accuracy}, by=by, tested=tested)
 
 
 def write_weights(
@@ -72,15 +85,18 @@ def write_weights(
     accuracies: dict[str, Accuracy],
     *,
     all_nodes: bool = False,
+    by: Training | None = None,
+    tested: HeldOut | None = None,
 ) -> dict[str, Path]:
     """Write the target, or the ensemble, of a finished training; return the files by node.
 
+    by: the training that they are calibrated by. tested: how what is scored does on the test split.
     all_nodes: write every node that was trained, the auxiliary ones as `model-n1.safetensors` and
     so on; not for an ensemble, whose one file has them all.
     """
     if isinstance(training.scored, Ensemble):
         accuracy = accuracies.get(graph.target)
-        metadata = describe_model(graph, training, graph.target, accuracy)
+        metadata = describe_model(graph, training, graph.target, accuracy, by, tested)
         write_model(path, training.scored, metadata)
         return {graph.target: path}
     files = name_weights_files(
@@ -88,7 +104,9 @@ def write_weights(
     )
     for canonical, name in training.names.items():
         if name in files:
-            metadata = describe_model(graph, training, name, accuracies.get(name))
+            held_out = tested if name == graph.target else None
+            accuracy = accuracies.get(name)
+            metadata = describe_model(graph, training, name, accuracy, by, held_out)
             write_model(files[name], training.networks[canonical], metadata)
     return files
 
@@ -101,12 +119,36 @@ def name_weights_files(path: Path, graph: Graph, nodes: Iterable[str]) -> dict[s
     }
 
 
+def train_to_calibrate(graph: Graph, training: Training) -> Training:
+    """Return the training that the networks of another one are calibrated by, trained to its end.
+
+    It is the same one where that left the validation split out. A network that was trained on all
+    images has none to be calibrated by, so the graph is trained once more without the validation
+    split, and the temperature of that network stands for both.
+    """
+    if has_held_out(training):
+        return training
+    again = Training(graph, training.dataset, device=training.device)
+    for _ in again:
+        pass
+    return again
+
+
 def describe_model(
-    graph: Graph, training: Training, name: str, accuracy: Accuracy | None
+    graph: Graph,
+    training: Training,
+    name: str,
+    accuracy: Accuracy | None,
+    by: Training | None = None,
+    held_out: HeldOut | None = None,
 ) -> ModelMetadata:
-    """Return the description for the file of a node's weights, or of an ensemble's."""
+    """Return the description for the file of a node's weights, or of an ensemble's.
+
+    by: the training that it is calibrated by; None leaves its probabilities as they are.
+    held_out: how it does on the test split, where that was read.
+    """
     dataset, scored = training.dataset, training.scored
-    merged = training.final and graph.data.per_class is None
+    merged = not has_held_out(training)
     inputs = {
         own: _input(training.networks[canonical], dataset)
         for canonical, own in training.names.items()
@@ -131,7 +173,29 @@ def describe_model(
         graph=replace(graph, nodes=nodes),
         accuracy=accuracy,
         members={own: inputs[own] for own in scored.names} if isinstance(scored, Ensemble) else {},
+        held_out=held_out or _describe_held_out(training, name),
+        calibration=None if by is None else _calibrate(by, name, same=by is training),
     )
+
+
+def _describe_held_out(training: Training, name: str) -> HeldOut | None:
+    """Return how a node's network does on the validation split, None where it was trained on it."""
+    if not has_held_out(training):
+        return None
+    logits = compute_held_out(training, _network_of(training, name))
+    return describe_classes("val", logits, training.dataset.val.labels)
+
+
+def _calibrate(by: Training, name: str, *, same: bool) -> Calibration | None:
+    logits = compute_held_out(by, _network_of(by, name))
+    return calibrate(logits, by.dataset.val.labels, same=same)
+
+
+def _network_of(training: Training, name: str) -> Network | Ensemble:
+    """Return the network of a node, by the user's name, or the ensemble where that is scored."""
+    if isinstance(training.scored, Ensemble):
+        return training.scored
+    return next(training.networks[canon] for canon, own in training.names.items() if own == name)
 
 
 def _input(network: Network, dataset: Dataset) -> ModelInput:

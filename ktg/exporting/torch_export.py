@@ -24,10 +24,8 @@ def write_torch_export(path: Path, network: Network | Ensemble, metadata: ModelM
     Raises KtgError, and writes nothing, when the network cannot be exported or the difference is
     too large.
     """
-    module, images = (
-        make_deployable(network, metadata.input),
-        torch.from_numpy(make_probe_images(metadata.input)),
-    )
+    module = make_deployable(network, metadata.input, metadata.temperature)
+    images = torch.from_numpy(make_probe_images(metadata.input))
     content = io.BytesIO()
     try:
         with warnings.catch_warnings():

@@ -32,11 +32,13 @@ class SeedResults:
     """The test results of a graph over its seeds.
 
     first: the training of the first seed, if it was to be kept. The first and not the best: to
-    choose by the test split would spoil what is measured on it.
+    choose by the test split would spoil what is measured on it. tested: its logits (N, C) of the
+    test split, and the labels (N,).
     """
 
     runs: tuple[SeedRun, ...]
     first: Training | None = None
+    tested: tuple[Any, Any] | None = None
 
     @property
     def mean(self) -> float:
@@ -86,7 +88,7 @@ def train_seeds(
     # The first is built before anything is recorded: that finds the mistakes of the graph.
     training: Training | None
     training = Training(with_seed(graph, queue.seeds[0]), dataset, device=device, final=True)
-    first = training if keep_first else None
+    first, tested = training if keep_first else None, None
     parent = tracker.start("train", params={"seeds": seeds}, tags={"kind": "train"})
     tracker.artifact(parent, "graph.yaml", dumps(dump(graph)))
     tracker.artifact(parent, "graph.svg", draw(graph))
@@ -98,8 +100,10 @@ def train_seeds(
             metrics = {"test_accuracy": score.accuracy, "test_loss": score.loss}
             queue.record_epoch(trial, training.epoch, metrics, train_s)
             queue.close(trial)
+            if training is first:
+                tested = (training.logits(test).numpy(), test.labels)
             training = None  # the next one finds its memory free
-        results = SeedResults(tuple(queue.results("graph")), first)
+        results = SeedResults(tuple(queue.results("graph")), first, tested)
         _log_results(tracker, parent, results)
     return results
 

@@ -7,11 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from command import ktg
 
+from ktg.calibration import Rejection
+from ktg.exporting.held_out import calibrate
 from ktg.exporting.load_model import load_model
+from ktg.exporting.model_file import read_model, write_model
 
 
 @pytest.fixture
@@ -92,9 +97,38 @@ def test_a_class_cannot_command_the_terminal(folder, everything):
     assert out.count("\n") == 1
 
 
+def test_unknown_is_said_in_every_form_and_its_threshold_on_standard_error(folder):
+    network, about = read_model(folder / "model.safetensors")
+    photos = [path for path in sorted((folder / "some").iterdir()) if path.stem != "broken"]
+    answers = load_model(folder / "model.safetensors").predict(photos)
+    middle = sorted(each.probability for each in answers)[1]
+    logits = np.array([[3.0, 0.0]] * 4, np.float32)
+    found = calibrate(logits, np.array([0, 0, 0, 1]), same=True)
+    rejection = Rejection(
+        by="probability", thresholds=(0.5, middle - 1e-5), answered=(4, 2), right=(2, 2)
+    )
+    found = replace(found, temperature=1.0, rejections=(rejection,))
+    write_model(folder / "model.safetensors", network, replace(about, calibration=found))
+    words = ("predict", "model.safetensors", "some", "--unknown", "0.9")
+    done = ktg(*words, folder=folder)
+    said = [line for line in done.out.splitlines() if "unknown; perhaps" in line]
+    assert len(said) == len(photos) - 2
+    told = "2 of 4 held-out images would be answered, 2 of them rightly"
+    assert f"unknown below a probability of {middle - 1e-5:.4g}: {told}" in done.err
+    rows = list(csv.DictReader(io.StringIO(ktg(*words, "--csv", folder=folder).out)))
+    lines = map(json.loads, ktg(*words, "--json", folder=folder).out.splitlines())
+    declined = [line.get("unknown", False) for line in lines if "error" not in line]
+    assert [row["label"] == "unknown" for row in rows] == declined
+    assert declined == [not each.probability >= middle - 1e-5 for each in answers]
+    none = ktg(*words, "--unknown-by", "energy", folder=folder)
+    assert (none.code, none.out) == (2, "")
+    assert "--unknown: this model file does not say what thresholds do" in none.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["model.safetensors", "a.png", "--unknown", "2"], "Invalid value for '--unknown'"),
         (
             ["best.yaml", "a.png"],
             "best.yaml: is not a model file; allowed: .safetensors and .onnx.",
