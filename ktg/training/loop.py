@@ -117,8 +117,8 @@ class Training(GraphModel):
             seconds=time.perf_counter() - started,
             images_per_s=len(measured) * self.graph.data.batch_size / max(trained_s, 1e-9),
             peak_memory_bytes=measure_peak_memory(self.device),
+            scored=evaluations.get(self._scored_name),
             ensemble=evaluations.get(ENSEMBLE),
-            by_ensemble=self.graph.ensemble,
         )
 
     def _load_probes(self) -> None:
@@ -177,7 +177,13 @@ class Training(GraphModel):
         # Frozen features come from the trained networks, not from their moving averages.
         for network in (*networks.values(), *self.trained_networks.values()):
             network.eval()
-        return evaluate(networks, self._val, self.precision, self._features.val(self.epoch - 1))
+        features = self._features.val(self.epoch - 1)
+        return evaluate(networks, self._val, self.precision, features, {self._scored_name})
+
+    @property
+    def _scored_name(self) -> str:
+        """The name under which what is scored is evaluated."""
+        return ENSEMBLE if self.graph.ensemble else self._target
 
     @property
     def _rates(self) -> dict[str, float]:

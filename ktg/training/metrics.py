@@ -15,6 +15,8 @@ from ktg.training.adapters import Pair
 from ktg.training.scoring import Evaluation
 
 Value = TypeVar("Value")
+# What is measured on a validation split, each in every epoch as `val_NAME`.
+SCORES = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "auroc")
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,8 @@ class EdgeMetrics:
 class EpochMetrics:
     """One epoch: `number` counts from 1; nodes and edges have the user's names.
 
-    `ensemble` is the evaluation of the mean of all nodes' probabilities on the validation split;
-    `by_ensemble` says whether it is the objective, instead of the target alone.
+    `scored` is the evaluation, on the validation split, of what is scored: the target, or the mean
+    of all nodes' probabilities, whose evaluation is `ensemble` in either case.
     """
 
     number: int
@@ -139,22 +141,32 @@ class EpochMetrics:
     seconds: float
     images_per_s: float
     peak_memory_bytes: int
+    scored: Evaluation | None = None
     ensemble: Evaluation | None = None
-    by_ensemble: bool = False
 
     @property
     def val_accuracy(self) -> float | None:
-        """Accuracy in [0, 1] of what is scored on the validation split: a search's objective."""
-        return self._objective()[0]
+        """Accuracy in [0, 1] of what is scored on the validation split."""
+        return self.scored.accuracy if self.scored else None
+
+    @property
+    def collapsed(self) -> bool | None:
+        """Whether what is scored knows nothing after this epoch; None without a validation split.
+
+        Nor is it said of networks that have not been trained yet.
+        """
+        return self.scored.collapsed if self.scored and self.number else None
 
     def metrics(self) -> dict[str, float]:
         """Return everything as flat dotted names, as the tracking store keeps them."""
-        accuracy, loss = self._objective()
-        flat = {"val_accuracy": accuracy, "val_loss": loss}
+        flat: dict[str, float | None] = {"collapsed": self.collapsed}
+        if self.scored:
+            flat |= {f"val_{name}": getattr(self.scored, name) for name in SCORES}
         flat |= {"epoch_s": self.seconds, "images_per_s": self.images_per_s}
         flat |= {"peak_memory_mib": self.peak_memory_bytes / 2**20}
         if self.ensemble:
-            flat |= {f"ensemble.val_{key}": value for key, value in vars(self.ensemble).items()}
+            flat |= {"ensemble.val_accuracy": self.ensemble.accuracy}
+            flat |= {"ensemble.val_loss": self.ensemble.loss}
         for name, node in self.nodes.items():
             flat |= {f"nodes.{name}.{key}": value for key, value in vars(node).items()}
         for pair, edge in self.edges.items():
@@ -162,13 +174,7 @@ class EpochMetrics:
             # Stored names, the same in every version, so that reports read old stores, too.
             flat |= {f"{path}.loss": edge.loss, f"{path}.openness": edge.gate_weight}
             flat |= {f"{path}.weight": edge.learned_weight}
-        return {key: value for key, value in flat.items() if value is not None}
-
-    def _objective(self) -> tuple[float | None, float | None]:
-        if self.by_ensemble:
-            return (self.ensemble.accuracy, self.ensemble.loss) if self.ensemble else (None, None)
-        target = self.nodes[self.target]
-        return target.val_accuracy, target.val_loss
+        return {key: float(value) for key, value in flat.items() if value is not None}
 
 
 def summarize(

@@ -11,10 +11,12 @@ import ktg.cli
 from ktg.cli.screen import Screen, echo, format_json, make_console
 from ktg.cli.tables import make_table
 from ktg.training.metrics import EpochMetrics, NodeMetrics
+from ktg.training.scoring import Evaluation
 
 
 def epoch(number: int) -> EpochMetrics:
-    return EpochMetrics(number, "n0", {"n0": NodeMetrics(0.25, 0.5, 1.0, 0.1)}, {}, 2.0, 640.4, 0)
+    nodes = {"n0": NodeMetrics(0.25, 0.5, 1.0, 0.1)}
+    return EpochMetrics(number, "n0", nodes, {}, 2.0, 640.4, 0, Evaluation(0.5, 1.0))
 
 
 def test_a_line_for_each_epoch_where_output_is_kept():

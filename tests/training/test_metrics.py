@@ -66,6 +66,7 @@ def test_metrics_are_flat_dotted_and_leave_out_what_there_is_not():
         seconds=2.0,
         images_per_s=100.0,
         peak_memory_bytes=2**20,
+        scored=Evaluation(0.6, 1.0, 0.55, 0.5, None, False),
         ensemble=Evaluation(0.7, 0.8),
     )
     metrics = epoch.metrics()
@@ -75,6 +76,11 @@ def test_metrics_are_flat_dotted_and_leave_out_what_there_is_not():
     assert "nodes.n1.lr" not in metrics
     assert "nodes.n1.val_loss" not in metrics
     assert (metrics["ensemble.val_accuracy"], metrics["ensemble.val_loss"]) == (0.7, 0.8)
-    together = dataclasses.replace(epoch, by_ensemble=True)
-    assert together.val_accuracy == 0.7
-    assert together.metrics() == metrics | {"val_accuracy": 0.7, "val_loss": 0.8}
+    assert (metrics["val_balanced_accuracy"], metrics["val_macro_f1"]) == (0.55, 0.5)
+    assert "val_auroc" not in metrics  # undefined
+    assert metrics["collapsed"] == 0.0
+    together = dataclasses.replace(epoch, scored=epoch.ensemble)
+    assert (together.val_accuracy, together.metrics()["val_loss"]) == (0.7, 0.8)
+    begun = dataclasses.replace(epoch, number=0, nodes={"n0": NodeMetrics(None)})
+    assert begun.collapsed is None
+    assert "collapsed" not in begun.metrics()
