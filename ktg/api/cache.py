@@ -15,13 +15,20 @@ from ktg.local import cache_folder
 
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[Path], bool]]] = {
     "images": (("images/*.pixels", "images/*.index"), remove_unless_held),
+    "archives": (("archives/*.archive",), remove_unless_held),
+    "views": (("views/*.view",), remove_unless_held),
     "teachers": (("solo/*.safetensors",), remove_unless_locked),
+    "answers": (("answers/*.answers", "answers/*.answers.tmp"), remove_unless_held),
 }
 
 
 @dataclass(frozen=True)
 class CachedKind:
-    """What the cache holds of one kind: decoded images, or teachers that were trained alone."""
+    """What the cache holds of one kind.
+
+    These are decoded images, unpacked archives, views drawn once, teachers that were trained alone
+    (and probes), and what teachers answer to images.
+    """
 
     kind: str
     entries: int
@@ -53,7 +60,7 @@ def show_cache() -> CacheContents:
 
 
 def clear_cache() -> CacheContents:
-    """Remove decoded images and teachers; return what is left, because a process uses it."""
+    """Remove everything that can be made again; return what is left, because it is used."""
     for kind, (_, remove) in _KINDS.items():
         for entry in find_entries(kind):
             remove(entry)

@@ -9,7 +9,7 @@ from ktg.cli.screen import echo, print_json
 
 @click.group()
 def cache() -> None:
-    """See and clear what is kept to be made once: decoded images, teachers trained alone.
+    """See and clear what is kept to be made once: decoded images, teachers, their answers.
 
     It lies in $KTG_CACHE. Of each of the two, what was used longest ago is removed when together
     they take more than $KTG_CACHE_GIB (200) GiB, never what a process uses.

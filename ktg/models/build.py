@@ -52,13 +52,14 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         body = build_body(source.node, classes=classes, size=plan.size)
-    state = read_weights(source, plan.size, where)
+    state, came = read_weights(source, plan.size, where), False
     if state is not None:
         about = f"{where}: {source.file or node.source} for {node.model}"
-        if not load(body, state, plan.head, about):
+        came = load(body, state, plan.head, about)
+        if not came:
             reset_head(body, plan.head, seed)
     mean, std = source.statistics() or (mean, std)
-    return Network(body, size=plan.size, mean=mean, std=std, head=plan.head)
+    return Network(body, size=plan.size, mean=mean, std=std, head=plan.head, head_came=came)
 
 
 def check_weights(

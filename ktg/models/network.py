@@ -20,7 +20,7 @@ class Network(nn.Module):
     It makes grey images three-channelled, resizes them to `size` x `size` pixels (antialiased
     bilinear) when they differ, and normalises them with `mean` and `std`, which belong to its
     weights and are not saved with them. `head` holds the names, within `body`, of the parameters of
-    the classifier; all others are the backbone.
+    the classifier; all others are the backbone. `head_came`: whether it came with the weights.
     """
 
     mean: Tensor
@@ -34,9 +34,11 @@ class Network(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         head: frozenset[str],
+        head_came: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
+        self.head_came = head_came
         self.size = size
         self.head = head
         self.register_buffer("mean", _shape_channels(mean), persistent=False)

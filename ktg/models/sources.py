@@ -197,9 +197,13 @@ class WeightsFile(_Source):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The lines of the file `labels`; None where there is none."""
+        """The lines of the file `labels`, else what a model file of ktg says; None without."""
+        from ktg.models.state_dicts import read_stated_classes
+
         labels = self.stated.labels if self.stated else None
-        return None if labels is None else read_class_names(_join(labels, self.base))
+        if labels is None:
+            return read_stated_classes(self.file)
+        return read_class_names(_join(labels, self.base))
 
 
 Source = NoWeights | Published | ZooEntry | WeightsFile

@@ -80,6 +80,16 @@ def read_stated_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, 
     return None if about.get("members") else (mean, std)
 
 
+def read_stated_classes(path: Path) -> tuple[str, ...] | None:
+    """Return the classes that a model file of ktg says its head tells apart; None of others."""
+    try:
+        classes = json.loads(read_metadata(path) or "")["classes"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    named = isinstance(classes, list) and all(isinstance(each, str) for each in classes)
+    return tuple(classes) if named else None
+
+
 def fit(
     body: nn.Module, state: Mapping[str, Tensor], head: frozenset[str], where: str
 ) -> dict[str, Tensor]:

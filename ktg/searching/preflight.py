@@ -19,7 +19,7 @@ from ktg.models.names import locate_model
 
 # Fields of a node that must suit each other.
 TOGETHER = ("model", "model_args", "source", "input_size", "unfreeze_from")
-FREE = ("batch_size", "augment", "size", "per_class", "unlabelled")
+FREE = ("batch_size", "augment", "size", "per_class", "unlabelled", "unlabelled_share", "views")
 
 
 class ImageCounts(NamedTuple):
@@ -198,4 +198,7 @@ def _bind_if_supplied(space: SearchSpace, values: Mapping[str, Any]) -> list[Gra
 
 def select_image_fields(data: Data) -> Data:
     """Return what data consist of, without batches: equal for all that share decoded images."""
-    return dataclasses.replace(data, batch_size=1, augment="none")
+    share = Data.unlabelled_share
+    return dataclasses.replace(
+        data, batch_size=1, augment="none", views=None, unlabelled_share=share
+    )

@@ -54,7 +54,18 @@ def assemble(
     trained, keys = {}, {}
     for name in teachers(graph):
         network = networks[name]
-        load_teacher(network, graph, name, dataset, device, train_alone, final=final, cache=cache)
+        where = f"nodes.{names[name]}"
+        load_teacher(
+            network,
+            graph,
+            name,
+            dataset,
+            device,
+            train_alone,
+            final=final,
+            cache=cache,
+            where=where,
+        )
         trained[name] = network.eval().requires_grad_(False)
         keys[name] = compute_teacher_key(graph, name, dataset, final=final)
     layers = find_mapped_layers(graph, networks, names)

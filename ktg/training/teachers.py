@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ktg.data import Dataset
+from ktg.errors import SpecError
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.models.network import Network
@@ -35,13 +36,18 @@ def load_teacher(
     *,
     final: bool = False,
     cache: Path | None = None,
+    where: str = "node",
 ) -> None:
     """Load the weights of the node's independent training into `network`, training it if need be.
 
-    Other processes that want the same teacher wait for the one that trains it.
+    Other processes that want the same teacher wait for the one that trains it. Where that training
+    has no epochs and the weights tell the classes of the data apart, they are left as they are.
+    where: the node's dotted place for messages.
     """
     name = compute_teacher_key(graph, node, dataset, final=final)
     alone = independent_graph(graph, node)
+    if alone.train.epochs == 0 and _is_final(network, graph, node, dataset, where):
+        return
     state = make_once(name, lambda: train_alone(alone, dataset, device, final), cache)
     network.body.load_state_dict(state)
 
@@ -54,5 +60,23 @@ def compute_teacher_key(graph: Graph, node: str, dataset: Dataset, *, final: boo
     spec = graph.nodes[node]
     weights = resolve_source(spec, graph.sources_for(spec.model)).content_hash()
     alone = canonical_key(independent_graph(graph, node))
-    text = f"{__version__} {alone} {dataset.fingerprint} {weights} {final}"
+    data = dataset.labelled_fingerprint or dataset.fingerprint
+    text = f"{__version__} {alone} {data} {weights} {final}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_final(network: Network, graph: Graph, node: str, dataset: Dataset, where: str) -> bool:
+    """Return whether a teacher has its last weights already; False where it begins as a probe.
+
+    Raises SpecError for weights whose head tells other classes apart.
+    """
+    spec = graph.nodes[node]
+    named = resolve_source(spec, graph.sources_for(spec.model)).class_names
+    if network.head_came and (named == dataset.classes or (spec.head == "new" and named is None)):
+        return True
+    if spec.head == "probe":
+        return False
+    has = f"a head for {len(named)} other classes" if named else "no head for these classes"
+    problem = f"0 lets the weights teach as they are, but {spec.source} has {has}"
+    remedy = "allowed: 1 or more epochs, or `head: probe`, a regression on their features"
+    raise SpecError(f"{where}.epochs", f"{problem}; {remedy}")

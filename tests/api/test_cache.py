@@ -10,6 +10,8 @@ from ktg.data.cache_limit import hold
 from ktg.data.open import open_data
 from ktg.graph import Data
 
+KINDS = ("images", "archives", "views", "teachers", "answers")
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
@@ -23,14 +25,24 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
 
 def test_nothing_is_kept_before_anything_was_done(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("KTG_CACHE", str(tmp_path / "cache"))
-    assert show_cache().kept == (CachedKind("images", 0, 0), CachedKind("teachers", 0, 0))
+    assert show_cache().kept == tuple(CachedKind(kind, 0, 0) for kind in KINDS)
     assert clear_cache() == show_cache()
     assert not (tmp_path / "cache").exists()
 
 
-def test_images_and_teachers_are_counted_and_cleared(folder: Path):
-    assert show_cache().kept == (CachedKind("images", 2, 1024), CachedKind("teachers", 1, 1024))
-    assert clear_cache().kept == (CachedKind("images", 0, 0), CachedKind("teachers", 0, 0))
+def test_every_kind_is_counted_and_cleared(folder: Path):
+    for entry in (
+        "archives/e.archive",
+        "views/f.view",
+        "answers/g.answers",
+        "answers/h.answers.tmp",
+    ):
+        (folder / entry).mkdir(parents=True)
+        (folder / entry / "x").write_bytes(bytes(512))
+    kept = {"images": (2, 1024), "archives": (1, 512), "views": (1, 512), "teachers": (1, 1024)}
+    kept["answers"] = (2, 1024)
+    assert show_cache().kept == tuple(CachedKind(kind, *kept[kind]) for kind in KINDS)
+    assert clear_cache().kept == tuple(CachedKind(kind, 0, 0) for kind in KINDS)
     assert (folder / "undelivered/d").exists()  # records of a search are no cache
 
 

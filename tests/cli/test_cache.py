@@ -14,11 +14,14 @@ def test_the_cache_is_shown_and_cleared(tmp_path: Path, monkeypatch):
     assert shown[0] == str(tmp_path / "cache")
     assert [line.split() for line in shown[1:]] == [
         ["images", "0", "entries", "0.00", "GiB"],
+        ["archives", "0", "entries", "0.00", "GiB"],
+        ["views", "0", "entries", "0.00", "GiB"],
         ["teachers", "1", "entries", "0.00", "GiB"],
+        ["answers", "0", "entries", "0.00", "GiB"],
         ["limit", "of", "each", "200.00", "GiB"],
     ]
     found = json.loads(ktg("cache", "clear", "--json", folder=tmp_path).out)
-    assert [each["entries"] for each in found["kept"]] == [0, 0]
+    assert [each["entries"] for each in found["kept"]] == [0] * 5
     assert found["limit_bytes"] == 200 * 2**30
 
 
