@@ -1,4 +1,4 @@
-"""Reads data sets in folders: one folder per class, or train/ (val/) (test/) of such folders."""
+"""Reads data sets in folders: one folder per class, train/ (val/) (test/) of such, or a table."""
 
 import functools
 import os
@@ -9,18 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
+from ktg.data.label_table import read_table_folder
 from ktg.data.split_folders import find_splits
 from ktg.data.undecoded import ImageFiles
 from ktg.data.walk import Walk, list_folders, walk
 from ktg.errors import DataError, did_you_mean, join_names
 
 
-def read_folder(root: Path, title: str) -> FoundData:
+def read_folder(root: Path, title: str, labels: str | None = None) -> FoundData:
     """Return the data set in `root`. Of a test split only the names of files are read here.
 
+    labels: a table of labels, which goes before folders; without any folders of classes a table is
+    looked for. See `ktg.data.label_table`.
     Raises DataError for an empty class folder, for splits whose classes differ, for folders that
     are named as splits and hold no classes, and for a file with two labels or in two splits.
     """
+    table = read_table_folder(root, labels, title)
+    if table is not None:
+        _check_encodable(table.classes, title)
+        return table
     splits = find_splits(root, title) or {"train": ""}
     classes = list_folders(root / splits["train"])
     _check_encodable(classes, title)

@@ -5,10 +5,11 @@ from pathlib import Path
 from ktg.data.class_subset import keep_classes
 from ktg.data.folder import read_folder
 from ktg.data.found_data import FoundData, check_classes
+from ktg.data.label_table import UNDERSTOOD
 from ktg.data.npz import read_npz
 from ktg.data.set_names import check_name
 from ktg.data.torchvision_sets import read_named
-from ktg.errors import DataError, SpecError, did_you_mean_path
+from ktg.errors import DataError, SpecError, did_you_mean_path, join_names
 from ktg.graph import FORMULAS, Data
 
 
@@ -37,17 +38,24 @@ def _read_path(spec: Data, base: Path | None) -> FoundData:
     path = (base or Path.cwd()) / Path(spec.path).expanduser()
     title = f"data.path: {spec.path}"
     try:
-        return _read(path, title)
+        return _read(path, title, spec.labels)
     except OSError as error:  # such as a name that is too long, or no right to read
         raise DataError(f"{title} cannot be read ({error.strerror or error})") from error
 
 
-def _read(path: Path, title: str) -> FoundData:
+def _read(path: Path, title: str, labels: str | None) -> FoundData:
     if path.is_dir():
-        return read_folder(path, title)
+        data = read_folder(path, title, labels)
+        if len(data.classes) < 2:
+            found = join_names(data.classes) or "none"
+            problem = f"classes found: {found}; at least two are needed to tell apart"
+            raise DataError(f"{title}: {problem}; {UNDERSTOOD}")
+        return data
     if not path.exists():
         hint = did_you_mean_path(path, (".npz",))
         raise DataError(f"{title} does not exist (looked for {path.absolute()}).{hint}")
     if path.suffix.lower() != ".npz":
         raise DataError(f"{title} is neither a folder nor an .npz file")
+    if labels is not None:
+        raise DataError(f"{title}: data.labels goes with a folder; an .npz has its own labels")
     return read_npz(path, title)

@@ -22,7 +22,7 @@ from ktg.data.found_data import FoundData, LabelledImages, check_present
 from ktg.data.image_index import DecodeProgress
 from ktg.data.images import Images, MappedPixels, OnTheFlyPixels, PixelStore, join
 from ktg.data.locate import find_data
-from ktg.data.remarks import remark_on_folder, remark_on_images
+from ktg.data.remarks import remark_on_folder, remark_on_images, remark_on_splits
 from ktg.data.set_names import check_name
 from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
 from ktg.data.torchvision_sets import is_downloaded
@@ -189,7 +189,8 @@ def remark(spec: Data, base: Path | None = None) -> list[str]:
         return []
     data = find_data(spec, base)
     parts = _divide_undecoded(data, spec) | {"test": _find_test(data, spec)}
-    return [*remark_on_folder(spec, base), *remark_on_images(parts, spec.corrupt)]
+    said = [*remark_on_folder(spec, base), *remark_on_splits(data, spec)]
+    return [*said, *remark_on_images(parts, spec.corrupt)]
 
 
 def list_formula_settings(spec: Data) -> dict[str, Scalar]:

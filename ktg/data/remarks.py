@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ktg.data.folder import walk_classes
-from ktg.data.found_data import LabelledImages
+from ktg.data.found_data import FoundData, LabelledImages
+from ktg.data.label_table import list_unlisted, read_table_folder
 from ktg.data.split_folders import find_splits, group_by_split
 from ktg.data.threads import map_in_order
 from ktg.data.undecoded import ImageFiles
@@ -28,6 +29,13 @@ def remark_on_folder(spec: Data, base: Path | None = None) -> Iterator[str]:
     root = (base or Path.cwd()) / Path(spec.path or "").expanduser()
     if spec.path is None or not root.is_dir():
         return
+    table = read_table_folder(root, spec.labels, f"data.path: {spec.path}")
+    if table is not None:
+        unlisted = list_unlisted(root, table) if spec.unlabelled is None else []
+        if unlisted:
+            lie = "1 image is" if len(unlisted) == 1 else f"{len(unlisted)} images are"
+            yield f"{lie} in no line of the table of labels: {join_names(unlisted, _SHOWN)}"
+        return
     places = spec.unlabelled or ()
     used = {os.path.relpath((base or Path.cwd()) / place, root) for place in places}
     images, folders = (
@@ -45,6 +53,19 @@ def remark_on_folder(spec: Data, base: Path | None = None) -> Iterator[str]:
         problem = "no class has images but in folders of its own"
         yield f"{problem}; if these are the classes, go one down: {join_names(below, _SHOWN)}"
     yield from _remark_on_classes(root)
+
+
+def remark_on_splits(data: FoundData, spec: Data) -> Iterator[str]:
+    """Yield a sentence on a split that is drawn from another, where the data have some of them."""
+    if data.val is None and data.test is not None:
+        yield _say_drawn("validation", spec.val_fraction, "data.val_fraction")
+    if data.val is not None and data.test is None:
+        yield _say_drawn("test", spec.test_fraction, "data.test_fraction")
+
+
+def _say_drawn(split: str, share: float, key: str) -> str:
+    held = f"{share:.0%} of the training images are held out for it, of each class ({key})"
+    return f"the data have no {split} split: {held}"
 
 
 def remark_on_images(parts: Mapping[str, LabelledImages], corrupt: str) -> Iterator[str]:

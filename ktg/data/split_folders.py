@@ -92,7 +92,8 @@ def _refuse_lone_splits(root: Path, named: dict[str, list[str]], title: str) -> 
         raise DataError(
             f"{title}: the folders {join_names(names)} are named as splits and not as classes, "
             "but there is no training split with a folder for each class, such as train/cat/ and "
-            "train/dog/; put the images of each class in such a folder"
+            "train/dog/; put the images of each class in such a folder, or "
+            "a table of labels (train.csv) beside them"
         )
     below = {name: group_by_split(root / name) for name in list_folders(root)}
     if below and all(len(kinds) > 1 for kinds in below.values()):

@@ -8,7 +8,8 @@ import numpy as np
 
 from ktg.data.decode import Geometry
 from ktg.data.folder import read_folder
-from ktg.data.found_data import LabelledImages
+from ktg.data.found_data import FoundData, LabelledImages
+from ktg.data.label_table import read_table_folder
 from ktg.data.npz import read_npz
 from ktg.data.undecoded import ImageFiles, Rows
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names, not_one_of
@@ -69,6 +70,9 @@ def find_labelled(
 
 
 def _find_in_folder(root: Path, split: str | None) -> tuple[str, tuple[str, ...], LabelledImages]:
+    table = read_table_folder(root, None, str(root))
+    if table is not None:
+        return str(root), table.classes, _pick(table, split, str(root))
     present = {
         name: folder
         for name, folders in SPLITS.items()
@@ -86,13 +90,24 @@ def _find_in_folder(root: Path, split: str | None) -> tuple[str, tuple[str, ...]
 
 def _find_in_npz(path: Path, split: str | None) -> tuple[str, tuple[str, ...], LabelledImages]:
     data = read_npz(path, str(path))
-    parts = {"train": data.train}
-    parts |= {"val": data.val} if data.val is not None else {}
-    parts |= {"test": data.test()} if data.test is not None else {}
-    if len(parts) == 1 and split is None:
+    if data.val is None and data.test is None and split is None:
         return str(path), data.classes, data.train
+    parts = _list_parts(data)
     chosen = _choose(split, list(parts), str(path))
     return f"{path} ({chosen})", data.classes, parts[chosen]
+
+
+def _pick(data: FoundData, split: str | None, place: str) -> LabelledImages:
+    """Return a split of a data set; all of one that has no splits."""
+    parts = _list_parts(data)
+    whole = len(parts) == 1 and split is None
+    return data.train if whole else parts[_choose(split, list(parts), place)]
+
+
+def _list_parts(data: FoundData) -> dict[str, LabelledImages]:
+    parts = {"train": data.train}
+    parts |= {"val": data.val} if data.val is not None else {}
+    return parts | ({"test": data.test()} if data.test is not None else {})
 
 
 def _choose(split: str | None, present: Sequence[str], place: str) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from ktg.errors import SpecError, did_you_mean, not_one_of, show
@@ -265,13 +266,24 @@ def _is_ensemble(target: object) -> bool:
 def _check_data(data: Data) -> None:
     if (data.name is None) == (data.path is None):
         raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
+    if data.labels is not None and data.path is None:
+        raise SpecError("data.labels", f"goes with data.path, not with the data set {data.name}")
     if data.formula is not None and data.name not in FORMULAS:
         problem = f"is for data drawn by a formula, not for {data.name or data.path}"
         allowed = f"with it, allowed for data.name: {', '.join(FORMULAS)}"
         raise SpecError("data.formula", f"{problem}; {allowed}")
-    if data.unlabelled is not None and data.name in FORMULAS:
-        problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
-        raise SpecError("data.unlabelled", problem)
+    for field in ("unlabelled", "views"):
+        if getattr(data, field) is not None and data.name in FORMULAS:
+            problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
+            raise SpecError(f"data.{field}", problem)
+    if data.views is not None and data.augment == "cutmix_or_mixup":
+        problem = "data.augment: cutmix_or_mixup mixes each batch differently, so that no view"
+        raise SpecError("data.views", f"{problem} stays fixed; leave out one")
+    if data.views is not None and data.cache == "never":
+        problem = "views are drawn once and kept in the cache; leave out data.cache: never"
+        raise SpecError("data.views", problem)
+    if data.unlabelled == ():
+        raise SpecError("data.unlabelled", "is empty; name a place, or leave it out")
     if data.only == ():
         raise SpecError("data.only", "is empty; name at least two classes, or leave it out")
 
@@ -282,10 +294,17 @@ def _check_across_fields(graph: Graph) -> None:
     if any(b <= a for a, b in itertools.pairwise(train.milestones)):
         problem = f"must rise from one to the next, got {list(train.milestones)}"
         raise SpecError("train.milestones", problem)
+    if train.steps is not None and train.steps < train.epochs:
+        problem = f"{train.steps} are fewer than train.epochs ({train.epochs})"
+        raise SpecError("train.steps", f"{problem}, each of which needs one")
     _check_phase("train.warmup_epochs", train.warmup_epochs, train)
     for name, node in graph.nodes.items():
-        _check_phase(f"nodes.{name}.frozen_epochs", node.frozen_epochs, train)
-        _check_phase(f"nodes.{name}.warmup_epochs", node.warmup_epochs or 0, train)
+        own = replace(train, epochs=max(train.epochs, node.epochs or 0))
+        _check_phase(f"nodes.{name}.frozen_epochs", node.frozen_epochs, own)
+        _check_phase(f"nodes.{name}.warmup_epochs", node.warmup_epochs or 0, own)
+        if node.frozen_views is not None and graph.data.views is not None:
+            problem = "data.views draws the views of all nodes; leave out one"
+            raise SpecError(f"nodes.{name}.frozen_views", problem)
         if node.frozen_views is not None and graph.data.augment == "cutmix_or_mixup":
             problem = "cutmix_or_mixup mixes each batch differently, so that no view stays fixed"
             place = f"nodes.{name}.frozen_views"

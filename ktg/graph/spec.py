@@ -77,7 +77,15 @@ class Data:
         None,
     )
     path: str | None = rule(
-        "A folder with one folder per class (or train/ val/ test/ of them), or an .npz.", None
+        "A folder with one folder per class (or train/ val/ test/ of them), one with a table of "
+        "labels, or an .npz.",
+        None,
+    )
+    labels: str | None = rule(
+        "A table of labels (.csv, .tsv, .jsonl), in the folder `path` or beside it: a column file, "
+        "a column label and, if wanted, a column split (train, val, test). Default: folders of "
+        "classes; where there are none labels.csv, metadata.csv or train.csv.",
+        None,
     )
     size: int | None = rule(
         "Side in pixels of the square images kept in the cache; default: their own size if all "
@@ -133,6 +141,12 @@ class Data:
         None,
         at_least=1,
     )
+    balance: Literal["none", "loss", "sampling"] = rule(
+        "For classes of unequal size. loss: the edges from `label` weigh each image by how rare "
+        "its class is, 1 in the mean; sampling: every batch has the classes in equal shares, so "
+        "that images of rare ones are shown more often. Both balance the probe of a head, too.",
+        "none",
+    )
     split_seed: int = rule(
         "Seed of the stratified split; one data set, one split for every trial.", 0, at_least=0
     )
@@ -151,9 +165,22 @@ class Train:
     """How nodes are trained. A node may have its own optimizer, rate, decay and schedule."""
 
     epochs: int = rule(
-        "Passes over the training split; 0: the networks are validated as they begin.",
+        "Passes over the training split, or with `steps` the parts in which these are taken; after "
+        "each comes a validation. 0: the networks are validated as they begin.",
         50,
         at_least=0,
+    )
+    steps: int | None = rule(
+        "Length of the whole training in steps, for few images: each epoch has an equal share of "
+        "them (rounded down), however many passes that is; default: an epoch is one pass.",
+        None,
+        at_least=1,
+    )
+    keep: Literal["last", "best"] = rule(
+        "Which weights are kept at the end. best: those of the epoch that validated best, by the "
+        "metric of the search, else by accuracy; its score is then a little too good, as the best "
+        "of many. A final training has no validation, and keeps the last.",
+        "last",
     )
     optimizer: OptimizerName = rule("SGD with momentum, AdamW or Adam.", "sgd")
     lr: float = rule("Peak learning rate.", 0.1, above=0)
