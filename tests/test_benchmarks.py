@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +59,94 @@ def test_without_a_gpu_it_says_so(tmp_path):
     said = "gpu.py: torch sees no GPU here; --tiny --cpu tries the script\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.fixture
+def rivals(monkeypatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FUZZ.parent)
+    return __import__("rivals")
+
+
+def test_figures_are_compared_by_seed_and_a_probe_has_one_for_all(rivals):
+    sets = {"birds": rivals.RealSet("birds"), "cells": rivals.RealSet("cells")}
+
+    def line(name: str, arm: str, seed: int | None, accuracy: float) -> dict:
+        return {"set": name, "arm": arm, "seed": seed, "accuracy": accuracy}
+
+    lines = [line("birds", "search", seed, 0.5 + seed / 10) for seed in range(3)]
+    lines += [line("birds", "timm", seed, 0.4 + seed / 10) for seed in (1, 2)]
+    lines += [line("birds", "probe", 0, 0.5), {"set": "birds", "arm": "search", "seed": None}]
+    *_, birds, cells, mean = rivals.compare(lines, sets, "search", ("timm", "probe"))
+    assert birds.split(" | ")[1:4] == ["60.0 +- 10.0", "55.0 +- 7.1", "+10.0 (+10.0 to +10.0)"]
+    assert birds.split(" | ")[4:] == ["50.0", "+10.0 (-14.8 to +34.8) |"]  # 4.303 * 10 / sqrt(3)
+    assert set(cells.split(" | ")[1:-1]) == {"-"}
+    assert mean == "| mean |  |  | +10.0 |  | +10.0 |"
+
+
+def test_a_line_that_was_cut_off_is_measured_again(rivals, tmp_path):
+    file = tmp_path / "lines.jsonl"
+    assert rivals.read_lines(file) == []
+    first = {"set": "birds", "arm": "timm", "seed": 0, "accuracy": 0.5}
+    rivals.append_line(file, first)
+    file.write_text(file.read_text() + '{"set": "bi')
+    assert rivals.read_lines(file) == [first]
+    rivals.append_line(file, {**first, "seed": 1})
+    assert [line["seed"] for line in rivals.read_lines(file)] == [0, 1]
+
+
+def test_a_set_becomes_a_folder_as_a_user_has_it(rivals, tmp_path):
+    random = np.random.default_rng(0)
+    labels, pixels = np.arange(20) % 2, random.integers(0, 256, (20, 4, 4, 3), np.uint8)
+    arrays = {"x_train": pixels, "y_train": labels, "x_test": pixels[:6], "y_test": labels[:6]}
+    (tmp_path / "data").mkdir()
+    np.savez(tmp_path / "data" / "some.npz", **arrays, classes=np.array(["a", "b"]))
+    few = rivals.RealSet("some.npz", per_class=3, unlabelled=True)
+    made = rivals.make_folder(tmp_path, few, tmp_path / "made")
+    parts = ("train/a", "train/b", "test/a", "test/b", "unlabelled")
+    counts = {part: len(list((made / "photos" / part).iterdir())) for part in parts}
+    assert list(counts.values()) == [3, 3, 3, 3, 14]
+    task = rivals.open_task(made, 4)
+    assert (len(task.train), len(task.unlabelled), len(task.test)) == (6, 14, 6)
+    assert sorted(task.labels) == [0, 0, 0, 1, 1, 1]
+    # A folder without splits: a fifth of each class is for testing.
+    flat = tmp_path / "data" / "flat"
+    for split in ("train", "test"):
+        for label in ("a", "b"):
+            for file in (made / "photos" / split / label).iterdir():
+                (flat / label).mkdir(parents=True, exist_ok=True)
+                file.rename(flat / label / f"{split}{file.name}")
+    made = rivals.make_folder(tmp_path, rivals.RealSet("flat"), tmp_path / "second")
+    counts = {part: len(list((made / "photos" / part).iterdir())) for part in parts[:4]}
+    assert list(counts.values()) == [5, 5, 1, 1]
+
+
+def test_the_seconds_of_slots_are_divided_without_a_rest(monkeypatch):
+    monkeypatch.syspath_prepend(FUZZ.parent)
+    overhead = __import__("overhead")
+    monkeypatch.setattr(overhead, "STARTED", 100.0)
+    stamps = [
+        {"what": "Ray asked", "s": 0, "at": 105},
+        {"what": "worker start", "s": 3, "at": 110},
+        {"what": "worker start", "s": 4, "at": 111},
+        {"what": "building", "s": 1, "at": 112},
+        {"what": "training", "s": 5, "at": 118},
+        {"what": "validation", "s": 2, "at": 120},
+    ]
+    found = overhead.divide(stamps, imported=102.0, ended=121.0, slots=2)
+    assert sum(found["slot_s"].values()) == 2 * 21 == 2 * found["wall_s"]
+    assert found["slot_s"] == {
+        "imports": 4,
+        "preparing": 6,
+        "starting Ray": 4,
+        "worker start": 7,
+        "building": 1,
+        "training": 5,
+        "validation": 2,
+        "waiting": 11,
+        "ending": 2,
+    }
+    assert found["overhead"] == pytest.approx(1 - 7 / 42)
+    assert found["overhead_s_per_trial"] == 35
 
 
 @pytest.fixture
