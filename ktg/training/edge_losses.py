@@ -81,7 +81,7 @@ class EdgeInputs:
     """Everything the loss of an edge may read; the properties compute only what that loss asks for.
 
     Nothing of the source has gradients, so no loss can train the node it learns from. `smoothing`
-    is that of the labels.
+    and `class_weights` (C,) are those of the labels.
     """
 
     pair: Pair
@@ -89,6 +89,7 @@ class EdgeInputs:
     nodes: NodeOutputs
     smoothing: float = 0.0
     adapter: Adapter = NO_ADAPTER
+    class_weights: Tensor | None = None
 
     @property
     def temperature(self) -> float:
@@ -176,6 +177,8 @@ def edge_loss(inputs: EdgeInputs, progress: float) -> EdgeLoss:
     """Return the loss that flows along one open edge; no gradient ever reaches its source."""
     edge, adapter = inputs.edge, inputs.adapter
     per_sample = LOSSES[edge.loss](inputs)
+    if inputs.class_weights is not None and inputs.pair[0] == LABEL:
+        per_sample = per_sample * weigh_labels(inputs.class_weights, inputs.nodes.labels)
     if adapter.log_variance is not None:
         per_sample = weigh_by_uncertainty(per_sample, adapter.log_variance)
     right = inputs.nodes.right(inputs.pair[0])
@@ -194,18 +197,43 @@ def edge_loss(inputs: EdgeInputs, progress: float) -> EdgeLoss:
     return EdgeLoss(value, gate_weight)
 
 
+def count_class_weights(labels: Tensor, classes: int) -> Tensor:
+    """Return a weight for each class, float (C,), inverse to its number of labels int64 (N,).
+
+    The mean over all labels is 1; without a label the weight is 0. It is what scikit-learn calls
+    balanced.
+
+    >>> count_class_weights(torch.tensor([0, 0, 0, 1]), 2).tolist()
+    [0.6666666865348816, 2.0]
+    """
+    counts = labels.bincount(minlength=classes).float()
+    return torch.where(counts > 0, len(labels) / (counts * (counts > 0).sum()), 0.0)
+
+
+def weigh_labels(class_weights: Tensor, labels: Tensor) -> Tensor:
+    """Return the weight (B,) of labels (B,), or of mixed ones (B, C)."""
+    if labels.ndim == 1:
+        return class_weights[labels]
+    return labels.to(class_weights.dtype) @ class_weights
+
+
 def edge_losses(
     graph: Graph,
     nodes: NodeOutputs,
     progress: float,
     adapters: Mapping[Pair, Adapter] = MappingProxyType({}),
+    class_weights: Tensor | None = None,
 ) -> dict[Pair, EdgeLoss]:
-    """Return the loss of every open edge of the graph, at `progress` in [0, 1]."""
+    """Return the loss of every open edge of the graph, at `progress` in [0, 1].
+
+    class_weights: float (C,), by which edges from the label weigh their images.
+    """
     smoothing = graph.train.label_smoothing
     losses = {}
     for pair, edge in open_edges(graph).items():
         adapter = adapters.get(pair, NO_ADAPTER)
-        losses[pair] = edge_loss(EdgeInputs(pair, edge, nodes, smoothing, adapter), progress)
+        inputs = EdgeInputs(pair, edge, nodes, smoothing, adapter, class_weights)
+        losses[pair] = edge_loss(inputs, progress)
     return losses
 
 

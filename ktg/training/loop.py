@@ -12,8 +12,9 @@ is frozen. The figures stay on the device until the epoch is over (metrics.py).
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,8 @@ from torch import Tensor
 from ktg.data import Dataset
 from ktg.graph import Graph
 from ktg.training.answers import find_known_teachers
-from ktg.training.edge_losses import edge_losses, sum_per_node
+from ktg.training.best_weights import BestWeights
+from ktg.training.edge_losses import count_class_weights, edge_losses, sum_per_node
 from ktg.training.frozen_features import FrozenFeatures, find_frozen_backbones
 from ktg.training.graph_model import GraphModel
 from ktg.training.metrics import (
@@ -48,6 +50,7 @@ class Training(GraphModel):
     final: train on the training and validation splits together, without validation. With few-shot
     data (`per_class`) only the training split is used.
     cache: the folder of shared teachers and probes (see `ktg.training.tensor_cache`).
+    metric: the score of a validation by which `train.keep: best` chooses.
 
     Without epochs (`train.epochs: 0`) the networks are validated once, as they begin.
     """
@@ -60,12 +63,17 @@ class Training(GraphModel):
         device: torch.device | str | None = None,
         final: bool = False,
         cache: Path | None = None,
+        metric: str = "accuracy",
     ) -> None:
         super().__init__(graph, dataset, train_alone, device=device, final=final, cache=cache)
         classes, more = len(dataset.classes), dataset.unlabelled
         self._batches = TrainingBatches(self.graph, self.images, classes, self.device, more)
         self._val = None if final else self.split(dataset.val)
         self._begun, self._cache = False, cache
+        self._best = BestWeights(metric) if graph.train.keep == "best" else None
+        self._class_weights: Tensor | None = None
+        if graph.data.balance == "loss":
+            self._class_weights = count_class_weights(self._batches.labelled.plain.labels, classes)
         self._known = find_known_teachers(
             self.graph,
             self.teachers,
@@ -107,6 +115,8 @@ class Training(GraphModel):
         trained_s = time.perf_counter() - started
         with explain_errors(f"epoch {self.epoch}, validation", self.graph.data.batch_size):
             evaluations = self._validate()
+        scored = evaluations.get(self._scored_name)
+        self._keep_best(scored)
         means = average_steps(measured) if measured else untrained(self.graph.nodes)
         nodes, edges = summarize(means, evaluations, self._rates, self.names)
         return EpochMetrics(
@@ -117,13 +127,23 @@ class Training(GraphModel):
             seconds=time.perf_counter() - started,
             images_per_s=len(measured) * self.graph.data.batch_size / max(trained_s, 1e-9),
             peak_memory_bytes=measure_peak_memory(self.device),
-            scored=evaluations.get(self._scored_name),
+            scored=scored,
             ensemble=evaluations.get(ENSEMBLE),
+            kept_epoch=self._best.epoch if self._best else None,
         )
+
+    def _keep_best(self, scored: Evaluation | None) -> None:
+        """Note the weights of the best epoch; after the last one train no further than to it."""
+        if self._best is None or scored is None or self.epoch == 0:
+            return
+        networks = {name: learner.evaluated for name, learner in self.learners.items()}
+        self._best.offer(scored, self.epoch, networks)
+        if self.epoch >= self.graph.train.epochs:
+            self._best.restore(networks)
 
     def _load_probes(self) -> None:
         """Let the heads of the nodes that ask for it begin as probes."""
-        images = self.split(self.images)
+        images, balanced = self.split(self.images), self.graph.data.balance != "none"
         for name, learner in self.learners.items():
             if self.graph.nodes[name].head == "probe":
                 network, precision = learner.network, self.precision
@@ -131,14 +151,16 @@ class Training(GraphModel):
                     self.graph, name, network, self.dataset, precision, self.final
                 )
                 with explain_errors(f"probe of {self.names[name]}", self.graph.data.batch_size):
-                    load_probe(network, images, key, precision, cache=self._cache)
+                    load_probe(
+                        network, images, key, precision, balanced=balanced, cache=self._cache
+                    )
                 if learner.average:
                     learner.average.network.load_state_dict(network.state_dict())
 
     def _train_epoch(self) -> list[StepMetrics[float]]:
         """Run the steps of one epoch without ever waiting for the device, then read the metrics."""
         epoch, number = self.epoch, self.epoch + 1
-        steps = len(self._batches.rows(epoch))
+        steps = self._batches.steps
         for learner in self.learners.values():
             learner.begin_epoch(epoch)
         table, total = StepTable(steps, self.device), steps * self.graph.train.epochs
@@ -157,7 +179,7 @@ class Training(GraphModel):
     def step(self, batch: TrainingBatch, clock: Clock) -> StepMetrics[Tensor]:
         """Train every node that learns (a `Learner`) on one batch, never waiting for the device."""
         outputs = self.forward(batch)
-        edges = edge_losses(self.graph, outputs, clock.progress, self.adapters)
+        edges = edge_losses(self.graph, outputs, clock.progress, self.adapters, self._class_weights)
         # Sources are detached, so the gradients of the nodes never mix: one pass serves them all.
         torch.autograd.backward(list(sum_per_node(self.graph, edges).values()))
         weights = {pair: adapter.weight() for pair, adapter in self.adapters.items()}
@@ -179,6 +201,17 @@ class Training(GraphModel):
             network.eval()
         features = self._features.val(self.epoch - 1)
         return evaluate(networks, self._val, self.precision, features, {self._scored_name})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to continue, the best weights so far included."""
+        state = super().state_dict()
+        return state | ({"best": self._best.state_dict()} if self._best else {})
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of the same graph; raise WeightsError for one of another graph."""
+        super().load_state_dict(state)
+        if self._best:
+            self._best.load_state_dict(state["best"])
 
     @property
     def _scored_name(self) -> str:

@@ -131,7 +131,8 @@ class EpochMetrics:
     """One epoch: `number` counts from 1; nodes and edges have the user's names.
 
     `scored` is the evaluation, on the validation split, of what is scored: the target, or the mean
-    of all nodes' probabilities, whose evaluation is `ensemble` in either case.
+    of all nodes' probabilities, whose evaluation is `ensemble` in either case. `kept_epoch` is the
+    best epoch so far where the best weights are kept.
     """
 
     number: int
@@ -143,6 +144,7 @@ class EpochMetrics:
     peak_memory_bytes: int
     scored: Evaluation | None = None
     ensemble: Evaluation | None = None
+    kept_epoch: int | None = None
 
     @property
     def val_accuracy(self) -> float | None:
@@ -159,7 +161,7 @@ class EpochMetrics:
 
     def metrics(self) -> dict[str, float]:
         """Return everything as flat dotted names, as the tracking store keeps them."""
-        flat: dict[str, float | None] = {"collapsed": self.collapsed}
+        flat: dict[str, float | None] = {"collapsed": self.collapsed, "kept_epoch": self.kept_epoch}
         if self.scored:
             flat |= {f"val_{name}": getattr(self.scored, name) for name in SCORES}
         flat |= {"epoch_s": self.seconds, "images_per_s": self.images_per_s}

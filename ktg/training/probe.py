@@ -76,8 +76,9 @@ def compute_probe_key(
         weights = f"random {graph.train.seed} {node}"
     seen = (network.size, network.mean.flatten().tolist(), network.std.flatten().tolist())
     arguments = sorted(spec.model_args.items())
-    parts = (__version__, spec.model, arguments, weights, seen, dataset.fingerprint, final)
-    return hashlib.sha256(repr((*parts, str(precision))).encode()).hexdigest()
+    shown = (dataset.fingerprint, final, graph.data.balance != "none")
+    parts = (__version__, spec.model, arguments, weights, seen, shown, str(precision))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def fit_probe(

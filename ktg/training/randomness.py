@@ -42,6 +42,27 @@ def epoch_rows(images: int, batch_size: int, seed: int, epoch: int) -> torch.Ten
     return torch.randperm(images, generator=generator)[: steps * batch_size].view(steps, batch_size)
 
 
+def balanced_rows(labels: torch.Tensor, batch_size: int, seed: int, epoch: int) -> torch.Tensor:
+    """Return rows for the batches of an epoch, int64 (steps, batch_size), of labels int64 (N,).
+
+    There are as many as in a plain epoch. Each class that has images comes once in every round, in
+    random order; those of a rare class are shown several times, always all before one again.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "balanced order", epoch))
+    steps = len(labels) // batch_size
+    classes = labels.bincount().nonzero().flatten()
+    rounds = -(-steps * batch_size // len(classes))
+    columns = []
+    for label in classes:
+        own = (labels == label).nonzero().flatten()
+        passes = -(-rounds // len(own))
+        order = torch.cat([torch.randperm(len(own), generator=generator) for _ in range(passes)])
+        columns.append(own[order[:rounds]])
+    within = torch.rand(rounds, len(classes), generator=generator).argsort(dim=1)
+    rows = torch.stack(columns, dim=1).gather(1, within).flatten()
+    return rows[: steps * batch_size].view(steps, batch_size)
+
+
 def endless_passes(images: int, batch_size: int, steps: int, epoch: int) -> torch.Tensor:
     """Return which pass over the images each of the `endless_rows` of an epoch belongs to."""
     first = epoch * steps * batch_size

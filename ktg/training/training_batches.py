@@ -14,7 +14,13 @@ from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
 from ktg.graph.spec import ViewName
 from ktg.training.answers import Answers
-from ktg.training.randomness import derive_seed, endless_passes, endless_rows, epoch_rows
+from ktg.training.randomness import (
+    balanced_rows,
+    derive_seed,
+    endless_passes,
+    endless_rows,
+    epoch_rows,
+)
 from ktg.training.shown_images import Places, ShownImages
 
 Views = Mapping[ViewName, Tensor]
@@ -59,10 +65,29 @@ class TrainingBatches:
         if unlabelled is not None and self.unlabelled_nodes:
             self.unlabelled = self._show(unlabelled)
 
+    @property
+    def steps(self) -> int:
+        """The steps of an epoch: of one pass over the images, or a share of `train.steps`."""
+        train = self.graph.train
+        if train.steps is None:
+            return len(self.labelled) // self.graph.data.batch_size
+        return train.steps // max(train.epochs, 1)
+
     def rows(self, epoch: int) -> Tensor:
         """Return the rows of every batch of an epoch (counted from 0), int64 (steps, B)."""
+        in_pass, first = len(self.labelled) // self.graph.data.batch_size, epoch * self.steps
+        passes = range(first // in_pass, (first + self.steps - 1) // in_pass + 1)
+        begin = first - passes[0] * in_pass
+        rows = torch.cat([self._pass_rows(number) for number in passes])
+        return rows[begin : begin + self.steps]
+
+    def _pass_rows(self, number: int) -> Tensor:
+        """Return the rows of every batch of one pass over the images, int64 (steps, B)."""
         batch_size, seed = self.graph.data.batch_size, self.graph.train.seed
-        return epoch_rows(len(self.labelled), batch_size, seed, epoch)
+        if self.graph.data.balance == "sampling":
+            labels = torch.from_numpy(self.labelled.source.labels)
+            return balanced_rows(labels, batch_size, seed, number)
+        return epoch_rows(len(self.labelled), batch_size, seed, number)
 
     def __call__(
         self,
@@ -120,10 +145,17 @@ class TrainingBatches:
         )
 
     def _places(self, epoch: int) -> list[Places]:
-        """Return where the labelled images of every step of an epoch are: all in one view."""
-        rows = self.rows(epoch)
-        view = torch.full_like(rows[0], int(self.labelled.turn(epoch))) if len(rows) else rows
-        return [Places(view, step) for step in rows]
+        """Return where the labelled images of every step of an epoch are.
+
+        They take another view in each pass over them.
+        """
+        rows, in_pass = self.rows(epoch), len(self.labelled) // self.graph.data.batch_size
+        first = epoch * self.steps
+        views = [self.labelled.turn((first + step) // in_pass) for step in range(len(rows))]
+        return [
+            Places(torch.full_like(step, view), step)
+            for view, step in zip(views, rows, strict=True)
+        ]
 
     def _unlabelled_places(self, epoch: int, steps: int) -> list[Places]:
         """Return the same of the images without labels, as many as `unlabelled_share` asks for.
@@ -135,8 +167,7 @@ class TrainingBatches:
         size = count_unlabelled(self.graph)
         images, seed = len(self.unlabelled), self.graph.train.seed
         rows = endless_rows(images, size, steps, seed, epoch)
-        views = self.unlabelled.turn(endless_passes(images, size, steps, epoch))
-        assert isinstance(views, Tensor)  # noqa: S101 - of a tensor it is one
+        views = endless_passes(images, size, steps, epoch) % (self.unlabelled.views or 1)
         return [Places(view, step) for view, step in zip(views, rows, strict=True)]
 
     def _views(

@@ -136,9 +136,38 @@ def test_the_network_as_it_begins_needs_no_epochs():
             changed(data={"name": "ofdb", "unlabelled": "more"}),
             "data.unlabelled: does not go with images drawn by a formula (ofdb); leave it out",
         ),
+        (
+            changed(data={"name": "ofdb", "views": 2}),
+            "data.views: does not go with images drawn by a formula (ofdb); leave it out",
+        ),
+        (changed(data={"name": "digits", "unlabelled": []}), "data.unlabelled: is empty; name"),
+        (
+            changed(data={"name": "digits", "views": 2, "augment": "cutmix_or_mixup"}),
+            "data.views: data.augment: cutmix_or_mixup mixes each batch differently, so that no",
+        ),
+        (
+            changed(data={"name": "digits", "views": 2, "cache": "never"}),
+            "data.views: views are drawn once and kept in the cache; leave out data.cache: never",
+        ),
+        (
+            changed(
+                data={"name": "digits", "views": 2},
+                nodes={"n0": {"model": "resnet8", "frozen_epochs": 1, "frozen_views": 2}},
+                edges={"label -> n0": {}},
+            ),
+            "nodes.n0.frozen_views: data.views draws the views of all nodes; leave out one",
+        ),
+        (
+            changed(data={"name": "digits", "unlabelled_share": 1}),
+            "data.unlabelled_share: must be less than 1, got 1",
+        ),
         (changed(target="n1"), "target: 'n1' is not a value of `target`; allowed: first, ensemble"),
         (changed(version=3), "version: 3 is not a format this ktg reads; allowed: 1, 2"),
         (changed(version=True), "version: True is not a format this ktg reads; allowed: 1, 2"),
+        (
+            changed(train={"epochs": 30, "steps": 20}),
+            "train.steps: 20 are fewer than train.epochs (30), each of which needs one",
+        ),
         (
             changed(nodes={"n0": {"model": "resnet8", "warmup_epochs": 201}}, edges={}),
             "nodes.n0.warmup_epochs: 201 is more than train.epochs (200)",

@@ -7,12 +7,20 @@ from typing import ClassVar, get_args
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import one_hot
+from sklearn.utils.class_weight import compute_sample_weight
+from torch.nn.functional import cross_entropy, one_hot
 
 from ktg.graph import Edge, parse
 from ktg.graph.canonical import _USED_BY
 from ktg.graph.spec import LossName
-from ktg.training.edge_losses import LOSSES, EdgeInputs, NodeOutputs, node_losses
+from ktg.training.edge_losses import (
+    LOSSES,
+    EdgeInputs,
+    NodeOutputs,
+    count_class_weights,
+    edge_losses,
+    node_losses,
+)
 
 
 def test_every_loss_name_has_a_function_and_no_other():
@@ -207,3 +215,28 @@ def test_the_canonical_form_keeps_every_field_that_a_loss_reads(loss):
     LOSSES[loss](EdgeInputs(pair, Reading(), outputs, adapter=adapter))
     used = {field for field, losses in _USED_BY.items() if loss in losses}
     assert Reading.read & set(_USED_BY) <= used
+
+
+def test_class_weights_are_those_of_scikit_learn_and_1_in_the_mean():
+    labels = torch.tensor([0] * 7 + [1] * 2 + [4])
+    weights = count_class_weights(labels, 6)
+    expected = torch.from_numpy(compute_sample_weight("balanced", labels.numpy()))
+    assert torch.allclose(weights[labels].double(), expected)
+    assert float(weights[labels].mean()) == pytest.approx(1)
+    assert weights[[2, 3, 5]].tolist() == [0, 0, 0]
+    assert torch.equal(count_class_weights(torch.arange(4), 4), torch.ones(4))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_class_weights_are_for_edges_from_the_label_only(mixed):
+    graph = graph_of(np.array([[0, 0], [-1, 0], [0, -1]]))
+    labels, weights = torch.tensor([0, 1, 2, 0]), torch.tensor([0.5, 2.0, 1.0])
+    logits = random_logits(2, classes=3, batch=4)
+    given = one_hot(labels, 3).double() if mixed else labels
+    plain = edge_losses(graph, NodeOutputs(logits, given), 0.5)
+    found = edge_losses(graph, NodeOutputs(logits, given), 0.5, class_weights=weights)
+    each = cross_entropy(logits["n0"], labels, reduction="none")
+    assert found["label", "n0"].value.item() == pytest.approx(
+        (weights[labels] * each).mean().item()
+    )
+    assert torch.equal(found["n1", "n0"].value, plain["n1", "n0"].value)

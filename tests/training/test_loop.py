@@ -1,9 +1,11 @@
 """The training loop: what it must be bit for bit, what it must never do, and that it learns."""
 
 import copy
+import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -316,3 +318,74 @@ def test_options_of_training_learn_too(tiny, dataset, settings):
         settings = {**settings, "epochs": 1}
     _, epochs = trained(make(tiny, nodes=1, edges={"label -> n0": {}}, **settings), dataset)
     assert epochs[-1].edges["label", "n0"].loss < math.log(4) * 1.3
+
+
+def test_a_length_in_steps_is_shared_by_the_epochs(tiny, dataset):
+    # 104 training images: a pass has 6 steps of 16, an epoch 22 // 4 = 5.
+    one = {"nodes": 1, "edges": {"label -> n0": {}}, "batch_size": 16}
+    training, epochs = trained(make(tiny, **one, epochs=4, steps=22), dataset)
+    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
+    assert training.learners["n0"].optimizer.param_groups[0]["lr"] == pytest.approx(
+        0.05 * (1 + math.cos(math.pi * 19 / 20)) / 2
+    )
+    rows = torch.cat([training._batches.rows(epoch) for epoch in range(4)])
+    plain = Training(make(tiny, **one, epochs=3), dataset, device="cpu")._batches
+    assert torch.equal(rows, torch.cat([plain.rows(epoch) for epoch in range(4)])[:20])
+    resumed = Training(make(tiny, **one, epochs=4, steps=22), dataset, device="cpu")
+    first = Training(make(tiny, **one, epochs=4, steps=22), dataset, device="cpu")
+    next(first)
+    resumed.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert timeless(list(resumed)) == timeless(epochs[1:])
+    assert_equal(weights(resumed), weights(training))
+
+
+def test_as_many_steps_as_the_epochs_have_change_nothing(tiny, dataset):
+    plain, epochs = trained(make(tiny), dataset)
+    training, same = trained(make(tiny, steps=3 * 3), dataset)
+    assert timeless(same) == timeless(epochs)
+    assert_equal(weights(training), weights(plain))
+
+
+@pytest.mark.slow
+def test_the_best_epoch_is_kept_and_a_resumed_training_knows_it(tiny, dataset):
+    # A rate that soon destroys what was learned: the best epoch is not the last.
+    wild = {"epochs": 5, "optimizer": "sgd", "lr": 0.05, "schedule": "step", "milestones": [2]}
+    last = make(tiny, nodes=1, edges={"label -> n0": {}}, **wild | {"schedule": "constant"})
+    best = dataclasses.replace(last, train=dataclasses.replace(last.train, keep="best"))
+    training, epochs = trained(best, dataset)
+    _, plain = trained(last, dataset)
+    figures = [epoch.val_accuracy for epoch in epochs]
+    assert figures == [epoch.val_accuracy for epoch in plain]
+    assert epochs[-1].kept_epoch == 1 + figures.index(max(figures))
+    assert training.test(dataset.val).accuracy == max(figures)
+    resumed, before = (Training(best, dataset, device="cpu") for _ in range(2))
+    for _ in range(3):
+        next(before)
+    resumed.load_state_dict(copy.deepcopy(before.state_dict()))
+    assert [epoch.kept_epoch for epoch in resumed] == [epoch.kept_epoch for epoch in epochs[3:]]
+    assert_equal(weights(resumed), weights(training))
+    by_loss = Training(best, dataset, device="cpu", metric="loss")
+    losses = [epoch.scored.loss for epoch in by_loss]
+    assert by_loss.test(dataset.val).loss == pytest.approx(min(losses), rel=1e-6)
+    final = Training(best, dataset, device="cpu", final=True)
+    assert [epoch.kept_epoch for epoch in final] == [0] * 5
+
+
+@pytest.mark.parametrize("balance", ["none", "loss", "sampling"])
+def test_balanced_training_shows_or_weighs_rare_classes_more(tmp_path, balance):
+    random, labels = np.random.default_rng(0), np.repeat([0, 1, 2], [120, 30, 10])
+    images = random.integers(0, 255, (160, 8, 8, 3)).astype(np.uint8)
+    np.savez(tmp_path / "few.npz", x=images, y=labels)
+    graph = make(tmp_path / "few.npz", nodes=1, edges={"label -> n0": {}}, batch_size=12)
+    graph = dataclasses.replace(graph, data=dataclasses.replace(graph.data, balance=balance))
+    data = open_data(graph.data)
+    training = Training(graph, data, device="cpu")
+    batch = next(iter(training._batches(0, {})))
+    counts = batch.labels.bincount(minlength=3).tolist()
+    assert (counts == [4, 4, 4]) == (balance == "sampling")
+    training.step(batch, Clock(0, 10))
+    weights = training._class_weights
+    assert (weights is not None) == (balance == "loss")
+    if weights is not None:
+        assert float(weights[torch.from_numpy(data.train.labels)].mean()) == pytest.approx(1)
+        assert weights[0] < weights[1] < weights[2]

@@ -137,6 +137,7 @@ def test_the_key_depends_on_what_decides_the_features(tiny):
         key(input_size=16),
         key(data={"val_fraction": 0.5}),
         key(data={"split_seed": 1}),
+        key(data={"balance": "loss"}),
     ]
     assert len({key(), *others}) == len(others) + 1
 

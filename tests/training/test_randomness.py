@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.training.randomness import derive_seed, endless_rows, epoch_rows, use_seed
+from ktg.training.randomness import balanced_rows, derive_seed, endless_rows, epoch_rows, use_seed
 
 parts = st.lists(
     st.one_of(st.integers(0, 5), st.sampled_from(["order", "weights", "n0"])),
@@ -67,3 +67,31 @@ def test_endless_rows_pass_over_all_images_before_any_comes_again(images, batch,
     assert torch.equal(
         endless_rows(images, batch, steps, 0, epochs - 1).flatten(), rows[-steps * batch :]
     )
+
+
+@given(
+    counts=st.lists(st.integers(0, 20), min_size=2, max_size=5).filter(lambda each: sum(each) > 3),
+    batch=st.integers(1, 4),
+    epoch=st.integers(0, 3),
+)
+def test_balanced_rows_show_classes_equally_and_all_images_of_one_before_any_again(
+    counts, batch, epoch
+):
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
+    rows = balanced_rows(labels, batch, 0, epoch)
+    assert rows.shape == (len(labels) // batch, batch)
+    shown = labels[rows.flatten()].bincount(minlength=len(counts))[torch.tensor(counts) > 0]
+    assert int(shown.max() - shown.min()) <= 1
+    for label in range(len(counts)):
+        times = rows.flatten()[labels[rows.flatten()] == label].bincount(minlength=len(labels))
+        assert int(times[labels == label].max() if counts[label] else 0) <= 1 + int(
+            times[labels == label].min() if counts[label] else 0
+        )
+
+
+def test_balanced_epochs_and_seeds_have_orders_of_their_own():
+    labels = torch.arange(40) % 4
+    assert torch.equal(balanced_rows(labels, 5, 0, 0), balanced_rows(labels, 5, 0, 0))
+    assert not torch.equal(balanced_rows(labels, 5, 0, 0), balanced_rows(labels, 5, 0, 1))
+    assert not torch.equal(balanced_rows(labels, 5, 0, 0), balanced_rows(labels, 5, 1, 0))
