@@ -1,6 +1,9 @@
 """Formats numbers for people: percentages, durations and times."""
 
+import re
 from datetime import UTC, datetime
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def format_percent(share: float) -> str:
@@ -16,6 +19,21 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as 90s, 30m, 2h or 1h30m.
+
+    Raises ValueError for any other text, and for no time at all.
+
+    >>> parse_duration("1h30m")
+    5400.0
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
 def format_utc(seconds: float) -> str:

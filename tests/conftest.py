@@ -73,12 +73,13 @@ def searched(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
     """
     folder = tmp_path_factory.mktemp("searched")
     gates = {"choice": ["through", "cutoff", "linear"]}
+    plain = {"alone_share": 0, "race_share": 0}
     graph_file(
         folder / "space.yaml",
         tiny,
         train={"epochs": 4, "lr": {"choice": [0.05, 1e-5, 1e30]}},
         edges={"label -> n0": {}, "label -> n1": {"gate": gates}, "any -> any": {"gate": gates}},
-        search={"trials": 8, "sampler": "random", "grace_epochs": 1, "reduction_factor": 2},
+        search={"trials": 8, "sampler": "random", "scheduler": "asha"} | plain,
     )
     done = ktg("search", "space.yaml", "--name", "a search", "--json", folder=folder)
     assert done.code == 0, done.err

@@ -11,6 +11,7 @@ from ktg.intervals import (
     difference_interval,
     mean_interval,
     paired_interval,
+    paired_mean_interval,
     proportion_difference_interval,
 )
 
@@ -150,3 +151,12 @@ def test_the_paired_interval_holds_the_truth_in_95_of_100_worlds(of_seeds, of_im
         held += low <= 0.1 <= high
     assert stats.binomtest(held, worlds, 0.95).pvalue > 1e-3 or held > 0.95 * worlds
     assert held < worlds
+
+
+def test_a_mean_over_seeds_has_the_interval_of_student_and_of_any_unit():
+    assert paired_mean_interval([0.01, 0.02, 0.03]) == pytest.approx((-0.0048, 0.0448), abs=1e-4)
+    scaled = paired_mean_interval([100.0, 200.0, 300.0])  # a loss is no share of one
+    assert scaled == pytest.approx((-48.4, 448.4), abs=0.1)
+    wide = paired_mean_interval([0.01, 0.02, 0.03], comparisons=5)
+    assert wide[0] < -0.0048
+    assert wide[1] > 0.0448

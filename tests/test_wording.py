@@ -2,7 +2,7 @@
 
 import pytest
 
-from ktg.wording import format_duration, format_percent, format_utc
+from ktg.wording import format_duration, format_percent, format_utc, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,16 @@ def test_durations(seconds, said):
 def test_percentages_and_times():
     assert format_percent(0.9512) == "95.12 %"
     assert format_utc(0) == "1970-01-01 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("0.5m", 30)]
+)
+def test_a_duration_is_read_as_people_write_it(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-5m", "0s", "30min", "1e3s", "nan s"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match=r"^"):
+        parse_duration(text)

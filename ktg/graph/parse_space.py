@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ktg.errors import SpecError, not_one_of, show
+from ktg.errors import SpecError, did_you_mean, not_one_of, show
 from ktg.graph.affinity_holes import Expand, expand_patterns
 from ktg.graph.canonical import target_learns
 from ktg.graph.fields import check_mapping, from_plain, join_path
@@ -26,6 +26,8 @@ _WITHOUT_HOLES = ("version", "name", "search", "target", "weights", "provenance"
 _OF_NAMES = ("sources", "nodes", "edges")
 _MAPPINGS = ("model_args", "formula")  # fields that are mappings themselves
 _TITLE = re.compile(r"[^\s./\\][^/\\\x00-\x1f]{0,99}")
+# What a search did before version 2 of the format, where nothing was said.
+_FIRST_DEFAULTS: Mapping[str, Any] = {"scheduler": "asha", "alone_share": 0, "race_share": 0}
 
 Check = Callable[[Graph], None]
 
@@ -48,7 +50,7 @@ def parse_space(
     for section in check_mapping(raw, ""):
         _check_section(section, raw[section])
     plain = normalise(raw, extra_sections=("name", "search"))
-    search = from_plain(Search, plain.pop("search", {}), "search")
+    search = _read_search(plain.pop("search", {}), plain["version"])
     name = _read_title(plain.pop("name", None))
     with name_pattern_line(raw["edges"], plain["edges"]):
         found = {path: (place, read_hole(hole, path)) for path, place, hole in _find_holes(plain)}
@@ -61,7 +63,20 @@ def parse_space(
         )
         space = expand_patterns(space, expand) if expand else space
         _check_options(space, check or (lambda graph: None))
+        _check_opening(space)
     return space
+
+
+def _read_search(raw: object, version: int) -> Search:
+    """Return the settings of a search; what is not said has the default of the format's version."""
+    defaults = _FIRST_DEFAULTS if version == 1 else {}
+    search = from_plain(Search, {**defaults, **check_mapping(raw, "search")}, "search")
+    try:
+        _ = search.budget_s
+    except ValueError:
+        allowed = "allowed: a time such as 90s, 30m, 2h or 1h30m"
+        raise SpecError("search.budget", f"{show(search.budget)} is no time; {allowed}") from None
+    return search
 
 
 def is_space(raw: object) -> bool:
@@ -139,6 +154,20 @@ def _check_options(space: SearchSpace, check: Check) -> None:
     if not any(target_learns(graph) for graph in graphs):
         problem = "every edge into it is missing or cut off, whatever the holes are filled with"
         raise SpecError("edges", f"nothing teaches the target {graphs[0].target!r}: {problem}")
+
+
+def _check_opening(space: SearchSpace) -> None:
+    """Raise SpecError for a value of `search.opening` that its hole does not allow."""
+    for place, values in enumerate(space.search.opening):
+        for path, value in values.items():
+            at, hole = f"search.opening[{place}].{path}", space.holes.get(path)
+            if hole is None:
+                raise SpecError(
+                    at, f"this space has no such hole.{did_you_mean(path, space.holes)}"
+                )
+            if not hole.contains(value):
+                allowed = show(list(hole.options_to_check()))
+                raise SpecError(at, f"{show(value)} is not in {{{hole.word}: {allowed}}}")
 
 
 def _try_option(

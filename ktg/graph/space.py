@@ -1,5 +1,6 @@
 """Defines search spaces: graphs with holes, which `bind` fills, and the settings of a search."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,18 +9,36 @@ from typing import Any, Literal
 from ktg.errors import MissingSourceError, SpecError, did_you_mean, show
 from ktg.graph.canonical import canonical_key
 from ktg.graph.holes import Choice, Hole, Int
-from ktg.graph.parse import parse, split_edge
-from ktg.graph.spec import Graph, rule
+from ktg.graph.parse import FORMAT_VERSION, parse, split_edge
+from ktg.graph.spec import Graph, Scalar, rule
+from ktg.wording import parse_duration
 
 SamplerName = Literal["random", "tpe", "gp", "grid"]
-SchedulerName = Literal["asha", "hyperband", "none"]
+SchedulerName = Literal["asha", "hyperband", "auto", "none"]
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc", "loss"]
+DEFAULT_TRIALS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """How a search space is searched."""
 
-    trials: int = rule("Different graphs to train, the baselines not counted.", 100, at_least=1)
+    trials: int | None = rule(
+        "Different graphs to train, the baselines and the race not counted; default: 100, or as "
+        "many as the budget allows.",
+        None,
+        at_least=1,
+    )
+    budget: str | None = rule(
+        "Wall time for everything after the images are decoded, such as 90s, 30m or 1h30m; "
+        "default: none, the trials are counted.",
+        None,
+    )
+    metric: MetricName = rule(
+        "What is compared on the validation split: which graph is the best, what is stopped early "
+        "and what the sampler learns.",
+        "accuracy",
+    )
     sampler: SamplerName = rule(
         "How the next graph is chosen: at random, by Optuna's TPE or Gaussian process, or each of "
         "a small space once.",
@@ -27,8 +46,22 @@ class Search:
     )
     scheduler: SchedulerName = rule(
         "asha stops poor trials early; hyperband does, but gives a part of the trials more time "
-        "before it.",
-        "asha",
+        "before it; auto stops only where ranks so far are proven to foretell those at the end.",
+        "none",
+    )
+    alone_share: float = rule(
+        "Share of the trials for the target by itself, with its own holes and up to as many times "
+        "the epochs as there are nodes: the control `tuned alone`.",
+        1 / 3,
+        at_least=0,
+        below=1,
+    )
+    race_share: float = rule(
+        "Share of the device time at the end for new seeds of the best graphs, the control and "
+        "the baselines: the best mean wins.",
+        0.25,
+        at_least=0,
+        below=1,
     )
     grace_epochs: int = rule("Epochs every trial gets before ASHA may stop it.", 1, at_least=1)
     reduction_factor: float = rule("ASHA keeps one in this many at every rung.", 2, above=1)
@@ -40,9 +73,28 @@ class Search:
         "Most trials at once; default: what the resources carry.", None, at_least=1
     )
     baselines: bool = rule(
-        "Train alone, distillation and mutual learning first, under the full budget.", True
+        "Train first, and to the end, what a careful user would try by hand: a probe and "
+        "head, then fine-tuning of pretrained weights, alone, distillation, mutual learning.",
+        True,
     )
     seed: int = rule("Seed of the sampler.", 0, at_least=0)
+    opening: tuple[Mapping[str, Scalar], ...] = rule(
+        "What is tried first, in this order, before the sampler chooses: values of holes by their "
+        "dotted paths, such as {edges.label.n0.gate: cutoff}; other holes have their default.",
+        (),
+    )
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many graphs are trained at most, None where only the budget says."""
+        if self.trials is None and self.budget is None:
+            return DEFAULT_TRIALS
+        return self.trials
+
+    @property
+    def budget_s(self) -> float | None:
+        """The budget in seconds of wall time."""
+        return None if self.budget is None else parse_duration(self.budget)
 
 
 @dataclass(frozen=True)
@@ -61,6 +113,11 @@ class SearchSpace:
     places: Mapping[str, tuple[str, ...]]
     template: Mapping[str, Any]
     missing_weights: frozenset[tuple[str, str, str]] = frozenset()
+
+    @property
+    def version(self) -> int:
+        """The version of the format that the space is written in."""
+        return int(self.template.get("version", FORMAT_VERSION))
 
     def bind(self, values: Mapping[str, Any]) -> Graph:
         """Return the graph with every hole filled.
@@ -160,6 +217,13 @@ class SearchSpace:
         else:
             fits = (option for option, part in parts if part == wanted)
         return next(fits, hole.default())
+
+
+def dump_space(space: SearchSpace) -> dict[str, Any]:
+    """Return a space as plain data, with every setting of its search: no default can change it."""
+    fields = dataclasses.asdict(space.search)
+    search = {key: value for key, value in fields.items() if value is not None}
+    return {"version": space.version, **space.template, "search": search}
 
 
 def _cuts_off(part: Any) -> bool:

@@ -1,10 +1,16 @@
-"""Decides by pure functions of the trials so far which ones ASHA and Hyperband stop early.
+"""Decides by pure functions of the trials so far which ones ASHA, Hyperband and auto stop early.
 
 ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020) compares
 trials at certain epochs, the rungs. A trial that reaches one goes on only if it is as accurate
 there as the best one in `factor` of the trials that got there before it. Nobody waits for others:
 what comes early is judged by little. Hyperband (Li et al., JMLR 2018) divides the trials into
 brackets, whose first rungs come later and later.
+
+Under a schedule that ends with small steps, who is ahead early says little, or the contrary, of who
+is ahead at the end. So `auto` has the rungs of ASHA, but one stops trials only once the finished
+trials prove that it may: the rank correlation between their scores at the rung and at the end must
+be above one half with 95 %. One trial in five is spared, so that the proof does not rest on those
+alone that were good at the rung.
 
 With 8 epochs, a grace period of 1 and factor 2 the rungs are 1, 2 and 4, and Hyperband's brackets
 (1, 2, 4), (2, 4) and (4,).
@@ -17,15 +23,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from ktg.graph import Search
-from ktg.searching.trials import Trial
+from ktg.searching.trial import Trial
+
+SPARED = 5  # one trial in this many is not stopped by `auto`
+PROVEN_CORRELATION = 0.5
+FEWEST_PAIRS = 8  # of ranks, below which their correlation proves nothing
 
 
 @dataclass(frozen=True)
 class Brackets:
-    """When trials are judged. rungs: the epochs, ascending, for each bracket."""
+    """When trials are judged. rungs: the epochs, ascending, for each bracket.
+
+    proven: whether a rung stops only what finished trials prove that it may.
+    """
 
     rungs: tuple[tuple[int, ...], ...]
     factor: float
+    proven: bool = False
 
 
 def plan_brackets(search: Search, epochs: int) -> Brackets | None:
@@ -39,7 +53,8 @@ def plan_brackets(search: Search, epochs: int) -> Brackets | None:
     milestones = [grace * factor**power for power in range(_count_rungs(grace, factor, epochs))]
     # With a factor below 2 neighbouring rungs may round up to the same epoch; one of them is left.
     rungs = [sorted({math.ceil(at) for at in milestones[first:]}) for first in range(number)]
-    return Brackets(tuple(tuple(at for at in each if at < epochs) for each in rungs), factor)
+    below = tuple(tuple(at for at in each if at < epochs) for each in rungs)
+    return Brackets(below, factor, proven=search.scheduler == "auto")
 
 
 def _count_rungs(grace: int, factor: float, epochs: int) -> int:
@@ -75,39 +90,73 @@ def choose_bracket(brackets: Brackets, trials: Sequence[Trial]) -> int:
 
 
 def should_stop(
-    brackets: Brackets, trials: Sequence[Trial], trial: Trial, epoch: int, accuracy: float
+    brackets: Brackets, trials: Sequence[Trial], trial: Trial, epoch: int, score: float
 ) -> bool:
     """Return whether a trial ends here: it is at a rung, and below the cutoff of those before it.
 
-    Call it before the epoch is recorded. A baseline is never stopped, for it is what the winner is
-    compared with, but counts for others. An epoch that was trained again after the death of a
-    worker is not judged twice; a trial that resumes between two rungs is not judged by the lower.
+    Call it before the epoch is recorded. A baseline is never stopped, nor a trial of the race, for
+    they are what others are compared with; a baseline counts for others. An epoch that was trained
+    again after the death of a worker is not judged twice; a trial that resumes between two rungs is
+    not judged by the lower.
     """
     rungs = brackets.rungs[trial.bracket or 0]
-    if trial.baseline or epoch not in rungs or epoch in trial.accuracies:
+    if trial.is_guaranteed or epoch not in rungs or epoch in trial.scores:
         return False
-    others = [
-        other.accuracies[epoch]
+    before = [
+        other
         for other in trials
-        if other is not trial and epoch in other.accuracies and _counts_in(trial.bracket, other)
+        if other is not trial and epoch in other.scores and _counts_for(trial, other)
     ]
-    return bool(others) and accuracy < compute_cutoff(others, brackets.factor)
+    if brackets.proven and (trial.number % SPARED == 0 or not _is_proven(before, epoch)):
+        return False
+    others = [other.scores[epoch] for other in before]
+    return bool(others) and score < compute_cutoff(others, brackets.factor)
 
 
-def compute_cutoff(accuracies: Sequence[float], factor: float) -> float:
-    """Return the accuracy that the best one in `factor` reach, interpolated between two of them.
+def _is_proven(trials: Sequence[Trial], epoch: int) -> bool:
+    """Return whether ranks at an epoch are proven to foretell those at the end."""
+    ends = [
+        (trial.scores[epoch], trial.score)
+        for trial in trials
+        if trial.state == "finished" and trial.epoch > epoch
+    ]
+    return rank_correlation_bound(ends) > PROVEN_CORRELATION
+
+
+def rank_correlation_bound(pairs: Sequence[tuple[float, float]]) -> float:
+    """Return what Spearman's rank correlation of pairs is above with 97.5 %, -1 if that is unknown.
+
+    The interval of 95 % is that of Fisher's transformation with the variance of Bonett and Wright
+    ("Sample size requirements for estimating Pearson, Kendall and Spearman correlations",
+    Psychometrika, 2000). It needs at least FEWEST_PAIRS, which must not all be equal.
+    """
+    from scipy.stats import spearmanr
+
+    n = len(pairs)
+    if n < FEWEST_PAIRS or any(len({pair[side] for pair in pairs}) < 2 for side in (0, 1)):
+        return -1.0
+    found = min(float(spearmanr(pairs).statistic), 1 - 1e-9)
+    half = 1.96 * math.sqrt((1 + found**2 / 2) / (n - 3))
+    return math.tanh(math.atanh(found) - half) if found > -1 else -1.0
+
+
+def compute_cutoff(scores: Sequence[float], factor: float) -> float:
+    """Return the score that the best one in `factor` reach, interpolated between two of them.
 
     The cutoff of 0.1, 0.2, 0.3 and 0.6 is 0.25 with factor 2, and 0.375 with factor 4.
     """
-    return float(np.nanpercentile(accuracies, (1 - 1 / factor) * 100))
+    return float(np.nanpercentile(scores, (1 - 1 / factor) * 100))
 
 
-def _counts_in(bracket: int | None, other: Trial) -> bool:
-    """Return whether a trial counts in the rungs of a bracket.
+def _counts_for(trial: Trial, other: Trial) -> bool:
+    """Return whether a trial is judged beside another one.
 
-    A trial of an earlier process counts in every bracket, as nobody knows any more which was its
-    own, unless it failed or has not been taken up again.
+    Those of the race are not, as their graphs count already, nor those of another arm, which may
+    have more epochs. A trial of an earlier process counts in every bracket, as nobody knows any
+    more which was its own, unless it failed or has not been taken up again.
     """
+    if other.race_of is not None or other.arm != trial.arm:
+        return False
     if other.bracket is None:
         return other.state in ("finished", "stopped")
-    return other.bracket == bracket
+    return other.bracket == trial.bracket

@@ -1,13 +1,23 @@
 """Builds the baselines of a search: the graphs that a user would have tried by hand.
 
-Every search trains them first and reports them beside its best. They use the space's defaults for
-models, sources and schedules, and differ in their edges alone.
+Every search trains them first and reports them beside its best. Most use the space's defaults for
+models, sources and schedules, and differ in their edges alone; `probe` and `head, then fine-tuning`
+are what pretrained weights are worth by themselves, whatever rates the space has.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from ktg.graph import LABEL, Edge, Graph, SearchSpace
+from ktg.errors import SpecError
+from ktg.graph import LABEL, Edge, Graph, SearchSpace, dump, parse
+from ktg.graph.canonical import canonical_key
+
+PROBE = "probe"
+FINE_TUNED = "head, then fine-tuning"
+# What stays of a space's default where a recipe says the rest: the network, and for how long.
+_NETWORK = ("model", "source", "input_size", "augment", "model_args")
+_LENGTH = ("epochs", "steps", "validate_every", "precision", "compile", "seed")
 
 Edges = dict[tuple[str, str], Edge]
 
@@ -44,16 +54,69 @@ BASELINES: Mapping[str, Callable[[Graph], Edges]] = {
 
 
 def baselines(space: SearchSpace) -> dict[str, Graph]:
-    """Return the baselines of a space, by name.
+    """Return the baselines of a space, by name, the cheapest first.
 
     A single node has `alone` only; more nodes have `distillation` and `mutual learning` too, and an
-    ensemble has `independent` beside them.
+    ensemble has `independent` beside them. Where the target can have pretrained weights, two more
+    come first: `probe` (logistic regression on its frozen features, so without epochs), and `head,
+    then fine-tuning` (that recipe of `ktg.graph.recipes`) unless `alone` is just that. Spaces of
+    version 1 lack these.
     """
     graph = space.bind(space.default())
     names = [name for name in BASELINES if name == "alone" or len(graph.nodes) > 1]
     names = [name for name in names if name != "independent" or graph.ensemble]
     cut = {pair: dataclasses.replace(edge, gate="cutoff") for pair, edge in graph.edges.items()}
-    return {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
+    found = {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
+    pretrained = _find_pretrained(space) if space.version > 1 else None
+    if pretrained is None:
+        return found
+    tuned = _fine_tuned(pretrained)
+    is_alone = canonical_key(tuned) == canonical_key(found["alone"])
+    return {PROBE: _probe(pretrained)} | ({} if is_alone else {FINE_TUNED: tuned}) | found
+
+
+def _find_pretrained(space: SearchSpace) -> Graph | None:
+    """Return the target by itself with the first of its sources that has weights, None without."""
+    default = space.default()
+    target = space.bind(default).target
+    path = f"nodes.{target}.source"
+    options = space.holes[path].options_to_check() if path in space.holes else [None]
+    for option in options:
+        values = default if option is None else default | {path: option}
+        try:
+            graph = space.bind(values)
+        except SpecError:
+            continue
+        if graph.nodes[target].source != "none":
+            nodes = {target: graph.nodes[target]}
+            return dataclasses.replace(
+                graph, nodes=nodes, edges={(LABEL, target): Edge(loss="ce")}, ensemble=False
+            )
+    return None
+
+
+def _probe(graph: Graph) -> Graph:
+    """Return the graph of a network as it begins, with logistic regression as its head."""
+    plain = _as_it_is(graph)
+    plain["train"]["epochs"] = 0
+    plain["nodes"][graph.target] |= {"head": "probe"}
+    return parse(plain)
+
+
+def _fine_tuned(graph: Graph) -> Graph:
+    """Return the graph whose target trains by the recipe, for as long as the space says."""
+    return parse(_as_it_is(graph))
+
+
+def _as_it_is(graph: Graph) -> dict[str, Any]:
+    """Return a one-node graph as plain data, with nothing said of how its network trains.
+
+    So parsing fills in the recipe of pretrained weights.
+    """
+    plain = dump(graph)
+    train = {key: value for key, value in plain["train"].items() if key in _LENGTH}
+    node = {key: value for key, value in plain["nodes"][graph.target].items() if key in _NETWORK}
+    return plain | {"train": train, "nodes": {graph.target: node}}
 
 
 def _label_edge(graph: Graph, target: str) -> Edge:

@@ -24,8 +24,12 @@ from typing import Any
 from ktg.errors import KtgError, UserError
 from ktg.graph import Graph, SearchSpace, parse, parse_space
 from ktg.graph.canonical import seedless_key
+from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
 from ktg.searching.driver_lock import find_state
+from ktg.searching.race import Contestant, rank
+from ktg.searching.score import KEYS, read_score
+from ktg.searching.trial import TUNED_ALONE, is_collapsed
 from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment, RunRecord
 from ktg.version import __version__
@@ -62,6 +66,27 @@ class StoredTrial:
         return self.run.tags.get("baseline")
 
     @property
+    def arm(self) -> str | None:
+        """The part of the space that it was drawn from, None for all of it."""
+        return self.run.tags.get("arm")
+
+    @property
+    def race_of(self) -> int | None:
+        """The number of the trial whose graph it trains again with another seed, in the race."""
+        found = self.run.tags.get("race_of")
+        return None if found is None else int(found)
+
+    @property
+    def score(self) -> float:
+        """How good its last epoch was, by the metric of the search: higher is better."""
+        return read_score(self.search.metric, self.run.metrics)
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether the network ended by saying the same of all images."""
+        return is_collapsed(self.run.metrics)
+
+    @property
     def has_result(self) -> bool:
         """Whether it was trained to its end and has an accuracy."""
         return self.state == "finished" and "val_accuracy" in self.run.metrics
@@ -89,7 +114,12 @@ class StoredTrial:
 
     @cached_property
     def values(self) -> Values | None:
-        """What filled the holes of the space; None for a baseline that the space does not hold."""
+        """What filled the holes of the space; None where the whole space does not hold it.
+
+        That may be so of a baseline, and is of a trial of another arm.
+        """
+        if self.arm is not None:
+            return None
         holes = self.search.space.holes
         found = parse_values(holes, self.run.params)
         return found if found.keys() == holes.keys() else None
@@ -97,23 +127,28 @@ class StoredTrial:
     @cached_property
     def epochs(self) -> int:
         """The full budget, in epochs."""
+        if "epochs" in self.run.tags:
+            return int(self.run.tags["epochs"])
         space = self.search.space
         filled = space.bind(space.default() if self.values is None else self.values)
         return filled.train.epochs
 
     @cached_property
     def curve(self) -> tuple[float, ...]:
-        """The validation accuracy after each epoch, as far as no epoch is missing."""
+        """The validation accuracy after each epoch, as far as no epoch is missing.
+
+        Where nothing is trained it is that of the network as it begins.
+        """
         # A resumed trial logs some epochs twice; as it resumes bit for bit, either value will do.
         known = dict(self.search.experiment.history(self.run, "val_accuracy"))
-        return tuple(
-            known[epoch] for epoch in itertools.takewhile(known.__contains__, itertools.count(1))
-        )
+        first = 0 if self.run.tags.get("epochs") == "0" else 1
+        epochs = itertools.takewhile(known.__contains__, itertools.count(first))
+        return tuple(known[epoch] for epoch in epochs)
 
     @property
     def epoch(self) -> int:
         """How many epochs it was trained."""
-        return len(self.curve)
+        return 0 if self.run.tags.get("epochs") == "0" else len(self.curve)
 
     @cached_property
     def train_s(self) -> float:
@@ -159,7 +194,8 @@ class StoredSearch:
         """The space that was searched. Raises UserError when this version cannot read it."""
         text = self.experiment.read_artifact(self.run, "space.yaml")
         try:
-            return parse_space(loads(text, "space.yaml"))
+            # Versions of ktg that wrote no version read the format 1.
+            return parse_space({"version": 1, **loads(text, "space.yaml")})
         except KtgError as error:
             raise self._unreadable(str(error)) from error
 
@@ -168,10 +204,25 @@ class StoredSearch:
         """The runs of trials and duplicates, in the order of their start."""
         return self.experiment.trials(self.run)
 
+    @property
+    def metric(self) -> MetricName:
+        """What its trials are compared by."""
+        named = self.run.params.get("search.metric", "accuracy")
+        return next((metric for metric in KEYS if metric == named), "accuracy")
+
+    @cached_property
+    def _all_trials(self) -> list[StoredTrial]:
+        return [StoredTrial(self, run) for run in self.children if not _is_duplicate(run)]
+
     @cached_property
     def trials(self) -> list[StoredTrial]:
-        """All trials, in the order of their start."""
-        return [StoredTrial(self, run) for run in self.children if not _is_duplicate(run)]
+        """All trials but those of the race, in the order of their start."""
+        return [trial for trial in self._all_trials if trial.race_of is None]
+
+    @cached_property
+    def repeats(self) -> list[StoredTrial]:
+        """The trials of the race: graphs of others with new seeds, in the order of their start."""
+        return [trial for trial in self._all_trials if trial.race_of is not None]
 
     @cached_property
     def duplicates(self) -> list[RunRecord]:
@@ -185,12 +236,38 @@ class StoredSearch:
 
     @cached_property
     def ranked(self) -> list[StoredTrial]:
-        """The finished trials, the best first.
+        """The finished trials, the best first: see `ktg.searching.race.rank`.
 
-        The best has the highest validation accuracy; of equals, the lowest loss (one that is
-        missing counts as infinite); of equals again, the lowest number.
+        Without a race the best has the highest score on the validation split; of equals, the lowest
+        loss (one that is missing counts as infinite); of equals again, the lowest number.
         """
-        return sorted(self.finished, key=lambda one: (-one.accuracy, one.loss, one.number))
+        trials = {trial.number: trial for trial in self.finished}
+        return [trials[one.number] for one in rank(self.contestants)]
+
+    @cached_property
+    def contestants(self) -> list[Contestant]:
+        """The finished trials, each with the scores of its graph in the race."""
+        scores: dict[int, dict[int, float]] = {}
+        for repeat in self.repeats:
+            if repeat.has_result and repeat.race_of is not None:
+                seed = int(repeat.run.tags["seed"])
+                scores.setdefault(repeat.race_of, {})[seed] = repeat.score
+        return [
+            Contestant(
+                trial.number,
+                trial.score,
+                trial.loss,
+                scores.get(trial.number, {}),
+                is_exact=trial.run.tags.get("epochs") == "0",
+                is_rival=trial.baseline is not None,
+            )
+            for trial in self.finished
+        ]
+
+    @property
+    def tuned_alone(self) -> StoredTrial | None:
+        """The best of the target by itself with settings of its own, None without any."""
+        return next((trial for trial in self.ranked if trial.arm == TUNED_ALONE), None)
 
     @property
     def best(self) -> StoredTrial:

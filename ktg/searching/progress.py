@@ -9,10 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ktg.graph import SearchSpace
-from ktg.searching.trials import State, Trial, TrialQueue
-from ktg.wording import format_duration, format_percent
+from ktg.searching.score import WORDS, format_score
+from ktg.searching.trial import State, Trial
+from ktg.searching.trials import TrialQueue
+from ktg.wording import format_duration
 
 PLAIN_EVERY_S = 10.0
+MOST_SHOWN = 6  # running trials on the line of epochs
 
 
 class Progress:
@@ -32,6 +35,7 @@ class Progress:
     ) -> None:
         self.queue, self.console, self.slots, self._clock = queue, console, slots, clock
         self._started = self._printed = clock()
+        self._begun_s = queue.now_s
         self._live = None
         if console.is_terminal:
             self._live = Live(self, console=console, refresh_per_second=2, transient=True)
@@ -56,7 +60,10 @@ class Progress:
         """Return the lines of the block, by their names."""
         if self.queue.final:
             return {"trainings": self.counts(), "time": self.time()}
-        return {"trials": self.counts(), "best": self.best(), "time": self.time()}
+        rows = {"trials": self.counts(), "best": self.best()}
+        if self.queue.in_state("running"):
+            rows["epochs"] = self.running()
+        return rows | {"time": self.time()}
 
     def counts(self) -> str:
         """Return how many trials are in which state."""
@@ -66,14 +73,29 @@ class Progress:
         parts = [f"{len(self.queue.in_state(state))} {state}" for state in states]
         if self.queue.duplicates:
             parts.append(f"{len(self.queue.duplicates)} duplicates not trained")
-        return f"{len(self.queue.closed)}/{self.queue.planned} done: " + ", ".join(parts)
+        planned = self.queue.planned
+        of = "" if planned is None else f"/{planned}"
+        if any(trial.race_of is not None for trial in self.queue.trials):  # they come on top
+            of = ""
+        return f"{len(self.queue.closed)}{of} done: " + ", ".join(parts)
+
+    def running(self) -> str:
+        """Return how far each running trial is."""
+        shown = self.queue.in_state("running")[:MOST_SHOWN]
+        return ", ".join(
+            f"{trial.number}: {trial.epoch}/{trial.graph.train.epochs}" for trial in shown
+        )
 
     def best(self) -> str:
         """Return the best finished trial so far."""
         best = self.queue.best
         if best is None:
             return "none finished yet"
-        return f"{format_percent(best.accuracy)} validation accuracy, {best.name}"
+        metric = self.queue.metric
+        one = next(one for one in self.queue.contestants if one.number == best.number)
+        how = f" (mean of {one.runs} new seeds)" if one.runs else ""
+        said = f"{format_score(metric, one.mean)} validation {WORDS[metric]}{how}"
+        return f"{said}, {best.name}"
 
     def time(self) -> str:
         """Return the time spent and the time left, as far as that can be known."""
@@ -82,17 +104,29 @@ class Progress:
         return spent if left is None else f"{spent}, about {format_duration(left)} left"
 
     def seconds_left(self) -> float | None:
-        """Return the seconds left if trials to come take as long as those that are over.
+        """Return the seconds left: of the budget, or if trials to come are as long as those so far.
 
         With 2 slots, 4 of 10 trials over after 60 s each, and 2 running for 30 s each:
-        (60 * 6 - 60) / 2 = 150. None before any trial is over.
+        (60 * 6 - 30 * 2) / 2 = 150; a race of a quarter of the time adds a third to the 600 s of
+        all ten. None before any epoch is over.
         """
-        over = self.queue.closed
-        if not over:
+        end_s = self.queue.end_s
+        if end_s is not None:
+            return max(0.0, end_s - self._begun_s - (self._clock() - self._started))
+        trained = [trial for trial in self.queue.trials if not trial.is_exact]
+        over = [trial for trial in trained if trial.state != "running"]
+        lengths = [trial.train_s for trial in over] or [
+            trial.epoch_s * trial.graph.train.epochs for trial in trained if trial.epoch_s
+        ]
+        if not lengths or self.queue.planned is None:
             return None
-        mean_s = sum(trial.train_s for trial in over) / len(over)
-        running_s = sum(trial.train_s for trial in self.queue.in_state("running"))
-        return max(0.0, (mean_s * (self.queue.planned - len(over)) - running_s) / self.slots)
+        closed = len(self.queue.closed)
+        spent_s = sum(trial.train_s for trial in self.queue.trials)
+        waiting = max(0, self.queue.planned - closed)
+        expected_s = spent_s - sum(one.train_s for one in self.queue.in_state("running"))
+        expected_s += waiting * sum(lengths) / len(lengths)
+        share = self.queue.race_share
+        return max(0.0, (expected_s / (1 - share) - spent_s) / self.slots)
 
     def on_start(self, trial: Trial) -> None:
         """Refresh the block."""
@@ -125,5 +159,9 @@ def format_headline(space: SearchSpace, name: str) -> Text:
     """Return what a search is about to do: its holes, its graphs, its settings."""
     size, search = space.size(), space.search
     graphs = "a continuum of graphs" if size is None else f"{size:,} graphs"
-    kind = f"{search.trials} trials, sampler {search.sampler}, scheduler {search.scheduler}"
+    most = search.most_trials
+    length = [f"{most} trials"] if most is not None else []
+    if search.budget_s is not None:
+        length.append(format_duration(search.budget_s))
+    kind = f"{', '.join(length)}, sampler {search.sampler}, scheduler {search.scheduler}"
     return Text.assemble((name, "bold"), f": {len(space.holes)} holes, {graphs}; {kind}")

@@ -8,6 +8,7 @@ worker. All of them run in the driver and decide nothing themselves: they ask th
 
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,8 +20,10 @@ from ray.tune.search import Searcher
 from ktg.errors import TrainingError
 from ktg.graph import dump
 from ktg.searching.asha import Brackets, choose_bracket, should_stop
+from ktg.searching.score import read_score
 from ktg.searching.slots import Slots
-from ktg.searching.trials import Trial, TrialQueue
+from ktg.searching.trial import Trial
+from ktg.searching.trials import TrialQueue
 
 METRIC = "val_accuracy"
 CHECKPOINT_EVERY_S = 30.0
@@ -50,6 +53,7 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
 
     brackets: when trials are stopped early; None: never.
     checkpoints: the folder in which workers save the states of unfinished trials.
+    clock: returns the seconds since the search began, of which the queue is told.
     """
 
     def __init__(
@@ -59,17 +63,19 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         slots: Slots,
         checkpoints: Path,
         brackets: Brackets | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(metric=METRIC, mode="max")
         self.queue, self.observers, self.slots = queue, observers, slots
-        self.checkpoints, self.brackets = checkpoints, brackets
+        self.checkpoints, self.brackets, self.clock = checkpoints, brackets, clock
         self.trials: dict[str, Trial] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Return the configuration of the next trial."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the configuration of the next trial; None says to ask again later."""
+        self.queue.advance(self.clock())
         trial = self.queue.propose()
         if trial is None:
-            return str(Searcher.FINISHED)
+            return None if self.queue.expects_more else str(Searcher.FINISHED)
         if self.brackets is not None:
             trial.bracket = choose_bracket(self.brackets, self.queue.trials)
         self.trials[trial_id] = trial
@@ -131,11 +137,15 @@ class EarlyStopper(tune.Stopper):  # type: ignore[misc]
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether the trial with this result ends here."""
-        brackets = self.searcher.brackets
-        if brackets is None or "failed" in result:
+        brackets, queue = self.searcher.brackets, self.searcher.queue
+        if "failed" in result:
             return False
-        trial, trials = self.searcher.trials[trial_id], self.searcher.queue.trials
-        return should_stop(brackets, trials, trial, result["epoch"], result[METRIC])
+        trial = self.searcher.trials[trial_id]
+        queue.advance(self.searcher.clock())
+        if brackets is None or queue.is_out_of_time(trial):
+            return queue.is_out_of_time(trial)
+        score = read_score(queue.metric, json.loads(result["metrics"]))
+        return should_stop(brackets, queue.trials, trial, result["epoch"], score)
 
     def stop_all(self) -> bool:
         """Return whether the whole search ends: never."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import ray
 from ray import tune
 from rich.console import Console
 
@@ -27,6 +28,7 @@ from ktg.searching.ray_adapter import (
     QueueSearcher,
     WaitForOwnWorker,
 )
+from ktg.searching.ray_watch import watch_ray
 from ktg.searching.recorder import Recorder
 from ktg.searching.slots import Slots
 from ktg.searching.trials import TrialQueue
@@ -46,10 +48,11 @@ def drive_queue(
     resumed: str | None = None,
     stop_asked: Callable[[str], bool] | None = None,
     held: ExitStack | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AnyRecorder:
     """Train, record and show all that a queue proposes, as the only driver; return the recorder.
 
-    An interruption ends it early, without an error.
+    An interruption ends it early, without an error. Raises KtgError when Ray itself dies.
 
     record: starts the run of all trials in the store.
     brackets: when ASHA stops trials; None: none is stopped before its end.
@@ -57,6 +60,7 @@ def drive_queue(
     stop_asked: called now and then with the id of the run; returns whether to stop.
     held: takes the lock of the driver, to hold it until all records are delivered; that of a run
     that is resumed it holds already. By default the lock is held until this returns.
+    clock: returns the seconds of the budget that have passed.
     """
     what = "confirmation" if queue.final else "search"
     with ExitStack() as stack:
@@ -66,13 +70,15 @@ def drive_queue(
         checkpoints = checkpoint_folder(storage, recorder.parent)
         if not resumed:
             (held or stack).enter_context(hold_driver_lock(checkpoints, what))
-        if queue.planned:
+        if queue.open_ended or queue.planned:
             stack.enter_context(interrupt_on_sigterm())
             asked = stop_asked and partial(stop_asked, recorder.parent)
             stack.enter_context(interrupt_when_asked(asked))
             progress = stack.enter_context(Progress(queue, console, slots=slots.at_once))
             warn = partial(print_warning, console)
-            run_queue(queue, [recorder, progress], slots, checkpoints, warn, brackets)
+            watch = watch_ray(ray, recorder.how_to_go_on(), recorder.save)
+            stack.enter_context(watch)
+            run_queue(queue, [recorder, progress], slots, checkpoints, warn, brackets, clock)
         if not queue.is_interrupted:
             clear_folder(checkpoints)
     return recorder
@@ -85,16 +91,18 @@ def run_queue(
     checkpoints: Path,
     warn: Callable[[str], None],
     brackets: Brackets | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Train all that a queue proposes; Ctrl-C ends it early, without an error.
 
     checkpoints: where workers save unfinished trials; Ray's own files go into a folder beside it.
     warn: called with a sentence when a worker died and another one continues its trial.
     brackets: when ASHA stops trials; None: none is stopped before its end.
+    clock: returns the seconds of the budget that have passed.
     """
     from ktg.searching.worker import Worker  # it imports torch
 
-    searcher = QueueSearcher(queue, observers, slots, checkpoints, brackets)
+    searcher = QueueSearcher(queue, observers, slots, checkpoints, brackets, clock)
     name = f"search-{time.time_ns()}"
     try:
         tune.run(
@@ -104,7 +112,7 @@ def run_queue(
             stop=EarlyStopper(searcher),
             callbacks=[FailureCallback(searcher, warn)],
             scheduler=WaitForOwnWorker(),
-            num_samples=queue.planned,
+            num_samples=-1 if queue.open_ended else queue.planned,
             max_concurrent_trials=slots.at_once,
             resources_per_trial={"cpu": slots.cpus, "gpu": slots.gpus},
             storage_path=str(checkpoints.parent),

@@ -1,23 +1,67 @@
 """Summarizes a search: the best graph, the baselines beside it, what was spent and saved."""
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ktg.graph import Graph, dump
+from ktg.graph.space import MetricName
+from ktg.intervals import Interval
 from ktg.searching.advice import Advice, Candidate, advise_by_validation, measure_effort
-from ktg.searching.trials import SearchQueue, Trial
+from ktg.searching.race import compare, measure_spread, pair, shrink
+from ktg.searching.score import WORDS, format_difference, format_score
+from ktg.searching.trial import TUNED_ALONE, Trial, teaches_nothing
+from ktg.searching.trials import SearchQueue
+
+COLLAPSED = "collapsed"
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One line of the final table: accuracy in [0, 1] and loss in nats on the validation split."""
+    """One line of the final table, on the validation split: accuracy in [0, 1], loss in nats.
+
+    accuracy, loss, train_s: of the one training in the search.
+    score: by the metric of the search, higher is better (a loss is negated): the mean over `n` new
+    seeds, with deviation `std`; of the one training where n is 0. expected: that score drawn
+    towards those of all graphs, None where too little is known for it.
+    difference: the best graph's score minus this one, over the seeds of both, with the interval of
+    95 % over seeds; None where they have none, and for the best graph itself.
+    note: what is wrong with it, empty for nothing.
+    """
 
     what: str
     trial: str
     accuracy: float
     loss: float
     train_s: float
+    score: float
+    n: int = 0
+    std: float | None = None
+    expected: float | None = None
+    difference: float | None = None
+    interval: Interval | None = None
+    note: str = ""
+
+    def cells(self, metric: MetricName) -> tuple[str, str, str]:
+        """Return, as text, the score with its deviation, of how many seeds, and how far behind."""
+        score = format_score(metric, self.score)
+        if self.std is not None:
+            score += f" +- {format_difference(metric, self.std).lstrip('+')}"
+        if self.note.startswith(COLLAPSED):
+            score += f" ({COLLAPSED})"
+        behind = "" if self.difference is None else format_difference(metric, self.difference)
+        if self.interval is not None:
+            low, high = (format_difference(metric, end) for end in self.interval)
+            behind += f" ({low} to {high})"
+        return score, str(self.n) if self.n else "", behind
+
+    @property
+    def basis(self) -> str:
+        """What its score rests on, in words."""
+        if self.n:
+            return f"the mean of {self.n} trainings with new seeds"
+        return "one training of many, so that luck is a part of it"
 
 
 @dataclass(frozen=True)
@@ -27,6 +71,10 @@ class Result:
     `wall_s` counts from the first record in the tracking store, once Ray has started: so do `ktg
     status` and the pages. `confirmation` is what `ktg confirm --json` prints of it, None where that
     was not asked for.
+    `metric`: what the graphs are compared by. `left_s`: seconds of the budget that were left at
+    the end, None without one; `repeats`: trainings of the race; `warnings` are sentences that the
+    user should not miss. `delivered`: the model that was written (`ktg.api.deliver.Delivered`),
+    None where that was not asked for.
     """
 
     name: str
@@ -44,13 +92,29 @@ class Result:
     commonest_failure: str | None
     confirmation: Mapping[str, Any] | None = None
     ship: Advice | None = None
+    metric: MetricName = "accuracy"
+    left_s: float | None = None
+    repeats: int = 0
+    warnings: tuple[str, ...] = ()
+    delivered: Any = None
+
+    @property
+    def measure(self) -> str:
+        """What the graphs are compared by, in words."""
+        return WORDS[self.metric]
+
+    @property
+    def best_train_s(self) -> float:
+        """How long the training of the best graph took, 0 without one."""
+        return self.rows[0].train_s if self.rows else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        apart = ("best", "rows", "ship")
+        apart = ("best", "rows", "ship", "delivered")
         plain = {key: value for key, value in vars(self).items() if key not in apart}
         plain["rows"] = [vars(row) for row in self.rows]
         plain["ship"] = self.ship and self.ship.to_json()
+        plain["delivered"] = self.delivered and self.delivered.to_json()
         return plain | {"best": None if self.best is None else dump(self.best)}
 
 
@@ -61,15 +125,16 @@ def summarize_search(
     best, stopped = queue.best, queue.in_state("stopped")
     reasons = [trial.reason or "" for trial in queue.in_state("failed")]
     shown = [("best graph", best)] if best else []
+    if (tuned := queue.tuned_alone) and tuned is not best:
+        shown.append((TUNED_ALONE, tuned))
     shown += [(one.baseline, one) for one in queue.in_state("finished") if one.baseline]
+    rows, repeats = build_rows(queue, shown), sum(one.race_of is not None for one in queue.trials)
+    budget_s = queue.space.search.budget_s
     saved_by_stopping = sum(trial.graph.train.epochs - trial.epoch for trial in stopped)
     return Result(
         name=name,
         best=best.graph if best else None,
-        rows=tuple(
-            ResultRow(what, trial.name, trial.accuracy, trial.loss, trial.train_s)
-            for what, trial in shown
-        ),
+        rows=rows,
         finished=len(queue.in_state("finished")),
         stopped=len(stopped),
         failed=len(reasons),
@@ -81,7 +146,71 @@ def summarize_search(
         exhausted=queue.exhausted,
         commonest_failure=max(reasons, key=reasons.count, default=None),
         ship=_advise(shown, images),
+        metric=queue.metric,
+        left_s=None if budget_s is None else budget_s - queue.now_s,
+        repeats=repeats,
+        warnings=tuple(warn(queue, rows)),
     )
+
+
+def build_rows(
+    queue: SearchQueue, shown: Sequence[tuple[str | None, Trial]]
+) -> tuple[ResultRow, ...]:
+    """Return a row for each of the named trials, of which the first is the best."""
+    contestants = {one.number: one for one in queue.contestants}
+    drawn = [one.score for one in contestants.values() if not one.is_rival]
+    spread = measure_spread(contestants.values())
+    rows: list[ResultRow] = []
+    for what, trial in shown:
+        one, best = contestants[trial.number], contestants[shown[0][1].number]
+        differences = [] if one is best else pair(best, one)
+        rows.append(
+            ResultRow(
+                what or "",
+                trial.name,
+                trial.accuracy,
+                trial.loss,
+                trial.train_s,
+                score=one.mean,
+                n=one.runs,
+                std=one.std,
+                expected=None if one.is_exact else shrink(one, drawn, spread),
+                difference=statistics.fmean(differences) if differences else None,
+                interval=None if one is best else compare(best, one),
+                note=describe_fault(trial),
+            )
+        )
+    return tuple(rows)
+
+
+def describe_fault(trial: Trial) -> str:
+    """Return in a few words what is wrong with a training that has ended, empty for nothing."""
+    if trial.is_collapsed:
+        return f"{COLLAPSED}: it says the same of all images"
+    if trial.baseline is None and trial.arm is None and teaches_nothing(trial.graph):
+        return "no network teaches another here"
+    return ""
+
+
+def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
+    """Yield what the user of a search should not miss, in sentences."""
+    best = queue.best
+    if best is None:
+        return
+    if best.baseline is not None:
+        found = f"No graph of the search is better than the baseline {best.baseline}"
+        yield f"{found}, which is therefore the best graph."
+    elif best.arm == TUNED_ALONE:
+        yield "No graph of several networks is better than the target tuned alone."
+    elif rows[0].note:
+        yield f"The best graph: {rows[0].note}."
+    if best.is_collapsed:
+        yield f"{best.name} {rows[0].note}; every other one is no better."
+    else:
+        collapsed = sum(one.is_collapsed for one in queue.closed)
+        if collapsed:
+            which = "1 training" if collapsed == 1 else f"{collapsed} trainings"
+            yield f"{which} collapsed: the network said the same of all images."
 
 
 def _advise(shown: Sequence[tuple[str, Trial]], images: int | None) -> Advice | None:

@@ -7,11 +7,13 @@ from typing import Any
 
 from ktg.errors import SpecError, UserError
 from ktg.graph import Graph, SearchSpace
-from ktg.graph.canonical import canonical_key
+from ktg.graph.canonical import canonical_key, with_seed
 from ktg.searching.affinity import ARTIFACT, read_left_out
+from ktg.searching.arms import find_alone_space
 from ktg.searching.baselines import baselines
 from ktg.searching.history import StoredSearch, StoredTrial, read_newest_search
-from ktg.searching.trials import Duplicate, Trial
+from ktg.searching.score import KEYS, read_score
+from ktg.searching.trial import TUNED_ALONE, Duplicate, Trial
 from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment
 
@@ -44,6 +46,11 @@ class ResumedSearch:
         return self.stored.run.tags
 
     @property
+    def elapsed_s(self) -> float:
+        """The seconds of its budget that it had spent."""
+        return float(self.stored.run.metrics.get("elapsed_s", 0.0))
+
+    @property
     def is_over(self) -> bool:
         """Whether it came to its end, so that only more trials than planned could be added."""
         running = any(one.state == "running" for one in self.trials)
@@ -60,9 +67,12 @@ def read_search_to_resume(experiment: Experiment) -> ResumedSearch:
     if ARTIFACT in experiment.artifacts(search.run):
         measured = json.loads(experiment.read_artifact(search.run, ARTIFACT))
         space = replace(space, missing_weights=space.missing_weights | read_left_out(measured))
-    named = baselines(space)
-    stored = {trial.number: trial for trial in search.trials}
-    trials = {number: _to_trial(trial, space, named) for number, trial in sorted(stored.items())}
+    named, alone = baselines(space), find_alone_space(space)
+    stored = {trial.number: trial for trial in (*search.trials, *search.repeats)}
+    trials: dict[int, Trial] = {}
+    for number, trial in sorted(stored.items()):
+        arm_space = alone if trial.arm == TUNED_ALONE else space
+        trials[number] = _to_trial(trial, arm_space or space, named, trials)
     return ResumedSearch(
         stored=search,
         space=space,
@@ -81,20 +91,30 @@ def read_search_to_resume(experiment: Experiment) -> ResumedSearch:
     )
 
 
-def _to_trial(trial: StoredTrial, space: SearchSpace, named: Mapping[str, Graph]) -> Trial:
-    """Return a trial as the queue had it."""
+def _to_trial(
+    trial: StoredTrial,
+    space: SearchSpace,
+    named: Mapping[str, Graph],
+    before: Mapping[int, Trial],
+) -> Trial:
+    """Return a trial as the queue had it. space: of its arm; before: trials of lower numbers."""
     run, experiment = trial.run, trial.search.experiment
     values = parse_values(space.holes, run.params) if run.params else None
     graph = _build_graph(space, trial.baseline, values, named)
+    if trial.race_of is not None:
+        original, seed = before.get(trial.race_of), int(run.tags["seed"])
+        graph = None if original is None else with_seed(original.graph, seed)
     # The key is checked, because a changed ktg may build another graph from the same values.
     if graph is None or canonical_key(graph) != run.tags["key"]:
         raise UserError(
             f"{run.name} of {experiment.name!r} is not what this version of ktg makes of it; "
             "the search cannot go on: start a new one, with another --name"
         )
-    accuracies = dict(experiment.history(run, "val_accuracy"))
-    epoch = max(accuracies, default=0)
-    complete = epoch >= graph.train.epochs
+    metric = space.search.metric
+    history = dict(experiment.history(run, KEYS[metric]))
+    scores = {epoch: read_score(metric, {KEYS[metric]: value}) for epoch, value in history.items()}
+    epoch = max(history, default=0)
+    complete = bool(history) and epoch >= graph.train.epochs
     state: Any = trial.state if trial.state in CLOSED else "finished" if complete else "running"
     return Trial(
         trial.number,
@@ -105,11 +125,12 @@ def _to_trial(trial: StoredTrial, space: SearchSpace, named: Mapping[str, Graph]
         state=state,
         reason=run.tags.get("reason") if state == "failed" else None,
         epoch=epoch,
-        accuracy=trial.accuracy,
-        loss=trial.loss,
         train_s=float(run.tags.get("train_s", 0.0)),
         metrics=dict(run.metrics),
-        accuracies=accuracies,
+        scores=scores,
+        arm=trial.arm,
+        race_of=trial.race_of,
+        metric=metric,
     )
 
 

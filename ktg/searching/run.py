@@ -3,15 +3,17 @@
 The life of a trial:
 
 1. `trials.py` proposes a graph: first the baselines (`baselines.py`), then the points that Optuna
-   chooses (`sampler.py`). A graph that has a trial already is not trained again.
+   chooses (`sampler.py`) of the whole space and of the target by itself (`arms.py`), at last new
+   seeds of the best graphs (`race.py`). A graph that has a trial already is not trained again.
+   `budget.py` says what still fits into the time.
 2. `ray_adapter.py` gives it to Ray, which has started workers in the slots of `slots.py`, on this
    machine or on a cluster (`cluster.py`, `cluster_check.py`).
 3. `worker.py` trains it, one epoch after the other, and saves its state now and then. When its
    process dies, another worker continues from there (`ray_run.py`).
 4. After each epoch `asha.py` decides whether the trial is stopped. `trials.py` records the epoch,
    `recorder.py` writes it into the tracking store, and `progress.py` shows it.
-5. When a trial ends, the sampler gets its accuracy, its run in the store is closed, and the worker
-   takes the next graph.
+5. When a trial ends, the sampler gets its score (`score.py`), its run in the store is closed, and
+   the worker takes the next graph.
 
 Before the first trial `missing_weights.py` removes options without weights, `preflight.py` checks
 all others, and `affinity.py` narrows the sources by measuring them. At the end `result.py`
@@ -32,6 +34,7 @@ from ktg.graph import SearchSpace
 from ktg.local import cache_folder
 from ktg.searching.affinity import ResolvedSpace, resolve_affinity
 from ktg.searching.asha import plan_brackets
+from ktg.searching.budget import Reserve
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
 from ktg.searching.missing_weights import Missing, remove_unavailable
@@ -59,6 +62,7 @@ def search(
     past: ResumedSearch | None = None,
     stop_asked: Callable[[str], bool] | None = None,
     held: ExitStack | None = None,
+    reserve: Reserve | None = None,
 ) -> Result:
     """Search a space and return its result.
 
@@ -71,6 +75,7 @@ def search(
     stop_asked: called now and then with the id of the search's run; returns whether to stop as
     after Ctrl-C.
     held: see `drive_queue`; required with `past` if reading that took the driver's lock.
+    reserve: what is left of the budget for what the caller does afterwards: `Result.left_s`.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.
@@ -80,19 +85,22 @@ def search(
     console = console or Console(quiet=True)
     warn = partial(print_warning, console)
     folder = (storage or cache_folder() / "ray").resolve()
-    dataset, resolved = prepare_space(space, missing_sources, console, decoding)
+    dataset, space = open_space(space, missing_sources, console, decoding)
+    begun = time.monotonic() - (past.elapsed_s if past else 0.0)
+    resolved = measure_affinity(space, dataset, console)
     space = resolved.space
     console.print(format_headline(space, name), highlight=False)
     if past and past.tags.get("data.fingerprint", dataset.fingerprint) != dataset.fingerprint:
         problem = "its trials cannot be compared with new ones"
         raise DataError(f"the data have changed since the search began: {problem}")
-    queue = SearchQueue(space, past.trials, past.duplicates) if past else SearchQueue(space)
+    before = (past.trials, past.duplicates) if past else ((), ())
+    queue = SearchQueue(space, *before, reserve=reserve)
     with ExitStack() as stack:
         with console.status("Starting Ray"):
             ray = stack.enter_context(start_ray(address))
         slots = plan_slots(space.search, ray, address, vary_each_hole(space), folder, warn)
-        epochs = max(graph.train.epochs for graph in vary_each_hole(space))
-        brackets = plan_brackets(space.search, epochs)
+        queue.at_once = slots.at_once
+        brackets = plan_brackets(space.search, queue.most_epochs)
 
         def record() -> SearchRecorder:
             tags = size_tags(dataset) | slots.tags() | driver_tags()
@@ -113,32 +121,35 @@ def search(
             resumed=resumed,
             stop_asked=stop_asked,
             held=held,
+            clock=lambda: time.monotonic() - begun,
         )
+        queue.advance(time.monotonic() - begun)
     result = summarize_search(queue, name, time.monotonic() - started, len(dataset.val))
     recorder.end(result)
     return result
 
 
-def prepare_space(
+def open_space(
     space: SearchSpace,
     missing_sources: Missing,
     console: Console,
     decoding: Callable[[int, int], None] | None,
-) -> tuple[Dataset, ResolvedSpace]:
-    """Return the data, and the space without options that lack weights, its affinity measured.
-
-    Prints what was left out and what was measured.
-    """
+) -> tuple[Dataset, SearchSpace]:
+    """Return the data, and the space without options that lack weights; print what was left out."""
     found = remove_unavailable(space, missing_sources)
     for what, why in found.changes.items():
         print_warning(console, f"{what} {why}")
-    dataset = check_space(found.space, decoding)
+    return check_space(found.space, decoding), found.space
+
+
+def measure_affinity(space: SearchSpace, dataset: Dataset, console: Console) -> ResolvedSpace:
+    """Return the space with its affinity measured, and print what was."""
     with console.status("Measuring affinity") as status:
         resolved = resolve_affinity(
-            found.space, dataset, lambda what: status.update(f"Measuring affinity: {what}")
+            space, dataset, lambda what: status.update(f"Measuring affinity: {what}")
         )
     if resolved.holes:
         console.print(resolved.make_table(), highlight=False)
     for what, why in resolved.not_measured().items():
         print_warning(console, f"{what} was not measured, and is kept: {why}")
-    return dataset, resolved
+    return resolved

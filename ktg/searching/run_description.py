@@ -4,9 +4,10 @@ import shlex
 
 from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
+from ktg.searching.score import WORDS, format_score
 from ktg.searching.trials import SearchQueue
 from ktg.tracking import UsedData
-from ktg.wording import format_duration, format_percent
+from ktg.wording import format_duration
 
 
 def describe_start(queue: SearchQueue, name: str, data: UsedData | None) -> str:
@@ -31,12 +32,14 @@ def describe_end(result: Result, headline: str, data: UsedData | None) -> str:
         reason = f" The most common reason: {commonest}" if commonest else ""
         return "\n\n".join([f"**No trial finished.**{reason}", *about])
     best = result.rows[0]
-    table = ["| | accuracy | loss | training time | trial |", "|---|---|---|---|---|"]
+    columns = (WORDS[result.metric], "new seeds", "the best minus it", "training time", "trial")
+    table = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in result.rows:
-        numbers = f"{format_percent(row.accuracy)} | {row.loss:.4f}"
-        table.append(f"| {row.what} | {numbers} | {format_duration(row.train_s)} | {row.trial} |")
-    accuracy = f"**{format_percent(best.accuracy)} on the validation split**"
-    title = f"{accuracy} by {best.trial}, which it was chosen by."
+        cells = (row.what, *row.cells(result.metric), format_duration(row.train_s), row.trial)
+        table.append(f"| {' | '.join(cells)} |")
+    score = f"**{format_score(result.metric, best.score)} on the validation split**"
+    title = f"{score}: {WORDS[result.metric]} of {best.trial}, {best.basis}."
+    about = [*result.warnings, *about]
     export = ["ktg", "export", result.name]
     look = (
         "Under *Artifacts*: `report.html`, `best.svg`, `best.yaml`. The best graph as a file: "

@@ -1,9 +1,9 @@
 """Chooses the next point of a search space, through Optuna's ask and tell.
 
-Optuna learns from every trial: from a finished one its final accuracy (COMPLETE), from one that was
-stopped early the accuracy at its last epoch (PRUNED, which TPE ranks by epoch first), from a failed
-one an accuracy of 0, so that it avoids that place. Optuna shows its Gaussian process no pruned
-trials: until STARTUP have finished it draws at random, which early stopping delays.
+Optuna learns from every trial: from a finished one its score at the end (COMPLETE), from one that
+was stopped early that at its last epochs (PRUNED, which TPE ranks by epoch first), from a failed
+one the worst score there is, so that it avoids that place. Optuna shows its Gaussian process no
+pruned trials: until STARTUP have finished it draws at random, which early stopping delays.
 """
 
 import itertools
@@ -11,7 +11,6 @@ import math
 import random
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -25,19 +24,11 @@ from optuna.trial import TrialState, create_trial
 
 from ktg.errors import SpecError
 from ktg.graph import Affinity, Choice, Hole, Int, Log, Search
+from ktg.searching.trial import Outcome as Outcome
 from ktg.searching.values import Values, label, option
 
 MOST_POINTS = 100_000  # of a grid
 STARTUP = 10  # trials that TPE draws at random before it learns: Optuna's own default
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a trial ended: finished, stopped or failed; its accuracy in [0, 1] after its epochs."""
-
-    state: str
-    accuracy: float
-    epoch: int
 
 
 class Sampler:
@@ -99,10 +90,10 @@ class Sampler:
         """Record what became of a proposed point."""
         trial = self._asked.pop(number)
         if outcome.state == "stopped":
-            trial.report(outcome.accuracy, outcome.epoch)
+            trial.report(outcome.score, outcome.epoch)
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, outcome.accuracy)
+            self._study.tell(trial, outcome.score)
 
     def add(self, values: Values, outcome: Outcome) -> None:
         """Record what became of a point of a baseline or of an earlier process."""
@@ -112,9 +103,9 @@ class Sampler:
         known = create_trial(
             params=params,
             distributions=self._distributions,
-            value=outcome.accuracy,
+            value=outcome.score,
             state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
-            intermediate_values={outcome.epoch: outcome.accuracy} if stopped else {},
+            intermediate_values={outcome.epoch: outcome.score} if stopped else {},
         )
         self._study.add_trial(known)
 

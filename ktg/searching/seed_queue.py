@@ -8,7 +8,8 @@ from typing import Any
 
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, with_seed
-from ktg.searching.trials import Trial, TrialQueue
+from ktg.searching.trial import Trial
+from ktg.searching.trials import TrialQueue
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ class SeedQueue(TrialQueue):
         self._missing = [trial for trial in trials.values() if trial.key not in done]
         self.total = len(trials)
         super().__init__(len(self._missing))
+        self.left = len(self._missing)
 
     def propose(self) -> Trial | None:
         """Return the next trial that is not done, None when all have been proposed."""
-        if len(self.trials) == self.planned:
+        if len(self.trials) == self.left:
             return None
         self.trials.append(self._missing[len(self.trials)])
         return self.trials[-1]
@@ -73,7 +75,7 @@ class SeedQueue(TrialQueue):
     @property
     def is_interrupted(self) -> bool:
         """Whether some trials have not been brought to an end, or not begun."""
-        return len(self.trials) < self.planned or super().is_interrupted
+        return len(self.trials) < self.left or super().is_interrupted
 
     def results(self, name: str) -> list[SeedRun]:
         """Return what is known of a graph by now, in the order of the seeds."""

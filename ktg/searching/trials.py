@@ -1,118 +1,90 @@
 """Keeps the queue of trials: which graph is trained next, what became of each one, which is best.
 
 One queue serves every command that trains many graphs. `SearchQueue` proposes the points of a
-space that a sampler chooses (`ktg search`); `seed_queue.SeedQueue` proposes given graphs with
-several seeds (`ktg confirm`, `ktg train --seeds`). Neither knows Ray or the clock, so that a test
-can replay a whole search.
+space that samplers choose (`ktg search`), and at the end the race between the best of them;
+`seed_queue.SeedQueue` proposes given graphs with several seeds (`ktg confirm`, `ktg train
+--seeds`). Neither knows Ray or the clock, so that a test can replay a whole search.
 """
 
-import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
-from ktg.graph.canonical import canonical_key, check_trainable
+from ktg.graph.canonical import canonical_key, check_trainable, with_seed
+from ktg.graph.space import MetricName
+from ktg.searching.arms import Arm, find_alone_space
 from ktg.searching.baselines import baselines
-from ktg.searching.sampler import Outcome, Sampler
-from ktg.searching.values import Values
+from ktg.searching.budget import Reserve, estimate_seconds
+from ktg.searching.preflight import vary_each_hole
+from ktg.searching.race import FIRST_SEED, Contestant, choose_next, choose_starters, rank
+from ktg.searching.sampler import Sampler
+from ktg.searching.score import read_score
+from ktg.searching.trial import RIGHT, TUNED_ALONE, Duplicate, State, Trial
 
-MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts as exhausted
-# So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
-STUBBORN = 10
-RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial.right`
-UNTRAINABLE = Outcome("failed", 0.0, 0)
-State = Literal["running", "finished", "stopped", "failed"]
-
-
-@dataclass
-class Trial:
-    """One graph that is being trained, or was.
-
-    baseline: its name if it is a baseline of the search; finalist: that of the graph it trains in
-    a confirmation.
-    values: what fills the holes of the space; sample: the number by which the sampler knows them.
-    accuracy, loss, metrics: after `epoch` epochs; accuracies: by epoch.
-    bracket: the ASHA bracket it runs in, None for a trial of an earlier process.
-    right: once tested, a 1 for each image of the test split classified rightly, else a 0.
-    """
-
-    number: int
-    graph: Graph
-    key: str
-    baseline: str | None = None
-    values: Values | None = None
-    sample: int | None = None
-    state: State = "running"
-    reason: str | None = None
-    epoch: int = 0
-    accuracy: float = 0.0
-    loss: float = float("inf")
-    train_s: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-    accuracies: dict[int, float] = field(default_factory=dict)
-    bracket: int | None = None
-    finalist: str | None = None
-    right: str = ""
-
-    @property
-    def name(self) -> str:
-        """What the trial is called, in the store and on the screen."""
-        if self.finalist is not None:
-            return f"{self.finalist}, seed {self.graph.train.seed}"
-        return f"trial-{self.number:04d}" + (f" ({self.baseline})" if self.baseline else "")
-
-    @property
-    def outcome(self) -> Outcome:
-        """What the sampler learns from it."""
-        return Outcome(self.state, 0.0 if self.state == "failed" else self.accuracy, self.epoch)
-
-
-@dataclass(frozen=True)
-class Duplicate:
-    """A proposal that was not trained, because the same graph already was (or is being)."""
-
-    values: Values
-    of: Trial
+ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
 
 
 class TrialQueue:
     """The trials that were proposed, in order.
 
-    planned: how many are proposed at most.
+    planned: how many are proposed, as far as that is known; None: as many as the time allows.
+    metric: what they are compared by.
     final: whether graphs train on all data but the test split, and are then tested.
+    open_ended: whether only `propose` knows when it ends.
     """
 
     final = False
+    open_ended = False
+    metric: MetricName = "accuracy"
+    race_share = 0.0
+    now_s = 0.0  # of the budget
 
-    def __init__(self, planned: int) -> None:
+    def __init__(self, planned: int | None) -> None:
         self.planned = planned
         self.trials: list[Trial] = []
         self.duplicates: list[Duplicate] = []
 
     def propose(self) -> Trial | None:
-        """Return the next trial to train, None when there is none."""
+        """Return the next trial to train, None when there is none (yet: see `expects_more`)."""
         raise NotImplementedError
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether there may be a trial to propose once one of those that run has ended."""
+        return False
+
+    def advance(self, seconds: float) -> None:
+        """Learn how many seconds of the budget have passed."""
+        self.now_s = seconds
+
+    @property
+    def end_s(self) -> float | None:
+        """When all of it ends, in seconds of the budget; None without a budget."""
+        return None
+
+    def is_out_of_time(self, trial: Trial) -> bool:
+        """Return whether another epoch of a trial would end after the budget."""
+        return False
 
     def record_epoch(
         self, trial: Trial, epoch: int, metrics: dict[str, Any], seconds: float
     ) -> bool:
         """Record one epoch; return whether it is new, and not one trained again after a death."""
         trial.train_s += seconds
-        accuracy = metrics.get("val_accuracy", 0.0)
-        trial.accuracies.setdefault(epoch, accuracy)  # ASHA has judged by the first value
-        if epoch <= trial.epoch:
+        right = metrics.pop(RIGHT, "")
+        # A scheduler has judged by the first value.
+        trial.scores.setdefault(epoch, read_score(self.metric, metrics))
+        if trial.metrics and epoch <= trial.epoch:
             return False
-        trial.right = metrics.pop(RIGHT, "")
-        trial.epoch, trial.metrics = epoch, metrics
-        trial.accuracy, trial.loss = accuracy, metrics.get("val_loss", float("inf"))
+        trial.epoch, trial.metrics, trial.right = epoch, metrics, right
         return True
 
     def close(self, trial: Trial, reason: str | None = None) -> None:
         """End a trial: finished at its last epoch, stopped before it, or failed for a reason."""
-        complete = trial.epoch >= trial.graph.train.epochs
+        complete = bool(trial.metrics) and trial.epoch >= trial.graph.train.epochs
         trial.state = "failed" if reason else "finished" if complete else "stopped"
         trial.reason = reason
 
@@ -132,95 +104,256 @@ class TrialQueue:
 
     @property
     def best(self) -> Trial | None:
-        """The finished trial of highest validation accuracy; of equals, that of lower loss."""
+        """The best of the finished trials, as a race has found it, or by one training of each."""
+        ranked = self.ranked
+        return ranked[0] if ranked else None
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The finished trials without those of the race, which rank what they trained again."""
+        trials = {trial.number: trial for trial in self.in_state("finished")}
+        return [trials[one.number] for one in rank(self.contestants)]
+
+    @property
+    def contestants(self) -> list[Contestant]:
+        """The finished trials, each with the scores of its graph in the race."""
         finished = self.in_state("finished")
-        return max(finished, key=lambda trial: (trial.accuracy, -trial.loss), default=None)
+        scores: dict[int, dict[int, float]] = {}
+        for trial in finished:
+            if trial.race_of is not None:
+                scores.setdefault(trial.race_of, {})[trial.graph.train.seed] = trial.score
+        return [
+            Contestant(
+                trial.number,
+                trial.score,
+                trial.loss,
+                scores.get(trial.number, {}),
+                is_exact=trial.is_exact,
+                is_rival=trial.baseline is not None,
+                cost_s=trial.train_s,
+            )
+            for trial in finished
+            if trial.race_of is None
+        ]
 
 
 class SearchQueue(TrialQueue):
-    """The trials of a search: its baselines, then the points of the space that the sampler chooses.
+    """The trials of a search: its baselines, points of the space, and a race between the best.
 
     Nothing is trained twice: a point whose graph has a trial already, by its canonical form, is
     answered with the result of that trial.
 
     trials, duplicates: those of an earlier process, which this one goes on with; what was running
     then is proposed first.
+    reserve: what is left of the budget for the time after the search.
+    at_once: how many trials run at the same time.
     """
 
+    open_ended = True
+
     def __init__(
-        self, space: SearchSpace, trials: Sequence[Trial] = (), duplicates: Sequence[Duplicate] = ()
+        self,
+        space: SearchSpace,
+        trials: Sequence[Trial] = (),
+        duplicates: Sequence[Duplicate] = (),
+        *,
+        reserve: Reserve | None = None,
     ) -> None:
         first = baselines(space) if space.search.baselines else {}
-        super().__init__(space.search.trials + len(first))
-        self.space = space
+        most = space.search.most_trials
+        super().__init__(None if most is None else most + len(first))
+        self.space, self.metric = space, space.search.metric
+        self.reserve, self.at_once = reserve or Reserve(), 1
+        self.race_share = space.search.race_share
         # Another seed when going on, or a sampler would propose again what it did before.
-        settings = replace(space.search, seed=space.search.seed + len(trials))
-        self.sampler = Sampler(space.holes, settings)
+        seed, alone = space.search.seed + len(trials), find_alone_space(space)
+        self.main = Arm(None, space, seed)
+        self.alone = Arm(TUNED_ALONE, alone, seed + ALONE_SEED) if alone else None
         self.duplicates.extend(duplicates)
-        self.exhausted = False
-        self.untrainable = 0
         self._by_key: dict[str, Trial] = {}
-        self._waiting: dict[str, list[int]] = {}
+        self._waiting: dict[str, list[tuple[Arm, int]]] = {}
         self._baselines = iter(first.items())
+        self._opening = deque(space.search.opening)
         self._resumed = deque(trial for trial in trials if trial.state == "running")
         for trial in trials:
             self._add(trial)
             if trial.state != "running":
-                self._tell_sampler(trial)
+                self._tell_samplers(trial)
+
+    @property
+    def most_epochs(self) -> int:
+        """The epochs of the longest training."""
+        spaces = [arm.space for arm in (self.main, self.alone) if arm]
+        return max(graph.train.epochs for one in spaces for graph in vary_each_hole(one))
+
+    @property
+    def sampler(self) -> Sampler:
+        """The sampler of the whole space."""
+        return self.main.sampler
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every graph of the space that can be trained was."""
+        return self.main.exhausted
+
+    @property
+    def untrainable(self) -> int:
+        """How many points of the whole space were proposed that nothing can be learnt from."""
+        return self.main.untrainable
 
     def propose(self) -> Trial | None:
-        """Return the next trial to train, None when there is nothing new to try."""
+        """Return the next trial to train, None when there is nothing new to try (yet)."""
         if self._resumed:
             trial = self._resumed.popleft()
-            # ASHA compares only what this process has seen: what it trained before was judged then.
-            trial.accuracies.clear()
+            # Compared is only what this process has seen: what it trained before was judged then.
+            trial.scores.clear()
             return trial
         for name, graph in self._baselines:
-            graph_key = canonical_key(graph)
-            if graph_key not in self._by_key:
-                values = self.space.locate(graph)
-                return self._start(graph, graph_key, baseline=name, values=values)
-        if sum(trial.baseline is None for trial in self.trials) >= self.space.search.trials:
-            return None
-        for sample, values, graph in self._samples():
-            graph_key = canonical_key(graph)
-            known = self._by_key.get(graph_key)
-            if known is None:
-                return self._start(graph, graph_key, values=values, sample=sample)
-            self.duplicates.append(Duplicate(values, known))
-            if known.state == "running":  # the sampler learns of it when that trial ends
-                self._waiting.setdefault(known.key, []).append(sample)
-            else:
-                self.sampler.tell(sample, known.outcome)
-        self.exhausted = True
-        return None
+            key = canonical_key(graph)
+            if key not in self._by_key and self._fits(graph, self.end_s):
+                return self._start(graph, key, baseline=name, values=self.space.locate(graph))
+        for arm in self._list_arms():
+            drawn = self._propose_opening() if arm is self.main else None
+            drawn = drawn or self._propose_of(arm)
+            if drawn is not None:
+                return drawn
+        return self._propose_repeat()
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether what runs may be worth a place in the race, or the race more time."""
+        running = any(trial.race_of is None for trial in self.in_state("running"))
+        return running and self.space.search.race_share > 0
 
     def close(self, trial: Trial, reason: str | None = None) -> None:
-        """End a trial, and let the sampler learn from it and its duplicates."""
+        """End a trial, and let the samplers learn from it and its duplicates."""
         super().close(trial, reason)
-        self._tell_sampler(trial)
-        for sample in self._waiting.pop(trial.key, []):
-            self.sampler.tell(sample, trial.outcome)
+        self._tell_samplers(trial)
+        for arm, sample in self._waiting.pop(trial.key, []):
+            arm.sampler.tell(sample, trial.outcome)
 
-    def _samples(self) -> Iterator[tuple[int, Values, Graph]]:
-        """Yield points whose target learns, until too many in a row are of no use."""
-        for attempt in itertools.count() if self.sampler.is_grid else range(MOST_REPEATS):
-            point = self.sampler.ask(evenly=attempt >= STUBBORN)
-            if point is None:
-                return
-            sample, values = point
+    @property
+    def searched(self) -> list[Trial]:
+        """The trials that samplers have chosen."""
+        return [one for one in self.trials if one.baseline is None and one.race_of is None]
+
+    @property
+    def tuned_alone(self) -> Trial | None:
+        """The best trial of the target by itself, with settings of its own; None without one."""
+        return next((one for one in self.ranked if one.arm == TUNED_ALONE), None)
+
+    @property
+    def contestants(self) -> list[Contestant]:
+        """The finished trials, each with the scores of its graph in the race.
+
+        The best of the arm `tuned alone` is a rival, too.
+        """
+        found = super().contestants
+        numbers = {trial.number for trial in self.trials if trial.arm == TUNED_ALONE}
+        control = next((one for one in rank(found) if one.number in numbers), None)
+        return [replace(one, is_rival=True) if one is control else one for one in found]
+
+    @property
+    def end_s(self) -> float | None:
+        """When the search ends, in seconds of the budget; None without one."""
+        budget_s, best = self.space.search.budget_s, self.best
+        if budget_s is None:
+            return None
+        return budget_s - self.reserve.needed_s(best.train_s if best else 0.0)
+
+    def is_out_of_time(self, trial: Trial) -> bool:
+        """Return whether another epoch of a trial would end after the budget."""
+        end_s = self.end_s
+        return end_s is not None and self.now_s + (trial.epoch_s or 0.0) > end_s
+
+    def _fits(self, graph: Graph, end_s: float | None) -> bool:
+        """Return whether a graph can be trained before a time, as far as that is known."""
+        if end_s is None:
+            return True
+        seconds = estimate_seconds(graph, self.trials)
+        return self.now_s + (seconds or 0.0) <= end_s
+
+    def _list_arms(self) -> list[Arm]:
+        """Return the arms that the next trial may come from, first the one whose turn it is."""
+        search, searched = self.space.search, self.searched
+        if search.most_trials is not None and len(searched) >= search.most_trials:
+            return []
+        alone = sum(trial.arm == TUNED_ALONE for trial in searched)
+        # Where the whole space is exhausted, the arm still gets its share of the trials.
+        total = search.most_trials or 0 if self.main.exhausted else len(searched) + 1
+        lags = self.alone is not None and alone + 1 <= search.alone_share * total + 1e-9
+        arms = [*([self.alone] if self.alone and lags else []), self.main]
+        end_s = self.end_s
+        end_s = None if end_s is None else end_s * (1 - search.race_share)
+        return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, end_s)]
+
+    def _propose_opening(self) -> Trial | None:
+        """Return the next point of `search.opening` whose graph is new, None when all were."""
+        while self._opening:
+            values = self.space.default() | dict(self._opening.popleft())
             try:
                 graph = self.space.bind(values)
                 check_trainable(graph)
-            except SpecError:  # contradicting fields, or a target that nothing teaches
-                self.untrainable += 1
-                self.sampler.tell(sample, UNTRAINABLE)
+            except SpecError:  # with other holes at their defaults it contradicts itself
                 continue
-            yield sample, values, graph
+            key = canonical_key(graph)
+            if key not in self._by_key:
+                return self._start(graph, key, values=values)
+        return None
+
+    def _propose_of(self, arm: Arm) -> Trial | None:
+        """Return a trial of an arm whose graph is new, None when none can be found."""
+        for sample, values, graph in arm.samples():
+            key = canonical_key(graph)
+            known = self._by_key.get(key)
+            if known is None:
+                return self._start(graph, key, values=values, sample=sample, arm=arm.name)
+            if arm is self.main:
+                self.duplicates.append(Duplicate(values, known))
+            if known.state == "running":  # the sampler learns of it when that trial ends
+                self._waiting.setdefault(known.key, []).append((arm, sample))
+            else:
+                arm.sampler.tell(sample, known.outcome)
+        return None
+
+    def _propose_repeat(self) -> Trial | None:
+        """Return the next trial of the race, None when it is over or nothing is known yet."""
+        allowance_s = self._race_allowance_s()
+        starters = choose_starters(self.contestants, allowance_s)
+        races = [trial for trial in self.trials if trial.race_of is not None]
+        begun: dict[int, set[int]] = {}
+        for trial in races:
+            begun.setdefault(trial.race_of or 0, set()).add(trial.graph.train.seed)
+        chosen = choose_next(starters, begun, FIRST_SEED + self.main.default.train.seed)
+        if chosen is None or not self._can_race(chosen[0].cost_s, allowance_s, races):
+            return None
+        original = next(one for one in self.trials if one.number == chosen[0].number)
+        graph = with_seed(original.graph, chosen[1])
+        return self._start(graph, canonical_key(graph), race_of=original.number)
+
+    def _race_allowance_s(self) -> float:
+        """Return the device seconds of the whole race: its share of all there are."""
+        share, end_s = self.space.search.race_share, self.end_s
+        if end_s is not None:
+            return share * end_s * self.at_once
+        spent_s = sum(trial.train_s for trial in self.trials if trial.race_of is None)
+        return share / (1 - share) * spent_s
+
+    def _can_race(self, cost_s: float, allowance_s: float, races: Sequence[Trial]) -> bool:
+        """Return whether there is time for another training of the race that takes `cost_s`."""
+        end_s = self.end_s
+        if end_s is not None:
+            return self.now_s + cost_s <= end_s
+        costs = {trial.number: trial.train_s for trial in self.trials}
+        known = sum(
+            costs[one.race_of or 0] if one.state == "running" else one.train_s for one in races
+        )
+        return 0 < known + cost_s <= allowance_s
 
     def _start(self, graph: Graph, graph_key: str, **known: Any) -> Trial:
         number = self.trials[-1].number + 1 if self.trials else 1
-        trial = Trial(number, graph.with_needed_weights(), graph_key, **known)
+        own = graph.with_needed_weights()
+        trial = Trial(number, own, graph_key, metric=self.metric, **known)
         self._add(trial)
         return trial
 
@@ -228,9 +361,13 @@ class SearchQueue(TrialQueue):
         self.trials.append(trial)
         self._by_key[trial.key] = trial
 
-    def _tell_sampler(self, trial: Trial) -> None:
-        """Tell the sampler of a trial; of a baseline only at its full budget, which others lack."""
-        if trial.sample is not None:
-            self.sampler.tell(trial.sample, trial.outcome)
-        elif trial.values is not None and (trial.state == "finished" or trial.baseline is None):
-            self.sampler.add(trial.values, trial.outcome)
+    def _tell_samplers(self, trial: Trial) -> None:
+        """Tell the samplers of a trial; of a baseline only at its full budget, which others lack.
+
+        Another seed of a known graph tells nothing of the space.
+        """
+        if trial.race_of is not None:
+            return
+        for arm in (self.main, self.alone):
+            if arm is not None:
+                arm.learn(trial)

@@ -25,7 +25,7 @@ from ktg.errors import KtgError, TrainingError, WeightsError
 from ktg.graph import Data, parse
 from ktg.models.state_dicts import WEIGHTS_CACHE
 from ktg.searching.preflight import select_image_fields
-from ktg.searching.trials import RIGHT
+from ktg.searching.trial import RIGHT
 from ktg.training import Training
 from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 from ktg.training.step_errors import describe_lack_of_memory, is_out_of_memory

@@ -5,6 +5,7 @@ import pytest
 
 from ktg.errors import SpecError, not_one_of
 from ktg.graph import is_space, parse_space
+from ktg.graph.space import dump_space
 
 GATES = ["through", "cutoff", "linear", "correct"]
 RAW = {
@@ -223,3 +224,41 @@ def test_is_space():
     assert is_space({"nodes": {"n0": {"choice": []}}})
     assert not is_space({"train": {"lr": 1}, "nodes": {"n0": {"model": "choice"}}, "edges": None})
     assert not is_space(["search"])
+
+
+def test_a_space_of_version_1_is_searched_as_it_was():
+    """Old defaults for what it does not say; what it does say holds in each version."""
+    old, new = parse_space(changed(version=1)).search, parse_space(changed()).search
+    assert (old.scheduler, old.alone_share, old.race_share) == ("asha", 0, 0)
+    assert (new.scheduler, new.alone_share, new.race_share) == ("none", 1 / 3, 0.25)
+    said = {"scheduler": "none", "race_share": 0.5}
+    same = [parse_space(changed(version=version, search=said)).search for version in (1, 2)]
+    assert [(each.scheduler, each.race_share) for each in same] == [("none", 0.5)] * 2
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_space_that_is_stored_is_the_same_whatever_defaults_become(version):
+    space = parse_space(changed(version=version, search={"budget": "90s", "metric": "macro_f1"}))
+    plain = dump_space(space)
+    assert plain["search"].keys() >= {"scheduler", "alone_share", "race_share", "seed"}
+    again = parse_space(plain)
+    assert (again.search, again.version, again.holes) == (space.search, version, space.holes)
+
+
+@pytest.mark.parametrize(
+    ("search", "most", "seconds"),
+    [
+        ({}, 100, None),
+        ({"trials": 7}, 7, None),
+        ({"budget": "2m"}, None, 120),
+        ({"budget": "2m", "trials": 7}, 7, 120),
+    ],
+)
+def test_a_budget_takes_the_place_of_the_usual_number_of_trials(search, most, seconds):
+    found = parse_space(changed(search=search)).search
+    assert (found.most_trials, found.budget_s) == (most, seconds)
+
+
+def test_a_budget_that_is_no_time_is_refused():
+    with pytest.raises(SpecError, match=r"^search\.budget: 'soon' is no time; allowed: a time"):
+        parse_space(changed(search={"budget": "soon"}))

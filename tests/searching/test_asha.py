@@ -16,7 +16,8 @@ from ktg.searching.asha import (
     plan_brackets,
     should_stop,
 )
-from ktg.searching.trials import Trial, TrialQueue
+from ktg.searching.trial import Trial
+from ktg.searching.trials import TrialQueue
 
 STOP, CONTINUE = True, False
 GRAPH = parse(
@@ -35,7 +36,7 @@ class Race(TrialQueue):
 
     def __init__(self, **search) -> None:
         super().__init__(planned=1000)
-        self.brackets = plan_brackets(Search(grace_epochs=1, reduction_factor=2, **search), 8)
+        self.brackets = plan_brackets(Search(**{"scheduler": "asha"} | search), 8)
 
     def enter(self, baseline: str | None = None, **known) -> Trial:
         number = len(self.trials) + 1
@@ -53,7 +54,7 @@ class Race(TrialQueue):
 
 
 @pytest.mark.parametrize(
-    ("settings", "epochs"), [({"scheduler": "none"}, 8), ({"grace_epochs": 8}, 8)]
+    ("settings", "epochs"), [({}, 8), ({"scheduler": "asha", "grace_epochs": 8}, 8)]
 )
 def test_asha_is_off_where_it_could_stop_nothing(settings, epochs):
     assert plan_brackets(Search(**settings), epochs) is None
@@ -71,7 +72,7 @@ def test_asha_is_off_where_it_could_stop_nothing(settings, epochs):
     ],
 )
 def test_rungs_are_powers_of_the_factor_before_the_last_epoch(factor, grace, epochs, rungs):
-    search = Search(reduction_factor=factor, grace_epochs=grace)
+    search = Search(scheduler="asha", reduction_factor=factor, grace_epochs=grace)
     assert plan_brackets(search, epochs) == Brackets((rungs,), factor)
 
 
@@ -125,7 +126,7 @@ def test_trials_of_an_earlier_process_count_in_the_rungs_of_all_brackets(schedul
     accuracies = {epoch: epoch / 10 for epoch in range(1, 9)}
     states = {"finished": accuracies, "failed": {1: 0.9, 4: 0.9}, "running": {1: 0.9, 4: 0.9}}
     for state, known in states.items():
-        race.trials.append(Trial(0, GRAPH, state, state=state, accuracies=known))
+        race.trials.append(Trial(0, GRAPH, state, state=state, scores=known))
     for bracket, rungs in enumerate(race.brackets.rungs):
         for rung in rungs:
             trial = race.enter()
@@ -170,7 +171,7 @@ def test_the_cutoff_is_that_of_numpy_and_leaves_one_in_so_many_above(accuracies,
 def test_what_is_decided_does_not_depend_on_the_order_of_those_before(order, epoch):
     race = Race()
     race.trials = [
-        Trial(i, GRAPH, str(i), bracket=0, accuracies={epoch: (i * 7 % 12) / 12}) for i in order
+        Trial(i, GRAPH, str(i), bracket=0, scores={epoch: (i * 7 % 12) / 12}) for i in order
     ]
     trial = race.enter()
     decisions = [should_stop(race.brackets, race.trials, trial, epoch, i / 12) for i in range(12)]

@@ -4,6 +4,7 @@ import pytest
 
 from ktg.graph import parse_space
 from ktg.graph.canonical import live_nodes, open_edges, teachers
+from ktg.graph.recipes import find_recipe
 from ktg.searching.baselines import baselines
 
 
@@ -68,3 +69,45 @@ def test_the_sampler_can_be_told_of_those_that_lie_in_the_space(gates, held):
     open_space = space(gates=gates)
     for graph in baselines(open_space).values():
         assert (open_space.locate(graph) is not None) is held
+
+
+def pretrained(source: object = "zoo/a", version: int = 2, **train):
+    return parse_space(
+        {
+            "version": version,
+            "data": {"name": "digits", "size": 32},
+            "train": {"epochs": 6, "seed": 3, **train},
+            "nodes": {
+                "n0": {"model": "resnet8", "source": source},
+                "n1": {"model": "resnet14", "source": "none"},
+            },
+            "edges": {"label -> any": {}, "n1 -> n0": {}},
+        }
+    )
+
+
+def test_pretrained_weights_are_probed_and_fine_tuned_before_anything_else():
+    found = baselines(pretrained(lr={"log": [0.01, 0.1]}))
+    assert list(found)[:3] == ["probe", "head, then fine-tuning", "alone"]
+    probe, tuned = found["probe"], found["head, then fine-tuning"]
+    assert (probe.train.epochs, probe.nodes["n0"].head) == (0, "probe")
+    assert (tuned.train.epochs, tuned.train.seed) == (6, 3)
+    recipe = find_recipe({"model": "resnet8", "source": "zoo/a"}, {})
+    assert {field: getattr(tuned.nodes["n0"], field) for field in recipe} == recipe
+    assert {live_nodes(graph) for graph in (probe, tuned)} == {("n0",)}
+
+
+def test_alone_is_head_then_fine_tuning_where_the_space_says_no_rate():
+    assert list(baselines(pretrained()))[:2] == ["probe", "alone"]
+
+
+def test_the_first_source_with_weights_is_probed_though_the_default_has_none():
+    found = baselines(pretrained({"choice": ["none", "zoo/a", "zoo/b"]}))
+    assert found["probe"].nodes["n0"].source == "zoo/a"
+    assert found["head, then fine-tuning"].nodes["n0"].source == "zoo/a"
+    assert found["alone"].nodes["n0"].source == "none"
+
+
+@pytest.mark.parametrize("lacking", [pretrained("none"), pretrained(version=1)])
+def test_without_weights_and_in_version_1_there_is_no_probe(lacking):
+    assert list(baselines(lacking)) == ["alone", "distillation", "mutual learning"]

@@ -20,6 +20,7 @@ from ktg.tracking import MemoryTracker
 
 SAMPLERS, SCHEDULERS = get_args(SamplerName), get_args(SchedulerName)
 EPOCHS = 8
+PLAIN = {"alone_share": 0, "race_share": 0}
 
 
 def space(trials: int = 20, lr=(0.1, 0.03, 0.01, 0.003), **settings):
@@ -31,7 +32,7 @@ def space(trials: int = 20, lr=(0.1, 0.03, 0.01, 0.003), **settings):
             "train": {"epochs": EPOCHS, "lr": lrs},
             "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
             "edges": {"label -> n0": {"gate": "through"}, "label -> n1": gate, "n1 -> n0": gate},
-            "search": {"trials": trials, "baselines": False, **settings},
+            "search": {"trials": trials, "baselines": False, **PLAIN, **settings},
         }
     )
 
@@ -81,11 +82,12 @@ def test_every_pair_spends_its_budget_on_different_graphs_and_finds_a_good_one(s
     told = queue.sampler._study.trials
     for trial in queue.trials:
         state = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}[trial.state]
-        assert (told[trial.sample].state, told[trial.sample].value) == (state, trial.accuracy)
+        assert (told[trial.sample].state, told[trial.sample].value) == (state, trial.end_score)
         assert told[trial.sample].intermediate_values == (
-            {trial.epoch: trial.accuracy} if state.name == "PRUNED" else {}
+            {trial.epoch: trial.end_score} if state.name == "PRUNED" else {}
         )
-    assert bool(queue.in_state("stopped")) == (judge != "none")
+    if judge != "auto":  # what that can prove depends on who has finished
+        assert bool(queue.in_state("stopped")) == (judge != "none")
     assert queue.best.values["train.lr"] in (0.03, 0.1)
     again = played(SearchQueue(space(trials, sampler=sampler, scheduler=judge, seed=3)))
     assert [trial.key for trial in again.trials] == [trial.key for trial in queue.trials]

@@ -15,6 +15,8 @@ from ktg.searching.preflight import vary_each_hole
 from ktg.searching.trials import SearchQueue
 
 MODELS = ("resnet8", "resnet14", "resnet20")
+RANDOM = {"trials": 500, "sampler": "random", "baselines": False}
+RANDOM |= {"race_share": 0, "alone_share": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +120,7 @@ def test_what_only_some_models_lack_is_never_tried_with_them(files):
 
 def test_the_sampler_asks_again_where_a_combination_cannot_be_had(files):
     free = {"model": {"choice": list(MODELS)}, "source": {"choice": [*files, "none"]}}
-    lacking = space(free, files, search={"trials": 500, "sampler": "random", "baselines": False})
+    lacking = space(free, files, search=RANDOM)
     queue = SearchQueue(remove_unavailable(lacking, "drop").space)
     pairs = set()
     while trial := queue.propose():

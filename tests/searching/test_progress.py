@@ -26,7 +26,7 @@ def space() -> SearchSpace:
             "train": {"epochs": 4, "lr": {"log": [0.01, 0.1]}},
             "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
             "edges": {"label -> any": {}, "n1 -> n0": {"gate": {"choice": ["through", "linear"]}}},
-            "search": {"trials": 5, "sampler": "random"},
+            "search": {"trials": 5, "sampler": "random", "alone_share": 0, "race_share": 0},
         }
     )
 
@@ -75,6 +75,7 @@ def test_the_block_at_every_stage(space):
     assert show.block() == [
         "trials  1/8 done: 1 running, 1 finished, 0 stopped, 0 failed",
         "best    91.23 % validation accuracy, trial-0001 (alone)",
+        "epochs  2: 0/4",
         "time    1 min 15 s spent, about 2 min 20 s left",  # 7 more of 40 s, 2 at once
     ]
     show.report(second, 1, 0.5)
@@ -104,7 +105,7 @@ def test_no_line_of_the_block_is_wider_than_80_columns(space):
     while (trial := show.queue.propose()) is not None and len(show.queue.trials) < 6:
         show.close(trial, "broken")
     show.clock.now += 400_000
-    assert len(show.block()) == 3
+    assert len(show.block()) == 4
     assert max(map(len, show.block())) <= 80
 
 
@@ -120,7 +121,8 @@ def test_off_a_terminal_a_line_comes_now_and_then(space):
         show.report(trial, 2, 0.5)
         show.report(trial, 3, 0.5)
     counts = "0/8 done: 1 running, 0 finished, 0 stopped, 0 failed"
-    line = f"{counts} | best: none finished yet | 10 s spent\n"
+    left = "about 2 min 30 s left"  # 8 trainings of 40 s, of which 20 s are over, two at once
+    line = f"{counts} | best: none finished yet | 1: 2/4 | 10 s spent, {left}\n"
     assert show.screen.getvalue() == line
 
 
@@ -148,5 +150,5 @@ def test_a_failure_is_told_at_once_with_its_reason_as_it_is(space):
 
 def test_the_headline_says_what_is_about_to_be_done(space):
     assert str(format_headline(space, "mine")) == (
-        "mine: 2 holes, a continuum of graphs; 5 trials, sampler random, scheduler asha"
+        "mine: 2 holes, a continuum of graphs; 5 trials, sampler random, scheduler none"
     )

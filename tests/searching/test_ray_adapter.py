@@ -163,5 +163,6 @@ def test_ray_is_told_whom_to_stop(tmp_path, searcher):
     assert stops("b", result(1, 0.4))
     assert not stops("b", result(1, 0.5))
     assert not stops("b", {"failed": "nan", "epoch": 0, "val_accuracy": 0.0})
+    searcher.suggest("a")
     assert not EarlyStopper(searcher)("a", result(1, 0.0))  # without brackets
     assert not pickle.loads(pickle.dumps(stops)).stop_all()

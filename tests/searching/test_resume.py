@@ -87,7 +87,7 @@ def test_what_was_done_is_read_back_and_what_was_running_comes_first(uri):
             "accuracy",
         ):
             assert getattr(now, field) == getattr(was, field), field
-        assert now.accuracies == was.accuracies
+        assert now.scores == was.scores
     assert [duplicate.of.number for duplicate in past.duplicates] == [
         d.of.number for d in before.duplicates
     ]

@@ -12,41 +12,45 @@ from hypothesis import strategies as st
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, parse_space
-from ktg.graph.canonical import canonical_key, check_trainable
+from ktg.graph.canonical import canonical_key, check_trainable, with_seed
 from ktg.reporting.cost import sum_costs
 from ktg.searching.baselines import baselines as baselines_of
+from ktg.searching.budget import Reserve
 from ktg.searching.history import StoredSearch, read_last_search
 from ktg.searching.recorder import SearchRecorder
 from ktg.searching.result import summarize_search
 from ktg.searching.resume import ResumedSearch
 from ktg.searching.sampler import Outcome
-from ktg.searching.trials import UNTRAINABLE, SearchQueue
+from ktg.searching.trials import SearchQueue
 from ktg.tracking import Experiment, MemoryTracker, RunRecord
 
 # Two equal nodes, gates open or cut: with n1 -> n0 cut only label -> n0 is left to train n0; with
 # it open, each of the other three edges may be open or not.
 GRAPHS = 1 + 2**3
+UNTRAINABLE = Outcome("failed", 0.0, 0)
+PLAIN = {"alone_share": 0, "race_share": 0}  # the whole space alone, and no race
 
 
 def space(
-    trials: int,
+    trials: int | None,
     nodes: int = 2,
     *,
     baselines: bool = True,
     gates=("through", "cutoff"),
     epochs=4,
+    lr=False,
     **search,
 ):
     return parse_space(
         {
             "data": {"name": "digits"},
-            "train": {"epochs": epochs},
+            "train": {"epochs": epochs, **({"lr": {"log": [0.01, 0.1]}} if lr else {})},
             "nodes": {f"n{i}": {"model": "resnet8"} for i in range(nodes)},
             "edges": {
                 "label -> any": {"gate": {"choice": list(gates)}},
                 "any -> any": {"gate": {"choice": list(gates)}},
             },
-            "search": {"trials": trials, "baselines": baselines, **search},
+            "search": {"trials": trials, "baselines": baselines, **PLAIN, **search},
         }
     )
 
@@ -223,7 +227,7 @@ class Played:
             if past
             else SearchQueue(self.space)
         )
-        self.queue.sampler = self.sampler = Repeating(script)
+        self.queue.main.sampler = self.sampler = Repeating(script)
         self.recorder = SearchRecorder(self.tracker, self.queue, "played", {}, past)
         self.running: list = []
 
@@ -365,3 +369,124 @@ def expected_duplicates(known: Iterable[str], proposed: list[str]) -> list[str]:
             found.append(one)
         seen.add(one)
     return found
+
+
+def play(queue: SearchQueue, score, epoch_s: float = 1.0, at_once: int = 1) -> None:
+    """Play a search by a clock; an epoch takes `epoch_s` in each slot, and ends with `score`.
+
+    It is what Ray does: it asks after each epoch, and again later where nothing is to do yet.
+    """
+    queue.at_once, now, running = at_once, 0.0, []
+    while True:
+        queue.advance(now)
+        while len(running) < at_once and (trial := queue.propose()):
+            running.append(trial)
+        if not running:
+            assert not queue.expects_more
+            return
+        now += epoch_s
+        queue.advance(now)
+        for trial in list(running):
+            epochs = trial.graph.train.epochs
+            stop = queue.is_out_of_time(trial)
+            epoch = min(trial.epoch + 1, epochs)
+            metrics = {"val_accuracy": score(trial), "val_loss": 1.0}
+            assert queue.record_epoch(trial, epoch, metrics, epoch_s)
+            if stop or epoch == epochs:
+                running.remove(trial)
+                queue.close(trial)
+
+
+def noisy(trial) -> float:
+    """Return a graph's own quality and the luck of its seed, both up to a half."""
+    own = int(trial.key[:6], 16) if trial.race_of is None else trial.race_of * 7919 % 0xFFFFFF
+    return (own / 0xFFFFFF + random.Random(trial.key).random()) / 2
+
+
+def test_a_third_of_the_trials_goes_to_the_target_alone():
+    queue = SearchQueue(space(9, 3, alone_share=1 / 3, sampler="random", lr=True))
+    play(queue, noisy)
+    searched = queue.searched
+    assert len(searched) == 9
+    assert [trial.arm for trial in searched] == 3 * [None, None, "tuned alone"]
+    assert queue.tuned_alone in queue.in_state("finished")
+    assert not [trial for trial in queue.trials if trial.race_of]
+
+
+def test_the_race_spends_its_quarter_on_new_seeds_of_the_best_and_of_rivals():
+    queue = SearchQueue(space(20, 3, race_share=0.25, alone_share=0.2, sampler="random", lr=True))
+    play(queue, noisy)
+    by_number = {trial.number: trial for trial in queue.trials}
+    raced = [trial for trial in queue.trials if trial.race_of is not None]
+    spent = sum(trial.train_s for trial in queue.trials)
+    assert 0.15 < sum(trial.train_s for trial in raced) / spent <= 0.25
+    for trial in raced:
+        original = by_number[trial.race_of]
+        assert with_seed(trial.graph, original.graph.train.seed) == original.graph
+        assert trial.graph.train.seed >= 101
+    assert any(by_number[trial.race_of].is_guaranteed for trial in raced)
+    assert len({trial.key for trial in queue.trials}) == len(queue.trials)
+    winner = next(one for one in queue.contestants if one.number == queue.best.number)
+    assert winner.runs > 0
+    assert winner.mean == max(one.mean for one in queue.contestants if one.runs >= winner.runs)
+
+
+def test_a_race_that_was_cut_short_goes_on_with_the_seeds_that_are_left():
+    settings = {"race_share": 0.4, "sampler": "random", "lr": True}
+    whole = SearchQueue(space(8, **settings))
+    play(whole, noisy)
+    raced = [trial for trial in whole.trials if trial.race_of is not None]
+    cut = whole.trials[: whole.trials.index(raced[1])]
+    again = SearchQueue(space(8, **settings), [replace(trial, sample=None) for trial in cut])
+    play(again, noisy)
+    assert [trial.key for trial in again.trials] == [trial.key for trial in whole.trials]
+    assert again.best.key == whole.best.key
+
+
+@pytest.mark.parametrize(("reserve", "at_once"), [(None, 1), (Reserve(1.0, 5.0), 2)])
+def test_a_search_with_a_budget_ends_in_time_and_leaves_what_is_reserved(reserve, at_once):
+    settings = {"budget": "200s", "race_share": 0.25, "alone_share": 1 / 3, "lr": True}
+    queue = SearchQueue(space(None, 3, sampler="random", **settings), reserve=reserve)
+    play(queue, noisy, epoch_s=2.0, at_once=at_once)
+    end_s = 200 - (0 if reserve is None else reserve.needed_s(queue.best.train_s))
+    assert end_s - 2 * 12 <= queue.now_s <= end_s
+    stopped = queue.in_state("stopped")
+    assert len(stopped) <= at_once  # what had begun, and was longer than was to be expected
+    raced = [trial for trial in queue.trials if trial.race_of is not None]
+    assert raced
+    assert sum(trial.train_s for trial in raced) <= 0.35 * at_once * end_s
+
+
+def test_a_budget_below_one_training_still_has_an_end():
+    queue = SearchQueue(space(None, 3, budget="3s", race_share=0.25))
+    play(queue, noisy, epoch_s=1.0)
+    assert queue.now_s == 3
+    assert {trial.state for trial in queue.trials} == {"stopped"}
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "loss"])
+def test_the_metric_says_who_is_best_and_what_the_sampler_learns(metric):
+    queue = SearchQueue(space(3, baselines=False, metric=metric))
+    figures = {
+        "accuracy": {"val_accuracy": 0.9, "val_balanced_accuracy": 0.1, "val_loss": 2.0},
+        "balanced_accuracy": {"val_accuracy": 0.1, "val_balanced_accuracy": 0.9, "val_loss": 2.0},
+        "loss": {"val_accuracy": 0.1, "val_balanced_accuracy": 0.1, "val_loss": 1.0},
+    }
+    trials = {name: queue.propose() for name in figures}
+    for name, trial in trials.items():
+        for epoch in range(1, 5):
+            queue.record_epoch(trial, epoch, dict(figures[name]), 1.0)
+        queue.close(trial)
+    assert queue.best is trials[metric]
+    told = queue.sampler._study.best_trial
+    assert told.number == trials[metric].sample
+
+
+def test_a_training_without_epochs_is_finished_by_its_one_validation():
+    queue = SearchQueue(space(3, baselines=False, epochs={"choice": [4, 0]}, sampler="grid"))
+    while (trial := queue.propose()) and trial.graph.train.epochs:
+        queue.close(trial, "not of interest")
+    assert queue.record_epoch(trial, 0, {"val_accuracy": 0.5}, 1.0)
+    assert not queue.record_epoch(trial, 0, {"val_accuracy": 0.6}, 1.0)  # after a death
+    queue.close(trial)
+    assert (trial.state, trial.accuracy, trial.epoch) == ("finished", 0.5, 0)

@@ -21,7 +21,7 @@ from ktg.models import build
 from ktg.models.architectures import build_body
 from ktg.models.state_dicts import WEIGHTS_CACHE
 from ktg.searching.cluster import start_ray
-from ktg.searching.trials import RIGHT
+from ktg.searching.trial import RIGHT
 from ktg.searching.worker import Worker, open_cached, score_test
 from ktg.training import Training, train
 

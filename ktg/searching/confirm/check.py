@@ -44,7 +44,8 @@ def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str,
 
 def check_test(space: SearchSpace, top: int, decoding: DecodeProgress | None = None) -> None:
     """Raise UserError before a search that cannot be confirmed: too few graphs, no test split."""
-    most = space.search.trials + (len(baselines(space)) if space.search.baselines else 0)
+    trials = space.search.most_trials
+    most = (trials or top) + (len(baselines(space)) if space.search.baselines else 0)
     if top > most:
         problem = f"{top} graphs are asked for, and the search trains {most} at most"
         raise UserError(f"--confirm: {problem}")

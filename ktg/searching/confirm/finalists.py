@@ -9,11 +9,12 @@ from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key
 from ktg.searching.baselines import alone
 from ktg.searching.history import StoredSearch, StoredTrial, read_last_search
+from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment
 
 FIRST_SEED = 1000
 BEST = "best graph"
-CONTROL = "tuned alone"
+CONTROL = TUNED_ALONE
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ class Finalists:
 def read_finalists(experiment: Experiment, top: int) -> Finalists:
     """Return the `top` best graphs of an experiment's last search, and all its baselines.
 
-    Of graphs that differ in their seed alone only the best counts. Last comes the control of the
-    best, where it is another graph than the baseline alone.
+    Of graphs that differ in their seed alone only the best counts. Last comes the control: the best
+    of the target by itself that the search has found in trials of its own, or else the target with
+    all settings of the best graph.
     Raises UserError where no search has a finished trial, where the last one with any still runs,
     or where it has fewer finished graphs than `top`.
     """
@@ -84,10 +86,16 @@ def read_finalists(experiment: Experiment, top: int) -> Finalists:
     known = {finalist.trial for finalist in best}
     others = [one for one in search.finished if one.baseline and one.name not in known]
     others.sort(key=lambda trial: trial.name)
-    seeds = (trial.run.tags.get("seed") for trial in search.trials)
+    seeds = (trial.run.tags.get("seed") for trial in (*search.trials, *search.repeats))
+    graphs = [*best, *(_to_finalist(trial, None) for trial in others)]
+    tuned = search.tuned_alone
+    if tuned is None:
+        graphs = list(with_control(graphs))
+    elif tuned.name not in known:
+        graphs.append(replace(_to_finalist(tuned, None), baseline=CONTROL))
     return Finalists(
         search=search,
-        graphs=with_control([*best, *(_to_finalist(trial, None) for trial in others)]),
+        graphs=tuple(graphs),
         used_seeds=frozenset(int(seed) for seed in seeds if seed is not None),
     )
 

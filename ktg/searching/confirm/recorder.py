@@ -11,7 +11,7 @@ from ktg.searching.confirm.store import KIND, RESULT_FILE, RIGHT_FILE, TRAINING,
 from ktg.searching.confirm.verdict import Confirmation
 from ktg.searching.recorder import Recorder, environment_tags
 from ktg.searching.seed_queue import SeedQueue
-from ktg.searching.trials import Trial
+from ktg.searching.trial import Trial
 from ktg.tracking import NOTE, RunRecord, RunState, Tracker
 from ktg.version import __version__
 from ktg.wording import format_percent

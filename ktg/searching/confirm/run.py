@@ -68,7 +68,7 @@ def confirm_search(
     fingerprints, images = check(chosen, decoding)
     queue = build_queue(chosen, seeds, read_done(experiment, fingerprints.values(), images))
     before = next(iter(find_confirmations(experiment, chosen.search.run.id)), None)
-    if before and not queue.planned:
+    if before and not queue.left:
         verdict = judge(name, chosen, queue, images)
         if is_same(read_result(experiment, before), verdict.to_json()):
             said = f"{name}: confirmed before; nothing is trained again"
@@ -77,13 +77,13 @@ def confirm_search(
     console.print(format_headline(queue, len(chosen.graphs), name), highlight=False)
     slots = Slots(0, 0, 0)  # nothing is left to train: its run may not have been ended
     with ExitStack() as stack:
-        if queue.planned:
+        if queue.left:
             with console.status("Starting Ray"):
                 ray = stack.enter_context(start_ray(address))
             graphs = [finalist.graph for finalist in chosen.graphs]
             warn = partial(print_warning, console)
             slots = plan_slots(chosen.space.search, ray, address, graphs, folder, warn)
-        tags = driver_tags() | (slots.tags() if queue.planned else {})
+        tags = driver_tags() | (slots.tags() if queue.left else {})
 
         def record() -> ConfirmRecorder:
             return ConfirmRecorder(tracker, queue, chosen, fingerprints, tags, before)
@@ -118,7 +118,7 @@ def is_same(known: dict[str, Any], new: dict[str, Any]) -> bool:
 
 def format_headline(queue: SeedQueue, graphs: int, name: str) -> Text:
     """Return what a confirmation is about to do."""
-    done = queue.total - queue.planned
+    done = queue.total - queue.left
     known = f", {done} of them done before" if done else ""
     what = f"{graphs} graphs with {len(queue.seeds)} seeds each: {queue.total} trainings{known}"
     return Text.assemble("confirming ", (name, "bold"), f": {what}")
@@ -129,7 +129,7 @@ def print_interruption(queue: SeedQueue, name: str, top: int, seeds: int, consol
 
     No result is printed, which could tempt to stop at a lucky moment.
     """
-    done = queue.total - queue.planned + len(queue.in_state("finished"))
+    done = queue.total - queue.left + len(queue.in_state("finished"))
     again = shlex.join(["ktg", "confirm", name, "--top", str(top), "--seeds", str(seeds)])
     kept = f"{done} of {queue.total} trainings are done and kept"
     console.print(f"Interrupted; {kept}.", style="yellow")

@@ -113,8 +113,7 @@ class Confirmation:
             holds = f"All {count} intervals hold at once" if count > 1 else "The interval holds"
             parts.append(f"{holds} with 95 %, for other seeds and other images.")
         if any(row.baseline == CONTROL for row in self.rows):
-            control = "the target by itself, with all the settings of the best graph"
-            parts.append(f"{CONTROL.capitalize()}: {control}.")
+            parts.append(f"{CONTROL.capitalize()}: {_describe_control(self.rows)}.")
         return " ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -147,8 +146,8 @@ def judge(experiment: str, chosen: Finalists, queue: SeedQueue, images: int) -> 
         (best, other)
         for best in bests
         for other in sorted(baselines, key=lambda each: (each.baseline == CONTROL, each.trial))
-        # The control has the settings of the best graph, so it is a baseline for that one only.
-        if other is not best and (other.baseline != CONTROL or best.what == BEST)
+        # A control that has the settings of the best graph is a baseline for that one only.
+        if other is not best and (other.val_accuracy is not None or best.what == BEST)
     ]
     return Confirmation(
         experiment=experiment,
@@ -172,7 +171,7 @@ def _advise(chosen: Finalists, results: Results, seeds: int) -> Advice | None:
     for name, one in graphs.items():
         found = SeedResults(tuple(results[name]))
         train_s = float(np.mean([run.train_s for run in found.runs]))
-        trial = "" if one.baseline == CONTROL else one.trial  # no trial of the search is it
+        trial = "" if one.val_accuracy is None else one.trial  # no trial of the search is it
         candidates.append(Candidate(name, trial, found.mean, measure_effort(one.graph, train_s)))
 
     def compare(best: Candidate, other: Candidate) -> Interval | None:
@@ -230,6 +229,13 @@ def _format_proven(differences: Sequence[Difference], verdict: Verdict) -> str:
         if each.verdict == verdict and each.difference is not None
     ]
     return f"is {verdict} than {join_words(parts, 'and')} points" if parts else ""
+
+
+def _describe_control(rows: Sequence[FinalistRow]) -> str:
+    searched = any(row.baseline == CONTROL and row.val_accuracy is not None for row in rows)
+    if searched:
+        return "the target by itself, with the best settings that the search has found for it"
+    return "the target by itself, with all the settings of the best graph"
 
 
 def join_words(words: Sequence[str], joint: str) -> str:

@@ -118,7 +118,8 @@ def test_a_best_graph_that_is_a_baseline_is_not_compared_with_itself():
 
 
 def test_the_control_is_held_against_the_best_alone():
-    found = judged((BEST, 0.9), (SECOND, 0.8), (finalist(0, baseline=CONTROL), 0.5), (ALONE, 0.6))
+    control = replace(finalist(0, baseline=CONTROL), val_accuracy=None)  # the search had no such
+    found = judged((BEST, 0.9), (SECOND, 0.8), (control, 0.5), (ALONE, 0.6))
     assert [(each.of, each.against) for each in found.differences] == [
         ("best graph", "alone"),
         ("best graph", "tuned alone"),
@@ -127,6 +128,15 @@ def test_the_control_is_held_against_the_best_alone():
     assert found.basis.endswith(
         "Tuned alone: the target by itself, with all the settings of the best graph."
     )
+
+
+def test_a_control_that_the_search_has_tuned_is_held_against_all():
+    tuned = finalist(7, baseline=CONTROL)
+    found = judged((BEST, 0.9), (SECOND, 0.8), (tuned, 0.5))
+    pairs = [(each.of, each.against) for each in found.differences]
+    assert pairs == [("best graph", "tuned alone"), ("2nd best", "tuned alone")]
+    said = "the target by itself, with the best settings that the search has found for it."
+    assert found.basis.endswith(f"Tuned alone: {said}")
 
 
 def test_a_training_that_failed_leaves_nothing_proven():

@@ -1,0 +1,107 @@
+"""Splits a search into arms: the whole space, and beside it the target by itself.
+
+A graph that beats its target trained alone may do so for what its networks teach each other, or for
+a better learning rate. The arm `tuned alone` tells: it searches the one-node graphs of the space
+with all holes of the target, for as much device time as a graph of all networks takes.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ktg.errors import SpecError
+from ktg.graph import LABEL, Choice, Graph, Hole, SearchSpace, edge_key
+from ktg.graph.canonical import check_trainable
+from ktg.searching.sampler import Sampler
+from ktg.searching.score import worst_score
+from ktg.searching.trial import Outcome, Trial
+from ktg.searching.values import Values
+
+MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts as exhausted
+# So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
+STUBBORN = 10
+_EPOCHS = ("train", "epochs")
+
+
+class Arm:
+    """A space and the sampler that chooses its points.
+
+    name: None of the whole space. seed: of the sampler.
+    """
+
+    def __init__(self, name: str | None, space: SearchSpace, seed: int) -> None:
+        self.name, self.space, self.default = name, space, space.bind(space.default())
+        self.sampler = Sampler(space.holes, replace(space.search, seed=seed))
+        self.useless = Outcome("failed", worst_score(space.search.metric), 0)
+        self.exhausted = False
+        self.untrainable = 0
+
+    def samples(self) -> Iterator[tuple[int, Values, Graph]]:
+        """Yield points whose target learns, until too many in a row are of no use."""
+        for attempt in itertools.count() if self.sampler.is_grid else range(MOST_REPEATS):
+            point = self.sampler.ask(evenly=attempt >= STUBBORN)
+            if point is None:
+                break
+            sample, values = point
+            try:
+                graph = self.space.bind(values)
+                check_trainable(graph)
+            except SpecError:  # contradicting fields, or a target that nothing teaches
+                self.untrainable += 1
+                self.sampler.tell(sample, self.useless)
+                continue
+            yield sample, values, graph
+        self.exhausted = True
+
+    def learn(self, trial: Trial) -> None:
+        """Tell the sampler of a trial that is over, where its graph lies in the space.
+
+        Of a baseline it learns only at its full budget, which others lack when they are stopped.
+        """
+        if trial.sample is not None and trial.arm == self.name:
+            self.sampler.tell(trial.sample, trial.outcome)
+        elif trial.baseline is None and trial.arm == self.name and trial.values is not None:
+            self.sampler.add(trial.values, trial.outcome)  # of an earlier process
+        elif trial.baseline is not None and trial.state == "finished":
+            values = trial.values if self.name is None else self.space.locate(trial.graph)
+            if values is not None:
+                self.sampler.add(values, trial.outcome)
+
+
+def find_alone_space(space: SearchSpace) -> SearchSpace | None:
+    """Return the space of the arm `tuned alone`, None where there is nothing to tune or compare.
+
+    It has the target with its own holes and those of data, training and the edge from the label,
+    which is opened if it is shut, and a hole for the epochs where there is none: as many as the
+    space says, up to as many times as it has nodes. A space of one node is this arm already, and of
+    an ensemble no node is the target.
+    """
+    nodes, default = space.template["nodes"], space.bind(space.default())
+    target, line = default.target, edge_key(LABEL, default.target)
+    if space.search.alone_share == 0 or len(nodes) == 1 or default.ensemble:
+        return None
+    template = _keep_target(space.template, target, line)
+    places = {
+        path: place
+        for path, place in space.places.items()
+        if place[0] not in ("nodes", "edges") or place[:2] in (("nodes", target), ("edges", line))
+    }
+    if not places:
+        return None
+    holes: dict[str, Hole] = {path: space.holes[path] for path in places}
+    path = ".".join(_EPOCHS)
+    if path not in places and "steps" not in template.get("train", {}):
+        epochs = default.train.epochs
+        lengths = Choice((epochs, len(nodes) * epochs))
+        holes[path], places[path] = lengths, _EPOCHS
+        template["train"] = {**template.get("train", {}), "epochs": lengths.plain()}
+    return replace(space, holes=holes, places=places, template=template)
+
+
+def _keep_target(template: Mapping[str, Any], target: str, line: str) -> dict[str, Any]:
+    """Return the template with its target alone, taught by the label."""
+    edge = template["edges"].get(line) or {}
+    if edge.get("gate") == "cutoff":
+        edge = {**edge, "gate": "through"}
+    return {**template, "nodes": {target: template["nodes"][target]}, "edges": {line: edge}}

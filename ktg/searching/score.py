@@ -1,0 +1,57 @@
+"""Reads from the metrics of an epoch the one that a search compares by: higher is better."""
+
+import math
+from collections.abc import Mapping
+
+from ktg.graph.space import MetricName
+from ktg.wording import format_percent
+
+# The metrics of an epoch, by which a search may choose: of the target on the validation split.
+KEYS: Mapping[MetricName, str] = {
+    "accuracy": "val_accuracy",
+    "balanced_accuracy": "val_balanced_accuracy",
+    "macro_f1": "val_macro_f1",
+    "auroc": "val_auroc",
+    "loss": "val_loss",
+}
+WORDS: Mapping[MetricName, str] = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "loss": "loss",
+}
+# What a sampler is told of a failed trial. A loss of 10 nats is worse than a guess among 20,000.
+_WORST_LOSS = 10.0
+
+
+def read_score(metric: MetricName, metrics: Mapping[str, float]) -> float:
+    """Return how good an epoch was by `metric`, of which higher is better: a loss is negated.
+
+    An epoch without the metric has the worst score.
+
+    >>> read_score("loss", {"val_accuracy": 0.9, "val_loss": 0.25})
+    -0.25
+    """
+    value = metrics.get(KEYS[metric])
+    if value is None or math.isnan(value):
+        return worst_score(metric)
+    return max(-value, worst_score(metric)) if metric == "loss" else value
+
+
+def worst_score(metric: MetricName) -> float:
+    """Return a score that no useful network is below."""
+    return -_WORST_LOSS if metric == "loss" else 0.0
+
+
+def format_score(metric: MetricName, score: float) -> str:
+    """Return a score as people read it: 0.9512 is 95.12 %; of loss, -0.25 is 0.2500."""
+    return f"{-score:.4f}" if metric == "loss" else format_percent(score)
+
+
+def format_difference(metric: MetricName, difference: float) -> str:
+    """Return a difference of two scores: 0.0123 is +1.23, in points; of loss it is in nats.
+
+    The better of two has a positive difference, of loss too.
+    """
+    return f"{difference:+.4f}" if metric == "loss" else f"{100 * difference:+.2f}"

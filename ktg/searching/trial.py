@@ -1,0 +1,136 @@
+"""Defines a trial: one graph that a queue trains, with all that is known of its training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ktg.graph import Graph
+from ktg.graph.canonical import live_nodes
+from ktg.graph.space import MetricName
+from ktg.searching.score import read_score, worst_score
+from ktg.searching.values import Values
+
+RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial.right`
+TUNED_ALONE = "tuned alone"  # the arm of the target by itself
+LAST_EPOCHS = 3  # whose mean score the sampler is told: a single one is noisier
+State = Literal["running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: finished, stopped or failed; its score, of which higher is better."""
+
+    state: str
+    score: float
+    epoch: int
+
+
+@dataclass
+class Trial:
+    """One graph that is being trained, or was.
+
+    baseline: its name if it is a baseline of the search; finalist: that of the graph it trains in
+    a confirmation; race_of: the number of the trial whose graph it trains with another seed.
+    arm: the name of the part of the space that it was drawn from, None for all of it.
+    values: what fills the holes of that part; sample: the number by which its sampler knows them.
+    metric: what trials are compared by; score, metrics: after `epoch` epochs; scores: by epoch.
+    Of scores higher is better.
+    bracket: the ASHA bracket it runs in, None for a trial of an earlier process.
+    right: once tested, or of a race, a 1 for each image classified rightly, else a 0.
+    """
+
+    number: int
+    graph: Graph
+    key: str
+    baseline: str | None = None
+    values: Values | None = None
+    sample: int | None = None
+    state: State = "running"
+    reason: str | None = None
+    epoch: int = 0
+    train_s: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    scores: dict[int, float] = field(default_factory=dict)
+    bracket: int | None = None
+    finalist: str | None = None
+    right: str = ""
+    arm: str | None = None
+    race_of: int | None = None
+    metric: MetricName = "accuracy"
+
+    @property
+    def name(self) -> str:
+        """What the trial is called, in the store and on the screen."""
+        if self.finalist is not None:
+            return f"{self.finalist}, seed {self.graph.train.seed}"
+        if self.race_of is not None:
+            of = f"trial-{self.race_of:04d}"
+            return f"trial-{self.number:04d} ({of}, seed {self.graph.train.seed})"
+        what = self.baseline or self.arm
+        return f"trial-{self.number:04d}" + (f" ({what})" if what else "")
+
+    @property
+    def score(self) -> float:
+        """How good the last epoch was, by the metric of the search: higher is better."""
+        return read_score(self.metric, self.metrics)
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy in [0, 1] of the last epoch; 0 before there is one."""
+        return self.metrics.get("val_accuracy", 0.0)
+
+    @property
+    def loss(self) -> float:
+        """The loss of the last epoch in nats; infinity before there is one."""
+        return self.metrics.get("val_loss", float("inf"))
+
+    @property
+    def end_score(self) -> float:
+        """The mean score of the last epochs: of one training, less left to chance than the last."""
+        ends = [self.scores[one] for one in sorted(self.scores) if one > self.epoch - LAST_EPOCHS]
+        return sum(ends) / len(ends) if ends else self.score
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the sampler learns from it."""
+        failed = self.state == "failed"
+        score = worst_score(self.metric) if failed else self.end_score
+        return Outcome(self.state, score, self.epoch)
+
+    @property
+    def epoch_s(self) -> float | None:
+        """The seconds of an epoch, None before one is over."""
+        return self.train_s / self.epoch if self.epoch else None
+
+    @property
+    def is_guaranteed(self) -> bool:
+        """Whether it is never stopped early: a baseline and a trial of the race are compared."""
+        return self.baseline is not None or self.race_of is not None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether another seed would change nothing: nothing is trained."""
+        return self.graph.train.epochs == 0
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether the network ended by saying the same of all images."""
+        return is_collapsed(self.metrics)
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A proposal that was not trained, because the same graph already was (or is being)."""
+
+    values: Values
+    of: Trial
+
+
+def is_collapsed(metrics: Mapping[str, float]) -> bool:
+    """Return whether the metrics of an epoch are those of a network that says one class always."""
+    return bool(metrics.get("val_collapsed", 0.0))
+
+
+def teaches_nothing(graph: Graph) -> bool:
+    """Return whether a graph has several networks, of which none teaches another what counts."""
+    return len(graph.nodes) > 1 and len(live_nodes(graph)) == 1

@@ -1,0 +1,93 @@
+"""The arm of the target by itself: what it has of the space, and that it comes in its turn."""
+
+import itertools
+
+import pytest
+
+from ktg.graph import parse_space
+from ktg.graph.canonical import live_nodes
+from ktg.searching.arms import Arm, find_alone_space
+from ktg.searching.baselines import baselines
+from ktg.searching.trial import TUNED_ALONE, Trial
+
+
+def space(nodes: int = 3, label: object = None, search: object = None, **sections):
+    raw = {
+        "data": {"name": "digits"},
+        "train": {"epochs": 4, "lr": {"log": [0.01, 0.1]}},
+        "nodes": {f"n{i}": {"model": {"choice": ["resnet8", "resnet14"]}} for i in range(nodes)},
+        "edges": {
+            "label -> any": label or {"gate": {"choice": ["through", "cutoff"]}},
+            "any -> any": {"gate": {"choice": ["through", "cutoff"]}},
+        },
+        "search": search or {},
+    }
+    return parse_space(raw | sections)
+
+
+def test_it_has_the_holes_of_the_target_and_as_many_times_the_epochs_as_there_are_nodes():
+    found = find_alone_space(space())
+    own = {"train.lr", "nodes.n0.model", "edges.label.n0.gate", "train.epochs"}
+    assert found.holes.keys() == own
+    assert found.holes["train.epochs"].options == (4, 12)
+    graph = found.bind(found.default() | {"train.epochs": 12})
+    assert (list(graph.nodes), list(graph.edges)) == (["n0"], [("label", "n0")])
+    assert graph.train.epochs == 12
+
+
+def test_epochs_that_are_a_hole_already_stay_as_they_are():
+    found = find_alone_space(space(train={"epochs": {"choice": [4, 8]}}))
+    assert found.holes["train.epochs"].options == (4, 8)
+
+
+def test_a_label_that_is_shut_is_opened_for_it():
+    found = find_alone_space(space(label={"gate": "cutoff"}, edges=EDGES))
+    graph = found.bind(found.default())
+    assert graph.edges["label", "n0"].gate == "through"
+
+
+EDGES = {"label -> n1": {}, "label -> n0": {"gate": "cutoff"}, "n1 -> n0": {}}
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        space(1),
+        space(search={"alone_share": 0}),
+        space(target="ensemble"),
+        parse_space(
+            {
+                "data": {"name": "digits"},
+                "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+                "edges": {"label -> any": {}, "n1 -> n0": {"gate": {"choice": ["through"]}}},
+            }
+        ),
+    ],
+    ids=["one node", "no share", "an ensemble", "nothing to tune"],
+)
+def test_there_is_none_where_it_would_tell_nothing(lacking):
+    assert find_alone_space(lacking) is None
+
+
+def test_every_point_trains_the_target_alone():
+    arm = Arm(TUNED_ALONE, find_alone_space(space()), seed=0)
+    for sample, _, graph in itertools.islice(arm.samples(), 20):
+        assert live_nodes(graph) == ("n0",)
+        arm.sampler.tell(sample, arm.useless)
+    assert not arm.exhausted
+
+
+def test_it_learns_of_its_own_trials_and_of_the_baseline_alone():
+    own = find_alone_space(space())
+    arm = Arm(TUNED_ALONE, own, seed=0)
+    told = lambda: len(arm.sampler._study.trials)  # noqa: E731
+    graphs = baselines(space())
+    arm.learn(Trial(1, graphs["alone"], "a", baseline="alone", state="finished", epoch=4))
+    assert told() == 1
+    mutual = Trial(2, graphs["mutual learning"], "b", baseline="mutual learning", state="finished")
+    arm.learn(mutual)
+    arm.learn(Trial(3, graphs["alone"], "c", values=own.default()))  # of the whole space
+    assert told() == 1
+    earlier = Trial(4, graphs["alone"], "d", values=own.default(), arm=TUNED_ALONE)
+    arm.learn(earlier)
+    assert told() == 2

@@ -1,0 +1,63 @@
+"""What is known of a trial: its name, what a sampler learns of it, what is wrong with it."""
+
+import pytest
+
+from ktg.graph import parse
+from ktg.searching.trial import Outcome, Trial, teaches_nothing
+
+PLAIN = {
+    "data": {"name": "digits"},
+    "train": {"epochs": 5, "seed": 3},
+    "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+    "edges": {"label -> any": {}, "n1 -> n0": {}},
+}
+GRAPH = parse(PLAIN)
+
+
+def trial(**known) -> Trial:
+    return Trial(7, GRAPH, "key", **known)
+
+
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        ({}, "trial-0007"),
+        ({"baseline": "alone"}, "trial-0007 (alone)"),
+        ({"arm": "tuned alone"}, "trial-0007 (tuned alone)"),
+        ({"race_of": 2}, "trial-0007 (trial-0002, seed 3)"),
+        ({"finalist": "best graph"}, "best graph, seed 3"),
+    ],
+)
+def test_names(known, name):
+    assert trial(**known).name == name
+
+
+def test_a_sampler_is_told_the_mean_of_the_last_three_epochs():
+    scores = {1: 0.9, 2: 0.9, 3: 0.1, 4: 0.2, 5: 0.6}
+    known = {"scores": scores, "metrics": {"val_accuracy": 0.6}}
+    done = trial(state="finished", epoch=5, **known)
+    assert done.outcome == Outcome("finished", pytest.approx(0.3), 5)
+    assert done.score == 0.6  # which is what the network that is exported has
+    assert trial(state="failed", epoch=5, **known).outcome == Outcome("failed", 0.0, 5)
+    early = trial(state="stopped", epoch=2, scores={1: 0.5, 2: 0.9})
+    assert early.outcome == Outcome("stopped", pytest.approx(0.7), 2)
+
+
+def test_a_failed_trial_is_the_worst_by_every_metric():
+    assert trial(state="failed", metric="loss").outcome.score < -5
+
+
+def test_without_epochs_another_seed_changes_nothing():
+    still = parse(PLAIN | {"train": {"epochs": 0}})
+    assert Trial(1, still, "key").is_exact
+    assert not trial().is_exact
+    assert trial().epoch_s is None
+    assert trial(epoch=4, train_s=10.0).epoch_s == 2.5
+
+
+def test_a_graph_whose_helpers_reach_nobody_teaches_nothing():
+    assert not teaches_nothing(GRAPH)
+    cut = {"label -> any": {}, "n1 -> n0": {"gate": "cutoff"}, "n0 -> n1": {}}
+    assert teaches_nothing(parse(PLAIN | {"edges": cut}))
+    alone = {"nodes": {"n0": {"model": "resnet8"}}, "edges": {"label -> n0": {}}}
+    assert not teaches_nothing(parse(PLAIN | alone))  # nobody was meant to
