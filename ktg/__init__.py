@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ktg.api.affinity import rank
     from ktg.api.check import check
     from ktg.api.confirm import confirm
+    from ktg.api.data import audit
     from ktg.api.evaluate import evaluate
     from ktg.api.export import export
     from ktg.api.graphs import draw
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ktg.api.train import train
 
 __all__ = [
+    "audit",
     "check",
     "compare",
     "confirm",

@@ -30,7 +30,7 @@ LAYERS = (
     ("reporting", "exporting"),
     ("searching",),
     ("proposing",),
-    ("affinity", "pretraining"),
+    ("affinity", "auditing", "pretraining"),
     ("training",),
     ("models",),
     ("data",),
@@ -187,6 +187,7 @@ def test_few_modules_can_read_the_test_split():
         "searching/seeds.py",
         "searching/worker.py",
         "affinity/study.py",
+        "auditing/pool.py",
     }
     assert named == makers | readers
 

@@ -10,6 +10,7 @@ The command line calls these functions and prints what they return.
 from ktg.api.affinity import rank
 from ktg.api.check import check
 from ktg.api.confirm import confirm
+from ktg.api.data import audit
 from ktg.api.evaluate import evaluate
 from ktg.api.export import export
 from ktg.api.graphs import draw
@@ -23,6 +24,7 @@ from ktg.api.study import correlate, study
 from ktg.api.train import train
 
 __all__ = [
+    "audit",
     "check",
     "compare",
     "confirm",

@@ -1,4 +1,6 @@
-"""`ktg data show`: a sheet of images and their views."""
+"""`ktg data show` draws images and their views, `ktg data audit` what is dirty."""
+
+import json
 
 import numpy as np
 import pytest
@@ -56,3 +58,45 @@ def test_without_a_choice_all_are_drawn(room):
 )
 def test_mistakes_write_nothing(refused, words, sentence):
     assert refused("data", "show", *words).startswith(sentence)
+
+
+@pytest.mark.slow
+def test_an_audit_prints_a_table_writes_a_page_and_a_table_of_labels(room):
+    done = ktg(
+        "data", "audit", "tiny.npz", "-o", "sheet.html", "--write", "labels.csv", folder=room
+    )
+    assert (done.code, done.err) == (0, "")
+    assert "104 train, 24 val, 32 test images, seen by " in done.out
+    assert done.out.endswith("written: sheet.html\nwritten: labels.csv\n")
+    assert (room / "sheet.html").read_text().startswith("<!DOCTYPE html>")
+    assert len((room / "labels.csv").read_text().splitlines()) == 161
+
+
+def test_an_audit_as_json_names_what_looked_at_the_images(room):
+    words = ("--model", "resnet8", "--source", "none", "--json")
+    done = ktg("data", "audit", "graph.yaml", *words, folder=room)
+    assert done.code == 0
+    found = json.loads(done.out)
+    assert found["seen_by"] == "resnet8@none at 32 px"
+    assert not found["certain"]
+    assert found["images"] == {"train": 104, "val": 24, "test": 32}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing"], "nothing: is no folder"),
+        (["tiny.npz", "-o", "no/sheet.html"], "no/sheet.html: there is no folder"),
+        (["tiny.npz", "--source", "imagenet"], "--source and --input-size need --model"),
+        (["tiny.npz", "--model", "resnet81"], "--model: 'resnet81' is not a model"),
+        (["tiny.npz", "--model", "resnet8"], "no ImageNet weights are published for 'resnet8'"),
+        (["tiny.npz", "--model", "resnet8", "--source", "x.pth"], "x.pth"),
+        (["fractaldb"], "fractaldb is drawn by a formula"),
+        (["tiny.npz", "--doubtful", "burn"], "burn"),
+    ],
+)
+def test_a_mistake_in_an_audit_is_one_sentence(room, words, said):
+    done = ktg("data", "audit", *words, folder=room)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err

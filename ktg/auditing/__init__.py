@@ -1,0 +1,1 @@
+"""Looks for dirt in labelled images: twins, leaks between splits, strangers, doubtful labels."""

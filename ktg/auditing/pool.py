@@ -1,0 +1,69 @@
+"""Gathers all images of a data set, of all splits: an audit looks at everything that is there."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ktg.data import Images
+from ktg.data.image_index import DecodeProgress
+from ktg.data.images import join
+from ktg.data.open import name_images, open_data, open_test
+from ktg.data.undecoded import Rows
+from ktg.errors import SpecError
+from ktg.graph import FORMULAS, Data
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ImagePool:
+    """N images with their names, splits and labels, first those of train, then val and test.
+
+    `mean` and `std` are per channel, of the training images.
+    """
+
+    classes: tuple[str, ...]
+    images: Images
+    names: tuple[str, ...]
+    splits: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def labels(self) -> Rows:
+        """The label (N,) of each image, a number of its class."""
+        return self.images.labels
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many images each split has."""
+        return {split: self.splits.count(split) for split in SPLITS}
+
+
+def gather(
+    spec: Data, *, base: Path | None = None, progress: DecodeProgress | None = None
+) -> ImagePool:
+    """Return all images of a data set; `per_class` and `unlabelled` are ignored.
+
+    Raises SpecError for data drawn by a formula, and what `open_data` raises.
+    """
+    if spec.name in FORMULAS:
+        problem = f"{spec.name} is drawn by a formula, so that there is nothing to audit"
+        raise SpecError("data.name", f"{problem}; give a folder, an .npz or a known data set")
+    spec = replace(spec, per_class=None, unlabelled=None)
+    data = open_data(spec, base=base, progress=progress)
+    parts = {"train": data.train, "val": data.val}
+    parts["test"] = open_test(spec, base=base, progress=progress)
+    named = name_images(spec, base=base)
+    return ImagePool(
+        classes=data.classes,
+        images=join(join(parts["train"], parts["val"]), parts["test"]),
+        names=tuple(name for split in SPLITS for name in named[split]),
+        splits=tuple(np.repeat(SPLITS, [len(parts[split]) for split in SPLITS]).tolist()),
+        mean=data.mean,
+        std=data.std,
+    )

@@ -1,0 +1,31 @@
+"""All images of a data set come with their names, splits and labels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ktg.auditing.pool import gather
+from ktg.errors import SpecError
+from ktg.graph import Data
+
+
+def test_every_image_of_every_split_is_there_under_its_name(dirty):
+    pool = gather(Data(path=str(dirty), size=64))
+    assert len(pool) == len(pool.images) == len(pool.labels) == len({*pool.names})
+    assert pool.counts == {"train": 52, "val": 12, "test": 13}
+    row = pool.names.index("test/red/leak.png")
+    assert pool.splits[row] == "test"
+    assert pool.classes[pool.labels[row]] == "red"
+    expected = np.asarray(Image.open(dirty / "test/red/leak.png"))
+    assert np.array_equal(pool.images.read([row])[0], expected)
+
+
+def test_splits_that_are_made_are_named_too_and_few_shots_ignored(tiny):
+    pool = gather(Data(path=str(tiny), per_class=2))
+    assert sum(pool.counts.values()) == len({*pool.names}) == 160
+    assert pool.counts["test"] == 32
+
+
+def test_drawn_data_are_refused():
+    with pytest.raises(SpecError, match="fractaldb is drawn by a formula"):
+        gather(Data(name="fractaldb"))

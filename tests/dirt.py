@@ -1,0 +1,14 @@
+"""Draws pictures that are smooth and unlike each other, as photographs are."""
+
+import numpy as np
+from PIL import Image
+
+COLOURS = {"blue": (50, 70, 160), "green": (60, 150, 70), "red": (160, 60, 60)}
+
+
+def picture(seed: int, colour: tuple[int, int, int] = (120, 120, 120), side: int = 64) -> Image:
+    """Return a smooth random picture of about this colour."""
+    random = np.random.default_rng(seed)
+    field = random.normal(0, 34, (9, 9, 3)) + np.array(colour)
+    coarse = Image.fromarray(field.clip(0, 255).astype(np.uint8))
+    return coarse.resize((side, side), Image.Resampling.BICUBIC)
