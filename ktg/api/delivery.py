@@ -14,7 +14,7 @@ from ktg.api.init import name_folder
 from ktg.api.listener import Listener
 from ktg.api.report import report
 from ktg.errors import KtgError, UserError
-from ktg.graph import Graph
+from ktg.graph import Graph, Scalar
 from ktg.version import __version__
 from ktg.wording import format_duration, parse_duration
 
@@ -166,8 +166,8 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
         listener.warn(f"little time is left: the last training has {shorter}")
     about = format_duration(MORE_IMAGES * made_s * graph.train.epochs / max(1, best.train.epochs))
     listener.say(f"Training the best graph, {trial}, on all images but the test split: {about}")
-    origin = {"experiment": result.name, "trial": trial, "version_ktg": __version__}
-    origin |= {"val_accuracy": result.rows[0].accuracy}
+    origin: dict[str, Scalar] = {"experiment": result.name, "trial": trial}
+    origin |= {"val_accuracy": result.rows[0].accuracy, "version_ktg": __version__}
     named: Graph = dataclasses.replace(graph, provenance=origin)
     return deliver_graph(named, delivery.out, trial, listener)
 

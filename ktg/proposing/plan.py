@@ -7,7 +7,7 @@ on a sample at that side; then the epochs that fit the budget.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ktg.data import Dataset
@@ -32,7 +32,7 @@ from ktg.proposing.weights_here import WeightsHere, find_weights_here
 FALLBACK = "mobilenetv2_100"  # small, and published
 FROM_NOTHING = "resnet20"
 GAUGE_SIDE, CHECK_SIDE = 96, 64
-RANKING_SHARE, RANKING_S = 0.1, 60.0
+RANKING_SHARE, RANKING_S = 0.15, 120.0
 TEACHER_SHARE = 0.25  # of the device time, for the training that makes the teacher
 LEAST_TEACHER_EPOCHS = 3
 MOST_PARAMETERS = {"cpu": 30_000_000, "gpu": 400_000_000}  # of what is ranked
@@ -108,7 +108,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     hearing.status("Measuring a few steps")
     gauge = _choose_gauge(wishes, here)
     side = _choose_side(gauge, wishes, images, machine, batch)
-    data = Data(path=str(path.absolute()), size=side, batch_size=batch)
+    data = replace(images.spec, size=side, batch_size=batch)
     dataset = open_data(data, progress=hearing.decoding)
     began = time.monotonic()
     ranking = rank_usable(here, wishes, dataset, hearing.status)
@@ -119,7 +119,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     lone = usual_epochs(images.per_class) * (2 if images.unlabelled else 1)
     available_s = training_seconds(wishes.budget_s, machine.slots)
     length = choose_length({side: step}, images.train, sum(images.counts["val"]), lone, available_s)
-    teacher = choose_teacher(ranking, sources)
+    teacher = choose_teacher(ranking, sources, leniently=images.unlabelled > 0)
     epochs, teacher_s = _plan_teacher(teacher, data, wishes, images, machine)
     if teacher is not None and not epochs and not images.unlabelled:
         teacher = None  # a probe teaches nothing that the labels of the same images do not
@@ -163,7 +163,7 @@ def rank_usable(
     dataset: Dataset,
     status: Callable[[str], None],
 ) -> Ranking:
-    """Return the ranking of the weights, for which a tenth of the budget is spent at most."""
+    """Return the ranking of the weights, for which a part of the budget is spent at most."""
     seconds = min(RANKING_SHARE * wishes.budget_s, RANKING_S)
     return rank_weights(here, wishes.files, dataset, seconds=seconds, status=status)
 

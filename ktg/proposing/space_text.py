@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ktg.graph import Data
 from ktg.graph.fields import to_plain
 from ktg.graph.paths import make_paths_relative
 from ktg.graph.recipes import PRETRAINED
@@ -62,7 +63,7 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
     images = plan.images
     found = f"{images.train:,} training images of {len(images.classes)} classes"
     largest, smallest = images.extremes
-    spread = f" (largest {largest}, smallest {smallest})"
+    spread = f" (largest {largest}, smallest {smallest})" if images.imbalance > 1 else ", all equal"
     remarks = [
         "A search space, written by `ktg init`: edit what you like, then `ktg search` it. "
         "`{choice: ...}` and `{log: ...}` are holes that the search fills; the first option is the "
@@ -84,7 +85,7 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
 
 def _data(plan: Plan) -> Section:
     images, length = plan.images, plan.length
-    data: dict[str, Any] = {"path": str(images.path.absolute()), "size": length.side}
+    data: dict[str, Any] = {"path": images.spec.path, "size": length.side}
     epoch_s = plan.step.epoch_s(images.train, sum(images.counts["val"]))
     why = (
         "as you say"
@@ -94,6 +95,13 @@ def _data(plan: Plan) -> Section:
     )
     reasons = {"data.size": f"{why}; an epoch of {plan.model} takes {epoch_s:.2g} s here"}
     data["batch_size"] = plan.batch
+    val = sum(images.counts["val"])
+    if images.spec.val_fraction != Data().val_fraction:
+        data["val_fraction"] = images.spec.val_fraction
+        reasons["data.val_fraction"] = (
+            f"{val} images to choose by: of fewer, one would be more than {100 / val:.1f} points; "
+            "the last training sees them all"
+        )
     if images.unlabelled:
         data["unlabelled"] = "auto"
         reasons["data.unlabelled"] = (

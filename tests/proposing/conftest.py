@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from zoos import card
 
 from ktg.models.cifar import CIFAR_MODELS
+from ktg.proposing.plan import Hearing, Plan, Wishes, plan_space
 from ktg.zoo import default_zoo
 
 
@@ -43,3 +44,14 @@ def in_zoo(weights: Callable[..., Path]) -> Callable[..., None]:
         default_zoo().add(shown, weights(model, 3, seed))
 
     return add
+
+
+@pytest.fixture
+def plan() -> Callable[..., Plan]:
+    """Return the plan for a folder, with a budget in seconds and what else the user says."""
+
+    def make(path: Path, budget_s: float = 300, **wishes: object) -> Plan:
+        quiet = Hearing(lambda _text: None, lambda _done, _total: None)
+        return plan_space(path, Wishes(budget_s, **wishes), quiet)
+
+    return make

@@ -1,0 +1,63 @@
+"""How long a graph will take."""
+
+import dataclasses
+
+import pytest
+
+from ktg.graph import parse
+from ktg.proposing.minutes import measure_training
+from ktg.proposing.speed import Speed
+
+EPOCHS, IMAGES = 6, 320
+
+
+def graph(gate: str = "through", **nodes: dict):
+    return parse(
+        {
+            "data": {"name": "digits", "batch_size": 32},
+            "train": {"epochs": EPOCHS},
+            "nodes": {"n0": {"model": "resnet8"}, "t": {"model": "resnet20"}, **nodes},
+            "edges": {"label -> n0": {}, "t -> n0": {"gate": gate}},
+        }
+    )
+
+
+def seconds(of, asked: list | None = None, **changes):
+    """Return the time where a step of resnet8 takes 1 s and one of resnet20 takes 3 s."""
+
+    def measure(node, _data, _files):
+        if asked is not None:
+            asked.append(node.model)
+        return Speed({"resnet8": 1.0, "resnet20": 3.0}[node.model], 32)
+
+    return measure_training(dataclasses.replace(of, **changes), IMAGES, 0, 8, measure)
+
+
+def test_a_network_alone_takes_its_steps():
+    assert seconds(graph("cutoff")).own_s == EPOCHS * IMAGES / 32
+
+
+def test_a_teacher_is_trained_once_and_then_answers():
+    found = seconds(graph())
+    assert found.teachers_s == 3 * EPOCHS * IMAGES / 32
+    assert found.own_s == pytest.approx(EPOCHS * IMAGES / 32 * (1 + 3 / 3))
+    short = seconds(graph(t={"model": "resnet20", "epochs": 0}))
+    assert (short.teachers_s, short.own_s) == (0, found.own_s)
+
+
+def test_each_network_is_measured_once():
+    asked = []
+    seconds(graph(t={"model": "resnet8"}), asked)
+    assert asked == ["resnet8"]
+
+
+def test_images_without_labels_come_on_top():
+    one = graph()
+    data = dataclasses.replace(one.data, unlabelled=("auto",))
+    assert seconds(one, data=data).own_s == pytest.approx(2 * seconds(one).own_s)
+
+
+@pytest.mark.slow
+def test_real_steps_are_measured():
+    found = measure_training(graph("cutoff"), 64, 16, 8)
+    assert 0 < found.own_s == found.total_s

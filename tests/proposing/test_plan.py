@@ -1,0 +1,83 @@
+"""The choices for a folder, on a machine with what weights there are."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ktg.errors import SpecError, UserError
+from ktg.graph import SourceFile
+
+
+@pytest.mark.slow
+def test_without_weights_and_network_the_target_begins_from_nothing(plan, photos):
+    found = plan(photos)
+    assert (found.model, found.sources, found.teacher) == ("resnet20", (), None)
+    assert found.length.epochs >= 1
+    assert found.batch == 16
+
+
+@pytest.mark.slow
+def test_weights_of_the_target_are_ranked_and_the_rest_may_teach(plan, photos, in_zoo):
+    in_zoo("one", seed=1)
+    in_zoo("two", seed=2)
+    in_zoo("large", "resnet14")
+    found = plan(photos, target="resnet8")
+    assert found.model == "resnet8"
+    assert {one.model for one in found.sources} == {"resnet8"}
+    scores = found.ranking.scores
+    assert scores[found.sources[0]] == max(scores[one] for one in found.ranking.of_model("resnet8"))
+    assert found.teacher is None or found.teacher.model != "resnet8"
+    assert found.length.side <= 64  # networks for tiny images
+
+
+def test_a_file_of_the_user_counts_as_weights(plan, photos, weights):
+    files = {"resnet8": SourceFile(path=str(weights()), mean=(0.5,), std=(0.5,))}
+    found = plan(photos, target="resnet8", files=files)
+    assert [one.name for one in found.sources] == ["resnet8@imagenet"]
+
+
+@pytest.mark.slow
+def test_images_without_labels_bring_a_teacher(plan, photos, tmp_path, in_zoo):
+    in_zoo("small")
+    in_zoo("large", "resnet56")
+    root = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (root / "more").mkdir()
+    for number in range(4):
+        Image.new("RGB", (20, 20), (number * 9, 0, 0)).save(root / "more" / f"{number}.png")
+    found = plan(root, target="resnet8")
+    assert found.images.unlabelled == 4
+    margin = found.ranking.scores
+    own, other = (margin[found.ranking.of_model(name)[0]] for name in ("resnet8", "resnet56"))
+    assert (found.teacher is not None) == (other >= own - found.ranking.error)
+
+
+@pytest.mark.slow
+def test_what_the_user_says_is_kept(plan, photos):
+    assert plan(photos, size=20).length.side == 20
+    assert plan(photos, target="resnet14").model == "resnet14"
+
+
+def test_more_time_gives_no_fewer_epochs(plan, photos):
+    assert plan(photos, 30, size=16).length.epochs <= plan(photos, 3000, size=16).length.epochs
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"target": "resnet81"}, "'resnet81' is not a model"),
+        ({"files": {"resnet8": SourceFile(path="gone.pth")}}, "there is no file gone.pth"),
+        ({"files": {"nonsense": SourceFile(path="gone.pth")}}, "'nonsense' is not a model"),
+    ],
+)
+def test_mistakes_are_named(plan, photos, wishes, said):
+    with pytest.raises((UserError, SpecError), match=said):
+        plan(photos, **wishes)
+
+
+def test_a_budget_in_which_nothing_can_be_trained_is_refused(plan, photos):
+    with pytest.raises(
+        UserError, match="5 s is too short to train anything; allowed: at least 20s"
+    ):
+        plan(photos, 5)

@@ -1,0 +1,97 @@
+"""A plan as YAML with its reasons."""
+
+import dataclasses
+
+import pytest
+
+from ktg.api.inputs import load_space_file
+from ktg.graph import load_space
+from ktg.graph.recipes import PRETRAINED
+from ktg.proposing.found_images import look_at_images
+from ktg.proposing.opening import OPENING
+from ktg.proposing.space_text import make_space
+from ktg.proposing.weights_here import WeightsHere
+
+
+@pytest.fixture
+def taught(plan, photos, in_zoo):
+    """A plan with a teacher, images without labels, and unequal classes."""
+    in_zoo("small")
+    in_zoo("large", "resnet14")
+    found = plan(photos, target="resnet8")
+    teacher = WeightsHere("resnet14", "zoo/large", 175_000, "trained on pictures")
+    scores = {**found.ranking.scores, teacher: 0.9}
+    images = dataclasses.replace(
+        look_at_images(photos),
+        unlabelled=7,
+        counts={"train": (16, 4), "val": (4, 4), "test": (4, 4)},
+    )
+    return dataclasses.replace(
+        found,
+        images=images,
+        teacher=teacher,
+        teacher_epochs=3,
+        teacher_s=100.0,
+        ranking=dataclasses.replace(found.ranking, scores=scores),
+    )
+
+
+def test_the_file_is_a_space_that_can_be_searched(plan, photos, in_zoo, tmp_path):
+    in_zoo("small")
+    proposed = make_space(plan(photos, target="resnet8"), "pets", "5m")
+    file = tmp_path / "pets.yaml"
+    file.write_text(proposed.to_yaml(tmp_path))
+    space = load_space_file(file)
+    assert (space.name, space.search.budget) == ("pets", "5m")
+    graph = space.bind(space.default())
+    node = graph.nodes["n0"]
+    assert (node.source, node.head) == ("zoo/small", PRETRAINED["head"])
+    assert 0.0001 <= node.lr <= 0.001
+    assert graph.data.path == str(photos)
+
+
+def test_without_weights_it_says_so_and_what_to_do(plan, photos, tmp_path):
+    text = make_space(plan(photos), "pets", "5m").to_yaml(tmp_path)
+    assert "No weights for resnet20 are on this machine" in " ".join(text.replace("#", "").split())
+    assert "source pretrain fractaldb --preset tiny" in " ".join(text.replace("#", "").split())
+    (tmp_path / "pets.yaml").write_text(text)
+    assert (
+        load_space(tmp_path / "pets.yaml").bind({"nodes.n0.lr": 0.1}).nodes["n0"].source == "none"
+    )
+
+
+def test_every_choice_has_its_reason_above_it(taught, tmp_path):
+    proposed = make_space(taught, "pets", "5m")
+    text = proposed.to_yaml(tmp_path)
+    words = " ".join(line.strip().lstrip("# ") for line in text.splitlines())
+    assert proposed.reasons
+    for place, why in proposed.reasons.items():
+        assert " ".join(why.split()) in words, place
+    for line in text.splitlines():
+        assert len(line) <= 130
+    lines = text.splitlines()
+    for place in ("size:", "balance:", "unlabelled:"):
+        at = next(i for i, line in enumerate(lines) if line.strip().startswith(place))
+        assert lines[at - 1].strip().startswith("#")
+
+
+def test_a_teacher_images_without_labels_and_unequal_classes_show(taught, tmp_path):
+    proposed = make_space(taught, "pets", "5m")
+    plain = proposed.plain
+    assert plain["data"]["unlabelled"] == "auto"
+    assert plain["data"]["balance"]["choice"][0] == "loss"
+    assert plain["search"]["metric"] == "balanced_accuracy"
+    assert "80.0 %" in proposed.reasons["data.balance"]
+    assert plain["nodes"]["teacher"] == {"model": "resnet14", "source": "zoo/large", "epochs": 3}
+    assert plain["edges"]["label -> n0"]["gate"]["choice"][0] == "cutoff"
+    assert plain["search"]["opening"][0] == OPENING[0].settings
+    assert "+7.7" in proposed.reasons["search.opening"]
+
+
+def test_the_opening_is_of_holes_that_the_space_has(taught, tmp_path):
+    proposed = make_space(dataclasses.replace(taught, images=taught.images), "pets", "5m")
+    plain = {**proposed.plain, "data": {**proposed.plain["data"]}}
+    plain["data"].pop("unlabelled")  # no such images are there
+    from ktg.api.inputs import read_space
+
+    assert len(read_space(plain).search.opening) == 4
