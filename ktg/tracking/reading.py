@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from ktg.errors import UserError, did_you_mean
 from ktg.tracking.delivery import recover
 from ktg.tracking.store import DEFAULT_URI, check_uri, explain, open_client, redact, sqlite_file
-from ktg.tracking.writer import PARENT_TAG, RUN_TAG
+from ktg.tracking.writer import NAME_TAG, PARENT_TAG, RUN_TAG
 
 _PAGE = 1000
 _PREVIEW = 10
@@ -207,7 +207,7 @@ def _to_record(run: Any) -> RunRecord:
     return RunRecord(
         id=info.run_id,
         run=data.tags.get(RUN_TAG, ""),
-        name=info.run_name or "",
+        name=data.tags.get(NAME_TAG) or info.run_name or "",
         status=info.status,
         start_s=info.start_time / 1000,
         end_s=None if info.status == "RUNNING" or info.end_time is None else info.end_time / 1000,

@@ -4,12 +4,15 @@ MLflow keeps a view that a user saves in its pages as a tag of the experiment. O
 the same form when an experiment is created, so that a search shows its accuracies at once.
 """
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 TRIALS, CURVES, SEARCHES = "ktg-trials", "ktg-curves", "ktg-searches"
 _TAG = "mlflow.sharedViewState."
+TRIALS_TAG = _TAG + TRIALS
+_MOST_COLUMNS, _MOST_LETTERS = 24, 1500  # of holes; a tag of MLflow has at most 5,000 characters
 _NOTE = (
     "Views, at the top right, has the trials from the best to the worst, their curves, "
     "and a line for each search."
@@ -21,22 +24,45 @@ _SPENT = (
     "params.search.scheduler",
 )
 _SEARCHES = ("metrics.best_val_accuracy", "tags.best_trial", "tags.state", *_SPENT)
-_TRIALS = ("metrics.val_accuracy", "metrics.val_loss", "tags.state", "tags.epoch", "tags.baseline")
+# The accuracy in percent is rounded: MLflow shows all digits that a number has.
+_TRIALS = ("metrics.accuracy_percent", "tags.state", "tags.epoch")
 
 
 def experiment_tags() -> dict[str, str]:
     """Return the tags of a new experiment: its kind, its description and its views."""
-    trials = _describe_runs("tags.kind = 'trial'", "metrics.`val_accuracy`", _TRIALS)
+    trials = _list_trials(())
     searches = _describe_runs("tags.kind = 'search'", "attributes.start_time", _SEARCHES)
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": _NOTE,
-        _TAG + TRIALS: _name_view("Trials, the best first", trials),
+        TRIALS_TAG: describe_trials(()),
         _TAG + CURVES: _name_view(
             "Learning curves", trials | _describe_charts(val_accuracy="linear", val_loss="log")
         ),
         _TAG + SEARCHES: _name_view("Searches", searches),
     }
+
+
+def describe_trials(holes: Sequence[str]) -> str:
+    """Return the view of trials, the best first, with a column for each hole, as a tag has it."""
+    return _name_view("Trials, the best first", _list_trials(holes))
+
+
+def is_own_view(tag: str | None) -> bool:
+    """Return whether a view in a tag is ours, and no user's."""
+    try:
+        view = json.loads(tag or "")
+        return (view["createdAt"], view["updatedAt"]) == (0, 0)
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _list_trials(holes: Sequence[str]) -> dict[str, Any]:
+    lengths = itertools.accumulate(map(len, holes))
+    fitting = sum(length <= _MOST_LETTERS for length in lengths)
+    shown = holes[: min(fitting, _MOST_COLUMNS)]
+    columns = (*_TRIALS, *(f"params.{hole}" for hole in shown))
+    return _describe_runs("tags.kind = 'trial'", "metrics.`val_accuracy`", columns)
 
 
 def view_path(experiment_id: str, view: str) -> str:

@@ -12,17 +12,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ktg.errors import KtgError, UserError, show
-from ktg.tracking.protocol import RunState, UsedData
+from ktg.tracking.protocol import HOLES, TITLE, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start
 from ktg.tracking.store import check_experiment_name, open_client, sqlite_file
-from ktg.tracking.views import experiment_tags
+from ktg.tracking.views import TRIALS_TAG, describe_trials, experiment_tags, is_own_view
 
-RUN_TAG = "ktg.run"
+RUN_TAG, NAME_TAG = "ktg.run", "ktg.name"
 PARENT_TAG = "mlflow.parentRunId"
 STATUS: dict[RunState, str] = {
     "finished": "FINISHED",
     "duplicate": "FINISHED",
-    "stopped": "KILLED",
+    "stopped": "FINISHED",  # MLflow's pages show a killed run as they show a failed one
     "interrupted": "KILLED",
     "failed": "FAILED",
 }
@@ -99,16 +99,27 @@ class Writer:
             tags = {RUN_TAG: record.run, **_origin()}
             if record.parent is not None:
                 tags[PARENT_TAG] = self._id(record.parent)
+            title = record.tags.get(TITLE)
+            tags |= {NAME_TAG: record.name} if title else {}
             created = self._client.create_run(
-                self._experiment_id, record.time_ms, tags, record.name or None
+                self._experiment_id, record.time_ms, tags, title or record.name or None
             )
             run = created.info.run_id
         elif record.resumed:
             self._reopen(run, record.time_ms)
         self._ids[record.run] = run
         self._batch(run, params=record.params, tags=record.tags)
+        if HOLES in record.tags:
+            self._show_holes(json.loads(record.tags[HOLES]))
         if record.data is not None:
             self._client.log_inputs(run, [_input(record.data)])
+
+    def _show_holes(self, holes: Sequence[str]) -> None:
+        """Make columns of holes in the view of trials, unless a user has made it another one."""
+        known = self._client.get_experiment(self._experiment_id).tags.get(TRIALS_TAG)
+        wanted = describe_trials(holes)
+        if is_own_view(known) and known != wanted:
+            self._client.set_experiment_tag(self._experiment_id, TRIALS_TAG, wanted)
 
     def _reopen(self, run: str, time_ms: int) -> None:
         """Set a run running again, and end its children that a dead process left running."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ktg.tracking import MlflowTracker, find_experiment
+from ktg.tracking import HOLES, TITLE, MlflowTracker, find_experiment
 from ktg.tracking.store import open_client
 from ktg.tracking.views import CURVES, SEARCHES, TRIALS, experiment_tags, view_path
 
@@ -72,6 +72,35 @@ def test_what_an_experiment_has_is_not_overwritten_and_what_it_lacks_is_added(ur
     tags = client.get_experiment(experiment.id).tags
     assert tags[TAG + TRIALS] == "mine"
     assert tags[TAG + CURVES] == experiment_tags()[TAG + CURVES]
+
+
+def test_a_search_makes_its_holes_columns_but_in_a_view_of_a_user(uri):
+    client, experiment = open_client(uri), find_experiment("space", uri)
+
+    def search(*holes):
+        with MlflowTracker("space", uri) as tracker:
+            tags = {"kind": "search", HOLES: json.dumps(holes)}
+            tracker.end(tracker.start("another", tags=tags), "finished")
+        return client.get_experiment(experiment.id).tags[TAG + TRIALS]
+
+    client.set_experiment_tag(experiment.id, TAG + TRIALS, experiment_tags()[TAG + TRIALS])
+    state = json.loads(json.loads(search("edges.n1.n0.gate", "train.lr"))["state"])
+    assert state["selectedColumns"][-2:] == ["params.`edges.n1.n0.gate`", "params.`train.lr`"]
+    many = search(*(f"nodes.n{number}.source" for number in range(300)))
+    assert len(many) < 5000
+    assert "train.lr" not in many
+    client.set_experiment_tag(experiment.id, TAG + TRIALS, "mine")
+    assert search("train.lr") == "mine"
+
+
+def test_a_run_has_a_title_in_the_pages_and_keeps_its_name_for_us(uri):
+    with MlflowTracker("space", uri) as tracker:
+        run = tracker.start("trial-9", tags={"kind": "trial", TITLE: "trial-9 (n1 -> n0)"})
+        tracker.end(run, "stopped")
+    assert names(uri, "tags.`ktg.name` = 'trial-9'") == ["trial-9 (n1 -> n0)"]
+    (found,) = (one for one in find_experiment("space", uri).of_kind("trial") if one.run == run)
+    # Green in the pages: a killed run looks like a failed one there.
+    assert (found.name, found.state, found.status) == ("trial-9", "stopped", "FINISHED")
 
 
 def test_addresses():
