@@ -50,7 +50,8 @@ def make_paths_relative(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 def list_files(graph: Graph) -> list[str]:
     """Return the files and folders that training a graph reads, each once.
 
-    These are all paths of the graph but `labels`, which only affinity scores read.
+    These are all paths of the graph but `labels`, which only affinity scores read, and teachers
+    whose weights are final.
     """
     found: list[str] = []
 
@@ -59,6 +60,8 @@ def list_files(graph: Graph) -> list[str]:
         return path
 
     _change_paths(dump(graph), note)
+    if any(node.epochs == 0 for node in graph.nodes.values()):
+        return list(dict.fromkeys(found))
     labels = {file.labels for file in (*graph.sources.values(), *graph.weights.values())}
     return [path for path in dict.fromkeys(found) if path not in labels]
 

@@ -59,8 +59,8 @@ class ShownImages:
     def __len__(self) -> int:
         return len(self.source)
 
-    def turn(self, number: Tensor | int) -> Tensor | int:
-        """Return which view is shown in an epoch, or in a pass over the images, from 0 on."""
+    def turn(self, number: int) -> int:
+        """Return which view is shown in a pass over the images, counted from 0."""
         return number % (self.views or 1)
 
     def draws_once(self, augment: ViewName) -> bool:

@@ -11,6 +11,7 @@ import torch
 from ktg.data import Dataset, open_data
 from ktg.errors import SpecError
 from ktg.graph import Graph, Node, parse
+from ktg.graph.spec import FEATURE_LOSSES
 from ktg.training import Training, answers
 from ktg.training.adapters import find_mapped_layers
 from ktg.training.edge_losses import NodeOutputs, edge_losses
@@ -22,6 +23,7 @@ LOSSES = {
     "attention": {"loss": "attention", "gate": "correct", "over": "kept"},
     "feature": {"loss": "feature", "gate": "linear", "weight": "learned"},
     "emd": {"loss": "emd", "temperature": 2.0},
+    "embedding": {"loss": "embedding", "gate": "linear"},
     "dkd": {"loss": "dkd", "temperature": 4.0, "alpha": 0.5, "weight": "learned"},
 }
 
@@ -71,7 +73,7 @@ def test_gradients_reach_the_receiving_node_and_the_edge_alone(tiny, dataset, lo
     ]
     assert all(grad is not None and grad.abs().sum() > 0 for grad in own)
     in_head = [parameter.grad for _, parameter in network.head_parameters()]
-    assert all((grad is None) == (loss in ("attention", "feature")) for grad in in_head)
+    assert all((grad is None) == (loss in FEATURE_LOSSES) for grad in in_head)
 
 
 @pytest.mark.parametrize("loss", ["attention", "feature"])
@@ -295,3 +297,34 @@ def test_half_precision_gives_finite_losses_close_to_those_of_full(tiny, dataset
         full.edges["n1", "n0"].loss, rel=0.3, abs=0.05
     )
     assert np.isfinite(list(half.metrics().values())).all()
+
+
+def test_embedding_compares_what_the_heads_are_given_through_one_linear_layer(tiny, dataset):
+    begun = started(make(tiny, {"loss": "embedding"}), dataset)
+    (project,) = begun.adapters["n1", "n0"].projections
+    assert (project.in_features, project.out_features) == (64, 128)
+    outputs = outputs_of(begun)
+    assert {name: tuple(x.shape) for name, x in outputs.features.items()} == {
+        "n0": (32, 64),
+        "n1": (32, 128),
+    }
+    for name in ("n0", "n1"):
+        head = begun.learners[name].network.body.linear
+        torch.testing.assert_close(head(outputs.features[name]), outputs.logits[name])
+    found = edge_losses(begun.graph, outputs, 1.0, begun.adapters)["n1", "n0"].value
+    wanted = torch.nn.functional.cosine_similarity(
+        project(outputs.features["n0"]), outputs.features["n1"].detach()
+    )
+    torch.testing.assert_close(found, 1 - wanted.mean())
+    found.backward()
+    assert project.weight.grad.abs().sum() > 0
+    assert begun.learners["n0"].network.body.conv1.weight.grad.abs().sum() > 0
+    assert begun.learners["n1"].network.body.conv1.weight.grad is None
+
+
+def test_features_of_a_frozen_backbone_are_compared_as_they_are_stored(tiny, dataset):
+    graph = make(tiny, {"loss": "embedding"}, data={"augment": "none"}, n0={"frozen_epochs": 2})
+    begun = Training(graph, dataset, device="cpu")
+    assert set(begun._features.train(0)) == {"n0"}
+    epochs = list(begun)
+    assert epochs[1].edges["n1", "n0"].loss < epochs[0].edges["n1", "n0"].loss

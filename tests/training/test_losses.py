@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,7 +10,10 @@ from torch import nn
 from ktg.training.losses import (
     attention,
     ce,
+    correlate,
+    dist,
     dkd,
+    embedding,
     feature,
     js,
     kl,
@@ -216,3 +220,57 @@ def test_a_learned_weight_ends_where_theory_says():
 
 def test_temperature_divides_the_logits(pair):
     torch.testing.assert_close(log_probabilities(pair[0], 4.0), (pair[0] / 4).log_softmax(1))
+
+
+def test_dist_is_one_minus_the_correlations_of_images_and_of_classes(pair):
+    """By NumPy's correlation matrix, which shares nothing with the code."""
+    p, q = (logits.softmax(1).numpy() for logits in pair)
+    rows = [1 - np.corrcoef(one, other)[0, 1] for one, other in zip(p, q, strict=True)]
+    columns = [1 - np.corrcoef(one, other)[0, 1] for one, other in zip(p.T, q.T, strict=True)]
+    found = dist(*map(log_probabilities, pair))
+    expected = torch.tensor([row + np.mean(columns) for row in rows])
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-9)
+    assert found.mean().item() == pytest.approx(np.mean(rows) + np.mean(columns))
+
+
+def test_dist_knows_neither_scale_nor_shift_of_probabilities_and_is_at_most_four(pair):
+    log_p, log_q = map(log_probabilities, pair)
+    one, other = log_p.exp(), log_q.exp()
+    torch.testing.assert_close(correlate(one, other, 1), correlate(3 * one + 1, other, 1))
+    values = dist(log_p, log_q)
+    assert ((values >= 0) & (values <= 4)).all()
+    torch.testing.assert_close(dist(log_p, log_p), torch.zeros(16, dtype=torch.float64))
+
+
+def test_dist_of_two_classes_teaches_by_the_images_alone():
+    """Of two classes the correlation over the classes is 1 or -1, without a gradient."""
+    generator = torch.Generator().manual_seed(0)
+    log_p = log_probabilities(torch.randn(8, 2, generator=generator))
+    student = torch.randn(8, 2, generator=generator).requires_grad_()
+    log_q = log_probabilities(student)
+    own = correlate(log_p.exp(), log_q.exp(), 1)
+    torch.testing.assert_close(own.abs(), torch.ones(8))
+    (flat,) = torch.autograd.grad(own.sum(), student, retain_graph=True)
+    assert flat.abs().max() < 1e-5
+    (grad,) = torch.autograd.grad(dist(log_p, log_q).mean(), student)
+    assert grad.abs().max() > 1e-3
+
+
+def test_dist_and_embedding_are_finite_where_nothing_varies():
+    even = torch.zeros(4, 3).requires_grad_()
+    loss = dist(log_probabilities(torch.zeros(4, 3)), log_probabilities(even)).sum()
+    loss = loss + embedding(torch.zeros(4, 5), even @ torch.ones(3, 5)).sum()
+    loss.backward()
+    assert loss.isfinite()
+    assert even.grad.isfinite().all()
+
+
+def test_embedding_is_one_minus_the_cosine(pair):
+    one, other = pair
+    cosine = [
+        float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
+        for a, b in zip(one.numpy(), other.numpy(), strict=True)
+    ]
+    torch.testing.assert_close(embedding(one, other), 1 - torch.tensor(cosine, dtype=torch.float64))
+    torch.testing.assert_close(embedding(one, 7 * other), embedding(one, other))
+    assert embedding(one, one).abs().max() < 1e-12

@@ -12,13 +12,18 @@ from PIL import Image
 
 from ktg.data import open_data
 from ktg.data.augment import AUGMENTS, MIXTURES
+from ktg.data.views import open_view
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Graph, parse
 from ktg.graph.canonical import canonical_key
 from ktg.training import Training
 from ktg.training.edge_losses import NodeOutputs, edge_losses
 from ktg.training.randomness import derive_seed, endless_rows, epoch_rows
-from ktg.training.training_batches import TrainingBatches, find_unlabelled_nodes
+from ktg.training.training_batches import (
+    TrainingBatches,
+    count_unlabelled,
+    find_unlabelled_nodes,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -267,3 +272,65 @@ def test_a_frozen_node_that_sees_images_without_labels_has_no_features(unlabelle
     training = Training(graph, open_data(graph.data), device="cpu")
     assert {training.names[name] for name in training._features.train(0)} == {"n2"}
     assert math.isfinite(next(training).metrics()["val_loss"])
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.5, 16), (0.8, 64), (0.01, 1)])
+def test_the_share_says_how_many_images_without_labels_a_step_has(unlabelled_graph, share, count):
+    data = dataclasses.replace(unlabelled_graph.data, unlabelled_share=share)
+    graph = dataclasses.replace(unlabelled_graph, data=data)
+    assert count_unlabelled(graph) == count
+    dataset = open_data(graph.data)
+    shown = next(iter(TrainingBatches(graph, dataset.train, 4, CPU, dataset.unlabelled)(0, {})))
+    assert {name: len(images) for name, images in shown.images.items()} == {
+        "n0": 16 + count,
+        "n1": 16 + count,
+        "n2": 16,
+        "n3": 16,
+    }
+
+
+def test_fixed_views_are_the_same_for_all_nodes_and_come_in_turn(tiny):
+    graph = make(tiny, n0={}, n1={}, n2={"augment": "crop"}, n3={"augment": "none"})
+    graph = dataclasses.replace(graph, data=dataclasses.replace(graph.data, views=2))
+    images = open_data(graph.data).train
+    batches = TrainingBatches(graph, images, 4, CPU)
+    for epoch in range(3):
+        kept = {name: open_view(images, name, 5, epoch % 2) for name in ("basic", "crop")}
+        for rows, shown in zip(batches.rows(epoch), batches(epoch, {}), strict=True):
+            for node, view in (("n0", kept["basic"]), ("n2", kept["crop"]), ("n3", images)):
+                pixels = torch.from_numpy(view.read(rows.numpy())).permute(0, 3, 1, 2)
+                assert torch.equal(shown.images[node], pixels / 255)
+            assert shown.images["n0"] is shown.images["n1"]
+            assert torch.equal(shown.labels, torch.from_numpy(images.labels)[rows])
+
+
+def test_images_without_labels_take_another_view_in_each_pass(unlabelled_graph):
+    data = dataclasses.replace(unlabelled_graph.data, views=3)
+    graph = dataclasses.replace(unlabelled_graph, data=data)
+    dataset = open_data(graph.data)
+    batches = TrainingBatches(graph, dataset.train, 4, CPU, dataset.unlabelled)
+    views = [open_view(dataset.unlabelled, "basic", 5, view) for view in range(3)]
+    steps = len(batches.rows(0))
+    for epoch in (0, 1):
+        rows = endless_rows(10, 16, steps, 5, epoch)
+        for step, shown in enumerate(batches(epoch, {})):
+            first = (epoch * steps + step) * 16
+            expected = [
+                views[(first + place) // 10 % 3].read([int(row)])[0]
+                for place, row in enumerate(rows[step])
+            ]
+            pixels = torch.from_numpy(np.stack(expected)).permute(0, 3, 1, 2) / 255
+            assert torch.equal(shown.images["n0"][16:], pixels)
+
+
+def test_fixed_views_resume_and_a_frozen_backbone_sees_them_too(tiny):
+    graph = make(tiny, n0={"frozen_epochs": 2, "source": "none"}, n1={})
+    graph = dataclasses.replace(graph, data=dataclasses.replace(graph.data, views=2))
+    dataset = open_data(graph.data)
+    whole = Training(graph, dataset, device="cpu")
+    assert [whole.names[name] for name in whole._features.train(0)] == ["n0"]
+    epochs = list(whole)
+    half, resumed = (Training(graph, dataset, device="cpu") for _ in range(2))
+    next(half)
+    resumed.load_state_dict(copy.deepcopy(half.state_dict()))
+    assert next(resumed).nodes == epochs[1].nodes
