@@ -9,6 +9,7 @@ from ktg.api.inputs import NO_FILES, load_graph_file, load_space_file
 from ktg.errors import UserError, did_you_mean_path, join_names
 from ktg.graph import Data, Graph, SearchSpace, is_space
 from ktg.graph.yaml_files import load, name_file_in_errors
+from ktg.wording import format_duration
 
 if TYPE_CHECKING:
     from ktg.searching.missing_weights import Missing
@@ -17,12 +18,17 @@ FEW = 100
 
 
 def check(
-    file: str | Path, *, imagenet: Mapping[str, str] = NO_FILES, missing_sources: "Missing" = "stop"
+    file: str | Path,
+    *,
+    imagenet: Mapping[str, Any] = NO_FILES,
+    missing_sources: "Missing" = "stop",
+    quick: bool = False,
 ) -> dict[str, Any]:
     """Return what a space, a graph, a folder or an .npz of images is and would cost.
 
     imagenet: by model, files that stand for `source: imagenet`. missing_sources: whether options
-    without weights are a mistake or are left out. Raises UserError for anything that is wrong.
+    without weights are a mistake or are left out. quick: do not measure how long a training takes
+    here, by a few real steps. Raises UserError for anything that is wrong.
     """
     file = Path(file)
     if file.is_dir() or file.suffix == ".npz":
@@ -31,16 +37,16 @@ def check(
         hint = did_you_mean_path(file, (".yaml", ".yml", ".npz"))
         raise UserError(f"{file}: there is no such file or folder.{hint}")
     if is_space(load(file)):
-        return {"kind": "search space"} | check_space(file, imagenet, missing_sources)
+        return {"kind": "search space"} | check_space(file, imagenet, missing_sources, quick=quick)
     graph = load_graph_file(file, imagenet)
     found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
     with name_file_in_errors(file):
         check_weights(graph)
-    return add_unchecked(found, [graph])
+    return add_unchecked(found | ({} if quick else describe_time(graph)), [graph])
 
 
 def check_space(
-    file: Path, imagenet: Mapping[str, str], missing_sources: "Missing"
+    file: Path, imagenet: Mapping[str, Any], missing_sources: "Missing", *, quick: bool
 ) -> dict[str, Any]:
     """Return what a search space is, and which options a search would leave out."""
     from ktg.searching.missing_weights import remove_unavailable
@@ -51,6 +57,7 @@ def check_space(
         found = remove_unavailable(space, missing_sources)
     graph = found.space.bind(found.space.default())
     described = describe_space(found.space, graph) | describe_data(graph.data)
+    described |= {} if quick else describe_time(graph, found.space)
     described |= {"without": found.changes} if found.changes else {}
     return add_unchecked(described, vary_each_hole(found.space))
 
@@ -95,17 +102,48 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
     from ktg.searching.baselines import baselines
 
     size, search, epochs = space.size(), space.search, graph.train.epochs
-    most = search.trials if size is None else min(search.trials, size)
-    full = len(baselines(space)) * epochs if search.baselines else 0
-    expected = round(most * expected_epochs(space, epochs)) + full
+    first = [one.train.epochs for one in baselines(space).values()] if search.baselines else []
+    networks = f"of up to {len(graph.nodes)} networks"
+    if search.most_trials is None:
+        cost = f"{format_duration(search.budget_s or 0.0)} of wall time, in epochs {networks}"
+    else:
+        most = min(search.most_trials, size or search.most_trials)
+        raced = 1 / (1 - search.race_share)
+        expected = round((most * expected_epochs(space, epochs) + sum(first)) * raced)
+        full = round((most * epochs + sum(first)) * raced)
+        cost = f"about {expected} epochs {networks}, {full} if none were stopped early"
     return {
         "holes": len(space.holes),
         **describe_affinity(space),
         "graphs": f"{size:,}" if size is not None else "a continuum",
-        "trials": search.trials,
-        "cost": f"about {expected} epochs of up to {len(graph.nodes)} networks, "
-        f"{most * epochs + full} if none were stopped early",
+        "trials": search.most_trials or "as many as the budget allows",
+        "cost": cost,
     }
+
+
+def describe_time(graph: Graph, space: SearchSpace | None = None) -> dict[str, Any]:
+    """Return how long a training takes here, by a few real steps, and all of a search if given.
+
+    Nothing where that cannot be measured, such as for data that are not here yet.
+    """
+    from ktg.proposing.machine import read_machine
+    from ktg.proposing.minutes import estimate_time
+    from ktg.proposing.speed import round_minutes
+
+    found = estimate_time(graph)
+    if found is None:
+        return {}
+    made = f", after {round_minutes(found.teachers_s)} for teachers" if found.teachers_s else ""
+    said = f"{round_minutes(found.own_s)} for one training here{made}, measured by a few steps"
+    if space is None or space.search.most_trials is None:
+        return {"time": said}
+    from ktg.searching.baselines import baselines
+
+    slots = read_machine().slots
+    first = len(baselines(space)) if space.search.baselines else 0
+    trainings = (space.search.most_trials + first) / (1 - space.search.race_share)
+    seconds = trainings * found.own_s / slots + found.teachers_s
+    return {"time": f"{said}; at most {round_minutes(seconds)} for all, {slots} at once"}
 
 
 def describe_affinity(space: SearchSpace) -> dict[str, Any]:
@@ -124,7 +162,7 @@ def expected_epochs(space: SearchSpace, epochs: int) -> float:
     them the second, a quarter the last two: 1 + 0.5 + 0.25 * 2 = 2.
     """
     search = space.search
-    if search.scheduler == "none":
+    if search.scheduler in ("none", "auto"):  # what auto will be able to prove, nobody knows
         return float(epochs)
     spent, rung, share = 0.0, 0.0, 1.0
     following = float(search.grace_epochs)

@@ -1,20 +1,25 @@
 """Searches a space for its best graph: checks everything, trains, confirms and writes a report."""
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ktg.api import inputs
+from ktg.api.check import describe_time
 from ktg.api.confirm import SEEDS, WAITING, run_confirmation
+from ktg.api.deliver import Delivered as Delivered
+from ktg.api.delivery import Delivery, FolderWishes, deliver_result, open_delivery
 from ktg.api.listener import QUIET, Listener, ignore
 from ktg.api.report import attach_report
-from ktg.errors import UserError
-from ktg.graph import Choice, SearchSpace
+from ktg.errors import UserError, show
+from ktg.graph import Choice, Search, SearchSpace
+from ktg.wording import parse_duration
 
 if TYPE_CHECKING:
     from ktg.searching.confirm.verdict import Confirmation
@@ -32,11 +37,20 @@ class SearchPlan:
     space: SearchSpace
     past: "ResumedSearch | None" = None
 
-    def with_settings(self, trials: int | None, seed: int | None) -> "SearchPlan":
-        """Return the plan with a number of trials and a seed instead of the space's own."""
+    def with_settings(
+        self, trials: int | None, seed: int | None, budget: str | None = None
+    ) -> "SearchPlan":
+        """Return the plan with a number of trials, a seed, a budget instead of the space's own.
+
+        A budget by itself takes the place of the space's number of trials.
+        """
         own = self.space.search
+        counted = trials or (own.trials if budget is None else None)
         changed = dataclasses.replace(
-            own, trials=trials or own.trials, seed=own.seed if seed is None else seed
+            own,
+            trials=counted,
+            seed=own.seed if seed is None else seed,
+            budget=budget or own.budget,
         )
         return dataclasses.replace(self, space=dataclasses.replace(self.space, search=changed))
 
@@ -47,6 +61,7 @@ def search(
     name: str | None = None,
     trials: int | None = None,
     seed: int | None = None,
+    budget: str | None = None,
     address: str | None = None,
     storage: str | Path | None = None,
     missing_sources: "Missing" = "stop",
@@ -54,17 +69,28 @@ def search(
     seeds: int = SEEDS,
     tracking_uri: str | None = inputs.STORE,
     resume: bool = False,
-    imagenet: Mapping[str, str] = inputs.NO_FILES,
+    imagenet: Mapping[str, Any] = inputs.NO_FILES,
+    target: str | None = None,
+    size: int | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
     listener: Listener = QUIET,
     on_result: "Callable[[Result], None]" = ignore,
     on_confirmation: "Callable[[Confirmation], None]" = ignore,
 ) -> "Result":
     """Search a space; return its best graph (`.best`) with the baselines beside it (`.rows`).
 
+    `space` may be a folder of images (or an .npz): what `ktg.init` proposes for it is searched, and
+    the best graph delivered as a model, with a page, in the folder `out`, also after an
+    interruption; `.delivered` says how it does on the test split. target, size: see `ktg.init`.
+    out: default: the name of the experiment; with it, the best graph of any space is delivered.
+    force: overwrite what is there.
+
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
-    the space says. address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster
-    one that all machines share. missing_sources: whether options without weights stop the search or
-    are left out. imagenet: by model, files that stand for `source: imagenet`.
+    the space says. budget: wall time such as "30m", in place of a number of trials.
+    address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster one that all
+    machines share. missing_sources: whether options without weights stop the search or are left
+    out. imagenet: by model, files that stand for `source: imagenet`.
     confirm: afterwards confirm this many of the best graphs, `seeds` times; `.confirmation` is the
     JSON of `ktg.confirm`. resume: go on with the last search of this name; `space` may then be the
     name itself. on_result, on_confirmation: called with each as soon as it is there.
@@ -74,23 +100,26 @@ def search(
     """
     inputs.check_store(tracking_uri)
     place = inputs.check_storage(storage, "search")
-    # From before the past is read until all records are delivered, nobody else may drive it.
-    with ExitStack() as held:
-        read_past = partial(
-            lock_and_read_past, uri=tracking_uri, storage=place, held=held, listener=listener
-        )
-        plan = plan_search(space, name, imagenet, read_past if resume else None)
-        if plan.past is not None and plan.past.stored.of > 1:
-            listener.say(plan.past.stored.sentence)
-        plan = plan.with_settings(trials, seed)
-        with inputs.name_given_file(space):
-            if confirm is not None:
-                check_confirmable(plan.space, confirm, tracking_uri, listener)
-            result, is_new = restore_finished(plan, listener), False
-            if result is None:
-                settings = (tracking_uri, address, place, held, listener)
-                result, is_new = run(plan, missing_sources, *settings)
-    on_result(result)
+    wishes = FolderWishes(target, imagenet, check_budget(budget), size, out, force)
+    with open_delivery(space, name, wishes, listener, resume=resume) as delivery:
+        # From before the past is read until all records are delivered, nobody else may drive it.
+        with ExitStack() as held:
+            read_past = partial(
+                lock_and_read_past, uri=tracking_uri, storage=place, held=held, listener=listener
+            )
+            plan = plan_search(delivery, read_past if resume else None)
+            if plan.past is not None and plan.past.stored.of > 1:
+                listener.say(plan.past.stored.sentence)
+            plan = plan.with_settings(trials, seed, budget)
+            with inputs.name_given_file(delivery.space):
+                if confirm is not None:
+                    check_confirmable(plan.space, confirm, tracking_uri, listener)
+                result, is_new = restore_finished(plan, listener), False
+                if result is None:
+                    settings = (tracking_uri, address, place, held, listener, delivery)
+                    result, is_new = run(plan, missing_sources, *settings)
+        on_result(result)
+        result = deliver_result(delivery, result, tracking_uri, listener)
     if tracking_uri is None or result.best is None or result.interrupted:
         return result
     if confirm is not None:
@@ -98,21 +127,17 @@ def search(
         found = run_confirmation(plan.experiment, top, seeds, *where, listener)
         result = dataclasses.replace(result, confirmation=found.to_json())
         on_confirmation(found)
-    if is_new or confirm is not None:
+    if (is_new and delivery.out is None) or confirm is not None:
         listener.say(f"Report: {attach_report(plan.experiment, tracking_uri)}")
     return result
 
 
-def plan_search(
-    space: inputs.SpaceLike,
-    name: str | None,
-    imagenet: Mapping[str, str],
-    read_past: "Callable[[str], ResumedSearch] | None",
-) -> SearchPlan:
+def plan_search(given: Delivery, read_past: "Callable[[str], ResumedSearch] | None") -> SearchPlan:
     """Return the name and the space of a search.
 
     read_past: returns by the name what was done of it before, for a search that goes on.
     """
+    space, name, imagenet = given.space, given.name, given.imagenet
     if read_past and isinstance(space, str | Path) and not Path(space).is_file():
         experiment = name or str(space)
         past = read_past(experiment)
@@ -143,12 +168,16 @@ def run(
     storage: Path | None,
     held: ExitStack,
     listener: Listener,
+    delivery: Delivery,
 ) -> "tuple[Result, bool]":
     """Train the plan with a tracker; return the result, and whether MLflow has stored all of it."""
     from ktg.searching.run import search
     from ktg.tracking import MlflowTracker, make_stop_check
 
     past = plan.past
+    if past is None and address is None and delivery.prepared is None:
+        for said in describe_time(plan.space.bind(plan.space.default()), plan.space).values():
+            listener.say(f"{plan.experiment}: {said}")
     with inputs.open_tracker(plan.experiment, uri, listener) as tracker:
         stop = None
         if uri is not None:
@@ -167,6 +196,7 @@ def run(
             past=past,
             stop_asked=stop,
             held=held,
+            reserve=delivery.make_reserve(),
         )
         return result, isinstance(tracker, MlflowTracker) and tracker.close() is None
 
@@ -174,12 +204,12 @@ def run(
 def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     """Return the result of a search that is over and is to have no more trials, else None."""
     past = plan.past
-    if past is None or not past.is_over or plan.space.search.trials > past.space.search.trials:
+    if past is None or not past.is_over or has_more(plan.space.search, past.space.search):
         return None
     from ktg.searching.result import summarize_search
     from ktg.searching.trials import SearchQueue
 
-    trials = str(2 * past.space.search.trials)
+    trials = str(2 * (past.space.search.most_trials or len(past.trials)))
     more = shlex.join(["ktg", "search", plan.experiment, "--resume", "--trials", trials])
     said = "this search is finished, and stays as it is; for more trials:"
     listener.say(f"{plan.experiment}: {said} {more}")
@@ -187,6 +217,23 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     images = past.tags.get("data.val")
     counted = None if images is None else int(images)
     return summarize_search(queue, plan.experiment, past.stored.wall_s, counted)
+
+
+def check_budget(budget: str | None) -> str | None:
+    """Return a budget. Raises UserError for one that is no time."""
+    if budget is not None:
+        try:
+            parse_duration(budget)
+        except ValueError:
+            allowed = "allowed: a time such as 90s, 30m, 2h or 1h30m"
+            raise UserError(f"--budget: {show(budget)} is no time; {allowed}") from None
+    return budget
+
+
+def has_more(now: Search, before: Search) -> bool:
+    """Return whether a search is to have more trials or time than it had."""
+    trials = (now.most_trials or math.inf) > (before.most_trials or math.inf)
+    return trials or (now.budget_s or 0.0) > (before.budget_s or 0.0)
 
 
 def lock_and_read_past(

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 @options.flag("--schema", help="Print the JSON Schema of search spaces instead, for an editor.")
 @options.imagenet("--weights", "--imagenet")
 @options.missing_sources
+@options.flag("--quick", help="Do not measure, by a few real steps, how long a training takes.")
 @options.as_json
 def check(
     file: Path | None,
     schema: bool,
     imagenet: dict[str, str],
     missing_sources: "Missing",
+    quick: bool,
     as_json: bool,
 ) -> None:
     """Check a space, a graph, a folder or an .npz of images, and say what it would cost."""
@@ -34,7 +36,7 @@ def check(
         return
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
-    found = api.check(file, imagenet=imagenet, missing_sources=missing_sources)
+    found = api.check(file, imagenet=imagenet, missing_sources=missing_sources, quick=quick)
     if as_json:
         print_json(found)
         return

@@ -1,5 +1,6 @@
 """Defines `ktg search`."""
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from ktg import api
 from ktg.api.confirm import SEEDS
 from ktg.cli import options
 from ktg.cli.confirm import print_confirmation
+from ktg.cli.init import size, target
 from ktg.cli.screen import Screen, print_json
 from ktg.cli.tables import make_table
 from ktg.errors import KtgError, UserError
@@ -17,14 +19,19 @@ from ktg.wording import format_duration, format_percent
 
 if TYPE_CHECKING:
     from ktg.api.confirm import Confirmation
-    from ktg.api.search import Result
+    from ktg.api.search import Delivered, Result
 
 
 @click.command(epilog="Example: ktg search search_spaces/quickstart.yaml --trials 50")
 @click.argument("space", type=options.A_FILE)
+@options.file("--out", help="Folder for model, graph and page; default: the name, for images.")
+@target
+@size
+@options.flag("--force", help="Overwrite what is in that folder.")
 @click.option("--name", help="Name of the experiment; default: the space's own, or its file's.")
 @options.count("--trials", help="Graphs to train, instead of what the space says.")
 @options.count("--seed", help="Seed of the sampler, instead of what the space says.", least=0)
+@click.option("--budget", help="Wall time such as 90s, 30m or 2h, instead of a count of trials.")
 @options.address
 @options.storage
 @options.count("--confirm", help="Afterwards confirm so many best graphs: `ktg confirm`.")
@@ -39,7 +46,11 @@ if TYPE_CHECKING:
 def search(
     space: Path, confirm: int | None, seeds: int | None, as_json: bool, **given: Any
 ) -> None:
-    """Search SPACE for the best graph, on this machine or on a Ray cluster."""
+    """Search SPACE for the best graph, on this machine or on a Ray cluster.
+
+    SPACE is a file, or a folder of images (one folder per class): then what `ktg init` proposes for
+    it is searched, and the best network is left in the folder --out, also after an interruption.
+    """
     # `given` goes to `ktg.api.search`: a new option needs a keyword of its name there.
     if seeds and not confirm:
         meaning = "says how often --confirm trains each graph"
@@ -58,13 +69,46 @@ def search(
         result = api.search(
             space, confirm=confirm, seeds=seeds or SEEDS, listener=screen.listener, **given
         )
+        if result.delivered is not None and not as_json:
+            print_delivered(result.delivered, screen)
     if as_json:
         print_json(result.to_json())
     if result.interrupted:
         raise KeyboardInterrupt
-    if result.best is None:
+    if result.best is None and result.delivered is None:
         reason = result.commonest_failure or "none was given"
         raise KtgError(f"no trial finished; the most common reason: {reason}")
+
+
+def print_delivered(delivered: "Delivered", screen: Screen) -> None:
+    """Print how the delivered model does on the test images, by class, and a sentence."""
+    figures = ("precision", "recall", "F1", "images")
+    table = make_table("class", *figures, title="Test split", right=figures)
+    for name, scores in delivered.classes.items():
+        shares = (scores.precision, scores.recall, scores.f1)
+        shown = ("n/a" if share is None else format_percent(share) for share in shares)
+        table.add_row(name, *shown, str(scores.support))
+    screen.clear()
+    screen.console.print(table)
+    screen.say(delivered.sentence)
+
+
+def print_basis(result: "Result", screen: Screen) -> None:
+    """Print what the score of the best graph rests on, and what the user should not miss."""
+    best = result.rows[0]
+    ahead = [(row.what, row.describe_difference(result.metric)) for row in result.rows]
+    known = "; ".join(f"{what} {difference}" for what, difference in ahead if difference)
+    if known:
+        unit = "" if result.metric == "loss" else " in points"
+        said = f"The best graph minus, over the seeds of both{unit} (and 95 % over seeds): {known}."
+        screen.console.print(said, highlight=False)
+    said = f"The best graph's {result.measure} is {best.basis}"
+    if best.expected is not None:
+        shown = dataclasses.replace(best, score=best.expected, std=None, note="")
+        said += f"; to be expected of it: {shown.describe_score(result.metric)}"
+    screen.console.print(f"{said}.", highlight=False)
+    for warning in result.warnings:
+        screen.console.print(warning, style="yellow", markup=False, highlight=False)
 
 
 def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) -> None:
@@ -72,20 +116,14 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
 
     to_confirm: whether it is about to be confirmed, which is then no advice.
     """
-    figures = ("accuracy", "loss", "training time")
-    title = "Validation split, same budget for all"
-    table = make_table("", *figures, "trial", title=title, right=figures)
+    figures = (result.measure, "new seeds", "time")
+    table = make_table("", *figures, "trial", title="Validation split", right=figures)
     for row in result.rows:
         is_best = row.what == "best graph"
         trial, _, baseline = row.trial.partition(" ")
         what = f"{row.what} {baseline}".rstrip() if is_best else row.what
-        cells = (
-            what,
-            format_percent(row.accuracy),
-            f"{row.loss:.4f}",
-            format_duration(row.train_s),
-            trial,
-        )
+        seeds, time = str(row.n) if row.n else "", format_duration(row.train_s)
+        cells = (what, row.describe_score(result.metric), seeds, time, trial)
         table.add_row(*cells, style="bold" if is_best else None)
     console = screen.console
     console.print(table)
@@ -94,6 +132,8 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
     saved = f"{result.epochs_saved} epochs saved by stopping early"
     duplicates = f"by {result.duplicates} duplicates not trained"
     console.print(f"{states}; {spent}; {saved} and {duplicates}.", highlight=False)
+    if result.best is not None:
+        print_basis(result, screen)
     if result.exhausted:
         console.print("The space is exhausted: every graph in it that could be trained was.")
     if result.interrupted:
@@ -101,7 +141,7 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
         again = shlex.join(["ktg", "search", result.name, "--resume"])
         screen.say(f"To go on:\n  {again}")
     if result.ship is not None and not to_confirm:
-        by = "By the validation images, one training each:"
+        by = "By the validation images, which the best was chosen by:"
         console.print(f"{by} {result.ship.sentence}", markup=False, highlight=False)
     if result.best is not None:
         advice = [] if to_confirm or result.interrupted else [["ktg", "confirm", result.name]]

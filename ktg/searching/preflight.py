@@ -19,7 +19,16 @@ from ktg.models.names import locate_model
 
 # Fields of a node that must suit each other.
 TOGETHER = ("model", "model_args", "source", "input_size", "unfreeze_from")
-FREE = ("batch_size", "augment", "size", "per_class", "unlabelled", "unlabelled_share", "views")
+FREE = (
+    "batch_size",
+    "augment",
+    "size",
+    "per_class",
+    "unlabelled",
+    "unlabelled_share",
+    "views",
+    "balance",
+)
 
 
 class ImageCounts(NamedTuple):

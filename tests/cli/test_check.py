@@ -19,8 +19,8 @@ def test_a_space(room):
     found = checked(room, "space.yaml")
     assert found["kind"] == "search space"
     assert (found["holes"], found["graphs"], found["trials"]) == (2, "a continuum", 3)
-    # 3 trials of 1 + 1/2 + 2/4 epochs on average, and three baselines of 4.
-    assert found["cost"] == "about 18 epochs of up to 2 networks, 24 if none were stopped early"
+    # 3 trials and three baselines of 4 epochs, and a race that takes a quarter of all.
+    assert found["cost"] == "about 32 epochs of up to 2 networks, 32 if none were stopped early"
     assert found["classes"] == 4
 
 
@@ -35,6 +35,14 @@ def test_a_graph(room):
         3,
     )
     assert found["cost"] == "2 networks x 4 epochs for each seed"
+
+
+def test_the_time_is_measured_unless_it_is_not_wanted(room):
+    for file in ("space.yaml", "graph.yaml"):
+        assert "for one training here, measured by a few steps" in checked(room, file)["time"]
+    assert "for all, " in checked(room, "space.yaml")["time"]
+    done = ktg("check", "space.yaml", "--quick", "--json", folder=room)
+    assert "time" not in json.loads(done.out)
 
 
 def test_data(room):
@@ -153,7 +161,7 @@ def test_checking_a_space_and_its_data_imports_nothing_heavy(room):
     heavy = ("torch", "timm", "torchvision", "ray", "mlflow", "optuna")
     code = (
         "import sys; from ktg.cli import commands;"
-        "commands(['check', 'space.yaml'], standalone_mode=False);"
+        "commands(['check', 'space.yaml', '--quick'], standalone_mode=False);"
         f"sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     )
     done = subprocess.run(
