@@ -275,6 +275,25 @@ def test_svd_has_as_many_pictures_as_are_asked_for():
     ] == (960, 960)
 
 
+def test_drawn_pictures_that_per_class_leaves_out_are_the_unlabelled_ones():
+    few = replace(DRAWN, per_class=3)
+    dataset, more = open_data(few), open_data(replace(few, unlabelled=("auto",)))
+    assert dataset.unlabelled is None
+    assert (len(more.train), len(more.unlabelled)) == (12, 4 * (13 - 3))
+    assert set(more.unlabelled.labels) == {-1}
+    assert summarize(replace(few, unlabelled=("auto",))).unlabelled == 40
+    assert more.labelled_fingerprint == dataset.fingerprint != more.fingerprint
+    # Labelled and unlabelled pictures are those of training without per_class, each once.
+    every = open_data(DRAWN).train
+    pixels = [images.read(range(len(images))) for images in (more.train, more.unlabelled, every)]
+    seen = [sorted(image.tobytes() for image in part) for part in pixels]
+    assert sorted(seen[0] + seen[1]) == seen[2]
+    with pytest.raises(SpecError, match=r"data\.unlabelled: auto: data\.per_class leaves out no"):
+        open_data(replace(DRAWN, unlabelled=("auto",)))
+    with pytest.raises(SpecError, match=r"data\.unlabelled: more: of pictures drawn by a formula"):
+        open_data(replace(few, unlabelled=("more",)))
+
+
 def test_only_some_classes_are_drawn():
     whole, some = open_data(DRAWN), open_data(replace(DRAWN, only=("00001", "00003")))
     assert some.classes == ("00001", "00003")

@@ -21,8 +21,10 @@ from ktg.data.images import Images
 from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
 from ktg.data.threads import count_cores
 from ktg.data.undecoded import Rows
+from ktg.data.unlabelled import NO_LABEL
 from ktg.errors import SpecError
 from ktg.graph import Data, Formula, FormulaName
+from ktg.graph.spec import AUTO
 
 FORMAT = 1  # of the pictures: raise it when the same settings begin to draw others
 # Categories of FractalDB. Every process would have to search for more, a minute for a thousand.
@@ -48,9 +50,14 @@ class _DrawnData:
     train: Rows
     val: Rows
     test: Rows
+    left_out: Rows
 
     def images(self, rows: Rows) -> Images:
         return Images(self.stream, rows, self.labels[rows])
+
+    def unlabelled(self) -> Images:
+        """Return the training pictures that `per_class` leaves out, without their labels."""
+        return Images(self.stream, self.left_out, np.full(len(self.left_out), NO_LABEL))
 
 
 def open_drawn(spec: Data) -> Dataset:
@@ -59,18 +66,26 @@ def open_drawn(spec: Data) -> Dataset:
     Where a class has one picture (ofdb, onep), it is in all three splits: accuracy then says how
     well the pictures are known by heart. Nothing is drawn before it is trained on: mean and
     standard deviation are those of the published recipe, the fingerprint is that of the settings.
-    Raises SpecError for settings that the formula lacks.
+    `data.unlabelled: auto` are the training pictures that `per_class` leaves out. Raises SpecError
+    for settings that the formula lacks, and for unlabelled images from elsewhere.
     """
     drawn = _draw_splits(spec)
     mean, std = STATISTICS[_kind(spec)]
+    labelled = _fingerprint(spec, drawn, drawn.train, drawn.val)
+    if spec.unlabelled is None:
+        more: dict[str, Any] = {"fingerprint": labelled}
+    else:
+        every = _fingerprint(spec, drawn, drawn.train, drawn.val, drawn.left_out)
+        more = {"fingerprint": every, "labelled_fingerprint": labelled}
+        more["unlabelled"] = drawn.unlabelled()
     return Dataset(
         classes=drawn.classes,
         train=drawn.images(drawn.train),
         val=drawn.images(drawn.val),
         mean=(mean,) * 3,
         std=(std,) * 3,
-        fingerprint=_fingerprint(spec, drawn),
         skipped=(),
+        **more,
     )
 
 
@@ -86,7 +101,8 @@ def summarize_drawn(spec: Data) -> Summary:
     splits = {"train": drawn.train, "val": drawn.val, "test": drawn.test}
     classes = len(drawn.classes)
     counts = {name: count_per_class(drawn.labels[rows], classes) for name, rows in splits.items()}
-    return Summary(drawn.classes, counts)
+    more = None if spec.unlabelled is None else len(drawn.left_out)
+    return Summary(drawn.classes, counts, more)
 
 
 def build_generator(spec: Data) -> FractalGenerator:
@@ -134,13 +150,29 @@ def _draw_splits(spec: Data) -> _DrawnData:
         numbers = renumber_classes(names, spec.only, f"data.name: {spec.name}")
     labels = numbers[stream.labels]
     splits = _divide(stream.labels, np.flatnonzero(labels >= 0), wanted.instances or most, spec)
+    _check_unlabelled(spec, len(splits[-1]))
     return _DrawnData(generator, select_classes(names, numbers), stream, labels, *splits)
 
 
-def _divide(labels: Rows, rows: Rows, instances: int, spec: Data) -> tuple[Rows, Rows, Rows]:
-    """Return which of `rows` are in train, val and test; `labels` are those of the whole stream."""
+def _check_unlabelled(spec: Data, left_out: int) -> None:
+    """Raise SpecError for unlabelled images from elsewhere, or where `auto` are none."""
+    if spec.unlabelled not in (None, (AUTO,)):
+        found = ", ".join(spec.unlabelled or ())
+        problem = f"{found}: of pictures drawn by a formula only `auto` can be unlabelled"
+        raise SpecError("data.unlabelled", f"{problem}: those that data.per_class leaves out")
+    if spec.unlabelled and not left_out:
+        raise SpecError(
+            "data.unlabelled", "auto: data.per_class leaves out no picture, so there is none"
+        )
+
+
+def _divide(labels: Rows, rows: Rows, instances: int, spec: Data) -> tuple[Rows, Rows, Rows, Rows]:
+    """Return which of `rows` are in train, val and test, and which `per_class` leaves out.
+
+    `labels` are those of the whole stream.
+    """
     if instances == 1:
-        return rows, rows, rows
+        return rows, rows, rows, rows[:0]
     if instances == 2:
         problem = "2 of each class cannot fill train, val and test; allowed: 1, or 3"
         raise SpecError("data.formula.instances", problem)
@@ -151,14 +183,14 @@ def _divide(labels: Rows, rows: Rows, instances: int, spec: Data) -> tuple[Rows,
     few = np.arange(len(train))
     if spec.per_class is not None:
         few = pick_few_shot(labels[train], spec.per_class, spec.split_seed)
-    return train[few], val, test
+    return train[few], val, test, np.delete(train, few)
 
 
-def _fingerprint(spec: Data, drawn: _DrawnData) -> str:
-    """Return a hash of all that decides the pictures of train and val, their labels and order."""
+def _fingerprint(spec: Data, drawn: _DrawnData, *parts: Rows) -> str:
+    """Return a hash of all that decides these pictures, their labels and order."""
     seed = (spec.formula or Formula()).seed
     facts = [FORMAT, list_settings(drawn.generator), drawn.classes, len(drawn.stream), seed]
     digest = sha256(json.dumps(facts, sort_keys=True).encode())
-    for rows in (drawn.train, drawn.val):
+    for rows in parts:
         digest.update(len(rows).to_bytes(8, "little") + rows.astype("<i8").tobytes())
     return digest.hexdigest()
