@@ -4,12 +4,28 @@ Every field carries its own rule (bounds and one sentence of documentation) as m
 the JSON Schema and the reference documentation all read these rules, so they cannot disagree.
 """
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-GateName = Literal["through", "cutoff", "linear", "correct", "inverse"]
-LossName = Literal["ce", "kl", "js", "dkd", "emd", "dist", "attention", "feature", "embedding"]
+GateName = Literal[
+    "through", "cutoff", "linear", "correct", "inverse", "small_loss", "agree", "disagree"
+]
+LossName = Literal[
+    "ce",
+    "gce",
+    "sce",
+    "bootstrap",
+    "kl",
+    "js",
+    "dkd",
+    "emd",
+    "dist",
+    "attention",
+    "feature",
+    "embedding",
+]
 OptimizerName = Literal["sgd", "adamw", "adam"]
 ScheduleName = Literal["constant", "step", "cosine"]
 ViewName = Literal["none", "basic", "crop", "randaugment", "augmix", "pspnet"]
@@ -26,6 +42,10 @@ LEARNED = "learned"
 FEATURES = "features"
 AUTO = "auto"
 EMBEDDING: LossName = "embedding"
+# Losses of edges from `label`; all others are of edges between nodes.
+LABEL_LOSSES: tuple[LossName, ...] = ("ce", "gce", "sce", "bootstrap")
+# Gates that let through some samples of a batch whole, and no others.
+KEEPING_GATES: tuple[GateName, ...] = ("correct", "small_loss", "agree", "disagree")
 MAP_LOSSES: tuple[LossName, ...] = ("attention", "feature")
 # Losses that never reach the head of the node that learns.
 FEATURE_LOSSES: tuple[LossName, ...] = (*MAP_LOSSES, EMBEDDING)
@@ -112,8 +132,8 @@ class Data:
         "More images, without labels: a folder (at any depth in it), an archive (.zip, .tar), a "
         "list of files (.txt, .csv), several of these, or auto: what else the data have, the "
         "images that `per_class` leaves out included. They reach edges between nodes, but not "
-        "those of which loss or gate asks for the label: ce, dkd, correct. Files that are "
-        "validation or test images are left out.",
+        "those of which loss or gate asks for the label: ce, dkd, correct, small_loss. Files that "
+        "are validation or test images are left out.",
         None,
     )
     unlabelled_share: float = rule(
@@ -178,8 +198,9 @@ class Train:
     )
     keep: Literal["last", "best"] = rule(
         "Which weights are kept at the end. best: those of the epoch that validated best, by the "
-        "metric of the search, else by accuracy; its score is then a little too good, as the best "
-        "of many. A final training has no validation, and keeps the last.",
+        "metric of the search, else by accuracy; the last validation is then of these, and a "
+        "little too good, as the best of many. A final training has no validation: it keeps the "
+        "last.",
         "last",
     )
     optimizer: OptimizerName = rule("SGD with momentum, AdamW or Adam.", "sgd")
@@ -248,6 +269,11 @@ class SourceFile:
     std: tuple[float, ...] | None = rule(
         "Standard deviation per channel; default: as for `mean`.", None, above=0
     )
+    model_args: Mapping[str, Scalar] = rule(
+        "Arguments of the network that the weights are of, such as pad_type: same; a node without "
+        "any takes these.",
+        {},
+    )
     origin: str | None = rule("Where the weights come from, and their licence.", None)
     accuracy: float | None = rule(
         "Share of images it gets right on its own data: what affinity scores are compared with.",
@@ -267,11 +293,12 @@ class Node:
     """One network. The first node of a graph is the target; the others exist to make it better."""
 
     model: str = rule(
-        "A timm or torchvision classification model, or a CIFAR network such as resnet32."
+        "A timm or torchvision classification model, also with the tag of its published weights "
+        "(resnet18.a1_in1k), or a CIFAR network such as resnet32."
     )
     source: str = rule(
-        "Initial weights: none, imagenet, fractaldb, zoo/NAME, a name from `sources`, or the path "
-        "of a file.",
+        "Initial weights: none, imagenet, fractaldb, zoo/NAME, a name from `sources`, "
+        "hf-hub:OWNER/NAME, or the path of a file.",
         "none",
     )
     input_size: int | None = rule(
@@ -363,9 +390,11 @@ class Edge:
     """A loss by which a target node learns from a source node or from the label."""
 
     loss: LossName = rule(
-        "ce on edges from `label`. Between nodes: kl, js, dkd (decoupled distillation), emd (earth "
-        "mover's distance) and dist (correlations) compare probabilities, attention and feature "
-        "compare maps of features, embedding what the two heads are given, whatever their shapes."
+        "Edges from `label`: ce, or for doubtful labels gce (generalised cross-entropy), sce "
+        "(symmetric cross-entropy), bootstrap (trusts predictions more and more). Between nodes: "
+        "kl, js, dkd (decoupled distillation), emd (earth mover's distance) and dist "
+        "(correlations) compare probabilities, attention and feature compare maps of features, "
+        "embedding what the two heads are given, whatever their shapes."
     )
     gate: GateName = rule("Weight of each sample over training.", "through")
     weight: float | Literal["learned"] = rule(
@@ -378,9 +407,29 @@ class Edge:
         1.0,
         above=0,
     )
-    alpha: float = rule("dkd: weight of the label's class against the others.", 1.0, at_least=0)
+    alpha: float = rule(
+        "dkd: weight of the label's class against the others; sce: of the cross-entropy.",
+        1.0,
+        at_least=0,
+    )
     beta: float = rule(
-        "dkd: weight of how the other classes compare with each other.", 8.0, at_least=0
+        "dkd: weight of how the other classes compare with each other; sce: of the reverse "
+        "cross-entropy.",
+        8.0,
+        at_least=0,
+    )
+    exponent: float = rule(
+        "gce: near 0 it is the cross-entropy, 1 the mean absolute error, which wrong labels "
+        "mislead least.",
+        0.7,
+        above=0,
+        at_most=1,
+    )
+    trust: float = rule(
+        "bootstrap: share of the target that predictions have at the end of training.",
+        0.8,
+        at_least=0,
+        at_most=1,
     )
     distance: str = rule(
         "emd: how far the classes lie apart: features (between class means of the source's "
@@ -395,13 +444,32 @@ class Edge:
         at_least=1,
     )
     over: Literal["batch", "kept"] = rule(
-        "What gate `correct` divides by: the batch, or the samples it lets through.", "batch"
+        "What the gates correct, small_loss, agree and disagree divide by: the batch, or the "
+        "samples they let through.",
+        "batch",
     )
+    noise: float = rule(
+        "Gate small_loss: the share of wrong labels, which `ktg data audit` estimates.",
+        0.2,
+        at_least=0,
+        below=1,
+    )
+    peer: str | None = rule(
+        "Edges from `label`: the node in whose eyes gate small_loss compares losses, with whose "
+        "predictions agree and disagree compare, and whose predictions loss bootstrap trusts; "
+        "default: the node itself. Between nodes it is the source.",
+        None,
+    )
+
+    @property
+    def asks_peer(self) -> bool:
+        """Whether gate or loss look at the predictions of a peer."""
+        return self.gate in ("small_loss", "agree", "disagree") or self.loss == "bootstrap"
 
     @property
     def needs_label(self) -> bool:
         """Whether the edge says nothing of an image without a label."""
-        return self.loss in ("ce", "dkd") or self.gate == "correct"
+        return self.loss in (*LABEL_LOSSES, "dkd") or self.gate in ("correct", "small_loss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -444,6 +512,12 @@ class Graph:
     def sources_for(self, model: str) -> Mapping[str, SourceFile]:
         """Return the files that a node of this model may name as its source."""
         return sources_for(model, self.sources, self.weights)
+
+    def _repr_svg_(self) -> str:
+        """Return the drawing, which a notebook shows."""
+        # By its name, as drawing is built on this module, which imports nothing of the room.
+        drawing = importlib.import_module("ktg.graph.drawing")
+        return str(drawing.draw(self))
 
 
 def sources_for(

@@ -134,7 +134,10 @@ def read_timm_config(name: str) -> Any:
     """Return timm's PretrainedCfg of a model: where its weights are, and what they expect."""
     from timm.models import PretrainedCfg, get_pretrained_cfg
 
-    return get_pretrained_cfg(name) or PretrainedCfg()
+    try:
+        return get_pretrained_cfg(name) or PretrainedCfg()
+    except RuntimeError:  # a tag in timm's tables that it does not register
+        return PretrainedCfg()
 
 
 def _find_input_size(node: Node, image_size: int) -> int:

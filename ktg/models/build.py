@@ -4,21 +4,34 @@ The way is a straight line: `ktg.models.sources` resolves the node's source, the
 the meta device to learn its shapes and then in memory, and its weights are read and copied into it.
 """
 
+import functools
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ktg.errors import make_printable
 from ktg.graph import Node, SourceFile
 from ktg.local import file_stamp
 from ktg.models.architectures import build_body, build_on_meta, find_usual_size
 from ktg.models.imagenet import check_available, find_published, read_published, read_stand_in
 from ktg.models.names import check_model
 from ktg.models.network import Network
-from ktg.models.sources import NoWeights, Published, Source, WeightsFile, ZooEntry, resolve_source
+from ktg.models.sources import (
+    HubWeights,
+    NoWeights,
+    Published,
+    Source,
+    WeightsFile,
+    ZooEntry,
+    resolve_source,
+)
 from ktg.models.state_dicts import WEIGHTS_CACHE, fit, load, read_state, translate_for
 from ktg.zoo import find_zoo
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def build_network(
@@ -52,6 +65,7 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         body = build_body(source.node, classes=classes, size=plan.size)
+    _warn_of_guesses(source)
     state, came = read_weights(source, plan.size, where), False
     if state is not None:
         about = f"{where}: {source.file or node.source} for {node.model}"
@@ -81,10 +95,26 @@ def check_weights(
     source.check(f"{where}.source")
     plan = build_on_meta(source.node, classes=classes, image_size=image_size, where=where)
     if isinstance(source, Published):
-        check_available(find_published(node.model, f"{where}.source"), f"{where}.source")
+        name = node.source if isinstance(source, HubWeights) else node.model
+        check_available(find_published(name, f"{where}.source"), f"{where}.source")
     elif source.file is not None:
+        _warn_of_guesses(source)
         state = read_weights(source, plan.size, where) or {}
         fit(plan.body, state, plan.head, f"{where}: {source.file} for {node.model}")
+
+
+def _warn_of_guesses(source: Source) -> None:
+    """Warn, once in a process, of what nobody says of a file and is guessed."""
+    guesses = source.list_guesses() if isinstance(source, WeightsFile) else []
+    if guesses:
+        what, model = " and ".join(guesses), source.node.model
+        remedy = "say mean, std and model_args beside its path, in `sources` or `weights`"
+        _warn(f"{source.file} for {model}: {what} is a guess; {remedy}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _warn(sentence: str) -> None:
+    _LOGGER.warning("%s", make_printable(sentence))
 
 
 def read_weights(source: Source, size: int, where: str = "node") -> dict[str, Tensor] | None:
@@ -99,7 +129,8 @@ def read_weights(source: Source, size: int, where: str = "node") -> dict[str, Te
         case NoWeights():
             return None
         case Published():
-            return WEIGHTS_CACHE.get(network, lambda: read_published(node, size, place))
+            published = (*network, source.content_hash())
+            return WEIGHTS_CACHE.get(published, lambda: read_published(node, size, place))
         case WeightsFile(file=file) if source.replaces_published:
             # Many options of a search may share the file, each for another network.
             stand_in = (*network, source.part, file_stamp(file))

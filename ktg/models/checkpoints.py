@@ -168,9 +168,15 @@ def _check_tensors(content: object, path: Path) -> dict[str, Tensor]:
             raise WeightsError(
                 f"{path}: {name!r} is quantized; give the weights as floating point numbers"
             )
+    check_finite(content, path)
+    return dict(content)
+
+
+def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise WeightsError, which names file and tensor, for numbers that are NaN or infinite."""
+    for name, tensor in state.items():
         if tensor.is_floating_point() and not (finite := torch.isfinite(tensor)).all():
             raise WeightsError(f"{path}: {_describe_infinite(name, tensor, finite)}")
-    return dict(content)
 
 
 def _describe_infinite(name: str, tensor: Tensor, finite: Tensor) -> str:

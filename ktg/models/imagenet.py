@@ -6,6 +6,7 @@ two instead of after many retries.
 """
 
 import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from ktg.errors import MissingSourceError, WeightsError
 from ktg.graph import Node
 from ktg.local import is_reachable
 from ktg.models.architectures import build_on_meta, make_constructor_args, read_timm_config
-from ktg.models.names import locate_model
+from ktg.models.checkpoints import check_finite
+from ktg.models.names import HUB, locate_model
 from ktg.models.state_dicts import fit, read_state
 
 # timm's configuration still names the pickles of older repositories, beside which the hub has the
@@ -34,13 +36,14 @@ class PublishedFile:
     """Where the published weights of a model are: on the Hugging Face hub, or at an address.
 
     `files` are the names to try in turn; `repository` is `owner/name[@revision]`, or empty when
-    `url` is given.
+    `url` is given. `is_hub`: a user has named it, as `hf-hub:OWNER/NAME`.
     """
 
     model: str
     repository: str
     files: tuple[str, ...]
     url: str
+    is_hub: bool = False
 
     @property
     def name(self) -> str:
@@ -51,6 +54,12 @@ class PublishedFile:
     def missing(self) -> str:
         """The sentence for a file that cannot be downloaded, and what the user can do."""
         file = self.files[0]
+        if self.is_hub:
+            return (
+                f"{HUB}{self.repository} is not in the local cache of the Hugging Face hub and "
+                f"cannot be downloaded now; get {file} from {_hub_endpoint()}/{self.repository} "
+                "and give its path as the source"
+            )
         host = f"{_hub_endpoint()}/{self.repository}" if self.repository else self.url
         return (
             f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be "
@@ -60,10 +69,13 @@ class PublishedFile:
 
 
 def find_published(model: str, where: str = "source") -> PublishedFile:
-    """Return where the weights of `model` are.
+    """Return where the weights of `model` are, or of a repository `hf-hub:OWNER/NAME`.
 
     Raises MissingSourceError at `where` when its library publishes none.
     """
+    if model.startswith(HUB) and locate_model(model) is None:
+        names = ("model.safetensors", "pytorch_model.bin")
+        return PublishedFile(model, model.removeprefix(HUB), names, "", is_hub=True)
     library, name = locate_model(model) or ("", "")
     if library == "timm":
         cfg = read_timm_config(name)
@@ -79,6 +91,14 @@ def find_published(model: str, where: str = "source") -> PublishedFile:
             where, f"no ImageNet weights are published for {model!r}; allowed: none, or a file"
         )
     return PublishedFile(model, "", (urlsplit(url).path.rpartition("/")[2],), url)
+
+
+def is_published_name(model: str, file: str) -> bool:
+    """Return whether the published weights of a model are in a file of this name."""
+    try:
+        return file in find_published(model).files
+    except MissingSourceError:
+        return False
 
 
 def find_cached(weights: PublishedFile) -> Path | None:
@@ -123,8 +143,11 @@ def read_published(node: Node, size: int, where: str) -> dict[str, Tensor]:
     timm converts many files while it loads them (names, position embeddings), so its own loader
     reads its files.
     """
-    weights = find_published(node.model, where)
+    own = node.source.startswith(HUB)
+    weights = find_published(node.source if own else node.model, where)
     file = fetch(weights, where)
+    if own:  # with whatever head
+        return read_stand_in(node, file, None, size, where)
     if (locate_model(node.model) or ("", ""))[0] == "torchvision":
         return read_state(file)
     # The .npz files are Google's, of transformers and big-transfer ResNets.
@@ -169,7 +192,27 @@ def _load_with_timm(
     except Exception as error:  # a damaged file, or arguments that do not go with these weights
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{where} does not load into {node.model!r} ({problem})") from error
-    return dict(donor.state_dict())
+    state = dict(donor.state_dict())
+    check_finite(state, Path(overlay.get("file", where)))
+    return state
+
+
+def read_hub_statistics(source: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return (mean, std) that the config.json of a repository says, None where it says nothing.
+
+    It is read from the cache, where `fetch` puts it beside the weights.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, _, revision = source.removeprefix(HUB).partition("@")
+    file = try_to_load_from_cache(repository, "config.json", revision=revision or None)
+    try:
+        found = json.loads(Path(str(file)).read_text(encoding="utf-8"))
+        said = found.get("pretrained_cfg", found)
+        mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return (mean, std) if len(mean) == len(std) == 3 else None
 
 
 def _is_online(weights: PublishedFile) -> bool:
@@ -191,6 +234,9 @@ def _download_from_hub(weights: PublishedFile) -> Path:
     from huggingface_hub.errors import EntryNotFoundError
 
     repository, _, revision = weights.repository.partition("@")
+    if weights.is_hub:
+        with contextlib.suppress(EntryNotFoundError):
+            hf_hub_download(repository, "config.json", revision=revision or None)
     for name in weights.files[:-1]:
         with contextlib.suppress(EntryNotFoundError):
             return Path(hf_hub_download(repository, name, revision=revision or None))

@@ -14,6 +14,8 @@ from typing import Literal, get_args
 
 from ktg.errors import SpecError, did_you_mean, show
 
+# How timm itself writes a model of the Hugging Face hub.
+HUB = "hf-hub:"
 Library = Literal["ktg", "timm", "torchvision"]
 CIFAR_RESNETS = ("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
 CIFAR_WIDE_RESNETS = (
@@ -23,6 +25,8 @@ CIFAR_WIDE_RESNETS = (
 
 # Decorators and their arguments may stand between `@register_model` and the function it registers.
 _REGISTERED = re.compile(r"^@register_model\b.*\n(?:(?!def ).*\n)*?def (\w+)\(", re.MULTILINE)
+# A key of a table of timm's that says where weights are: 'resnet18.a1_in1k': _cfg(...).
+_TAGGED = re.compile(r"""["']([a-z]\w*)\.([\w-]+)["']\s*:""")
 
 
 @functools.cache
@@ -42,6 +46,27 @@ def list_library_models(library: Library) -> frozenset[str]:
 
 
 @functools.cache
+def list_tagged() -> Mapping[str, tuple[str, ...]]:
+    """Return the tags of timm's published weights by architecture: resnet18 -> (a1_in1k, ...)."""
+    package = importlib.util.find_spec("timm")
+    found: dict[str, set[str]] = {}
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        for module in Path(folder, "models").glob("*.py"):
+            for name, tag in _TAGGED.findall(module.read_text(encoding="utf-8")):
+                found.setdefault(name, set()).add(tag)
+    return {name: tuple(sorted(tags)) for name, tags in found.items()}
+
+
+def list_tags(architecture: str) -> tuple[str, ...]:
+    """Return the tags of an architecture; none where it is not timm's."""
+    if architecture not in list_library_models("timm"):
+        return ()
+    tagged = list_tagged()
+    # timm makes the tables of these from those of the networks without it.
+    return tagged.get(architecture) or tagged.get(architecture.replace("_quickgelu", ""), ())
+
+
+@functools.cache
 def list_models() -> Mapping[str, Library]:
     """Return every bare model name with the library that builds it.
 
@@ -56,9 +81,17 @@ def list_models() -> Mapping[str, Library]:
 def locate_model(model: str) -> tuple[Library, str] | None:
     """Return (library, name in that library) of a model, None for an unknown one.
 
-    `resnet50` -> (timm, resnet50); `torchvision/resnet50` -> (torchvision, resnet50).
+    `resnet50` -> (timm, resnet50); `torchvision/resnet50` -> (torchvision, resnet50);
+    `resnet50.a1_in1k`, with the tag of published weights, and `hf-hub:timm/resnet50.a1_in1k` ->
+    (timm, resnet50.a1_in1k).
     """
-    prefix, slash, name = model.rpartition("/")
+    prefix, slash, name = model.removeprefix(HUB).rpartition("/")
+    architecture, dot, tag = name.partition(".")
+    if dot:
+        own = prefix == "timm" or (not slash and list_models().get(architecture) == "timm")
+        return ("timm", name) if own and tag in list_tags(architecture) else None
+    if model.startswith(HUB):
+        return None
     if not slash:
         return (list_models()[name], name) if name in list_models() else None
     library: Library
@@ -77,15 +110,32 @@ def shorten_model(model: str) -> str:
     return bare if locate_model(bare) == locate_model(model) else model
 
 
+def shorten_architecture(model: str) -> str:
+    """Return the shortest name of the network alone: `timm/resnet18.a1_in1k` -> `resnet18`."""
+    located = locate_model(model)
+    tagged = located is not None and located[0] == "timm" and "." in located[1]
+    return shorten_model(f"timm/{located[1].partition('.')[0]}" if located and tagged else model)
+
+
 def check_model(name: str, path: str) -> None:
     """Raise SpecError at the dotted place `path` unless `name` is a model that can be built."""
     if locate_model(name) is not None:
         return
+    plain = name.removeprefix(HUB).removeprefix("timm/")
+    architecture, dot, tag = plain.partition(".")
+    tags = list_tags(architecture) if dot else ()
+    if tags:
+        problem = f"timm publishes no weights {show(tag)} of {architecture}"
+        raise SpecError(path, f"{problem}; allowed: {', '.join(tags)}.{did_you_mean(tag, tags)}")
+    if name.startswith(HUB):
+        problem = f"{show(name)} does not say which network it is"
+        allowed = f"name it, as in `model: resnet18, source: {show(name)[1:-1]}`"
+        raise SpecError(path, f"{problem}; {allowed}; allowed here: {HUB}timm/NAME.TAG")
     known: Collection[str] = list_models()
     if "/" in name:
         libraries: tuple[Library, ...] = ("timm", "torchvision")
         known = [f"{each}/{model}" for each in libraries for model in list_library_models(each)]
-    allowed = "a classification model of timm or torchvision (by its name, without a tag)"
+    allowed = "a classification model of timm or torchvision by its name (timm's also with a tag)"
     networks = ", ".join(CIFAR_RESNETS + CIFAR_WIDE_RESNETS)
     hint = did_you_mean(name, known)
     raise SpecError(path, f"{show(name)} is not a model; allowed: {allowed}, {networks}.{hint}")

@@ -8,6 +8,7 @@ needs to know where published weights are, import them when they are called.
 """
 
 import fnmatch
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +16,18 @@ from pathlib import Path
 from ktg.errors import DataError, MissingSourceError, SpecError, did_you_mean, show
 from ktg.graph import IMAGENET, Graph, Node, SourceFile
 from ktg.graph.paths import WEIGHT_SUFFIXES
+from ktg.graph.spec import Scalar
 from ktg.local import file_sha256
-from ktg.models.names import check_model, locate_model, shorten_model
+from ktg.models.names import HUB, check_model, locate_model, shorten_architecture
 from ktg.zoo import Card, default_zoo, find_zoo, shipped_zoo
 from ktg.zoo.card import check_name
 from ktg.zoo.folder import MissingEntryError
 
 BUILTIN_SOURCES = ("none", IMAGENET, "fractaldb")
 ZOO = "zoo/"
+# Families of timm whose weights were often trained in TensorFlow, which pads in another way.
+_PADDED = re.compile(r"(mobilenet|efficientnet|mnasnet|mixnet|fbnet|spnasnet|lcnet|tinynet)")
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -92,12 +97,36 @@ class Published(_Source):
         return f"imagenet:{find_published(self.node.model).name}"
 
     @property
-    def class_names(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...] | None:
         """The thousand classes of ImageNet-1k, in the order that all libraries share."""
         from timm.data import ImageNetInfo  # seconds to import, for this one question
 
         info = ImageNetInfo("imagenet-1k")
         return tuple(info.index_to_description(number) for number in range(info.num_classes()))
+
+
+class HubWeights(Published):
+    """`hf-hub:OWNER/NAME`: weights for the node's model in a repository of the Hugging Face hub."""
+
+    def check(self, path: str) -> None:
+        """Raise SpecError at `path` for what cannot name a repository."""
+        if not _REPOSITORY.fullmatch(self.node.source.removeprefix(HUB)):
+            problem = f"{show(self.node.source)} names no repository of the Hugging Face hub"
+            raise SpecError(path, f"{problem}; write {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION")
+
+    def content_hash(self) -> str:
+        """Return the name of the weights."""
+        return self.node.source
+
+    def statistics(self) -> Statistics | None:
+        """Return what the repository's config.json says, else the usual ones of the model."""
+        from ktg.models.imagenet import read_hub_statistics
+
+        return read_hub_statistics(self.node.source) or super().statistics()
+
+    @property
+    def class_names(self) -> None:
+        """None: the repository may say anything."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +204,30 @@ class WeightsFile(_Source):
         stated = self.stated or SourceFile(path=self.path)
         return tuple(stated.mean or mean), tuple(stated.std or std)
 
+    def list_guesses(self) -> list[str]:
+        """Return in a few words what of the network's input or padding nobody says.
+
+        A file that has the name of the published one is taken for it.
+        """
+        from ktg.models.imagenet import is_published_name
+        from ktg.models.state_dicts import read_stated_statistics
+
+        if self.replaces_published and is_published_name(self.node.model, self.file.name):
+            return []
+        stated = self.stated or SourceFile(path=self.path)
+        guesses = []
+        if not (stated.mean and stated.std) and read_stated_statistics(self.file) is None:
+            mean, std = self.statistics() or ((), ())
+            shown = (
+                f"{name} {', '.join(map(str, x))}" for name, x in (("mean", mean), ("std", std))
+            )
+            guesses.append(f"the normalisation ({'; '.join(shown)}, as usual for the model)")
+        if _PADDED.match(self.node.model) and "pad_type" not in self.node.model_args:
+            guesses.append(
+                "the padding (torch's; weights that come from TensorFlow want pad_type: same)"
+            )
+        return guesses
+
     @property
     def part(self) -> str | None:
         """What to take of a file that holds several networks, None where nobody says."""
@@ -206,7 +259,7 @@ class WeightsFile(_Source):
         return read_class_names(_join(labels, self.base))
 
 
-Source = NoWeights | Published | ZooEntry | WeightsFile
+Source = NoWeights | Published | HubWeights | ZooEntry | WeightsFile
 
 
 def resolve_source(
@@ -228,17 +281,23 @@ def resolve_source(
     # The user's own names come first, so that a file named `imagenet` can stand in for a download.
     stated = sources.get(node.source)
     if stated is not None:
+        if stated.model_args:
+            node = _inherit_args(node, stated.model_args, "is said to be of a network", path)
         return WeightsFile(node, stated.path, base, stated)
     entry = find_entry_name(node.source, sources, path)
     if entry is not None:
         card = _find_card(entry, node.model, path)
-        return ZooEntry(_inherit_args(node, card, path), card)
+        made = f"was made for {card.model}"
+        return ZooEntry(_inherit_args(node, card.model_args, made, path), card)
     if node.source in BUILTIN_SOURCES:
         return Published(node) if node.source == IMAGENET else NoWeights(node)
+    if node.source.startswith(HUB):
+        return HubWeights(node)
     if "/" in node.source or node.source.endswith(WEIGHT_SUFFIXES):
         return WeightsFile(node, node.source, base)
     allowed = [*BUILTIN_SOURCES, *sources]
-    listed = f"{', '.join(allowed)}, {ZOO}NAME, or the path of a {'/'.join(WEIGHT_SUFFIXES)} file"
+    file = f"the path of a {'/'.join(WEIGHT_SUFFIXES)} file"
+    listed = f"{', '.join(allowed)}, {ZOO}NAME, {HUB}OWNER/NAME, or {file}"
     hint = did_you_mean(node.source, allowed)
     raise SpecError(path, f"{show(node.source)} is not a source; allowed: {listed}.{hint}")
 
@@ -250,16 +309,21 @@ def check_source_name(source: str, sources: Mapping[str, SourceFile], path: str)
 
 
 def inherit_model_args(graph: Graph, names: Mapping[str, str]) -> Graph:
-    """Return the graph with the `model_args` that its nodes inherit from their entries of the zoo.
+    """Return the graph with the `model_args` that its nodes inherit from their weights.
+
+    Entries of the zoo have them on their cards, files where `sources` or `weights` says so.
 
     `names` are what the user calls the nodes, for messages. So what is trained, and a model file's
     own description, say how the network is built on a machine that has no such zoo.
     """
     nodes = {
-        name: resolve_source(node, {}, path=f"nodes.{names[name]}.source").node
+        name: resolve_source(
+            node, graph.sources_for(node.model), path=f"nodes.{names[name]}.source"
+        ).node
         for name, node in graph.nodes.items()
-        if not node.model_args and find_entry_name(node.source, graph.sources) is not None
+        if not node.model_args
     }
+    nodes = {name: node for name, node in nodes.items() if node.model_args}
     return replace(graph, nodes={**graph.nodes, **nodes}) if nodes else graph
 
 
@@ -287,7 +351,7 @@ def list_zoo_sources(pattern: str, model: str) -> list[str]:
 
     Those of the user's zoo come before those of ktg's.
     """
-    stem = shorten_model(model).replace("/", ".")
+    stem = shorten_architecture(model).replace("/", ".")
     keys = [key.split("/", 1) for zoo in (default_zoo(), shipped_zoo()) for key in zoo.list_keys()]
     names = list(dict.fromkeys(f"{ZOO}{name}" for name, of in keys if of == stem))
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
@@ -347,7 +411,7 @@ def _check_file(name: str, path: str, base: Path | None) -> None:
 
 def _find_card(name: str, model: str, path: str) -> Card:
     try:
-        stem = shorten_model(model)
+        stem = shorten_architecture(model)
         return find_zoo(name, stem).get(name, stem)
     except MissingEntryError as error:
         bringing = "`ktg zoo build`, `add` or `pull`"
@@ -358,11 +422,12 @@ def _find_card(name: str, model: str, path: str) -> Card:
         raise MissingSourceError(path, problem) from None
 
 
-def _inherit_args(node: Node, card: Card, path: str) -> Node:
-    if not node.model_args and card.model_args:
-        return replace(node, model_args=card.model_args)
-    if dict(node.model_args) != dict(card.model_args):
-        given, made = (dict(args) or "none" for args in (node.model_args, card.model_args))
-        problem = f"was made for {card.model} with model_args {made}, this node has {given}"
+def _inherit_args(node: Node, args: Mapping[str, Scalar], made: str, path: str) -> Node:
+    """Return the node with the `model_args` of its weights. Raises SpecError if it has others."""
+    if not node.model_args and args:
+        return replace(node, model_args=args)
+    if dict(node.model_args) != dict(args):
+        given, own = (dict(each) or "none" for each in (node.model_args, args))
+        problem = f"{made} with model_args {own}, this node has {given}"
         raise SpecError(f"{path.removesuffix('source')}model_args", f"{node.source} {problem}")
     return node

@@ -1,5 +1,6 @@
 import contextlib
 import http.server
+import json
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ from ktg.models.imagenet import (
     fetch,
     find_cached,
     find_published,
+    read_hub_statistics,
     read_published,
 )
 from ktg.models.state_dicts import read_state
@@ -189,3 +191,46 @@ def test_a_download_that_fails_leaves_nothing_behind(tmp_path: Path, name):
     ):
         fetch(PublishedFile("tiny", "", (name,), f"{address}/{name}"), "w")
     assert not list((tmp_path / "torch/hub/checkpoints").iterdir())
+
+
+def test_a_repository_of_the_hub_is_read_with_what_it_says_of_its_input(caches: Path, monkeypatch):
+    torch.manual_seed(0)
+    body = build_body(Node(model="resnet18"), classes=3, size=64)
+    place = caches / "hf" / "models--me--birds"
+    (place / "snapshots" / "1").mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("1")
+    safetensors.torch.save_file(body.state_dict(), place / "snapshots" / "1" / "model.safetensors")
+    config = {"architecture": "resnet18", "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.2] * 3}}
+    (place / "snapshots" / "1" / "config.json").write_text(json.dumps(config))
+    node = Node(model="resnet18", source="hf-hub:me/birds")
+    state = read_published(node, 64, "n0")
+    assert torch.equal(state["fc.weight"], body.fc.weight)
+    assert read_hub_statistics(node.source) == ((0.5,) * 3, (0.2,) * 3)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    gone = find_published("hf-hub:me/cats")
+    with pytest.raises(
+        WeightsError,
+        match=r"hf-hub:me/cats is not in the local cache .* cannot be "
+        "downloaded now; get model.safetensors from .*/me/cats and give its path",
+    ):
+        check_available(gone, "n0.source")
+
+
+def test_published_weights_with_nan_are_refused(caches: Path):
+    body = build_body(Node(model="resnet18"), classes=1000, size=64)
+    with torch.no_grad():
+        body.fc.bias[0] = float("nan")
+    repository = find_published("resnet18").repository.replace("/", "--")
+    place = caches / "hf" / f"models--{repository}"
+    (place / "snapshots" / "1").mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("1")
+    safetensors.torch.save_file(body.state_dict(), place / "snapshots" / "1" / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"1 of the 1,000 numbers of 'fc.bias' are NaN"):
+        read_published(Node(model="resnet18", source="imagenet"), 64, "n0")
+
+
+def test_a_tag_has_weights_of_its_own():
+    assert find_published("resnet18.a2_in1k").name == "timm/resnet18.a2_in1k/pytorch_model.bin"
+    assert find_published("resnet18").name == find_published("resnet18.a1_in1k").name

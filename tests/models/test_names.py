@@ -14,7 +14,9 @@ from ktg.models.names import (
     check_model,
     list_library_models,
     list_models,
+    list_tags,
     locate_model,
+    shorten_architecture,
     shorten_model,
 )
 
@@ -113,3 +115,41 @@ def test_the_shortest_name_of_a_model_means_the_same_model():
         *(f"torchvision/{name}" for name in list_library_models("torchvision")),
     ]:
         assert locate_model(shorten_model(name)) == locate_model(name)
+
+
+def test_nearly_all_tags_of_timm_are_found_in_its_text():
+    from timm.models._registry import _model_pretrained_cfgs
+
+    tagged = [name.split(".", 1) for name in _model_pretrained_cfgs if "." in name]
+    lost = [name for name, tag in tagged if tag not in list_tags(name)]
+    assert len(lost) < 0.02 * len(tagged), lost
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18.a1_in1k", "timm/resnet18.a1_in1k", "hf-hub:timm/resnet18.a1_in1k"]
+)
+def test_a_tag_names_the_weights_of_a_network(name):
+    assert locate_model(name) == ("timm", "resnet18.a1_in1k")
+    assert shorten_model(name) == "resnet18.a1_in1k"
+    assert shorten_architecture(name) == "resnet18"
+    check_model(name, "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet18.a1_in2k", "no weights 'a1_in2k' of resnet18; allowed: .* mean 'a1_in1k'"),
+        ("torchvision/resnet18.a1_in1k", "is not a model"),
+        ("resnet8.x", "'resnet8.x' is not a model"),
+        ("hf-hub:me/birds", "as in `model: resnet18, source: hf-hub:me/birds`"),
+    ],
+)
+def test_a_tag_or_repository_that_names_no_network(name, said):
+    assert locate_model(name) is None
+    with pytest.raises(SpecError, match=said):
+        check_model(name, "nodes.n0.model")
+
+
+def test_the_network_of_other_names_is_the_name():
+    for name in ("resnet8", "torchvision/resnet18", "resnet18", "nonsense"):
+        assert shorten_architecture(name) == name

@@ -1,5 +1,6 @@
 """A source is resolved once to a value that knows its file, hash, statistics and class names."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,8 +19,9 @@ from zoos import card, filled
 from ktg.errors import DataError, MissingSourceError, SpecError
 from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile
 from ktg.models.architectures import HALF, IMAGENET, build_body
-from ktg.models.build import read_weights
+from ktg.models.build import build_network, read_weights
 from ktg.models.sources import (
+    HubWeights,
     NoWeights,
     Published,
     Source,
@@ -375,3 +377,55 @@ def test_resolving_costs_neither_torch_nor_timm(zoo: Zoo):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "None True (0.2,)\nset()\n", done.stderr
+
+
+def test_a_file_brings_the_arguments_that_are_said_of_it(tmp_path, caplog):
+    said = {"pad_type": "same"}
+    node = Node(model="mobilenetv2_035", model_args=said)
+    file = tmp_path / "net.safetensors"
+    save_file(build_body(node, classes=10, size=64).state_dict(), file)
+    about = SourceFile(path=str(file), mean=(0.5,), std=(0.5,), model_args=said)
+    plain = Node(model="mobilenetv2_035", source="mine")
+    found = resolve_source(plain, {"mine": about})
+    assert dict(found.node.model_args) == said
+    assert not found.list_guesses()
+    weights = {"mobilenetv2_035": about}
+    graph = one_node(Node(model="mobilenetv2_035", source="imagenet"))
+    graph = dataclasses.replace(graph, weights=weights)
+    inherited = inherit_model_args(graph, {"n": "n"}).nodes["n"]
+    assert dict(inherited.model_args) == said
+    other = dataclasses.replace(plain, model_args={"pad_type": ""})
+    with pytest.raises(SpecError, match="mine is said to be of a network with model_args"):
+        resolve_source(other, {"mine": about}, path="nodes.n0.source")
+
+    bare = WeightsFile(Node(model="mobilenetv2_035", source=str(file)), str(file))
+    normalisation, padding = bare.list_guesses()
+    assert normalisation.startswith("the normalisation (mean 0.485, 0.456, 0.406; std ")
+    assert "want pad_type: same" in padding
+    assert len(WeightsFile(Node(model="resnet18", source="x"), str(file)).list_guesses()) == 1
+    for _ in range(2):
+        args = {"classes": 10, "image_size": 64, "mean": (0.5,), "std": (0.5,), "seed": 0}
+        build_network(bare.node, {}, **args)
+    (warned,) = [record.getMessage() for record in caplog.records]  # once
+    assert warned.endswith(
+        "is a guess; say mean, std and model_args beside its path, in `sources` or `weights`"
+    )
+
+
+def test_a_file_that_is_called_as_the_published_one_is_taken_for_it(tmp_path):
+    name = "resnet18-f37072fd.pth"
+    node = Node(model="torchvision/resnet18", source="imagenet")
+    assert not WeightsFile(node, str(tmp_path / name)).list_guesses()
+    assert WeightsFile(node, str(tmp_path / "mine.pth")).list_guesses()
+
+
+def test_a_repository_of_the_hub_is_a_source(offline):
+    node = Node(model="resnet18", source="hf-hub:me/birds")
+    found = resolve_source(node, {})
+    assert isinstance(found, HubWeights)
+    assert found.content_hash() == "hf-hub:me/birds"
+    assert found.statistics() == IMAGENET
+    assert found.class_names is None
+    found.check("nodes.n0.source")
+    with pytest.raises(SpecError, match="names no repository of the Hugging Face hub; write hf-"):
+        find("hf-hub:birds", model="resnet18")
