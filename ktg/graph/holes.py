@@ -5,9 +5,10 @@ of a node, `{affinity: {among: [...], keep: 2}}`: a choice among the sources tha
 best, which is measured before the search.
 """
 
+import functools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -60,7 +61,12 @@ class Choice:
 
     def contains(self, value: object) -> bool:
         """Return whether `value` is one of the options; true is not 1, but 1.0 is."""
-        return any(_equal(value, option) for option in self.options)
+        return _identify(value) in self._identities
+
+    @functools.cached_property
+    def _identities(self) -> frozenset[object]:
+        # Of thousands of options each is looked up, when a space is checked.
+        return frozenset(map(_identify, self.options))
 
     def default(self) -> Any:
         """Return the first option."""
@@ -250,15 +256,16 @@ def _read_options(options: object, place: str) -> tuple[Any, ...]:
         raise SpecError(place, f"expected a list of options, got {show(options)}")
     if not options:
         raise SpecError(place, "at least one option is needed, got an empty list")
+    first: dict[object, int] = {}
     for i, option in enumerate(options):
         if inner := find_hole(option, f"{place}[{i}]"):
             problem = (
                 "a hole inside an option of another hole is not allowed; write out the options"
             )
             raise SpecError(inner, problem)
-        first = next(j for j, other in enumerate(options) if _equal(option, other))
-        if first < i:
-            problem = f"{show(option)} is given twice, first as option [{first}]"
+        before = first.setdefault(_identify(option), i)
+        if before < i:
+            problem = f"{show(option)} is given twice, first as option [{before}]"
             raise SpecError(f"{place}[{i}]", problem)
     return tuple(options)
 
@@ -284,10 +291,13 @@ def _is_number(value: object) -> bool:
     return abs(value) < 1e300  # also false for nan
 
 
-def _equal(a: object, b: object) -> bool:
-    """Return whether two plain values are equal: true is not 1, and a tuple may equal a list."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
-    return isinstance(a, bool) == isinstance(b, bool) and a == b
+def _identify(value: object) -> object:
+    """Return what is equal, and hashed alike, for equal plain values.
+
+    true is not 1, but 1.0 is, and a tuple may equal a list.
+    """
+    if isinstance(value, Mapping):
+        return "mapping", frozenset((key, _identify(each)) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return "list", tuple(map(_identify, value))
+    return isinstance(value, bool), value if isinstance(value, Hashable) else repr(value)

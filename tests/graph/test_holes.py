@@ -186,3 +186,23 @@ def test_defaults_read_well():
 def test_hole_inside_finds_the_first_path():
     assert find_hole({"a": [1, {"b": {"log": [1, 2]}}]}, "x") == "x.a[1].b"
     assert find_hole({"a": [1, "choice"]}, "x") is None
+
+
+def test_many_options_are_compared_by_their_hash_and_not_each_with_each():
+    compared = 0
+
+    class Counted(str):
+        __slots__ = ()
+
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    options = [Counted(number) for number in range(20_000)]
+    hole = read_hole({"choice": options}, "x")
+    assert all(hole.contains(str(option)) for option in options)
+    assert not hole.contains("20000")
+    assert compared < 10 * len(options)
