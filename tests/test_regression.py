@@ -160,6 +160,8 @@ def called(*words: object, folder: Path) -> Any:
 def search(folder: Path) -> dict[str, Any]:
     """Search the quickstart's space, one trial at a time: its trials, and its winner."""
     space = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))
+    # What version 1 of the format means stays, whatever is the default now.
+    space |= {"version": 1}
     space["search"] |= {"concurrent": 1, "cpus_per_trial": 1, "gpus_per_trial": 0}
     (folder / "space.yaml").write_text(yaml.safe_dump(space, sort_keys=False), encoding="utf-8")
     found = called("search", "space.yaml", "--trials", 12, "--seed", 0, folder=folder)

@@ -84,6 +84,7 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         return {
             "graph": json.dumps(dump(trial.graph)),
             "final": self.queue.final,
+            "metric": self.queue.metric,
             "checkpoint": str(self._checkpoint(trial)),
             "checkpoint_every_s": CHECKPOINT_EVERY_S,
             "cpus": self.slots.cpus,

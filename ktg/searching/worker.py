@@ -112,7 +112,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             graph = parse(json.loads(self.config["graph"]))
             device, final = "cuda" if self.config["gpus"] else "cpu", self.config["final"]
             dataset = open_cached(select_image_fields(graph.data))
-            self.training = Training(graph, dataset, device=device, final=final)
+            metric = self.config["metric"]
+            self.training = Training(graph, dataset, device=device, final=final, metric=metric)
             restore_checkpoint(self.training, self.checkpoint)
         return self.training
 

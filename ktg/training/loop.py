@@ -115,8 +115,8 @@ class Training(GraphModel):
         trained_s = time.perf_counter() - started
         with explain_errors(f"epoch {self.epoch}, validation", self.graph.data.batch_size):
             evaluations = self._validate()
-        scored = evaluations.get(self._scored_name)
-        self._keep_best(scored)
+            if self._return_to_best(evaluations.get(self._scored_name)):
+                evaluations = self._validate()
         means = average_steps(measured) if measured else untrained(self.graph.nodes)
         nodes, edges = summarize(means, evaluations, self._rates, self.names)
         return EpochMetrics(
@@ -127,19 +127,24 @@ class Training(GraphModel):
             seconds=time.perf_counter() - started,
             images_per_s=len(measured) * self.graph.data.batch_size / max(trained_s, 1e-9),
             peak_memory_bytes=measure_peak_memory(self.device),
-            scored=scored,
+            scored=evaluations.get(self._scored_name),
             ensemble=evaluations.get(ENSEMBLE),
             kept_epoch=self._best.epoch if self._best else None,
         )
 
-    def _keep_best(self, scored: Evaluation | None) -> None:
-        """Note the weights of the best epoch; after the last one train no further than to it."""
+    def _return_to_best(self, scored: Evaluation | None) -> bool:
+        """Note the weights of the best epoch; after the last one give the networks those of it.
+
+        Returns whether the networks have changed, so that the last validation is of what is kept.
+        """
         if self._best is None or scored is None or self.epoch == 0:
-            return
+            return False
         networks = {name: learner.evaluated for name, learner in self.learners.items()}
         self._best.offer(scored, self.epoch, networks)
-        if self.epoch >= self.graph.train.epochs:
-            self._best.restore(networks)
+        if self.epoch < self.graph.train.epochs or self._best.epoch == self.epoch:
+            return False
+        self._best.restore(networks)
+        return True
 
     def _load_probes(self) -> None:
         """Let the heads of the nodes that ask for it begin as probes."""

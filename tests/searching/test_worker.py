@@ -50,7 +50,8 @@ def config(
     graph: Graph, checkpoint: Path = Path("no", "checkpoint.pt"), every_s: float = 1e9
 ) -> dict:
     kept = {"checkpoint": str(checkpoint), "checkpoint_every_s": every_s}
-    return {"graph": json.dumps(dump(graph)), "final": False, "cpus": 1.0, "gpus": 0.0, **kept}
+    plain = {"final": False, "metric": "accuracy", "cpus": 1.0, "gpus": 0.0}
+    return {"graph": json.dumps(dump(graph)), **plain, **kept}
 
 
 def run(worker: Worker) -> list[dict]:
