@@ -104,7 +104,8 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
                 continue
             args = tuple(node.model_args.items())
             network = (node.model, args, node.input_size, node.unfreeze_from, classes, side)
-            content = (*network, node.source, graph.sources_for(node.model).get(node.source))
+            file = graph.sources_for(node.model).get(node.source)
+            content = (*network, node.source, repr(file))
             if content not in faults:
                 faults[content] = _find_fault(graph, name, classes, side)
             use, fault = (name, node.model, node.source), faults[content]

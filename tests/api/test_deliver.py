@@ -1,0 +1,72 @@
+"""A graph trained for the last time, written and measured."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ktg
+from ktg.api.deliver import GRAPH, MODEL, MORE_IMAGES, deliver_graph, fit_into
+from ktg.api.listener import QUIET
+from ktg.graph import parse
+from ktg.graph.yaml_files import load_graph
+
+
+def graph(photos, epochs: int = 2):
+    return parse(
+        {
+            "data": {"path": str(photos), "size": 16, "batch_size": 8},
+            "train": {"epochs": epochs, "lr": 0.05},
+            "nodes": {"n0": {"model": "resnet8"}},
+            "edges": {"label -> n0": {}},
+        }
+    )
+
+
+@pytest.mark.slow
+def test_the_model_in_the_file_does_what_was_said(photos, tmp_path):
+    told = deliver_graph(graph(photos), tmp_path, "trial-0001", QUIET)
+    assert load_graph(tmp_path / GRAPH) == graph(photos)
+    found = ktg.evaluate(tmp_path / MODEL, photos, split="test")
+    assert found.accuracy == pytest.approx(told.metrics["accuracy"])
+    assert found.macro_f1 == pytest.approx(told.metrics["macro_f1"])
+    assert {name: scores.support for name, scores in told.classes.items()} == {
+        "night": 4,
+        "noon": 4,
+    }
+    assert (told.trained_on, told.images, told.official) == (28, 8, True)
+    assert f"{100 * found.accuracy:.1f} % of 8 test images" in told.sentence
+    assert json.loads(json.dumps(told.to_json()))["split"] == "test"
+
+
+def test_images_that_were_held_out_are_called_so(photos, tmp_path):
+    told = deliver_graph(graph(photos / "train", 1), tmp_path, "alone", QUIET)
+    assert not told.official
+    assert "held out from the rest" in told.sentence
+
+
+@given(st.integers(1, 50), st.floats(0.1, 1e4), st.floats(-100, 1e4))
+def test_the_last_training_fits_into_the_time_that_is_left(epochs, train_s, left_s):
+    given_graph = parse(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": epochs},
+            "nodes": {"n0": {"model": "resnet8"}},
+            "edges": {"label -> n0": {}},
+        }
+    )
+    fitted = fit_into(given_graph, train_s, left_s).train.epochs
+    per_epoch_s = MORE_IMAGES * train_s / epochs
+    assert 1 <= fitted <= epochs
+    assert fitted == 1 or fitted * per_epoch_s <= max(left_s, 1.0) * (1 + 1e-9)
+    assert fitted == epochs or math.floor(max(left_s, 1.0) / per_epoch_s) <= fitted + 1
+    assert fit_into(given_graph, train_s, None) == given_graph
+
+
+def test_a_graph_without_epochs_always_fits(photos):
+    as_it_is = dataclasses.replace(graph(photos).train, epochs=0)
+    begun = dataclasses.replace(graph(photos), train=as_it_is)
+    assert fit_into(begun, 100.0, 1.0) == begun

@@ -1,0 +1,109 @@
+"""`ktg search FOLDER`, from images to a model in a folder."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import ktg
+from ktg.api.delivery import Delivery, FolderWishes, deliver_result, open_delivery
+from ktg.api.listener import QUIET
+from ktg.errors import UserError
+from ktg.graph.yaml_files import load_graph
+from ktg.models.cifar import CIFAR_MODELS
+
+FILES = {"model.safetensors", "best.yaml", "report.html", "best.svg"}
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """Weights of a small network, and no others on this machine."""
+    monkeypatch.setattr("ktg.proposing.weights_here._has_cache", lambda: False)
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    save_file(CIFAR_MODELS["resnet8"](num_classes=3).state_dict(), tmp_path / "r.safetensors")
+    return {"resnet8": str(tmp_path / "r.safetensors")}
+
+
+@pytest.mark.slow
+def test_a_search_ends_in_a_model_a_graph_and_a_page(photos, weights, tmp_path):
+    space = {
+        "name": "pets",
+        "data": {"path": str(photos), "size": 16, "batch_size": 8},
+        "train": {"epochs": 1},
+        "weights": {"resnet8": {"path": weights["resnet8"], "mean": 0.5, "std": 0.5}},
+        "nodes": {"n0": {"model": "resnet8", "source": "imagenet"}},
+        "edges": {"label -> n0": {"weight": {"choice": [1.0, 2.0]}}},
+        "search": {"trials": 1, "race_share": 0},
+    }
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    result = ktg.search(space, out="out", tracking_uri=uri)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    told = result.delivered
+    assert told.metrics["accuracy"] == pytest.approx(
+        ktg.evaluate("out/model.safetensors", photos, split="test").accuracy
+    )
+    best = load_graph(tmp_path / "out" / "best.yaml")
+    assert best.provenance["experiment"] == "pets" == result.name
+    assert best.provenance["trial"] == told.what == result.rows[0].trial
+    assert "probe" in {row.what for row in result.rows}
+    with pytest.raises(UserError, match="is there already; give --force"):
+        ktg.search(space, out="out", tracking_uri=None)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_ended_early_leaves_a_model(photos, weights, tmp_path):
+    words = ["search", str(photos), "--target", "resnet8", "--size", "16", "--budget", "20m"]
+    words += ["--out", "out", "--weights", f"resnet8={weights['resnet8']}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from ktg.cli import main; main()", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    model = tmp_path / "out" / "model.safetensors"
+    while not model.exists() and process.poll() is None:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    found = ktg.evaluate(model, photos, split="test")
+    assert len(found.answers) == 8
+
+
+def test_a_space_is_searched_as_before_unless_a_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open_delivery("space.yaml", None, FolderWishes(), QUIET) as plain:
+        assert plain == Delivery("space.yaml", None, {})
+        assert plain.make_reserve() is None
+    with open_delivery("space.yaml", "mine", FolderWishes(out="out"), QUIET) as named:
+        assert (named.name, str(named.out)) == ("mine", "out")
+        reserve = named.make_reserve()
+        assert reserve is not None
+        assert reserve.needed_s(100.0) > 100.0
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_folders_are_refused_for_spaces():
+    for option, value in (("target", "resnet8"), ("size", 32)):
+        wishes = FolderWishes(**{option: value})
+        with (
+            pytest.raises(UserError, match=f"--{option}: is for a folder of images"),
+            open_delivery("space.yaml", None, wishes, QUIET),
+        ):
+            pass
+
+
+def test_nothing_is_delivered_where_that_is_not_wanted():
+    result = object()
+    assert deliver_result(Delivery("space.yaml", None, {}), result, None, QUIET) is result

@@ -1,0 +1,45 @@
+"""What `ktg search FOLDER` makes ready."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ktg.api.folder import check_out, choose_out, is_images
+from ktg.errors import UserError
+
+
+def test_folders_and_arrays_are_images_and_spaces_are_not(tmp_path):
+    (tmp_path / "space.yaml").write_text("nodes: {}")
+    np.savez(tmp_path / "tiny.npz", x=np.zeros(1))
+    assert is_images(tmp_path)
+    assert is_images(str(tmp_path / "tiny.npz"))
+    assert not is_images(tmp_path / "space.yaml")
+    assert not is_images({"nodes": {}})
+
+
+def test_the_folder_of_results_is_named_after_the_experiment_but_is_not_that_of_the_images(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "birds").mkdir()
+    elsewhere = Path("/elsewhere/birds")
+    assert choose_out(None, "birds", elsewhere) == Path("birds")
+    assert choose_out(None, "birds", tmp_path / "birds") == Path("birds-result")
+    assert choose_out("out", "birds", elsewhere) == Path("out")
+
+
+def test_a_folder_that_cannot_be_filled_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "best.yaml").touch()
+    for out, said in (
+        ("file", "file is a file; give the name of a folder"),
+        ("full", "best.yaml is there already; give --force"),
+        ("gone/out", "there is no folder"),
+    ):
+        with pytest.raises(UserError, match=said):
+            check_out(tmp_path / out, force=False)
+    check_out(tmp_path / "full", force=True)
+    check_out(tmp_path / "new", force=False)
+    assert not (tmp_path / "new").exists()
