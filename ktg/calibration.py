@@ -17,6 +17,7 @@ ScoreName = Literal["probability", "energy"]
 
 BINS = 10
 MOST_THRESHOLDS = 200
+_DOUBT = 0.2
 _COLDEST, _HOTTEST = 0.02, 50.0
 _SMALLEST = 1e-30  # stands for a probability that float32 rounds to 0, whose logarithm is none
 
@@ -35,10 +36,13 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     """Return the temperature by which logits (N, C) are divided before the softmax.
 
     It is the one with the lowest mean cross-entropy on these images (Guo et al., "On Calibration of
-    Modern Neural Networks", ICML 2017): above 1 for a network that is too sure. One more image
-    counts, of which any class is the label alike, as in the rule of succession: of few images that
-    are all right the temperature would else be 0. [[2, 0], [2, 0], [2, 0], [2, 0]] with labels
-    0, 0, 0, 1: 3 of 4 right and half of one more are 70 %, whose logit is log(7 / 3) -> 2.36.
+    Modern Neural Networks", ICML 2017): above 1 for a network that is too sure. A fifth of an image
+    more counts, of which any class is the label alike: of few images that are all right the
+    temperature would else be 0. (Simulated with 20 to 1,000 images of 10 classes, a fifth has a
+    lower loss on new images than nothing and than a whole image, as in the rule of succession.)
+
+    [[2, 0], [2, 0], [2, 0], [2, 0]] with labels 0, 0, 0, 1: 3.1 of 4.2 right, whose logit is
+    log(3.1 / 1.1) = 1.036 -> 1.93.
     """
     from scipy.optimize import minimize_scalar
 
@@ -49,7 +53,7 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
         scale = np.exp(-log_temperature)
         norms = _log_sum_exp(scale * logits)
         doubt = norms.mean() - scale * logits.mean()
-        return float((norms - scale * known).sum() + doubt)
+        return float((norms - scale * known).sum() + _DOUBT * doubt)
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})

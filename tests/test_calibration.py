@@ -31,7 +31,7 @@ WORLDS = st.integers(0, 10_000).map(draw)
 
 def test_the_worked_temperature():
     logits, labels = np.array([[2.0, 0.0]] * 4), np.array([0, 0, 0, 1])
-    assert fit_temperature(logits, labels) == pytest.approx(2 / np.log(7 / 3), rel=1e-4)
+    assert fit_temperature(logits, labels) == pytest.approx(2 / np.log(3.1 / 1.1), rel=1e-4)
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.5])
@@ -75,7 +75,7 @@ def test_few_images_that_are_all_right_leave_doubt(images):
     logits = np.tile([30.0, 0.0], (images, 1))
     temperature = fit_temperature(logits, np.zeros(images, int))
     sure = softmax(logits[0] / temperature)[0]
-    assert sure == pytest.approx((images + 0.5) / (images + 1), abs=1e-3)  # rule of succession
+    assert sure == pytest.approx((images + 0.1) / (images + 0.2), abs=1e-3)
 
 
 def test_a_temperature_of_two():

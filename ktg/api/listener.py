@@ -1,6 +1,7 @@
 """Names the functions through which a command says what it does while it works."""
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,3 +35,26 @@ class Listener:
 
 
 QUIET = Listener()
+
+
+def find_listener() -> Listener:
+    """Return who hears a command that is called from Python: in a notebook, its reader."""
+    return make_notebook_listener() if is_notebook() else QUIET
+
+
+def is_notebook() -> bool:
+    """Return whether this runs in a kernel of Jupyter, whose output a person reads."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def make_notebook_listener() -> Listener:
+    """Return a listener that prints what it hears, and the progress of a search, line by line."""
+    from rich.console import Console
+
+    # As plain text: pages of a kernel need not have the widgets that a live display asks for.
+    console = Console(
+        file=sys.stdout, force_terminal=False, force_jupyter=False, width=100, highlight=False
+    )
+    return Listener(say=print, warn=print, console=console)

@@ -15,13 +15,14 @@ from ktg.api.check import describe_time
 from ktg.api.confirm import SEEDS, WAITING, run_confirmation
 from ktg.api.deliver import Delivered as Delivered
 from ktg.api.delivery import Delivery, FolderWishes, deliver_result, open_delivery
-from ktg.api.listener import QUIET, Listener, ignore
+from ktg.api.listener import Listener, find_listener, ignore
 from ktg.api.report import attach_report
 from ktg.errors import UserError, show
 from ktg.graph import Choice, Search, SearchSpace
 from ktg.wording import parse_duration
 
 if TYPE_CHECKING:
+    from ktg.api.search_result import SearchResult as SearchResult
     from ktg.searching.confirm.verdict import Confirmation
     from ktg.searching.missing_weights import Missing as Missing
     from ktg.searching.result import Result as Result
@@ -74,11 +75,14 @@ def search(
     size: int | None = None,
     out: str | Path | None = None,
     force: bool = False,
-    listener: Listener = QUIET,
+    listener: Listener | None = None,
     on_result: "Callable[[Result], None]" = ignore,
     on_confirmation: "Callable[[Confirmation], None]" = ignore,
-) -> "Result":
+) -> "SearchResult":
     """Search a space; return its best graph (`.best`) with the baselines beside it (`.rows`).
+
+    `.model` is the trained network, `.trials` a table of pandas; a notebook shows the result.
+    listener: hears how far it is; default: nobody, in a notebook whoever reads its output.
 
     `space` may be a folder of images (or an .npz): what `ktg.init` proposes for it is searched, and
     the best graph delivered as a model, with a page, in the folder `out`, also after an
@@ -99,6 +103,7 @@ def search(
     whatever could not be searched or confirmed.
     """
     inputs.check_store(tracking_uri)
+    listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
     wishes = FolderWishes(target, imagenet, check_budget(budget), size, out, force)
     with open_delivery(space, name, wishes, listener, resume=resume) as delivery:
@@ -121,7 +126,7 @@ def search(
         on_result(result)
         result = deliver_result(delivery, result, tracking_uri, listener)
     if tracking_uri is None or result.best is None or result.interrupted:
-        return result
+        return open_result(result, tracking_uri)
     if confirm is not None:
         top, where = min(confirm, result.finished), (tracking_uri, address, place)
         found = run_confirmation(plan.experiment, top, seeds, *where, listener)
@@ -129,7 +134,14 @@ def search(
         on_confirmation(found)
     if (is_new and delivery.out is None) or confirm is not None:
         listener.say(f"Report: {attach_report(plan.experiment, tracking_uri)}")
-    return result
+    return open_result(result, tracking_uri)
+
+
+def open_result(result: "Result", tracking_uri: str | None) -> "SearchResult":
+    """Return a result with what Python wants of it: its model, its trials, how it is shown."""
+    from ktg.api.search_result import SearchResult
+
+    return SearchResult.of(result, tracking_uri)
 
 
 def plan_search(given: Delivery, read_past: "Callable[[str], ResumedSearch] | None") -> SearchPlan:

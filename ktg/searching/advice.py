@@ -13,9 +13,13 @@ from typing import Any
 from ktg.errors import KtgError
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes
+from ktg.graph.space import MetricName
 from ktg.intervals import Interval, proportion_difference_interval
 from ktg.models.architectures import build_on_meta
+from ktg.searching.race import Contestant, compare
+from ktg.searching.score import format_difference
 
+BEST = "best graph"
 # What the head and the images add is the same for all graphs, so any number orders them alike.
 _CLASSES, _SIDE = 10, 32
 
@@ -36,7 +40,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A graph that may be shipped; `accuracy` in [0, 1] is what the graphs are held against by."""
+    """A graph that may be shipped; `accuracy` is what graphs are compared by, or another score."""
 
     what: str
     trial: str
@@ -69,55 +73,73 @@ def measure_effort(graph: Graph, train_s: float) -> Effort:
     return Effort(delivered, sum(trained for _, trained in counts.values()), len(live), train_s)
 
 
-def advise(candidates: Sequence[Candidate], compare: Compare, basis: str) -> Advice | None:
+def advise(
+    candidates: Sequence[Candidate],
+    compare: Compare,
+    basis: str,
+    best: Candidate | None = None,
+    metric: MetricName = "accuracy",
+) -> Advice | None:
     """Return which of the candidates to ship; None where there are fewer than two.
 
-    compare: returns the interval of the first one's accuracy minus the second one's, None where
+    compare: returns the interval of the first one's score minus the second one's, None where
     nothing is known. Such a candidate is never advised: nothing speaks for it.
+    best: whom the others are held against; default: the one with the highest score.
     """
     if len(candidates) < 2:
         return None
-    best = max(candidates, key=lambda one: one.accuracy)
+    best = best or max(candidates, key=lambda one: one.accuracy)
     intervals = {one.what: compare(best, one) for one in candidates if one is not best}
     near = [one for one in candidates if (found := intervals.get(one.what)) and found[0] <= 0]
     chosen = min([best, *near], key=lambda one: (one.effort, -one.accuracy))
     sentence = (
         _praise(best, candidates)
         if chosen is best
-        else _excuse(chosen, best, intervals[chosen.what])
+        else _excuse(chosen, best, intervals[chosen.what], metric)
     )
     return Advice(chosen.what, chosen.trial, basis, sentence)
 
 
-def advise_by_validation(candidates: Sequence[Candidate], images: int | None) -> Advice | None:
-    """Return which of the graphs of a search to ship, by one training each.
+def advise_by_validation(
+    candidates: Sequence[tuple[Candidate, Contestant]], images: int | None, metric: MetricName
+) -> Advice | None:
+    """Return which of the graphs of a search to ship, of which the first is its best.
 
-    images: how many validation images they were all measured on. The intervals are of unpaired
-    proportions: they know nothing of seeds, nor that the best was chosen by these images.
+    Two graphs that the race trained with the same new seeds are compared by these. Others are by
+    one training each, and by accuracy alone, where it is known on how many `images`: the interval
+    is that of two unpaired proportions. Neither knows that the best was chosen by these images.
     """
-    if not images:
-        return None
+    raced = {one.what: contestant for one, contestant in candidates}
     others = max(1, len(candidates) - 1)
 
-    def compare(best: Candidate, other: Candidate) -> Interval:
+    def compare_two(best: Candidate, other: Candidate) -> Interval | None:
+        by_seed = compare(raced[best.what], raced[other.what], others)
+        if by_seed is not None or metric != "accuracy" or not images:
+            return by_seed
         return proportion_difference_interval(best.accuracy, other.accuracy, images, others)
 
-    return advise(candidates, compare, "validation")
+    plain = [one for one, _ in candidates]
+    if all(compare_two(plain[0], one) is None for one in plain[1:]):
+        return None
+    return advise(plain, compare_two, "validation", plain[0], metric)
 
 
 def _praise(best: Candidate, candidates: Sequence[Candidate]) -> str:
     simpler = any(one.effort < best.effort for one in candidates)
     why = "every simpler one is proven worse" if simpler else "no other graph is simpler"
-    return f"Ship {_name(best)}: it has the most right, and {why}."
+    return f"Ship {_name(best)}: it is the best, and {why}."
 
 
-def _excuse(chosen: Candidate, best: Candidate, interval: Interval | None) -> str:
-    low, high = interval or (-1.0, 1.0)
-    points = 100 * (best.accuracy - chosen.accuracy)
+def _excuse(
+    chosen: Candidate, best: Candidate, interval: Interval | None, metric: MetricName
+) -> str:
+    low, high = (format_difference(metric, end) for end in interval or (-1.0, 1.0))
+    behind = format_difference(metric, best.accuracy - chosen.accuracy)
+    unit = "nats" if metric == "loss" else "points"
+    than = f"the {best.what}" if best.what == BEST else f"the best, {best.what}"
     return (
-        f"Ship {_name(chosen)}: it is the simplest graph that is not proven worse than the one "
-        f"with the most right, {best.what} ({points:+.2f} points, 95 % {100 * low:+.2f} to "
-        f"{100 * high:+.2f})."
+        f"Ship {_name(chosen)}: it is the simplest graph that is not proven worse than {than} "
+        f"({behind} {unit}, 95 % {low} to {high})."
     )
 
 

@@ -43,24 +43,32 @@ class ResultRow:
     interval: Interval | None = None
     note: str = ""
 
-    def cells(self, metric: MetricName) -> tuple[str, str, str]:
-        """Return, as text, the score with its deviation, of how many seeds, and how far behind."""
+    def describe_score(self, metric: MetricName) -> str:
+        """Return the score with its deviation, and whether the training collapsed."""
         score = format_score(metric, self.score)
         if self.std is not None:
             score += f" +- {format_difference(metric, self.std).lstrip('+')}"
         if self.note.startswith(COLLAPSED):
             score += f" ({COLLAPSED})"
-        behind = "" if self.difference is None else format_difference(metric, self.difference)
-        if self.interval is not None:
-            low, high = (format_difference(metric, end) for end in self.interval)
-            behind += f" ({low} to {high})"
-        return score, str(self.n) if self.n else "", behind
+        return score
+
+    def describe_difference(self, metric: MetricName) -> str:
+        """Return how far the best graph is ahead, with the interval; empty where it is unknown."""
+        if self.difference is None:
+            return ""
+        ahead = format_difference(metric, self.difference)
+        if self.interval is None:
+            return ahead
+        low, high = (format_difference(metric, end) for end in self.interval)
+        return f"{ahead} ({low} to {high})"
 
     @property
     def basis(self) -> str:
         """What its score rests on, in words."""
-        if self.n:
+        if self.n > 1:
             return f"the mean of {self.n} trainings with new seeds"
+        if self.n:
+            return "that of one training with a new seed"
         return "one training of many, so that luck is a part of it"
 
 
@@ -145,7 +153,7 @@ def summarize_search(
         interrupted=queue.is_interrupted,
         exhausted=queue.exhausted,
         commonest_failure=max(reasons, key=reasons.count, default=None),
-        ship=_advise(shown, images),
+        ship=_advise(queue, shown, images),
         metric=queue.metric,
         left_s=None if budget_s is None else budget_s - queue.now_s,
         repeats=repeats,
@@ -213,12 +221,14 @@ def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
             yield f"{which} collapsed: the network said the same of all images."
 
 
-def _advise(shown: Sequence[tuple[str, Trial]], images: int | None) -> Advice | None:
+def _advise(
+    queue: SearchQueue, shown: Sequence[tuple[str | None, Trial]], images: int | None
+) -> Advice | None:
     """Return which of the shown trials to ship; a best that is a baseline counts once, as that."""
-    named = {trial.number: (what, trial) for what, trial in shown}
-    candidates = [
-        Candidate(what, f"trial-{number:04d}", trial.accuracy, effort)
-        for number, (what, trial) in named.items()
-        for effort in [measure_effort(trial.graph, trial.train_s)]
-    ]
-    return advise_by_validation(candidates, images)
+    contestants = {one.number: one for one in queue.contestants}
+    named = {trial.number: (what or "", trial) for what, trial in shown}
+    candidates = []
+    for number, (what, trial) in named.items():
+        one, effort = contestants[number], measure_effort(trial.graph, trial.train_s)
+        candidates.append((Candidate(what, f"trial-{number:04d}", one.mean, effort), one))
+    return advise_by_validation(candidates, images, queue.metric)

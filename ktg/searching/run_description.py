@@ -35,7 +35,9 @@ def describe_end(result: Result, headline: str, data: UsedData | None) -> str:
     columns = (WORDS[result.metric], "new seeds", "the best minus it", "training time", "trial")
     table = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in result.rows:
-        cells = (row.what, *row.cells(result.metric), format_duration(row.train_s), row.trial)
+        score, seeds = row.describe_score(result.metric), str(row.n) if row.n else ""
+        ahead, time = row.describe_difference(result.metric), format_duration(row.train_s)
+        cells = (row.what, score, seeds, ahead, time, row.trial)
         table.append(f"| {' | '.join(cells)} |")
     score = f"**{format_score(result.metric, best.score)} on the validation split**"
     title = f"{score}: {WORDS[result.metric]} of {best.trial}, {best.basis}."

@@ -12,6 +12,7 @@ from ktg.searching.advice import (
     advise_by_validation,
     measure_effort,
 )
+from ktg.searching.race import Contestant
 
 
 def make(what, accuracy, trained=10, train_s=1.0, delivered=10, networks=1):
@@ -42,13 +43,13 @@ def test_the_sentence_names_the_graph_the_best_and_the_interval():
     found = advise([BEST, ALONE], prove(), "test")
     assert found.sentence == (
         "Ship alone (trial of alone): it is the simplest graph that is not proven worse than the "
-        "one with the most right, best graph (+5.00 points, 95 % -5.00 to +10.00)."
+        "best graph (+5.00 points, 95 % -5.00 to +10.00)."
     )
     assert (found.trial, found.basis) == ("trial of alone", "test")
     every = advise([BEST, ALONE], prove("alone"), "test").sentence
-    assert every.endswith("it has the most right, and every simpler one is proven worse.")
+    assert every.endswith("it is the best, and every simpler one is proven worse.")
     simple = advise([make("alone", 0.99), DISTILLED], prove(), "test").sentence
-    assert simple.endswith("it has the most right, and no other graph is simpler.")
+    assert simple.endswith("it is the best, and no other graph is simpler.")
 
 
 def test_what_cannot_be_compared_is_never_advised():
@@ -63,14 +64,38 @@ def test_of_equal_networks_the_cheapest_and_of_equal_cost_the_more_accurate():
     assert advise(twins, prove(), "test").what == "b"
 
 
+def entered(*candidates, scores=None):
+    """Return candidates as a search has them, with their scores of new seeds."""
+    return [
+        (one, Contestant(place, one.accuracy, scores=(scores or {}).get(one.what, {})))
+        for place, one in enumerate(candidates)
+    ]
+
+
 def test_by_validation_the_intervals_are_of_proportions_and_corrected_for_their_number():
     images, rest = 100, [make(str(place), 0.9, trained=99) for place in range(8)]
     low = proportion_difference_interval(0.9, 0.78, images)[0]
     assert low > 0 > proportion_difference_interval(0.9, 0.78, images, 9)[0]
     alone = make("alone", 0.78)
-    assert advise_by_validation([BEST, alone], images).what == "best graph"
-    assert advise_by_validation([BEST, alone, *rest], images).what == "alone"
-    assert advise_by_validation([BEST, alone], None) is None
+
+    def advised(*candidates, **how):
+        return advise_by_validation(entered(*candidates), **{"images": images, **how})
+
+    assert advised(BEST, alone, metric="accuracy").what == "best graph"
+    assert advised(BEST, alone, *rest, metric="accuracy").what == "alone"
+    assert advised(BEST, alone, images=None, metric="accuracy") is None
+    assert advised(BEST, alone, metric="auroc") is None  # no share of images
+
+
+def test_new_seeds_of_a_race_say_more_than_one_training():
+    best, alone = make("best graph", 0.7, trained=30), make("alone", 0.9)  # by the race
+    seeds = {"best graph": {1: 0.9, 2: 0.91, 3: 0.92}, "alone": {1: 0.8, 2: 0.815, 3: 0.82}}
+    found = advise_by_validation(entered(best, alone, scores=seeds), 100, "balanced_accuracy")
+    assert found.what == "best graph"
+    seeds["alone"] = {1: 0.9, 2: 0.8, 3: 0.95}
+    found = advise_by_validation(entered(best, alone, scores=seeds), 100, "loss")
+    assert found.what == "alone"
+    assert "nats" in found.sentence
 
 
 def test_the_truly_best_is_kept_in_95_of_100_worlds():
