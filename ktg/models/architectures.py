@@ -6,6 +6,7 @@ first of their models is built, not before.
 
 import functools
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ktg.errors import SpecError
+from ktg.errors import SpecError, show
 from ktg.graph import Node
 from ktg.models.cifar import CIFAR_MODELS
 from ktg.models.names import check_model, locate_model
@@ -35,6 +36,8 @@ RESERVED_ARGS = frozenset(
 )
 # torchvision's networks with an auxiliary classifier; their ImageNet weights expect [-1, 1].
 _INCEPTIONS = ("googlenet", "inception_v3")
+# Arguments that say which share of features or layers is dropped.
+_SHARE = re.compile(r"(\w+_)?drop(_\w+)?_rate|(\w+_)?dropout|stochastic_depth_prob")
 _SIZE_ARGS = frozenset({"img_size", "image_size", "input_size"})
 _TORCHVISION_SIZE = 224
 _CIFAR_SIZE = 32
@@ -101,15 +104,23 @@ def make_constructor_args(node: Node, size: int) -> dict[str, Any]:
 
     A ViT for 224 pixels, built for 64 -> {"img_size": 64}. Raises SpecError for `RESERVED_ARGS`.
     """
-    for name in node.model_args:
+    for name, value in node.model_args.items():
         if name in RESERVED_ARGS:
             problem = "cannot be given; ktg sets it from the other fields of the node"
             raise SpecError(f"model_args.{name}", problem)
+        # Shapes do not show it: the first step of the training would fail.
+        if _SHARE.fullmatch(name) and not _is_share(value):
+            raise SpecError(f"model_args.{name}", f"{show(value)} is no share; allowed: 0 to 1")
     args: dict[str, Any] = dict(node.model_args)
     argument = _find_size_argument(node)
     if argument and argument not in args and size != find_usual_size(node.model):
         args[argument] = (size, size) if argument == "input_size" else size
     return args
+
+
+def _is_share(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or (is_number and 0 <= value <= 1)  # type: ignore[operator]
 
 
 def find_statistics(model: str) -> Statistics:

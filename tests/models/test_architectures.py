@@ -204,3 +204,23 @@ def test_timm_and_torchvision_wait_until_they_are_needed():
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
     )
     assert done.stdout == "set()\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("mobilenetv2_035", "drop_path_rate"),
+        ("resnet18", "drop_rate"),
+        ("torchvision/vit_b_16", "attention_dropout"),
+    ],
+)
+@pytest.mark.parametrize("value", [2, -0.1, float("nan"), "half", True])
+def test_a_rate_of_dropping_is_a_share(model, name, value):
+    node = Node(model=model, model_args={name: value})
+    with pytest.raises(SpecError, match=f"node.model_args.{name}: .* is no share; allowed: 0 to 1"):
+        build_on_meta(node, classes=2, image_size=224)
+
+
+def test_a_share_is_taken():
+    node = Node(model="mobilenetv2_035", model_args={"drop_path_rate": 0.2, "drop_rate": 0})
+    assert build_on_meta(node, classes=2, image_size=64).head
