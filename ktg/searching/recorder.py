@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ktg.data import Dataset
-from ktg.errors import KtgError
+from ktg.errors import KtgError, join_names
 from ktg.graph import LABEL, Data, Graph, Hole, Node, dump
 from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.drawing import draw
@@ -195,7 +195,9 @@ def size_tags(dataset: Dataset) -> dict[str, str]:
     """Return which data a search chooses by, and how much: what an interval needs later."""
     counts = {"classes": len(dataset.classes), "train": len(dataset.train), "val": len(dataset.val)}
     sizes = {f"data.{what}": str(number) for what, number in counts.items()}
-    return {"data.fingerprint": dataset.fingerprint, **sizes}
+    names = f"{len(dataset.skipped)}: {join_names(dataset.skipped)}"
+    skipped = {"data.skipped": names} if dataset.skipped else {}
+    return {"data.fingerprint": dataset.fingerprint, **sizes, **skipped}
 
 
 def describe_data(data: Data, dataset: Dataset) -> UsedData:

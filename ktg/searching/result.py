@@ -82,7 +82,7 @@ class Result:
     `metric`: what the graphs are compared by. `left_s`: seconds of the budget that were left at
     the end, None without one; `repeats`: trainings of the race; `warnings` are sentences that the
     user should not miss. `delivered`: the model that was written (`ktg.api.deliver.Delivered`),
-    None where that was not asked for.
+    None where that was not asked for. `skipped`: files that `data.corrupt: skip` has left out.
     """
 
     name: str
@@ -105,6 +105,7 @@ class Result:
     repeats: int = 0
     warnings: tuple[str, ...] = ()
     delivered: Any = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def measure(self) -> str:

@@ -23,6 +23,7 @@ summarizes. An interrupted search goes on from what `history.py` and `resume.py`
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -125,6 +126,7 @@ def search(
         )
         queue.advance(time.monotonic() - begun)
     result = summarize_search(queue, name, time.monotonic() - started, len(dataset.val))
+    result = replace(result, skipped=dataset.skipped)
     recorder.end(result)
     return result
 

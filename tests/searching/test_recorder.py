@@ -1,5 +1,6 @@
 """A search written into a tracker: every trial a run, and every run ended."""
 
+import dataclasses
 import hashlib
 
 import pytest
@@ -8,7 +9,13 @@ from ktg.data import open_data
 from ktg.graph import Data, parse, parse_space
 from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
-from ktg.searching.recorder import SearchRecorder, describe_data, environment_tags, weight_tags
+from ktg.searching.recorder import (
+    SearchRecorder,
+    describe_data,
+    environment_tags,
+    size_tags,
+    weight_tags,
+)
 from ktg.searching.result import summarize_search
 from ktg.searching.trials import SearchQueue
 from ktg.tracking import NOTE, MemoryRun, MemoryTracker, UsedData
@@ -224,3 +231,12 @@ def test_images_in_a_folder_have_its_name(tiny):
     )
     assert data.counts["classes"] == 4
     assert data.counts["training images"] == len(dataset.train)
+
+
+def test_files_that_were_left_out_are_recorded_and_part_of_the_result(queue):
+    data = open_data(Data(name="digits"))
+    assert "data.skipped" not in size_tags(data)
+    without = dataclasses.replace(data, skipped=("a.jpg", "b.jpg"))
+    assert size_tags(without)["data.skipped"] == "2: a.jpg, b.jpg"
+    result = dataclasses.replace(summarize_search(queue, "x", 1.0), skipped=without.skipped)
+    assert result.to_json()["skipped"] == ("a.jpg", "b.jpg")
