@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from ktg.data import Images, open_data
-from ktg.graph import Data, Graph, parse
+from ktg.graph import Data, Graph, Node, parse
 from ktg.models.build import build_network
 from ktg.models.maps import find_last_maps
+from ktg.models.state_dicts import write_weights
 from ktg.training import Training, answers
 from ktg.training.answers import Answers, Question, Teacher, join_answers, keep_answers
 
@@ -242,3 +243,44 @@ def test_joined_answers_follow_each_other():
     assert both.features[:, 0].tolist() == [0, 0, 1]
     assert both.maps[0][:, 0, 0, 0].tolist() == [0, 0, 1]
     assert join_answers([one]) is one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "size", "mean"),
+    [
+        ("vit_small_patch14_dinov2", 28, 0.485),
+        ("vit_small_patch16_dinov3", 32, 0.485),
+        ("vit_base_patch16_siglip_224", 32, 0.5),
+        ("vit_base_patch32_clip_224", 64, 0.48145466),
+    ],
+)
+def test_a_foundation_encoder_teaches_through_a_probe_of_its_features(
+    tiny, tmp_path, model, size, mean
+):
+    """Tiny networks of timm's own classes, random, with files that have no head, as published."""
+    shape = {"depth": 1, "embed_dim": 32, "num_heads": 2}
+    node = Node(model=model, input_size=size, model_args=shape)
+    made = build_network(node, {}, classes=4, image_size=8, mean=[0.1], std=[0.2], seed=0)
+    given = {name: x for name, x in made.body.state_dict().items() if name not in made.head}
+    write_weights(given, tmp_path / "encoder.safetensors")
+    encoder = {"model": model, "input_size": size, "model_args": shape, "source": "mine"}
+    graph = parse(
+        {
+            "data": {"path": str(tiny), "batch_size": 24, "augment": "basic", "views": 2},
+            "train": {"epochs": 1},
+            "sources": {"mine": {"path": str(tmp_path / "encoder.safetensors")}},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {**encoder, "epochs": 0}},
+            "edges": {"label -> n0": {}, "n1 -> n0": {"loss": "embedding"}},
+        }
+    )
+    training = training_of(graph, tmp_path / "cache")
+    teacher = training.teachers["n1"]
+    assert (teacher.size, teacher.mean.flatten()[0].item()) == (size, pytest.approx(mean))
+    state = teacher.body.state_dict()
+    assert all(torch.equal(state[name], x) for name, x in given.items())
+    assert all(parameter.abs().sum() > 0 for _, parameter in teacher.head_parameters())
+    assert set(training._known) == {"n1"}
+    (epoch,) = training
+    assert epoch.nodes["n1"].val_accuracy > 0.25  # a probe knows more than chance
+    assert 0 < epoch.edges["n1", "n0"].loss < 2

@@ -1,0 +1,257 @@
+"""Measures what a strong teacher and images without labels are worth to a small network.
+
+Five sets, ten labelled images a class, all other training images without labels. The seed also
+draws the labelled images. Compared on the test images: the target alone (recipe, several lengths,
+the longest with at least the device time of distillation), the probe of its frozen features, the
+teacher, and the target taught by it: label edge cut, images without labels, fixed views. One line
+is appended for each training, so the script may be interrupted and goes on where it stopped.
+
+    python benchmarks/teachers_study.py SHARED            # 5 sets x 5 seeds; hours on one core
+    python benchmarks/teachers_study.py SHARED --sets flowers --seeds 1
+    python benchmarks/teachers_study.py SHARED --table    # what is in the file, as tables
+
+SHARED holds data/ and weights/. One training takes 5 to 120 s on one core, most of it the target's
+own; the teacher is trained once for each set and seed. Lengths are in steps, so all arms of equal
+length have seen equally many labelled images.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import balanced_accuracy_score
+
+from ktg.data import Dataset, Images
+from ktg.data.open import open_data, open_test
+from ktg.graph import Graph, parse
+from ktg.intervals import paired_mean_interval
+from ktg.models.network import Network
+from ktg.training import Training
+from ktg.training.scoring import Split, compute_logits
+
+SETS = {
+    "flowers": ("flowers", 5),
+    "rsscn7": ("rsscn7", 7),
+    "cats_dogs": ("cats_dogs", 2),
+    "cifar10_small": ("cifar10_small/cifar10_small.npz", 10),
+    "wbc4": ("wbc4", 4),
+}
+WEIGHTS = {
+    "mobilenetv2_035": "mobilenetv2_035.imagenet.pth",
+    "mobilenetv2_100": "mobilenetv2_100.imagenet.pth",
+    "tf_efficientnet_lite0": "tf_efficientnet_lite0.imagenet.pth",
+}
+BATCH = 32
+TEACHER_SIZE = 96
+EPOCHS = 10  # of every training, whatever its steps: the warm-up is one of them
+ALONE_STEPS = (100, 300, 1000)
+TAUGHT_STEPS = 400
+TEACHER_STEPS = 100
+UNLABELLED = {"unlabelled": "auto"}
+# What the edge from the teacher is, what of the label, and what is said of the data.
+TAUGHT: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "kl, T 2": ({"temperature": 2.0}, "cutoff", UNLABELLED),
+    "dist": ({"loss": "dist"}, "cutoff", UNLABELLED),
+    "dist, T 2": ({"loss": "dist", "temperature": 2.0}, "cutoff", UNLABELLED),
+    "kl, T 2, and label": ({"temperature": 2.0}, "through", UNLABELLED),
+    "kl, T 2, labelled images only": ({"temperature": 2.0}, "cutoff", {}),
+    "kl, T 2, new views": ({"temperature": 2.0}, "cutoff", {**UNLABELLED, "views": None}),
+}
+ALONE = [f"alone, {steps} steps" for steps in ALONE_STEPS]
+ARMS = ["probe", *ALONE, "teacher", *TAUGHT]
+USUAL = ["probe", *ALONE, "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
+KEYS = ("set", "model", "teacher_model", "size", "per_class", "seed", "arm")
+
+
+def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Graph:
+    """Return the graph of an arm; of the teacher's own it is one that the teacher is a part of."""
+    place, classes = SETS[name]
+    batch = min(BATCH, classes * args.per_class)
+    data = {
+        "path": str(args.shared / "data" / place),
+        "size": max(args.size, TEACHER_SIZE),
+        "per_class": args.per_class,
+        "batch_size": batch,
+        "split_seed": seed,
+    }
+    steps, edges, node = TAUGHT_STEPS, {"label -> n0": {}}, {}
+    nodes = {"n0": {"model": args.model, "input_size": args.size}}
+    if arm.startswith("alone"):
+        steps = int(arm.split()[1])
+    elif arm == "probe":
+        node = {"head": "probe"}
+    else:
+        edge, label, more = TAUGHT["kl, T 2" if arm == "teacher" else arm]
+        share = BATCH / (BATCH + batch)
+        data |= {"views": args.views, **({"unlabelled_share": share} if more else {}), **more}
+        edges = {"label -> n0": {"gate": label}, "n1 -> n0": edge}
+        own = {"epochs": TEACHER_STEPS * batch // (classes * args.per_class)}
+        nodes["n1"] = {"model": args.teacher, "input_size": TEACHER_SIZE, **own}
+    train: dict[str, Any] = {"epochs": 0} if arm == "probe" else {"epochs": EPOCHS, "steps": steps}
+    for each in nodes.values():
+        each |= {"source": "imagenet", "model_args": find_arguments(each["model"])}
+    nodes["n0"] |= node
+    return parse(
+        {
+            "data": data,
+            "train": {"seed": seed, **train},
+            "weights": {
+                each["model"]: find_weights(args, each["model"]) for each in nodes.values()
+            },
+            "nodes": nodes,
+            "edges": edges,
+        }
+    )
+
+
+def find_arguments(model: str) -> dict[str, Any]:
+    """Return what the network of these weights is built with."""
+    return {} if model.startswith("tf_") else {"pad_type": "same"}
+
+
+def find_weights(args: argparse.Namespace, model: str) -> dict[str, Any]:
+    """Return the file of a model's ImageNet weights, and what it expects of images."""
+    path = args.shared / "weights" / WEIGHTS[model]
+    return {"path": str(path), "mean": [0.5], "std": [0.5]}
+
+
+def measure_arm(
+    args: argparse.Namespace, name: str, seed: int, arm: str, test: Images
+) -> dict[str, Any]:
+    """Train one arm and return its figures on validation and test images."""
+    graph = make_graph(args, name, seed, arm)
+    dataset = open_data(graph.data)
+    started = time.process_time()
+    training = Training(graph, dataset, final=True, device="cpu")
+    begun = time.process_time()
+    network: Any = training.target
+    if arm == "teacher":
+        network = next(iter(training.teachers.values()))
+    else:
+        for _ in training:
+            pass
+    ended = time.process_time()
+    figures = {"cpu_s": ended - (started if arm in ("teacher", "probe") else begun)}
+    found: dict[str, Any] = {key: round(value, 2) for key, value in figures.items()}
+    for split, images in (("val", dataset.val), ("test", test)):
+        found |= score(network, images, split)
+    return found | count(dataset, test, network)
+
+
+def score(network: Network, images: Images, split: str) -> dict[str, float]:
+    """Return accuracy and balanced accuracy on a split."""
+    logits = compute_logits(network, Split(images, torch.device("cpu"), 64), torch.float32)
+    guesses, truth = logits.argmax(1).numpy(), np.asarray(images.labels)
+    accuracy = float((guesses == truth).mean())
+    balanced = float(balanced_accuracy_score(truth, guesses))
+    return {f"{split}_accuracy": accuracy, f"{split}_balanced_accuracy": balanced}
+
+
+def count(dataset: Dataset, test: Images, network: Network) -> dict[str, int]:
+    """Return how many images there are of each kind, and the parameters of the network."""
+    return {
+        "labelled": len(dataset.train),
+        "unlabelled": len(dataset.unlabelled) if dataset.unlabelled else 0,
+        "test": len(test),
+        "parameters": sum(each.numel() for each in network.body.parameters()),
+    }
+
+
+def show(path: Path, score: str) -> None:
+    """Print, for each set, the mean of every arm, and what it has over the tuned alone."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    groups: dict[Any, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        group = (row["set"], *(row[key] for key in KEYS[1:5]))
+        groups[group][row["arm"]][row["seed"]] = row
+    for group, arms in sorted(groups.items()):
+        print(*group)
+        tuned = tune_alone(arms, score)
+        for arm in ["alone, tuned", *ARMS]:
+            runs = tuned if arm == "alone, tuned" else arms.get(arm, {})
+            if not runs:
+                continue
+            values = [100 * run[f"test_{score}"] for run in runs.values()]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            seconds = statistics.fmean(run["cpu_s"] for run in runs.values())
+            line = f"  {arm:32} {statistics.fmean(values):5.1f} +- {spread:4.1f} {seconds:6.0f} s"
+            print(line + f" n={len(values)}{compare(runs, tuned, score)}")
+
+
+def tune_alone(
+    arms: Mapping[str, Mapping[int, dict[str, Any]]], score: str
+) -> dict[int, dict[str, Any]]:
+    """Return, by seed, the run alone of the length that is best on the validation images."""
+    tuned = {}
+    for seed in arms.get(ALONE[0], {}):
+        runs = [arms[arm][seed] for arm in ALONE if seed in arms.get(arm, {})]
+        tuned[seed] = max(runs, key=lambda run: run[f"val_{score}"])
+    return tuned
+
+
+def compare(
+    runs: Mapping[int, dict[str, Any]], tuned: Mapping[int, dict[str, Any]], score: str
+) -> str:
+    """Return what an arm has over the tuned alone, with a 95 % interval, seed by seed."""
+    shared = sorted(runs.keys() & tuned.keys())
+    key = f"test_{score}"
+    differences = [100 * (runs[seed][key] - tuned[seed][key]) for seed in shared]
+    if len(differences) < 2:
+        return ""
+    low, high = paired_mean_interval(differences)
+    return f"  {statistics.fmean(differences):+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def main() -> None:
+    """Append what is missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shared", type=Path)
+    place = Path(__file__).parent / "results/teachers_study.jsonl"
+    parser.add_argument("-o", "--output", type=Path, default=place)
+    parser.add_argument("--model", default="mobilenetv2_035", choices=WEIGHTS)
+    parser.add_argument("--teacher", default="mobilenetv2_100", choices=WEIGHTS)
+    parser.add_argument("--size", type=int, default=64, help="side at which the target sees images")
+    parser.add_argument("--per-class", type=int, default=10)
+    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", nargs="+", default=USUAL, choices=ARMS)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument(
+        "--score", default="balanced_accuracy", choices=["accuracy", "balanced_accuracy"]
+    )
+    args = parser.parse_args()
+    args.shared = args.shared.absolute()
+    if args.table:
+        show(args.output, args.score)
+        return
+    torch.set_num_threads(1)
+    done = set()
+    if args.output.is_file():
+        lines = [json.loads(line) for line in args.output.read_text().splitlines()]
+        done = {tuple(line[key] for key in KEYS) for line in lines}
+    for seed in range(args.seeds):
+        for name in args.sets:
+            test = None
+            for arm in args.arms:
+                key = (name, args.model, args.teacher, args.size, args.per_class, seed, arm)
+                if key not in done:
+                    if test is None:
+                        test = open_test(make_graph(args, name, seed, "probe").data)
+                    figures = measure_arm(args, name, seed, arm, test)
+                    line = dict(zip(KEYS, key, strict=True)) | figures
+                    with args.output.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
