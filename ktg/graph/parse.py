@@ -25,8 +25,10 @@ from ktg.graph.fields import (
 from ktg.graph.recipes import fill_recipes, find_recipe
 from ktg.graph.spec import (
     ANY,
+    AUTO,
     FORMULAS,
     LABEL,
+    LABEL_LOSSES,
     MAP_LOSSES,
     Data,
     Edge,
@@ -227,9 +229,10 @@ def _read_edge(key: str, raw: object) -> Edge:
     raw = dict(check_mapping({} if raw is None else raw, path))
     raw.setdefault("loss", "ce" if source == LABEL else "kl")
     edge = from_plain(Edge, raw, path)
-    if (edge.loss == "ce") != (source == LABEL):
+    if (edge.loss in LABEL_LOSSES) != (source == LABEL):
         kind = "an edge from `label`" if source == LABEL else "an edge between nodes"
-        fitting = [name for name in get_args(LossName) if (name == "ce") == (source == LABEL)]
+        names = get_args(LossName)
+        fitting = [name for name in names if (name in LABEL_LOSSES) == (source == LABEL)]
         problem = f"{edge.loss!r} does not fit {kind}; allowed: {', '.join(fitting)}"
         raise SpecError(join_path(path, "loss"), problem)
     return edge
@@ -272,10 +275,8 @@ def _check_data(data: Data) -> None:
         problem = f"is for data drawn by a formula, not for {data.name or data.path}"
         allowed = f"with it, allowed for data.name: {', '.join(FORMULAS)}"
         raise SpecError("data.formula", f"{problem}; {allowed}")
-    for field in ("unlabelled", "views"):
-        if getattr(data, field) is not None and data.name in FORMULAS:
-            problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
-            raise SpecError(f"data.{field}", problem)
+    if data.name in FORMULAS:
+        _check_drawn(data)
     if data.views is not None and data.augment == "cutmix_or_mixup":
         problem = "data.augment: cutmix_or_mixup mixes each batch differently, so that no view"
         raise SpecError("data.views", f"{problem} stays fixed; leave out one")
@@ -286,6 +287,15 @@ def _check_data(data: Data) -> None:
         raise SpecError("data.unlabelled", "is empty; name a place, or leave it out")
     if data.only == ():
         raise SpecError("data.only", "is empty; name at least two classes, or leave it out")
+
+
+def _check_drawn(data: Data) -> None:
+    """Raise SpecError for what pictures drawn by a formula do not go with."""
+    problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
+    if data.views is not None:
+        raise SpecError("data.views", problem)
+    if data.unlabelled not in (None, (AUTO,)):
+        raise SpecError("data.unlabelled", f"{problem}, or give auto")
 
 
 def _check_across_fields(graph: Graph) -> None:
@@ -311,6 +321,23 @@ def _check_across_fields(graph: Graph) -> None:
             raise SpecError(place, f"data.augment: {problem}; leave out one")
         if node.frozen_views is not None:
             _check_views(graph, name)
+    for pair in graph.edges:
+        _check_peer(graph, pair)
+
+
+def _check_peer(graph: Graph, pair: tuple[str, str]) -> None:
+    """Raise SpecError for a peer that is no node, or has no place on the edge, or is missing."""
+    edge, (source, target) = graph.edges[pair], pair
+    place = f"{edge_path(*pair)}.peer"
+    if edge.peer is not None and source != LABEL:
+        raise SpecError(place, f"is for edges from `label`; here the peer is the source, {source}")
+    if edge.peer is not None and edge.peer not in graph.nodes:
+        hint = did_you_mean(edge.peer, graph.nodes)
+        known = f"nodes: {', '.join(graph.nodes)}"
+        raise SpecError(place, f"there is no node {show(edge.peer)}; {known}.{hint}")
+    if source == LABEL and edge.gate in ("agree", "disagree") and edge.peer in (None, target):
+        problem = f"gate {edge.gate} compares the predictions of {target!r} with those of another"
+        raise SpecError(place, f"{problem} node; name it, for example `peer: n1`")
 
 
 def _check_phase(path: str, epochs: float, train: Train) -> None:

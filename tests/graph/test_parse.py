@@ -134,7 +134,8 @@ def test_the_network_as_it_begins_needs_no_epochs():
         ),
         (
             changed(data={"name": "ofdb", "unlabelled": "more"}),
-            "data.unlabelled: does not go with images drawn by a formula (ofdb); leave it out",
+            "data.unlabelled: does not go with images drawn by a formula (ofdb); leave it out, or "
+            "give auto",
         ),
         (
             changed(data={"name": "ofdb", "views": 2}),
@@ -299,3 +300,23 @@ def test_an_edge_without_settings_has_the_usual_loss():
 def test_names_of_edges():
     assert split_edge(edge_key("label", "n-0")) == ("label", "n-0")
     assert edge_path("n1", "n0") == "edges.n1.n0"
+
+
+@pytest.mark.parametrize(
+    ("edge", "at", "said"),
+    [
+        ({"label -> n0": {"gate": "agree"}}, "edges.label.n0.peer", "name it, for example"),
+        ({"label -> n0": {"gate": "disagree", "peer": "n0"}}, "edges.label.n0.peer", "name it"),
+        ({"label -> n0": {"peer": "n7"}}, "edges.label.n0.peer", "there is no node 'n7'"),
+        ({"label -> n0": {}, "n1 -> n0": {"peer": "n1"}}, "edges.n1.n0.peer", "is the source, n1"),
+        ({"label -> n0": {"loss": "kl"}}, "edges.label.n0.loss", "ce, gce, sce, bootstrap"),
+        ({"label -> n0": {}, "n1 -> n0": {"loss": "gce"}}, "edges.n1.n0.loss", "between nodes"),
+        ({"label -> n0": {"noise": 1.0}}, "edges.label.n0.noise", "1"),
+        ({"label -> n0": {"loss": "gce", "exponent": 0}}, "edges.label.n0.exponent", "0"),
+    ],
+)
+def test_what_doubtful_labels_need_is_checked(edge, at, said):
+    nodes = {name: {"model": "resnet8"} for name in ("n0", "n1")}
+    with pytest.raises(SpecError, match=said) as caught:
+        parse({"data": {"name": "digits"}, "nodes": nodes, "edges": edge})
+    assert caught.value.path == at
