@@ -34,8 +34,9 @@ from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, load_space
 from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
-from ktg.searching.sampler import STARTUP, Outcome
-from ktg.searching.trials import SearchQueue, Trial
+from ktg.searching.sampler import STARTUP
+from ktg.searching.trial import Outcome, Trial
+from ktg.searching.trials import SearchQueue
 
 HERE = Path(__file__).parent
 SPACE = HERE / "spaces" / "table.yaml"
@@ -43,6 +44,9 @@ ORIGINAL = "original"
 Curve = list[float]
 Curves = Callable[[Trial], Curve]
 
+# What was the default when results/search_efficiency.json was made; what came later is replayed by
+# search_truth.py.
+FIRST: dict[str, Any] = {"scheduler": "asha", "alone_share": 0, "race_share": 0}
 GRACE_8: dict[str, Any] = {"baselines": False, "grace_epochs": 8}
 WAYS: dict[str, dict[str, Any]] = {
     ORIGINAL: {"sampler": "random", "baselines": False, "forgets": True},
@@ -163,6 +167,7 @@ def play_search(
     """Return the best finished accuracy after 0, 1, ... `budget` epochs of one search."""
     other = ("forgets", "tpe", "teller")
     fields = {name: value for name, value in way.items() if name not in other}
+    fields = {**FIRST, **fields}
     settings = dataclasses.replace(space.search, seed=seed, trials=100_000, **fields)
     searched = dataclasses.replace(space, search=settings)
     queue = Forgetful(searched) if way.get("forgets") else SearchQueue(searched)
@@ -186,14 +191,14 @@ def play_search(
 
 def tell_canonical(queue: SearchQueue) -> None:
     """Tell the sampler the canonical values, too, so that equal graphs look equal to it."""
-    by_key, tell_drawn = values_by_key(), queue._tell_sampler
+    by_key, tell_drawn = values_by_key(), queue._tell_samplers
 
     def tell(trial: Trial) -> None:
         tell_drawn(trial)
         if trial.values is not None and trial.values != by_key[trial.key]:
             queue.sampler.add(by_key[trial.key], trial.outcome)
 
-    queue._tell_sampler = tell  # type: ignore[method-assign]
+    queue._tell_samplers = tell  # type: ignore[method-assign]
 
 
 def tell_no_stopped(queue: SearchQueue) -> None:

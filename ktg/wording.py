@@ -21,6 +21,11 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def count(number: int, what: str) -> str:
+    """Return a number with its noun: 1 seed, 2 seeds."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as 90s, 30m, 2h or 1h30m.
 

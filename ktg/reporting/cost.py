@@ -9,7 +9,7 @@ from ktg.searching.history import StoredSearch, StoredTrial
 
 
 def sum_costs(search: StoredSearch) -> dict[str, Any]:
-    """Return epochs and device-seconds spent and saved.
+    """Return epochs and device-seconds spent and saved; `repeats` are trainings of the race.
 
     A device-second is one second of training on one CPU core, or on one GPU where trials had
     (shares of) one. What early stopping saved of a trial is its missing epochs at the pace of those
@@ -17,6 +17,7 @@ def sum_costs(search: StoredSearch) -> dict[str, Any]:
     where that was.
     """
     share, device = devices_per_trial(search)
+    trained = [*search.trials, *search.repeats]
     stopped = [trial for trial in search.trials if trial.state == "stopped"]
     by_name = {trial.run.name: trial for trial in search.trials}
     originals = [by_name.get(run.tags.get("duplicate_of", "")) for run in search.duplicates]
@@ -27,9 +28,10 @@ def sum_costs(search: StoredSearch) -> dict[str, Any]:
         "device": device,
         "devices_per_trial": share,
         "trials": len(search.trials),
+        "repeats": len(search.repeats),
         "states": {state: states.count(state) for state in sorted(set(states))},
-        "epochs": sum(trial.epoch for trial in search.trials),
-        "device_s": share * sum(trial.train_s for trial in search.trials),
+        "epochs": sum(trial.epoch for trial in trained),
+        "device_s": share * sum(trial.train_s for trial in trained),
         "wall_s": None if end_s is None else end_s - search.run.start_s,
         "saved": {
             "stopping": {

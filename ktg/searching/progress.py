@@ -12,7 +12,7 @@ from ktg.graph import SearchSpace
 from ktg.searching.score import WORDS, format_score
 from ktg.searching.trial import State, Trial
 from ktg.searching.trials import TrialQueue
-from ktg.wording import format_duration
+from ktg.wording import count, format_duration
 
 PLAIN_EVERY_S = 10.0
 MOST_SHOWN = 6  # running trials on the line of epochs
@@ -93,7 +93,7 @@ class Progress:
             return "none finished yet"
         metric = self.queue.metric
         one = next(one for one in self.queue.contestants if one.number == best.number)
-        how = f" (mean of {one.runs} new seeds)" if one.runs else ""
+        how = f" (mean of {count(one.runs, 'new seed')})" if one.runs else ""
         said = f"{format_score(metric, one.mean)} validation {WORDS[metric]}{how}"
         return f"{said}, {best.name}"
 

@@ -41,7 +41,7 @@ def describe_end(result: Result, headline: str, data: UsedData | None) -> str:
         table.append(f"| {' | '.join(cells)} |")
     score = f"**{format_score(result.metric, best.score)} on the validation split**"
     title = f"{score}: {WORDS[result.metric]} of {best.trial}, {best.basis}."
-    about = [*result.warnings, *about]
+    about = [*([result.ship.sentence] if result.ship else []), *result.warnings, *about]
     export = ["ktg", "export", result.name]
     look = (
         "Under *Artifacts*: `report.html`, `best.svg`, `best.yaml`. The best graph as a file: "

@@ -128,7 +128,7 @@ class Duplicate:
 
 def is_collapsed(metrics: Mapping[str, float]) -> bool:
     """Return whether the metrics of an epoch are those of a network that says one class always."""
-    return bool(metrics.get("val_collapsed", 0.0))
+    return bool(metrics.get("collapsed", 0.0))
 
 
 def teaches_nothing(graph: Graph) -> bool:

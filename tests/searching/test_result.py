@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from ktg.graph import parse, parse_space
 from ktg.searching.result import summarize_search
 from ktg.searching.trials import SearchQueue
@@ -82,3 +84,83 @@ def test_the_advice_counts_a_best_that_is_a_baseline_once_and_needs_the_images()
     # Half of 20 images against three quarters: not proven, and alone trains one network only.
     assert found.ship.what == "alone"
     assert found.to_json()["ship"]["sentence"] == found.ship.sentence
+
+
+def raced(**search) -> SearchQueue:
+    """Play a search of two nodes with a race, in which every graph has its own score by seed."""
+    space = {
+        "data": {"name": "digits"},
+        "train": {"epochs": 2, "lr": {"log": [0.01, 0.1]}},
+        "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+        "edges": {"label -> any": {}, "n1 -> n0": {"gate": {"choice": ["through", "cutoff"]}}},
+        "search": {"trials": 9, "sampler": "random", "race_share": 0.4, **search},
+    }
+    queue = SearchQueue(parse_space(space))
+    while trial := queue.propose():
+        of = next(one for one in queue.trials if one.number == (trial.race_of or trial.number))
+        own = of.number / 100 + (0.2 if of.arm is None and of.baseline is None else 0.0)
+        luck = trial.graph.train.seed % 7 / 1000 if trial.race_of else 0.0
+        for epoch in (1, 2) if trial.graph.train.epochs == 2 else range(1, 5):
+            metrics = {"val_accuracy": 0.5 + own + luck, "val_loss": 1.0}
+            queue.record_epoch(trial, epoch, metrics, 1.0)
+        queue.close(trial)
+    return queue
+
+
+def test_a_raced_row_has_the_mean_of_new_seeds_and_how_far_the_best_is_ahead():
+    queue = raced()
+    result = summarize_search(queue, "mine", 60.0)
+    best, tuned = result.rows[:2]
+    assert tuned.what == "tuned alone" or best.trial == queue.tuned_alone.name
+    own = [one.accuracy for one in queue.trials if one.race_of == queue.best.number]
+    assert (best.n, best.score) == (len(own), pytest.approx(sum(own) / len(own)))
+    assert best.n >= 2
+    assert (best.difference, best.interval) == (None, None)
+    behind = [row for row in result.rows[1:] if row.n >= 2]
+    assert behind
+    for row in behind:
+        assert row.difference == pytest.approx(best.score - row.score, abs=0.02)
+        assert row.interval[0] <= row.difference <= row.interval[1]
+    assert result.repeats == sum(one.race_of is not None for one in queue.trials)
+    assert result.finished == len(queue.trials)
+    assert json.loads(json.dumps(result.to_json()))["rows"][0]["n"] == best.n
+
+
+def test_without_a_race_luck_is_named():
+    result = summarize_search(raced(race_share=0), "mine", 60.0)
+    best = result.rows[0]
+    assert (best.n, best.std, best.expected) == (0, None, None)
+    assert best.basis == "one training of many, so that luck is a part of it"
+    assert best.score == best.accuracy
+
+
+def test_a_search_that_found_nothing_better_than_a_baseline_says_so():
+    queue = raced(race_share=0, trials=2)
+    for trial in queue.trials:
+        trial.metrics["val_accuracy"] = 0.9 if trial.baseline == "distillation" else 0.5
+    result = summarize_search(queue, "mine", 60.0)
+    assert result.best == next(one for one in queue.trials if one.baseline == "distillation").graph
+    assert result.warnings[0] == (
+        "No graph of the search is better than the baseline distillation, "
+        "which is therefore the best graph."
+    )
+
+
+def test_what_collapsed_is_named_wherever_it_is_shown():
+    queue = raced(race_share=0)
+    alone = next(one for one in queue.trials if one.baseline == "alone")
+    alone.metrics |= {"collapsed": 1.0, "val_accuracy": 0.1}
+    result = summarize_search(queue, "mine", 60.0)
+    (row,) = (row for row in result.rows if row.what == "alone")
+    assert row.note == "collapsed: it says the same of all images"
+    assert row.describe_score("accuracy") == "10.00 % (collapsed)"
+    assert "1 training collapsed: the network said the same of all images." in result.warnings
+
+
+def test_a_best_graph_without_a_teacher_is_named():
+    queue = raced(race_share=0, alone_share=0, trials=30)
+    cut = next(one for one in queue.searched if one.graph.edges["n1", "n0"].gate == "cutoff")
+    cut.metrics["val_accuracy"] = 0.99
+    result = summarize_search(queue, "mine", 60.0)
+    assert result.rows[0].note == "no network teaches another here"
+    assert "The best graph: no network teaches another here." in result.warnings

@@ -18,7 +18,10 @@ CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 ENDS = {"stopped": 2, "failed": 1, "finished": 4}
 
 
-def space(trials: int = 6):
+PLAIN = {"alone_share": 0, "race_share": 0}
+
+
+def space(trials: int = 6, search=None):
     return parse_space(
         {
             "data": {"name": "digits"},
@@ -32,7 +35,11 @@ def space(trials: int = 6):
                 "label -> any": {},
                 "n1 -> n0": {"gate": {"choice": ["through", "cutoff", "linear"]}},
             },
-            "search": {"trials": trials, "sampler": "random"},
+            "search": {
+                "trials": trials,
+                "sampler": "random",
+                **(PLAIN if search is None else search),
+            },
         }
     )
 
@@ -179,3 +186,29 @@ def test_a_search_whose_driver_is_killed_loses_and_repeats_nothing():
     assert result.pop("finished") >= 3  # the baselines
     assert result.pop("epochs_in_store_at_kills")[0] > 0
     assert not any(result.values()), result
+
+
+@pytest.mark.slow
+def test_arm_and_race_are_read_back_and_gone_on_with(uri):
+    settings = {"alone_share": 0.5, "race_share": 0.4}
+    queue = SearchQueue(space(4, search=settings))
+    with MlflowTracker("space", uri) as tracker:
+        journal = SearchRecorder(tracker, queue, "space", {"data.fingerprint": "abc"})
+        while not any(trial.race_of for trial in queue.trials):
+            play(journal, queue, ["finished"])
+        play(journal, queue, ["running"])
+        assert tracker.flush()
+        tracker._running.clear()  # killed: nothing is ended
+    past = read_search_to_resume(find_experiment("space", uri))
+    known = [(one.number, one.key, one.arm, one.race_of) for one in queue.trials]
+    assert [(one.number, one.key, one.arm, one.race_of) for one in past.trials] == known
+    assert {one.arm for one in past.trials} == {None, "tuned alone"}
+    assert past.elapsed_s == queue.now_s
+    stored = past.stored
+    assert [one.number for one in stored.trials] == [n for n, _, _, race in known if race is None]
+    assert [one.number for one in stored.repeats] == [n for n, _, _, race in known if race]
+    assert stored.best.number == queue.best.number
+    assert stored.tuned_alone.number == queue.tuned_alone.number
+    again = SearchQueue(past.space, past.trials, past.duplicates)
+    assert again.propose().number == known[-1][0]
+    assert again.best.number == queue.best.number
