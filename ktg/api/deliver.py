@@ -64,9 +64,13 @@ class Delivered:
         return {**files, **plain, **self.metrics, "split": "test"}
 
 
-def deliver_graph(graph: Graph, out: Path, what: str, listener: Listener) -> Delivered:
+def deliver_graph(
+    graph: Graph, out: Path, what: str, listener: Listener, *, left_s: float | None = None
+) -> Delivered:
     """Train a graph on all but the test split, write it into `out`, and measure it there.
 
+    Where the time suffices, it is trained once more without the validation split, to calibrate the
+    model's probabilities. left_s: the time for both in seconds, None for no limit.
     what: the name of the graph. The files that are there are replaced when the training has ended.
     """
     from ktg.exporting.graph_files import write_graph
@@ -87,7 +91,10 @@ def deliver_graph(graph: Graph, out: Path, what: str, listener: Listener) -> Del
         keep_first=True,
     )
     seconds = time.monotonic() - started
-    write_first_seed(out / MODEL, graph, results, calibrated=False)
+    calibrated = left_s is None or left_s >= 2 * seconds
+    if calibrated:
+        listener.status("Calibrating the model: the same training without the validation split")
+    write_first_seed(out / MODEL, graph, results, calibrated=calibrated)
     write_graph(graph, out / GRAPH, force=True)
     return measure_delivered(graph, results, out, what, seconds)
 

@@ -160,7 +160,8 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
     trial, made_s = result.rows[0].trial, result.best_train_s
     if prepared is not None and len(best.nodes) > 1:
         made_s += prepared.teacher_s
-    graph = fit_into(best, made_s, delivery.find_left_s(result))
+    left_s = delivery.find_left_s(result)
+    graph = fit_into(best, made_s, left_s)
     if graph.train.epochs < best.train.epochs:
         shorter = f"{graph.train.epochs} epochs instead of {best.train.epochs}"
         listener.warn(f"little time is left: the last training has {shorter}")
@@ -169,7 +170,7 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
     origin: dict[str, Scalar] = {"experiment": result.name, "trial": trial}
     origin |= {"val_accuracy": result.rows[0].accuracy, "version_ktg": __version__}
     named: Graph = dataclasses.replace(graph, provenance=origin)
-    return deliver_graph(named, delivery.out, trial, listener)
+    return deliver_graph(named, delivery.out, trial, listener, left_s=left_s)
 
 
 def describe_kept(first: Delivered | None, out: Path) -> str:

@@ -38,13 +38,16 @@ def test_the_model_in_the_file_does_what_was_said(photos, tmp_path):
         "noon": 4,
     }
     assert (told.trained_on, told.images, told.official) == (28, 8, True)
+    calibration = ktg.load(tmp_path / MODEL).about.calibration
+    assert calibration.by == "a training without the validation split"
     assert f"{100 * found.accuracy:.1f} % of 8 test images" in told.sentence
     assert json.loads(json.dumps(told.to_json()))["split"] == "test"
 
 
 def test_images_that_were_held_out_are_called_so(photos, tmp_path):
-    told = deliver_graph(graph(photos / "train", 1), tmp_path, "alone", QUIET)
+    told = deliver_graph(graph(photos / "train", 1), tmp_path, "alone", QUIET, left_s=0.0)
     assert not told.official
+    assert ktg.load(tmp_path / MODEL).about.calibration is None  # there was no time for it
     assert "held out from the rest" in told.sentence
 
 
