@@ -114,7 +114,7 @@ def describe_plan(plan: "Plan", listener: Listener) -> None:
     )
     listener.say(
         f"{plan.machine.describe()}: {round_minutes(length.training_s)} for a training of "
-        f"{length.epochs} epochs, {plan.machine.slots} at once"
+        f"{length.epochs} epoch{'s' if length.epochs > 1 else ''}, {plan.machine.slots} at once"
     )
 
 

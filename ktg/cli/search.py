@@ -126,7 +126,8 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
         cells = (what, row.describe_score(result.metric), seeds, time, trial)
         table.add_row(*cells, style="bold" if is_best else None)
     console = screen.console
-    console.print(table)
+    if result.rows:
+        console.print(table)
     states = f"{result.finished} finished, {result.stopped} stopped early, {result.failed} failed"
     spent = f"{result.epochs} epochs in {format_duration(result.wall_s)}"
     saved = f"{result.epochs_saved} epochs saved by stopping early"
