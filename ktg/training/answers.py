@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +112,7 @@ class KnownAnswers:
         self._teacher, self._cache = teacher, cache
         self._labelled, self._unlabelled = labelled, unlabelled
         self._open: dict[tuple[ShownImages, int], StoredAnswers] = {}
+        self._seen: dict[Images, Tensor] = {}
 
     def __call__(self, places: Places, unlabelled: Places | None) -> Answers:
         """Return the answers to the images at these places, on the device of the training."""
@@ -119,6 +120,15 @@ class KnownAnswers:
         if unlabelled is not None and self._unlabelled is not None:
             parts += self._find(self._unlabelled, unlabelled)
         return join_answers(parts)
+
+    def logits(self, images: Images) -> Tensor:
+        """Return the logits (N, classes) for all images as they are, on the training's device."""
+        if images not in self._seen:
+            bare = replace(self._teacher.question, features=False, layers=())
+            teacher = replace(self._teacher, question=bare)
+            kept = keep_answers(teacher, images, self._cache)
+            self._seen[images] = kept.take(torch.arange(len(images))).logits
+        return self._seen[images]
 
     def _find(self, shown: ShownImages, places: Places) -> Iterator[Answers]:
         if not shown.draws_once(self._teacher.augment):

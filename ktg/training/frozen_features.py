@@ -43,7 +43,7 @@ def find_frozen_backbones(
     names: Mapping[str, str],
     never: Collection[str] = (),
 ) -> dict[str, FrozenBackbone]:
-    """Return the nodes that train only their heads in the first epochs, and the teachers.
+    """Return the nodes that train only their heads in the first epochs, and these `teachers`.
 
     They are left in the modes they train in. Where images are not augmented, every epoch shows one
     fixed view. Of nodes in `never` no features of training images can be stored, only those of
@@ -55,6 +55,8 @@ def find_frozen_backbones(
         fixed = graph.data.views or wanted or 0
         plain = view == "none" and graph.data.augment not in MIXTURES
         where = f"nodes.{names[name]}"
+        if name not in learners and name not in teachers:
+            continue
         if name in teachers:
             network, until = teachers[name], graph.train.epochs
             frozen[name] = FrozenBackbone(network, until, view, int(plain), False, where)

@@ -87,8 +87,9 @@ class Training(GraphModel):
         )
         # Maps need the whole network, and images without labels are others in every epoch: features
         # of what such nodes train on cannot be computed beforehand.
-        never = {*self.layers, *self._batches.unlabelled_nodes, *self._known}
-        frozen = find_frozen_backbones(self.graph, self.learners, self.teachers, self.names, never)
+        never = {*self.layers, *self._batches.unlabelled_nodes}
+        asked = {name: each for name, each in self.teachers.items() if name not in self._known}
+        frozen = find_frozen_backbones(self.graph, self.learners, asked, self.names, never)
         with explain_errors("the first forward pass", graph.data.batch_size):
             self._features = FrozenFeatures(
                 frozen,
@@ -205,7 +206,9 @@ class Training(GraphModel):
         for network in (*networks.values(), *self.trained_networks.values()):
             network.eval()
         features = self._features.val(self.epoch - 1)
-        return evaluate(networks, self._val, self.precision, features, {self._scored_name})
+        said = {name: each.logits(self.dataset.val) for name, each in self._known.items()}
+        scored = {self._scored_name}
+        return evaluate(networks, self._val, self.precision, features, scored, said)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to continue, the best weights so far included."""

@@ -68,26 +68,31 @@ def evaluate(
     precision: torch.dtype,
     features: Mapping[str, Tensor] = MappingProxyType({}),
     in_full: Collection[str] = (),
+    answers: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> dict[str, Evaluation]:
     """Return the evaluation of every network on a split, with all scores for those `in_full`.
 
     Under the name `ENSEMBLE` is that of the mean of all their probabilities. The networks are put
     into evaluation mode. Of a network in `features`, which are (N, ...) for the whole split, only
-    the head is computed; where that is all of them, no image is read.
+    the head is computed, and of one in `answers`, its logits (N, C), nothing; where that is all of
+    them, no image is read.
     """
     names, kept = (*networks, ENSEMBLE), {name: list[Tensor]() for name in in_full}
     totals = {name: torch.zeros(2, device=split.device, dtype=torch.float64) for name in names}
     for network in networks.values():
         network.eval()
     ready = {name: torch.split(values, split.batch_size) for name, values in features.items()}
+    said = {name: torch.split(values, split.batch_size) for name, values in answers.items()}
     batches: Iterable[tuple[Tensor | None, Tensor]] = split
-    if networks.keys() <= features.keys():
+    if networks.keys() <= features.keys() | answers.keys():
         batches = ((None, labels) for labels in torch.split(split.labels, split.batch_size))
     for place, (images, labels) in enumerate(batches):
         logits = {}
         with autocast(split.device, precision):
             for name, network in networks.items():
-                if name in ready:
+                if name in said:
+                    logits[name] = said[name][place]
+                elif name in ready:
                     logits[name] = classify(network, ready[name][place])  # type: ignore[arg-type]
                 else:
                     logits[name] = network(images)
