@@ -5,6 +5,10 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from ktg.graph import FORMULAS, GATES, LABEL, Data, Edge, Formula, Graph, Node, SourceFile, Train
+from ktg.graph.spec import LABEL_LOSSES
+
+# Gates that on an edge from the label need the name of a peer.
+COMPARING = ("agree", "disagree")
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True).filter(
     lambda name: name not in (LABEL, "any")
@@ -27,6 +31,7 @@ _found = st.builds(
     val_fraction=st.floats(0.05, 0.5),
     only=st.none() | st.lists(texts, min_size=2, max_size=3).map(tuple),
     augment=st.sampled_from(["none", "basic"]),
+    balance=st.sampled_from(["none", "loss", "sampling"]),
 )
 _drawn = st.builds(Data, name=st.sampled_from(FORMULAS), formula=st.none() | formulas)
 datas = _found | _drawn
@@ -38,6 +43,8 @@ trains = st.builds(
     milestones=st.sets(st.integers(1, 100), max_size=3).map(lambda epochs: tuple(sorted(epochs))),
     clip_norm=st.none() | positive,
     aggregate=st.sampled_from(["sum", "mean"]),
+    keep=st.sampled_from(["last", "best"]),
+    steps=st.none() | st.integers(200, 1000),
 )
 sources = st.builds(
     SourceFile,
@@ -63,6 +70,9 @@ def nodes(source_names: tuple[str, ...] = ()) -> st.SearchStrategy[Node]:
         frozen_norm=st.booleans(),
         optimizer=st.none() | st.sampled_from(["sgd", "adamw"]),
         lr=st.none() | positive,
+        head=st.sampled_from(["new", "probe"]),
+        warmup_epochs=st.none() | st.integers(0, 10).map(float),
+        clip_norm=st.none() | positive,
     )
     return built.map(
         lambda node: replace(node, frozen_norm=node.frozen_norm and node.source != "none")
@@ -73,19 +83,36 @@ def edges(source: str, gates: tuple[str, ...] = GATES) -> st.SearchStrategy[Edge
     """Edges that may start at `source`."""
     return st.builds(
         Edge,
-        loss=st.just("ce")
+        loss=st.sampled_from(LABEL_LOSSES)
         if source == LABEL
         else st.sampled_from(
             ["kl", "js", "dkd", "emd", "dist", "attention", "feature", "embedding"]
         ),
-        gate=st.sampled_from(gates),
+        gate=st.sampled_from([gate for gate in gates if source != LABEL or gate not in COMPARING]),
         weight=st.sampled_from([1.0, 0.5, "learned"]),
         beta=st.sampled_from([8.0, 2.0]),
         distance=st.sampled_from(["features", "/words.txt"]),
         maps=st.none() | st.integers(1, 3),
         temperature=st.sampled_from([1.0, 4.0]),
         over=st.sampled_from(["batch", "kept"]),
+        noise=st.sampled_from([0.2, 0.4]),
+        exponent=st.sampled_from([0.7, 0.3]),
+        trust=st.sampled_from([0.8, 0.1]),
     )
+
+
+@st.composite
+def with_peers(
+    draw: st.DrawFn, links: dict[tuple[str, str], Edge], order: list[str]
+) -> dict[tuple[str, str], Edge]:
+    """The edges, some of those from the label with a peer among the nodes."""
+    found = dict(links)
+    for (source, target), edge in links.items():
+        peer = draw(st.none() | st.sampled_from(order)) if source == LABEL else None
+        if peer is not None:
+            gates = [edge.gate, "small_loss", *(COMPARING if peer != target else ())]
+            found[source, target] = replace(edge, peer=peer, gate=draw(st.sampled_from(gates)))
+    return found
 
 
 @st.composite
@@ -99,7 +126,7 @@ def graphs(draw: st.DrawFn, max_nodes: int = 4) -> Graph:
         data=draw(datas),
         train=draw(trains),
         nodes={name: draw(nodes(tuple(files))) for name in order},
-        edges={pair: draw(edges(pair[0])) for pair in chosen},
+        edges=draw(with_peers({pair: draw(edges(pair[0])) for pair in chosen}, order)),
         sources=files,
         weights=draw(st.dictionaries(st.sampled_from(["resnet20", "resnet18"]), sources)),
         provenance=draw(st.dictionaries(texts, scalars, max_size=2)),
@@ -119,12 +146,11 @@ def small_graphs(draw: st.DrawFn, max_nodes: int = 4) -> Graph:
         )
     )
     kept = zip(pairs, gates, strict=True)
+    links = {pair: Edge(loss="ce" if pair[0] == LABEL else "kl", gate=gate) for pair, gate in kept}
     return Graph(
         data=Data(name="digits"),
         nodes={name: Node(model=draw(st.sampled_from(["resnet8", "resnet20"]))) for name in order},
-        edges={
-            pair: Edge(loss="ce" if pair[0] == LABEL else "kl", gate=gate) for pair, gate in kept
-        },
+        edges=links,
     )
 
 
@@ -140,7 +166,10 @@ def disguises(draw: st.DrawFn, graph: Graph) -> Graph:
         name: draw(nodes()) for name in dead
     }
     order = [fresh[0], *draw(st.permutations(fresh[1:]))]
-    links = {(rename[s], rename[t]): edge for (s, t), edge in graph.edges.items()}
+    links = {
+        (rename[s], rename[t]): replace(edge, peer=edge.peer and rename[edge.peer])
+        for (s, t), edge in graph.edges.items()
+    }
     for name in dead:
         links |= {
             (s, name): draw(edges(s)) for s in (LABEL, *fresh) if s != name and draw(st.booleans())

@@ -31,6 +31,7 @@ from ktg.graph.parse import to_sections
 from ktg.graph.spec import (
     FEATURE_LOSSES,
     IMAGENET,
+    KEEPING_GATES,
     LABEL,
     MAP_LOSSES,
     Data,
@@ -47,8 +48,10 @@ Matrix = Sequence[Sequence[str]]
 # missing here costs nothing but trials that are treated as different although they train the same.
 _USED_BY: dict[str, tuple[LossName, ...]] = {
     "temperature": ("kl", "js", "dkd", "emd", "dist"),
-    "alpha": ("dkd",),
-    "beta": ("dkd",),
+    "alpha": ("dkd", "sce"),
+    "beta": ("dkd", "sce"),
+    "exponent": ("gce",),
+    "trust": ("bootstrap",),
     "distance": ("emd",),
     "maps": MAP_LOSSES,
 }
@@ -65,13 +68,20 @@ def open_edges(graph: Graph) -> dict[tuple[str, str], Edge]:
 def live_nodes(graph: Graph) -> tuple[str, ...]:
     """Return the nodes that change what is scored, in the graph's order.
 
-    These are the target and the nodes from which open edges lead to it; of an ensemble, all nodes
-    that have an open edge.
+    These are the target and the nodes from which open edges lead to it, or which are peers of
+    these; of an ensemble, all nodes that have an open edge or are a peer.
     """
-    edges = open_edges(graph)
+    edges = {*open_edges(graph), *_list_peers(graph)}
     ends = {name for pair in edges for name in pair}
     found = ends if graph.ensemble else _find_ancestors(graph.target, edges)
     return tuple(name for name in graph.nodes if name in found)
+
+
+def _list_peers(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Yield (peer, node) where an open edge from the label to a node asks another node."""
+    for (source, target), edge in open_edges(graph).items():
+        if source == LABEL and edge.asks_peer and edge.peer not in (None, target):
+            yield edge.peer or target, target
 
 
 def teachers(graph: Graph) -> tuple[str, ...]:
@@ -156,14 +166,23 @@ def canonicalise_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
     }
     learning = {target for _, target in edges}
     nodes = {name: _simplify_node(graph, graph.nodes[name], name in learning) for name in alive}
-    # The label is one fixed node, so an edge from it is a part of its target's colour.
+    # The label is one fixed node, so an edge from it is a part of its target's colour; the name of
+    # a peer is none, but an edge from it.
     colours = [_text([to_plain(nodes[v]), _edge_text(edges.get((LABEL, v)))]) for v in alive]
-    labels = [[_edge_text(edges.get((source, target))) for target in alive] for source in alive]
+    peers = {*_list_peers(graph)}
+    labels = [
+        [_edge_text(edges.get(pair)) + " peer" * (pair in peers) for pair in pairs]
+        for pairs in [[(source, target) for target in alive] for source in alive]
+    ]
     ensemble = graph.ensemble and len(alive) > 1
     order = [alive[i] for i in canonical_order(colours, labels, first_stays=not ensemble)]
     names = {name: f"n{i}" for i, name in enumerate(order)}
+    for (source, target), edge in edges.items():
+        if edge.peer is not None:
+            edges[source, target] = replace(edge, peer=names[edge.peer])
     pairs = [(s, t) for t in order for s in (LABEL, *order) if (s, t) in edges]
     used = {graph.nodes[name].source for name in order}
+    final = {node.source for node in nodes.values() if node.epochs == 0}
     published = {graph.nodes[name].model for name in order if graph.nodes[name].source == IMAGENET}
     seen = any(not edge.needs_label for edge in edges.values())  # the unlabelled images
     form = Graph(
@@ -171,8 +190,8 @@ def canonicalise_with_names(graph: Graph) -> tuple[Graph, dict[str, str]]:
         train=replace(graph.train, aggregate=_simplify_aggregate(graph, pairs)),
         nodes={names[name]: nodes[name] for name in order},
         edges={(names.get(s, LABEL), names[t]): edges[s, t] for s, t in pairs},
-        sources=_select_files(graph.sources, used),
-        weights=_select_files(graph.weights, published),
+        sources=_select_files(graph.sources, used, final),
+        weights=_select_files(graph.weights, published, published if IMAGENET in final else ()),
         ensemble=ensemble,
     )
     return form, names
@@ -188,9 +207,11 @@ def independent_graph(graph: Graph, node: str) -> Graph:
     """
     spec, data, train = graph.nodes[node], graph.data, graph.train
     said = {name: getattr(spec, name) for name in _OWN if getattr(spec, name) is not None}
-    train = replace(train, **said)
+    train = replace(train, **said, steps=None if spec.epochs is not None else train.steps)
     if train.epochs:
         train = replace(train, warmup_epochs=min(train.warmup_epochs, train.epochs))
+    else:  # nothing but a probe is made
+        train = Train(epochs=0, precision=train.precision, seed=train.seed)
     data = replace(data, batch_size=spec.batch_size or data.batch_size, views=None)
     unsaid: dict[str, Any] = dict.fromkeys(said)
     bare = replace(spec, **unsaid, batch_size=None)
@@ -295,7 +316,11 @@ def _simplify_edge(edge: Edge, pair: tuple[str, str]) -> Edge:
             edge = replace(edge, **{field: _DEFAULTS[field]})
     if pair[0] == LABEL:  # the label is always right
         edge = replace(edge, gate="through" if edge.gate == "correct" else edge.gate)
-    return edge if edge.gate == "correct" else replace(edge, over="batch")
+    if not edge.asks_peer or edge.peer == pair[1]:
+        edge = replace(edge, peer=None)
+    if edge.gate != "small_loss":
+        edge = replace(edge, noise=_DEFAULTS["noise"])
+    return edge if edge.gate in KEEPING_GATES else replace(edge, over="batch")
 
 
 def _simplify_data(data: Data, nodes: Collection[Node], unlabelled: bool) -> Data:
@@ -330,10 +355,17 @@ def _simplify_node(graph: Graph, node: Node, learns: bool) -> Node:
     return replace(node, unfreeze_from=node.unfreeze_from or None)
 
 
-def _select_files(files: Mapping[str, SourceFile], names: set[str]) -> dict[str, SourceFile]:
-    """Return the files of these names in a fixed order, without remarks that training ignores."""
+def _select_files(
+    files: Mapping[str, SourceFile], names: Collection[str], final: Collection[str]
+) -> dict[str, SourceFile]:
+    """Return the files of these names in a fixed order, without remarks that training ignores.
+
+    It does not ignore what the heads of `final` files tell apart: they teach as they are.
+    """
     return {
-        name: replace(file, origin=None, accuracy=None, labels=None)
+        name: replace(
+            file, origin=None, accuracy=None, labels=file.labels if name in final else None
+        )
         for name, file in sorted(files.items())
         if name in names
     }
@@ -346,7 +378,7 @@ def _simplify_aggregate(graph: Graph, pairs: Sequence[tuple[str, str]]) -> Any:
 
 
 def _edge_text(edge: Edge | None) -> str:
-    return "" if edge is None else _text(to_plain(edge))
+    return "" if edge is None else _text(to_plain(replace(edge, peer=None)))
 
 
 def _text(plain: Any) -> str:

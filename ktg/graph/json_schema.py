@@ -17,7 +17,7 @@ from ktg.graph.fields import default_of, is_required, type_hints
 from ktg.graph.holes import DEFAULT_SCORE, KEEP, MEASURABLE
 from ktg.graph.parse import FORMAT_VERSION, VERSIONS
 from ktg.graph.space import Search
-from ktg.graph.spec import Data, Edge, Node, SourceFile, TargetName, Train
+from ktg.graph.spec import LABEL_LOSSES, Data, Edge, Node, SourceFile, TargetName, Train
 
 Schema = dict[str, Any]
 
@@ -32,7 +32,10 @@ _BOUNDS = {
     "below": "exclusiveMaximum",
     "at_most": "maximum",
 }
-_LOSSES: dict[str, Schema] = {"LabelEdge": {"enum": ["ce"]}, "NodeEdge": {"not": {"enum": ["ce"]}}}
+_LOSSES: dict[str, Schema] = {
+    "LabelEdge": {"enum": [*LABEL_LOSSES]},
+    "NodeEdge": {"not": {"enum": [*LABEL_LOSSES]}},
+}
 _SCALARS: Schema = {"type": ["string", "number", "boolean"]}
 _RECORDS: dict[str, type] = {
     "Data": Data,

@@ -128,4 +128,4 @@ def _node_edge(graph: Graph, source: str, target: str) -> Edge:
 
 
 def _through(edge: Edge) -> Edge:
-    return dataclasses.replace(edge, gate="through")
+    return dataclasses.replace(edge, gate="through", peer=None)

@@ -10,19 +10,22 @@ from torch.nn import functional
 
 from ktg.graph import LABEL, Edge, Graph
 from ktg.graph.canonical import open_edges
-from ktg.graph.spec import LossName
+from ktg.graph.spec import KEEPING_GATES, LossName
 from ktg.training.adapters import Adapter, Pair
 from ktg.training.gates import GATES
 from ktg.training.losses import (
     attention,
+    bootstrap,
     ce,
     dist,
     dkd,
     embedding,
     feature,
+    gce,
     js,
     kl,
     log_probabilities,
+    sce,
     weigh_by_uncertainty,
 )
 from ktg.training.sinkhorn import emd
@@ -50,6 +53,8 @@ class NodeOutputs:
         self.hard_labels = labels if labels.ndim == 1 else labels.argmax(dim=1)
         self._log_probabilities: dict[tuple[str, float], Tensor] = {}
         self._right: dict[str, Tensor] = {}
+        self._predicted: dict[str, Tensor] = {}
+        self._label_loss: dict[str, Tensor] = {}
 
     def log_probabilities(self, node: str, temperature: float) -> Tensor:
         """Return log-probabilities (B, C) of a node, with gradients."""
@@ -67,9 +72,21 @@ class NodeOutputs:
             if node == LABEL:
                 self._right[node] = torch.ones_like(self.hard_labels, dtype=torch.bool)
             else:
-                guesses = self.labelled(self.logits[node]).detach().argmax(dim=1)
-                self._right[node] = guesses == self.hard_labels
+                self._right[node] = self.labelled(self.predicted(node)) == self.hard_labels
         return self._right[node]
+
+    def predicted(self, node: str) -> Tensor:
+        """Return the most probable class (B,) of a node, for all its rows."""
+        if node not in self._predicted:
+            self._predicted[node] = self.logits[node].detach().argmax(dim=1)
+        return self._predicted[node]
+
+    def label_loss(self, node: str) -> Tensor:
+        """Return the cross-entropy (B,) of the labels in the eyes of a node, without gradients."""
+        if node not in self._label_loss:
+            seen = self.labelled(self.log_probabilities(node, 1.0).detach())
+            self._label_loss[node] = ce(seen, self.labels)
+        return self._label_loss[node]
 
     def labelled(self, values: Tensor) -> Tensor:
         """Return the rows of a node's values that have a label."""
@@ -81,7 +98,7 @@ class EdgeInputs:
     """Everything the loss of an edge may read; the properties compute only what that loss asks for.
 
     Nothing of the source has gradients, so no loss can train the node it learns from. `smoothing`
-    and `class_weights` (C,) are those of the labels.
+    and `class_weights` (C,) are those of the labels; `progress` lies in [0, 1].
     """
 
     pair: Pair
@@ -90,6 +107,44 @@ class EdgeInputs:
     smoothing: float = 0.0
     adapter: Adapter = NO_ADAPTER
     class_weights: Tensor | None = None
+    progress: float = 0.0
+
+    @property
+    def right(self) -> Tensor:
+        """Whether the source predicts the label, bool (B,)."""
+        right = self.nodes.right(self.pair[0])
+        if self.edge.needs_label:
+            return right
+        # Only edges whose gate does not read `right` see images without labels, so any value will
+        # do for these.
+        rows = len(self.nodes.logits[self.pair[1]])
+        return functional.pad(right, (0, rows - len(right)))
+
+    @property
+    def peer(self) -> str:
+        """The node that gate and loss ask: the source, or that of an edge from the label."""
+        return self.pair[0] if self.pair[0] != LABEL else self.edge.peer or self.pair[1]
+
+    @property
+    def peer_loss(self) -> Tensor:
+        """The cross-entropies (B,) of the labels in the eyes of the peer, without gradients."""
+        return self.nodes.label_loss(self.peer)
+
+    @property
+    def same(self) -> Tensor:
+        """Whether the peer and the target predict one class, bool (B,)."""
+        one, other = (self._rows(self.nodes.predicted(name)) for name in (self.peer, self.pair[1]))
+        return one == other
+
+    @property
+    def noise(self) -> float:
+        """The share of wrong labels that the edge names."""
+        return self.edge.noise
+
+    @property
+    def log_peer(self) -> Tensor:
+        """Log-probabilities (B, C) of the peer, without gradients."""
+        return self._rows(self.nodes.log_probabilities(self.peer, 1.0).detach())
 
     @property
     def temperature(self) -> float:
@@ -143,6 +198,11 @@ def _decoupled(inputs: EdgeInputs) -> Tensor:
     return dkd(inputs.log_p, inputs.log_q, labels, edge.alpha, edge.beta)
 
 
+def _bootstrapped(inputs: EdgeInputs) -> Tensor:
+    share = inputs.edge.trust * inputs.progress
+    return bootstrap(inputs.log_peer, inputs.log_q, inputs.nodes.labels, share, inputs.smoothing)
+
+
 def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -> Tensor:
     """Return the mean (B,) of a loss over several pairs of maps."""
     return torch.stack([loss(p, q) for p, q in maps]).mean(dim=0)
@@ -154,6 +214,13 @@ def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -
 # T^2 (Hinton et al., 2015), that of emd with T. That of dist is as its authors' code has it.
 LOSSES: Mapping[LossName, Callable[[EdgeInputs], Tensor]] = {
     "ce": lambda inputs: ce(inputs.log_q, inputs.nodes.labels, inputs.smoothing),
+    "gce": lambda inputs: gce(
+        inputs.log_q, inputs.nodes.labels, inputs.edge.exponent, inputs.smoothing
+    ),
+    "sce": lambda inputs: sce(
+        inputs.log_q, inputs.nodes.labels, inputs.edge.alpha, inputs.edge.beta, inputs.smoothing
+    ),
+    "bootstrap": _bootstrapped,
     "kl": lambda inputs: kl(inputs.log_p, inputs.log_q) * inputs.temperature**2,
     "js": lambda inputs: js(inputs.log_p, inputs.log_q) * inputs.temperature**2,
     "dkd": lambda inputs: _decoupled(inputs) * inputs.temperature**2,
@@ -173,7 +240,7 @@ class EdgeLoss:
     gate_weight: Tensor
 
 
-def edge_loss(inputs: EdgeInputs, progress: float) -> EdgeLoss:
+def edge_loss(inputs: EdgeInputs) -> EdgeLoss:
     """Return the loss that flows along one open edge; no gradient ever reaches its source."""
     edge, adapter = inputs.edge, inputs.adapter
     per_sample = LOSSES[edge.loss](inputs)
@@ -181,16 +248,11 @@ def edge_loss(inputs: EdgeInputs, progress: float) -> EdgeLoss:
         per_sample = per_sample * weigh_labels(inputs.class_weights, inputs.nodes.labels)
     if adapter.log_variance is not None:
         per_sample = weigh_by_uncertainty(per_sample, adapter.log_variance)
-    right = inputs.nodes.right(inputs.pair[0])
-    if len(right) < len(per_sample):
-        # Only edges whose gate does not read `right` see images without labels, so any value will
-        # do for these.
-        right = functional.pad(right, (0, len(per_sample) - len(right)))
-    weight = GATES[edge.gate](right, progress, per_sample.dtype)
+    weight = GATES[edge.gate](inputs, inputs.progress, per_sample.dtype)
     gate_weight, value = weight.mean(), (weight * per_sample).mean()
     if not isinstance(edge.weight, str):
         value = value * edge.weight
-    if edge.gate == "correct" and edge.over == "kept":
+    if edge.gate in KEEPING_GATES and edge.over == "kept":
         # Turns the mean over the batch into that over the samples let through. Without any, value
         # is 0 and the clamp keeps 0 / 0 away without asking the device how many there are.
         value = value / gate_weight.clamp(min=1 / len(weight))
@@ -232,8 +294,8 @@ def edge_losses(
     losses = {}
     for pair, edge in open_edges(graph).items():
         adapter = adapters.get(pair, NO_ADAPTER)
-        inputs = EdgeInputs(pair, edge, nodes, smoothing, adapter, class_weights)
-        losses[pair] = edge_loss(inputs, progress)
+        inputs = EdgeInputs(pair, edge, nodes, smoothing, adapter, class_weights, progress)
+        losses[pair] = edge_loss(inputs)
     return losses
 
 

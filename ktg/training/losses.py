@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+LOG_ZERO = -4.0  # what log 0 counts as in the reverse cross-entropy
+
 
 def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Return log softmax(logits / temperature), (B, C), in float32 or better.
@@ -43,6 +45,60 @@ def ce(log_q: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     else:
         plain = -(labels * log_q).sum(dim=1)
     return plain if smoothing == 0.0 else (1 - smoothing) * plain - smoothing * log_q.mean(dim=1)
+
+
+def gce(log_q: Tensor, labels: Tensor, exponent: float, smoothing: float = 0.0) -> Tensor:
+    """Return the generalised cross-entropy (1 - q[label]^e) / e, (B,), of log-probabilities (B, C).
+
+    Near e = 0 it is the cross-entropy, at e = 1 the mean absolute error: between them a wrong label
+    pulls the less, the surer the network is of another class. At most 1 / e. `labels` and
+    `smoothing` are as for `ce`. Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep
+    Neural Networks with Noisy Labels", NeurIPS 2018.
+
+    >>> gce(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([0]), exponent=0.5)
+    tensor([1.])
+    """
+    each = -torch.expm1(exponent * log_q) / exponent  # exact where q is near 1
+    if labels.ndim == 1:
+        plain = each.gather(1, labels[:, None]).squeeze(1)
+    else:
+        plain = (labels * each).sum(dim=1)
+    return plain if smoothing == 0.0 else (1 - smoothing) * plain + smoothing * each.mean(dim=1)
+
+
+def sce(log_q: Tensor, labels: Tensor, alpha: float, beta: float, smoothing: float = 0.0) -> Tensor:
+    """Return alpha CE + beta RCE, (B,): symmetric cross-entropy of log-probabilities (B, C).
+
+    RCE is the cross-entropy the other way round, -sum_k q_k log y_k, where log 0 counts as -4: of a
+    hard label 4 (1 - q[label]), which wrong labels mislead less. `labels` and `smoothing` are as
+    for `ce`; only CE is smoothed. Wang et al., "Symmetric Cross Entropy for Robust Learning with
+    Noisy Labels", ICCV 2019, who weigh CE and RCE as 0.1 to 1 on CIFAR-10.
+
+    >>> sce(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([0]), alpha=1.0, beta=1.0)
+    tensor([4.3863])
+    """
+    if labels.ndim == 1:
+        reverse = -LOG_ZERO * -torch.expm1(log_q.gather(1, labels[:, None]).squeeze(1))
+    else:
+        reverse = -(log_q.exp() * labels.clamp(min=math.exp(LOG_ZERO)).log()).sum(dim=1)
+    return alpha * ce(log_q, labels, smoothing) + beta * reverse
+
+
+def bootstrap(
+    log_p: Tensor, log_q: Tensor, labels: Tensor, share: float, smoothing: float = 0.0
+) -> Tensor:
+    """Return the cross-entropy (B,) with the mixture (1 - share) label + share p.
+
+    p are the predictions of the network itself or of a peer, as log-probabilities (B, C) without
+    gradients. `labels` and `smoothing` are as for `ce`. Reed et al., "Training Deep Neural Networks
+    on Noisy Labels with Bootstrapping", ICLR workshop 2015 (the soft kind, with a fixed share).
+
+    >>> log_p, log_q = torch.tensor([[[0.5, 0.5]], [[0.25, 0.75]]]).log()
+    >>> bootstrap(log_p, log_q, torch.tensor([0]), share=0.5)  # -0.75 log 0.25 - 0.25 log 0.75
+    tensor([1.1116])
+    """
+    soft = -(log_p.exp() * log_q).sum(dim=1)
+    return (1 - share) * ce(log_q, labels, smoothing) + share * soft
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -537,3 +537,83 @@ def test_the_key_of_a_graph_without_its_seed():
         == canonical_key(with_seed(graph, 0))
     )
     assert seedless_key(graph) != seedless_key(replace(graph, train=replace(graph.train, lr=0.5)))
+
+
+def test_what_only_a_teacher_says_is_nothing_where_the_node_learns():
+    nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8", "epochs": 3, "batch_size": 8}}
+    bare = {name: {"model": "resnet8"} for name in nodes}
+    taught = {"label -> n0": {}, "label -> n1": {}, "n1 -> n0": {}}
+    teaches = {"label -> n0": {}, "n1 -> n0": {}}
+    sections = {"data": {"name": "digits"}}
+
+    def key(nodes, edges, **train):
+        return canonical_key(parse({**sections, "nodes": nodes, "edges": edges, "train": train}))
+
+    assert key(nodes, taught) == key(bare, taught)
+    assert key(nodes, teaches) != key(bare, teaches)
+    same = {"n0": bare["n0"], "n1": {"model": "resnet8", "epochs": 50, "batch_size": 64}}
+    assert key(same, teaches) == key(bare, teaches)  # what `train` and `data` say by default
+
+
+def test_views_and_share_are_nothing_where_they_do_nothing():
+    def key(data, node=None):
+        raw = {
+            "data": {"name": "digits", **data},
+            "nodes": {"n0": {"model": "resnet8", **(node or {})}},
+            "edges": {"label -> n0": {}},
+        }
+        return canonical_key(parse(raw))
+
+    plain = {"augment": "none"}
+    assert key({**plain, "views": 4}) == key(plain)
+    assert key({"views": 4}, {"augment": "none"}) == key({}, {"augment": "none"})
+    assert key({"views": 4}) != key({})
+    assert key({"unlabelled": "auto", "unlabelled_share": 0.9}) == key({})
+
+
+def peers_of(names=("n0", "n1", "n2"), **label_edges):
+    """A graph of equal nodes with edges from the label alone."""
+    return parse(
+        {
+            "data": {"name": "digits"},
+            "nodes": {name: {"model": "resnet8"} for name in names},
+            "edges": {f"label -> {name}": edge for name, edge in label_edges.items()},
+        }
+    )
+
+
+def test_a_peer_is_live_and_without_a_lesson_of_its_own_a_teacher():
+    watched = {"gate": "small_loss", "peer": "n1"}
+    graph = peers_of(n0=watched, n1={"gate": "small_loss", "peer": "n2"}, n2={})
+    assert live_nodes(graph) == ("n0", "n1", "n2")
+    assert teachers(graph) == ()
+    assert teachers(peers_of(n0=watched)) == ("n1",)
+    assert live_nodes(peers_of(n0={"gate": "through", "peer": "n1"}, n1={})) == ("n0",)
+    assert live_nodes(peers_of(n0={"loss": "bootstrap", "peer": "n1"}, n1={})) == ("n0", "n1")
+
+
+def test_names_of_peers_do_not_matter_but_who_they_are_does():
+    one = peers_of(n0={"gate": "agree", "peer": "n1"}, n1={"gate": "linear"}, n2={})
+    renamed = peers_of(
+        ("t", "b", "a"), t={"gate": "agree", "peer": "a"}, a={"gate": "linear"}, b={}
+    )
+    other = peers_of(n0={"gate": "agree", "peer": "n2"}, n1={"gate": "linear"}, n2={})
+    assert canonical_key(one) == canonical_key(renamed)
+    assert canonical_key(one) != canonical_key(other)
+    form, names = canonicalise_with_names(renamed)
+    assert form.edges[LABEL, names["t"]].peer == names["a"]
+    assert canonicalise(form) == form
+
+
+def test_fields_of_gates_and_losses_count_where_they_are_read_only():
+    def key(**edge):
+        return canonical_key(peers_of(n0=edge, n1={}))
+
+    assert key(gate="small_loss", peer="n0") == key(gate="small_loss")
+    assert key(gate="small_loss", peer="n1") != key(gate="small_loss")
+    assert key(gate="small_loss", noise=0.4) != key(gate="small_loss")
+    assert key(gate="linear", noise=0.4, peer="n1", exponent=0.3, trust=0.1) == key(gate="linear")
+    assert key(loss="gce", exponent=0.3) != key(loss="gce")
+    assert key(loss="bootstrap", trust=0.1) != key(loss="bootstrap")
+    assert key(loss="sce", beta=2.0) != key(loss="sce")
+    assert key(gate="small_loss", over="kept") != key(gate="small_loss")

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from ktg.graph import Edge, parse
 from ktg.graph.canonical import _USED_BY
-from ktg.graph.spec import LossName
+from ktg.graph.spec import LABEL_LOSSES, LossName
 from ktg.training.edge_losses import (
     LOSSES,
     EdgeInputs,
@@ -21,6 +21,7 @@ from ktg.training.edge_losses import (
     edge_losses,
     node_losses,
 )
+from ktg.training.losses import ce, log_probabilities
 
 
 def test_every_loss_name_has_a_function_and_no_other():
@@ -211,7 +212,7 @@ def test_the_canonical_form_keeps_every_field_that_a_loss_reads(loss):
     maps = {name: [torch.rand(4, 2, 5, 5, generator=random)] for name in ("n0", "n1")}
     outputs = NodeOutputs(logits, torch.tensor([0, 1, 2, 0]), maps, features=logits)
     adapter = SimpleNamespace(distance=1 - torch.eye(3), projections=[lambda maps: maps])
-    pair = ("label" if loss == "ce" else "n1", "n0")
+    pair = ("label" if loss in LABEL_LOSSES else "n1", "n0")
     LOSSES[loss](EdgeInputs(pair, Reading(), outputs, adapter=adapter))
     used = {field for field, losses in _USED_BY.items() if loss in losses}
     assert Reading.read & set(_USED_BY) <= used
@@ -240,3 +241,75 @@ def test_class_weights_are_for_edges_from_the_label_only(mixed):
         (weights[labels] * each).mean().item()
     )
     assert torch.equal(found["n1", "n0"].value, plain["n1", "n0"].value)
+
+
+def doubtful(**edges):
+    """A graph of two nodes; a keyword `label_n0` is the edge from the label to n0."""
+    return parse(
+        {
+            "data": {"name": "digits"},
+            "nodes": {name: {"model": "resnet8"} for name in ("n0", "n1")},
+            "edges": {name.replace("_", " -> "): edge for name, edge in edges.items()},
+        }
+    )
+
+
+def test_small_loss_trains_on_what_the_peer_finds_likely():
+    graph = doubtful(label_n0={"gate": "small_loss", "peer": "n1", "noise": 0.5}, label_n1={})
+    logits = random_logits(2)
+    found = edge_losses(graph, NodeOutputs(logits, LABELS), progress=1.0)["label", "n0"]
+    each = {name: ce(log_probabilities(value), LABELS) for name, value in logits.items()}
+    kept = each["n1"].argsort()[:4]
+    torch.testing.assert_close(found.value, each["n0"][kept].sum() / 8)
+    assert float(found.gate_weight) == 0.5
+    found.value.backward()
+    assert logits["n1"].grad is None  # the peer chooses, and is not trained by it
+    assert (logits["n0"].grad.abs().sum(dim=1) > 0).nonzero().flatten().tolist() == sorted(
+        kept.tolist()
+    )
+
+
+def test_without_a_peer_small_loss_reads_the_node_itself_and_kept_is_their_mean():
+    edge = {"gate": "small_loss", "noise": 0.5, "over": "kept"}
+    logits = random_logits(2)
+    outputs = NodeOutputs(logits, LABELS)
+    found = edge_losses(doubtful(label_n0=edge), outputs, progress=1.0)["label", "n0"]
+    own = ce(log_probabilities(logits["n0"]), LABELS)
+    torch.testing.assert_close(found.value, own.sort().values[:4].mean())
+
+
+@pytest.mark.parametrize("from_label", [True, False])
+def test_agree_and_disagree_divide_what_through_lets_pass(from_label):
+    logits = random_logits(2)
+    logits["n1"].data[:4] = logits["n0"].data[:4]
+    values = {}
+    for gate in ("agree", "disagree", "through"):
+        if from_label:
+            graph = doubtful(label_n0={"gate": gate, "peer": "n1"}, label_n1={})
+        else:
+            graph = doubtful(label_n0={}, n1_n0={"gate": gate})
+        pair = ("label" if from_label else "n1", "n0")
+        values[gate] = edge_losses(graph, NodeOutputs(logits, LABELS), 0.5)[pair]
+    torch.testing.assert_close(
+        values["agree"].value + values["disagree"].value, values["through"].value
+    )
+    assert float(values["agree"].gate_weight) >= 0.5
+
+
+def test_agree_between_nodes_sees_images_without_labels():
+    graph, logits = doubtful(label_n0={}, n1_n0={"gate": "agree"}), random_logits(2, batch=11)
+    found = edge_losses(graph, NodeOutputs(logits, LABELS), 0.5)["n1", "n0"]
+    same = logits["n0"].argmax(dim=1) == logits["n1"].argmax(dim=1)
+    torch.testing.assert_close(found.gate_weight, same.double().mean())
+
+
+@pytest.mark.parametrize("peer", [None, "n1"])
+def test_bootstrap_begins_as_cross_entropy_and_trusts_more_and_more(peer):
+    graph = doubtful(label_n0={"loss": "bootstrap", "trust": 0.6, "peer": peer}, label_n1={})
+    logits = random_logits(2)
+    log_q, log_p = (log_probabilities(logits[name]) for name in ("n0", peer or "n0"))
+    for progress in (0.0, 0.5, 1.0):
+        found = edge_losses(graph, NodeOutputs(logits, LABELS), progress)["label", "n0"]
+        target = torch.nn.functional.one_hot(LABELS, 5).double()
+        target = (1 - 0.6 * progress) * target + 0.6 * progress * log_p.detach().exp()
+        torch.testing.assert_close(found.value, ce(log_q, target).mean())

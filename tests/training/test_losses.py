@@ -8,17 +8,21 @@ import torch
 from torch import nn
 
 from ktg.training.losses import (
+    LOG_ZERO,
     attention,
+    bootstrap,
     ce,
     correlate,
     dist,
     dkd,
     embedding,
     feature,
+    gce,
     js,
     kl,
     log_probabilities,
     match_sizes,
+    sce,
     weigh_by_uncertainty,
 )
 
@@ -274,3 +278,107 @@ def test_embedding_is_one_minus_the_cosine(pair):
     torch.testing.assert_close(embedding(one, other), 1 - torch.tensor(cosine, dtype=torch.float64))
     torch.testing.assert_close(embedding(one, 7 * other), embedding(one, other))
     assert embedding(one, one).abs().max() < 1e-12
+
+
+LABELS = torch.arange(16) % 7
+
+
+def one_hot(labels: torch.Tensor) -> torch.Tensor:
+    return nn.functional.one_hot(labels, 7).double()
+
+
+def gradient(logits: torch.Tensor, loss) -> torch.Tensor:
+    leaf = logits.clone().requires_grad_()
+    loss(log_probabilities(leaf)).sum().backward()
+    return leaf.grad
+
+
+def test_gce_is_between_cross_entropy_and_absolute_error(pair):
+    log_q = log_probabilities(pair[0])
+    right = log_q.gather(1, LABELS[:, None]).squeeze(1).exp()
+    torch.testing.assert_close(gce(log_q, LABELS, 1e-7), ce(log_q, LABELS), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gce(log_q, LABELS, 1.0), 1 - right)
+    absolute = (log_q.exp() - one_hot(LABELS)).abs().sum(dim=1) / 2
+    torch.testing.assert_close(gce(log_q, LABELS, 1.0), absolute)
+    for exponent in (0.1, 0.7):
+        expected = (1 - right**exponent) / exponent
+        torch.testing.assert_close(gce(log_q, LABELS, exponent), expected)
+        assert (gce(log_q, LABELS, exponent) <= 1 / exponent).all()
+
+
+def test_the_gradient_of_gce_is_that_of_ce_times_a_power_of_the_probability(pair):
+    right = pair[0].softmax(1).gather(1, LABELS[:, None])
+    expected = gradient(pair[0], lambda log_q: ce(log_q, LABELS)) * right**0.7
+    found = gradient(pair[0], lambda log_q: gce(log_q, LABELS, 0.7))
+    torch.testing.assert_close(found, expected)
+
+
+def test_sce_is_both_cross_entropies(pair):
+    log_q = log_probabilities(pair[0])
+    logs = one_hot(LABELS).log().clamp(min=LOG_ZERO)
+    reverse = -(log_q.exp() * logs).sum(dim=1)
+    torch.testing.assert_close(sce(log_q, LABELS, 1.0, 0.0), ce(log_q, LABELS))
+    torch.testing.assert_close(sce(log_q, LABELS, 0.0, 1.0), reverse)
+    torch.testing.assert_close(sce(log_q, LABELS, 0.1, 2.0), 0.1 * ce(log_q, LABELS) + 2 * reverse)
+
+
+def test_the_reverse_cross_entropy_is_a_multiple_of_the_absolute_error(pair):
+    log_q = log_probabilities(pair[0])
+    torch.testing.assert_close(sce(log_q, LABELS, 0.0, 1.0), 4 * gce(log_q, LABELS, 1.0))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_certain_mixed_labels_are_hard_ones(pair, smoothing):
+    log_q = log_probabilities(pair[0])
+    for loss in (
+        lambda labels: gce(log_q, labels, 0.7, smoothing),
+        lambda labels: sce(log_q, labels, 1.0, 8.0, smoothing),
+        lambda labels: bootstrap(log_probabilities(pair[1]), log_q, labels, 0.3, smoothing),
+    ):
+        torch.testing.assert_close(loss(one_hot(LABELS)), loss(LABELS))
+
+
+def test_smoothed_gce_is_gce_of_smoothed_labels(pair):
+    log_q = log_probabilities(pair[0])
+    smoothed = 0.9 * one_hot(LABELS) + 0.1 / 7
+    torch.testing.assert_close(gce(log_q, LABELS, 0.7, 0.1), gce(log_q, smoothed, 0.7))
+
+
+def test_robust_losses_are_finite_where_probabilities_underflow():
+    logits = torch.tensor([[1e4, 0.0, 0.0]])
+    for loss in (
+        lambda log_q: gce(log_q, torch.tensor([1]), 0.7),
+        lambda log_q: sce(log_q, torch.tensor([1]), 1.0, 8.0),
+    ):
+        assert loss(log_probabilities(logits)).isfinite().all()
+        assert gradient(logits, loss).isfinite().all()
+
+
+def test_bootstrap_is_the_cross_entropy_with_a_mixture(pair):
+    log_p, log_q = map(log_probabilities, pair)
+    torch.testing.assert_close(bootstrap(log_p, log_q, LABELS, 0.0), ce(log_q, LABELS))
+    target = 0.3 * log_p.exp() + 0.7 * one_hot(LABELS)
+    torch.testing.assert_close(bootstrap(log_p, log_q, LABELS, 0.3), ce(log_q, target))
+
+
+def test_bootstrap_pulls_as_a_closing_label_edge_and_an_opening_teacher_do(pair):
+    log_p = log_probabilities(pair[1])
+    found = gradient(pair[0], lambda log_q: bootstrap(log_p, log_q, LABELS, 0.3))
+    apart = gradient(pair[0], lambda log_q: 0.7 * ce(log_q, LABELS) + 0.3 * kl(log_p, log_q))
+    torch.testing.assert_close(found, apart)
+
+
+def test_the_mean_of_the_losses_of_several_teachers_teaches_their_ensemble(pair):
+    """Of kl, at any temperature: so `aggregate: mean` distils the mean of their probabilities."""
+    generator = torch.Generator().manual_seed(1)
+    teachers = torch.randn(3, 16, 7, generator=generator, dtype=torch.float64) * 2
+    for temperature in (1.0, 4.0):
+        logs = [log_probabilities(logits, temperature) for logits in teachers]
+        mean = torch.stack([log.exp() for log in logs]).mean(0).log()
+        gradients = []
+        for sources in (logs, [mean]):
+            student = pair[0].clone().requires_grad_()
+            log_q = log_probabilities(student, temperature)
+            torch.stack([kl(log, log_q) for log in sources]).mean(0).sum().backward()
+            gradients.append(student.grad)
+        torch.testing.assert_close(*gradients)

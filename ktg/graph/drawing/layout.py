@@ -11,7 +11,7 @@ from typing import Literal
 
 from ktg.graph.canonical import live_nodes, open_edges, teachers
 from ktg.graph.drawing.geometry import Box, Curve, bend_line
-from ktg.graph.spec import LABEL, Edge, Graph, Node
+from ktg.graph.spec import KEEPING_GATES, LABEL, Edge, Graph, Node
 
 Role = Literal["target", "teacher", "student", "unused"]
 CARD_HEIGHT = 56.0
@@ -208,7 +208,9 @@ def _format_note(edge: Edge) -> str:
     weight = edge.weight if isinstance(edge.weight, str) else f"{edge.weight:g}"
     parts += [f"\N{MULTIPLICATION SIGN}{weight}"] if weight != "1" else []
     parts += [f"T={edge.temperature:g}"] if edge.temperature != 1 else []
-    parts += ["of kept"] if edge.over == "kept" and edge.gate == "correct" else []
+    parts += ["of kept"] if edge.over == "kept" and edge.gate in KEEPING_GATES else []
+    parts += [f"noise {edge.noise:g}"] if edge.gate == "small_loss" else []
+    parts += [f"peer {shorten(edge.peer)}"] if edge.peer and edge.asks_peer else []
     return " ".join(parts)
 
 

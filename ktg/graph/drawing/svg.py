@@ -17,12 +17,18 @@ GATE_STYLES: dict[str, tuple[str, tuple[float, ...]]] = {
     "linear": ("#d55e00", (4.0, 1.8)),
     "correct": ("#009e73", (6.0, 1.6, 1.2, 1.6)),
     "inverse": ("#cc79a7", (1.3, 1.3)),
+    "small_loss": ("#b8860b", (8.0, 2.2)),
+    "agree": ("#7f6bb3", (2.6, 1.3)),
+    "disagree": ("#7f6bb3", (1.0, 2.4)),
 }
 _GATE_WORDS = {
     "through": "through: always",
     "linear": "linear: opens 0 → 1",
     "correct": "correct: source is right",
     "inverse": "inverse: closes 1 → 0",
+    "small_loss": "small_loss: the surest",
+    "agree": "agree: both predict alike",
+    "disagree": "disagree: they do not",
 }
 _INK, _GREY, _WHITE = "#212529", "#868e96", "#ffffff"
 _FAINT = 0.4
