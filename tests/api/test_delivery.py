@@ -107,3 +107,18 @@ def test_options_of_folders_are_refused_for_spaces():
 def test_nothing_is_delivered_where_that_is_not_wanted():
     result = object()
     assert deliver_result(Delivery("space.yaml", None, {}), result, None, QUIET) is result
+
+
+def test_a_folder_that_cannot_be_searched_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for wishes, said in (
+        ({}, "empty: is empty; put the images of each class into a folder"),
+        ({"budget": "1s"}, "1 s is too short to train anything"),
+        ({"target": "resnet81"}, "'resnet81' is not a model"),
+        ({"out": "gone/out"}, "there is no folder"),
+    ):
+        with pytest.raises(UserError) as caught:
+            ktg.search("empty", tracking_uri=None, **wishes)
+        assert said in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]

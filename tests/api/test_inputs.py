@@ -73,3 +73,36 @@ def test_a_file_whose_name_cannot_be_that_of_an_experiment_is_not_trained(tiny, 
     rule = "it must not contain control characters or bytes that are not UTF-8"
     assert done == command.Done(2, "", f"ktg: 'a\\nb' cannot name an experiment; {rule}\n")
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_files_for_models_come_one_by_one_or_from_the_section_of_a_file(tmp_path, monkeypatch):
+    from ktg.api.inputs import read_imagenet_files
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    section = "weights:\n  resnet20: {path: r.pth, mean: 0.5, std: 0.25}\n  resnet32: s.pth\n"
+    (tmp_path / "sub" / "w.yaml").write_text(section)
+    assert read_imagenet_files(["resnet8=a.pth", "sub/w.yaml"]) == {
+        "resnet8": str(tmp_path / "a.pth"),
+        "resnet20": {"path": str(tmp_path / "sub" / "r.pth"), "mean": 0.5, "std": 0.25},
+        "resnet32": str(tmp_path / "sub" / "s.pth"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("nodes: {}", "w.yaml: weights: this section is missing"),
+        ("weights: {resnet20: {mean: 0.5}}", "w.yaml: weights.resnet20.path: is missing"),
+        ("weights: {resnet81: r.pth}", "'resnet81' is not a model"),
+        ("weights: {resnet8: r.pth}", "two files are given for resnet8"),
+    ],
+)
+def test_a_section_of_weights_that_cannot_be_is_refused(tmp_path, monkeypatch, content, said):
+    from ktg.api.inputs import read_imagenet_files
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.yaml").write_text(content)
+    with pytest.raises(UserError) as caught:
+        read_imagenet_files(["resnet8=a.pth", "w.yaml"])
+    assert said in str(caught.value)

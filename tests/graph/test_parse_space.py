@@ -262,3 +262,30 @@ def test_a_budget_takes_the_place_of_the_usual_number_of_trials(search, most, se
 def test_a_budget_that_is_no_time_is_refused():
     with pytest.raises(SpecError, match=r"^search\.budget: 'soon' is no time; allowed: a time"):
         parse_space(changed(search={"budget": "soon"}))
+
+
+def test_an_opening_lists_values_of_holes():
+    opening = [{"edges.n1.n0.gate": "linear"}, {"nodes.n1.model": "resnet110"}]
+    space = parse_space(changed(search={"opening": opening}))
+    assert [dict(values) for values in space.search.opening] == opening
+    assert parse_space(dump_space(space)) == space
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"edges.n1.n0.gat": "linear"},
+            "search.opening[0].edges.n1.n0.gat: this space has no such hole. "
+            "Did you mean 'edges.n1.n0.gate'?",
+        ),
+        (
+            {"edges.n1.n0.gate": "shut"},
+            "search.opening[0].edges.n1.n0.gate: 'shut' is not in {choice: ['through', ",
+        ),
+    ],
+)
+def test_an_opening_that_cannot_be_is_refused(values, said):
+    with pytest.raises(SpecError) as caught:
+        parse_space(changed(search={"opening": [values]}))
+    assert str(caught.value).startswith(said)

@@ -490,3 +490,31 @@ def test_a_training_without_epochs_is_finished_by_its_one_validation():
     assert not queue.record_epoch(trial, 0, {"val_accuracy": 0.6}, 1.0)  # after a death
     queue.close(trial)
     assert (trial.state, trial.accuracy, trial.epoch) == ("finished", 0.5, 0)
+
+
+def test_the_opening_is_tried_first_and_counts_as_trials():
+    gate = "edges.n1.n0.gate"
+    cut, linear = {gate: "cutoff"}, {gate: "linear"}
+    found = space(4, gates=("through", "cutoff", "linear"), opening=[cut, linear, cut])
+    queue = SearchQueue(found)
+    run(queue, ends=("finished",))
+    own = [trial for trial in queue.trials if trial.baseline is None]
+    first = [trial.graph.edges["n1", "n0"].gate for trial in own[:2]]
+    # What a baseline has trained already is not trained again.
+    known = {canonical_key(graph) for graph in baselines_of(found).values()}
+    wanted = [
+        values[gate]
+        for values in (cut, linear)
+        if canonical_key(found.bind(found.default() | values)) not in known
+    ]
+    assert first[: len(wanted)] == wanted
+    assert "linear" in wanted
+    assert len(own) == 4
+    assert len({trial.key for trial in queue.trials}) == len(queue.trials)
+
+
+def test_an_opening_that_nothing_can_be_trained_from_is_passed_over():
+    shut = {"edges.label.n0.gate": "cutoff", "edges.n1.n0.gate": "cutoff"}
+    queue = SearchQueue(space(2, opening=[shut]))
+    run(queue, ends=("finished",))
+    assert sum(trial.baseline is None for trial in queue.trials) == 2
