@@ -1,6 +1,6 @@
 """Lists, adds, removes, verifies and copies the entries of a zoo of pretrained networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ktg.exporting.metadata import ModelMetadata
     from ktg.zoo import Card, Zoo
 
+MOST_TRIED = 200  # images
 Entry = dict[str, Any]
 """A card as plain data, with the path of its weights under `file`."""
 
@@ -102,9 +103,18 @@ def show_entries(name: str, *, model: str | None = None, zoo: Path | None = None
 
 
 def add_entry(
-    name: str, file: Path, *, replace: bool = False, zoo: Path | None = None, **fields: Any
+    name: str,
+    file: Path,
+    *,
+    images: Path | None = None,
+    replace: bool = False,
+    zoo: Path | None = None,
+    **fields: Any,
 ) -> Entry:
     """Add the weights in a file to the zoo and return the entry. fields: see `make_card`.
+
+    images: a labelled data set, by which normalisation and padding are chosen where nothing says
+    them: see `choose_input`. What was tried is then part of the entry that is returned.
 
     Raises UserError or one of its kinds, before anything is written, for whatever is wrong.
     """
@@ -113,10 +123,48 @@ def add_entry(
 
     place = open_zoo(zoo)
     card, state = make_card(name, file, **fields)
+    card, tried = (card, []) if images is None else choose_input(card, state, images, fields)
     with place.open_for_writing(), open_staging(place.folder) as folder:
         write_weights(state, folder / "converted.safetensors")
         added = place.add(card, folder / "converted.safetensors", replace=replace)
-    return dump_entry(place, added)
+    return dump_entry(place, added) | ({"tried": tried} if tried else {})
+
+
+def choose_input(
+    card: "Card", state: "dict[str, Tensor]", images: Path, given: Mapping[str, Any]
+) -> "tuple[Card, list[dict[str, Any]]]":
+    """Return the card with the normalisation and padding that get most images right, and all tried.
+
+    images: labelled ones of classes that the head knows. given: what the user says is not tried.
+    Raises UserError for weights without a head, and for images of other classes.
+    """
+    import dataclasses
+
+    import numpy as np
+    import torch
+
+    from ktg.data.decode import Geometry
+    from ktg.exporting.labelled_images import find_labelled
+    from ktg.graph import Node
+    from ktg.models.try_inputs import try_inputs
+
+    if not card.classes:
+        raise UserError("--images: the weights have no head by which an input could be judged")
+    found = find_labelled(images, card.classes, None)
+    rows = np.unique(np.linspace(0, len(found) - 1, MOST_TRIED).astype(int))
+    geometry = Geometry(card.input_size, 3)
+    pixels = np.stack([found.found.images.open(row, geometry)[1] for row in rows])
+    trials = try_inputs(
+        Node(model=card.model, model_args=card.model_args, input_size=card.input_size),
+        state,
+        (card.mean, card.std),
+        torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255,
+        torch.from_numpy(found.labels[rows]),
+        normalisations=not (given.get("mean") or given.get("std")),
+    )
+    best = trials[0]
+    chosen = dataclasses.replace(card, mean=best.mean, std=best.std, model_args=best.model_args)
+    return chosen, [{**vars(trial), "images": len(rows)} for trial in trials]
 
 
 def make_card(

@@ -79,6 +79,11 @@ def show_(name: str, model: str | None, zoo: Path | None, as_json: bool) -> None
     help="An argument of its constructor; give several.",
 )
 @options.file("--classes", help="Text file with the name of a class on each line.")
+@options.file(
+    "--images",
+    help="Labelled images of classes that the head knows: normalisation and padding are chosen by "
+    "them, where you do not say these.",
+)
 @click.option("--data", help="What it was trained on, for a reader.")
 @click.option(
     "--mean",
@@ -106,6 +111,10 @@ def add(name: str, file: Path, as_json: bool, **given: Any) -> None:
     if as_json:
         print_json(entry)
         return
+    for trial in entry.get("tried", ()):
+        mean, std = (", ".join(f"{x:g}" for x in trial[what]) for what in ("mean", "std"))
+        padding = ", ".join(f"{key}: {value}" for key, value in trial["model_args"].items())
+        echo(f"{trial['accuracy']:.1%} right with mean {mean}; std {std}; {padding or 'as it is'}")
     classes = entry.get("classes", [])
     head = f"{len(classes)} classes" if classes else "no head"
     size, use = f"{entry['bytes'] / 1e6:.1f} MB", f"use it as `source: zoo/{entry['name']}`"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from command import ktg
+from PIL import Image
 from zoos import card, files, filled, served, weights
 
 from ktg.graph import Node
@@ -282,3 +283,34 @@ def test_the_folder_of_a_zoo_is_one(here: Zoo, tmp_path: Path):
             done.err
             == f"ktg: {tmp_path}: is not a zoo, because it holds other files and no index.yaml\n"
         )
+
+
+def test_images_choose_the_input_of_an_entry(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    torch.manual_seed(0)
+    body = build_body(Node(model="mobilenetv2_035"), classes=2, size=64)
+    torch.save(body.state_dict(), tmp_path / "net.pth")
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    for name, light in (("cat", 40), ("dog", 200)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(3):
+            image = Image.new("RGB", (64, 64), (light + number,) * 3)
+            image.save(tmp_path / "photos" / name / f"{number}.png")
+    words = ["zoo", "add", "pets", "net.pth", "--model", "mobilenetv2_035", "--input-size", 64]
+    words += ["--classes", "names.txt", "--images", "photos"]
+    done = ktg(*words, "--json", folder=tmp_path)
+    assert done.code == 0, done.err
+    entry = json.loads(done.out)
+    assert len(entry["tried"]) == 4
+    best = entry["tried"][0]
+    assert best["accuracy"] == max(trial["accuracy"] for trial in entry["tried"])
+    assert best["images"] == 6
+    for what in ("mean", "std"):
+        assert entry[what] == best[what]
+    assert entry.get("model_args", {}) == best["model_args"]
+    said = ktg(*words, "--replace", "--mean", "0.5", "--std", "0.5", folder=tmp_path)
+    assert said.out.count(" right with mean 0.5; std 0.5; ") == 2
+    (tmp_path / "photos" / "dog").rename(tmp_path / "photos" / "cow")
+    other = ktg(*words, "--replace", folder=tmp_path)
+    assert other.code == 2
+    assert "has classes that the model does not know: cow" in other.err
