@@ -63,7 +63,7 @@ class Plan:
 
     sources: the weights of the target, best first; none where it begins from nothing. unusable: why
     some weights are left out. teacher_epochs: 0 where the teacher is a probe. began: when the
-    images were decoded, on the monotonic clock.
+    budget began, on the monotonic clock: all counts but the time in which images were decoded.
     """
 
     images: FoundImages
@@ -100,6 +100,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     if wishes.target is not None:
         check_model(wishes.target, "--target")
     _check_files(wishes)
+    began = time.monotonic()
     hearing.status("Looking at the images")
     images, machine = look_at_images(path), read_machine()
     hearing.status("Looking for weights on this machine")
@@ -109,8 +110,9 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     gauge = _choose_gauge(wishes, here)
     side = _choose_side(gauge, wishes, images, machine, batch)
     data = replace(images.spec, size=side, batch_size=batch)
+    decoding = time.monotonic()
     dataset = open_data(data, progress=hearing.decoding)
-    began = time.monotonic()
+    began += time.monotonic() - decoding
     ranking = rank_usable(here, wishes, dataset, hearing.status)
     chosen = _choose_model(wishes, ranking)
     sources = tuple(choose_sources(ranking, chosen))
