@@ -1,13 +1,17 @@
-"""Kills the driver of a search again and again (kill -9), resumes it, and checks the store.
+"""Kills parts of a search again and again (kill -9), resumes it, and checks the store.
 
-Every other kill comes at a random moment after the start of the process, the others within three
-seconds after the first new epoch has reached the store. When the search is over, no trial that was
-seen finished may be lost or trained again, no epoch may be stored twice, no graph trained twice,
-the budget must be spent exactly, no run may be left RUNNING, and neither files of undelivered
-records nor processes of Ray may be left behind.
+The parts are its driver, a worker, the raylet and the GCS of Ray, in turn. Every other kill of a
+driver comes at a random moment after the start of the process, all others within three seconds
+after the first new epoch has reached the store. A worker is replaced; after the others the search
+is resumed, by one command or by two at once, of which one must be refused. A driver whose Ray died
+must say so and end with code 1.
 
-    python benchmarks/chaos.py                       # 12 kills; about six minutes on two idle cores
-    python benchmarks/chaos.py --kills 2 --json      # what the tests run
+When the search is over, no trial that was seen finished may be lost or trained again, no epoch may
+be stored twice, no graph trained twice, the budget must be spent exactly, no run may be left
+RUNNING, and neither files of undelivered records nor processes of Ray may be left behind.
+
+    python benchmarks/chaos.py              # ten kills of each part, two resumes at once
+    python benchmarks/chaos.py --kills 2 --parts driver raylet --resumes 1
 """
 
 import argparse
@@ -37,6 +41,15 @@ edges:
 search: {trials: %d, cpus_per_trial: 1}
 """
 KTG = [str(Path(sys.executable).with_name("ktg"))]
+# The name of a part's process, and whether its parent is the driver (else the raylet).
+PARTS = {
+    "driver": ("", True),
+    "worker": ("ray::", False),
+    "raylet": ("raylet", True),
+    "gcs": ("gcs_server", True),
+}
+REFUSED = 2
+EPOCHS = "metrics where key = 'val_accuracy'"
 
 
 def main() -> None:
@@ -44,78 +57,148 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=12)
-    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--kills", type=int, default=10, help="of each part")
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--resumes", type=int, choices=[1, 2], default=2, help="at once")
+    parser.add_argument("--trials", type=int, default=54, help="the space has no more graphs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print the result and write no file")
     args = parser.parse_args()
+    plan = args.parts * args.kills
     with tempfile.TemporaryDirectory() as folder:
-        result = run_search(Path(folder), args.kills, args.trials, random.Random(args.seed))
+        place = Path(folder)
+        result = run_search(place, plan, args.trials, args.resumes, random.Random(args.seed))
     if args.json:
         print(json.dumps(result))
         return
     import measure
 
-    measure.write("chaos", {"kills": args.kills, "trials": args.trials, "seed": args.seed}, result)
+    measure.write(
+        "chaos", {key: value for key, value in vars(args).items() if key != "json"}, result
+    )
 
 
-def run_search(folder: Path, kills: int, trials: int, chance: random.Random) -> dict[str, Any]:
+def run_search(
+    folder: Path, plan: list[str], trials: int, resumes: int, chance: random.Random
+) -> dict[str, Any]:
     """Return what was seen on the way, and what is wrong in the end (nothing, if all is well)."""
     (folder / "chaos.yaml").write_text(SPACE % trials)
     seen: dict[str, tuple[float, float | None]] = {}
     lost: list[str] = []
     pids: list[int] = []
+    kills: list[str] = []
     epochs: list[int] = []
-    done = None
-    while done is None:
-        any_time = bool(len(epochs) % 2)
-        running = start(folder)
+    ended_s: list[float] = []
+    refused = 0
+    while True:
+        running, losers = start(folder, resumes)
+        refused += losers
         pids.append(running.pid)
-        if len(epochs) < kills and kill(running, folder, chance, any_time=any_time):
-            epochs.append(count(folder, "metrics where key = 'val_accuracy'"))
-        else:
-            out, err = running.communicate()
-            done = running.returncode
-            if done:
-                raise SystemExit(f"the search ended with {done}: {out}{err}")
+        part, killed = "worker", 0.0
+        while part == "worker" and len(kills) < len(plan):
+            part = plan[len(kills)]
+            any_time = part == "driver" and bool(kills.count("driver") % 2)
+            if not kill(running, part, folder, chance, any_time=any_time):
+                break
+            killed = time.monotonic()
+            kills.append(part)
+            epochs.append(count(folder, EPOCHS))
+        out, err = running.communicate()
         lost += [name for name, was in seen.items() if read_finished(folder).get(name) != was]
         seen |= read_finished(folder)
+        if running.returncode == 0:
+            break
+        if running.returncode == 1 and "go on with: ktg search chaos --resume" in err:
+            ended_s.append(round(time.monotonic() - killed, 1))
+        elif running.returncode != -signal.SIGKILL:
+            raise SystemExit(f"the search ended with {running.returncode}: {out}{err}")
     wrong = find_faults(folder, trials) | {"lost_or_repeated": sorted(set(lost))}
     wrong["processes"] = find_left_processes(pids)
-    counts = {"kills": len(epochs), "epochs_in_store_at_kills": epochs, "finished": len(seen)}
-    return {**counts, **wrong}
+    return {
+        "kills": dict(Counter(kills)),
+        "starts": len(pids),
+        "second_resumes_refused": refused,
+        "ended_s_after_death_of_ray": ended_s,
+        "epochs_in_store_at_kills": epochs,
+        "finished": len(seen),
+        **wrong,
+    }
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
-    """Start the search, or resume it if it has begun."""
-    begun = count(folder, "experiments where name = 'chaos'") and count(folder, "runs")
-    command = [*KTG, "search", "chaos.yaml", *(["--resume"] if begun else [])]
+def start(folder: Path, resumes: int) -> tuple["subprocess.Popen[str]", int]:
+    """Start the search, or resume it if it has begun; return who drives it, and how many do not."""
+    if not (count(folder, "experiments where name = 'chaos'") and count(folder, "runs")):
+        return start_one(folder), 0
+    running = [start_one(folder, "--resume") for _ in range(resumes)]
+    refused = 0
+    while len(running) > 1:
+        time.sleep(0.1)
+        for each in running:
+            if each.poll() is None:
+                continue
+            if each.returncode != REFUSED:  # it has driven the search to its end
+                others = [one for one in running if one is not each]
+                return each, refused + sum(one.wait() == REFUSED for one in others)
+            _, err = each.communicate()
+            if "is still running, in process" not in err:
+                raise SystemExit(f"a second resume said: {err}")
+            running.remove(each)
+            refused += 1
+            break
+    return running[0], refused
+
+
+def start_one(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    """Start one process of `ktg search`."""
     store = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "KTG_CACHE": str(folder / "cache"),
     }
     pipe = subprocess.PIPE
+    command = [*KTG, "search", "chaos.yaml", *words]
     return subprocess.Popen(
         command, cwd=folder, env=os.environ | store, stdout=pipe, stderr=pipe, text=True
     )
 
 
 def kill(
-    running: "subprocess.Popen[str]", folder: Path, chance: random.Random, *, any_time: bool
+    running: "subprocess.Popen[str]",
+    part: str,
+    folder: Path,
+    chance: random.Random,
+    *,
+    any_time: bool,
 ) -> bool:
-    """Kill the driver at a random moment; return False when it was over before."""
+    """Kill a part of the search at a random moment; return False when it was over before."""
     if any_time:
         time.sleep(chance.uniform(0, 20))
     else:
-        before = count(folder, "metrics")
-        while running.poll() is None and count(folder, "metrics") == before:
+        before = count(folder, EPOCHS)
+        while running.poll() is None and count(folder, EPOCHS) == before:
             time.sleep(0.05)
         time.sleep(chance.uniform(0, 3))
-    if running.poll() is not None:
-        return False
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
-    return True
+    while running.poll() is None:
+        found = [running.pid] if part == "driver" else find_processes(running.pid, part)
+        with suppress(ProcessLookupError):
+            if found:
+                os.kill(chance.choice(found), signal.SIGKILL)
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def find_processes(driver: int, part: str) -> list[int]:
+    """Return the processes of a part of the Ray that a driver has started."""
+    name, below_driver = PARTS[part]
+    parents = [driver] if below_driver else find_processes(driver, "raylet")
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError):  # it has just ended
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (place / "cmdline").read_text().split("\0")[0]
+            if parent in parents and Path(command).name.startswith(name):
+                found.append(int(place.name))
+    return sorted(found)
 
 
 def count(folder: Path, rows: str) -> int:

@@ -1,11 +1,13 @@
 """Gives damaged and hostile files to ktg's readers, and counts what is not one clear sentence.
 
 Small sound files of each kind (YAML of graphs and spaces, .npz, safetensors, ONNX, folders of
-images, CSV, cards of a zoo) are mutated: bits, cuts, repeats, numbers of the ends of their range,
-headers that lie. Each input is read by the functions that the commands call, in a process that is
-watched: an error that is no KtgError is a traceback, ten seconds are a hang, 2 GB are too much.
+images, tables of labels and scores, cards of a zoo, tracking stores) are mutated: bits, cuts,
+repeats, numbers of the ends of their range, headers that lie; so are graphs given as Python data
+and the answers of a zoo's web server. Each input is read by the functions that the commands call,
+in a process that is watched: an error that is no KtgError is a traceback, ten seconds are a hang,
+2 GB are too much.
 
-    python benchmarks/fuzz.py                          # 450 of each kind; about six minutes
+    python benchmarks/fuzz.py                          # 450 of each kind; about ten minutes
     python benchmarks/fuzz.py --kinds yaml npz --count 1000 --seed 7
     python benchmarks/fuzz.py --count 4 --output fuzz.json
 
@@ -17,7 +19,6 @@ import json
 import multiprocessing
 import os
 import random
-import re
 import struct
 import sys
 import tempfile
@@ -30,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz_kinds import read_labels, read_python, read_server, read_store
+from mutations import mutate, mutate_text
 
 SECONDS, MEGABYTES, FIRST_SECONDS = 10.0, 2048, 120.0
 GRAPH = """\
@@ -44,12 +47,6 @@ edges:
 """
 SPACE = GRAPH.replace("0.05", "{choice: [0.05, 0.01]}").replace(
     "linear", "{choice: [through, cutoff, linear]}"
-)
-TOKENS = (
-    *(b"0", b"-1", b"1e999", b"nan", b".inf", b"2147483648", b"9223372036854775808", b"-0.0"),
-    *(b"null", b"[]", b"{}", b"[[[[", b"}}}", b"&a [*a]", b"<<: *a", b"!!python/name:os.system"),
-    *(b"\x00", b"\x1b[2J", b"\xff\xfe", "\u202e".encode(), b"\xed\xa0\x80", b"../../x", b"~", b"@"),
-    *(b"choice: ", b"low: 1", b"n0", b"label -> any", b"resnet8", b"x" * 300, b"9" * 5000),
 )
 
 
@@ -109,7 +106,25 @@ def prepare(folder: Path) -> None:
     default_zoo().add(card, model)
     lines = [f"m{row},{row / 10},{random_.random():.3f},{random_.random():.3f}" for row in range(9)]
     (folder / "table.csv").write_text("\n".join(["model,accuracy,parc,knn", *lines]) + "\n")
+    labels = [f"{file.name},{file.parent.name}" for file in sorted(folder.glob("photos/*/*"))]
+    (folder / "labels.csv").write_text("\n".join(["file,label", *labels]) + "\n")
+    write_store(f"sqlite:///{folder}/mlflow.db")
     safetensors.torch.save_file(safetensors.torch.load_file(model), folder / "plain.safetensors")
+
+
+def write_store(uri: str) -> None:
+    """Record a search of three trials that is over."""
+    from ktg.tracking import MlflowTracker
+
+    tracker = MlflowTracker("birds", uri)
+    parent = tracker.start("birds", tags={"kind": "search"})
+    for number in range(3):
+        tags = {"kind": "trial", "key": str(number), "seed": "0"}
+        run = tracker.start(f"trial-{number:04d}", parent=parent, tags=tags)
+        tracker.log(run, {"val_accuracy": 0.5, "val_loss": 1.0}, 1)
+        tracker.end(run, "finished", {"epoch": "1", "train_s": "1.0"})
+    tracker.end(parent, "finished")
+    tracker.close(timeout_s=600)
 
 
 def watch(folder: Path, kind: str, count: int, seed: int) -> dict[str, Any]:
@@ -197,41 +212,6 @@ def read(folder: Path, kind: str, number: int, seed: int) -> tuple[str, str]:
         except Exception as error:  # whatever else is raised is a traceback on a user's screen
             return "tracebacks", f"{type(error).__name__}: {error}"[:300]
     return "sound", ""
-
-
-def mutate(content: bytes, dice: random.Random) -> bytes:
-    """Return content with one to four changes of random kinds at random places."""
-    for _ in range(dice.randint(1, 4)):
-        start = dice.randrange(len(content) + 1)
-        end = min(len(content), start + dice.choice((1, 2, 4, 16, 200)))
-        piece = dice.choice(
-            (
-                b"",
-                content[start:end] * dice.randint(2, 9),
-                dice.choice(TOKENS),
-                dice.randbytes(end - start),
-                dice.choice((b"\xff", b"\x00", b"\x7f")) * (end - start),
-            )
-        )
-        content = content[:start] + piece + content[end:]
-        if dice.random() < 0.1:
-            content = content[: dice.randrange(len(content) + 1)]
-    return content
-
-
-def mutate_text(content: bytes, dice: random.Random) -> bytes:
-    """Return text in which one to three words or signs were replaced, repeated, moved or dropped.
-
-    One in eight is mutated as bytes, which mostly makes it no text at all.
-    """
-    if dice.random() < 0.125:
-        return mutate(content, dice)
-    parts = re.findall(rb"\w+|\s+|[^\w\s]", content)
-    for _ in range(dice.randint(1, 3)):
-        place, other = dice.randrange(len(parts)), dice.randrange(len(parts))
-        part = parts[place]
-        parts[place] = dice.choice((b"", part * 2, parts[other], dice.choice(TOKENS), part[::-1]))
-    return b"".join(parts)
 
 
 def read_yaml(folder: Path, own: Path, dice: random.Random) -> None:
@@ -349,6 +329,10 @@ KINDS: dict[str, Callable[[Path, Path, random.Random], None]] = {
     "folder": read_folder,
     "csv": read_csv,
     "zoo": read_zoo,
+    "labels": read_labels,
+    "python": read_python,
+    "store": read_store,
+    "server": read_server,
 }
 
 

@@ -161,7 +161,7 @@ def test_a_few_inputs_of_each_kind_are_sentences(tmp_path):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     results = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
     assert [fault for result in results for fault in result["faults"]] == []
-    assert (done.returncode, len(results)) == (0, 7), done.stderr
+    assert (done.returncode, len(results)) == (0, 11), done.stderr
     assert all(result["sound"] + result["sentences"] == 6 for result in results)
 
 

@@ -118,3 +118,20 @@ def test_places_that_are_no_data(tmp_path, animals):
         find_labelled(root / "cat/1.png", CLASSES)
     with pytest.raises(SpecError, match="'tset' is not a split; allowed: train, val, test"):
         find_labelled(root, CLASSES, "tset")
+
+
+def test_a_table_of_labels_with_and_without_splits(tmp_path):
+    for number in range(6):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    lines = [f"{number}.png,{('cat', 'dog')[number % 2]}" for number in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines]))
+    found = find_labelled(tmp_path, ("dog", "cat"))
+    assert len(found) == 6
+    assert sorted(found.labels) == [0] * 3 + [1] * 3
+    assert found.open(0, Geometry(8, 3)).name == "0.png"
+    split = [f"{line},{'train' if number < 4 else 'test'}" for number, line in enumerate(lines)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,split", *split]))
+    assert len(find_labelled(tmp_path, ("dog", "cat"))) == 2
+    assert len(find_labelled(tmp_path, ("dog", "cat"), "train")) == 4
+    with pytest.raises(DataError, match="has no val split; it has train, test"):
+        find_labelled(tmp_path, ("dog", "cat"), "val")

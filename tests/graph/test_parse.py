@@ -133,6 +133,10 @@ def test_the_network_as_it_begins_needs_no_epochs():
             "step, and of fixed views",
         ),
         (
+            changed(data={"name": "digits", "labels": "labels.csv"}),
+            "data.labels: goes with data.path, not with the data set digits",
+        ),
+        (
             changed(data={"name": "ofdb", "unlabelled": "more"}),
             "data.unlabelled: does not go with images drawn by a formula (ofdb); leave it out, or "
             "give auto",
