@@ -36,7 +36,7 @@ from ktg.training.shown_images import Places, ShownImages
 FORMAT = 1  # of the entries: raise it when the same teacher begins to give other files
 ASKED_AT_ONCE = 64
 MARGIN_BYTES = 2**30
-RESIDENT_BYTES = 2**28  # of one view, on the device of the training
+RESIDENT_BYTES = 2**26  # of one view, on the device of the training
 
 
 @dataclass(frozen=True)

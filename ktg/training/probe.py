@@ -76,7 +76,8 @@ def compute_probe_key(
         weights = f"random {graph.train.seed} {node}"
     seen = (network.size, network.mean.flatten().tolist(), network.std.flatten().tolist())
     arguments = sorted(spec.model_args.items())
-    shown = (dataset.fingerprint, final, graph.data.balance != "none")
+    data = dataset.labelled_fingerprint or dataset.fingerprint
+    shown = (data, final, graph.data.balance != "none")
     parts = (__version__, spec.model, arguments, weights, seen, shown, str(precision))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

@@ -52,7 +52,7 @@ class ShownImages:
         seed: int = 0,
     ) -> None:
         self.source, self.views, self._seed = images, views, seed
-        self._device, self._workers = device, workers
+        self._device = device
         self._open: dict[tuple[ViewName, int], Batches] = {}
         self.plain = Batches(images, device, workers=workers)
 
@@ -84,9 +84,8 @@ class ShownImages:
         key = (augment, view)
         if key not in self._open:
             room = RESIDENT_BYTES // (self.views or 1)
-            self._open[key] = Batches(
-                self.images(*key), self._device, resident_bytes=room, workers=self._workers
-            )
+            # Without workers: nothing is left to decode, and each view would have its own.
+            self._open[key] = Batches(self.images(*key), self._device, resident_bytes=room)
         return self._open[key]
 
     def pixels(self, augment: ViewName, steps: Sequence[Places]) -> Iterator[Tensor]:

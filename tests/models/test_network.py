@@ -16,6 +16,8 @@ from ktg.models.network import (
     choose_device,
     classify,
     find_head,
+    flatten_features,
+    record_head_inputs,
     split_forward,
 )
 
@@ -161,3 +163,25 @@ def test_a_given_device_is_used_and_a_gpu_is_the_default(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert choose_device(None) == torch.device(expected)
         assert choose_device("cuda:1") == torch.device("cuda:1")
+
+
+def test_what_a_head_is_given_is_recorded_with_its_gradients(trained):
+    network = next(iter(trained.training.networks.values()))
+    images = torch.rand(2, 3, 16, 16)
+    with record_head_inputs(network) as inputs:
+        logits = network(images)
+    network(images)  # outside the block nothing is recorded
+    assert len(inputs) == 1
+    torch.testing.assert_close(find_head(network)(inputs[0]), logits)
+    assert inputs[0].requires_grad == logits.requires_grad
+
+
+def test_features_are_one_vector_for_each_image():
+    flat = torch.arange(12.0).view(2, 6)
+    assert flatten_features(flat) is flat
+    places = flat.view(2, 3, 1, 2)
+    assert flatten_features(places).tolist() == [[0.5, 2.5, 4.5], [6.5, 8.5, 10.5]]
+    assert flatten_features(places.flatten(2).transpose(1, 2)).tolist() == [
+        [0.5, 2.5, 4.5],
+        [6.5, 8.5, 10.5],
+    ]

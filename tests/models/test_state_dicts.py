@@ -11,7 +11,7 @@ from torch import nn
 
 from ktg.errors import WeightsError
 from ktg.models.cifar import CIFAR_MODELS
-from ktg.models.state_dicts import fit, load, read_state
+from ktg.models.state_dicts import METADATA_KEY, fit, load, read_state, read_stated_classes
 
 HEAD = frozenset({"linear.weight", "linear.bias"})
 
@@ -253,3 +253,21 @@ def test_two_networks_of_the_same_kind_are_a_choice_of_the_users():
     said = r"^w\.pth holds weights of this network 2 times, under student\.backbone\., teacher"
     with pytest.raises(WeightsError, match=said + r".* with `part: student\.backbone` beside"):
         fit(resnet8(), both, HEAD, "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "classes"),
+    [
+        ({METADATA_KEY: '{"classes": ["cat", "dog"]}'}, ("cat", "dog")),
+        ({METADATA_KEY: '{"classes": [1, 2]}'}, None),
+        ({METADATA_KEY: '{"classes": "cat"}'}, None),
+        ({METADATA_KEY: "[]"}, None),
+        ({METADATA_KEY: "no json"}, None),
+        (None, None),
+    ],
+)
+def test_a_model_file_says_what_its_head_tells_apart_and_no_other_does(tmp_path, metadata, classes):
+    file = tmp_path / "a.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(1)}, file, metadata)
+    assert read_stated_classes(file) == classes
+    assert read_stated_classes(tmp_path / "gone.safetensors") is None

@@ -5,13 +5,17 @@ import errno
 import threading
 from pathlib import Path
 
+import pytest
 import torch
 from filelock import FileLock
+from safetensors.torch import load_file
 
 from ktg.data import open_data
+from ktg.errors import SpecError
 from ktg.graph import Graph, parse
 from ktg.graph.canonical import independent_graph
 from ktg.models.build import build_network
+from ktg.models.state_dicts import write_weights
 from ktg.training import loop, tensor_cache
 from ktg.training.teachers import compute_teacher_key, load_teacher
 
@@ -108,3 +112,117 @@ def test_teachers_used_longest_ago_make_room(tiny: Path, tmp_path: Path, monkeyp
     with FileLock(locked.with_suffix(".lock")):
         load_teacher(network, one, "n1", data, device, loop.train_alone, cache=tmp_path)
     assert (old.exists(), locked.exists()) == (False, True)
+
+
+def test_what_a_node_says_of_its_training_replaces_what_train_says(tiny: Path):
+    """So a search over `train.lr` does not train a teacher anew that has a rate of its own."""
+    own = {"lr": 0.01, "optimizer": "adamw", "epochs": 3, "batch_size": 16, "schedule": "step"}
+    data = open_data(graph(tiny).data)
+
+    def name(node: dict, data_section: dict | None = None, **train) -> str:
+        one = graph(tiny, **{"epochs": 5, **train})
+        nodes = {**one.nodes, "n1": dataclasses.replace(one.nodes["n1"], **node)}
+        spec = dataclasses.replace(one.data, **(data_section or {}))
+        whole = dataclasses.replace(one, nodes=nodes, data=spec)
+        return compute_teacher_key(whole, "n1", data, final=False)
+
+    same = [
+        name(own),
+        name(own, lr=1.0),
+        name(own, optimizer="adam"),
+        name(own, epochs=7),
+        name(own, schedule="constant"),
+        name(own, {"batch_size": 8}),
+        name(own, {"views": 3}),
+        name(own, {"unlabelled_share": 0.9, "unlabelled": ("auto",)}),
+    ]
+    assert len(set(same)) == 1
+    others = [name({}), name({}, lr=1.0), name({}, epochs=7), name(own, momentum=0.5)]
+    assert len({*same, *others}) == 5
+
+
+def test_images_without_labels_are_nothing_to_a_teacher(tiny: Path, tmp_path: Path):
+    few = dataclasses.replace(graph(tiny).data, per_class=8)
+    plain = dataclasses.replace(graph(tiny), data=few)
+    more = dataclasses.replace(plain, data=dataclasses.replace(few, unlabelled=("auto",)))
+    keys = {
+        compute_teacher_key(each, "n1", open_data(each.data), final=False) for each in (plain, more)
+    }
+    assert len(keys) == 1
+
+
+def test_a_teacher_has_a_length_of_its_own(tiny: Path, tmp_path: Path):
+    one, data = graph(tiny, epochs=2), open_data(graph(tiny).data)
+    nodes = {**one.nodes, "n1": dataclasses.replace(one.nodes["n1"], epochs=1, batch_size=16)}
+    long = dataclasses.replace(one, nodes=nodes)
+    seen = []
+
+    def note(alone, *rest):
+        seen.append((alone.train.epochs, alone.data.batch_size))
+        return loop.train_alone(alone, *rest)
+
+    network = build_network(
+        one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0
+    )
+    load_teacher(network, long, "n1", data, torch.device("cpu"), note, cache=tmp_path)
+    assert seen == [(1, 16)]
+
+
+def final_graph(tiny: Path, weights: Path, labels: Path | None, **node) -> Graph:
+    stated = {"path": str(weights)} | ({"labels": str(labels)} if labels else {})
+    return parse(
+        {
+            "version": 1,
+            "data": {"path": str(tiny), "batch_size": 32},
+            "train": {"epochs": 1},
+            "sources": {"mine": stated},
+            "nodes": {
+                "n0": {"model": "resnet8"},
+                "guru": {"model": "resnet8", "source": "mine", "epochs": 0, **node},
+            },
+            "edges": {"label -> n0": {}, "guru -> n0": {}},
+        }
+    )
+
+
+@pytest.fixture
+def weights(tmp_path: Path, tiny: Path) -> Path:
+    """A trained resnet8 of the four classes of `tiny`."""
+    alone = parse(
+        {
+            "data": {"path": str(tiny), "batch_size": 32},
+            "train": {"epochs": 1},
+            "nodes": {"n0": {"model": "resnet8"}},
+            "edges": {"label -> n0": {}},
+        }
+    )
+    state = loop.train_alone(alone, open_data(alone.data), torch.device("cpu"), False)
+    write_weights(state, tmp_path / "mine.safetensors")
+    return tmp_path / "mine.safetensors"
+
+
+def test_weights_that_are_final_teach_as_they_are(tiny, weights, tmp_path):
+    (tmp_path / "labels.txt").write_text("0\n1\n2\n3\n")
+    for labels in (tmp_path / "labels.txt", None):
+        one = final_graph(tiny, weights, labels)
+        training = loop.Training(one, open_data(one.data), device="cpu", cache=tmp_path / "cache")
+        state = training.teachers["n1"].body.state_dict()
+        assert all(torch.equal(state[name], x) for name, x in load_file(weights).items())
+    assert not list((tmp_path / "cache").glob("solo/*.safetensors"))
+
+
+def test_a_head_for_other_classes_cannot_teach_as_it_is(tiny, weights, tmp_path):
+    (tmp_path / "labels.txt").write_text("cat\ndog\nowl\nbee\n")
+    one = final_graph(tiny, weights, tmp_path / "labels.txt")
+    with pytest.raises(SpecError, match=r"nodes\.guru\.epochs: 0 .* a head for 4 other classes"):
+        loop.Training(one, open_data(one.data), device="cpu", cache=tmp_path / "cache")
+    probe = final_graph(tiny, weights, tmp_path / "labels.txt", head="probe")
+    training = loop.Training(probe, open_data(one.data), device="cpu", cache=tmp_path / "cache")
+    state, given = training.teachers["n1"].body.state_dict(), load_file(weights)
+    other = {name for name in given if not torch.equal(state[name], given[name])}
+    assert other == training.teachers["n1"].head
+    state = load_file(weights)
+    write_weights({n: x for n, x in state.items() if n not in other}, weights)
+    bare = final_graph(tiny, weights, None)
+    with pytest.raises(SpecError, match="mine has no head for these classes; allowed: 1 or more"):
+        loop.Training(bare, open_data(bare.data), device="cpu", cache=tmp_path / "cache")
