@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -85,16 +86,19 @@ def to_svg(make: Callable[[], Figure]) -> str:
 def gates() -> Figure:
     """Return the weights of two images during training, for each gate.
 
-    The source is right about one of them and wrong about the other.
+    The source is right about one of them and wrong about the other, whose loss is the larger one,
+    and about which two nodes disagree; half of the labels are wrong.
     """
-    figure = Figure(figsize=(9.0, 2.1), layout="constrained")
+    figure = Figure(figsize=(12.0, 2.1), layout="constrained")
     progress = np.linspace(0, 1, 51)
+    first = torch.tensor([True, False])
+    seen = SimpleNamespace(right=first, same=first, peer_loss=torch.tensor([0.1, 2.0]), noise=0.5)
     for axes, (name, gate) in zip(
         figure.subplots(1, len(GATES), sharey=True), GATES.items(), strict=True
     ):
         colour, _ = GATE_STYLES.get(name, (GREY, ()))
         weights = np.stack(
-            [gate(torch.tensor([True, False]), where).numpy() for where in progress.tolist()]
+            [gate(seen, where, torch.float32).numpy() for where in progress.tolist()]
         )
         axes.plot(progress, weights[:, 0], color=colour, linewidth=2.2)
         axes.plot(progress, weights[:, 1], color=colour, linewidth=2.2, linestyle=(0, (2, 2)))
@@ -102,7 +106,10 @@ def gates() -> Figure:
         axes.set_ylim(-0.08, 1.08)
         tidy(axes)
     figure.supxlabel(
-        "progress of training (dashed: the source is wrong about the image)", fontsize=9, color=INK
+        "progress of training (dashed: an image about which the source is wrong, the loss of the "
+        "peer is large, and the nodes disagree)",
+        fontsize=9,
+        color=INK,
     )
     figure.supylabel("weight", fontsize=9, color=INK)
     return figure
