@@ -414,10 +414,14 @@ def test_key_is_stable_between_versions_and_processes():
 def test_solo_trains_the_node_from_the_labels(graph):
     for name, node in graph.nodes.items():
         alone = independent_graph(graph, name)
-        assert dict(alone.nodes) == {"n0": node}
+        # What the node says of its training stands in `train`.
+        own = {key: value for key, value in vars(node).items() if key in vars(graph.train)}
+        said = {key: value for key, value in own.items() if value is not None}
+        assert dict(alone.nodes) == {"n0": replace(node, **dict.fromkeys(said))}
         assert dict(alone.edges) == {(LABEL, "n0"): Edge(loss="ce")}
         assert alone.data == graph.data
-        assert replace(alone.train, aggregate=graph.train.aggregate) == graph.train
+        train = replace(graph.train, aggregate=alone.train.aggregate)
+        assert alone.train == replace(train, **said)
         assert set(alone.sources) == {node.source} & set(graph.sources)
         check_trainable(alone)
         assert parse(dump(alone)) == alone
