@@ -4,6 +4,7 @@ Early stopping leaves most trials unfinished, so only what they all reached can 
 """
 
 import math
+import statistics
 from typing import Any
 
 from scipy.stats import spearmanr
@@ -55,7 +56,8 @@ def first_rung(search: StoredSearch) -> int:
 
     Where it stopped none, that is the shortest budget of a trial.
     """
-    shortest = min(trial.epochs for trial in search.trials)
+    # A probe trains nothing.
+    shortest = min((trial.epochs for trial in search.trials if trial.epochs), default=1)
     settings = search.space.search
     return shortest if settings.scheduler == "none" else min(settings.grace_epochs, shortest)
 
@@ -63,12 +65,13 @@ def first_rung(search: StoredSearch) -> int:
 def correlate_rungs(search: StoredSearch) -> list[dict[str, Any]]:
     """Return each rung's epoch, and Spearman's correlation of the accuracy there with the end.
 
-    Over the trials that were trained to their end, baselines included. What was stopped has no end
-    to compare with, so the trials left are alike and the correlation is lower than that of all
-    would be. Empty where nothing is stopped early, and for fewer than `FEWEST_ENDED` trials;
-    `spearman` is None where all accuracies are equal.
+    Over the trials of the commonest length that were trained to their end, baselines included. What
+    was stopped has no end to compare with, so the trials left are alike and the correlation is
+    lower than that of all would be. Empty where nothing is stopped early, and for fewer than
+    `FEWEST_ENDED` trials; `spearman` is None where all accuracies are equal.
     """
-    settings, epochs = search.space.search, search.best.epochs
+    settings = search.space.search
+    epochs = statistics.mode(trial.epochs for trial in search.finished)
     ended = [trial for trial in search.finished if trial.epochs == epochs]
     if settings.scheduler == "none" or len(ended) < FEWEST_ENDED:
         return []

@@ -332,9 +332,12 @@ class SearchQueue(TrialQueue):
         return self._start(graph, canonical_key(graph), race_of=original.number)
 
     def _race_allowance_s(self) -> float:
-        """Return the device seconds of the whole race: its share of all there are."""
+        """Return the device seconds of the whole race: its share of all there are.
+
+        Where the trials are counted, these are what they took and the race itself, else the budget.
+        """
         share, end_s = self.space.search.race_share, self.end_s
-        if end_s is not None:
+        if end_s is not None and self.planned is None:
             return share * end_s * self.at_once
         spent_s = sum(trial.train_s for trial in self.trials if trial.race_of is None)
         return share / (1 - share) * spent_s
@@ -342,7 +345,7 @@ class SearchQueue(TrialQueue):
     def _can_race(self, cost_s: float, allowance_s: float, races: Sequence[Trial]) -> bool:
         """Return whether there is time for another training of the race that takes `cost_s`."""
         end_s = self.end_s
-        if end_s is not None:
+        if end_s is not None and (self.now_s + cost_s > end_s or self.planned is None):
             return self.now_s + cost_s <= end_s
         costs = {trial.number: trial.train_s for trial in self.trials}
         known = sum(

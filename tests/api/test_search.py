@@ -103,7 +103,8 @@ def test_of_two_resumes_one_waits_for_the_records_and_the_other_says_who_goes_on
 ):
     monkeypatch.setenv("KTG_CACHE", str(tmp_path / "cache"))
     lrs = {"epochs": 2, "lr": {"choice": [0.05, 0.1, 0.02]}}
-    plan = {"trials": 3, "sampler": "grid", "scheduler": "none", "baselines": False}
+    plan = {"trials": 3, "sampler": "grid", "baselines": False}
+    plan |= {"alone_share": 0, "race_share": 0}
     graph_file(tmp_path / "space.yaml", tiny, train=lrs, search=plan | {"cpus_per_trial": 1})
 
     def start(*words: str) -> "subprocess.Popen[str]":

@@ -146,7 +146,7 @@ def test_on_ray_too(ray, tiny, tmp_path, sampler, judge):
         train={"lr": {"choice": [0.05, 0.01, 0.001]}, "epochs": 3},
         nodes={"n0": {"model": "resnet8"}},
         edges={"label -> n0": {}},
-        search={"trials": 3, "sampler": sampler, "scheduler": judge, "baselines": False},
+        search={"trials": 3, "sampler": sampler, "scheduler": judge, "baselines": False} | PLAIN,
     )
     result = search(load_space(tmp_path / "space.yaml"), "pair", MemoryTracker())
     assert result.best is not None

@@ -79,6 +79,7 @@ def space(folder: Path, tiny: Path) -> SearchSpace:
         "sampler": "grid",
         "scheduler": "none",
         "baselines": False,
+        "race_share": 0,
         "cpus_per_trial": 1,
     }
     nodes, edges = {"n0": {"model": "resnet8"}}, {"label -> n0": {}}

@@ -21,7 +21,7 @@ SPACE = {
     "train": {"epochs": 2, "lr": {"log": [0.001, 0.1]}},
     "nodes": {"n0": {"model": "resnet8"}},
     "edges": {"label -> n0": {}},
-    "search": {"trials": 30, "baselines": False, "sampler": "random"},
+    "search": {"trials": 30, "baselines": False, "sampler": "random", "race_share": 0},
 }
 
 

@@ -20,12 +20,14 @@ from ktg.errors import DataError, SpecError
 from ktg.graph import load_space, parse, parse_space
 from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
+from ktg.searching.budget import Reserve
 from ktg.searching.cluster import start_ray
 from ktg.searching.run import search
 from ktg.tracking import MemoryTracker, find_experiment
 
 pytestmark = pytest.mark.slow
 
+PLAIN = {"alone_share": 0, "race_share": 0}
 BASELINES = ["alone", "distillation", "mutual learning"]
 
 
@@ -157,6 +159,7 @@ def test_a_search_can_be_repeated_and_never_reads_the_test_split(ray, tmp_path):
                 "scheduler": "none",
                 "baselines": False,
                 "seed": 5,
+                **PLAIN,
             },
         )
     )
@@ -229,7 +232,7 @@ def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path)
         tmp_path / "space.yaml",
         tiny,
         train={"epochs": 6, "lr": {"log": [0.01, 0.1]}},
-        search={"trials": 500, "sampler": "random", "scheduler": "none"},
+        search={"trials": 500, "sampler": "random", "scheduler": "none", **PLAIN},
     )
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     command = [Path(sys.executable).with_name("ktg"), "search", "space.yaml", "--name", "cut short"]
@@ -309,3 +312,30 @@ def children_of(pid: int) -> list[str]:
         if session.search(line):
             lines.append(line)
     return lines
+
+
+def test_a_search_has_arm_and_race_and_says_what_is_left_of_its_budget(ray, tiny, tmp_path):
+    space = load_space(
+        graph_file(
+            tmp_path / "space.yaml",
+            tiny,
+            train={"epochs": 2, "lr": {"log": [0.01, 0.1]}},
+            edges={"label -> any": {}, "any -> any": {"gate": {"choice": ["through", "cutoff"]}}},
+            search={"trials": 3, "budget": "2h", "sampler": "random", "metric": "macro_f1"},
+        )
+    )
+    tracker = MemoryTracker()
+    result = search(space, "in time", tracker, reserve=Reserve(0.0, 10.0))
+    assert 0 < result.left_s < 7200
+    assert (result.metric, result.stopped, result.failed) == ("macro_f1", 0, 0)
+    trials = [run for run in tracker.runs.values() if run.tags["kind"] == "trial"]
+    assert sum(run.tags.get("arm") == "tuned alone" for run in trials) == 1
+    raced = [run for run in trials if "race_of" in run.tags]
+    assert len(raced) == result.repeats >= 1
+    assert {run.tags["seed"] for run in raced} <= {"101", "102", "103"}
+    assert result.rows[0].n >= 1
+    assert "tuned alone" in result.rows[1].what or "tuned alone" in result.rows[0].trial
+    (parent,) = (run for run in tracker.runs.values() if run.parent is None)
+    assert parent.params["search.budget"] == "2h"
+    stored = parse_space(loads(parent.artifacts["space.yaml"], "space.yaml"))
+    assert stored.search == space.search
