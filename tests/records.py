@@ -21,7 +21,7 @@ edges:
   label -> any: {gate: through}
   n1 -> n0: {gate: {choice: [through, cutoff]}}
   n2 -> n0: {gate: {choice: [through, cutoff]}}
-search: {trials: 10, grace_epochs: 2}
+search: {trials: 10, scheduler: asha, grace_epochs: 2}
 """
 VALUES = {
     "train.lr": 0.05,

@@ -1,6 +1,7 @@
 """Puts the best graph beside the baselines, on validation images and, if read, test images."""
 
 import math
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,11 @@ from ktg.graph import Graph, parse
 from ktg.graph.canonical import seedless_key
 from ktg.graph.yaml_files import loads
 from ktg.intervals import binomial_interval, difference_interval, mean_interval
+from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
 from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.history import StoredSearch, StoredTrial
+from ktg.searching.race import Contestant, compare, pair
+from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment, RunRecord
 from ktg.wording import format_utc
 
@@ -26,18 +30,41 @@ def compare_with_baselines(search: StoredSearch, images: int | None) -> list[dic
     where the number of `images` is known, and under `test`, if `ktg train` has trained that graph
     since, the accuracy on the test images.
     """
-    rivals = {BEST: search.best} | {
-        trial.baseline: trial for trial in search.finished if trial.baseline
-    }
+    rivals = _name_rivals(search)
+    contestants = {one.number: one for one in search.contestants}
     tests = find_trainings(search.experiment, {what: one.graph for what, one in rivals.items()})
     alone = tests.get("alone")
     return [
         {
             **_row(what, trial, search.best, images),
+            "race": _race(contestants[search.best.number], contestants[trial.number]),
             "test": _test(tests.get(what), None if what == "alone" else alone),
         }
         for what, trial in rivals.items()
     ]
+
+
+def advise_by_search(search: StoredSearch, images: int | None) -> dict[str, Any] | None:
+    """Return which of the best graph and the baselines to ship, by the validation images.
+
+    Returns None where there is nothing to choose from, or the number of images is not known.
+    """
+    contestants = {one.number: one for one in search.contestants}
+    named = {one.number: (what, one) for what, one in _name_rivals(search).items()}
+    candidates = []
+    for number, (what, trial) in named.items():
+        one, effort = contestants[number], measure_effort(trial.graph, trial.train_s)
+        candidates.append((Candidate(what, trial.name, one.mean, effort), one))
+    advice = advise_by_validation(candidates, images, search.metric)
+    return None if advice is None else advice.to_json()
+
+
+def _name_rivals(search: StoredSearch) -> dict[str, StoredTrial]:
+    """Return the best graph, the target tuned alone and the baselines, those trained to the end."""
+    rivals = {BEST: search.best}
+    if (tuned := search.tuned_alone) and tuned is not search.best:
+        rivals[TUNED_ALONE] = tuned
+    return rivals | {one.baseline: one for one in search.finished if one.baseline}
 
 
 def read_confirmation(search: StoredSearch) -> dict[str, Any] | None:
@@ -101,6 +128,20 @@ def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -
         "val_interval": binomial_interval(trial.accuracy, images) if images else None,
         "val_loss": trial.loss if math.isfinite(trial.loss) else None,
         "train_s": trial.train_s,
+    }
+
+
+def _race(best: Contestant, one: Contestant) -> dict[str, Any] | None:
+    """Return what new seeds said of a graph, by the metric of the search; None without any."""
+    if not one.runs:
+        return None
+    differences = [] if one is best else pair(best, one)
+    return {
+        "score": one.mean,
+        "std": one.std,
+        "n": one.runs,
+        "behind": statistics.fmean(differences) if differences else None,
+        "interval": None if one is best else compare(best, one),
     }
 
 

@@ -12,6 +12,7 @@ from ktg.reporting.theme import (
     ACCENT,
     CARD,
     INK,
+    LINE,
     MUTED,
     SERIES,
     add_legend,
@@ -197,6 +198,29 @@ def draw_differences(confirmed: Data) -> Markup:
         _name_rows(axes, names, "points more than the baseline, with 95 % interval")
         says = "Differences between the best graphs and the baselines on the test images"
         return to_svg(drawn, "differences", says)
+
+
+def draw_reliability(found: Data) -> Markup:
+    """Draw how often the network is right by how sure it is, before and after a temperature."""
+    with open_figure(300, 300) as drawn:
+        axes = drawn.subplots()
+        axes.plot([0, 1], [0, 1], color=LINE, linewidth=1.2)
+        dashes: dict[str, Any] = {"color": MUTED, "linestyle": (0, (3, 2)), "alpha": 0.8}
+        for name, style in (("before", dashes), ("after", {"color": ACCENT})):
+            x, y, counts = (
+                [each[key] for each in found["bins"][name]]
+                for key in ("confidence", "accuracy", "images")
+            )
+            error = f"{100 * found['errors'][name]:.1f}\N{NO-BREAK SPACE}%"
+            axes.plot(x, y, linewidth=1.5, label=f"{name}: off by {error}", **style)
+            sizes = [4 + 120 * count / sum(counts) for count in counts]
+            axes.scatter(x, y, s=sizes, color=style["color"], zorder=3, linewidths=0)
+        style_axes(axes, x="how sure it is", y="how often it is right", percent="xy")
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_aspect("equal")
+        add_legend(axes, columns=1)
+        return to_svg(drawn, "reliability", "How often the network is right by how sure it is")
 
 
 def draw_importance(found: Data) -> Markup:

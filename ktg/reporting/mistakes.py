@@ -14,6 +14,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from ktg.auditing.doubtful_labels import learn_confidently, measure_doubt
+from ktg.calibration import (
+    compute_calibration_error,
+    fit_temperature,
+    measure_reliability,
+    soften,
+    to_logits,
+)
+from ktg.class_scores import count_confusions, score_classes
 from ktg.data import Dataset, name_val_images
 from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
@@ -23,7 +32,7 @@ from ktg.searching.history import StoredSearch
 from ktg.tracking import attach
 from ktg.training import Training
 
-ARTIFACT, VERSION = "mistakes.json", 1
+ARTIFACT, VERSION = "mistakes.json", 2
 CHEAP_S = 60.0  # a training up to this long is repeated without asking
 MOST_WRONG, MOST_PAIRS = 12, 10
 MOST_CLASSES = 100  # above, a table of all pairs is too large to read or to keep
@@ -95,6 +104,7 @@ def _train_again(search: StoredSearch, on_epoch: EpochCallback | None) -> dict[s
                 on_epoch(epoch.number, graph.train.epochs)
         probabilities = training.predict(dataset.val).numpy()
     predicted = probabilities.argmax(axis=1)
+    places = find_most_wrong(probabilities, dataset.val.labels)
     accuracy = float((predicted == dataset.val.labels).mean())
     return {
         "version": VERSION,
@@ -106,14 +116,19 @@ def _train_again(search: StoredSearch, on_epoch: EpochCallback | None) -> dict[s
         "recorded_val_accuracy": best.accuracy,
         "images": len(predicted),
         "classes": list(dataset.classes),
-        "confusion": count_confusions(dataset.val.labels, predicted, len(dataset.classes)),
+        **describe_answers(probabilities, dataset.val.labels, dataset.classes),
         "confused": find_most_confused(dataset.val.labels, predicted, dataset.classes),
-        "wrong": _wrong(graph.data, dataset, probabilities),
+        "wrong": _picture(graph.data, dataset, probabilities, places),
+        "doubtful": _picture(
+            graph.data, dataset, probabilities, find_doubtful(probabilities, dataset.val.labels)
+        ),
     }
 
 
-def _wrong(spec: Data, dataset: Dataset, probabilities: Probabilities) -> list[dict[str, Any]]:
-    places = find_most_wrong(probabilities, dataset.val.labels)
+def _picture(
+    spec: Data, dataset: Dataset, probabilities: Probabilities, places: list[int]
+) -> list[dict[str, Any]]:
+    """Return what is shown of validation images: the likeliest class, and that of the label."""
     names = [None] * len(places) if spec.name in FORMULAS else name_val_images(spec, places)
     return [
         {
@@ -121,6 +136,7 @@ def _wrong(spec: Data, dataset: Dataset, probabilities: Probabilities) -> list[d
             "label": dataset.classes[dataset.val.labels[place]],
             "predicted": dataset.classes[probabilities[place].argmax()],
             "confidence": float(probabilities[place].max()),
+            "label_confidence": float(probabilities[place, dataset.val.labels[place]]),
             "side": max(pixels.shape[:2]),
             "picture": make_thumbnail(pixels),
         }
@@ -139,16 +155,32 @@ def _use_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def count_confusions(labels: Labels, predicted: Labels, classes: int) -> list[list[int]] | None:
-    """Return how many images of each label (row) were taken for each class (column).
+def describe_answers(
+    probabilities: Probabilities, labels: Labels, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Return the confusions, the scores of each class, and how far probabilities can be trusted.
 
-    Returns None above `MOST_CLASSES`.
+    probabilities: (N, C). There are no `confusion`s above `MOST_CLASSES`. `calibration` is that of
+    the network as it is, and with the temperature that these very images ask for.
     """
-    if classes > MOST_CLASSES:
-        return None
-    table = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(table, (labels, predicted), 1)
-    return [[int(count) for count in row] for row in table]
+    predicted = probabilities.argmax(axis=1)
+    scores = score_classes(labels, predicted, classes)
+    table = count_confusions(labels, predicted, len(classes))
+    logits = to_logits(probabilities)
+    temperature = fit_temperature(logits, labels)
+    bins = {
+        name: measure_reliability(soften(logits, each), labels)
+        for name, each in (("before", 1.0), ("after", temperature))
+    }
+    return {
+        "confusion": [list(row) for row in table] if len(classes) <= MOST_CLASSES else None,
+        "scores": [{"class": name, **vars(each)} for name, each in scores.items()],
+        "calibration": {
+            "temperature": temperature,
+            "errors": {name: compute_calibration_error(each) for name, each in bins.items()},
+            "bins": {name: [vars(one) for one in each] for name, each in bins.items()},
+        },
+    }
 
 
 def find_most_confused(
@@ -175,6 +207,24 @@ def find_most_wrong(
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
     return [int(place) for place in wrong[order[:most]]]
+
+
+def find_doubtful(
+    probabilities: Probabilities, labels: Labels, most: int = MOST_WRONG
+) -> list[int]:
+    """Return the places of images whose labels are probably wrong, the most doubtful first.
+
+    probabilities: (N, C), of a network that has not seen these images. Confident learning doubts a
+    label where another class reaches what images of that class usually have; the most doubtful has
+    the least probable label for its likeliest class. A surest mistake need not be among them: a
+    class that the network is always sure of, wrongly, has a high bar.
+    """
+    given = np.asarray(probabilities, np.float64)
+    doubted, _ = learn_confidently(given, labels)
+    doubt, _ = measure_doubt(given, labels)
+    places = np.flatnonzero(doubted)
+    order = np.argsort(-doubt[places], kind="stable")
+    return [int(place) for place in places[order[:most]]]
 
 
 def make_thumbnail(pixels: npt.NDArray[np.uint8]) -> str:

@@ -16,6 +16,7 @@ from ktg.reporting.theme import inline_svg
 from ktg.wording import format_duration, format_percent
 
 MOST_CELLS = 20  # classes up to which the confusion matrix is drawn cell by cell
+MOST_SCORES = 100  # classes whose scores are listed
 # What HTML cannot hold or UTF-8 cannot encode, and what would turn the direction of the page.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -43,9 +44,12 @@ def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
         "progress": charts.draw_progress(data["progress"], data["cost"]),
         "curves": charts.draw_curves(data["trials"], best["trial"]),
         "importance": charts.draw_importance(found) if found["known"] else None,
+        "reliability": charts.draw_reliability(wrong["calibration"])
+        if (wrong := data["mistakes"]).get("calibration")
+        else None,
         "parallel": draw_parallel(data["trials"], holes, order, best["trial"]),
     }
-    limits = {"cells": MOST_CELLS, "curves": charts.MOST_CURVES}
+    limits = {"cells": MOST_CELLS, "curves": charts.MOST_CURVES, "classes": MOST_SCORES}
     return render("report.html", data, pictures=pictures, limits=limits, target=target)
 
 
@@ -106,8 +110,9 @@ def mark_number(data: Mapping[str, Any], path: str, how: str) -> Markup:
 def format_number(value: float, how: str) -> str:
     """Return a number as text: 0.9512 -> 95.12 % as `percent`, 95 % as `share`, +95.12 as `points`.
 
-    Other kinds: `duration` (200 -> 3 min 20 s), `correlation` (two digits), `count` (1234 -> 1,234)
-    and `loss` (four digits). Spaces do not break, and a minus is a minus sign.
+    Other kinds: `duration` (200 -> 3 min 20 s), `correlation` (two digits), `count` (1234 ->
+    1,234), `millions` (1234567 -> 1.23 M), `tenths` (one digit) and `loss` (four digits). Spaces
+    do not break, and a minus is a minus sign.
     """
     if how == "percent":
         return format_percent(value).replace(" ", "\N{NO-BREAK SPACE}")
@@ -117,6 +122,10 @@ def format_number(value: float, how: str) -> str:
         return f"{100 * value:+.2f}".replace("-", "\N{MINUS SIGN}")
     if how == "duration":
         return format_duration(value).replace(" ", "\N{NO-BREAK SPACE}")
+    if how == "tenths":
+        return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    if how == "millions":
+        return f"{value / 1e6:.2f}\N{NO-BREAK SPACE}M"
     if how == "correlation":
         return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
     return f"{value:,}" if how == "count" else f"{value:.4f}"

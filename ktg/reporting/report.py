@@ -5,6 +5,7 @@ from typing import Any
 
 from ktg.graph import dump
 from ktg.reporting.against_baselines import (
+    advise_by_search,
     compare_with_baselines,
     count_validation_images,
     read_confirmation,
@@ -14,8 +15,11 @@ from ktg.reporting.cost import sum_costs
 from ktg.reporting.curves import read_gate_curves, read_node_curves, summarize_end, trace_best
 from ktg.reporting.importances import correlate_rungs, measure_importances
 from ktg.reporting.mistakes import EpochCallback, find_mistakes
+from ktg.reporting.networks import describe_networks, judge_teacher
+from ktg.reporting.settings import compare_with_alone, list_settings
 from ktg.reporting.source_results import compare_sources
 from ktg.searching.history import StoredSearch, StoredTrial
+from ktg.searching.score import WORDS
 from ktg.version import __version__
 from ktg.wording import format_utc
 
@@ -32,6 +36,7 @@ def make_report(
     """
     search.check_readable()
     best, wrong = search.best, find_mistakes(search, retrain=retrain, on_epoch=on_epoch)
+    confirmed = read_confirmation(search)
     graph, images = best.graph, count_validation_images(search) or wrong.get("images")
     return {
         "version": 1,
@@ -44,13 +49,17 @@ def make_report(
             "seed": graph.train.seed,
             "epochs": best.epochs,
             "graph": dump(graph),
+            "settings": list_settings(graph),
+            "minus_alone": compare_with_alone(search),
+            **_describe_networks(search, images),
             "nodes": read_node_curves(search, graph),
             "gates": read_gate_curves(search, graph),
             "at_end": summarize_end(search, graph, images),
         },
         "validation_images": images,
         "comparison": compare_with_baselines(search, images),
-        "confirmation": read_confirmation(search),
+        "confirmation": confirmed,
+        "ship": confirmed.get("ship") if confirmed else advise_by_search(search, images),
         "progress": trace_best(search),
         "importance": measure_importances(search),
         "choices": count_choices(search),
@@ -61,6 +70,16 @@ def make_report(
         "mistakes": wrong,
         "environment": describe_environment(search),
     }
+
+
+def _describe_networks(search: StoredSearch, images: int | None) -> dict[str, Any]:
+    """Return the networks of the best graph, and what its best teacher was good for."""
+    graph, best = search.best.graph, search.best
+    end = summarize_end(search, graph, images)["nodes"]
+    networks = describe_networks(graph, end, int(search.run.tags.get("data.classes", 10)))
+    alone = next((one.accuracy for one in search.finished if one.baseline == "alone"), None)
+    judged = None if graph.ensemble else judge_teacher(networks, alone, best.accuracy)
+    return {"networks": networks, "teacher": judged}
 
 
 def describe_environment(search: StoredSearch) -> dict[str, Any]:
@@ -76,6 +95,7 @@ def describe_environment(search: StoredSearch) -> dict[str, Any]:
         "python": tags.get("python"),
         "versions": versions,
         "data_fingerprint": tags.get("data.fingerprint"),
+        "data_skipped": tags.get("data.skipped"),
         "data": {what: int(tags[f"data.{what}"]) for what in counted},
         "sampler_seed": search.space.search.seed,
         "training_seeds": sorted(seeds),
@@ -90,6 +110,8 @@ def _describe_search(search: StoredSearch) -> dict[str, Any]:
         **search.to_json(),
         "name": search.run.name,
         "state": search.state,
+        "metric": search.metric,
+        "metric_words": WORDS[search.metric],
         "unfinished": search.state == "running",
         "settings": {key: value for key, value in settings if value is not None},
         "holes": len(search.space.holes),

@@ -35,7 +35,7 @@ def compare_searches(searches: Sequence[StoredSearch]) -> dict[str, Any]:
 
 def flatten_space(search: StoredSearch) -> dict[str, str]:
     """Return everything that a space says, by dotted path, holes as they are written."""
-    return _flatten(search.space.template, "") | _flatten(vars(search.space.search), "search.")
+    return flatten(search.space.template) | flatten(vars(search.space.search), "search.")
 
 
 def find_differences(spaces: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
@@ -51,13 +51,13 @@ def find_differences(spaces: Sequence[Mapping[str, str]]) -> list[dict[str, Any]
     return [row for row in rows if len(set(row["values"])) > 1]
 
 
-def _flatten(value: Any, path: str) -> dict[str, str]:
+def flatten(value: Any, path: str = "") -> dict[str, str]:
     """Return the leaves of nested mappings by dotted path; holes and empty mappings are leaves."""
     flat: dict[str, str] = {}
     for key, item in value.items():
         place = f"{path}{key.replace(' -> ', '.')}"
         if isinstance(item, Mapping) and item and not has_hole_word(item):
-            flat |= _flatten(item, f"{place}.")
+            flat |= flatten(item, f"{place}.")
         else:
             # On one line, as the file of a space has it.
             flat[place] = " ".join(dumps({"leaf": item}).split()[1:])

@@ -27,6 +27,9 @@ def test_the_barest_search_is_drawn():
     assert "best graph" in read(charts.draw_comparison([row], test=False)).text
     assert "n0 (target)" in read(charts.draw_nodes([curve], "n0")).text
     assert "mean weight" in read(charts.draw_gates([])).text
+    one = [{"images": 1, "confidence": 0.5, "accuracy": 1.0}]
+    found = {"bins": {"before": one, "after": one}, "errors": {"before": 0.5, "after": 0.25}}
+    assert "after: off by 25.0" in read(charts.draw_reliability(found)).text
 
 
 def test_a_name_appears_once_in_a_legend():

@@ -89,7 +89,7 @@ def test_each_rung_is_compared_with_the_end():
 def test_nothing_is_said_where_nothing_is_stopped_or_all_are_equal():
     record = search(*(trial(i) for i in range(1, 11)))
     assert [one["spearman"] for one in correlate_rungs(record)] == [None, None]
-    never = SPACE.replace("grace_epochs: 2", "grace_epochs: 2, scheduler: none")
+    never = SPACE.replace("scheduler: asha", "scheduler: none")
     assert correlate_rungs(search(*(trial(i) for i in range(1, 11)), space=never)) == []
 
 

@@ -17,7 +17,8 @@ from ktg.reporting.mistakes import (
     ARTIFACT,
     MOST_CLASSES,
     MOST_PAIRS,
-    count_confusions,
+    describe_answers,
+    find_doubtful,
     find_mistakes,
     find_most_confused,
     find_most_wrong,
@@ -30,15 +31,26 @@ PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, ma
 
 
 @given(PAIRS)
-def test_the_confusion_matrix_counts_pairs(pairs):
+def test_the_tables_count_pairs_and_the_bins_hold_all_images(pairs):
     labels, predicted = np.array(pairs).T
-    table = count_confusions(labels, predicted, 5)
-    assert table == [[pairs.count((a, b)) for b in range(5)] for a in range(5)]
+    probabilities = np.full((len(pairs), 5), 0.05, np.float32)
+    probabilities[np.arange(len(pairs)), predicted] = 0.8
+    found = json.loads(json.dumps(describe_answers(probabilities, labels, "abcde")))
+    assert found["confusion"] == [[pairs.count((a, b)) for b in range(5)] for a in range(5)]
+    for a, row in enumerate(found["scores"]):
+        assert (row["class"], row["support"]) == ("abcde"[a], sum(one == a for one, _ in pairs))
+        if row["support"]:
+            assert row["recall"] == pytest.approx(pairs.count((a, a)) / row["support"])
+    for bins in found["calibration"]["bins"].values():
+        assert sum(each["images"] for each in bins) == len(pairs)
+    right = np.mean([a == b for a, b in pairs])
+    assert found["calibration"]["errors"]["before"] == pytest.approx(abs(0.8 - right), abs=1e-6)
 
 
 def test_no_matrix_of_very_many_classes():
-    nothing = np.zeros(0, dtype=np.int64)
-    assert count_confusions(nothing, nothing, MOST_CLASSES + 1) is None
+    classes = MOST_CLASSES + 1
+    found = describe_answers(np.eye(classes, dtype=np.float32), np.arange(classes), range(classes))
+    assert found["confusion"] is None
 
 
 @given(PAIRS)
@@ -56,6 +68,19 @@ def test_the_most_frequent_confusions_come_first(pairs):
             pairs.count((a, b)),
             sum(one == a for one, _ in pairs),
         )
+
+
+def test_exchanged_labels_are_doubted_and_the_most_doubtful_comes_first():
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 40)
+    probabilities = np.full((120, 3), 0.05)
+    probabilities[np.arange(120), labels] = random.uniform(0.7, 0.9, 120)
+    probabilities[7] = (0.001, 0.949, 0.05)  # an image of class 1 that is labelled 0
+    probabilities[90] = (0.9, 0.05, 0.05)
+    probabilities[50] = (0.5, 0.4, 0.1)  # wrong, but no surer than an image of class 0 usually is
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    assert find_doubtful(probabilities.astype(np.float32), labels) == [7, 90]
+    assert find_doubtful(probabilities.astype(np.float32), labels, 1) == [7]
 
 
 @given(st.integers(0, 2**32 - 1))

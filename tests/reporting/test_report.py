@@ -56,3 +56,12 @@ def test_where_it_ran_is_what_the_search_wrote_down(record):
 def test_without_another_training_the_rest_is_the_same(record, reported):
     again = make_report(record, retrain=False)
     assert again | {"environment": 0} == reported | {"environment": 0}
+
+
+@pytest.mark.slow
+def test_the_report_says_what_to_ship(record, reported):
+    ship = reported["ship"]
+    assert ship["basis"] == "validation"
+    known = {record.best.name} | {one.name for one in record.finished if one.baseline}
+    assert ship["trial"] in known
+    assert ship["sentence"].startswith(f"Ship {ship['what']}")

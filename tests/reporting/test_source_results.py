@@ -19,7 +19,7 @@ nodes:
   n0: {model: resnet8}
   n1: {model: {choice: [resnet8, resnet14]}, source: {choice: [good, none]}}
 edges: {label -> n0: {}, n1 -> n0: {gate: {choice: [through, linear]}}}
-search: {trials: 4, grace_epochs: 2}
+search: {trials: 4, scheduler: asha, grace_epochs: 2}
 """
 HOLE = Affinity(("none", "good", "bad", "lost"), keep=1, score="logme")
 
