@@ -89,7 +89,7 @@ def run_search(
     kills: list[str] = []
     epochs: list[int] = []
     ended_s: list[float] = []
-    refused = 0
+    refused = no_starts = 0
     while True:
         running, losers = start(folder, resumes)
         refused += losers
@@ -102,14 +102,19 @@ def run_search(
                 break
             killed = time.monotonic()
             kills.append(part)
+            print(f"{len(kills)}: killed {part}", file=sys.stderr, flush=True)
             epochs.append(count(folder, EPOCHS))
         out, err = running.communicate()
+        took_s, code = time.monotonic() - killed, running.returncode
+        print(f"the driver ended with {code}, {took_s:.1f} s later", file=sys.stderr, flush=True)
         lost += [name for name, was in seen.items() if read_finished(folder).get(name) != was]
         seen |= read_finished(folder)
         if running.returncode == 0:
             break
         if running.returncode == 1 and "go on with: ktg search chaos --resume" in err:
             ended_s.append(round(time.monotonic() - killed, 1))
+        elif running.returncode == 1 and "Ray did not start" in err:  # of a machine with much to do
+            no_starts += 1
         elif running.returncode != -signal.SIGKILL:
             raise SystemExit(f"the search ended with {running.returncode}: {out}{err}")
     wrong = find_faults(folder, trials) | {"lost_or_repeated": sorted(set(lost))}
@@ -118,6 +123,7 @@ def run_search(
         "kills": dict(Counter(kills)),
         "starts": len(pids),
         "second_resumes_refused": refused,
+        "starts_without_ray": no_starts,
         "ended_s_after_death_of_ray": ended_s,
         "epochs_in_store_at_kills": epochs,
         "finished": len(seen),
