@@ -12,7 +12,7 @@ from ktg.data.found_data import FoundData, LabelledImages
 from ktg.data.label_table import list_unlisted, read_table_folder
 from ktg.data.split_folders import find_splits, group_by_split
 from ktg.data.threads import map_in_order
-from ktg.data.undecoded import ImageFiles
+from ktg.data.undecoded import ImageArray, ImageFiles
 from ktg.data.walk import is_hidden, is_image, list_folders
 from ktg.errors import KtgError, join_names
 from ktg.graph import Data
@@ -69,9 +69,10 @@ def _say_drawn(split: str, share: float, key: str) -> str:
 
 
 def remark_on_images(parts: Mapping[str, LabelledImages], corrupt: str) -> Iterator[str]:
-    """Yield sentences on files, by split, that are no images, or exact copies of one another.
+    """Yield sentences on images, by split, that are no images, or exact copies of one another.
 
-    The first bytes of every file are read, and all bytes of those that have the size of another.
+    The first bytes of every file are read, and all bytes of those that have the size of another;
+    arrays are read whole.
     """
     broken, count = [], 0
     for part in parts.values():
@@ -158,16 +159,23 @@ def _is_readable(part: LabelledImages, row: int) -> bool:
 def _find_twins(
     parts: Mapping[str, LabelledImages], broken: frozenset[str]
 ) -> list[list[tuple[str, int, str]]]:
-    """Return groups of files of the same bytes, each as (split, label, name), sorted by name."""
+    """Return groups of files, or rows of arrays, of the same bytes.
+
+    Each is (split, label, name), sorted by name.
+    """
     sizes = defaultdict(list)
+    same = defaultdict(list)
     for split, part in parts.items():
         if isinstance(part.images, ImageFiles):
             for name, label in zip(part.images.names, part.labels.tolist(), strict=True):
                 if name not in broken:
                     file = part.images.root / name
                     sizes[file.stat().st_size].append((file, (split, label, name)))
+        elif isinstance(part.images, ImageArray):
+            for row, label in enumerate(part.labels.tolist()):
+                name = f"{split} {part.images.name(row)}"
+                same[part.images.digest(row)].append((split, label, name))
     alike = [each for group in sizes.values() if len(group) > 1 for each in group]
-    same = defaultdict(list)
     for (_, member), digest in zip(alike, map_in_order(_hash, alike), strict=True):
         same[digest].append(member)
     groups = (sorted(group, key=lambda member: member[2]) for group in same.values())

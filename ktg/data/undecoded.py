@@ -151,9 +151,13 @@ class ImageArray:
 
     def open(self, row: int, geometry: Geometry) -> tuple[bytes, Pixels]:
         """Return the hash of the row and its pixels."""
-        pixels = np.ascontiguousarray(self._images()[self.rows[row]])
+        pixels = self._images()[self.rows[row]]
         flat = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
-        return hashlib.sha256(pixels.tobytes()).digest(), fit(Image.fromarray(flat), geometry)
+        return self.digest(row), fit(Image.fromarray(flat), geometry)
+
+    def digest(self, row: int) -> bytes:
+        """Return the hash of the row."""
+        return hashlib.sha256(self._images()[self.rows[row]].tobytes()).digest()
 
     def _images(self) -> Pixels:
         # Under a lock, lest every decoding thread load the array for itself. Through `__dict__`,

@@ -37,3 +37,16 @@ def test_doubtful_labels_are_replaced_or_left_out_but_not_those_of_test_images(f
     changed = {name for name, row in relabelled.items() if row["label"] != row["given"]}
     assert changed == doubtful == {*relabelled} - {*dropped}
     assert relabelled["train/green/really_blue.png"]["label"] == "blue"
+
+
+def test_the_table_is_read_again_as_labels(found, dirty, tmp_path):
+    file = tmp_path / "labels.csv"
+    for doubtful in ("keep", "relabel", "drop"):
+        text = format_labels(found, doubtful)
+        file.write_text(text, encoding="utf-8")
+        pool = gather(Data(path=str(dirty), labels=str(file), size=64))
+        again = {
+            name: (split, pool.classes[label])
+            for name, split, label in zip(pool.names, pool.splits, pool.labels, strict=True)
+        }
+        assert again == {name: (row["split"], row["label"]) for name, row in read(text).items()}

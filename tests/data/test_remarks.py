@@ -3,10 +3,12 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ktg.data.folder import read_folder
+from ktg.data.npz import read_npz
 from ktg.data.remarks import find_nested, find_unused, remark_on_folder, remark_on_images
 from ktg.graph import Data
 
@@ -110,3 +112,19 @@ def test_a_truncated_image_has_a_header_and_is_found_by_training_alone(make):
     Image.new("RGB", (12, 10)).save(root / "a/00.bmp")
     (root / "a/00.bmp").write_bytes((root / "a/00.bmp").read_bytes()[:100])
     assert of_images(root) == []
+
+
+def test_exact_copies_in_arrays_are_named(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 6, 6, 3)).astype(np.uint8)
+    images[7], test = images[2], images[:3].copy()
+    test[1:] += 1
+    labels = np.arange(12) % 2
+    np.savez(tmp_path / "x.npz", x_train=images, y_train=labels, x_test=test, y_test=[0, 1, 0])
+    found = read_npz(tmp_path / "x.npz", "t")
+    said = list(remark_on_images({"train": found.train, "test": found.test()}, "error"))
+    assert [sentence.partition(", as")[0] for sentence in said] == [
+        "1 image lies in two splits",
+        "1 image lies with two labels",
+    ]
+    assert said[0].endswith(": test image 0 is train image 0")
+    assert said[1].endswith(": train image 2 is train image 7")
