@@ -1,7 +1,7 @@
 """Checks a space, a graph or a data set, and says what it would cost before anything is spent."""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ktg.searching.missing_weights import Missing
 
 FEW = 100
+IMBALANCED = 3
 
 
 def check(
@@ -190,7 +191,19 @@ def describe_data(data: Data) -> dict[str, Any]:
     names = join_names(found.classes)
     described = {"classes": len(found.classes), "class names": names, "data": splits}
     notes = [*remark(data), *few_images(sum(found.counts["val"]))]
+    notes += unequal_classes(found.classes, found.counts["train"])
     return described | ({"note": notes} if notes else {})
+
+
+def unequal_classes(classes: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
+    """Yield a sentence where the largest class has several times the images of the smallest."""
+    largest, smallest = max(counts), max(1, min(counts))
+    if largest >= IMBALANCED * smallest:
+        names = (classes[counts.index(number)] for number in (max(counts), min(counts)))
+        shares = (100 * number / sum(counts) for number in (max(counts), min(counts)))
+        shown = ", ".join(f"{n} {s:.1f} %" for n, s in zip(names, shares, strict=True))
+        advice = "search.metric: balanced_accuracy and data.balance count each class alike"
+        yield f"the classes are unequal ({shown}), so accuracy hides the small ones; {advice}"
 
 
 def few_images(val: int) -> Iterator[str]:

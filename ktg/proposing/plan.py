@@ -33,7 +33,7 @@ FALLBACK = "mobilenetv2_100"  # small, and published
 FROM_NOTHING = "resnet20"
 GAUGE_SIDE, CHECK_SIDE = 96, 64
 RANKING_SHARE, RANKING_S = 0.15, 120.0
-TEACHER_SHARE = 0.25  # of the device time, for the training that makes the teacher
+TEACHER_TRAININGS = 2  # of the target: so long the training may take that makes the teacher
 LEAST_TEACHER_EPOCHS = 3
 MOST_PARAMETERS = {"cpu": 30_000_000, "gpu": 400_000_000}  # of what is ranked
 SHORTEST_S = 20.0
@@ -80,11 +80,6 @@ class Plan:
     step: Speed
     batch: int
     began: float
-
-    @property
-    def wanted_epochs(self) -> float:
-        """The epochs that suit so many images; twice as many where others teach without labels."""
-        return usual_epochs(self.images.per_class)
 
 
 def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
@@ -241,7 +236,7 @@ def _plan_teacher(
         return 0, 0.0
     speed = measure_speed(teacher.node, data, sources=wishes.files)
     epoch_s = speed.epoch_s(images.train)
-    available_s = TEACHER_SHARE * training_seconds(wishes.budget_s, machine.slots) * 4
+    available_s = TEACHER_TRAININGS * training_seconds(wishes.budget_s, machine.slots)
     epochs = min(round(usual_epochs(images.per_class)), int(available_s / epoch_s))
     epochs = epochs if epochs >= LEAST_TEACHER_EPOCHS else 0
     return epochs, epochs * epoch_s + speed.forward_s(images.train)

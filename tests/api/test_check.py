@@ -2,7 +2,7 @@
 
 import pytest
 
-from ktg.api.check import expected_epochs
+from ktg.api.check import expected_epochs, unequal_classes
 from ktg.graph import parse_space
 
 
@@ -20,3 +20,10 @@ def test_expected_epochs_counts_what_asha_stops(scheduler, epochs):
         }
     )
     assert expected_epochs(space, 8) == epochs
+
+
+def test_an_imbalance_is_named_with_its_figures():
+    (said,) = unequal_classes(("free", "crack"), (90, 10))
+    assert "free 90.0 %, crack 10.0 %" in said
+    assert "balanced_accuracy" in said
+    assert list(unequal_classes(("a", "b", "c"), (29, 10, 12))) == []
