@@ -5,6 +5,11 @@ pretrained weights, so a node that starts from any gets the recipe `PRETRAINED` 
 file sets a rate or an optimizer for it: then it means what it says. Only files of version 2 and on
 are filled in; `version: 1` keeps the meaning it had.
 
+The figures come from `benchmarks/recipes.py`, which compares arms on six sets of photographs (its
+lines are in benchmarks/results/recipes.jsonl, `--table` shows them). Of five
+kinds of flowers, 40 images each at 64 pixels, a MobileNetV2-0.35 got 16 % right with SGD at 0.03,
+62 % with AdamW at 0.001, and 70 % with the statistics of batch norm kept, too (one seed).
+
 >>> fill_recipes({"n0": {"model": "resnet18", "source": "imagenet"}}, {"epochs": 9})["n0"]["lr"]
 0.0003
 >>> fill_recipes({"n0": {"model": "resnet18", "source": "imagenet"}}, {"lr": 0.01})["n0"].get("lr")
@@ -20,7 +25,6 @@ from ktg.graph.fields import check_mapping
 # Out-of-Distribution", ICLR 2022); then everything learns, at a rate that changes it little, and
 # batch norm keeps the statistics that came with the weights, for which a few images are too few.
 # Networks without batch norm, such as transformers, have none to keep, and train by the same table.
-# The figures come from benchmarks/recipes.py on six sets of photographs: see its table.
 PRETRAINED: Mapping[str, Any] = {
     "optimizer": "adamw",
     "lr": 0.0003,
