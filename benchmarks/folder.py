@@ -179,6 +179,7 @@ def train_graph(graph: Graph, seed: int) -> Line:
 def search_folder(args: argparse.Namespace, place: Path) -> Line:
     """Run `ktg search FOLDER`; return its best graph and what the delivered model does."""
     options = ["--budget", args.budget, "--target", WEIGHTS[TARGET].model, "--out", "out"]
+    options += ["--size", str(args.size)]
     started = time.perf_counter()
     run_ktg("search", rivals.LABELLED, *options, place=place)
     seconds = round(time.perf_counter() - started, 1)

@@ -74,7 +74,8 @@ def measure_rival(args: argparse.Namespace, arm: str, task: rivals.Task, seed: i
 
 def search(args: argparse.Namespace, name: str, arm: str, place: Path) -> Line:
     """Search the space that ktg proposes, whole or of its target alone; return the best graph."""
-    options = ["--target", WEIGHTS[TARGET].model, "-o", "space.yaml"]
+    options = ["--target", WEIGHTS[TARGET].model, "--budget", args.budget, "-o", "space.yaml"]
+    options += ["--size", str(args.size)]
     folder.run_ktg("init", rivals.LABELLED, *options, place=place)
     space = load(place / "space.yaml")
     space["search"] = {**space.get("search", {}), "metric": SETS[name].metric}
