@@ -134,6 +134,7 @@ def _choose_strength(values: Floats, labels: NDArray[Any], balanced: bool) -> An
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
+    from sklearn.utils.class_weight import compute_sample_weight
 
     given = {"max_iter": STEPS, "class_weight": "balanced" if balanced else None}
     folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
@@ -148,6 +149,10 @@ def _choose_strength(values: Floats, labels: NDArray[Any], balanced: bool) -> An
             model = LogisticRegression(warm_start=True, **given)
             for place, strength in enumerate(STRENGTHS):
                 model.set_params(C=strength).fit(values[kept], labels[kept])
-                losses[place] += log_loss(labels[out], model.predict_proba(values[out]))
+                said = model.predict_proba(values[out])
+                # Weighed as it is fitted: the plain loss would prefer hardly any regularisation,
+                # with which the weights of the classes do nothing.
+                alike = compute_sample_weight("balanced", labels[out]) if balanced else None
+                losses[place] += log_loss(labels[out], said, sample_weight=alike)
         best = STRENGTHS[int(losses.argmin())]
         return LogisticRegression(C=best, **given).fit(values, labels)
