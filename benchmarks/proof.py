@@ -90,10 +90,16 @@ def search(args: argparse.Namespace, name: str, arm: str, place: Path) -> Line:
 
 
 def keep_target(space: dict[str, Any]) -> dict[str, Any]:
-    """Return a space without helpers: its first node, which the labels teach."""
+    """Return a space without helpers: its first node, which the labels teach.
+
+    What only helpers could use goes too: what is tried first, and images without labels.
+    """
     target = next(iter(space["nodes"]))
     nodes = {target: space["nodes"][target]}
-    return {**space, "nodes": nodes, "edges": {f"label -> {target}": {}}}
+    found = {**space, "nodes": nodes, "edges": {f"label -> {target}": {}}}
+    found["search"] = {key: value for key, value in space["search"].items() if key != "opening"}
+    kept = {key: value for key, value in space["data"].items() if "unlabelled" not in key}
+    return {**found, "data": kept}
 
 
 if __name__ == "__main__":
