@@ -67,7 +67,7 @@ def arms(epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
             "train": {**tuned, "lr": head},
             "node": {**first, "backbone_lr_scale": lr / head},
         }
-    for lr in (0.0001, 0.0003, 0.001):
+    for lr in (0.0001, 0.0002, 0.0003, 0.001):
         found[f"probe, then {lr:g}"] = {"train": {**tuned, "lr": lr}, "node": kept}
     found["probe, then 0.0003, twice as long"] = {
         "train": {**tuned, "lr": 0.0003, "epochs": 2 * epochs},

@@ -79,9 +79,7 @@ def search(
     for each in trials:
         object.__setattr__(each, "search", made)
     parsed = parse_space(loads(space, "space.yaml"))
-    made.__dict__.update(
-        space=parsed, trials=list(trials), repeats=[], duplicates=list(duplicates)
-    )
+    made.__dict__.update(space=parsed, trials=list(trials), repeats=[], duplicates=list(duplicates))
     return made
 
 
