@@ -91,7 +91,7 @@ def open_delivery(
             if getattr(wishes, option) is not None:
                 problem = "is for a folder of images; a space says it itself"
                 raise UserError(f"--{option}: {problem}")
-    title = name or (name_folder(images) if images else None)
+    title = name_folder(images) if name is None and images else name
     if images is None and wishes.out is None:
         yield Delivery(space, title, wishes.weights)
         return

@@ -34,20 +34,21 @@ def predict(
     *,
     batch_size: int = 64,
     unknown: float | None = None,
+    unknown_by: "ScoreName" = "probability",
     device: str | None = None,
 ) -> "list[Prediction]":
     """Return what a model says of images.
 
     images: paths, folders, patterns, bytes, arrays (H, W[, 3]) uint8, or Pillow images. Raises
     DataError at the first that cannot be read; `ktg.load(model).stream(images)` goes on instead.
-    unknown: decline (`.known` is False) where less than this share of the answers would be right;
-    see `Classifier.with_unknown`.
+    unknown, unknown_by: decline (`.known` is False) where less than this share of the answers would
+    be right; see `Classifier.with_unknown`.
     """
     from ktg.exporting.classifier import Classifier
     from ktg.exporting.image_files import expand_paths
 
     classifier = model if isinstance(model, Classifier) else load(model, device)
-    classifier = classifier if unknown is None else classifier.with_unknown(unknown)
+    classifier = classifier if unknown is None else classifier.with_unknown(unknown, unknown_by)
     return classifier.predict(expand_paths(images), batch_size)
 
 

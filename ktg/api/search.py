@@ -187,9 +187,13 @@ def run(
     from ktg.tracking import MlflowTracker, make_stop_check
 
     past = plan.past
-    if past is None and address is None and delivery.prepared is None:
+
+    def tell_minutes() -> None:
         for said in describe_time(plan.space.bind(plan.space.default()), plan.space).values():
             listener.say(f"{plan.experiment}: {said}")
+
+    # On a cluster other machines train, and for a folder the minutes have been told.
+    untold = past is None and address is None and delivery.prepared is None
     with inputs.open_tracker(plan.experiment, uri, listener) as tracker:
         stop = None
         if uri is not None:
@@ -209,6 +213,7 @@ def run(
             stop_asked=stop,
             held=held,
             reserve=delivery.make_reserve(),
+            on_checked=tell_minutes if untold else None,
         )
         return result, isinstance(tracker, MlflowTracker) and tracker.close() is None
 

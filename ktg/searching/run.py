@@ -64,6 +64,7 @@ def search(
     stop_asked: Callable[[str], bool] | None = None,
     held: ExitStack | None = None,
     reserve: Reserve | None = None,
+    on_checked: Callable[[], None] | None = None,
 ) -> Result:
     """Search a space and return its result.
 
@@ -77,6 +78,7 @@ def search(
     after Ctrl-C.
     held: see `drive_queue`; required with `past` if reading that took the driver's lock.
     reserve: what is left of the budget for what the caller does afterwards: `Result.left_s`.
+    on_checked: called when everything was checked and nothing has begun.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.
@@ -87,6 +89,8 @@ def search(
     warn = partial(print_warning, console)
     folder = (storage or cache_folder() / "ray").resolve()
     dataset, space = open_space(space, missing_sources, console, decoding)
+    if on_checked is not None:
+        on_checked()
     begun = time.monotonic() - (past.elapsed_s if past else 0.0)
     resolved = measure_affinity(space, dataset, console)
     space = resolved.space

@@ -103,7 +103,8 @@ def test_a_folder_one_level_too_high_is_said(room, photos):
 
 
 def test_a_validation_split_of_a_hundred_images_is_no_remark(room):
-    np.savez(room / "large.npz", x=np.zeros((625, 8, 8), np.uint8), y=np.arange(625) % 2)
+    images = np.random.default_rng(0).integers(0, 256, (625, 8, 8)).astype(np.uint8)
+    np.savez(room / "large.npz", x=images, y=np.arange(625) % 2)
     assert checked(room, "large.npz")["data"]["val"].startswith("100 images")
     assert "note" not in checked(room, "large.npz")
     assert checked(room, "tiny.npz")["note"][0].startswith(

@@ -133,7 +133,7 @@ MISTAKES = {
         "data.batch_size: 129 is more than the",
         "allowed: 1 to ",
     ),
-    "no epochs": ("epochs: 4", "epochs: 0", "train.epochs: must be at least 1, got 0"),
+    "no epochs": ("epochs: 4", "epochs: -1", "train.epochs: must be at least 0, got -1"),
     "half an epoch": ("epochs: 4", "epochs: 4.5", "train.epochs: expected a whole number, got 4.5"),
     "YAML that ends nowhere": ("edges:", "edges: {", ".yaml:8: "),
     "a key twice": (
@@ -251,12 +251,9 @@ def test_what_is_no_file_of_ours_is_refused(room, refused, command):
     assert "list.yaml: expected sections" in refused(*words, "list.yaml")
     assert "Did you mean 'graph.yaml'?" in refused(*words, "grph.yaml")
     assert "no such file" in refused(*words, "nowhere/at/all.yaml")
-    said = (
-        "classes found: none"
-        if command == "check"
-        else "folder.yaml: is a folder or a device; give a YAML file"
-    )
-    assert said in refused(*words, "folder.yaml")
+    said = {"check": "classes found: none", "search": "folder.yaml: is empty; put the images of"}
+    otherwise = "folder.yaml: is a folder or a device; give a YAML file"
+    assert said.get(command, otherwise) in refused(*words, "folder.yaml")
 
 
 def test_a_graph_is_not_searched_and_a_space_not_trained(refused):

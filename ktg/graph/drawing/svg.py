@@ -19,7 +19,7 @@ GATE_STYLES: dict[str, tuple[str, tuple[float, ...]]] = {
     "inverse": ("#cc79a7", (1.3, 1.3)),
     "small_loss": ("#b8860b", (8.0, 2.2)),
     "agree": ("#7f6bb3", (2.6, 1.3)),
-    "disagree": ("#7f6bb3", (1.0, 2.4)),
+    "disagree": ("#56b4e9", (1.0, 2.4)),
 }
 _GATE_WORDS = {
     "through": "through: always",
