@@ -89,8 +89,6 @@ def search(
     warn = partial(print_warning, console)
     folder = (storage or cache_folder() / "ray").resolve()
     dataset, space = open_space(space, missing_sources, console, decoding)
-    if on_checked is not None:
-        on_checked()
     begun = time.monotonic() - (past.elapsed_s if past else 0.0)
     resolved = measure_affinity(space, dataset, console)
     space = resolved.space
@@ -98,6 +96,8 @@ def search(
     if past and past.tags.get("data.fingerprint", dataset.fingerprint) != dataset.fingerprint:
         problem = "its trials cannot be compared with new ones"
         raise DataError(f"the data have changed since the search began: {problem}")
+    if on_checked is not None:
+        on_checked()
     before = (past.trials, past.duplicates) if past else ((), ())
     queue = SearchQueue(space, *before, reserve=reserve)
     with ExitStack() as stack:

@@ -179,10 +179,12 @@ def test_without_a_search_there_is_nothing_to_go_on_with(uri):
 @pytest.mark.slow
 def test_a_search_whose_driver_is_killed_loses_and_repeats_nothing():
     command = [sys.executable, CHAOS, "--kills", "1", "--trials", "3", "--json"]
+    command += ["--parts", "driver", "--resumes", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert (result.pop("kills"), result.pop("searches"), result.pop("trials")) == (1, 1, 0)
+    assert (result.pop("kills"), result.pop("searches")) == ({"driver": 1}, 1)
+    assert (result.pop("starts"), result.pop("trials")) == (2, 0)
     assert result.pop("finished") >= 3  # the baselines
     assert result.pop("epochs_in_store_at_kills")[0] > 0
     assert not any(result.values()), result

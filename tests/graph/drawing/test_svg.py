@@ -32,6 +32,10 @@ def graphs(draw_from):
                 "gate": draw_from(st.sampled_from(GATES)),
                 "temperature": draw_from(st.sampled_from([1, 4])),
             }
+            if source == LABEL and edge["gate"] in ("agree", "disagree"):
+                edge["peer"] = draw_from(st.sampled_from(names))
+                if edge["peer"] == target:  # nobody is a peer of itself
+                    del edge["peer"], edge["gate"]
             edges[f"{source} -> {target}"] = edge
     return parse({"data": {"name": "digits"}, "nodes": nodes, "edges": edges})
 
