@@ -17,7 +17,9 @@ from ktg.proposing.plan import Plan
 from ktg.proposing.speed import round_minutes
 from ktg.proposing.weights_here import WeightsHere
 
-RATES = {"pretrained": [0.0001, 0.001], "nothing": [0.02, 0.2]}
+# The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
+RATES = {"pretrained": [0.0001, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}
+FEW = 60  # training images
 _WIDTH = 99
 _KEY = re.compile(r"( *)((?:'[^']*'|[^:'])+):(?: |$)")
 
@@ -161,7 +163,8 @@ def _target(plan: Plan) -> dict[str, Any]:
         return {"model": plan.model, "lr": {"log": RATES["nothing"]}}
     names = [one.source for one in plan.sources]
     source = names[0] if len(names) == 1 else {"choice": names}
-    recipe = {**PRETRAINED, "lr": {"log": RATES["pretrained"]}}
+    rates = RATES["few" if plan.images.train < FEW else "pretrained"]
+    recipe = {**PRETRAINED, "lr": {"log": rates}}
     warmup = min(recipe["warmup_epochs"], plan.length.epochs)
     return {"model": plan.model, "source": source, **recipe, "warmup_epochs": warmup}
 

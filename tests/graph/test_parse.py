@@ -67,7 +67,7 @@ def pretrained(train: dict | None = None, **node) -> dict:
 def test_a_pretrained_node_of_version_2_gets_its_recipe_and_one_of_version_1_does_not():
     found = parse(pretrained())
     assert found == parse(pretrained(**PRETRAINED))
-    assert (found.nodes["n0"].lr, found.nodes["n0"].head) == (0.0002, "probe")
+    assert (found.nodes["n0"].lr, found.nodes["n0"].head) == (0.0003, "probe")
     old = parse(pretrained() | {"version": 1})
     assert old == parse(pretrained({"lr": 0.1, "optimizer": "sgd"}))
     assert old.nodes["n0"] == Node(model="resnet18", source="imagenet")
