@@ -241,8 +241,10 @@ class StoredSearch:
         Without a race the best has the highest score on the validation split; of equals, the lowest
         loss (one that is missing counts as infinite); of equals again, the lowest number.
         """
-        trials = {trial.number: trial for trial in self.finished}
-        return [trials[one.number] for one in rank(self.contestants)]
+        # Not by their numbers: names of another make have none.
+        pairs = zip(self.contestants, self.finished, strict=True)
+        trials = {id(one): trial for one, trial in pairs}
+        return [trials[id(one)] for one in rank(self.contestants)]
 
     @cached_property
     def contestants(self) -> list[Contestant]:
