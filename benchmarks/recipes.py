@@ -31,6 +31,7 @@ from ktg.data.open import open_data, open_test
 from ktg.graph import Graph, parse
 from ktg.models.network import find_head
 from ktg.training import Training
+from ktg.training.probe import put_into_head
 
 SETS = {
     "cats_dogs": "cats_dogs",
@@ -136,7 +137,7 @@ def measure_arm(
         predicted = model.predict(training.features(test).flatten(1).numpy())
     else:
         if arm.startswith("probe"):
-            put_into_head(model, training)
+            begin_as_probe(model, training)
         for _ in training:
             pass
         predicted = training.predict(test).argmax(1).numpy()
@@ -159,15 +160,12 @@ def fit_probe(training: Training) -> LogisticRegression:
     return model.fit(training.features(training.images).flatten(1).numpy(), labels).best_estimator_
 
 
-def put_into_head(model: LogisticRegression, training: Training) -> None:
+def begin_as_probe(model: LogisticRegression, training: Training) -> None:
     """Let the target's head begin as the probe; of two classes one row has the logit's half."""
-    head = find_head(training.target)
     weight, bias = (torch.tensor(each).float() for each in (model.coef_, model.intercept_))
     if len(weight) == 1:
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
-    with torch.no_grad():
-        head.weight.copy_(weight)
-        head.bias.copy_(bias)
+    put_into_head(find_head(training.target), weight, bias)
 
 
 def show(path: Path) -> None:

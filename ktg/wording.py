@@ -1,5 +1,6 @@
 """Formats numbers for people: percentages, durations and times."""
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -19,6 +20,20 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def round_minutes(seconds: float) -> str:
+    """Return seconds as a person plans with them.
+
+    >>> round_minutes(40), round_minutes(100), round_minutes(9000)
+    ('about 40 s', 'about 2 min', 'about 2 h 30 min')
+    """
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    minutes = math.ceil(seconds / 60)
+    if minutes < 60:
+        return f"about {minutes} min"
+    return f"about {minutes // 60} h {minutes % 60} min"
 
 
 def count(number: int, what: str) -> str:

@@ -9,13 +9,12 @@ from ktg.api.inputs import NO_FILES, load_graph_file, load_space_file
 from ktg.errors import UserError, did_you_mean_path, join_names
 from ktg.graph import Data, Graph, SearchSpace, is_space
 from ktg.graph.yaml_files import load, name_file_in_errors
-from ktg.wording import format_duration
+from ktg.wording import format_duration, round_minutes
 
 if TYPE_CHECKING:
     from ktg.searching.missing_weights import Missing
 
 FEW = 100
-IMBALANCED = 3
 
 
 def check(
@@ -129,7 +128,6 @@ def describe_time(graph: Graph, space: SearchSpace | None = None) -> dict[str, A
     """
     from ktg.proposing.machine import read_machine
     from ktg.proposing.minutes import estimate_time
-    from ktg.proposing.speed import round_minutes
 
     found = estimate_time(graph)
     if found is None:
@@ -197,11 +195,10 @@ def describe_data(data: Data) -> dict[str, Any]:
 
 def unequal_classes(classes: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
     """Yield a sentence where the largest class has several times the images of the smallest."""
-    largest, smallest = max(counts), max(1, min(counts))
-    if largest >= IMBALANCED * smallest:
-        names = (classes[counts.index(number)] for number in (max(counts), min(counts)))
-        shares = (100 * number / sum(counts) for number in (max(counts), min(counts)))
-        shown = ", ".join(f"{n} {s:.1f} %" for n, s in zip(names, shares, strict=True))
+    from ktg.data.imbalance import IMBALANCED, measure_imbalance, name_extremes
+
+    if measure_imbalance(counts) >= IMBALANCED:
+        shown = ", ".join(name_extremes(classes, counts))
         advice = "search.metric: balanced_accuracy and data.balance count each class alike"
         yield f"the classes are unequal ({shown}), so accuracy hides the small ones; {advice}"
 

@@ -16,6 +16,7 @@ from ktg.api.deliver import FILES, Delivered, deliver_graph
 from ktg.api.init import BUDGET, make_wishes, name_folder, plan_folder, write_space
 from ktg.api.listener import Listener
 from ktg.errors import KtgError, UserError
+from ktg.wording import round_minutes
 
 if TYPE_CHECKING:
     from ktg.proposing.plan import Plan
@@ -103,8 +104,6 @@ def prepare_folder(
 
 def describe_plan(plan: "Plan", listener: Listener) -> None:
     """Say in two lines what is about to be searched, and how long one training takes."""
-    from ktg.proposing.speed import round_minutes
-
     images, length = plan.images, plan.length
     begins = plan.sources[0].source if plan.sources else "nothing"
     taught = f", taught by {plan.teacher.name}" if plan.teacher else ""

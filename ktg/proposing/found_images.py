@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ktg.data.imbalance import IMBALANCED, measure_imbalance, name_extremes
 from ktg.data.locate import find_data
 from ktg.data.open import remark, summarize
 from ktg.data.walk import list_folders
@@ -13,7 +14,6 @@ from ktg.graph import Data
 from ktg.graph.spec import AUTO
 
 HEADERS = 200  # images whose sides are read
-IMBALANCED = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FoundImages:
     @property
     def imbalance(self) -> float:
         """How many times as many training images the largest class has as the smallest: 4.0."""
-        return max(self.counts["train"]) / max(1, min(self.counts["train"]))
+        return measure_imbalance(self.counts["train"])
 
     @property
     def is_imbalanced(self) -> bool:
@@ -58,12 +58,7 @@ class FoundImages:
     @property
     def extremes(self) -> tuple[str, str]:
         """The largest and the smallest class, with their shares: `cat 70.0 %`, `dog 2.1 %`."""
-        counts = self.counts["train"]
-        places = (counts.index(max(counts)), counts.index(min(counts)))
-        first, last = (
-            f"{self.classes[place]} {100 * counts[place] / self.train:.1f} %" for place in places
-        )
-        return first, last
+        return name_extremes(self.classes, self.counts["train"])
 
 
 def look_at_images(path: Path) -> FoundImages:

@@ -8,8 +8,9 @@ from ktg.data.open import summarize
 from ktg.data.undecoded import ImageArray
 from ktg.errors import KtgError
 from ktg.graph import FORMULAS, Data, Graph, Node, SourceFile
-from ktg.graph.canonical import live_nodes, open_edges, teachers
+from ktg.graph.canonical import live_nodes, teachers
 from ktg.proposing.speed import Speed, measure_speed
+from ktg.training.training_batches import find_unlabelled_nodes
 
 DEFAULT_SIDE = 224
 Measure = Callable[[Node, Data, dict[str, SourceFile]], Speed]
@@ -41,7 +42,7 @@ def measure_training(
     )
     known: dict[object, Speed] = {}
     own_s = teachers_s = 0.0
-    epochs, unlabelled = graph.train.epochs, _find_unlabelled_nodes(graph)
+    epochs, unlabelled = graph.train.epochs, find_unlabelled_nodes(graph)
     for name in live_nodes(graph):
         node = graph.nodes[name]
         key = (node.model, tuple(node.model_args.items()), node.source, node.input_size)
@@ -76,10 +77,3 @@ def _find_array_side(data: Data) -> int:
     """Return the side of images in an array; that of files is not known before they are opened."""
     images = find_data(data, None).train.images if data.name not in FORMULAS else None
     return min(images.shape[1:3]) if isinstance(images, ImageArray) else DEFAULT_SIDE
-
-
-def _find_unlabelled_nodes(graph: Graph) -> set[str]:
-    if graph.data.unlabelled is None:
-        return set()
-    edges = open_edges(graph).items()
-    return {name for pair, edge in edges if not edge.needs_label for name in pair}

@@ -14,8 +14,8 @@ from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import dumps
 from ktg.proposing.opening import TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
-from ktg.proposing.speed import round_minutes
 from ktg.proposing.weights_here import WeightsHere
+from ktg.wording import round_minutes
 
 # The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
 RATES = {"pretrained": [0.0001, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}

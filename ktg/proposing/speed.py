@@ -5,7 +5,6 @@ optimizer and metrics are counted. The weights do not matter for time, so that t
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,17 +127,3 @@ def use_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def round_minutes(seconds: float) -> str:
-    """Return seconds as a person plans with them.
-
-    >>> round_minutes(40), round_minutes(100), round_minutes(9000)
-    ('about 40 s', 'about 2 min', 'about 2 h 30 min')
-    """
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    minutes = math.ceil(seconds / 60)
-    if minutes < 60:
-        return f"about {minutes} min"
-    return f"about {minutes // 60} h {minutes % 60} min"

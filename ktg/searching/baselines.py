@@ -17,7 +17,7 @@ PROBE = "probe"
 FINE_TUNED = "head, then fine-tuning"
 # What stays of a space's default where a recipe says the rest: the network, and for how long.
 _NETWORK = ("model", "source", "input_size", "augment", "model_args")
-_LENGTH = ("epochs", "steps", "validate_every", "precision", "compile", "seed")
+_LENGTH = ("epochs", "steps", "precision", "compile", "seed")
 
 Edges = dict[tuple[str, str], Edge]
 
