@@ -17,7 +17,7 @@ import measure
 import torch
 
 from ktg.data.augment import augment_batch
-from ktg.graph.spec import AugmentName
+from ktg.graph.vocabulary import AugmentName
 
 NAMES: tuple[AugmentName, ...] = (
     *("none", "basic", "crop", "randaugment", "augmix", "pspnet", "cutmix_or_mixup"),

@@ -24,7 +24,7 @@ from pretraining_study import summarise
 
 from ktg.data import open_data
 from ktg.graph import Data, Edge, Graph, Node, SourceFile, Train
-from ktg.graph.spec import OptimizerName
+from ktg.graph.vocabulary import OptimizerName
 from ktg.searching.seeds import train_seeds
 from ktg.tracking import MemoryTracker
 from ktg.training import Training

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from ktg.graph import FORMULAS, GATES, LABEL, Data, Edge, Formula, Graph, Node, SourceFile, Train
-from ktg.graph.spec import LABEL_LOSSES
+from ktg.graph.vocabulary import LABEL_LOSSES
 
 # Gates that on an edge from the label need the name of a peer.
 COMPARING = ("agree", "disagree")

@@ -11,7 +11,7 @@ from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError
 from ktg.graph import IMAGENET, Data, Node, sources_for
 from ktg.graph.parse import read_weights
-from ktg.graph.spec import AugmentName
+from ktg.graph.vocabulary import AugmentName
 from ktg.models.names import check_model
 from ktg.models.sources import check_source_name
 

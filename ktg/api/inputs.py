@@ -13,7 +13,7 @@ from ktg.api.listener import QUIET, Listener
 from ktg.errors import SpecError, UserError, did_you_mean, did_you_mean_path, show
 from ktg.graph import Data, Graph, SearchSpace, SourceFile, edge_path, is_space, load_space, parse
 from ktg.graph.parse import read_weights
-from ktg.graph.spec import AUTO, FEATURES
+from ktg.graph.vocabulary import AUTO, FEATURES
 from ktg.graph.yaml_files import load, load_graph, name_file_in_errors
 from ktg.models.names import check_model, shorten_model
 from ktg.models.sources import (

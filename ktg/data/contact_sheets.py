@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ktg.data.formula.stream import PictureGenerator
-    from ktg.graph.spec import AugmentName
+    from ktg.graph.vocabulary import AugmentName
 
 
 def draw_augment_sheet(

@@ -30,7 +30,7 @@ from ktg.data.undecoded import Rows
 from ktg.data.unlabelled import NO_LABEL, find_unlabelled
 from ktg.errors import DataError, join_names, make_printable
 from ktg.graph import FORMULAS, Data, Scalar
-from ktg.graph.spec import AUTO
+from ktg.graph.vocabulary import AUTO
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from ktg.data.undecoded import ImageArray, ImageFiles
 from ktg.data.walk import is_hidden, is_image, list_folders
 from ktg.errors import KtgError, join_names
 from ktg.graph import Data
-from ktg.graph.spec import AUTO
+from ktg.graph.vocabulary import AUTO
 
 _SHOWN = 5
 

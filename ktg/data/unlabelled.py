@@ -17,7 +17,7 @@ from ktg.data.split_folders import name_split
 from ktg.data.undecoded import ImageFiles, UndecodedImages
 from ktg.data.walk import is_image
 from ktg.errors import DataError, did_you_mean_path
-from ktg.graph.spec import AUTO
+from ktg.graph.vocabulary import AUTO
 
 NO_LABEL = -1
 _LISTS = (".txt", ".csv")

@@ -17,7 +17,7 @@ from ktg.data.augment import AUGMENTS
 from ktg.data.cache_entries import make_entry
 from ktg.data.images import Images, MappedPixels
 from ktg.errors import DataError
-from ktg.graph.spec import ViewName
+from ktg.graph.vocabulary import ViewName
 from ktg.local import cache_folder
 
 FORMAT = 1  # of the entries: raise it when the same words begin to mean other pixels

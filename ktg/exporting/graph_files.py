@@ -12,7 +12,7 @@ from ktg.errors import UserError, did_you_mean, show
 from ktg.graph import Graph, dump, parse
 from ktg.graph.drawing import draw
 from ktg.graph.paths import list_files, make_paths_relative
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 from ktg.graph.yaml_files import save
 from ktg.local import atomic_write, check_name_length
 from ktg.searching.history import (

@@ -13,9 +13,8 @@ from typing import Any, Literal, TypeVar
 from ktg.calibration import Rejection, ReliabilityBin
 from ktg.errors import SpecError, WeightsError, show
 from ktg.graph import Graph, Node, dump, parse
-from ktg.graph.fields import check_keys, check_mapping, from_plain, to_plain
+from ktg.graph.fields import check_keys, check_mapping, from_plain, rule, to_plain
 from ktg.graph.paths import make_paths_absolute, make_paths_relative
-from ktg.graph.spec import rule
 
 T = TypeVar("T")
 VERSION = 1

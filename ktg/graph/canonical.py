@@ -26,21 +26,17 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ktg.errors import SpecError
+from ktg.graph.data_spec import Data
 from ktg.graph.fields import to_plain
 from ktg.graph.parse import to_sections
-from ktg.graph.spec import (
+from ktg.graph.spec import Edge, Graph, Node, SourceFile, Train
+from ktg.graph.vocabulary import (
     FEATURE_LOSSES,
     IMAGENET,
     KEEPING_GATES,
     LABEL,
     MAP_LOSSES,
-    Data,
-    Edge,
-    Graph,
     LossName,
-    Node,
-    SourceFile,
-    Train,
 )
 
 Matrix = Sequence[Sequence[str]]

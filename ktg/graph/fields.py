@@ -1,6 +1,6 @@
 """Reads a dataclass from plain data, and writes it back.
 
-Types and bounds come from the dataclass's own fields (see `ktg.graph.spec.rule`), so a new field
+Types and bounds come from the dataclass's own fields (see `rule`), so a new field
 needs no code here, and every mistake is reported at its dotted path.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ktg.errors import SpecError, did_you_mean, not_one_of, show
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 
 T = TypeVar("T")
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -22,6 +22,20 @@ _OPERATORS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "below": ("less than", lambda value, bound: value < bound),
     "at_most": ("at most", lambda value, bound: value <= bound),
 }
+
+
+def rule(doc: str, default: Any = ..., **bounds: float) -> Any:
+    """Return a dataclass field with its documentation and its bounds.
+
+    A bound is one of `above`, `at_least`, `below` and `at_most`. Without a default the field is
+    required.
+    """
+    metadata = {"doc": doc, "bounds": bounds}
+    if default is ...:
+        return dataclasses.field(metadata=metadata)
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @functools.cache

@@ -13,11 +13,13 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
+from ktg.graph.data_spec import Data
 from ktg.graph.fields import default_of, is_required, type_hints
 from ktg.graph.holes import DEFAULT_SCORE, KEEP, MEASURABLE
 from ktg.graph.parse import FORMAT_VERSION, VERSIONS
 from ktg.graph.space import Search
-from ktg.graph.spec import LABEL_LOSSES, Data, Edge, Node, SourceFile, TargetName, Train
+from ktg.graph.spec import Edge, Node, SourceFile, Train
+from ktg.graph.vocabulary import LABEL_LOSSES, TargetName
 
 Schema = dict[str, Any]
 

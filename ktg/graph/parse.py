@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from ktg.errors import SpecError, did_you_mean, not_one_of, show
+from ktg.graph.data_spec import Data
 from ktg.graph.fields import (
     check_keys,
     check_mapping,
@@ -23,21 +24,16 @@ from ktg.graph.fields import (
     to_plain,
 )
 from ktg.graph.recipes import fill_recipes, find_recipe
-from ktg.graph.spec import (
+from ktg.graph.spec import Edge, Graph, Node, SourceFile, Train
+from ktg.graph.vocabulary import (
     ANY,
     AUTO,
     FORMULAS,
     LABEL,
     LABEL_LOSSES,
     MAP_LOSSES,
-    Data,
-    Edge,
-    Graph,
     LossName,
-    Node,
-    SourceFile,
     TargetName,
-    Train,
 )
 
 FORMAT_VERSION = 2

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ktg.graph.parse import dump
-from ktg.graph.spec import AUTO, FEATURES, Graph
+from ktg.graph.spec import Graph
+from ktg.graph.vocabulary import AUTO, FEATURES
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 _HOLE_WORDS = ("choice", "affinity", "among")  # what may stand between a key and the paths under it

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from ktg.errors import MissingSourceError, SpecError, did_you_mean, show
 from ktg.graph.canonical import canonical_key
+from ktg.graph.fields import rule
 from ktg.graph.holes import Choice, Hole, Int
 from ktg.graph.parse import FORMAT_VERSION, parse, split_edge
-from ktg.graph.spec import Graph, Scalar, rule
+from ktg.graph.spec import Graph
+from ktg.graph.vocabulary import Scalar
 from ktg.wording import parse_duration
 
 SamplerName = Literal["random", "tpe", "gp", "grid"]

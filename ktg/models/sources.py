@@ -16,7 +16,7 @@ from pathlib import Path
 from ktg.errors import DataError, MissingSourceError, SpecError, did_you_mean, show
 from ktg.graph import IMAGENET, Graph, Node, SourceFile
 from ktg.graph.paths import WEIGHT_SUFFIXES
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 from ktg.local import file_sha256
 from ktg.models.names import HUB, check_model, locate_model, shorten_architecture
 from ktg.zoo import Card, default_zoo, find_zoo, shipped_zoo

@@ -11,7 +11,7 @@ from ktg.data.open import remark, summarize
 from ktg.data.walk import list_folders
 from ktg.errors import DataError
 from ktg.graph import Data
-from ktg.graph.spec import AUTO
+from ktg.graph.vocabulary import AUTO
 
 HEADERS = 200  # images whose sides are read
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 from ktg.tracking.access import check_access
 from ktg.tracking.protocol import NOTHING, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start, save

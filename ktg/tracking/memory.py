@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 from ktg.tracking.protocol import NOTHING, RunState, UsedData
 
 

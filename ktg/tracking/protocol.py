@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description, in Markdown
 TITLE = "ktg.title"  # the tag with what MLflow's pages call a run, where its name says too little

@@ -10,7 +10,7 @@ from time import time
 from typing import Any
 
 from ktg.errors import UserError, show
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 from ktg.tracking.protocol import RunState, UsedData
 
 

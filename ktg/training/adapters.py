@@ -15,7 +15,7 @@ from ktg.data.embeddings import measure_class_distances, read_class_distances
 from ktg.data.split import pick_few_shot
 from ktg.errors import DataError, SpecError
 from ktg.graph import Edge, Graph, edge_path
-from ktg.graph.spec import EMBEDDING, FEATURES, LEARNED, MAP_LOSSES
+from ktg.graph.vocabulary import EMBEDDING, FEATURES, LEARNED, MAP_LOSSES
 from ktg.models.maps import Layer, find_last_maps
 from ktg.models.network import Network, find_head, flatten_features, split_forward
 from ktg.training.randomness import derive_seed, use_seed

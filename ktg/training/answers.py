@@ -25,7 +25,7 @@ from ktg.data.cache_entries import make_entry
 from ktg.data.cache_limit import read_limit_bytes
 from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
-from ktg.graph.spec import EMBEDDING, ViewName
+from ktg.graph.vocabulary import EMBEDDING, ViewName
 from ktg.local import cache_folder
 from ktg.models.maps import Layer, forward_with_maps
 from ktg.models.network import Network, flatten_features, record_head_inputs

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ktg.graph import LABEL, Edge, Graph
 from ktg.graph.canonical import open_edges
-from ktg.graph.spec import KEEPING_GATES, LossName
+from ktg.graph.vocabulary import KEEPING_GATES, LossName
 from ktg.training.adapters import Adapter, Pair
 from ktg.training.gates import GATES
 from ktg.training.losses import (
@@ -209,9 +209,9 @@ def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -
 
 
 # The per-sample loss (B,) behind each name in a graph. A new loss also needs its name in `LossName`
-# of `ktg.graph.spec` and, if it reads a temperature, in `_USED_BY` of `ktg.graph.canonical`. The
-# factors make up for what a temperature T does to the gradients: that of kl, js and dkd falls with
-# T^2 (Hinton et al., 2015), that of emd with T. That of dist is as its authors' code has it.
+# of `ktg.graph.vocabulary` and, if it reads a temperature, in `_USED_BY` of `ktg.graph.canonical`.
+# The factors make up for what a temperature T does to the gradients: that of kl, js and dkd falls
+# with T^2 (Hinton et al., 2015), that of emd with T. That of dist is as its authors' code has it.
 LOSSES: Mapping[LossName, Callable[[EdgeInputs], Tensor]] = {
     "ce": lambda inputs: ce(inputs.log_q, inputs.nodes.labels, inputs.smoothing),
     "gce": lambda inputs: gce(

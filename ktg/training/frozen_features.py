@@ -9,7 +9,7 @@ from torch import Tensor
 from ktg.data.augment import AUGMENTS, MIXTURES, choose_view
 from ktg.errors import SpecError
 from ktg.graph import Graph
-from ktg.graph.spec import ViewName
+from ktg.graph.vocabulary import ViewName
 from ktg.models.network import Network, find_head, split_forward
 from ktg.training.node import Learner
 from ktg.training.randomness import derive_seed, use_seed

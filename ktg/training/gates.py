@@ -7,8 +7,8 @@ A gate is a function `(what it looks at, progress, dtype) -> weight`:
 * `progress`: position in training, 0 at the first step and exactly 1 at the last;
 * `weight`: (B,), in [0, 1].
 
-A new gate also needs a name in `ktg.graph.spec` and a style in `ktg.graph.drawing.svg`. Gates know
-nothing of losses, nodes or epochs. The first four are those of Minami et al., "Knowledge
+A new gate also needs a name in `ktg.graph.vocabulary` and a style in `ktg.graph.drawing.svg`. Gates
+know nothing of losses, nodes or epochs. The first four are those of Minami et al., "Knowledge
 Transfer Graph for Deep Collaborative Learning", ACCV 2020; `inverse` appears in later work of the
 same group (IEEE Access 2025); the last three are for doubtful labels. In the examples the source is
 right about the first of two samples.
@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ktg.graph.spec import GateName
+from ktg.graph.vocabulary import GateName
 
 RAMP = 0.2  # share of training in which small_loss comes to let through its last share
 

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ktg.graph import Node, Train
-from ktg.graph.spec import OptimizerName
+from ktg.graph.vocabulary import OptimizerName
 from ktg.models.network import Network
 from ktg.models.stages import select_unfrozen, set_modes, split_stages
 from ktg.training.schedule import Schedule

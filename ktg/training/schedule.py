@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ktg.graph.spec import ScheduleName
+from ktg.graph.vocabulary import ScheduleName
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ktg.data import Batches, Images
 from ktg.data.views import open_view
-from ktg.graph.spec import ViewName
+from ktg.graph.vocabulary import ViewName
 
 RESIDENT_BYTES = 2**31
 

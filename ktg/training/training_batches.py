@@ -12,7 +12,7 @@ from ktg.data import Images
 from ktg.data.augment import AUGMENTS, MIXTURES, choose_view
 from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
-from ktg.graph.spec import ViewName
+from ktg.graph.vocabulary import ViewName
 from ktg.training.answers import Answers
 from ktg.training.randomness import (
     balanced_rows,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ktg.errors import SpecError, show
-from ktg.graph.fields import check_mapping, from_plain, to_plain
+from ktg.graph.fields import check_mapping, from_plain, rule, to_plain
 from ktg.graph.paths import WEIGHT_SUFFIXES
-from ktg.graph.spec import Scalar, rule
+from ktg.graph.vocabulary import Scalar
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")

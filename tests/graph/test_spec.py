@@ -1,10 +1,8 @@
 import dataclasses
-from typing import get_args
 
 import pytest
 
-from ktg.graph import GATES, Data, Edge, Graph, Node, Search, SourceFile, Train
-from ktg.graph.spec import GateName
+from ktg.graph import Data, Edge, Graph, Node, Search, SourceFile, Train
 
 RECORDS = [Data, Train, SourceFile, Node, Edge, Search]
 
@@ -30,7 +28,3 @@ def test_first_node_is_the_target():
         data=Data(name="digits"), nodes={"b": Node(model="x"), "a": Node(model="x")}, edges={}
     )
     assert graph.target == "b"
-
-
-def test_gates_are_the_literal():
-    assert get_args(GateName) == GATES

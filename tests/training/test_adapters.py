@@ -11,7 +11,7 @@ import torch
 from ktg.data import Dataset, open_data
 from ktg.errors import SpecError
 from ktg.graph import Graph, Node, parse
-from ktg.graph.spec import FEATURE_LOSSES
+from ktg.graph.vocabulary import FEATURE_LOSSES
 from ktg.training import Training, answers
 from ktg.training.adapters import find_mapped_layers
 from ktg.training.edge_losses import NodeOutputs, edge_losses

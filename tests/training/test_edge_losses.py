@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from ktg.graph import Edge, parse
 from ktg.graph.canonical import _USED_BY
-from ktg.graph.spec import LABEL_LOSSES, LossName
+from ktg.graph.vocabulary import LABEL_LOSSES, LossName
 from ktg.training.edge_losses import (
     LOSSES,
     EdgeInputs,

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.graph.spec import GateName
+from ktg.graph.vocabulary import GateName
 from ktg.training.gates import GATES, RAMP, agree, disagree, small_loss
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from ktg.data import open_data
 from ktg.graph import Node, Train, parse
-from ktg.graph.spec import OptimizerName
+from ktg.graph.vocabulary import OptimizerName
 from ktg.models.architectures import build_on_meta
 from ktg.models.build import build_network
 from ktg.models.network import Network

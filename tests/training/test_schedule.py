@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.graph.spec import ScheduleName
+from ktg.graph.vocabulary import ScheduleName
 from ktg.training.schedule import SCHEDULES, Clock, Schedule
 
 where = st.floats(0, 1, exclude_max=True)

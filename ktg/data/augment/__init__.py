@@ -20,7 +20,7 @@ from ktg.data.augment.mixing import Mixture, cutmix_or_mixup
 from ktg.data.augment.pspnet import pspnet
 from ktg.data.augment.randaugment import randaugment
 from ktg.graph import Data, Node
-from ktg.graph.spec import AugmentName, ViewName
+from ktg.graph.vocabulary import AugmentName, ViewName
 
 __all__ = ["AUGMENTS", "MIXTURES", "augment_batch", "choose_view", "to_float"]
 

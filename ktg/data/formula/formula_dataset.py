@@ -24,7 +24,7 @@ from ktg.data.undecoded import Rows
 from ktg.data.unlabelled import NO_LABEL
 from ktg.errors import SpecError
 from ktg.graph import Data, Formula, FormulaName
-from ktg.graph.spec import AUTO
+from ktg.graph.vocabulary import AUTO
 
 FORMAT = 1  # of the pictures: raise it when the same settings begin to draw others
 # Categories of FractalDB. Every process would have to search for more, a minute for a thousand.

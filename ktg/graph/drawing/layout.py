@@ -11,7 +11,8 @@ from typing import Literal
 
 from ktg.graph.canonical import live_nodes, open_edges, teachers
 from ktg.graph.drawing.geometry import Box, Curve, bend_line
-from ktg.graph.spec import KEEPING_GATES, LABEL, Edge, Graph, Node
+from ktg.graph.spec import Edge, Graph, Node
+from ktg.graph.vocabulary import KEEPING_GATES, LABEL
 
 Role = Literal["target", "teacher", "student", "unused"]
 CARD_HEIGHT = 56.0

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from ktg.graph import dump
-from ktg.graph.spec import Scalar
+from ktg.graph.vocabulary import Scalar
 from ktg.graph.yaml_files import dumps
 from ktg.searching.confirm.finalists import Finalists
 from ktg.searching.confirm.store import KIND, RESULT_FILE, RIGHT_FILE, TRAINING, TRAININGS_TAG

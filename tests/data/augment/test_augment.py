@@ -9,7 +9,7 @@ from pixels import generator, noise
 from ktg.data.augment import AUGMENTS, MIXTURES, augment_batch, choose_view
 from ktg.data.augment.crop import CROP
 from ktg.graph import Data, Node
-from ktg.graph.spec import AugmentName, ViewName
+from ktg.graph.vocabulary import AugmentName, ViewName
 
 torch.set_num_threads(1)
 
