@@ -6,12 +6,15 @@ after the first new epoch has reached the store. A worker is replaced; after the
 is resumed, by one command or by two at once, of which one must be refused. A driver whose Ray died
 must say so and end with code 1.
 
-When the search is over, no trial that was seen finished may be lost or trained again, no epoch may
-be stored twice, no graph trained twice, the budget must be spent exactly, no run may be left
-RUNNING, and neither files of undelivered records nor processes of Ray may be left behind.
+A search is soon over, so there are as many as the kills need; each is one line of the file of
+results, and what is there already is not done again. When a search is over, no trial that was seen
+finished may be lost or trained again, no epoch may be stored twice, no graph trained twice, the
+budget must be spent exactly, no run may be left RUNNING, and neither files of undelivered records
+nor processes of Ray may be left behind.
 
-    python benchmarks/chaos.py              # ten kills of each part, two resumes at once
+    python benchmarks/chaos.py              # ten kills of each part, by one resume and by two
     python benchmarks/chaos.py --kills 2 --parts driver raylet --resumes 1
+    python benchmarks/chaos.py --table      # what is in the file: kills, and what did not hold
 """
 
 import argparse
@@ -50,32 +53,88 @@ PARTS = {
 }
 REFUSED = 2
 EPOCHS = "metrics where key = 'val_accuracy'"
+# What must be empty, or 0, when a search is over.
+FAULTS = (
+    *("trials", "running", "interrupted", "graphs_twice", "wrong_epochs", "left_behind"),
+    *("lost_or_repeated", "processes"),
+)
 
 
 def main() -> None:
-    """Kill, resume, check, and write the result."""
+    """Kill, resume and check until every part has been killed often enough."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    results = Path(__file__).parent / "results/chaos.jsonl"
+    parser.add_argument("-o", "--output", type=Path, default=results)
     parser.add_argument("--kills", type=int, default=10, help="of each part")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--resumes", type=int, choices=[1, 2], default=2, help="at once")
-    parser.add_argument("--trials", type=int, default=54, help="the space has no more graphs")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print the result and write no file")
-    args = parser.parse_args()
-    plan = args.parts * args.kills
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        result = run_search(place, plan, args.trials, args.resumes, random.Random(args.seed))
-    if args.json:
-        print(json.dumps(result))
-        return
-    import measure
-
-    measure.write(
-        "chaos", {key: value for key, value in vars(args).items() if key != "json"}, result
+    parser.add_argument(
+        "--resumes", nargs="+", type=int, choices=[1, 2], default=[1, 2], help="at once"
     )
+    parser.add_argument("--trials", type=int, default=54, help="the space has no more graphs")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print one search and write no file")
+    args = parser.parse_args()
+    if args.table:
+        show(args.output, args.parts)
+        return
+    for resumes in args.resumes:
+        while plan := plan_kills(args, resumes):
+            seed = len(read_rounds(args.output))
+            with tempfile.TemporaryDirectory() as folder:
+                result = run_search(Path(folder), plan, args.trials, resumes, random.Random(seed))
+            if args.json:
+                print(json.dumps(result))
+                return
+            line = json.dumps({"resumes": resumes, "seed": seed, **result})
+            print(line, flush=True)
+            with args.output.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def plan_kills(args: argparse.Namespace, resumes: int) -> list[str]:
+    """Return the parts that are still to be killed, in turn, the least killed first."""
+    done = count_kills([] if args.json else read_rounds(args.output), resumes)
+    left = {part: args.kills - done[part] for part in args.parts}
+    order = sorted(args.parts, key=lambda part: -left[part])
+    return [part for turn in range(args.kills) for part in order if left[part] > turn]
+
+
+def read_rounds(file: Path) -> list[dict[str, Any]]:
+    """Return the results of all searches so far."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def count_kills(rounds: list[dict[str, Any]], resumes: int) -> Counter[str]:
+    """Return how often each part was killed in searches with so many resumes at once."""
+    found: Counter[str] = Counter()
+    for each in rounds:
+        if each["resumes"] == resumes:
+            found.update(each["kills"])
+    return found
+
+
+def show(file: Path, parts: list[str]) -> None:
+    """Print the kills of each part, and everything that did not hold."""
+    rounds = read_rounds(file)
+    for resumes in (1, 2):
+        kills = count_kills(rounds, resumes)
+        searches = sum(each["resumes"] == resumes for each in rounds)
+        print(f"{resumes} at once, {searches} searches:", *(f"{p} {kills[p]}" for p in parts))
+    ended = [second for each in rounds for second in each["ended_s_after_death_of_ray"]]
+    if ended:
+        print(f"after the death of Ray the driver ended within {max(ended)} s, {len(ended)} times")
+    refused = sum_up(rounds, "second_resumes_refused")
+    print(f"second resumes refused: {refused}; finished trials: {sum_up(rounds, 'finished')}")
+    for key in FAULTS:
+        print(f"{key}: {[each[key] for each in rounds if each[key]]}")
+
+
+def sum_up(rounds: list[dict[str, Any]], key: str) -> int:
+    """Return the sum of a figure."""
+    return sum(each[key] for each in rounds)
 
 
 def run_search(
