@@ -5,6 +5,7 @@ one forward pass, so that from the first seconds on there is something to use, w
 later.
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ktg.api import inputs
 from ktg.api.deliver import FILES, Delivered, deliver_graph
 from ktg.api.init import BUDGET, make_wishes, name_folder, plan_folder, write_space
 from ktg.api.listener import Listener
-from ktg.errors import KtgError, UserError
+from ktg.errors import KtgError, UserError, join_names
 from ktg.wording import round_minutes
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def prepare_folder(
     out.mkdir(exist_ok=True)
     file = out / SPACE
     write_space(plan, name or name_folder(folder), budget, file)
-    probe, key = deliver_probe(file, out, listener)
+    side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
+    probe, key = deliver_probe(file, side, out, listener)
     return PreparedFolder(file, budget, plan.began, plan.teacher_s, probe, key)
 
 
@@ -107,24 +109,37 @@ def describe_plan(plan: "Plan", listener: Listener) -> None:
     images, length = plan.images, plan.length
     begins = plan.sources[0].source if plan.sources else "nothing"
     taught = f", taught by {plan.teacher.name}" if plan.teacher else ""
+    others = join_names([str(side) for side in plan.sides if side != length.side], 3)
     listener.say(
         f"{images.path.name}: {images.train:,} training images of {len(images.classes)} classes at "
-        f"{length.side} pixels; the target is {plan.model} from {begins}{taught}"
+        f"{length.side} pixels{f' (or {others})' if others else ''}; the target is {plan.model} "
+        f"from {begins}{taught}"
     )
+    if plan.probes:
+        shown = [f"{100 * score:.1f} % at {side}" for side, score in sorted(plan.probes.items())]
+        listener.say(f"Linear probes of its weights, in pixels: {join_names(shown, 3)}")
     listener.say(
         f"{plan.machine.describe()}: {round_minutes(length.training_s)} for a training of "
         f"{length.epochs} epoch{'s' if length.epochs > 1 else ''}, {plan.machine.slots} at once"
     )
 
 
-def deliver_probe(space: Path, out: Path, listener: Listener) -> tuple[Delivered | None, str]:
-    """Write the probe as the first model, where the target has weights; return it and its key."""
+def deliver_probe(
+    space: Path, side: int | None, out: Path, listener: Listener
+) -> tuple[Delivered | None, str]:
+    """Write the probe as the first model, where the target has weights; return it and its key.
+
+    side: of the images that it sees, one of the space's; None for its default.
+    """
     from ktg.graph.canonical import canonical_key
     from ktg.searching.baselines import PROBE, baselines
 
-    graph = baselines(inputs.load_space_file(space)).get(PROBE)
-    if graph is None:
+    first = baselines(inputs.load_space_file(space)).get(PROBE)
+    if first is None:
         return None, ""
+    node = first.nodes[first.target]
+    seen = dataclasses.replace(node, input_size=side or node.input_size)
+    graph = dataclasses.replace(first, nodes={first.target: seen})
     listener.status("Fitting the probe")
     try:
         return deliver_graph(graph, out, PROBE, listener), canonical_key(graph)

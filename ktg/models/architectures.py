@@ -163,6 +163,11 @@ def _find_input_size(node: Node, image_size: int) -> int:
     return node.input_size or (find_usual_size(node.model) if argument else image_size)
 
 
+def takes_any_size(node: Node) -> bool:
+    """Return whether one network of a node takes images of different sizes."""
+    return _find_size_argument(node) is None
+
+
 def _find_size_argument(node: Node) -> str | None:
     """Return the constructor's argument for the image size, None where a network takes any size."""
     library, name = _locate(node.model)

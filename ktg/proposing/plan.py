@@ -6,7 +6,7 @@ on a sample at that side; then the epochs that fit the budget.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from ktg.proposing.ranking import Ranking, rank_weights
 from ktg.proposing.resolution import (
     Length,
     choose_length,
+    choose_sides,
     list_sides,
+    order_sides,
     training_seconds,
     usual_epochs,
 )
@@ -62,8 +64,10 @@ class Plan:
     """What was found and chosen.
 
     sources: the weights of the target, best first; none where it begins from nothing. unusable: why
-    some weights are left out. teacher_epochs: 0 where the teacher is a probe. began: when the
-    budget began, on the monotonic clock: all counts but the time in which images were decoded.
+    some weights are left out. teacher_epochs: 0 where the teacher is a probe. sides: of the images
+    that the target sees, the default first; decoded they are at the largest. probes: by side, the
+    score of a linear probe of the target's best weights. began: when the budget began, on the
+    monotonic clock: all counts but the time in which images were decoded.
     """
 
     images: FoundImages
@@ -77,6 +81,8 @@ class Plan:
     ranking: Ranking
     unusable: Mapping[str, str]
     length: Length
+    sides: tuple[int, ...]
+    probes: Mapping[int, float]
     step: Speed
     batch: int
     began: float
@@ -103,19 +109,23 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     batch = min(32 if images.train >= 200 else 16, images.train)
     hearing.status("Measuring a few steps")
     gauge = _choose_gauge(wishes, here)
-    side = _choose_side(gauge, wishes, images, machine, batch)
-    data = replace(images.spec, size=side, batch_size=batch)
+    sides = _choose_sides(gauge, wishes, images, machine, batch)
+    data = replace(images.spec, size=max(sides), batch_size=batch)
     decoding = time.monotonic()
     dataset = open_data(data, progress=hearing.decoding)
     began += time.monotonic() - decoding
     ranking = rank_usable(here, wishes, dataset, hearing.status)
     chosen = _choose_model(wishes, ranking)
     sources = tuple(choose_sources(ranking, chosen))
-    node = sources[0].node if sources else Node(model=chosen)
+    probes = _probe_sides(sources[:1], sides, wishes, dataset, hearing.status)
+    sides = order_sides(sides, probes)
+    own = sources[0].node if sources else Node(model=chosen)
+    node = replace(own, input_size=sides[0]) if len(sides) > 1 else own
     step = measure_speed(node, data, sources=wishes.files)
     lone = usual_epochs(images.per_class) * (2 if images.unlabelled else 1)
     available_s = training_seconds(wishes.budget_s, machine.slots)
-    length = choose_length({side: step}, images.train, sum(images.counts["val"]), lone, available_s)
+    val = sum(images.counts["val"])
+    length = choose_length({sides[0]: step}, images.train, val, lone, available_s)
     teacher = choose_teacher(ranking, sources, leniently=images.unlabelled > 0)
     epochs, teacher_s = _plan_teacher(teacher, data, wishes, images, machine)
     if teacher is not None and not epochs and not images.unlabelled:
@@ -132,6 +142,8 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
         ranking=ranking,
         unusable={**unusable, **ranking.left_out},
         length=length,
+        sides=sides,
+        probes=probes,
         step=step,
         batch=batch,
         began=began,
@@ -196,14 +208,14 @@ def _choose_gauge(wishes: Wishes, here: list[WeightsHere]) -> Node:
     return here[0].node if here and not wanted else Node(model=wanted or FROM_NOTHING)
 
 
-def _choose_side(
+def _choose_sides(
     gauge: Node, wishes: Wishes, images: FoundImages, machine: Machine, batch: int
-) -> int:
-    """Return the side of the images in pixels: what the user says, else what the budget allows."""
-    from ktg.models.architectures import find_usual_size
+) -> tuple[int, ...]:
+    """Return the sides of images in pixels: what the user says, else what the budget allows."""
+    from ktg.models.architectures import find_usual_size, takes_any_size
 
     if wishes.size is not None:
-        return wishes.size
+        return (wishes.size,)
     sides = list_sides(images.side, find_usual_size(gauge.model))
     measured = min(sides, key=lambda side: abs(side - GAUGE_SIDE))
     data = Data(path="noise", size=measured, batch_size=batch)
@@ -212,7 +224,23 @@ def _choose_side(
     available_s = training_seconds(wishes.budget_s, machine.slots)
     wanted = usual_epochs(images.per_class)
     val = sum(images.counts["val"])
-    return choose_length(speeds, images.train, val, wanted, available_s).side
+    chosen = choose_sides(speeds, images.train, val, wanted, available_s)
+    return chosen if takes_any_size(gauge) else chosen[:1]
+
+
+def _probe_sides(
+    best: Sequence[WeightsHere],
+    sides: Sequence[int],
+    wishes: Wishes,
+    dataset: Dataset,
+    status: Callable[[str], None],
+) -> dict[int, float]:
+    """Return by side the score of a probe of the target's best weights, where there is a choice."""
+    if len(sides) < 2:
+        return {}
+    seen = [replace(one, side=side) for one in best for side in sides]
+    scores = rank_usable(seen, wishes, dataset, status).scores
+    return {one.side: score for one, score in scores.items() if one.side}
 
 
 def _choose_model(wishes: Wishes, ranking: Ranking) -> str:

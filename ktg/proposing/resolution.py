@@ -5,6 +5,7 @@ The side counts more than the epochs: of frozen MobileNetV2-0.35 a probe on five
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ktg.proposing.speed import Speed
@@ -13,7 +14,9 @@ SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
 LEAST_SIDE = 96
 # As many whole trainings should fit: baselines, trials, new seeds of the best, and the last one.
 TRAININGS = 12
-SHARE = 0.85  # of the budget; the rest is affinity, Ray's start and the report
+OVERHEAD_S = 50.0  # of the budget: the look at the images and weights, Ray's start, the report
+LEAST_SHARE = 0.25  # of a budget that is hardly more than that
+LARGER = 2.0  # times as long may a training at a larger side take, to be tried beside the default
 MOST_EPOCHS = 3.0  # times `usual_epochs`, however large the budget is
 LEAST_EPOCHS = 0.5
 
@@ -41,8 +44,12 @@ def usual_epochs(per_class: float) -> float:
 
 
 def training_seconds(budget_s: float, slots: int) -> float:
-    """Return how long one training may take: 51 s of 6 minutes on two slots."""
-    return slots * SHARE * budget_s / TRAININGS
+    """Return how long one training may take.
+
+    >>> [round(training_seconds(budget_s, slots=2)) for budget_s in (60, 360, 1800)]
+    [2, 52, 292]
+    """
+    return slots * max(LEAST_SHARE * budget_s, budget_s - OVERHEAD_S) / TRAININGS
 
 
 def list_sides(own: int, usual: int) -> list[int]:
@@ -76,3 +83,37 @@ def choose_length(
     fitting = math.floor(available_s / epoch_s)
     chosen = max(1, min(fitting, round(MOST_EPOCHS * epochs)))
     return Length(side, chosen, chosen * epoch_s)
+
+
+def choose_sides(
+    speeds: Mapping[int, Speed], train: int, val: int, epochs: float, available_s: float
+) -> tuple[int, ...]:
+    """Return the sides to search: the one of `choose_length`, and its neighbours after it.
+
+    The next smaller one trains sooner; the next larger one is left out where half of the wanted
+    epochs take more than twice the time that there is for them.
+    """
+    side = choose_length(dict(speeds), train, val, epochs, available_s).side
+    smaller = [other for other in sorted(speeds) if other < side][-1:]
+    larger = [other for other in sorted(speeds) if other > side][:1]
+    most_s = LARGER * available_s
+    affordable = [
+        other
+        for other in larger
+        if LEAST_EPOCHS * epochs * speeds[other].epoch_s(train, val) <= most_s
+    ]
+    return (side, *smaller, *affordable)
+
+
+def order_sides(sides: Sequence[int], scores: Mapping[int, float]) -> tuple[int, ...]:
+    """Return sides with the default first: the best by `scores` of those for which there is time.
+
+    These are the first one and what is smaller; of equals the larger one is taken. All others
+    follow by their size.
+
+    >>> order_sides((128, 96, 160), {96: 0.70, 128: 0.65, 160: 0.80})
+    (96, 128, 160)
+    """
+    affordable = [side for side in sides if side <= sides[0]]
+    first = max(affordable, key=lambda side: (scores.get(side, 0.0), side))
+    return (first, *sorted(side for side in sides if side != first))

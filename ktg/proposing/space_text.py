@@ -87,15 +87,19 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
 
 def _data(plan: Plan) -> Section:
     images, length = plan.images, plan.length
-    data: dict[str, Any] = {"path": images.spec.path, "size": length.side}
+    data: dict[str, Any] = {"path": images.spec.path, "size": max(plan.sides)}
     epoch_s = plan.step.epoch_s(images.train, sum(images.counts["val"]))
-    why = (
-        "as you say"
-        if plan.wishes.size
-        else f"the images have {images.side} pixels; it is the largest side at which enough epochs "
-        f"fit the budget"
-    )
-    reasons = {"data.size": f"{why}; an epoch of {plan.model} takes {epoch_s:.2g} s here"}
+    if plan.wishes.size:
+        why = "as you say"
+    elif len(plan.sides) > 1:
+        why = f"the images have {images.side} pixels; decoded once, for all of `input_size`"
+    else:
+        why = (
+            f"the images have {images.side} pixels; it is the largest side at which enough epochs "
+            "fit the budget"
+        )
+    took = f"an epoch of {plan.model} at {length.side} pixels takes {epoch_s:.2g} s here"
+    reasons = {"data.size": f"{why}; {took}"}
     data["batch_size"] = plan.batch
     val = sum(images.counts["val"])
     if images.spec.val_fraction != Data().val_fraction:
@@ -144,6 +148,8 @@ def _weights(plan: Plan) -> Section:
 def _nodes(plan: Plan) -> Section:
     nodes = {TARGET: _target(plan)}
     reasons = {f"nodes.{TARGET}.model": _explain_target(plan)}
+    if len(plan.sides) > 1:
+        reasons[f"nodes.{TARGET}.input_size"] = _explain_sides(plan)
     if plan.sources:
         reasons[f"nodes.{TARGET}.source"] = _explain_sources(plan)
         reasons[f"nodes.{TARGET}.optimizer"] = (
@@ -159,14 +165,23 @@ def _nodes(plan: Plan) -> Section:
 
 
 def _target(plan: Plan) -> dict[str, Any]:
+    sides = {"input_size": {"choice": list(plan.sides)}} if len(plan.sides) > 1 else {}
     if not plan.sources:
-        return {"model": plan.model, "lr": {"log": RATES["nothing"]}}
+        return {"model": plan.model, **sides, "lr": {"log": RATES["nothing"]}}
     names = [one.source for one in plan.sources]
     source = names[0] if len(names) == 1 else {"choice": names}
     rates = RATES["few" if plan.images.train < FEW else "pretrained"]
     recipe = {**PRETRAINED, "lr": {"log": rates}}
     warmup = min(recipe["warmup_epochs"], plan.length.epochs)
-    return {"model": plan.model, "source": source, **recipe, "warmup_epochs": warmup}
+    return {"model": plan.model, "source": source, **sides, **recipe, "warmup_epochs": warmup}
+
+
+def _explain_sides(plan: Plan) -> str:
+    lead = "the side in pixels at which the target sees the images. "
+    shown = [f"{side} pixels {100 * score:.1f} %" for side, score in sorted(plan.probes.items())]
+    if shown:
+        lead += f"Linear probes: {', '.join(shown)}. "
+    return f"{lead}The default is the best of those at which enough epochs fit the budget"
 
 
 def _explain_target(plan: Plan) -> str:

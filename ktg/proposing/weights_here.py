@@ -19,22 +19,25 @@ class WeightsHere:
     """A model with a source of weights that is on this machine.
 
     parameters: of the whole network, for two classes. told: what is known of the weights, in words.
+    side: of the images that the network sees, in pixels; None: as they are.
     """
 
     model: str
     source: str
     parameters: int
     told: str = ""
+    side: int | None = None
 
     @property
     def node(self) -> Node:
         """The node that begins with them."""
-        return Node(model=self.model, source=self.source)
+        return Node(model=self.model, source=self.source, input_size=self.side)
 
     @property
     def name(self) -> str:
-        """What they are called: `resnet18@zoo/animals`."""
-        return f"{self.model}@{self.source}"
+        """What they are called: `resnet18@zoo/animals`, `resnet18@imagenet at 96 pixels`."""
+        at = f" at {self.side} pixels" if self.side else ""
+        return f"{self.model}@{self.source}{at}"
 
 
 def find_weights_here(

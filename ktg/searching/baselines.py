@@ -72,7 +72,22 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
         return found
     tuned = _fine_tuned(pretrained)
     is_alone = canonical_key(tuned) == canonical_key(found["alone"])
-    return {PROBE: _probe(pretrained)} | ({} if is_alone else {FINE_TUNED: tuned}) | found
+    return probes(space, pretrained) | ({} if is_alone else {FINE_TUNED: tuned}) | found
+
+
+def probes(space: SearchSpace, graph: Graph) -> dict[str, Graph]:
+    """Return the probe of a one-node graph by name: `probe`, and `probe, 160 px` of other sizes."""
+    node = graph.nodes[graph.target]
+    hole = space.holes.get(f"nodes.{graph.target}.input_size")
+    sides = dict.fromkeys([node.input_size, *(hole.options_to_check() if hole else ())])
+    return {
+        PROBE if side == node.input_size else f"{PROBE}, {side or graph.data.size} px": _probe(
+            dataclasses.replace(
+                graph, nodes={graph.target: dataclasses.replace(node, input_size=side)}
+            )
+        )
+        for side in sides
+    }
 
 
 def _find_pretrained(space: SearchSpace) -> Graph | None:

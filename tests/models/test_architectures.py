@@ -13,6 +13,7 @@ from ktg.models.architectures import (
     build_on_meta,
     find_statistics,
     make_constructor_args,
+    takes_any_size,
 )
 from ktg.models.names import list_library_models
 
@@ -76,6 +77,14 @@ def test_a_meta_network_is_made_once_and_leaves_the_generator_alone():
     state = torch.get_rng_state()
     assert plan("resnet14").body is plan("resnet14").body
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_some_networks_take_one_size_of_images_only():
+    assert takes_any_size(Node(model="resnet8"))
+    assert takes_any_size(Node(model="mobilenetv2_035"))
+    assert not takes_any_size(Node(model="vit_tiny_patch16_224"))
+    dynamic = Node(model="vit_tiny_patch16_224", model_args={"dynamic_img_size": True})
+    assert takes_any_size(dynamic)
 
 
 @pytest.mark.parametrize(

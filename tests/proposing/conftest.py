@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from zoos import card
 
@@ -44,6 +45,17 @@ def in_zoo(weights: Callable[..., Path]) -> Callable[..., None]:
         default_zoo().add(shown, weights(model, 3, seed))
 
     return add
+
+
+@pytest.fixture
+def large_photos(photos: Path, tmp_path: Path) -> Path:
+    """Copies of the photographs with 64 pixels, for which there are several sizes to choose from."""
+    root = tmp_path / "large"
+    for file in photos.rglob("*.png"):
+        copy = root / file.relative_to(photos)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(file).resize((64, 64)).save(copy)
+    return root
 
 
 @pytest.fixture

@@ -53,6 +53,16 @@ def test_images_without_labels_bring_a_teacher(plan, photos, tmp_path, in_zoo):
     assert (found.teacher is not None) == (other >= own - found.ranking.error)
 
 
+def test_the_sides_to_search_are_ranked_by_probes_of_the_weights(plan, large_photos, in_zoo):
+    in_zoo("small")
+    found = plan(large_photos, target="resnet8")
+    assert len(found.sides) > 1
+    assert set(found.probes) == set(found.sides)
+    assert found.length.side == found.sides[0]
+    said = plan(large_photos, target="resnet8", size=20)
+    assert (said.sides, said.probes) == ((20,), {})
+
+
 @pytest.mark.slow
 def test_what_the_user_says_is_kept(plan, photos):
     assert plan(photos, size=20).length.side == 20

@@ -4,10 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktg.proposing.resolution import (
+    LARGER,
     LEAST_EPOCHS,
     MOST_EPOCHS,
     choose_length,
+    choose_sides,
     list_sides,
+    order_sides,
     training_seconds,
     usual_epochs,
 )
@@ -53,3 +56,28 @@ def test_small_images_are_enlarged_for_networks_that_need_it():
 
 def test_slots_share_the_work():
     assert training_seconds(360, 4) == 2 * training_seconds(360, 2)
+
+
+@given(st.floats(0.001, 10), st.integers(32, 10_000), TIMES)
+def test_the_sides_to_search_are_the_affordable_one_and_its_neighbours(step_s, images, available_s):
+    known = speeds(step_s)
+    first, *others = choose_sides(known, images, 0, 20, available_s)
+    assert first == choose_length(known, images, 0, 20, available_s).side
+    every = sorted(known)
+    place = every.index(first)
+    assert set(others) <= set(every[max(0, place - 1) : place + 2]) - {first}
+    assert place == 0 or every[place - 1] in others
+    for side in others:
+        if side > first:
+            assert LEAST_EPOCHS * 20 * known[side].epoch_s(images) <= LARGER * available_s
+
+
+@given(
+    st.permutations([96, 128, 160]),
+    st.dictionaries(st.sampled_from([96, 128, 160]), st.floats(0, 1)),
+)
+def test_the_default_is_the_best_side_that_there_is_time_for(sides, scores):
+    first, *others = order_sides(sides, scores)
+    assert {first, *others} == set(sides)
+    assert first <= sides[0]
+    assert all(scores.get(first, 0) >= scores.get(side, 0) for side in others if side <= sides[0])

@@ -50,6 +50,26 @@ def test_the_file_is_a_space_that_can_be_searched(plan, photos, in_zoo, tmp_path
     assert graph.data.path == str(photos)
 
 
+def test_the_size_that_the_target_sees_is_a_hole_unless_it_is_said(
+    plan, large_photos, in_zoo, tmp_path
+):
+    in_zoo("small")
+    found = plan(large_photos, target="resnet8")
+    proposed = make_space(found, "pets", "5m")
+    assert proposed.plain["data"]["size"] == max(found.sides)
+    assert proposed.plain["nodes"]["n0"]["input_size"] == {"choice": list(found.sides)}
+    why = proposed.reasons["nodes.n0.input_size"]
+    for side, score in found.probes.items():
+        assert f"{side} pixels {100 * score:.1f} %" in why
+    file = tmp_path / "pets.yaml"
+    file.write_text(proposed.to_yaml(tmp_path))
+    graph = load_space_file(file)
+    assert graph.bind(graph.default()).nodes["n0"].input_size == found.length.side
+    plain = make_space(plan(large_photos, target="resnet8", size=20), "pets", "5m").plain
+    assert plain["data"]["size"] == 20
+    assert "input_size" not in plain["nodes"]["n0"]
+
+
 def test_without_weights_it_says_so_and_what_to_do(plan, photos, tmp_path):
     text = make_space(plan(photos), "pets", "5m").to_yaml(tmp_path)
     assert "No weights for resnet20 are on this machine" in " ".join(text.replace("#", "").split())

@@ -1,5 +1,7 @@
 """The weights on this machine."""
 
+import dataclasses
+
 import pytest
 
 from ktg.graph import SourceFile
@@ -19,6 +21,8 @@ def test_the_zoo_and_the_files_of_the_user_are_found_small_ones_first(in_zoo, we
     assert found[0].parameters < found[1].parameters
     assert found[1].told == "trained on pictures, 75.0 % right there"
     assert faults == {}
+    smaller = dataclasses.replace(found[0], side=24)
+    assert (smaller.name, smaller.node.input_size) == ("resnet8@imagenet at 24 pixels", 24)
 
 
 def test_weights_that_do_not_fit_are_named(weights):

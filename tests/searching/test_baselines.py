@@ -108,6 +108,17 @@ def test_the_first_source_with_weights_is_probed_though_the_default_has_none():
     assert found["alone"].nodes["n0"].source == "none"
 
 
+def test_the_probe_is_run_at_each_size_that_the_target_may_see():
+    plain = dict(pretrained().template)
+    seen = {"model": "resnet8", "source": "zoo/a", "input_size": {"choice": [24, 28, 32]}}
+    found = baselines(parse_space(plain | {"nodes": plain["nodes"] | {"n0": seen}}))
+    probes = {name: graph for name, graph in found.items() if name.startswith("probe")}
+    sizes = {name: graph.nodes["n0"].input_size for name, graph in probes.items()}
+    assert sizes == {"probe": 24, "probe, 28 px": 28, "probe, 32 px": 32}
+    assert {graph.train.epochs for graph in probes.values()} == {0}
+    assert found["alone"].nodes["n0"].input_size == 24
+
+
 @pytest.mark.parametrize("lacking", [pretrained("none"), pretrained(version=1)])
 def test_without_weights_and_in_version_1_there_is_no_probe(lacking):
     assert list(baselines(lacking)) == ["alone", "distillation", "mutual learning"]
