@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
@@ -59,6 +60,41 @@ def proportion_difference_interval(
     low = math.hypot(a - low_a, high_b - b)
     high = math.hypot(high_a - a, b - low_b)
     return _within(a - b - low, a - b + high)
+
+
+def paired_proportion_interval(a: NDArray[Any], b: NDArray[Any]) -> Interval:
+    """Return the interval of a - b, the accuracies of two classifiers on the same images.
+
+    a, b: (images >= 1), whether each was right; of one training each, so that it covers other
+    images and not other seeds. The method is Newcombe's for paired data, with a correction of the
+    correlation for continuity (his method 10; "Improved confidence intervals for the difference
+    between binomial proportions based on paired data", Statistics in Medicine, 1998, p. 2635).
+
+    Of 50 images 36 both right, 12 only by the first, 2 only by the second, one of his examples ->
+    (0.0569, 0.3404).
+    """
+    from scipy.stats import binomtest
+
+    first, second = np.asarray(a, bool), np.asarray(b, bool)
+    images = len(first)
+    table = [int((x & y).sum()) for x in (first, ~first) for y in (second, ~second)]
+    ends = [
+        (each.mean(), *binomtest(int(each.sum()), images).proportion_ci(method="wilson"))
+        for each in (first, second)
+    ]
+    (p_a, low_a, high_a), (p_b, low_b, high_b) = ends
+    both, only_a, only_b, none = table
+    margins = (both + only_a) * (only_b + none) * (both + only_b) * (only_a + none)
+    product = float(both * none - only_a * only_b)
+    corrected = max(product - images / 2, 0.0) if product > 0 else product
+    phi = corrected / math.sqrt(margins) if margins else 0.0
+
+    def add(x: float, y: float) -> float:
+        return math.sqrt(max(x**2 - 2 * phi * x * y + y**2, 0.0))
+
+    difference = float(p_a - p_b)
+    low, high = add(p_a - low_a, high_b - p_b), add(high_a - p_a, p_b - low_b)
+    return _within(difference - low, difference + high)
 
 
 def difference_interval(a: tuple[float, float, int], b: tuple[float, float, int]) -> Interval:

@@ -12,6 +12,7 @@ from ktg.intervals import (
     mean_interval,
     paired_interval,
     paired_mean_interval,
+    paired_proportion_interval,
     proportion_difference_interval,
 )
 
@@ -160,3 +161,39 @@ def test_a_mean_over_seeds_has_the_interval_of_student_and_of_any_unit():
     wide = paired_mean_interval([0.01, 0.02, 0.03], comparisons=5)
     assert wide[0] < -0.0048
     assert wide[1] > 0.0448
+
+
+def _pair(both: int, first: int, second: int, none: int):
+    """Return which of two classifiers was right on each image, from how many of each kind."""
+    a = np.repeat([True, True, False, False], [both, first, second, none])
+    return a, np.repeat([True, False, True, False], [both, first, second, none])
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ((36, 12, 2, 0), (0.0569, 0.3404)),
+        ((20, 12, 2, 16), (0.0562, 0.3292)),
+        ((54, 0, 0, 0), (-0.0664, 0.0664)),
+        ((0, 0, 0, 54), (-0.0664, 0.0664)),
+    ],
+)
+def test_paired_proportions_as_published(table, expected):
+    # Newcombe, Statistics in Medicine 1998, p. 2635, method 10.
+    assert paired_proportion_interval(*_pair(*table)) == pytest.approx(expected, abs=5e-5)
+
+
+@given(st.lists(st.integers(0, 60), min_size=4, max_size=4).filter(sum))
+def test_paired_proportions_hold_their_difference_and_turn_with_it(table):
+    a, b = _pair(*table)
+    low, high = paired_proportion_interval(a, b)
+    assert -1 <= low <= a.mean() - b.mean() + 1e-12
+    assert a.mean() - b.mean() - 1e-12 <= high <= 1
+    assert paired_proportion_interval(b, a) == pytest.approx((-high, -low), abs=1e-12)
+
+
+def test_on_the_same_images_it_is_narrower_than_on_others():
+    a, b = _pair(170, 12, 8, 10)
+    low, high = paired_proportion_interval(a, b)
+    wide = proportion_difference_interval(float(a.mean()), float(b.mean()), len(a))
+    assert high - low < 0.9 * (wide[1] - wide[0])

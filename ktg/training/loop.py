@@ -32,6 +32,7 @@ from ktg.training.metrics import (
     StepTable,
     average_steps,
     check_finite,
+    collect_answers,
     measure_peak_memory,
     summarize,
     untrained,
@@ -131,6 +132,7 @@ class Training(GraphModel):
             scored=evaluations.get(self._scored_name),
             ensemble=evaluations.get(ENSEMBLE),
             kept_epoch=self._best.epoch if self._best else None,
+            answers=collect_answers(evaluations, self.names),
         )
 
     def _return_to_best(self, scored: Evaluation | None) -> bool:
@@ -207,8 +209,8 @@ class Training(GraphModel):
             network.eval()
         features = self._features.val(self.epoch - 1)
         said = {name: each.logits(self.dataset.val) for name, each in self._known.items()}
-        scored = {self._scored_name}
-        return evaluate(networks, self._val, self.precision, features, scored, said)
+        in_full = {self._scored_name, *(networks if self._is_over else ())}
+        return evaluate(networks, self._val, self.precision, features, in_full, said)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to continue, the best weights so far included."""
@@ -220,6 +222,11 @@ class Training(GraphModel):
         super().load_state_dict(state)
         if self._best:
             self._best.load_state_dict(state["best"])
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether all epochs are trained."""
+        return self.epoch >= self.graph.train.epochs
 
     @property
     def _scored_name(self) -> str:

@@ -3,7 +3,7 @@
 import math
 import resource
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -132,7 +132,8 @@ class EpochMetrics:
 
     `scored` is the evaluation, on the validation split, of what is scored: the target, or the mean
     of all nodes' probabilities, whose evaluation is `ensemble` in either case. `kept_epoch` is the
-    best epoch so far where the best weights are kept.
+    best epoch so far where the best weights are kept. `answers` are the logits (N, C) for that
+    split, by node: of all after the last epoch, before it of none but what is scored.
     """
 
     number: int
@@ -145,6 +146,7 @@ class EpochMetrics:
     scored: Evaluation | None = None
     ensemble: Evaluation | None = None
     kept_epoch: int | None = None
+    answers: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def val_accuracy(self) -> float | None:
@@ -196,6 +198,17 @@ def summarize(
         learned = means.learned_weight.get(pair)
         edges[_rename(pair, names)] = EdgeMetrics(loss, means.gate_weight[pair], learned)
     return nodes, edges
+
+
+def collect_answers(
+    evaluations: Mapping[str, Evaluation], names: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """Return the logits of the nodes that were measured in full, by the user's names."""
+    return {
+        own: evaluations[name].logits  # type: ignore[misc]
+        for name, own in names.items()
+        if name in evaluations and evaluations[name].logits is not None
+    }
 
 
 def measure_peak_memory(device: torch.device) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
@@ -27,7 +27,7 @@ class Evaluation:
     These are the mean of the classes' recalls, the mean of their F1 scores, and the mean of the
     areas under their receiver operating curves, each class against the others. `auroc` is None
     where only one class has images. `collapsed`: one class is said of all images though there are
-    several, or the loss is that of guessing.
+    several, or the loss is that of guessing. `logits` are (N, C), float32 on the CPU.
     """
 
     accuracy: float
@@ -36,6 +36,7 @@ class Evaluation:
     macro_f1: float | None = None
     auroc: float | None = None
     collapsed: bool | None = None
+    logits: Tensor | None = field(default=None, repr=False, compare=False)
 
 
 class Split:
@@ -151,6 +152,7 @@ def measure_classes(measured: Evaluation, logits: Tensor, labels: Tensor) -> Eva
         macro_f1=float(f1.mean()),
         auroc=auroc,
         collapsed=constant or guessing,
+        logits=logits,
     )
 
 

@@ -390,3 +390,16 @@ def test_balanced_training_shows_or_weighs_rare_classes_more(tmp_path, balance):
     if weights is not None:
         assert float(weights[torch.from_numpy(data.train.labels)].mean()) == pytest.approx(1)
         assert weights[0] < weights[1] < weights[2]
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_last_epoch_has_what_every_node_says_of_the_validation_images(tiny, dataset, keep):
+    training = Training(make(tiny, keep=keep), dataset)
+    *before, last = training
+    assert [set(epoch.answers) for epoch in before] == [{"n0"}, {"n0"}]
+    assert set(last.answers) == {"n0", "n1"}
+    assert torch.equal(last.answers["n0"], training.logits(dataset.val))
+    assert torch.equal(last.scored.logits, last.answers["n0"])
+    for name, logits in last.answers.items():
+        right = logits.argmax(dim=1).numpy() == dataset.val.labels
+        assert right.mean() == pytest.approx(last.nodes[name].val_accuracy)
