@@ -43,6 +43,7 @@ class DecodeOptions:
     """
 
     size: int | None
+    resize: str
     geometry: Geometry | None
     cache: str
     corrupt: str
@@ -78,7 +79,7 @@ def open_cached(
     else:
         # A lean entry knows the form, which saves reading the header of every image again.
         known = load_index(lean / "index.npz").geometry if hold(lean) else None
-        form = known or options.geometry or probe(images, options.size)
+        form = known or options.geometry or probe(images, options)
         try:
             home.mkdir(parents=True, exist_ok=True)
             fits = options.cache == "auto" and _fits(len(images), form, home)
@@ -93,7 +94,7 @@ def open_cached(
     return entry
 
 
-def probe(images: UndecodedImages, size: int | None) -> Geometry:
+def probe(images: UndecodedImages, options: DecodeOptions) -> Geometry:
     """Return the form for these images from their headers; broken ones do not vote."""
     found = _read_headers(images)
     headers = [header for header in found if header]
@@ -102,7 +103,8 @@ def probe(images: UndecodedImages, size: int | None) -> Geometry:
     own = min(sides.pop()) if len(sides) == 1 else SIDE
     deep = [row for row, header in enumerate(found) if header and header.deep]
     bits = count_deep_bits(images, deep)
-    return Geometry(size or (own if own <= _LARGEST_OWN_SIDE else SIDE), 1 if grey else 3, bits)
+    side = options.size or (own if own <= _LARGEST_OWN_SIDE else SIDE)
+    return Geometry(side, 1 if grey else 3, bits, stretch=options.resize == "stretch")
 
 
 def count_deep_bits(images: UndecodedImages, rows: Sequence[int]) -> int:
@@ -137,6 +139,8 @@ def _key(images: UndecodedImages, options: DecodeOptions) -> str:
     # With the version of Pillow, since another one may decode the same file to other bytes. The
     # text of `geometry` contains the name of its class: renaming that would empty every cache.
     form = f"{FORMAT} {PIL.__version__} {options.size} {options.geometry} {images.identity()}"
+    if options.resize != "crop" and options.geometry is None:
+        form += f" {options.resize}"
     if max_pixels() != MAX_PIXELS:  # which decides what images are faults
         form += f" {max_pixels()}"
     return hashlib.sha256(form.encode()).hexdigest()[:32]

@@ -53,16 +53,19 @@ class Geometry:
     """The form of all images of a data set: squares of `side` pixels with 1 or 3 channels.
 
     Of images with more than 8 bits the lowest `bits` of each value count: 2**bits - 1 is white.
+    stretch: whether all of an oblong image is squeezed into the square, in place of its centre.
     """
 
     side: int
     channels: int
     bits: int = 16
+    stretch: bool = False
 
     def __repr__(self) -> str:
-        # Names of caches and fingerprints contain this text, and are older than `bits`.
-        bits = "" if self.bits == 16 else f", bits={self.bits}"
-        return f"Geometry(side={self.side}, channels={self.channels}{bits})"
+        # Names of caches and fingerprints contain this text, and are older than the last two.
+        more = "" if self.bits == 16 else f", bits={self.bits}"
+        more += ", stretch=True" if self.stretch else ""
+        return f"Geometry(side={self.side}, channels={self.channels}{more})"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -147,14 +150,15 @@ def decode_image(image: Image.Image, geometry: Geometry) -> Pixels:
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:
     """Return the centre square of `image`, resized by antialiased bicubic filtering if necessary.
 
-    Of 120 x 80 pixels, columns 20 to 99 are kept.
+    Of 120 x 80 pixels, columns 20 to 99 are kept; all of them if the image is to be stretched.
     """
-    # The usual order, resizing the shorter side and then cutting, would round the longer side.
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    mode = "L" if geometry.channels == 1 else "RGB"
-    image = image.crop((left, top, left + side, top + side)).convert(mode)
-    if side != geometry.side:
+    if not geometry.stretch:
+        # The usual order, resizing the shorter side and then cutting, would round the longer side.
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    image = image.convert("L" if geometry.channels == 1 else "RGB")
+    if image.size != (geometry.side, geometry.side):
         image = image.resize((geometry.side, geometry.side), Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8).reshape(geometry.shape)
 

@@ -70,12 +70,13 @@ def load_index(path: Path) -> ImageIndex:
     """Return the index in a file that `save` wrote. Raises DataError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            side, channels, *bits = file["form"].tolist()
-            form = Geometry(side, channels, *bits)
+            side, channels, *more = file["form"].tolist()  # older files have one or both less
+            bits, stretch = (*more, *(16, 0)[len(more) :])
+            form = Geometry(side, channels, bits, stretch=bool(stretch))
             faults = dict(
                 zip(file["fault_rows"].tolist(), file["fault_reasons"].tolist(), strict=True)
             )
-            return ImageIndex(form, file["digests"], file["sums"], faults, bool(bits))
+            return ImageIndex(form, file["digests"], file["sums"], faults, bool(more))
     except (OSError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path.parent} is a broken cache of images ({error}); delete that folder"

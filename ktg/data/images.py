@@ -75,7 +75,6 @@ class Images:
         self.digests = digests
         self.geometry = store.geometry
         self.shape: tuple[int, int, int] = store.geometry.shape
-        self.bits = store.geometry.bits
 
     def __len__(self) -> int:
         return len(self._rows)

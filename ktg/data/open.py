@@ -338,7 +338,7 @@ def _decode(
     geometry: Geometry | None,
     progress: DecodeProgress | None,
 ) -> _Decoded:
-    options = DecodeOptions(spec.size, geometry, spec.cache, spec.corrupt)
+    options = DecodeOptions(spec.size, spec.resize, geometry, spec.cache, spec.corrupt)
     cached = open_cached(found.images, options, title, progress)
     return _Decoded(found, cached, cached.index.sound)
 

@@ -133,8 +133,7 @@ class Classifier:
 
         Images are decoded on all cores as they are needed; at most a few batches are in memory.
         """
-        wanted = self.about.input
-        given = Geometry(wanted.side, wanted.channels, wanted.bits)
+        given = self.about.input.geometry
         every = iter(pictures)
         while batch := list(itertools.islice(every, batch_size)):
             yield from self._answers(list(map_in_order(partial(_attempt, geometry=given), batch)))

@@ -8,7 +8,6 @@ import numpy as np
 
 from ktg.calibration import compute_calibration_error, measure_reliability
 from ktg.class_scores import ClassScores, count_confusions, measure, score_classes
-from ktg.data.decode import Geometry
 from ktg.errors import KtgError
 from ktg.exporting.classifier import Classifier, Prediction
 from ktg.exporting.labelled_images import LabelledFiles
@@ -86,8 +85,7 @@ def evaluate(
     progress: called with (done, all) after each image. Raises KtgError where no image can be read.
     """
     probabilities = np.empty((len(images), len(model.classes)), np.float32)
-    given = model.about.input
-    geometry = Geometry(given.side, given.channels, given.bits)
+    geometry = model.about.input.geometry
     pictures = (images.open(row, geometry) for row in range(len(images)))
     unreadable: dict[int, str] = {}
     for row, answer in enumerate(model.stream(pictures, batch_size)):

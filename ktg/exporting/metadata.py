@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ktg.calibration import Rejection, ReliabilityBin
+from ktg.data.decode import Geometry
 from ktg.errors import SpecError, WeightsError, show
 from ktg.graph import Graph, Node, dump, parse
 from ktg.graph.fields import check_keys, check_mapping, from_plain, rule, to_plain
@@ -27,7 +28,7 @@ class ModelInput:
     """How an image becomes what the network sees: outside it a square, inside all the rest."""
 
     side: int = rule(
-        "Side in pixels of the centre square that an image is brought to.", at_least=4, at_most=2048
+        "Side in pixels of the square that an image is brought to.", at_least=4, at_most=2048
     )
     channels: int = rule("1 for grey images, 3 for red, green, blue.", at_least=1, at_most=3)
     interpolation: Literal["bicubic"] = rule("Filter of that step, antialiased.")
@@ -39,6 +40,15 @@ class ModelInput:
     bits: int = rule(
         "Bits that values of images with more than 8 fill.", 16, at_least=8, at_most=16
     )
+    resize: Literal["crop", "stretch"] = rule(
+        "Whether the square is the centre of an oblong image, or all of it squeezed.", "crop"
+    )
+
+    @property
+    def geometry(self) -> Geometry:
+        """The form of the pixels that the model takes."""
+        stretch = self.resize == "stretch"
+        return Geometry(self.side, self.channels, self.bits, stretch=stretch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +225,7 @@ def _about(raw: Any, folder: Path) -> ModelMetadata:
             raise SpecError(place, f"the graph has no node {show(name)}")
     for name, given in metadata.members.items():
         # One square of pixels goes to all members; each resizes and normalises it for itself.
-        if (given.side, given.channels) != (metadata.input.side, metadata.input.channels):
+        if given.geometry != metadata.input.geometry:
             raise SpecError(f"members.{name}", "does not take the images that `input` describes")
     return metadata
 

@@ -207,11 +207,12 @@ def _use(metadata: ModelMetadata, files: Mapping[str, Path]) -> str:
     others = [path for kind, path in files.items() if kind in ("onnx", "int8", "torch_export")]
     if others:
         given = metadata.input
+        square = "" if given.resize == "stretch" else "cut the centre square of an image and "
         parts.append(
             f"{', '.join(quote_code(path.name) for path in others)}: `images`, uint8 (batch, "
             f"{given.side}, {given.side}, {given.channels}), to `logits` (batch, "
-            f"{len(metadata.classes)}); cut the centre square of an image and "
-            f"resize it to {given.side} pixels (bicubic, antialiased); normalising is inside."
+            f"{len(metadata.classes)}); {square}resize it to "
+            f"{given.side} x {given.side} pixels (bicubic, antialiased); normalising is inside."
         )
     return "\n\n".join(parts)
 
@@ -240,6 +241,9 @@ def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
         )
         imports = "import torchvision"
     mode = "L" if given.channels == 1 else "RGB"
+    square = f"({given.side}, {given.side}), Image.Resampling.BICUBIC)"
+    how = "image.resize(" if given.resize == "stretch" else "ImageOps.fit(image, "
+    resized = how + square
     resize = (
         f"pixels = torch.nn.functional.interpolate(pixels, ({given.size}, {given.size}), "
         'mode="bilinear", antialias=True)\n'
@@ -253,7 +257,7 @@ def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
         f"model.load_state_dict(load_file({json.dumps(weights, ensure_ascii=False)}))\n"
         "model.eval()\n\n"
         f'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("{mode}")\n'
-        f"image = ImageOps.fit(image, ({given.side}, {given.side}), Image.Resampling.BICUBIC)\n"
+        f"image = {resized}\n"
         "pixels = torch.from_numpy(np.array(image))"
         ".reshape(1, *image.size, -1).permute(0, 3, 1, 2) / 255\n"
         f"{resize}"

@@ -207,7 +207,8 @@ def _input(network: Network, dataset: Dataset) -> ModelInput:
         size=network.size,
         mean=_numbers(network.mean),
         std=_numbers(network.std),
-        bits=dataset.train.bits,
+        bits=dataset.train.geometry.bits,
+        resize="stretch" if dataset.train.geometry.stretch else "crop",
     )
 
 

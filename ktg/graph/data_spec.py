@@ -87,6 +87,11 @@ class Data:
         "Few-shot: keep this many training images of each class; default: all.", None, at_least=1
     )
     batch_size: int = rule("Images per training step.", 64, at_least=1)
+    resize: Literal["crop", "stretch"] = rule(
+        "How an oblong image becomes a square: crop keeps its centre, stretch squeezes all of it. "
+        "Where what matters lies at the border, as defects do, stretch.",
+        "crop",
+    )
     augment: AugmentName = rule(
         "basic: flip and padded crop below 64 pixels, random resized crop and flip above; crop: a "
         "square of 224/362 of the side at a random place, as FractalDB is pretrained on; "

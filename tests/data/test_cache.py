@@ -17,7 +17,7 @@ from ktg.data.decode import Geometry
 from ktg.data.undecoded import ImageFiles, wrap_array
 from ktg.errors import DataError
 
-WISH = DecodeOptions(size=None, geometry=None, cache="always", corrupt="error")
+WISH = DecodeOptions(size=None, resize="crop", geometry=None, cache="always", corrupt="error")
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
 
 
@@ -32,14 +32,16 @@ def wish(**changes: object) -> DecodeOptions:
 
 
 def test_the_form_follows_the_images(make):
-    assert probe(files(make({"a": 3}, name="own", size=(12, 12))), None) == Geometry(12, 3)
-    assert probe(files(make({"a": 3}, name="oblong", size=(12, 10))), None) == Geometry(10, 3)
-    assert probe(files(make({"a": 3}, name="given", size=(12, 10))), 7) == Geometry(7, 3)
-    assert probe(files(make({"a": 3}, name="grey", mode="L")), None) == Geometry(10, 1)
+    assert probe(files(make({"a": 3}, name="own", size=(12, 12))), WISH) == Geometry(12, 3)
+    assert probe(files(make({"a": 3}, name="oblong", size=(12, 10))), WISH) == Geometry(10, 3)
+    assert probe(files(make({"a": 3}, name="given", size=(12, 10))), wish(size=7)) == Geometry(7, 3)
+    assert probe(files(make({"a": 3}, name="grey", mode="L")), WISH) == Geometry(10, 1)
+    stretched = wish(resize="stretch")
+    assert probe(files(make({"a": 3}, size=(12, 10))), stretched) == Geometry(10, 3, stretch=True)
     mixed = make({"a": 3}, name="mixed", mode="L")
     shutil.copytree(make({"b": 1}, name="other", size=(20, 20)) / "b", mixed / "b")
-    assert probe(files(mixed), None) == Geometry(224, 3)
-    assert probe(wrap_array(np.zeros((1, 3000, 2500), np.uint8)), None) == Geometry(224, 1)
+    assert probe(files(mixed), WISH) == Geometry(224, 3)
+    assert probe(wrap_array(np.zeros((1, 3000, 2500), np.uint8)), WISH) == Geometry(224, 1)
 
 
 def test_an_entry_holds_the_pixels_and_is_not_made_twice(cache: Path):
@@ -58,6 +60,7 @@ def test_a_changed_file_is_another_entry(make):
     os.utime(root / "a/00.png", (5, 5))
     assert open_cached(files(root), WISH, "t").pixels != first.pixels
     assert open_cached(files(root), wish(size=8), "t").pixels != first.pixels
+    assert open_cached(files(root), wish(resize="stretch"), "t").pixels != first.pixels
 
 
 def test_never_and_no_room_keep_an_index_only(monkeypatch: pytest.MonkeyPatch):
@@ -177,13 +180,13 @@ def deep(tmp_path: Path):
 
 
 def test_images_of_16_bits_are_scaled_by_the_largest_value_of_all(deep):
-    assert probe(deep(200, 130), None) == Geometry(8, 1, 8)
-    assert probe(deep(200, 4000), None) == Geometry(8, 1, 12)
+    assert probe(deep(200, 130), WISH) == Geometry(8, 1, 8)
+    assert probe(deep(200, 4000), WISH) == Geometry(8, 1, 12)
     entry = open_cached(deep(200, 4000), WISH, "t")
     assert np.load(entry.pixels).max(axis=(1, 2, 3)).tolist() == [12, 249]
     assert open_cached(deep(200, 4000), WISH, "t").index.geometry == Geometry(8, 1, 12)
-    assert probe(deep(200, 60_000), None) == Geometry(8, 1)
-    assert probe(wrap_array(IMAGES), None) == Geometry(6, 3)
+    assert probe(deep(200, 60_000), WISH) == Geometry(8, 1)
+    assert probe(wrap_array(IMAGES), WISH) == Geometry(6, 3)
 
 
 def test_entries_from_before_bits_were_counted_are_kept_where_they_are_right(deep):

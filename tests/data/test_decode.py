@@ -207,6 +207,24 @@ def test_fit_is_the_centre_of_the_image_resized_by_its_shorter_side(shared: Path
     assert np.corrcoef(ours.ravel(), reference.ravel())[0, 1] > 0.98
 
 
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 24))
+def test_a_stretched_image_is_all_of_it(width: int, height: int, side: int):
+    image = Image.fromarray(RANDOM.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    found = fit(image, Geometry(side, 3, stretch=True))
+    expected = image.resize((side, side), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(found, np.asarray(expected))
+    if width == height:
+        np.testing.assert_array_equal(found, fit(image, Geometry(side, 3)))
+
+
+def test_what_lies_at_the_border_is_cut_off_unless_stretched():
+    columns = np.zeros((10, 30), np.uint8)
+    columns[:, :6] = 255
+    image = Image.fromarray(columns)
+    assert fit(image, Geometry(10, 1)).max() == 0
+    assert fit(image, Geometry(10, 1, stretch=True))[:, 0].min() > 200
+
+
 def test_a_large_jpeg_decoded_at_a_fraction_looks_as_if_decoded_whole(shared: Path):
     small = Image.open(next((shared / "data/flowers/rose").glob("*.jpg"))).convert("RGB")
     large = small.resize((small.width * 8, small.height * 8), Image.Resampling.BICUBIC)

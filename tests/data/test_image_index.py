@@ -56,6 +56,12 @@ def test_faults_are_noted_as_zeros_and_saved(make, tmp_path: Path):
     np.testing.assert_array_equal(loaded.sums, index.sums)
 
 
+@pytest.mark.parametrize("form", [Geometry(6, 3), Geometry(6, 3, 12), Geometry(6, 3, stretch=True)])
+def test_the_form_of_the_images_is_read_back(form: Geometry, tmp_path: Path):
+    decode_all(wrap_array(IMAGES), form, len).save(tmp_path / "index.npz")
+    assert load_index(tmp_path / "index.npz").geometry == form
+
+
 def test_a_broken_index_names_its_folder(tmp_path: Path):
     (tmp_path / "index.npz").write_bytes(b"half")
     with pytest.raises(DataError, match=r"broken cache of images.*delete that folder"):

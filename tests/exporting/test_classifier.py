@@ -142,3 +142,28 @@ def test_a_model_sees_12_bits_in_files_of_16_as_its_training_did(tmp_path):
     answers = model.predict(files)
     right = [answer.label == path.parent.name for answer, path in zip(answers, files, strict=True)]
     assert sum(right) >= 22
+
+
+@pytest.mark.slow
+def test_a_model_of_stretched_images_sees_the_border_that_its_training_saw(tmp_path):
+    for name, left in (("bright", 250), ("dark", 5)):
+        for number in range(12):
+            pixels = np.random.default_rng((number, left)).integers(100, 150, (16, 40), np.uint8)
+            pixels[:, :8] = left  # outside the centre square
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / f"photos/{name}/{number}.png")
+    (tmp_path / "graph.yaml").write_text(
+        "data: {path: photos, batch_size: 8, augment: none, resize: stretch}\n"
+        "train: {epochs: 6}\nnodes: {n0: {model: resnet8}}\nedges: {label -> n0: {}}\n"
+    )
+    done = ktg("train", "graph.yaml", "--weights", "model.safetensors", folder=tmp_path)
+    assert done.code == 0, done.err
+    model = load_model(tmp_path / "model.safetensors", "cpu")
+    assert model.about.input.geometry == Geometry(16, 1, stretch=True)
+    test = open_test(Data(path="photos", resize="stretch"), base=tmp_path)
+    files = [path for name in ("bright", "dark") for path in (tmp_path / "photos" / name).iterdir()]
+    seen = {to_pixels(path, model.about.input.geometry).tobytes() for path in files}
+    assert {each.tobytes() for each in test.read(range(len(test)))} <= seen
+    answers = model.predict(files)
+    right = [answer.label == path.parent.name for answer, path in zip(answers, files, strict=True)]
+    assert sum(right) >= 22
