@@ -71,8 +71,8 @@ def load_index(path: Path) -> ImageIndex:
     try:
         with np.load(path, allow_pickle=False) as file:
             side, channels, *more = file["form"].tolist()  # older files have one or both less
-            bits, stretch = (*more, *(16, 0)[len(more) :])
-            form = Geometry(side, channels, bits, stretch=bool(stretch))
+            bits = more[0] if more else 16
+            form = Geometry(side, channels, bits, stretch=bool(sum(more[1:])))
             faults = dict(
                 zip(file["fault_rows"].tolist(), file["fault_reasons"].tolist(), strict=True)
             )
