@@ -1,7 +1,6 @@
 """Looks at a folder of images before any is decoded: classes, splits, sizes, what has no label."""
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,8 @@ class FoundImages:
     spec: the data as a space says them: where they are, the share to choose by, `unlabelled`.
     counts: images of each class by split, in the order of `classes`. official: the splits that the
     folder has itself; the others are drawn from `train`. side: the median of the shorter sides in
-    pixels. unlabelled: how many images lie beside the classes without a label. notes: what is odd.
+    pixels. oblong: how many times as long the longer side is. unlabelled: how many images lie
+    beside the classes without a label. notes: what is odd.
     """
 
     path: Path
@@ -32,6 +32,7 @@ class FoundImages:
     counts: dict[str, tuple[int, ...]]
     official: tuple[str, ...]
     side: int
+    oblong: float
     unlabelled: int
     notes: tuple[str, ...]
 
@@ -77,13 +78,15 @@ def look_at_images(path: Path) -> FoundImages:
     if found is None:  # only of sets known by name
         raise DataError(f"{path}: is no folder of images")
     here = (("val", data.val), ("test", data.test))
+    side, oblong = measure_sides(data.train.images)
     return FoundImages(
         path=path,
         spec=spec,
         classes=found.classes,
         counts=dict(found.counts),
         official=tuple(split for split, part in here if part is not None),
-        side=_find_side(data.train.images),
+        side=side,
+        oblong=oblong,
         unlabelled=more,
         notes=tuple(remark(spec)),
     )
@@ -120,17 +123,24 @@ def count_unlabelled(path: Path) -> int:
     return (found and found.unlabelled) or 0
 
 
-def _find_side(images: object) -> int:
-    """Return the median of the shorter sides of some images, evenly picked."""
+def measure_sides(images: object) -> tuple[int, float]:
+    """Return the medians, over some images, of the shorter side and of the longer one over it.
+
+    Of 160 x 200 pixels: 160 and 1.25. The images are evenly picked; those that cannot be read are
+    left out.
+    """
     count = len(images)  # type: ignore[arg-type]
     rows = range(0, count, max(1, count // HEADERS))
-    sides = [side for row in rows if (side := _read_side(images, row))]
-    return round(statistics.median(sides)) if sides else 224
+    sides = [found for row in rows if (found := _read_sides(images, row))]
+    if not sides:
+        return 224, 1.0
+    ratio = statistics.median(high / low for low, high in sides)
+    return round(statistics.median(low for low, _ in sides)), ratio
 
 
-def _read_side(images: object, row: int) -> int:
+def _read_sides(images: object, row: int) -> tuple[int, int] | None:
     try:
-        sides: Sequence[int] = images.header(row).sides  # type: ignore[attr-defined]
+        low, high = images.header(row).sides  # type: ignore[attr-defined]
     except Exception:  # of many kinds: `notes` name the files that cannot be read
-        return 0
-    return sides[0]
+        return None
+    return low, high

@@ -29,6 +29,7 @@ from ktg.proposing.resolution import (
     usual_epochs,
 )
 from ktg.proposing.speed import Speed, measure_speed
+from ktg.proposing.squares import Squares, choose_squares
 from ktg.proposing.weights_here import WeightsHere, find_weights_here
 
 FALLBACK = "mobilenetv2_100"  # small, and published
@@ -81,6 +82,7 @@ class Plan:
     ranking: Ranking
     unusable: Mapping[str, str]
     length: Length
+    squares: Squares
     sides: tuple[int, ...]
     probes: Mapping[int, float]
     step: Speed
@@ -117,6 +119,14 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     ranking = rank_usable(here, wishes, dataset, hearing.status)
     chosen = _choose_model(wishes, ranking)
     sources = tuple(choose_sources(ranking, chosen))
+    first = (sources[0], ranking.scores[sources[0]]) if sources else None
+    squares, dataset = choose_squares(
+        *(images, data, dataset, first, wishes.files),
+        status=hearing.status,
+        decoding=hearing.decoding,
+    )
+    began += squares.decoding_s
+    data = replace(data, resize=squares.resize)
     probes = _probe_sides(sources[:1], sides, wishes, dataset, hearing.status)
     sides = order_sides(sides, probes)
     own = sources[0].node if sources else Node(model=chosen)
@@ -142,6 +152,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
         ranking=ranking,
         unusable={**unusable, **ranking.left_out},
         length=length,
+        squares=squares,
         sides=sides,
         probes=probes,
         step=step,

@@ -100,6 +100,9 @@ def _data(plan: Plan) -> Section:
         )
     took = f"an epoch of {plan.model} at {length.side} pixels takes {epoch_s:.2g} s here"
     reasons = {"data.size": f"{why}; {took}"}
+    if plan.squares.scores:
+        data["resize"] = plan.squares.resize
+        reasons["data.resize"] = _explain_squares(plan)
     data["batch_size"] = plan.batch
     val = sum(images.counts["val"])
     if images.spec.val_fraction != Data().val_fraction:
@@ -122,6 +125,12 @@ def _data(plan: Plan) -> Section:
             "sampling draws each alike often"
         )
     return data, reasons
+
+
+def _explain_squares(plan: Plan) -> str:
+    named = {"crop": "their centres", "stretch": "whole images, squeezed"}
+    shown = [f"{100 * score:.1f} % on {named[way]}" for way, score in plan.squares.scores.items()]
+    return f"the images are oblong; a linear probe of the target's weights has {', '.join(shown)}"
 
 
 def _train(plan: Plan) -> Section:

@@ -49,7 +49,7 @@ def in_zoo(weights: Callable[..., Path]) -> Callable[..., None]:
 
 @pytest.fixture
 def large_photos(photos: Path, tmp_path: Path) -> Path:
-    """Copies of the photographs with 64 pixels, for which there are several sizes to choose from."""
+    """Copies of the photographs with 64 pixels, with several sizes to choose from."""
     root = tmp_path / "large"
     for file in photos.rglob("*.png"):
         copy = root / file.relative_to(photos)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ktg.data.undecoded import ImageFiles
 from ktg.errors import DataError
-from ktg.proposing.found_images import look_at_images
+from ktg.proposing.found_images import look_at_images, measure_sides
 
 
 def fill(root: Path, side: int = 16, **counts: int) -> Path:
@@ -33,6 +34,12 @@ def test_classes_splits_and_sizes_are_counted(photos):
     assert found.official == ("val", "test")
     assert (found.train, found.per_class, found.unlabelled) == (20, 10, 0)
     assert 20 <= found.side <= 28
+
+
+def test_oblong_images_are_told_from_square_ones(tmp_path):
+    assert look_at_images(fill(tmp_path / "pets", cat=9, dog=9)).oblong == 1.25  # 16 x 20 pixels
+    (tmp_path / "pets/cat/0.png").write_bytes(b"broken")
+    assert measure_sides(ImageFiles(tmp_path, ("pets/cat/0.png",))) == (224, 1.0)
 
 
 def test_splits_that_are_not_there_are_drawn(tmp_path):

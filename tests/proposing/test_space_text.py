@@ -10,6 +10,7 @@ from ktg.graph.recipes import PRETRAINED
 from ktg.proposing.found_images import look_at_images
 from ktg.proposing.opening import OPENING
 from ktg.proposing.space_text import make_space
+from ktg.proposing.squares import Squares
 from ktg.proposing.weights_here import WeightsHere
 
 
@@ -48,6 +49,17 @@ def test_the_file_is_a_space_that_can_be_searched(plan, photos, in_zoo, tmp_path
     assert (node.source, node.head) == ("zoo/small", PRETRAINED["head"])
     assert 0.0001 <= node.lr <= 0.001
     assert graph.data.path == str(photos)
+
+
+def test_how_oblong_images_become_squares_is_said_with_what_the_probe_has(plan, photos, in_zoo):
+    in_zoo("small")
+    found = plan(photos, target="resnet8")
+    assert set(found.squares.scores) == {"crop", "stretch"}  # 20 to 39 x 28 pixels
+    proposed = make_space(found, "pets", "5m")
+    assert proposed.plain["data"]["resize"] == found.squares.resize
+    assert "squeezed" in proposed.reasons["data.resize"]
+    plain = make_space(dataclasses.replace(found, squares=Squares()), "pets", "5m").plain
+    assert "resize" not in plain["data"]
 
 
 def test_the_size_that_the_target_sees_is_a_hole_unless_it_is_said(

@@ -1,0 +1,63 @@
+"""Chooses how oblong images become squares, by what a linear probe makes of either way.
+
+The centre of a photograph usually holds its subject, undistorted. A defect at the border of a part
+is cut off with it: of magnetic tiles, three by four, a probe has 43 % balanced accuracy on centres
+and 58 % on whole tiles squeezed into 160 pixels, and fine-tuning 46 and 66 %.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ktg.data import Dataset
+from ktg.data.open import open_data
+from ktg.graph import Data, SourceFile
+from ktg.proposing.found_images import FoundImages
+from ktg.proposing.ranking import rank_weights
+from ktg.proposing.weights_here import WeightsHere
+
+OBLONG = 1.1  # the longer side over the shorter one, from which there is anything to choose
+MOST_IMAGES = 20_000  # decoding more of them twice takes minutes
+
+
+@dataclass(frozen=True)
+class Squares:
+    """How images become squares; scores: of the probe, by way, where it was measured.
+
+    decoding_s: how long decoding the second way took.
+    """
+
+    resize: Literal["crop", "stretch"] = "crop"
+    scores: Mapping[str, float] = field(default_factory=dict)
+    decoding_s: float = 0.0
+
+
+def choose_squares(
+    images: FoundImages,
+    data: Data,
+    dataset: Dataset,
+    best: tuple[WeightsHere, float] | None,
+    files: Mapping[str, SourceFile],
+    *,
+    status: Callable[[str], None],
+    decoding: Callable[[int, int], None],
+) -> tuple[Squares, Dataset]:
+    """Return how the images of a folder become squares best, and them so.
+
+    dataset: what `data` opens, cut to the centre. best: the weights to judge by, and the score of
+    their probe on that. Where nothing can be measured, the centre is kept.
+    """
+    if best is None or images.oblong < OBLONG or images.train > MOST_IMAGES:
+        return Squares(), dataset
+    weights, cropped = best
+    started = time.monotonic()
+    whole = open_data(replace(data, resize="stretch"), progress=decoding)
+    decoding_s = time.monotonic() - started
+    found = rank_weights([weights], files, whole, seconds=0.0, status=status).scores
+    if weights not in found:
+        return Squares(decoding_s=decoding_s), dataset
+    scores = {"crop": cropped, "stretch": found[weights]}
+    if scores["stretch"] > cropped:
+        return Squares("stretch", scores, decoding_s), whole
+    return Squares("crop", scores, decoding_s), dataset
