@@ -37,7 +37,7 @@ def describe_networks(
             else ("teacher" if name in helpers else "auxiliary"),
             "teaches_target": (name, graph.target) in open_edges(graph),
             "val_accuracy": accuracies.get(name),
-            **_measure(graph.nodes[name], classes, graph.data.size or _USUAL_SIDE),
+            **measure_network(graph.nodes[name], classes, graph.data.size or _USUAL_SIDE),
         }
         for name in live_nodes(graph)
     ]
@@ -70,7 +70,8 @@ def judge_teacher(
     }
 
 
-def _measure(node: Node, classes: int, side: int) -> dict[str, Any]:
+def measure_network(node: Node, classes: int, side: int) -> dict[str, Any]:
+    """Return the parameters, megabytes and milliseconds of a node's network: see above."""
     try:
         size = build_on_meta(node, classes=classes, image_size=side).size
         args = tuple(sorted(node.model_args.items()))

@@ -3,11 +3,11 @@
 import math
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ktg.errors import UserError, did_you_mean
@@ -15,6 +15,7 @@ from ktg.tracking.delivery import recover
 from ktg.tracking.store import DEFAULT_URI, check_uri, explain, open_client, redact, sqlite_file
 from ktg.tracking.writer import NAME_TAG, PARENT_TAG, RUN_TAG
 
+Content = TypeVar("Content")
 _PAGE = 1000
 _PREVIEW = 10
 
@@ -106,11 +107,16 @@ class Experiment:
 
     def read_artifact(self, run: RunRecord, name: str) -> str:
         """Return the text of a run's artifact; raise UserError when it has none of that name."""
+        return self._read(run, name, lambda file: file.read_text(encoding="utf-8"))
+
+    def read_bytes(self, run: RunRecord, name: str) -> bytes:
+        """Return the bytes of a run's artifact; raise UserError when it has none of that name."""
+        return self._read(run, name, Path.read_bytes)
+
+    def _read(self, run: RunRecord, name: str, read: Callable[[Path], Content]) -> Content:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                return Path(self._client.download_artifacts(run.id, name, folder)).read_text(
-                    encoding="utf-8"
-                )
+                return read(Path(self._client.download_artifacts(run.id, name, folder)))
             except Exception as error:
                 reason = explain(error, self.uri)
                 raise UserError(
