@@ -7,7 +7,16 @@ only when a store is opened.
 from ktg.tracking.background import MlflowTracker
 from ktg.tracking.delivery import attach, deliver, recover
 from ktg.tracking.memory import MemoryRun, MemoryTracker
-from ktg.tracking.protocol import HOLES, NOTE, TITLE, RunState, Tracker, UsedData, finish_run
+from ktg.tracking.protocol import (
+    HOLES,
+    METRIC,
+    NOTE,
+    TITLE,
+    RunState,
+    Tracker,
+    UsedData,
+    finish_run,
+)
 from ktg.tracking.reading import Experiment, RunRecord, find_experiment, find_experiments
 from ktg.tracking.stopping import make_stop_check, request_stop
 from ktg.tracking.store import DEFAULT_URI, check_uri, redact
@@ -17,6 +26,7 @@ from ktg.tracking.ui import build_ui_command, serve_ui
 __all__ = [
     "DEFAULT_URI",
     "HOLES",
+    "METRIC",
     "NOTE",
     "TITLE",
     "Experiment",

@@ -11,6 +11,7 @@ from ktg.graph.vocabulary import Scalar
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description, in Markdown
 TITLE = "ktg.title"  # the tag with what MLflow's pages call a run, where its name says too little
+METRIC = "ktg.metric"  # the tag of a search with what its trials are compared by
 HOLES = "ktg.holes"  # the tag of a search with the paths of its holes (JSON), which are columns
 RunState = Literal["finished", "stopped", "duplicate", "failed", "interrupted"]
 NOTHING: Mapping[str, str] = MappingProxyType({})

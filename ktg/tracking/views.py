@@ -11,7 +11,6 @@ from typing import Any
 
 TRIALS, CURVES, SEARCHES = "ktg-trials", "ktg-curves", "ktg-searches"
 _TAG = "mlflow.sharedViewState."
-TRIALS_TAG = _TAG + TRIALS
 _MOST_COLUMNS, _MOST_LETTERS = 24, 1500  # of holes; a tag of MLflow has at most 5,000 characters
 _NOTE = (
     "Views, at the top right, has the trials from the best to the worst, their curves, "
@@ -23,29 +22,43 @@ _SPENT = (
     "params.search.sampler",
     "params.search.scheduler",
 )
-_SEARCHES = ("metrics.best_val_accuracy", "tags.best_trial", "tags.state", *_SPENT)
-# The accuracy in percent is rounded: MLflow shows all digits that a number has.
-_TRIALS = ("metrics.accuracy_percent", "tags.state", "tags.epoch")
+_LOSS = "loss"  # the one metric of which less is better, and that is no share
 
 
 def experiment_tags() -> dict[str, str]:
     """Return the tags of a new experiment: its kind, its description and its views."""
-    trials = _list_trials(())
-    searches = _describe_runs("tags.kind = 'search'", "attributes.start_time", _SEARCHES)
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": _NOTE,
-        TRIALS_TAG: describe_trials(()),
-        _TAG + CURVES: _name_view(
-            "Learning curves", trials | _describe_charts(val_accuracy="linear", val_loss="log")
-        ),
-        _TAG + SEARCHES: _name_view("Searches", searches),
+        **describe_views((), "accuracy"),
     }
 
 
-def describe_trials(holes: Sequence[str]) -> str:
-    """Return the view of trials, the best first, with a column for each hole, as a tag has it."""
-    return _name_view("Trials, the best first", _list_trials(holes))
+def describe_views(holes: Sequence[str], metric: str) -> dict[str, str]:
+    """Return the views of the trials (the best first), their curves and the searches, as tags.
+
+    holes: a column for each. metric: what the trials are compared by, as a space says it.
+    """
+    key, metrics = f"val_{metric}", dict.fromkeys((metric, "accuracy"))
+    # In percent they are rounded: MLflow shows all digits that a number has.
+    shown = tuple(
+        f"metrics.{one}_percent" if one != _LOSS else "metrics.val_loss" for one in metrics
+    )
+    columns = (*shown, "tags.state", "tags.epoch")
+    own = (*columns, *(f"params.{hole}" for hole in _fit(holes)))
+    trials, bare = (
+        _describe_runs("tags.kind = 'trial'", f"metrics.`{key}`", each, metric == _LOSS)
+        for each in (own, columns)
+    )
+    scales = {f"val_{one}": "linear" for one in metrics if one != _LOSS} | {"val_loss": "log"}
+    best = tuple(f"metrics.best_val_{one}" for one in metrics)
+    about = (*best, "tags.best_trial", "tags.state", *_SPENT)
+    searches = _describe_runs("tags.kind = 'search'", "attributes.start_time", about)
+    return {
+        _TAG + TRIALS: _name_view("Trials, the best first", trials),
+        _TAG + CURVES: _name_view("Learning curves", bare | _describe_charts(scales)),
+        _TAG + SEARCHES: _name_view("Searches", searches),
+    }
 
 
 def is_own_view(tag: str | None) -> bool:
@@ -57,12 +70,11 @@ def is_own_view(tag: str | None) -> bool:
         return False
 
 
-def _list_trials(holes: Sequence[str]) -> dict[str, Any]:
+def _fit(holes: Sequence[str]) -> Sequence[str]:
+    """Return the first of the holes, as many as a tag of MLflow has room for."""
     lengths = itertools.accumulate(map(len, holes))
     fitting = sum(length <= _MOST_LETTERS for length in lengths)
-    shown = holes[: min(fitting, _MOST_COLUMNS)]
-    columns = (*_TRIALS, *(f"params.{hole}" for hole in shown))
-    return _describe_runs("tags.kind = 'trial'", "metrics.`val_accuracy`", columns)
+    return holes[: min(fitting, _MOST_COLUMNS)]
 
 
 def view_path(experiment_id: str, view: str) -> str:
@@ -75,13 +87,15 @@ def _name_view(name: str, state: Mapping[str, Any]) -> str:
     return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
-def _describe_runs(query: str, order: str, columns: Sequence[str]) -> dict[str, Any]:
+def _describe_runs(
+    query: str, order: str, columns: Sequence[str], ascending: bool = False
+) -> dict[str, Any]:
     """Return the state of a page with these runs and columns (MLflow wants names in backticks)."""
     parts = [column.partition(".") for column in columns]
     return {
         "searchFilter": query,
         "orderByKey": order,
-        "orderByAsc": False,
+        "orderByAsc": ascending,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
@@ -91,7 +105,7 @@ def _describe_runs(query: str, order: str, columns: Sequence[str]) -> dict[str, 
     }
 
 
-def _describe_charts(**scales: str) -> dict[str, Any]:
+def _describe_charts(scales: Mapping[str, str]) -> dict[str, Any]:
     """Return the state of charts that draw metrics by epoch, all runs in one, on these scales."""
     section = {"uuid": "target", "name": "Target on the validation split", "display": True}
     lines = [

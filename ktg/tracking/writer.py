@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ktg.errors import KtgError, UserError, show
-from ktg.tracking.protocol import HOLES, TITLE, RunState, UsedData
+from ktg.tracking.protocol import HOLES, METRIC, TITLE, RunState, UsedData
 from ktg.tracking.records import Artifact, End, Log, Record, Start
 from ktg.tracking.store import check_experiment_name, open_client, sqlite_file
-from ktg.tracking.views import TRIALS_TAG, describe_trials, experiment_tags, is_own_view
+from ktg.tracking.views import describe_views, experiment_tags, is_own_view
 
 RUN_TAG, NAME_TAG = "ktg.run", "ktg.name"
 PARENT_TAG = "mlflow.parentRunId"
@@ -110,16 +110,17 @@ class Writer:
         self._ids[record.run] = run
         self._batch(run, params=record.params, tags=record.tags)
         if HOLES in record.tags:
-            self._show_holes(json.loads(record.tags[HOLES]))
+            metric = record.tags.get(METRIC, "accuracy")
+            self._show_views(describe_views(json.loads(record.tags[HOLES]), metric))
         if record.data is not None:
             self._client.log_inputs(run, [_input(record.data)])
 
-    def _show_holes(self, holes: Sequence[str]) -> None:
-        """Make columns of holes in the view of trials, unless a user has made it another one."""
-        known = self._client.get_experiment(self._experiment_id).tags.get(TRIALS_TAG)
-        wanted = describe_trials(holes)
-        if is_own_view(known) and known != wanted:
-            self._client.set_experiment_tag(self._experiment_id, TRIALS_TAG, wanted)
+    def _show_views(self, wanted: Mapping[str, str]) -> None:
+        """Let the views follow the newest search, unless a user has made them other ones."""
+        known = self._client.get_experiment(self._experiment_id).tags
+        for tag, view in wanted.items():
+            if is_own_view(known.get(tag)) and known[tag] != view:
+                self._client.set_experiment_tag(self._experiment_id, tag, view)
 
     def _reopen(self, run: str, time_ms: int) -> None:
         """Set a run running again, and end its children that a dead process left running."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ktg.tracking import HOLES, TITLE, MlflowTracker, find_experiment
+from ktg.tracking import HOLES, METRIC, TITLE, MlflowTracker, find_experiment
 from ktg.tracking.store import open_client
 from ktg.tracking.views import CURVES, SEARCHES, TRIALS, experiment_tags, view_path
 
@@ -91,6 +91,44 @@ def test_a_search_makes_its_holes_columns_but_in_a_view_of_a_user(uri):
     assert "train.lr" not in many
     client.set_experiment_tag(experiment.id, TAG + TRIALS, "mine")
     assert search("train.lr") == "mine"
+
+
+def test_views_go_by_the_metric_of_the_newest_search(uri):
+    client, experiment = open_client(uri), find_experiment("space", uri)
+    client.set_experiment_tag(experiment.id, TAG + TRIALS, experiment_tags()[TAG + TRIALS])
+    for metric, ascending, first in (
+        ("loss", True, "metrics.`val_loss`"),
+        ("balanced_accuracy", False, "metrics.`balanced_accuracy_percent`"),
+    ):
+        with MlflowTracker("space", uri) as tracker:
+            tags = {"kind": "search", HOLES: "[]", METRIC: metric}
+            parent = tracker.start("another", tags=tags)
+            for name, value in (("worse", 0.7), ("better", 0.8)):
+                run = tracker.start(name, parent=parent, tags={"kind": "trial"})
+                shown = {"val_loss": 1 - value, "val_balanced_accuracy": value}
+                tracker.log(run, {"val_accuracy": 0.99 - value, **shown}, 1)
+                tracker.end(run, "finished")
+            tracker.end(parent, "finished")
+        tags = client.get_experiment(experiment.id).tags
+        states = {
+            view: json.loads(json.loads(tags[TAG + view])["state"])
+            for view in (TRIALS, CURVES, SEARCHES)
+        }
+        state = states[TRIALS]
+        assert (state["orderByAsc"], state["selectedColumns"][0]) == (ascending, first)
+        query = f"{state['searchFilter']} and tags.`mlflow.parentRunId` = '{find_parent(uri)}'"
+        order = f"{state['orderByKey']} {'ASC' if ascending else 'DESC'}"
+        assert names(uri, query, order) == ["better", "worse"]
+        drawn = [chart["metricKey"] for chart in states[CURVES]["compareRunCharts"]]
+        assert f"val_{metric}" in drawn
+        assert f"metrics.`best_val_{metric}`" in states[SEARCHES]["selectedColumns"]
+
+
+def find_parent(uri: str) -> str:
+    """Return MLflow's id of the newest search."""
+    client, experiment = open_client(uri), find_experiment("space", uri)
+    query, order = "tags.kind = 'search'", ["attributes.start_time DESC"]
+    return client.search_runs([experiment.id], query, order_by=order)[0].info.run_id
 
 
 def test_a_run_has_a_title_in_the_pages_and_keeps_its_name_for_us(uri):
