@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktg.api.inputs import NO_FILES, load_graph_file, load_space_file
+from ktg.api.noise import settle_noise, settle_space_noise
 from ktg.errors import UserError, did_you_mean_path, join_names
 from ktg.graph import Data, Graph, SearchSpace, is_space
 from ktg.graph.yaml_files import load, name_file_in_errors
@@ -39,6 +40,8 @@ def check(
     if is_space(load(file)):
         return {"kind": "search space"} | check_space(file, imagenet, missing_sources, quick=quick)
     graph = load_graph_file(file, imagenet)
+    with name_file_in_errors(file):
+        graph = graph if quick else settle_noise(graph)
     found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
     with name_file_in_errors(file):
         check_weights(graph)
@@ -54,6 +57,7 @@ def check_space(
 
     space = load_space_file(file, imagenet)
     with name_file_in_errors(file):
+        space = space if quick else settle_space_noise(space)
         found = remove_unavailable(space, missing_sources)
     graph = found.space.bind(found.space.default())
     described = describe_space(found.space, graph) | describe_data(graph.data)
@@ -93,8 +97,17 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
         "teachers": ", ".join(teachers(graph)) or "none",
         "not live": ", ".join(dead) or "none",
         "open edges": len(open_edges(graph)),
+        **describe_noise(graph),
         "cost": f"{len(trained)} networks x {graph.train.epochs} epochs for each seed",
     }
+
+
+def describe_noise(graph: Graph) -> dict[str, Any]:
+    """Return which shares of wrong labels the open gates of a graph expect, if any does."""
+    from ktg.graph.canonical import open_edges
+
+    rates = {edge.noise for edge in open_edges(graph).values() if edge.gate == "small_loss"}
+    return {"noise": ", ".join(sorted(map(str, rates)))} if rates else {}
 
 
 def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:

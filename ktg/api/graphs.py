@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktg.api.inputs import GraphLike, check_writable, load_graph_file, load_space_file, read_graph
+from ktg.api.noise import settle_noise
 
 if TYPE_CHECKING:
     from ktg.graph import Graph, SearchSpace
@@ -29,11 +30,14 @@ def describe(
     from ktg.graph import drawing, edge_key, is_space
     from ktg.graph.canonical import canonical_key, live_nodes, open_edges, teachers
     from ktg.graph.fields import to_plain
-    from ktg.graph.yaml_files import load
+    from ktg.graph.yaml_files import load, name_file_in_errors
 
     file = Path(file)
     space = load_space_file(file) if is_space(load(file)) else None
     graph = space.bind(space.default()) if space else load_graph_file(file)
+    if full:
+        with name_file_in_errors(file):
+            graph = settle_noise(graph)
     picture = None if output is None else check_writable(output)
     roles = {
         name: "teacher" if name in teachers(graph) else "auxiliary" for name in live_nodes(graph)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ktg.api import inputs
 from ktg.api.listener import QUIET, Listener
+from ktg.api.noise import settle_noise
 from ktg.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def train(
     on_epoch: called with the seed, each epoch, and how many there are.
     """
     loaded = inputs.read_graph(graph, imagenet)
+    with inputs.name_given_file(graph):
+        loaded = settle_noise(loaded, listener)
     if head and weights is not None:
         advice = "leave one of the two out"
         raise UserError(f"--weights: with --head no network is trained to be written; {advice}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -76,11 +77,12 @@ def choose_viewer(
     files: Mapping[str, SourceFile],
     device: torch.device,
     status: Callable[[str], None] = lambda _: None,
+    sources: Mapping[str, SourceFile] = MappingProxyType({}),
 ) -> Viewer:
     """Return the network whose frozen features tell the classes of a sample apart best.
 
     Plain features compete, too. Networks that do not fit are passed over. files: by model, those
-    that stand for `source: imagenet`.
+    that stand for `source: imagenet`. sources: files by the name of a source.
     """
     rows = sample_rows(pool)
     labels = pool.labels[rows]
@@ -91,7 +93,7 @@ def choose_viewer(
     for node in nodes:
         status(f"trying {node.model}@{node.source}")
         try:
-            viewer = build_viewer(node, pool, sources_for(node.model, {}, files))
+            viewer = build_viewer(node, pool, sources_for(node.model, sources, files))
             assert viewer.network is not None  # noqa: S101 - it was built
             score = score_features(compute_features(viewer.network, sample, device), labels)
         except KtgError:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ktg.data import Images
+from ktg.data import Dataset, Images
 from ktg.data.image_index import DecodeProgress
 from ktg.data.images import join
 from ktg.data.open import name_images, open_data, open_test
@@ -42,6 +42,20 @@ class ImagePool:
     def counts(self) -> dict[str, int]:
         """How many images each split has."""
         return {split: self.splits.count(split) for split in SPLITS}
+
+
+def pool_training(dataset: Dataset, most: int) -> ImagePool:
+    """Return the training images of an opened data set, at most so many, without their names."""
+    count = len(dataset.train)
+    rows = np.sort(np.random.default_rng(0).permutation(count)[:most])
+    return ImagePool(
+        classes=dataset.classes,
+        images=dataset.train.take(rows),
+        names=("",) * len(rows),
+        splits=("train",) * len(rows),
+        mean=dataset.mean,
+        std=dataset.std,
+    )
 
 
 def gather(

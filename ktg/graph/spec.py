@@ -293,8 +293,9 @@ class Edge:
         "samples they let through.",
         "batch",
     )
-    noise: float = rule(
-        "Gate small_loss: the share of wrong labels, which `ktg data audit` estimates.",
+    noise: float | Literal["auto"] = rule(
+        "Gate small_loss: the share of wrong labels; auto: estimated once, before training, on "
+        "out-of-fold predictions of the training images, and kept as a number.",
         0.2,
         at_least=0,
         below=1,

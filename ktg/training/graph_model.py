@@ -9,8 +9,14 @@ from torch import Tensor
 
 from ktg.data import Dataset, Images, check_batch, merge
 from ktg.errors import SpecError, WeightsError
-from ktg.graph import Graph
-from ktg.graph.canonical import canonicalise_with_names, check_trainable, form_key
+from ktg.graph import Graph, edge_path
+from ktg.graph.canonical import (
+    canonicalise_with_names,
+    check_trainable,
+    form_key,
+    open_edges,
+)
+from ktg.graph.vocabulary import AUTO
 from ktg.models.network import (
     Ensemble,
     Network,
@@ -60,6 +66,7 @@ class GraphModel:
         self.names = {names[original]: original for original in graph.nodes if original in names}
         self.graph = inherit_model_args(form, self.names)
         self.key = form_key(self.graph)
+        check_noise(graph)
         self._target = names[graph.target]  # of an ensemble it need not be the first
         self.device = choose_device(device)
         self.precision = choose_precision(graph, self.device)
@@ -180,6 +187,16 @@ class GraphModel:
         for name, learner in self.learners.items():
             learner.load_state_dict(state["learners"][name])
         self.epoch = state["epoch"]
+
+
+def check_noise(graph: Graph) -> None:
+    """Raise SpecError for an open edge whose share of wrong labels nobody has estimated yet."""
+    for pair, edge in open_edges(graph).items():
+        if edge.gate == "small_loss" and edge.noise == AUTO:
+            problem = (
+                "auto is estimated by `ktg train` and `ktg search`, before anything is trained"
+            )
+            raise SpecError(f"{edge_path(*pair)}.noise", f"{problem}; give a number here")
 
 
 def choose_precision(graph: Graph, device: torch.device) -> torch.dtype:

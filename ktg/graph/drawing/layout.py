@@ -210,7 +210,8 @@ def _format_note(edge: Edge) -> str:
     parts += [f"\N{MULTIPLICATION SIGN}{weight}"] if weight != "1" else []
     parts += [f"T={edge.temperature:g}"] if edge.temperature != 1 else []
     parts += ["of kept"] if edge.over == "kept" and edge.gate in KEEPING_GATES else []
-    parts += [f"noise {edge.noise:g}"] if edge.gate == "small_loss" else []
+    noise = edge.noise if isinstance(edge.noise, str) else f"{edge.noise:g}"
+    parts += [f"noise {noise}"] if edge.gate == "small_loss" else []
     parts += [f"peer {shorten(edge.peer)}"] if edge.peer and edge.asks_peer else []
     return " ".join(parts)
 

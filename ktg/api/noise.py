@@ -1,0 +1,107 @@
+"""Puts the estimated share of wrong labels into graphs and spaces that say `noise: auto`.
+
+It is done once, before anything is trained, checked or recorded, so that all that is kept of a
+training has the number, and trains again with it elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ktg.api.listener import QUIET, Listener
+from ktg.errors import SpecError
+from ktg.graph import Graph, SearchSpace, edge_path
+from ktg.graph.canonical import open_edges
+from ktg.graph.parse import split_edge
+from ktg.graph.vocabulary import AUTO
+
+if TYPE_CHECKING:
+    from ktg.auditing.noise import NoiseEstimate
+
+NOISE = "noise"
+# Weights of this machine that are tried where the graph has none: not the largest, and not all.
+_MOST_PARAMETERS, _MOST_TRIED = 30_000_000, 4
+
+
+def settle_noise(graph: Graph, listener: Listener = QUIET) -> Graph:
+    """Return the graph with a number for each `noise: auto` of an open edge.
+
+    Raises SpecError where no network is at hand that could judge the labels.
+    """
+    asking = [
+        pair
+        for pair, edge in open_edges(graph).items()
+        if edge.gate == "small_loss" and edge.noise == AUTO
+    ]
+    if not asking:
+        return graph
+    noise = estimate(graph, f"{edge_path(*asking[0])}.{NOISE}", listener).noise
+    edges = {
+        pair: replace(edge, noise=noise) if edge.noise == AUTO else edge
+        for pair, edge in graph.edges.items()
+    }
+    return replace(graph, edges=edges)
+
+
+def settle_space_noise(space: SearchSpace, listener: Listener = QUIET) -> SearchSpace:
+    """Return the space with a number for each `noise: auto` in it, also among options of holes.
+
+    Raises SpecError as `settle_noise` does.
+    """
+    edges = space.template["edges"]
+    if _put(edges, 0.0) == edges:
+        return space
+    where = next(
+        edge_path(*split_edge(key)) for key in edges if _put(edges[key], 0.0) != edges[key]
+    )
+    noise = estimate(space.bind(space.default()), f"{where}.{NOISE}", listener).noise
+    holes = {
+        path: replace(hole, options=tuple(_put(hole.options, noise, path.rpartition(".")[2])))
+        for path, hole in space.choices().items()
+    }
+    template = {**space.template, "edges": _put(edges, noise)}
+    return replace(space, template=template, holes={**space.holes, **holes})
+
+
+def estimate(graph: Graph, where: str, listener: Listener = QUIET) -> "NoiseEstimate":
+    """Return the share of wrong labels among the training images of a graph.
+
+    The networks of the graph that begin with weights look at them, and where there are none those
+    on this machine. where: the dotted place that asks, for messages.
+    """
+    from ktg.auditing.noise import estimate_set_noise
+    from ktg.data.open import open_data
+    from ktg.models.network import choose_device
+    from ktg.proposing.weights_here import find_weights_here
+
+    dataset, nodes = open_data(graph.data, progress=listener.decoding), [*graph.nodes.values()]
+    if all(node.source == "none" for node in nodes):
+        here, _ = find_weights_here(graph.weights, dataset.train.shape[0])
+        nodes = [one.node for one in here if one.parameters <= _MOST_PARAMETERS][-_MOST_TRIED:]
+    found = estimate_set_noise(
+        nodes,
+        dataset,
+        files=graph.weights,
+        sources=graph.sources,
+        device=choose_device(None),
+        status=listener.status,
+    )
+    if found is None:
+        problem = "auto needs a network that knows photographs, and none with weights is at hand"
+        raise SpecError(where, f"{problem}; give the share of wrong labels as a number")
+    listener.say(
+        f"noise: auto is {found.noise:g}: about so many of the training labels are wrong, in the "
+        f"eyes of {found.seen_by} on {found.images:,} of them; hard classes count, too"
+    )
+    return found
+
+
+def _put(value: Any, noise: float, key: str = "") -> Any:
+    """Return plain data with a number in place of `auto` wherever the key is `noise`."""
+    if isinstance(value, Mapping):
+        is_choice = key == NOISE  # `noise: {choice: [auto, 0.1]}`
+        return {own: _put(each, noise, NOISE if is_choice else own) for own, each in value.items()}
+    if isinstance(value, list | tuple):
+        put = [_put(each, noise, key) for each in value]
+        return [*dict.fromkeys(put)] if key == NOISE else put
+    return noise if key == NOISE and value == AUTO else value
