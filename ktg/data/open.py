@@ -24,7 +24,7 @@ from ktg.data.images import Images, MappedPixels, OnTheFlyPixels, PixelStore, jo
 from ktg.data.locate import find_data
 from ktg.data.remarks import remark_on_folder, remark_on_images, remark_on_splits
 from ktg.data.set_names import check_name
-from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
+from ktg.data.split import TEST, VAL, count_per_class, deal_folds, hold_out, pick_few_shot
 from ktg.data.torchvision_sets import is_downloaded
 from ktg.data.undecoded import Rows
 from ktg.data.unlabelled import NO_LABEL, find_unlabelled
@@ -278,8 +278,9 @@ def _divide_undecoded(data: FoundData, spec: Data) -> dict[str, LabelledImages]:
     """Return train and val as they will be if every image can be read."""
     pool = _select_pool(data, spec)
     if data.val is None:
-        train_rows, val_rows = _split_val(data.original(pool.labels), spec)
+        train_rows, val_rows = _split_val(data, pool.labels, spec)
         return {"train": pool.take(train_rows), "val": pool.take(val_rows)}
+    _refuse_folds(data, spec)
     rows = _thin_out(data.original(pool.labels), np.arange(len(pool.labels)), spec)
     return {"train": pool.take(rows), "val": data.val}
 
@@ -289,17 +290,32 @@ def _divide(
 ) -> tuple[Rows, _Decoded, Rows]:
     """Return the places of train in the pool, what holds the val images, and their places in it."""
     if data.val is None:
-        train_rows, val_rows = _split_val(data.original(pool.labels), spec)
+        train_rows, val_rows = _split_val(data, pool.labels, spec)
         return train_rows, pool, val_rows
+    _refuse_folds(data, spec)
     train_rows = _thin_out(data.original(pool.labels), np.arange(len(pool.rows)), spec)
     val = _decode(data.val, spec, data.title, pool.cached.index.geometry, progress)
     check_present(data, val.labels, "val")
     return train_rows, val, np.arange(len(val.rows))
 
 
-def _split_val(labels: Rows, spec: Data) -> tuple[Rows, Rows]:
-    held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL)
+def _split_val(data: FoundData, pool: Rows, spec: Data) -> tuple[Rows, Rows]:
+    """Return the places of train and val among the images of a pool, given their labels."""
+    labels = data.original(pool)
+    if spec.folds is None:
+        held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL)
+    elif spec.folds > len(labels):
+        few = f"data.folds: {spec.folds} are more than there are images to choose by and train on"
+        raise DataError(f"{data.title}: {few}, {len(labels)}")
+    else:
+        held = deal_folds(labels, spec.folds, spec.split_seed) == spec.fold
     return _thin_out(labels, np.flatnonzero(~held), spec), np.flatnonzero(held)
+
+
+def _refuse_folds(data: FoundData, spec: Data) -> None:
+    if spec.folds is not None:
+        problem = "folds are cut from training images, and these data have a val split of their own"
+        raise DataError(f"{data.title}: {problem}; leave out the folds, or remove that split")
 
 
 def _thin_out(labels: Rows, rows: Rows, spec: Data) -> Rows:

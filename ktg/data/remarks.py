@@ -58,7 +58,10 @@ def remark_on_folder(spec: Data, base: Path | None = None) -> Iterator[str]:
 def remark_on_splits(data: FoundData, spec: Data) -> Iterator[str]:
     """Yield a sentence on a split that is drawn from another, where the data have some of them."""
     if data.val is None and data.test is not None:
-        yield _say_drawn("validation", spec.val_fraction, "data.val_fraction")
+        share, key = spec.val_fraction, "val_fraction"
+        if spec.folds is not None:
+            share, key = 1 / spec.folds, "folds"
+        yield _say_drawn("validation", share, f"data.{key}")
     if data.val is not None and data.test is None:
         yield _say_drawn("test", spec.test_fraction, "data.test_fraction")
 

@@ -7,7 +7,7 @@ from ktg.data.undecoded import Rows
 
 # Independent random streams of one split seed, so that changing one choice leaves the others as
 # they are.
-TEST, VAL, FEW = range(3)
+TEST, VAL, FEW, FOLDS = range(4)
 
 
 def hold_out(labels: Rows, fraction: float, seed: int, stream: int) -> npt.NDArray[np.bool_]:
@@ -21,6 +21,17 @@ def hold_out(labels: Rows, fraction: float, seed: int, stream: int) -> npt.NDArr
         count = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
         held[rows[:count]] = True
     return held
+
+
+def deal_folds(labels: Rows, folds: int, seed: int) -> Rows:
+    """Return for each image (N,) which fold it is in, from 0.
+
+    Every class and all images together are dealt out evenly: 7 images in 3 folds are 3, 2 and 2.
+    """
+    shuffled = np.concatenate(_shuffle_each_class(labels, seed, FOLDS))
+    dealt = np.empty(len(labels), dtype=np.int64)
+    dealt[shuffled] = np.arange(len(labels)) % folds
+    return dealt
 
 
 def pick_few_shot(labels: Rows, per_class: int, seed: int) -> Rows:

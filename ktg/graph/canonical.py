@@ -137,6 +137,13 @@ def with_seed(graph: Graph, seed: int) -> Graph:
     return replace(graph, train=replace(graph.train, seed=seed))
 
 
+def with_fold(graph: Graph, folds: int | None, fold: int | None) -> Graph:
+    """Return the graph that is validated on one of so many folds; the graph itself without any."""
+    if folds is None or fold is None:
+        return graph
+    return replace(graph, data=replace(graph.data, folds=folds, fold=fold))
+
+
 def form_key(form: Graph) -> str:
     """Return the key of a graph that is in its canonical form already."""
     # The number stays when the format's version rises, because equal graphs train alike in each:

@@ -60,6 +60,13 @@ class Data:
         above=0,
         below=1,
     )
+    folds: int | None = rule(
+        "In place of `val_fraction`: cut the training images into this many stratified parts, of "
+        "which one is held out to choose by. Not for data with a val split.",
+        None,
+        at_least=2,
+    )
+    fold: int = rule("Which of the `folds` is held out, from 0.", 0, at_least=0)
     test_fraction: float = rule(
         "Share of all images kept for the final test, when the data has no test split.",
         0.2,

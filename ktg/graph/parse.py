@@ -279,6 +279,10 @@ def _check_data(data: Data) -> None:
     if data.views is not None and data.cache == "never":
         problem = "views are drawn once and kept in the cache; leave out data.cache: never"
         raise SpecError("data.views", problem)
+    if data.fold >= (data.folds or 1):
+        folds = "leave it out, or say data.folds"
+        allowed = folds if data.folds is None else f"allowed: 0 to {data.folds - 1}"
+        raise SpecError("data.fold", f"there is no fold {data.fold}; {allowed}")
     if data.unlabelled == ():
         raise SpecError("data.unlabelled", "is empty; name a place, or leave it out")
     if data.only == ():
@@ -288,8 +292,9 @@ def _check_data(data: Data) -> None:
 def _check_drawn(data: Data) -> None:
     """Raise SpecError for what pictures drawn by a formula do not go with."""
     problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
-    if data.views is not None:
-        raise SpecError("data.views", problem)
+    for field in ("views", "folds"):
+        if getattr(data, field) is not None:
+            raise SpecError(f"data.{field}", problem)
     if data.unlabelled not in (None, (AUTO,)):
         raise SpecError("data.unlabelled", f"{problem}, or give auto")
 

@@ -20,6 +20,7 @@ from ktg.graph.holes import (
 from ktg.graph.parse import edge_path, name_pattern_line, normalise, split_edge
 from ktg.graph.space import Search, SearchSpace
 from ktg.graph.spec import Graph
+from ktg.graph.vocabulary import FORMULAS
 
 _WITH_HOLES = ("data", "train", "sources", "nodes", "edges")
 _WITHOUT_HOLES = ("version", "name", "search", "target", "weights", "provenance")
@@ -64,6 +65,7 @@ def parse_space(
         space = expand_patterns(space, expand) if expand else space
         _check_options(space, check or (lambda graph: None))
         _check_opening(space)
+    _check_folds(space)
     return space
 
 
@@ -77,6 +79,18 @@ def _read_search(raw: object, version: int) -> Search:
         allowed = "allowed: a time such as 90s, 30m, 2h or 1h30m"
         raise SpecError("search.budget", f"{show(search.budget)} is no time; {allowed}") from None
     return search
+
+
+def _check_folds(space: SearchSpace) -> None:
+    """Raise SpecError for folds of a search whose data cannot be cut, or are cut already."""
+    if space.search.folds is None:
+        return
+    data = space.fill(space.default()).data
+    if data.folds is not None or "data.folds" in space.holes:
+        raise SpecError("search.folds", "data.folds holds out one fold for all; leave out one")
+    if data.name in FORMULAS:
+        problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
+        raise SpecError("search.folds", problem)
 
 
 def is_space(raw: object) -> bool:

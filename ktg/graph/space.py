@@ -65,6 +65,14 @@ class Search:
         at_least=0,
         below=1,
     )
+    folds: int | None = rule(
+        "Cut the images into this many parts: trial i is validated on part i mod folds and trains "
+        "on the others, its teachers too; the race takes other parts with its new seeds. Default: "
+        "one validation split for all. Not for data with a val split; a teacher is trained once "
+        "for each part.",
+        None,
+        at_least=2,
+    )
     grace_epochs: int = rule("Epochs every trial gets before ASHA may stop it.", 1, at_least=1)
     reduction_factor: float = rule("ASHA keeps one in this many at every rung.", 2, above=1)
     gpus_per_trial: float | None = rule(

@@ -54,19 +54,19 @@ class Arm:
             yield sample, values, graph
         self.exhausted = True
 
-    def learn(self, trial: Trial) -> None:
-        """Tell the sampler of a trial that is over, where its graph lies in the space.
+    def learn(self, trial: Trial, outcome: Outcome) -> None:
+        """Tell the sampler what became of a trial, where its graph lies in the space.
 
         Of a baseline it learns only at its full budget, which others lack when they are stopped.
         """
         if trial.sample is not None and trial.arm == self.name:
-            self.sampler.tell(trial.sample, trial.outcome)
+            self.sampler.tell(trial.sample, outcome)
         elif trial.baseline is None and trial.arm == self.name and trial.values is not None:
-            self.sampler.add(trial.values, trial.outcome)  # of an earlier process
+            self.sampler.add(trial.values, outcome)  # of an earlier process
         elif trial.baseline is not None and trial.state == "finished":
             values = trial.values if self.name is None else self.space.locate(trial.graph)
             if values is not None:
-                self.sampler.add(values, trial.outcome)
+                self.sampler.add(values, outcome)
 
 
 def find_alone_space(space: SearchSpace) -> SearchSpace | None:

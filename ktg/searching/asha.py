@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ktg.graph import Search
+from ktg.searching.folds import NO_EFFECTS, FoldEffects
 from ktg.searching.trial import Trial
 
 SPARED = 5  # one trial in this many is not stopped by `auto`
@@ -90,14 +91,19 @@ def choose_bracket(brackets: Brackets, trials: Sequence[Trial]) -> int:
 
 
 def should_stop(
-    brackets: Brackets, trials: Sequence[Trial], trial: Trial, epoch: int, score: float
+    brackets: Brackets,
+    trials: Sequence[Trial],
+    trial: Trial,
+    epoch: int,
+    score: float,
+    effects: FoldEffects = NO_EFFECTS,
 ) -> bool:
     """Return whether a trial ends here: it is at a rung, and below the cutoff of those before it.
 
     Call it before the epoch is recorded. A baseline is never stopped, nor a trial of the race, for
     they are what others are compared with; a baseline counts for others. An epoch that was trained
     again after the death of a worker is not judged twice; a trial that resumes between two rungs is
-    not judged by the lower.
+    not judged by the lower. effects: of the folds, taken out of the scores.
     """
     rungs = brackets.rungs[trial.bracket or 0]
     if trial.is_guaranteed or epoch not in rungs or epoch in trial.scores:
@@ -109,7 +115,8 @@ def should_stop(
     ]
     if brackets.proven and (trial.number % SPARED == 0 or not _is_proven(before, epoch)):
         return False
-    others = [other.scores[epoch] for other in before]
+    others = [other.scores[epoch] - effects.get(other.fold, 0.0) for other in before]
+    score -= effects.get(trial.fold, 0.0)
     return bool(others) and score < compute_cutoff(others, brackets.factor)
 
 

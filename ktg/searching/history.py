@@ -27,7 +27,8 @@ from ktg.graph.canonical import seedless_key
 from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
 from ktg.searching.driver_lock import find_state
-from ktg.searching.race import Contestant, rank
+from ktg.searching.pool import Pooled, pool_trainings
+from ktg.searching.race import Contestant, gather, rank
 from ktg.searching.score import KEYS, read_score
 from ktg.searching.trial import TUNED_ALONE, is_collapsed
 from ktg.searching.values import Values, parse_values
@@ -77,6 +78,22 @@ class StoredTrial:
         return None if found is None else int(found)
 
     @property
+    def seed(self) -> int:
+        """The seed of its training; 0 where an old version did not record it."""
+        return int(self.run.tags.get("seed", 0))
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold of the images it was validated on, None for the split of the data."""
+        found = self.run.tags.get("fold")
+        return None if found is None else int(found)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether another seed would change nothing: nothing is trained."""
+        return self.run.tags.get("epochs") == "0"
+
+    @property
     def score(self) -> float:
         """How good its last epoch was, by the metric of the search: higher is better."""
         return read_score(self.search.metric, self.run.metrics)
@@ -85,6 +102,16 @@ class StoredTrial:
     def is_collapsed(self) -> bool:
         """Whether the network ended by saying the same of all images."""
         return is_collapsed(self.run.metrics)
+
+    @cached_property
+    def said(self) -> bytes:
+        """What it said of the validation images, as `ktg.searching.pool` keeps it, or nothing."""
+        if self.state != "finished" or "said" not in self.run.tags:
+            return b""
+        try:
+            return self.search.experiment.read_bytes(self.run, self.run.tags["said"])
+        except UserError:  # somebody has removed the file
+            return b""
 
     @property
     def has_result(self) -> bool:
@@ -141,14 +168,14 @@ class StoredTrial:
         """
         # A resumed trial logs some epochs twice; as it resumes bit for bit, either value will do.
         known = dict(self.search.experiment.history(self.run, "val_accuracy"))
-        first = 0 if self.run.tags.get("epochs") == "0" else 1
+        first = 0 if self.is_exact else 1
         epochs = itertools.takewhile(known.__contains__, itertools.count(first))
         return tuple(known[epoch] for epoch in epochs)
 
     @property
     def epoch(self) -> int:
         """How many epochs it was trained."""
-        return 0 if self.run.tags.get("epochs") == "0" else len(self.curve)
+        return 0 if self.is_exact else len(self.curve)
 
     @cached_property
     def train_s(self) -> float:
@@ -249,22 +276,13 @@ class StoredSearch:
     @cached_property
     def contestants(self) -> list[Contestant]:
         """The finished trials, each with the scores of its graph in the race."""
-        scores: dict[int, dict[int, float]] = {}
-        for repeat in self.repeats:
-            if repeat.has_result and repeat.race_of is not None:
-                seed = int(repeat.run.tags["seed"])
-                scores.setdefault(repeat.race_of, {})[seed] = repeat.score
-        return [
-            Contestant(
-                trial.number,
-                trial.score,
-                trial.loss,
-                scores.get(trial.number, {}),
-                is_exact=trial.run.tags.get("epochs") == "0",
-                is_rival=trial.baseline is not None,
-            )
-            for trial in self.finished
-        ]
+        return gather([*self.finished, *(one for one in self.repeats if one.has_result)])
+
+    @cached_property
+    def pooled(self) -> list[Pooled]:
+        """The best trainings, those of the race too, with what they said of the images."""
+        trained = [*self.finished, *(one for one in self.repeats if one.has_result)]
+        return pool_trainings(trained, self.best)
 
     @property
     def tuned_alone(self) -> StoredTrial | None:

@@ -64,13 +64,19 @@ def check_space(space: SearchSpace, progress: Callable[[int, int], None] | None 
     progress: called with (done, all) while images are decoded for the first time.
     """
     check_data_holes(space)
-    default = select_image_fields(space.bind(space.default()).data)
+    folds = space.search.folds
+
+    def select(data: Data) -> Data:
+        own = select_image_fields(data)
+        return own if folds is None else dataclasses.replace(own, folds=folds)
+
+    default = select(space.bind(space.default()).data)
     opened = {default: open_data(default, progress=progress)}
 
     def look(data: Data) -> ImageCounts:
-        spec = select_image_fields(data)
+        spec = select(data)
         if spec not in opened:
-            opened[spec] = open_data(data, progress=progress)
+            opened[spec] = open_data(spec, progress=progress)
         train = opened[spec].train
         return ImageCounts(len(opened[spec].classes), len(train), train.shape[0])
 

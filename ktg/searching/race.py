@@ -6,14 +6,21 @@ with new seeds, the same seeds for all, round by round. A graph is out once the 
 better on the seeds of both. The scores of the new seeds alone say who wins, since those of the
 search chose who takes part. All is a pure function of what has been trained, so that a search that
 was interrupted goes on, and a report finds the same winner.
+
+Where each trial has a fold of its own (`search.folds`), so has each new seed: the race is paired by
+both, and its intervals cover images and seeds, but for what the trainings have in common.
 """
 
 import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from ktg.intervals import Interval, paired_mean_interval
+from ktg.searching.folds import FoldEffects, estimate_fold_effects
+from ktg.searching.trial import TUNED_ALONE
 
 FIRST_SEED = 101  # of the race, above the seed of the search; a confirmation begins at 1,000
 MOST_CANDIDATES = 4  # beside the control and the baselines
@@ -55,6 +62,105 @@ class Contestant:
     def std(self) -> float | None:
         """The standard deviation over new seeds, None for fewer than two."""
         return statistics.stdev(self.scores.values()) if self.runs > 1 else None
+
+
+class Run(Protocol):
+    """What the race asks of a finished trial, of a queue or of a store: see `Trial`."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the search."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """How good it ended; higher is better."""
+        ...
+
+    @property
+    def loss(self) -> float:
+        """Its last validation loss."""
+        ...
+
+    @property
+    def race_of(self) -> int | None:
+        """Whose graph it trains again, of the race."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed of its training."""
+        ...
+
+    @property
+    def fold(self) -> int | None:
+        """What it was validated on."""
+        ...
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing is trained."""
+        ...
+
+    @property
+    def baseline(self) -> str | None:
+        """Which baseline it is."""
+        ...
+
+    @property
+    def arm(self) -> str | None:
+        """Which arm chose it."""
+        ...
+
+    @property
+    def train_s(self) -> float:
+        """The seconds of its training."""
+        ...
+
+
+def gather(runs: Iterable[Run]) -> list[Contestant]:
+    """Return a contestant for each finished trial but those of the race, whose scores they get.
+
+    Rivals are the baselines and the best of the arm `tuned alone`. Where trials have folds, their
+    effects are taken out of all scores, and a new seed counts once two graphs have it: the first
+    baseline has them all from the beginning.
+    """
+    finished = list(runs)
+    by_fold = any(run.fold is not None for run in finished)
+    effects = find_fold_effects(finished)
+    scores: dict[int, dict[int, float]] = {}
+    for run in finished:
+        if run.race_of is not None:
+            scores.setdefault(run.race_of, {})[run.seed] = run.score - effects.get(run.fold, 0.0)
+    if by_fold:
+        often = Counter(seed for own in scores.values() for seed in own)
+        scores = {
+            number: {seed: score for seed, score in own.items() if often[seed] > 1}
+            for number, own in scores.items()
+        }
+    originals = [run for run in finished if run.race_of is None]
+    found = [
+        Contestant(
+            run.number,
+            run.score - effects.get(run.fold, 0.0),
+            run.loss,
+            scores.get(run.number, {}),
+            is_exact=run.is_exact and not by_fold,
+            is_rival=run.baseline is not None,
+            cost_s=run.train_s,
+        )
+        for run in originals
+    ]
+    tuned = [one for one, run in zip(found, originals, strict=True) if run.arm == TUNED_ALONE]
+    control = next((one for one in rank(found) if any(one is other for other in tuned)), None)
+    return [replace(one, is_rival=True) if one is control else one for one in found]
+
+
+def find_fold_effects(runs: Iterable[Run]) -> FoldEffects:
+    """Return by fold how much higher scores are there than on the mean fold."""
+    return estimate_fold_effects(
+        (run.number if run.race_of is None else run.race_of, run.fold, run.score) for run in runs
+    )
 
 
 def rank(contestants: Collection[Contestant]) -> list[Contestant]:

@@ -17,6 +17,8 @@ from ktg.graph.drawing import draw
 from ktg.graph.space import dump_space
 from ktg.graph.yaml_files import dumps
 from ktg.models.sources import resolve_source
+from ktg.searching.pool import FILE as SAID_FILE
+from ktg.searching.pool import forget_all_but_best
 from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
 from ktg.searching.resume import ResumedSearch
@@ -24,7 +26,7 @@ from ktg.searching.run_description import describe_end, describe_start
 from ktg.searching.trial import Trial
 from ktg.searching.trials import SearchQueue, TrialQueue
 from ktg.searching.values import Values, label
-from ktg.tracking import HOLES, NOTE, TITLE, MlflowTracker, RunState, Tracker, UsedData
+from ktg.tracking import HOLES, METRIC, NOTE, TITLE, MlflowTracker, RunState, Tracker, UsedData
 
 PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy")
 
@@ -48,10 +50,11 @@ class Recorder(ABC):
         """End the run of a trial."""
 
     def on_epoch(self, trial: Trial) -> None:
-        """Log an epoch, and the accuracy once more as people and MLflow's tables read it: 95.12."""
+        """Log an epoch, and its scores once more as people and MLflow's tables read them: 95.12."""
         metrics = dict(trial.metrics)
-        if "val_accuracy" in metrics:
-            metrics["accuracy_percent"] = round(100 * metrics["val_accuracy"], 2)
+        for name in {"accuracy", self.queue.metric} - {"loss"}:
+            if f"val_{name}" in metrics:
+                metrics[f"{name}_percent"] = round(100 * metrics[f"val_{name}"], 2)
         self.tracker.log(self._runs[trial.number], metrics, trial.epoch)
 
     def how_to_go_on(self) -> str:
@@ -85,7 +88,8 @@ class SearchRecorder(Recorder):
     ) -> None:
         note = describe_start(queue, name, data)
         holes = json.dumps(list(queue.space.holes))
-        tags = {"kind": "search", NOTE: note, HOLES: holes, **environment_tags(), **tags}
+        about = {"kind": "search", NOTE: note, HOLES: holes, METRIC: queue.metric}
+        tags = {**about, **environment_tags(), **tags}
         settings = {**vars(queue.space.search), "trials": queue.space.search.most_trials}
         if past is None:
             params = {
@@ -113,6 +117,7 @@ class SearchRecorder(Recorder):
         tags |= {TITLE: make_title(trial)}
         tags |= {"seed": str(trial.graph.train.seed), "epochs": str(trial.graph.train.epochs)}
         about = {"baseline": trial.baseline, "arm": trial.arm, "race_of": trial.race_of}
+        about |= {"fold": trial.fold}
         tags |= {key: str(value) for key, value in about.items() if value is not None}
         run = self.tracker.start(
             trial.name,
@@ -133,11 +138,17 @@ class SearchRecorder(Recorder):
         tags = {"epoch": str(trial.epoch), "train_s": f"{trial.train_s:.3f}"}
         tags |= {"reason": trial.reason} if trial.reason else {}
         tags |= {"rung": str(trial.epoch)} if trial.state == "stopped" else {}
+        forget_all_but_best(self.queue.in_state("finished"))
+        if trial.said and trial.state == "finished":
+            self.tracker.artifact(run, SAID_FILE, trial.said)
+            tags["said"] = SAID_FILE
         if trial.state != "running":
             self.tracker.end(run, trial.state, tags)
         best = self.queue.best
         if best is not None:
-            metrics = {"best_val_accuracy": best.accuracy, "elapsed_s": self.queue.now_s}
+            names = {"accuracy", self.queue.metric}
+            metrics = {f"best_val_{one}": best.metrics.get(f"val_{one}", 0.0) for one in names}
+            metrics["elapsed_s"] = self.queue.now_s
             self.tracker.log(self.parent, metrics, len(self.queue.closed))
 
     def end(self, result: Result) -> None:

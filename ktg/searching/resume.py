@@ -130,7 +130,10 @@ def _to_trial(
         scores=scores,
         arm=trial.arm,
         race_of=trial.race_of,
+        folds=None if trial.fold is None else space.search.folds,
+        fold=trial.fold,
         metric=metric,
+        said=trial.said,
     )
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ktg.graph import Graph
-from ktg.graph.canonical import live_nodes
+from ktg.graph.canonical import live_nodes, with_fold
 from ktg.graph.space import MetricName
 from ktg.searching.score import read_score, worst_score
 from ktg.searching.values import Values
 
 RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial.right`
+SAID = "said"  # another one: see `Trial.said`
 TUNED_ALONE = "tuned alone"  # the arm of the target by itself
 LAST_EPOCHS = 3  # whose mean score the sampler is told: a single one is noisier
 State = Literal["running", "finished", "stopped", "failed"]
@@ -31,12 +32,15 @@ class Trial:
 
     baseline: its name if it is a baseline of the search; finalist: that of the graph it trains in
     a confirmation; race_of: the number of the trial whose graph it trains with another seed.
+    fold: which of `folds` it is validated on; None: on the split of the data. The graph itself
+    says nothing of it, as it is found for all images.
     arm: the name of the part of the space that it was drawn from, None for all of it.
     values: what fills the holes of that part; sample: the number by which its sampler knows them.
     metric: what trials are compared by; score, metrics: after `epoch` epochs; scores: by epoch.
     Of scores higher is better.
     bracket: the ASHA bracket it runs in, None for a trial of an earlier process.
     right: once tested, or of a race, a 1 for each image classified rightly, else a 0.
+    said: of the validation images at the end: see `ktg.searching.pool`.
     """
 
     number: int
@@ -54,8 +58,11 @@ class Trial:
     bracket: int | None = None
     finalist: str | None = None
     right: str = ""
+    said: bytes = field(default=b"", repr=False)
     arm: str | None = None
     race_of: int | None = None
+    folds: int | None = None
+    fold: int | None = None
     metric: MetricName = "accuracy"
 
     @property
@@ -68,6 +75,16 @@ class Trial:
             return f"trial-{self.number:04d} ({of}, seed {self.graph.train.seed})"
         what = self.baseline or self.arm
         return f"trial-{self.number:04d}" + (f" ({what})" if what else "")
+
+    @property
+    def seed(self) -> int:
+        """The seed of its training."""
+        return self.graph.train.seed
+
+    @property
+    def trained(self) -> Graph:
+        """The graph as a worker trains it, which knows its fold."""
+        return with_fold(self.graph, self.folds, self.fold)
 
     @property
     def score(self) -> float:

@@ -6,6 +6,7 @@ space that samplers choose (`ktg search`), and at the end the race between the b
 --seeds`). Neither knows Ray or the clock, so that a test can replay a whole search.
 """
 
+import base64
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +16,16 @@ from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key, check_trainable, with_seed
 from ktg.graph.space import MetricName
+from ktg.searching import race
 from ktg.searching.arms import Arm, find_alone_space
 from ktg.searching.baselines import baselines
 from ktg.searching.budget import Reserve, estimate_seconds
+from ktg.searching.folds import FoldEffects, count_fold_runs
 from ktg.searching.preflight import vary_each_hole
-from ktg.searching.race import FIRST_SEED, Contestant, choose_next, choose_starters, rank
+from ktg.searching.race import Contestant
 from ktg.searching.sampler import Sampler
 from ktg.searching.score import read_score
-from ktg.searching.trial import RIGHT, TUNED_ALONE, Duplicate, State, Trial
+from ktg.searching.trial import RIGHT, SAID, TUNED_ALONE, Duplicate, Outcome, State, Trial
 
 ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
 
@@ -74,12 +77,13 @@ class TrialQueue:
     ) -> bool:
         """Record one epoch; return whether it is new, and not one trained again after a death."""
         trial.train_s += seconds
-        right = metrics.pop(RIGHT, "")
+        right, said = metrics.pop(RIGHT, ""), metrics.pop(SAID, "")
         # A scheduler has judged by the first value.
         trial.scores.setdefault(epoch, read_score(self.metric, metrics))
         if trial.metrics and epoch <= trial.epoch:
             return False
         trial.epoch, trial.metrics, trial.right = epoch, metrics, right
+        trial.said = base64.b64decode(said)
         return True
 
     def close(self, trial: Trial, reason: str | None = None) -> None:
@@ -112,29 +116,17 @@ class TrialQueue:
     def ranked(self) -> list[Trial]:
         """The finished trials without those of the race, which rank what they trained again."""
         trials = {trial.number: trial for trial in self.in_state("finished")}
-        return [trials[one.number] for one in rank(self.contestants)]
+        return [trials[one.number] for one in race.rank(self.contestants)]
 
     @property
     def contestants(self) -> list[Contestant]:
         """The finished trials, each with the scores of its graph in the race."""
-        finished = self.in_state("finished")
-        scores: dict[int, dict[int, float]] = {}
-        for trial in finished:
-            if trial.race_of is not None:
-                scores.setdefault(trial.race_of, {})[trial.graph.train.seed] = trial.score
-        return [
-            Contestant(
-                trial.number,
-                trial.score,
-                trial.loss,
-                scores.get(trial.number, {}),
-                is_exact=trial.is_exact,
-                is_rival=trial.baseline is not None,
-                cost_s=trial.train_s,
-            )
-            for trial in finished
-            if trial.race_of is None
-        ]
+        return race.gather(self.in_state("finished"))
+
+    @property
+    def fold_effects(self) -> FoldEffects:
+        """How much higher scores are by fold than on the mean one, as far as that is known."""
+        return race.find_fold_effects(self.in_state("finished"))
 
 
 class SearchQueue(TrialQueue):
@@ -173,6 +165,7 @@ class SearchQueue(TrialQueue):
         self._by_key: dict[str, Trial] = {}
         self._waiting: dict[str, list[tuple[Arm, int]]] = {}
         self._baselines = iter(first.items())
+        self._untold: list[Trial] = []
         self._opening = deque(space.search.opening)
         self._resumed = deque(trial for trial in trials if trial.state == "running")
         for trial in trials:
@@ -212,6 +205,8 @@ class SearchQueue(TrialQueue):
             key = canonical_key(graph)
             if key not in self._by_key and self._fits(graph, self.end_s):
                 return self._start(graph, key, baseline=name, values=self.space.locate(graph))
+        if (learnt := self._propose_fold()) is not None:
+            return learnt
         for arm in self._list_arms():
             drawn = self._propose_opening() if arm is self.main else None
             drawn = drawn or self._propose_of(arm)
@@ -230,7 +225,7 @@ class SearchQueue(TrialQueue):
         super().close(trial, reason)
         self._tell_samplers(trial)
         for arm, sample in self._waiting.pop(trial.key, []):
-            arm.sampler.tell(sample, trial.outcome)
+            arm.sampler.tell(sample, self._judge(trial))
 
     @property
     def searched(self) -> list[Trial]:
@@ -242,16 +237,12 @@ class SearchQueue(TrialQueue):
         """The best trial of the target by itself, with settings of its own; None without one."""
         return next((one for one in self.ranked if one.arm == TUNED_ALONE), None)
 
-    @property
-    def contestants(self) -> list[Contestant]:
-        """The finished trials, each with the scores of its graph in the race.
-
-        The best of the arm `tuned alone` is a rival, too.
-        """
-        found = super().contestants
-        numbers = {trial.number for trial in self.trials if trial.arm == TUNED_ALONE}
-        control = next((one for one in rank(found) if one.number in numbers), None)
-        return [replace(one, is_rival=True) if one is control else one for one in found]
+    def _judge(self, trial: Trial) -> Outcome:
+        """Return what the samplers learn of a trial: what it would be on the mean fold."""
+        outcome = trial.outcome
+        if trial.fold is None or trial.state == "failed":
+            return outcome
+        return replace(outcome, score=outcome.score - self.fold_effects.get(trial.fold, 0.0))
 
     @property
     def end_s(self) -> float | None:
@@ -287,6 +278,17 @@ class SearchQueue(TrialQueue):
         end_s = None if end_s is None else end_s * (1 - search.race_share)
         return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, end_s)]
 
+    def _propose_fold(self) -> Trial | None:
+        """Return the next training of the first baseline, which says what each fold is worth.
+
+        These are its first trainings of the race, done now.
+        """
+        first, begun, _ = count_fold_runs(self.trials)
+        if first is None or first.state != "finished":
+            return None
+        wanted = begun < (self.space.search.folds or 0) and self._fits(first.graph, self.end_s)
+        return self._repeat(first, self._first_seed + begun) if wanted else None
+
     def _propose_opening(self) -> Trial | None:
         """Return the next point of `search.opening` whose graph is new, None when all were."""
         while self._opening:
@@ -313,23 +315,32 @@ class SearchQueue(TrialQueue):
             if known.state == "running":  # the sampler learns of it when that trial ends
                 self._waiting.setdefault(known.key, []).append((arm, sample))
             else:
-                arm.sampler.tell(sample, known.outcome)
+                arm.sampler.tell(sample, self._judge(known))
         return None
 
     def _propose_repeat(self) -> Trial | None:
         """Return the next trial of the race, None when it is over or nothing is known yet."""
         allowance_s = self._race_allowance_s()
-        starters = choose_starters(self.contestants, allowance_s)
+        starters = race.choose_starters(self.contestants, allowance_s)
         races = [trial for trial in self.trials if trial.race_of is not None]
         begun: dict[int, set[int]] = {}
         for trial in races:
             begun.setdefault(trial.race_of or 0, set()).add(trial.graph.train.seed)
-        chosen = choose_next(starters, begun, FIRST_SEED + self.main.default.train.seed)
+        chosen = race.choose_next(starters, begun, self._first_seed)
         if chosen is None or not self._can_race(chosen[0].cost_s, allowance_s, races):
             return None
         original = next(one for one in self.trials if one.number == chosen[0].number)
-        graph = with_seed(original.graph, chosen[1])
-        return self._start(graph, canonical_key(graph), race_of=original.number)
+        return self._repeat(original, chosen[1])
+
+    @property
+    def _first_seed(self) -> int:
+        return race.FIRST_SEED + self.main.default.train.seed
+
+    def _repeat(self, original: Trial, seed: int) -> Trial:
+        """Return a training of a graph with another seed, and the fold that goes with it."""
+        graph, folds = with_seed(original.graph, seed), self.space.search.folds
+        fold = None if folds is None else (seed - self._first_seed) % folds
+        return self._start(graph, canonical_key(graph), race_of=original.number, fold=fold)
 
     def _race_allowance_s(self) -> float:
         """Return the device seconds of the whole race: its share of all there are.
@@ -355,7 +366,10 @@ class SearchQueue(TrialQueue):
 
     def _start(self, graph: Graph, graph_key: str, **known: Any) -> Trial:
         number = self.trials[-1].number + 1 if self.trials else 1
-        own = graph.with_needed_weights()
+        own, folds = graph.with_needed_weights(), self.space.search.folds
+        if folds is not None:  # baselines are compared with each other, so on one fold
+            fold = 0 if "baseline" in known else number % folds
+            known = {"folds": folds, "fold": fold, **known}
         trial = Trial(number, own, graph_key, metric=self.metric, **known)
         self._add(trial)
         return trial
@@ -367,10 +381,17 @@ class SearchQueue(TrialQueue):
     def _tell_samplers(self, trial: Trial) -> None:
         """Tell the samplers of a trial; of a baseline only at its full budget, which others lack.
 
-        Another seed of a known graph tells nothing of the space.
+        Another seed of a known graph tells nothing of the space. Where trials have folds, the
+        samplers hear of them once the first baseline has told what these are worth.
         """
-        if trial.race_of is not None:
+        if trial.race_of is None:
+            self._untold.append(trial)
+        first, _, ended = count_fold_runs(self.trials)
+        pending = first is not None and first.state in ("running", "finished")
+        if pending and ended < (self.space.search.folds or 0):
             return
-        for arm in (self.main, self.alone):
-            if arm is not None:
-                arm.learn(trial)
+        for each in self._untold:
+            for arm in (self.main, self.alone):
+                if arm is not None:
+                    arm.learn(each, self._judge(each))
+        self._untold.clear()

@@ -8,7 +8,13 @@ import pytest
 from PIL import Image
 
 from ktg.data import Images, Summary
-from ktg.data.open import list_formula_settings, open_data, open_test, summarize
+from ktg.data.open import (
+    list_formula_settings,
+    name_val_images,
+    open_data,
+    open_test,
+    summarize,
+)
 from ktg.errors import DataError, SpecError
 from ktg.graph import Data, Formula
 
@@ -370,3 +376,41 @@ def test_the_fingerprint_is_that_of_the_pictures():
 def test_what_cannot_be_drawn(change, message):
     with pytest.raises(SpecError, match=message):
         open_data(replace(DRAWN, **change))
+
+
+def test_folds_hold_out_every_image_but_those_of_the_test_split_once_from_one_cache(make):
+    root = make({"a": 10, "b": 20})
+    decoded = []
+    opened = [
+        open_data(spec(root, folds=3, fold=fold), progress=lambda *at: decoded.append(at))
+        for fold in range(3)
+    ]
+    every = pixels(opened[0].train) | pixels(opened[0].val)
+    assert [done for done, _ in decoded] == [*range(1, len(every) + 1)]
+    assert every.isdisjoint(pixels(open_test(spec(root))))
+    held = [pixels(one.val) for one in opened]
+    assert set.union(*held) == every
+    assert sum(map(len, held)) == len(every) == 24
+    for one in opened:
+        assert pixels(one.train) == every - pixels(one.val)
+        assert np.bincount(one.val.labels).min() >= 2
+    assert len({one.fingerprint for one in opened}) == 3
+    counts = summarize(spec(root, folds=3, fold=1)).counts
+    assert sum(counts["val"]) == len(opened[1].val)
+    names = name_val_images(spec(root, folds=3, fold=1), range(len(opened[1].val)))
+    shown = {np.asarray(Image.open(root / name)).tobytes() for name in names}
+    assert len(shown) == len(opened[1].val)
+
+
+def test_folds_keep_few_shot_training_out_of_what_is_held_out(make):
+    one = open_data(spec(make({"a": 10, "b": 20}), folds=4, fold=2, per_class=3))
+    assert np.bincount(one.train.labels).tolist() == [3, 3]
+    assert pixels(one.train).isdisjoint(pixels(one.val))
+
+
+@pytest.mark.parametrize("read", [open_data, summarize])
+def test_folds_are_refused_where_there_is_a_val_split_or_too_few_images(make, read):
+    with pytest.raises(DataError, match="val split of their own; leave out the folds"):
+        read(spec(make(SPLIT), folds=2))
+    with pytest.raises(DataError, match=r"data.folds: 9 are more than there are images .*, 6"):
+        read(spec(make({"a": 4, "b": 4}, name="small"), folds=9))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.data.split import TEST, VAL, count_per_class, hold_out, pick_few_shot
+from ktg.data.split import TEST, VAL, count_per_class, deal_folds, hold_out, pick_few_shot
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(
     lambda drawn: np.array(drawn + drawn + drawn)
@@ -58,3 +58,13 @@ def test_few_shot_keeps_so_many_of_each_or_all_and_is_nested(labels, most, seed)
 def test_other_classes_do_not_move_a_class():
     few = pick_few_shot(np.array([0] * 10), 3, seed=5)
     np.testing.assert_array_equal(few, pick_few_shot(np.array([0] * 10 + [1] * 7), 3, seed=5)[:3])
+
+
+@given(LABELS, st.integers(2, 7), SEEDS)
+def test_folds_deal_every_class_and_the_whole_evenly(labels, folds, seed):
+    dealt = deal_folds(labels, folds, seed)
+    np.testing.assert_array_equal(dealt, deal_folds(labels, folds, seed))
+    for part in (labels == label for label in [*np.unique(labels)]):
+        assert np.ptp(np.bincount(dealt[part], minlength=folds)) <= 1
+        assert len(set(dealt[part])) > 1  # so no fold holds out a whole class
+    assert np.ptp(np.bincount(dealt, minlength=folds)) <= 1

@@ -21,6 +21,7 @@ from ktg.graph.canonical import (
     open_edges,
     seedless_key,
     teachers,
+    with_fold,
     with_seed,
 )
 
@@ -621,3 +622,17 @@ def test_fields_of_gates_and_losses_count_where_they_are_read_only():
     assert key(loss="bootstrap", trust=0.1) != key(loss="bootstrap")
     assert key(loss="sce", beta=2.0) != key(loss="sce")
     assert key(gate="small_loss", over="kept") != key(gate="small_loss")
+
+
+def test_a_fold_is_a_part_of_what_is_trained():
+    one = parse(
+        {
+            "data": {"name": "digits"},
+            "nodes": {"n0": {"model": "resnet8"}},
+            "edges": {"label -> n0": {}},
+        }
+    )
+    assert with_fold(one, None, None) == with_fold(one, 5, None) == one
+    keys = {canonical_key(with_fold(one, 5, fold)) for fold in range(5)}
+    assert len(keys | {canonical_key(one)}) == 6
+    assert parse(dump(with_fold(one, 5, 3))).data.fold == 3

@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 from hypothesis import given
@@ -324,3 +325,17 @@ def test_what_doubtful_labels_need_is_checked(edge, at, said):
     with pytest.raises(SpecError, match=said) as caught:
         parse({"data": {"name": "digits"}, "nodes": nodes, "edges": edge})
     assert caught.value.path == at
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"folds": 3, "fold": 3}, "data.fold: there is no fold 3; allowed: 0 to 2"),
+        ({"fold": 1}, "data.fold: there is no fold 1; leave it out, or say data.folds"),
+        ({"folds": 1}, "data.folds: must be at least 2, got 1"),
+    ],
+)
+def test_a_fold_is_one_of_the_folds(data, message):
+    graph = {"nodes": {"n0": {"model": "resnet8"}}, "edges": {"label -> n0": {}}}
+    with pytest.raises(SpecError, match=re.escape(message)):
+        parse({"data": {"name": "digits", **data}, **graph})

@@ -289,3 +289,16 @@ def test_an_opening_that_cannot_be_is_refused(values, said):
     with pytest.raises(SpecError) as caught:
         parse_space(changed(search={"opening": [values]}))
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"name": "digits", "folds": 3}, "search.folds: data.folds holds out one fold for all"),
+        ({"name": "fractaldb"}, "search.folds: does not go with images drawn by a formula"),
+    ],
+)
+def test_folds_of_a_search_need_images_that_are_not_cut_yet(data, message):
+    graph = {"nodes": {"n0": {"model": "resnet8"}}, "edges": {"label -> n0": {}}}
+    with pytest.raises(SpecError, match=message):
+        parse_space({"data": data, **graph, "search": {"folds": 5}})

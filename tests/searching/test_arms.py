@@ -8,7 +8,7 @@ from ktg.graph import parse_space
 from ktg.graph.canonical import live_nodes
 from ktg.searching.arms import Arm, find_alone_space
 from ktg.searching.baselines import baselines
-from ktg.searching.trial import TUNED_ALONE, Trial
+from ktg.searching.trial import TUNED_ALONE, Outcome, Trial
 
 
 def space(nodes: int = 3, label: object = None, search: object = None, **sections):
@@ -82,12 +82,14 @@ def test_it_learns_of_its_own_trials_and_of_the_baseline_alone():
     arm = Arm(TUNED_ALONE, own, seed=0)
     told = lambda: len(arm.sampler._study.trials)  # noqa: E731
     graphs = baselines(space())
-    arm.learn(Trial(1, graphs["alone"], "a", baseline="alone", state="finished", epoch=4))
+    outcome = Outcome("finished", 0.5, 4)
+    alone = Trial(1, graphs["alone"], "a", baseline="alone", state="finished", epoch=4)
+    arm.learn(alone, outcome)
     assert told() == 1
     mutual = Trial(2, graphs["mutual learning"], "b", baseline="mutual learning", state="finished")
-    arm.learn(mutual)
-    arm.learn(Trial(3, graphs["alone"], "c", values=own.default()))  # of the whole space
+    arm.learn(mutual, outcome)
+    arm.learn(Trial(3, graphs["alone"], "c", values=own.default()), outcome)  # of the whole space
     assert told() == 1
     earlier = Trial(4, graphs["alone"], "d", values=own.default(), arm=TUNED_ALONE)
-    arm.learn(earlier)
+    arm.learn(earlier, outcome)
     assert told() == 2

@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -14,11 +15,13 @@ from ktg.searching.race import (
     choose_starters,
     compare,
     find_dropped,
+    gather,
     measure_spread,
     pair,
     rank,
     shrink,
 )
+from ktg.searching.trial import TUNED_ALONE
 
 
 def one(number: int, score: float, *more: float, **known) -> Contestant:
@@ -138,3 +141,51 @@ def test_the_best_mean_is_nearer_to_the_truth_than_the_luckiest_run():
         bias.append(winner.mean - truth[winner.number])
     assert statistics.fmean(gain) > 0.004
     assert statistics.fmean(bias) < 0.5 * statistics.fmean(curse)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished trial, as a queue or a store has it."""
+
+    number: int
+    score: float
+    race_of: int | None = None
+    seed: int = 0
+    fold: int | None = None
+    baseline: str | None = None
+    arm: str | None = None
+    is_exact: bool = False
+    loss: float = 1.0
+    train_s: float = 2.0
+
+
+def test_gathered_are_the_originals_with_the_scores_of_their_repeats_and_who_are_rivals():
+    runs = [
+        Ran(1, 0.8, baseline="alone"),
+        Ran(2, 0.9),
+        Ran(3, 0.7, arm=TUNED_ALONE),
+        Ran(4, 0.6, arm=TUNED_ALONE),
+        Ran(5, 0.85, race_of=2, seed=101),
+        Ran(6, 0.87, race_of=2, seed=102),
+    ]
+    found = gather(runs)
+    assert numbers(found) == [1, 2, 3, 4]
+    assert [one.is_rival for one in found] == [True, False, True, False]
+    assert found[1].scores == {101: 0.85, 102: 0.87}
+    assert found[0].cost_s == 2.0
+
+
+def test_what_a_fold_is_worth_is_taken_out_and_nobody_leads_by_seeds_that_others_lack():
+    hard = {0: 0.0, 1: -0.1, 2: 0.05}
+    early = [Ran(9 + f, 0.8 + hard[f], 1, 101 + f, f) for f in range(3)]
+    probe = Ran(1, 0.8, fold=0, baseline="probe", is_exact=True)
+    lucky, good = Ran(4, 0.85 + hard[0], fold=0), Ran(5, 0.88 + hard[1], fold=1)
+    found = gather([probe, lucky, good, *early])
+    assert [one.runs for one in found] == [0, 0, 0]
+    assert not any(one.is_exact for one in found)
+    assert numbers(rank(found)) == [5, 4, 1]
+    raced = [Ran(20 + f, 0.9 + hard[f], 5, 101 + f, f) for f in range(2)]
+    found = gather([probe, lucky, good, *early, *raced])
+    assert [one.runs for one in found] == [2, 0, 2]
+    assert pair(found[2], found[0]) == pytest.approx([0.1, 0.1])
+    assert found[2].mean - found[0].mean == pytest.approx(0.1)

@@ -5,12 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from ktg.errors import UserError
 from ktg.graph import parse_space
+from ktg.searching.pool import pack
 from ktg.searching.recorder import SearchRecorder
+from ktg.searching.result import summarize_search
 from ktg.searching.resume import read_search_to_resume
+from ktg.searching.trial import SAID
 from ktg.searching.trials import SearchQueue
 from ktg.tracking import MlflowTracker, find_experiment
 
@@ -214,3 +219,49 @@ def test_arm_and_race_are_read_back_and_gone_on_with(uri):
     again = SearchQueue(past.space, past.trials, past.duplicates)
     assert again.propose().number == known[-1][0]
     assert again.best.number == queue.best.number
+
+
+def test_folds_come_back_and_go_on(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    queue = SearchQueue(space(6, {"alone_share": 0, "race_share": 0.3, "folds": 3}))
+    with MlflowTracker("folds", uri) as tracker:
+        journal = SearchRecorder(tracker, queue, "folds", {})
+        play(journal, queue, ["finished"] * 8 + ["running"])
+        journal._end_interrupted()
+        tracker.end(journal.parent, "interrupted")
+    past = read_search_to_resume(find_experiment("folds", uri))
+    assert [one.trained for one in past.trials] == [one.trained for one in queue.trials]
+    assert [one.fold for one in past.trials] == [0, 0, 0, 0, 1, 2, 1, 2, 0]
+    again = SearchQueue(past.space, past.trials, past.duplicates)
+    assert again.propose().fold == 0
+    assert again.propose().fold == 10 % 3
+    stored = past.stored
+    assert [one.score for one in stored.contestants] == [
+        pytest.approx(one.score) for one in queue.contestants
+    ]
+    assert stored.trials[-2].graph.data.folds is None  # what is exported knows no fold
+
+
+@pytest.mark.slow
+def test_what_was_said_of_the_images_is_not_lost(uri):
+    queue, tracker = SearchQueue(space()), MlflowTracker("space", uri)
+    recorder = SearchRecorder(tracker, queue, "space", {"data.fingerprint": "abc"})
+    labels = np.arange(40) % 4
+    for number in range(3):
+        trial = queue.propose()
+        recorder.on_start(trial)
+        logits = torch.randn(40, 4, generator=torch.Generator().manual_seed(number))
+        metrics = {"val_accuracy": 0.5 + number / 10, "val_loss": 1.0}
+        queue.record_epoch(trial, 4, metrics | {SAID: pack(labels, logits, {})}, 1.0)
+        recorder.on_epoch(trial)
+        queue.close(trial)
+        recorder.on_end(trial)
+    tracker.close()
+    past = read_search_to_resume(find_experiment("space", uri))
+    assert [one.said for one in past.trials] == [one.said for one in queue.trials]
+    again = SearchQueue(past.space, past.trials, past.duplicates)
+    now, before = (summarize_search(one, "space", 1.0).pool for one in (again, queue))
+    assert now == before
+    assert now.pooled == 3
+    stored = past.stored.pooled
+    assert [one.trial for one in stored] == ["trial-0003", "trial-0002", "trial-0001"]

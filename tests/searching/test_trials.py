@@ -518,3 +518,41 @@ def test_an_opening_that_nothing_can_be_trained_from_is_passed_over():
     queue = SearchQueue(space(2, opening=[shut]))
     run(queue, ends=("finished",))
     assert sum(trial.baseline is None for trial in queue.trials) == 2
+
+
+def on_folds(trial) -> float:
+    """Return a graph's own quality and, far more, that of its fold."""
+    own = int(canonical_key(with_seed(trial.graph, 0))[:6], 16) / 0xFFFFFF
+    return 0.5 + own / 10 + (0.0 if trial.fold is None else (0.2, -0.2, 0.0)[trial.fold])
+
+
+def test_each_trial_has_a_fold_and_the_best_is_not_who_had_the_easiest():
+    queue = SearchQueue(space(20, 3, folds=3, race_share=0.25, sampler="random", lr=True))
+    play(queue, on_folds)
+    searched, alone = queue.searched, queue.trials[0]
+    assert [one.fold for one in searched] == [one.number % 3 for one in searched]
+    assert {one.fold for one in queue.trials if one.baseline} == {0}
+    early = [one for one in queue.trials if one.race_of == alone.number][:3]
+    assert [one.number for one in early] == [4, 5, 6]  # before the sampler learns anything
+    assert [one.fold for one in early] == [0, 1, 2]
+    raced = [one for one in queue.trials if one.race_of is not None]
+    assert {(one.seed, one.fold) for one in raced} == {
+        (s, (s - 101) % 3) for s in {one.seed for one in raced}
+    }
+    for one in queue.trials:
+        assert (one.trained.data.folds, one.trained.data.fold) == (3, one.fold)
+        assert one.graph.data.folds is None
+    assert queue.fold_effects == pytest.approx({0: 0.2, 1: -0.2, 2: 0.0}, abs=0.05)
+    own = [one for one in queue.trials if one.race_of is None]
+    assert queue.best in sorted(own, key=lambda one: one.key)[-5:]
+    told = [one.value for one in queue.sampler._study.trials if one.value]
+    assert len(told) > 15
+    assert max(told) - min(told) < 0.25  # the folds alone are 0.4 apart
+
+
+def test_without_a_fold_of_its_own_nothing_of_a_search_changes():
+    plain, other = (SearchQueue(space(9, 3, race_share=0.25, lr=True)) for _ in range(2))
+    play(plain, noisy)
+    play(other, noisy)
+    assert plain.fold_effects == {}
+    assert [one.trained for one in plain.trials] == [one.graph for one in other.trials]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from ktg.data import open_data
 from ktg.errors import SpecError
 from ktg.graph import Graph, parse
-from ktg.graph.canonical import independent_graph
+from ktg.graph.canonical import independent_graph, with_fold
 from ktg.models.build import build_network
 from ktg.models.state_dicts import write_weights
 from ktg.training import loop, tensor_cache
@@ -226,3 +226,29 @@ def test_a_head_for_other_classes_cannot_teach_as_it_is(tiny, weights, tmp_path)
     bare = final_graph(tiny, weights, None)
     with pytest.raises(SpecError, match="mine has no head for these classes; allowed: 1 or more"):
         loop.Training(bare, open_data(bare.data), device="cpu", cache=tmp_path / "cache")
+
+
+def test_a_teacher_never_saw_an_image_that_its_student_is_validated_on(tiny: Path, tmp_path: Path):
+    taught, keys = [], set()
+
+    def spy(alone, dataset, device, final):
+        taught.append((alone, {image.tobytes() for image in dataset.train.read(range(120))}))
+        return loop.train_alone(alone, dataset, device, final)
+
+    for fold in range(4):
+        one = with_fold(graph(tiny), 4, fold)
+        data = open_data(one.data)
+        keys.add(compute_teacher_key(one, "n1", data, final=False))
+        network = build_network(
+            one.nodes["n1"], {}, classes=4, image_size=8, mean=[0.5], std=[0.5], seed=0
+        )
+        for _ in range(2):  # the second time it is in the cache
+            load_teacher(network, one, "n1", data, torch.device("cpu"), spy, cache=tmp_path)
+        held = {image.tobytes() for image in data.val.read(range(len(data.val)))}
+        assert len(taught) == fold + 1
+        alone, seen = taught[-1]
+        assert (alone.data.folds, alone.data.fold) == (4, fold)
+        assert len(data.train) <= 120
+        assert len(held) > 20
+        assert seen.isdisjoint(held)
+    assert len(keys) == 4
