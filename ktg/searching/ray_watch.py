@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ktg.errors import KtgError
+from ktg.searching.last_words import fall_silent
 
 POLL_S = 1.0
 SILENT_S = 30.0  # of a cluster's GCS; Ray itself gives up after 60
@@ -110,6 +111,7 @@ def end_process(ray: Any, sentence: str, save: Callable[[], None]) -> None:
         with suppress(Exception):
             node = ray._private.worker._global_node
             node.kill_all_processes(check_alive=False, allow_graceful=False)
+        fall_silent()
         with suppress(OSError, ValueError):
             print(f"\nktg: {sentence}", file=sys.stderr, flush=True)
     finally:

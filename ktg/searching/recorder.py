@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import platform
-import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from ktg.graph.drawing import draw
 from ktg.graph.space import dump_space
 from ktg.graph.yaml_files import dumps
 from ktg.models.sources import resolve_source
+from ktg.searching.last_words import resume_command
 from ktg.searching.pool import FILE as SAID_FILE
 from ktg.searching.pool import forget_all_but_best
 from ktg.searching.progress import format_headline
@@ -109,7 +109,7 @@ class SearchRecorder(Recorder):
 
     def how_to_go_on(self) -> str:
         """Return the command that resumes the search."""
-        return shlex.join(["ktg", "search", self.name, "--resume"])
+        return resume_command(self.name)
 
     def on_start(self, trial: Trial) -> None:
         """Open a child run with the graph and the values that made it."""

@@ -38,6 +38,7 @@ from ktg.searching.asha import plan_brackets
 from ktg.searching.budget import Reserve
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
+from ktg.searching.last_words import leave_last_words, resume_command
 from ktg.searching.missing_weights import Missing, remove_unavailable
 from ktg.searching.preflight import check_space, vary_each_hole
 from ktg.searching.progress import format_headline, print_warning
@@ -101,6 +102,7 @@ def search(
     before = (past.trials, past.duplicates) if past else ((), ())
     queue = SearchQueue(space, *before, reserve=reserve)
     with ExitStack() as stack:
+        stack.enter_context(leave_last_words(resume_command(name)))
         with console.status("Starting Ray"):
             ray = stack.enter_context(start_ray(address))
         slots = plan_slots(space.search, ray, address, vary_each_hole(space), folder, warn)

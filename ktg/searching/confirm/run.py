@@ -25,6 +25,7 @@ from ktg.searching.confirm.recorder import ConfirmRecorder
 from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.confirm.verdict import Confirmation, judge
 from ktg.searching.driver_lock import driver_tags
+from ktg.searching.last_words import leave_last_words
 from ktg.searching.progress import print_warning
 from ktg.searching.ray_run import drive_queue
 from ktg.searching.seed_queue import SeedQueue
@@ -78,6 +79,7 @@ def confirm_search(
     slots = Slots(0, 0, 0)  # nothing is left to train: its run may not have been ended
     with ExitStack() as stack:
         if queue.left:
+            stack.enter_context(leave_last_words("the same command"))
             with console.status("Starting Ray"):
                 ray = stack.enter_context(start_ray(address))
             graphs = [finalist.graph for finalist in chosen.graphs]
