@@ -9,7 +9,14 @@ from ktg.graph import Graph, dump
 from ktg.graph.space import MetricName
 from ktg.intervals import Interval
 from ktg.searching.advice import Advice, Candidate, advise_by_validation, measure_effort
-from ktg.searching.race import compare, measure_spread, pair, shrink
+from ktg.searching.asha import describe_stopping
+from ktg.searching.pool import (
+    PooledEnsemble,
+    describe_unkept,
+    find_ensemble,
+    pool_trainings,
+)
+from ktg.searching.race import compare, expect, pair
 from ktg.searching.score import WORDS, format_difference, format_score
 from ktg.searching.trial import TUNED_ALONE, Trial, teaches_nothing
 from ktg.searching.trials import SearchQueue
@@ -52,6 +59,10 @@ class ResultRow:
             score += f" ({COLLAPSED})"
         return score
 
+    def describe_expected(self, metric: MetricName) -> str:
+        """Return the score to expect of it; empty where it is unknown."""
+        return "" if self.expected is None else format_score(metric, self.expected)
+
     def describe_difference(self, metric: MetricName) -> str:
         """Return how far the best graph is ahead, with the interval; empty where it is unknown."""
         if self.difference is None:
@@ -79,10 +90,13 @@ class Result:
     `wall_s` counts from the first record in the tracking store, once Ray has started: so do `ktg
     status` and the pages. `confirmation` is what `ktg confirm --json` prints of it, None where that
     was not asked for.
+    `stopping`: what a scheduler stopped and saved, in sentences; None without one.
     `metric`: what the graphs are compared by. `left_s`: seconds of the budget that were left at
-    the end, None without one; `repeats`: trainings of the race; `warnings` are sentences that the
+    the end, None without one; `repeat_s`: how long training the best graph on other images takes,
+    its teachers made anew; `repeats`: trainings of the race; `warnings` are sentences that the
     user should not miss. `delivered`: the model that was written (`ktg.api.deliver.Delivered`),
     None where that was not asked for. `skipped`: files that `data.corrupt: skip` has left out.
+    `pool`: the greedy ensemble of all trainings, None for fewer than two.
     """
 
     name: str
@@ -102,27 +116,26 @@ class Result:
     ship: Advice | None = None
     metric: MetricName = "accuracy"
     left_s: float | None = None
+    repeat_s: float = 0.0
     repeats: int = 0
+    stopping: str | None = None
     warnings: tuple[str, ...] = ()
     delivered: Any = None
     skipped: tuple[str, ...] = ()
+    pool: PooledEnsemble | None = None
 
     @property
     def measure(self) -> str:
         """What the graphs are compared by, in words."""
         return WORDS[self.metric]
 
-    @property
-    def best_train_s(self) -> float:
-        """How long the training of the best graph took, 0 without one."""
-        return self.rows[0].train_s if self.rows else 0.0
-
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        apart = ("best", "rows", "ship", "delivered")
+        apart = ("best", "rows", "ship", "delivered", "pool")
         plain = {key: value for key, value in vars(self).items() if key not in apart}
         plain["rows"] = [vars(row) for row in self.rows]
         plain["ship"] = self.ship and self.ship.to_json()
+        plain["pool"] = self.pool and self.pool.to_json()
         plain["delivered"] = self.delivered and self.delivered.to_json()
         return plain | {"best": None if self.best is None else dump(self.best)}
 
@@ -139,7 +152,10 @@ def summarize_search(
     shown += [(one.baseline, one) for one in queue.in_state("finished") if one.baseline]
     rows, repeats = build_rows(queue, shown), sum(one.race_of is not None for one in queue.trials)
     budget_s = queue.space.search.budget_s
-    saved_by_stopping = sum(trial.graph.train.epochs - trial.epoch for trial in stopped)
+    pooled = pool_trainings(queue.in_state("finished"), best) if best else []
+    unkept = describe_unkept(pooled)
+    by_scheduler = [trial for trial in stopped if trial.rung is not None]
+    saved_by_stopping = sum(trial.graph.train.epochs - trial.epoch for trial in by_scheduler)
     return Result(
         name=name,
         best=best.graph if best else None,
@@ -157,8 +173,11 @@ def summarize_search(
         ship=_advise(queue, shown, images),
         metric=queue.metric,
         left_s=None if budget_s is None else budget_s - queue.now_s,
+        repeat_s=queue.repeat_s,
         repeats=repeats,
-        warnings=tuple(warn(queue, rows)),
+        stopping=describe_stopping(queue.space.search, queue.trials),
+        warnings=(*warn(queue, rows), *([unkept] if unkept else ())),
+        pool=find_ensemble(pooled, queue.metric),
     )
 
 
@@ -167,8 +186,6 @@ def build_rows(
 ) -> tuple[ResultRow, ...]:
     """Return a row for each of the named trials, of which the first is the best."""
     contestants = {one.number: one for one in queue.contestants}
-    drawn = [one.score for one in contestants.values() if not one.is_rival]
-    spread = measure_spread(contestants.values())
     rows: list[ResultRow] = []
     for what, trial in shown:
         one, best = contestants[trial.number], contestants[shown[0][1].number]
@@ -183,7 +200,7 @@ def build_rows(
                 score=one.mean,
                 n=one.runs,
                 std=one.std,
-                expected=None if one.is_exact else shrink(one, drawn, spread),
+                expected=expect(one, contestants.values()),
                 difference=statistics.fmean(differences) if differences else None,
                 interval=None if one is best else compare(best, one),
                 note=describe_fault(trial),

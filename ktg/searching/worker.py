@@ -24,8 +24,9 @@ from ktg.data.open import open_data, open_test
 from ktg.errors import KtgError, TrainingError, WeightsError
 from ktg.graph import Data, parse
 from ktg.models.state_dicts import WEIGHTS_CACHE
+from ktg.searching.pool import pack
 from ktg.searching.preflight import select_image_fields
-from ktg.searching.trial import RIGHT
+from ktg.searching.trial import RIGHT, SAID
 from ktg.training import Training
 from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 from ktg.training.step_errors import describe_lack_of_memory, is_out_of_memory
@@ -118,10 +119,18 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return self.training
 
     def _train_epoch(self, training: Training) -> dict[str, Any]:
-        """Train one epoch; return its metrics, with the test after the last of a final training."""
-        metrics: dict[str, Any] = next(training).metrics()
-        if not self.config["final"] or training.epoch < training.graph.train.epochs:
+        """Train one epoch; return its metrics, after the last one with what was said of images.
+
+        These are the test images in a final training, else the validation images.
+        """
+        epoch = next(training)
+        metrics: dict[str, Any] = epoch.metrics()
+        if training.epoch < training.graph.train.epochs:
             return metrics
+        if not self.config["final"]:
+            logits = None if epoch.scored is None else epoch.scored.logits
+            labels = training.dataset.val.labels
+            return metrics | ({} if logits is None else {SAID: pack(labels, logits, epoch.answers)})
         data = select_image_fields(training.graph.data)
         return metrics | score_test(training, open_test_cached(data))
 

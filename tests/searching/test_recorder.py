@@ -3,12 +3,16 @@
 import dataclasses
 import hashlib
 
+import numpy as np
 import pytest
+import torch
 
 from ktg.data import open_data
 from ktg.graph import Data, parse, parse_space
 from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
+from ktg.searching import pool
+from ktg.searching.pool import FILE, pack, unpack
 from ktg.searching.recorder import (
     SearchRecorder,
     describe_data,
@@ -17,6 +21,7 @@ from ktg.searching.recorder import (
     weight_tags,
 )
 from ktg.searching.result import summarize_search
+from ktg.searching.trial import SAID
 from ktg.searching.trials import SearchQueue
 from ktg.tracking import NOTE, MemoryRun, MemoryTracker, UsedData
 
@@ -57,13 +62,14 @@ def recorder(queue, tracker) -> SearchRecorder:
     return SearchRecorder(tracker, queue, "mine", {"data.fingerprint": "abc"}, data=DATA)
 
 
-def play(recorder: SearchRecorder, epochs: int, reason: str | None = None):
+def play(recorder: SearchRecorder, epochs: int, reason: str | None = None, rung: int | None = None):
     trial = recorder.queue.propose()
     recorder.on_start(trial)
     for epoch in range(1, epochs + 1):
         metrics = {"val_accuracy": 0.1 * epoch, "val_loss": 1.0}
         recorder.queue.record_epoch(trial, epoch, metrics, 1.0)
         recorder.on_epoch(trial)
+    trial.rung = rung
     recorder.queue.close(trial, reason)
     recorder.on_end(trial)
     return trial
@@ -106,14 +112,16 @@ def test_a_trial_has_its_values_its_epochs_its_state_and_its_graph(recorder, tra
 
 def test_a_failure_keeps_its_reason_and_a_stop_its_epoch(recorder, tracker):
     play(recorder, epochs=0, reason="out of memory")
-    play(recorder, epochs=1)
-    failed, stopped = (
-        run_of(tracker, "trial-0001 (alone)"),
-        run_of(tracker, "trial-0002 (distillation)"),
+    play(recorder, epochs=1, rung=1)
+    play(recorder, epochs=1)  # its time was over
+    failed, stopped, late = (
+        run_of(tracker, f"trial-{number:04d} ({what})")
+        for number, what in enumerate(("alone", "distillation", "mutual learning"), 1)
     )
     assert (failed.state, failed.tags["reason"]) == ("failed", "out of memory")
     assert (stopped.state, stopped.tags["epoch"], stopped.tags["rung"]) == ("stopped", "1", "1")
-    assert "rung" not in failed.tags
+    assert "rung" not in failed.tags | late.tags
+    assert late.state == "stopped"
 
 
 def test_every_duplicate_is_a_run_that_is_over(recorder, tracker, queue):
@@ -240,3 +248,27 @@ def test_files_that_were_left_out_are_recorded_and_part_of_the_result(queue):
     assert size_tags(without)["data.skipped"] == "2: a.jpg, b.jpg"
     result = dataclasses.replace(summarize_search(queue, "x", 1.0), skipped=without.skipped)
     assert result.to_json()["skipped"] == ("a.jpg", "b.jpg")
+
+
+def test_what_the_best_trials_said_of_the_images_is_kept_with_them(
+    recorder, tracker, queue, monkeypatch
+):
+    monkeypatch.setattr(pool, "MOST_KEPT", 1)
+    labels = np.arange(20) % 2
+    for number, accuracy in enumerate((0.5, 0.8, 0.7)):
+        trial = queue.propose()
+        trial.baseline = None
+        recorder.on_start(trial)
+        logits = torch.randn(20, 2, generator=torch.Generator().manual_seed(number))
+        said = {SAID: pack(labels, logits, {"n0": logits})}
+        for epoch in (1, 2):
+            metrics = {"val_accuracy": accuracy, "val_loss": 1.0, **(said if epoch == 2 else {})}
+            queue.record_epoch(trial, epoch, metrics, 1.0)
+            recorder.on_epoch(trial)
+        queue.close(trial)
+        recorder.on_end(trial)
+        assert SAID not in trial.metrics
+    kept = [FILE in run.artifacts for run in tracker.runs.values() if run.parent]
+    assert kept == [True, True, False]  # the third was not among the best when it ended
+    assert [bool(trial.said) for trial in queue.trials] == [False, True, False]
+    assert np.array_equal(unpack(queue.best.said).labels, labels)

@@ -1,5 +1,6 @@
 """A worker that trains one graph after the other: no trial may notice what came before it."""
 
+import base64
 import gc
 import json
 import re
@@ -21,7 +22,8 @@ from ktg.models import build
 from ktg.models.architectures import build_body
 from ktg.models.state_dicts import WEIGHTS_CACHE
 from ktg.searching.cluster import start_ray
-from ktg.searching.trial import RIGHT
+from ktg.searching.pool import unpack
+from ktg.searching.trial import RIGHT, SAID
 from ktg.searching.worker import Worker, open_cached, score_test
 from ktg.training import Training, train
 
@@ -302,3 +304,23 @@ def test_a_final_training_has_all_but_the_test_split_and_ends_with_its_score(tin
     assert first["edges.label.n0.loss"] == own[0]["edges.label.n0.loss"]
     score = alone.test(open_test(graph.data))
     assert (last["test_accuracy"], len(last[RIGHT])) == (score.accuracy, 32)
+
+
+def test_after_the_last_epoch_it_tells_what_was_said_of_the_validation_images(tiny):
+    graph = make(tiny)
+    *before, last = [json.loads(result["metrics"]) for result in run(Worker(config(graph)))]
+    assert all(SAID not in metrics for metrics in before)
+    said = unpack(base64.b64decode(last[SAID]))
+    dataset = open_data(graph.data)
+    assert np.array_equal(said.labels, dataset.val.labels)
+    assert said.right["n0"].mean() == pytest.approx(last["val_accuracy"])
+    assert said.right["n1"].mean() == pytest.approx(last["nodes.n1.val_accuracy"])
+    training = Training(graph, dataset, device="cpu")
+    for _ in training:
+        pass
+    assert np.allclose(said.probabilities, training.predict(dataset.val), atol=1e-3)
+
+
+def test_a_final_training_tells_nothing_of_validation_images(tiny):
+    final = config(make(tiny)) | {"final": True}
+    assert all(SAID not in json.loads(result["metrics"]) for result in run(Worker(final)))
