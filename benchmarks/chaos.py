@@ -44,12 +44,13 @@ edges:
 search: {trials: %d, cpus_per_trial: 1}
 """
 KTG = [str(Path(sys.executable).with_name("ktg"))]
-# The name of a part's process, and whether its parent is the driver (else the raylet).
+# How the names of a part's processes begin, and whether their parent is the driver (else the
+# raylet). Other processes called ray:: are the raylet's own: it dies with them.
 PARTS = {
-    "driver": ("", True),
-    "worker": ("ray::", False),
-    "raylet": ("raylet", True),
-    "gcs": ("gcs_server", True),
+    "driver": (("",), True),
+    "worker": (("ray::Worker", "ray::IDLE"), False),
+    "raylet": (("raylet",), True),
+    "gcs": (("gcs_server",), True),
 }
 REFUSED = 2
 EPOCHS = "metrics where key = 'val_accuracy'"
@@ -254,14 +255,14 @@ def kill(
 
 def find_processes(driver: int, part: str) -> list[int]:
     """Return the processes of a part of the Ray that a driver has started."""
-    name, below_driver = PARTS[part]
+    names, below_driver = PARTS[part]
     parents = [driver] if below_driver else find_processes(driver, "raylet")
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError):  # it has just ended
             parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
             command = (place / "cmdline").read_text().split("\0")[0]
-            if parent in parents and Path(command).name.startswith(name):
+            if parent in parents and Path(command).name.startswith(names):
                 found.append(int(place.name))
     return sorted(found)
 
