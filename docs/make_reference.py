@@ -89,6 +89,10 @@ Any value may be a hole in a search space. Every option is checked before anythi
 CLI_HEAD = """# Commands
 Made from the code by `docs/make_reference.py`. Every command exits with 0, with 2 on a mistake of
 the user's (one sentence, nothing is written), with 1 on a failure, and with 130 when interrupted.
+
+Your shell completes commands and options after `eval "$(_KTG_COMPLETE=bash_source ktg)"`, which
+belongs into `~/.bashrc`; for zsh it is `zsh_source`, in `~/.zshrc`, and for fish
+`_KTG_COMPLETE=fish_source ktg | source`, in `~/.config/fish/completions/ktg.fish`.
 """
 SCORES_HEAD = """# Affinity scores
 Made from the code by `docs/make_reference.py`. [Affinity](affinity.md) says what they are for, and

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from ktg.api import inputs
 from ktg.api.deliver import FINISH_S, MODEL, MORE_IMAGES, PAGE, Delivered, deliver_graph, fit_into
-from ktg.api.folder import PreparedFolder, check_out, choose_out, is_images, prepare_folder
+from ktg.api.folder import (
+    PreparedFolder,
+    check_out,
+    choose_out,
+    is_images,
+    is_result,
+    prepare_folder,
+)
 from ktg.api.init import name_folder
 from ktg.api.listener import Listener
 from ktg.api.report import report
 from ktg.errors import KtgError, UserError
-from ktg.graph import Graph, Scalar
+from ktg.graph import Graph, Scalar, Search
 from ktg.version import __version__
 from ktg.wording import format_duration, parse_duration
 
@@ -25,7 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FolderWishes:
-    """What is said of a folder that is searched, and of what is delivered: see `ktg.search`."""
+    """What is said of a folder that is searched, and of what is delivered: see `ktg.search`.
+
+    resume: whether an earlier search goes on, whose files are then replaced.
+    """
 
     target: str | None = None
     weights: Mapping[str, Any] = field(default_factory=dict)
@@ -33,19 +43,20 @@ class FolderWishes:
     size: int | None = None
     out: str | Path | None = None
     force: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True)
 class Delivery:
     """The space of a search and its name, and the folder that its model goes to, None for none.
 
-    imagenet: files that stand for `source: imagenet`, besides those in the space. prepared: what
+    weights: files that stand for `source: imagenet`, besides those in the space. prepared: what
     was made ready for a folder of images.
     """
 
     space: inputs.SpaceLike
     name: str | None
-    imagenet: Mapping[str, Any]
+    weights: Mapping[str, Any]
     out: Path | None = None
     prepared: PreparedFolder | None = None
 
@@ -55,10 +66,9 @@ class Delivery:
 
         if self.out is None:
             return None
-        before_s = 0.0
-        if self.prepared is not None:
-            before_s = self.prepared.spent_s + MORE_IMAGES * self.prepared.teacher_s
-        return Reserve(MORE_IMAGES, FINISH_S + before_s)
+        if self.prepared is None:
+            return Reserve(MORE_IMAGES, FINISH_S)
+        return Reserve(MORE_IMAGES, FINISH_S + self.prepared.spent_s, self.prepared.teacher_s)
 
     def find_left_s(self, result: "Result") -> float | None:
         """Return the seconds that the last training may take, None for no limit."""
@@ -73,49 +83,74 @@ class Delivery:
 
 @contextmanager
 def open_delivery(
-    space: inputs.SpaceLike,
-    name: str | None,
-    wishes: FolderWishes,
-    listener: Listener,
-    *,
-    resume: bool = False,
+    space: inputs.SpaceLike, name: str | None, wishes: FolderWishes, listener: Listener
 ) -> Iterator[Delivery]:
     """Yield what to search and where its model goes; SIGTERM inside the block is as Ctrl-C.
 
     A folder of images is looked at, and its space written, unless an earlier search goes on.
     Raises UserError for a folder that cannot be filled, and for options that only a folder has.
     """
-    images = Path(str(space)).expanduser() if is_images(space) else None
-    if images is None:
-        for option in ("target", "size"):
-            if getattr(wishes, option) is not None:
-                problem = "is for a folder of images; a space says it itself"
-                raise UserError(f"--{option}: {problem}")
-    title = name_folder(images) if name is None and images else name
-    if images is None and wishes.out is None:
-        yield Delivery(space, title, wishes.weights)
-        return
     from ktg.searching.driver_lock import interrupt_on_sigterm
 
-    out = choose_out(wishes.out, title or "", images)
-    check_out(out, force=wishes.force or resume)
+    images = Path(str(space)).expanduser() if is_images(space) else None
+    if images is not None and wishes.resume and is_result(images):
+        images = None  # `ktg search NAME --resume`, and its results are in a folder of that name
+    if images is None:
+        check_no_images(wishes)
     with interrupt_on_sigterm():
         if images is None:
-            yield Delivery(space, title, wishes.weights, out)
-        elif resume:
-            yield Delivery(title or "", title, inputs.NO_FILES, out)
+            out = None if wishes.out is None else find_out(wishes, "", None)
+            yield Delivery(space, name, wishes.weights, out)
         else:
-            prepared = prepare_folder(
-                images,
-                out,
-                name=title,
-                target=wishes.target,
-                weights=wishes.weights,
-                budget=wishes.budget,
-                size=wishes.size,
-                listener=listener,
+            yield open_folder(
+                images, name_folder(images) if name is None else name, wishes, listener
             )
-            yield Delivery(prepared.space, title, inputs.NO_FILES, out, prepared)
+
+
+def check_no_images(wishes: FolderWishes) -> None:
+    """Raise UserError for what can be said of a folder of images only."""
+    for option in ("target", "size"):
+        if getattr(wishes, option) is not None:
+            problem = "is for a folder of images; a space says it itself"
+            raise UserError(f"--{option}: {problem}")
+
+
+def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listener) -> Delivery:
+    """Return what to search for a folder of images, which is prepared unless a search goes on."""
+    out = find_out(wishes, name, images)
+    if wishes.resume:
+        return Delivery(name, name, inputs.NO_FILES, out)
+    prepared = prepare_folder(
+        images,
+        out,
+        name=name,
+        target=wishes.target,
+        weights=wishes.weights,
+        budget=wishes.budget,
+        size=wishes.size,
+        listener=listener,
+    )
+    return Delivery(prepared.space, name, inputs.NO_FILES, out, prepared)
+
+
+def find_out(wishes: FolderWishes, name: str, images: Path | None) -> Path:
+    """Return the folder that results go to. Raises UserError for one that cannot be filled."""
+    out = choose_out(wishes.out, name, images)
+    check_out(out, force=wishes.force or wishes.resume)
+    return out
+
+
+def settle_delivery(
+    delivery: Delivery, name: str, search: Search, wishes: FolderWishes
+) -> Delivery:
+    """Return where the model of a search goes, now that its name and settings are known.
+
+    A search with a budget ends in a model, of a space too; one that counts trials where that is
+    wished.
+    """
+    if delivery.out is not None or search.budget is None:
+        return delivery
+    return dataclasses.replace(delivery, out=find_out(wishes, name, None))
 
 
 def deliver_result(
@@ -157,10 +192,7 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
         return None
     if prepared and prepared.probe and prepared.probe_key == canonical_key(best):
         return prepared.probe
-    trial, made_s = result.rows[0].trial, result.best_train_s
-    if prepared is not None and len(best.nodes) > 1:
-        made_s += prepared.teacher_s
-    left_s = delivery.find_left_s(result)
+    trial, made_s, left_s = result.rows[0].trial, result.repeat_s, delivery.find_left_s(result)
     graph = fit_into(best, made_s, left_s)
     if graph.train.epochs < best.train.epochs:
         shorter = f"{graph.train.epochs} epochs instead of {best.train.epochs}"

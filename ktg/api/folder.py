@@ -54,6 +54,11 @@ def is_images(given: object) -> bool:
     return path.is_dir() or path.suffix == ".npz"
 
 
+def is_result(path: Path) -> bool:
+    """Return whether a folder is what a search has left, and no images."""
+    return any((path / name).is_file() for name in (SPACE, *FILES))
+
+
 def choose_out(out: str | Path | None, name: str, images: Path | None) -> Path:
     """Return the folder for what a search delivers, which is made later.
 

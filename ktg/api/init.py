@@ -96,11 +96,10 @@ def make_wishes(
     from ktg.graph.parse import read_weights
     from ktg.proposing.plan import Wishes
 
-    if isinstance(weights, str | Path):
-        weights = inputs.read_weights_section(Path(weights).expanduser())
+    files = read_weights(inputs.read_weights_option(weights))
     if size is not None and not 4 <= size <= 2048:
         raise UserError(f"--size: {size} is no side of images; allowed: 4 to 2048")
-    return Wishes(read_budget(budget), target, read_weights(weights), size)
+    return Wishes(read_budget(budget), target, files, size)
 
 
 def read_budget(budget: str) -> float:

@@ -198,6 +198,25 @@ def read_weights_section(file: Path) -> dict[str, Any]:
         return found
 
 
+def read_weights_option(weights: Mapping[str, Any] | str | Path) -> dict[str, Any]:
+    """Return by model the files that stand for `source: imagenet`, with absolute paths.
+
+    weights: as in the section `weights` of a file, or a YAML file with that section.
+    """
+    from ktg.graph.paths import make_paths_absolute
+
+    if isinstance(weights, str | Path):
+        return read_weights_section(Path(weights).expanduser())
+    plain = {
+        "weights": {
+            model: os.fspath(file) if isinstance(file, os.PathLike) else file
+            for model, file in weights.items()
+        }
+    }
+    found: dict[str, Any] = make_paths_absolute(plain, Path.cwd())["weights"]
+    return found
+
+
 def name_experiment(space: SearchSpace, given: SpaceLike, name: str | None) -> str:
     """Return the experiment's name: `name` if there is one, else the space's own, else its file's.
 

@@ -14,8 +14,15 @@ from ktg.api import inputs
 from ktg.api.check import describe_time
 from ktg.api.confirm import SEEDS, WAITING, run_confirmation
 from ktg.api.deliver import Delivered as Delivered
-from ktg.api.delivery import Delivery, FolderWishes, deliver_result, open_delivery
-from ktg.api.listener import Listener, find_listener, ignore
+from ktg.api.delivery import (
+    Delivery,
+    FolderWishes,
+    deliver_result,
+    open_delivery,
+    settle_delivery,
+)
+from ktg.api.listener import QUIET, Listener, find_listener, ignore
+from ktg.api.noise import settle_space_noise
 from ktg.api.report import attach_report
 from ktg.errors import UserError, show
 from ktg.graph import Choice, Search, SearchSpace
@@ -23,6 +30,7 @@ from ktg.wording import parse_duration
 
 if TYPE_CHECKING:
     from ktg.api.search_result import SearchResult as SearchResult
+    from ktg.searching.callback import EndedTrial as EndedTrial
     from ktg.searching.confirm.verdict import Confirmation
     from ktg.searching.missing_weights import Missing as Missing
     from ktg.searching.result import Result as Result
@@ -70,12 +78,13 @@ def search(
     seeds: int = SEEDS,
     tracking_uri: str | None = inputs.STORE,
     resume: bool = False,
-    imagenet: Mapping[str, Any] = inputs.NO_FILES,
+    weights: Mapping[str, Any] | str | Path = inputs.NO_FILES,
     target: str | None = None,
     size: int | None = None,
     out: str | Path | None = None,
     force: bool = False,
     listener: Listener | None = None,
+    on_trial: "Callable[[EndedTrial], None] | None" = None,
     on_result: "Callable[[Result], None]" = ignore,
     on_confirmation: "Callable[[Confirmation], None]" = ignore,
 ) -> "SearchResult":
@@ -87,17 +96,20 @@ def search(
     `space` may be a folder of images (or an .npz): what `ktg.init` proposes for it is searched, and
     the best graph delivered as a model, with a page, in the folder `out`, also after an
     interruption; `.delivered` says how it does on the test split. target, size: see `ktg.init`.
-    out: default: the name of the experiment; with it, the best graph of any space is delivered.
-    force: overwrite what is there.
+    A space with a budget ends in such a folder, too, and any space for which `out` is given.
+    out: default: the name of the experiment. force: overwrite what is there.
 
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
     the space says. budget: wall time such as "30m", in place of a number of trials.
     address: a Ray cluster to join. storage: a folder for Ray's files; on a cluster one that all
     machines share. missing_sources: whether options without weights stop the search or are left
-    out. imagenet: by model, files that stand for `source: imagenet`.
+    out. weights: by model, files that stand for `source: imagenet`, as in the section `weights`, or
+    a YAML file with that section.
     confirm: afterwards confirm this many of the best graphs, `seeds` times; `.confirmation` is the
     JSON of `ktg.confirm`. resume: go on with the last search of this name; `space` may then be the
-    name itself. on_result, on_confirmation: called with each as soon as it is there.
+    name itself. on_trial: called here with each trial that has ended (its number, name, state,
+    score, graph, metrics ...); what it raises ends the search, and is raised when that is recorded.
+    on_result, on_confirmation: called with each as soon as it is there.
 
     The page of `ktg report` is stored with the search. Raises UserError, before any training, for
     whatever could not be searched or confirmed.
@@ -105,23 +117,25 @@ def search(
     inputs.check_store(tracking_uri)
     listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
-    wishes = FolderWishes(target, imagenet, check_budget(budget), size, out, force)
-    with open_delivery(space, name, wishes, listener, resume=resume) as delivery:
+    files = inputs.read_weights_option(weights)
+    wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume)
+    with open_delivery(space, name, wishes, listener) as delivery:
         # From before the past is read until all records are delivered, nobody else may drive it.
         with ExitStack() as held:
             read_past = partial(
                 lock_and_read_past, uri=tracking_uri, storage=place, held=held, listener=listener
             )
-            plan = plan_search(delivery, read_past if resume else None)
+            plan = plan_search(delivery, read_past if resume else None, listener)
             if plan.past is not None and plan.past.stored.of > 1:
                 listener.say(plan.past.stored.sentence)
             plan = plan.with_settings(trials, seed, budget)
+            delivery = settle_delivery(delivery, plan.experiment, plan.space.search, wishes)
             with inputs.name_given_file(delivery.space):
                 if confirm is not None:
                     check_confirmable(plan.space, confirm, tracking_uri, listener)
                 result, is_new = restore_finished(plan, listener), False
                 if result is None:
-                    settings = (tracking_uri, address, place, held, listener, delivery)
+                    settings = (tracking_uri, address, place, held, listener, delivery, on_trial)
                     result, is_new = run(plan, missing_sources, *settings)
         on_result(result)
         result = deliver_result(delivery, result, tracking_uri, listener)
@@ -144,17 +158,23 @@ def open_result(result: "Result", tracking_uri: str | None) -> "SearchResult":
     return SearchResult.of(result, tracking_uri)
 
 
-def plan_search(given: Delivery, read_past: "Callable[[str], ResumedSearch] | None") -> SearchPlan:
+def plan_search(
+    given: Delivery,
+    read_past: "Callable[[str], ResumedSearch] | None",
+    listener: Listener = QUIET,
+) -> SearchPlan:
     """Return the name and the space of a search.
 
     read_past: returns by the name what was done of it before, for a search that goes on.
     """
-    space, name, imagenet = given.space, given.name, given.imagenet
+    space, name = given.space, given.name
     if read_past and isinstance(space, str | Path) and not Path(space).is_file():
         experiment = name or str(space)
         past = read_past(experiment)
         return SearchPlan(experiment, past.space, past)
-    loaded = inputs.read_space(space, imagenet)
+    loaded = inputs.read_space(space, given.weights)
+    with inputs.name_given_file(space):
+        loaded = settle_space_noise(loaded, listener)
     experiment = inputs.name_experiment(loaded, space, name)
     if not read_past:
         return SearchPlan(experiment, loaded)
@@ -181,6 +201,7 @@ def run(
     held: ExitStack,
     listener: Listener,
     delivery: Delivery,
+    on_trial: "Callable[[EndedTrial], None] | None" = None,
 ) -> "tuple[Result, bool]":
     """Train the plan with a tracker; return the result, and whether MLflow has stored all of it."""
     from ktg.searching.run import search
@@ -214,6 +235,7 @@ def run(
             held=held,
             reserve=delivery.make_reserve(),
             on_checked=tell_minutes if untold else None,
+            on_trial=on_trial,
         )
         return result, isinstance(tracker, MlflowTracker) and tracker.close() is None
 
@@ -312,6 +334,7 @@ def check_same(
         for place, hole in searched.holes.items()
         for option in hole.options_to_check()
     )
+    same = same and given.search.folds == searched.search.folds
     if same and given.fill(default) == searched.fill(default):
         return
     where = source if isinstance(source, str | Path) else "the space"

@@ -1,6 +1,5 @@
 """Defines `ktg search`."""
 
-import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,10 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: ktg search search_spaces/quickstart.yaml --trials 50")
 @click.argument("space", type=options.A_FILE)
-@options.file("--out", help="Folder for model, graph and page; default: the name, for images.")
+@options.file(
+    "--out",
+    help="Folder for model, graph and page; default, for images and with a budget: the name.",
+)
 @target
 @size
 @options.flag("--force", help="Overwrite what is in that folder.")
@@ -49,7 +51,8 @@ def search(
     """Search SPACE for the best graph, on this machine or on a Ray cluster.
 
     SPACE is a file, or a folder of images (one folder per class): then what `ktg init` proposes for
-    it is searched, and the best network is left in the folder --out, also after an interruption.
+    it is searched. With a budget, and with --out, the best network is left in that folder, with its
+    graph and the report, also after an interruption.
     """
     # `given` goes to `ktg.api.search`: a new option needs a keyword of its name there.
     if seeds and not confirm:
@@ -66,6 +69,7 @@ def search(
                 print_confirmation(found, screen)
 
         given |= {"on_result": show, "on_confirmation": show_confirmation}
+        given["weights"] = given.pop("imagenet")
         result = api.search(
             space, confirm=confirm, seeds=seeds or SEEDS, listener=screen.listener, **given
         )
@@ -96,19 +100,26 @@ def print_delivered(delivered: "Delivered", screen: Screen) -> None:
 def print_basis(result: "Result", screen: Screen) -> None:
     """Print what the score of the best graph rests on, and what the user should not miss."""
     best = result.rows[0]
-    ahead = [(row.what, row.describe_difference(result.metric)) for row in result.rows]
-    known = "; ".join(f"{what} {difference}" for what, difference in ahead if difference)
-    if known:
-        unit = "" if result.metric == "loss" else " in points"
-        said = f"The best graph minus, over the seeds of both{unit} (and 95 % over seeds): {known}."
-        screen.console.print(said, highlight=False)
     said = f"The best graph's {result.measure} is {best.basis}"
-    if best.expected is not None:
-        shown = dataclasses.replace(best, score=best.expected, std=None, note="")
-        said += f"; to be expected of it: {shown.describe_score(result.metric)}"
     screen.console.print(f"{said}.", highlight=False)
     for warning in result.warnings:
         screen.console.print(warning, style="yellow", markup=False, highlight=False)
+
+
+def print_race(result: "Result", screen: Screen) -> None:
+    """Print what new seeds said, and what that leads one to expect."""
+    raced = [row for row in result.rows if row.n]
+    if not raced:
+        return
+    unit = "" if result.metric == "loss" else " in points"
+    figures = (result.measure, "n", "best minus it", "to expect")
+    title = f"New seeds (n of each; differences{unit}, with 95 % intervals)"
+    table = make_table("", *figures, title=title, right=figures)
+    for row in raced:
+        difference = row.describe_difference(result.metric)
+        expected = row.describe_expected(result.metric)
+        table.add_row(row.what, row.describe_score(result.metric), str(row.n), difference, expected)
+    screen.console.print(table)
 
 
 def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) -> None:
@@ -128,13 +139,18 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
     console = screen.console
     if result.rows:
         console.print(table)
+    print_race(result, screen)
     states = f"{result.finished} finished, {result.stopped} stopped early, {result.failed} failed"
     spent = f"{result.epochs} epochs in {format_duration(result.wall_s)}"
     saved = f"{result.epochs_saved} epochs saved by stopping early"
     duplicates = f"by {result.duplicates} duplicates not trained"
     console.print(f"{states}; {spent}; {saved} and {duplicates}.", highlight=False)
+    if result.stopping is not None:
+        console.print(result.stopping, markup=False, highlight=False)
     if result.best is not None:
         print_basis(result, screen)
+    if result.pool is not None:
+        console.print(result.pool.sentence, markup=False, highlight=False)
     if result.exhausted:
         console.print("The space is exhausted: every graph in it that could be trained was.")
     if result.interrupted:

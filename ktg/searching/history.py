@@ -186,6 +186,11 @@ class StoredTrial:
         # A trial that still runs, and one of an old version, has only the times of its epochs.
         return sum(dict(self.search.experiment.history(self.run, "epoch_s")).values())
 
+    @property
+    def repeat_s(self) -> float:
+        """The seconds of another training of its graph, as far as they are known: of this one."""
+        return self.train_s
+
 
 @dataclass(frozen=True, eq=False)
 class StoredSearch:

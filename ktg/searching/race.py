@@ -113,8 +113,8 @@ class Run(Protocol):
         ...
 
     @property
-    def train_s(self) -> float:
-        """The seconds of its training."""
+    def repeat_s(self) -> float:
+        """The seconds of another training of its graph."""
         ...
 
 
@@ -147,7 +147,7 @@ def gather(runs: Iterable[Run]) -> list[Contestant]:
             scores.get(run.number, {}),
             is_exact=run.is_exact and not by_fold,
             is_rival=run.baseline is not None,
-            cost_s=run.train_s,
+            cost_s=run.repeat_s,
         )
         for run in originals
     ]
@@ -283,6 +283,15 @@ def shrink(one: Contestant, all_scores: Sequence[float], spread: float | None) -
     kept = max(0.0, between)
     weight = kept / (kept + spread**2 / len(own)) if kept else 0.0
     return mean + weight * (statistics.fmean(own) - mean)
+
+
+def expect(one: Contestant, contestants: Collection[Contestant]) -> float | None:
+    """Return the score to expect of a graph, drawn towards those that the search has tried.
+
+    See `shrink`; None where too little is known, and for a graph whose score nothing can change.
+    """
+    tried = [other.score for other in contestants if not other.is_rival]
+    return None if one.is_exact else shrink(one, tried, measure_spread(contestants))
 
 
 def measure_spread(contestants: Collection[Contestant]) -> float | None:

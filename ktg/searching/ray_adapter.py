@@ -20,6 +20,7 @@ from ray.tune.search import Searcher
 from ktg.errors import TrainingError
 from ktg.graph import dump
 from ktg.searching.asha import Brackets, choose_bracket, should_stop
+from ktg.searching.callback import TrialCallback
 from ktg.searching.score import read_score
 from ktg.searching.slots import Slots
 from ktg.searching.trial import Trial
@@ -82,7 +83,7 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         for observer in self.observers:
             observer.on_start(trial)
         return {
-            "graph": json.dumps(dump(trial.graph)),
+            "graph": json.dumps(dump(trial.trained)),
             "final": self.queue.final,
             "metric": self.queue.metric,
             "checkpoint": str(self._checkpoint(trial)),
@@ -146,11 +147,16 @@ class EarlyStopper(tune.Stopper):  # type: ignore[misc]
         if brackets is None or queue.is_out_of_time(trial):
             return queue.is_out_of_time(trial)
         score = read_score(queue.metric, json.loads(result["metrics"]))
-        return should_stop(brackets, queue.trials, trial, result["epoch"], score)
+        effects = queue.fold_effects
+        epoch = result["epoch"]
+        stop = should_stop(brackets, queue.trials, trial, epoch, score, effects)
+        trial.rung = epoch if stop else None
+        return stop
 
     def stop_all(self) -> bool:
-        """Return whether the whole search ends: never."""
-        return False
+        """Return whether all ends at once: when a function of the user's has failed."""
+        callbacks = [one for one in self.searcher.observers if isinstance(one, TrialCallback)]
+        return any(one.error is not None for one in callbacks)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Ray's snapshots, which nobody reads, would hold all trials and the tracker.

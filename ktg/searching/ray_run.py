@@ -13,6 +13,7 @@ from ray import tune
 from rich.console import Console
 
 from ktg.searching.asha import Brackets
+from ktg.searching.callback import TrialCallback
 from ktg.searching.driver_lock import (
     checkpoint_folder,
     clear_folder,
@@ -49,6 +50,7 @@ def drive_queue(
     stop_asked: Callable[[str], bool] | None = None,
     held: ExitStack | None = None,
     clock: Callable[[], float] = time.monotonic,
+    on_trial: TrialCallback | None = None,
 ) -> AnyRecorder:
     """Train, record and show all that a queue proposes, as the only driver; return the recorder.
 
@@ -61,6 +63,7 @@ def drive_queue(
     held: takes the lock of the driver, to hold it until all records are delivered; that of a run
     that is resumed it holds already. By default the lock is held until this returns.
     clock: returns the seconds of the budget that have passed.
+    on_trial: is told of each trial that has ended; all ends when it has an error.
     """
     what = "confirmation" if queue.final else "search"
     with ExitStack() as stack:
@@ -78,7 +81,8 @@ def drive_queue(
             warn = partial(print_warning, console)
             watch = watch_ray(ray, recorder.how_to_go_on(), recorder.save)
             stack.enter_context(watch)
-            run_queue(queue, [recorder, progress], slots, checkpoints, warn, brackets, clock)
+            observers: list[Observer] = [recorder, progress, *([on_trial] if on_trial else [])]
+            run_queue(queue, observers, slots, checkpoints, warn, brackets, clock)
         if not queue.is_interrupted:
             clear_folder(checkpoints)
     return recorder

@@ -36,6 +36,7 @@ from ktg.local import cache_folder
 from ktg.searching.affinity import ResolvedSpace, resolve_affinity
 from ktg.searching.asha import plan_brackets
 from ktg.searching.budget import Reserve
+from ktg.searching.callback import EndedTrial, TrialCallback
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
 from ktg.searching.last_words import leave_last_words, resume_command
@@ -66,6 +67,7 @@ def search(
     held: ExitStack | None = None,
     reserve: Reserve | None = None,
     on_checked: Callable[[], None] | None = None,
+    on_trial: Callable[[EndedTrial], None] | None = None,
 ) -> Result:
     """Search a space and return its result.
 
@@ -80,6 +82,8 @@ def search(
     held: see `drive_queue`; required with `past` if reading that took the driver's lock.
     reserve: what is left of the budget for what the caller does afterwards: `Result.left_s`.
     on_checked: called when everything was checked and nothing has begun.
+    on_trial: called with each trial that has ended. What it raises ends the search; it is raised
+    from here when that is recorded.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.
@@ -101,6 +105,7 @@ def search(
         on_checked()
     before = (past.trials, past.duplicates) if past else ((), ())
     queue = SearchQueue(space, *before, reserve=reserve)
+    callback = None if on_trial is None else TrialCallback(on_trial)
     with ExitStack() as stack:
         stack.enter_context(leave_last_words(resume_command(name)))
         with console.status("Starting Ray"):
@@ -129,11 +134,16 @@ def search(
             stop_asked=stop_asked,
             held=held,
             clock=lambda: time.monotonic() - begun,
+            on_trial=callback,
         )
         queue.advance(time.monotonic() - begun)
     result = summarize_search(queue, name, time.monotonic() - started, len(dataset.val))
-    result = replace(result, skipped=dataset.skipped)
+    error = None if callback is None else callback.error
+    ended = result.interrupted or error is not None
+    result = replace(result, skipped=dataset.skipped, interrupted=ended)
     recorder.end(result)
+    if error is not None:
+        raise error
     return result
 
 

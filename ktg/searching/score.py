@@ -44,9 +44,15 @@ def worst_score(metric: MetricName) -> float:
     return -_WORST_LOSS if metric == "loss" else 0.0
 
 
+def to_value(metric: MetricName, score: float) -> float:
+    """Return a score as the metric itself: the score of a loss is that loss, negated."""
+    return -score if metric == "loss" else score
+
+
 def format_score(metric: MetricName, score: float) -> str:
     """Return a score as people read it: 0.9512 is 95.12 %; of loss, -0.25 is 0.2500."""
-    return f"{-score:.4f}" if metric == "loss" else format_percent(score)
+    value = to_value(metric, score)
+    return f"{value:.4f}" if metric == "loss" else format_percent(value)
 
 
 def format_difference(metric: MetricName, difference: float) -> str:

@@ -1,5 +1,6 @@
 """Defines a trial: one graph that a queue trains, with all that is known of its training."""
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -37,7 +38,9 @@ class Trial:
     arm: the name of the part of the space that it was drawn from, None for all of it.
     values: what fills the holes of that part; sample: the number by which its sampler knows them.
     metric: what trials are compared by; score, metrics: after `epoch` epochs; scores: by epoch.
+    epoch_times: the seconds of each epoch that this process has seen.
     Of scores higher is better.
+    rung: the epoch at which a scheduler has stopped it; None also where its time was over.
     bracket: the ASHA bracket it runs in, None for a trial of an earlier process.
     right: once tested, or of a race, a 1 for each image classified rightly, else a 0.
     said: of the validation images at the end: see `ktg.searching.pool`.
@@ -53,6 +56,7 @@ class Trial:
     reason: str | None = None
     epoch: int = 0
     train_s: float = 0.0
+    epoch_times: list[float] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
     bracket: int | None = None
@@ -61,6 +65,7 @@ class Trial:
     said: bytes = field(default=b"", repr=False)
     arm: str | None = None
     race_of: int | None = None
+    rung: int | None = None
     folds: int | None = None
     fold: int | None = None
     metric: MetricName = "accuracy"
@@ -116,8 +121,28 @@ class Trial:
 
     @property
     def epoch_s(self) -> float | None:
-        """The seconds of an epoch, None before one is over."""
-        return self.train_s / self.epoch if self.epoch else None
+        """The seconds of a usual epoch, None before one is over.
+
+        The first one is longer: it makes what is kept for others, such as teachers.
+        """
+        if not self.epoch:
+            return None
+        return statistics.median_low(self.epoch_times or [self.train_s / self.epoch])
+
+    @property
+    def repeat_s(self) -> float:
+        """The seconds of another training of the graph, for which all that is kept is there."""
+        return self.train_s if self.epoch_s is None else self.epoch * self.epoch_s
+
+    @property
+    def saved_s(self) -> float:
+        """What a scheduler saved by stopping it, in seconds.
+
+        An epoch counts as long as its last one, without what came before the first one of all: its
+        teachers may have been trained then.
+        """
+        epoch_s = self.metrics.get("epoch_s", self.epoch_s or 0.0)
+        return 0.0 if self.rung is None else (self.graph.train.epochs - self.epoch) * epoch_s
 
     @property
     def is_guaranteed(self) -> bool:

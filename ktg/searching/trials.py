@@ -19,7 +19,7 @@ from ktg.graph.space import MetricName
 from ktg.searching import race
 from ktg.searching.arms import Arm, find_alone_space
 from ktg.searching.baselines import baselines
-from ktg.searching.budget import Reserve, estimate_seconds
+from ktg.searching.budget import Reserve, estimate_seconds, measure_repeat
 from ktg.searching.folds import FoldEffects, count_fold_runs
 from ktg.searching.preflight import vary_each_hole
 from ktg.searching.race import Contestant
@@ -77,6 +77,7 @@ class TrialQueue:
     ) -> bool:
         """Record one epoch; return whether it is new, and not one trained again after a death."""
         trial.train_s += seconds
+        trial.epoch_times.append(seconds)
         right, said = metrics.pop(RIGHT, ""), metrics.pop(SAID, "")
         # A scheduler has judged by the first value.
         trial.scores.setdefault(epoch, read_score(self.metric, metrics))
@@ -247,10 +248,16 @@ class SearchQueue(TrialQueue):
     @property
     def end_s(self) -> float | None:
         """When the search ends, in seconds of the budget; None without one."""
-        budget_s, best = self.space.search.budget_s, self.best
+        budget_s = self.space.search.budget_s
         if budget_s is None:
             return None
-        return budget_s - self.reserve.needed_s(best.train_s if best else 0.0)
+        return budget_s - self.reserve.needed_s(self.repeat_s)
+
+    @property
+    def repeat_s(self) -> float:
+        """The seconds that training the best graph on other images takes, 0 before there is one."""
+        best = self.best
+        return measure_repeat(best, self.trials, self.reserve.teachers_s) if best else 0.0
 
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget."""

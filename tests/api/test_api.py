@@ -41,7 +41,7 @@ def test_the_options_of_a_command_are_arguments_of_its_function(name):
     # What only decides how it is printed; `source` is called `experiment` in Python, and `imagenet`
     # of newer functions `weights`.
     others = {"check": {"schema"}, "predict": {"form", "top"}, "export": {"source"}}
-    others |= {"evaluate": {"form"}, "init": {"imagenet"}}
+    others |= {"evaluate": {"form"}, "init": {"imagenet"}, "search": {"imagenet"}}
     options = {option.name for option in commands.commands[name].params} - {"as_json"}
     arguments = inspect.signature(getattr(ktg, name)).parameters.keys()
     assert options - others.get(name, set()) <= arguments

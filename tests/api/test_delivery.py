@@ -11,9 +11,16 @@ import torch
 from safetensors.torch import save_file
 
 import ktg
-from ktg.api.delivery import Delivery, FolderWishes, deliver_result, open_delivery
+from ktg.api.delivery import (
+    Delivery,
+    FolderWishes,
+    deliver_result,
+    open_delivery,
+    settle_delivery,
+)
 from ktg.api.listener import QUIET
 from ktg.errors import UserError
+from ktg.graph import Search
 from ktg.graph.yaml_files import load_graph
 from ktg.models.cifar import CIFAR_MODELS
 
@@ -40,7 +47,7 @@ def test_a_search_ends_in_a_model_a_graph_and_a_page(photos, weights, tmp_path):
         "weights": {"resnet8": {"path": weights["resnet8"], "mean": 0.5, "std": 0.5}},
         "nodes": {"n0": {"model": "resnet8", "source": "imagenet"}},
         "edges": {"label -> n0": {"weight": {"choice": [1.0, 2.0]}}},
-        "search": {"trials": 1, "race_share": 0},
+        "search": {"trials": 1, "race_share": 0, "metric": "balanced_accuracy"},
     }
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     result = ktg.search(space, out="out", tracking_uri=uri)
@@ -53,6 +60,9 @@ def test_a_search_ends_in_a_model_a_graph_and_a_page(photos, weights, tmp_path):
     assert best.provenance["experiment"] == "pets" == result.name
     assert best.provenance["trial"] == told.what == result.rows[0].trial
     assert "probe" in {row.what for row in result.rows}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "has a balanced accuracy of" in page
+    assert "<th>validation balanced accuracy</th><th>validation accuracy</th>" in page
     with pytest.raises(UserError, match="is there already; give --force"):
         ktg.search(space, out="out", tracking_uri=None)
 
@@ -81,17 +91,45 @@ def test_a_search_that_is_ended_early_leaves_a_model(photos, weights, tmp_path):
     assert len(found.answers) == 8
 
 
-def test_a_space_is_searched_as_before_unless_a_folder_is_named(tmp_path, monkeypatch):
+def test_a_space_is_searched_as_before_unless_a_folder_is_named_or_there_is_a_budget(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     with open_delivery("space.yaml", None, FolderWishes(), QUIET) as plain:
         assert plain == Delivery("space.yaml", None, {})
         assert plain.make_reserve() is None
+    assert settle_delivery(plain, "birds", Search(trials=3), FolderWishes()) == plain
+    timed = settle_delivery(plain, "birds", Search(budget="6m"), FolderWishes())
+    assert str(timed.out) == "birds"
     with open_delivery("space.yaml", "mine", FolderWishes(out="out"), QUIET) as named:
         assert (named.name, str(named.out)) == ("mine", "out")
+        assert settle_delivery(named, "birds", Search(budget="6m"), FolderWishes()) == named
         reserve = named.make_reserve()
         assert reserve is not None
         assert reserve.needed_s(100.0) > 100.0
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_of_a_space_are_not_overwritten_unless_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "model.safetensors").write_bytes(b"")
+    plain, search = Delivery("space.yaml", None, {}), Search(budget="6m")
+    with pytest.raises(UserError, match=r"birds/model.safetensors is there already; give --force"):
+        settle_delivery(plain, "birds", search, FolderWishes())
+    for more in (FolderWishes(force=True), FolderWishes(resume=True)):
+        assert str(settle_delivery(plain, "birds", search, more).out) == "birds"
+
+
+def test_a_name_whose_results_are_in_a_folder_of_that_name_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "space.yaml").write_text("")
+    with open_delivery("birds", None, FolderWishes(resume=True), QUIET) as again:
+        assert again == Delivery("birds", None, {})
+    (tmp_path / "photos").mkdir()
+    with open_delivery("photos", None, FolderWishes(resume=True), QUIET) as images:
+        assert (images.name, str(images.out)) == ("photos", "photos-result")
 
 
 def test_options_of_folders_are_refused_for_spaces():

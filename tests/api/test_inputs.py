@@ -1,6 +1,7 @@
 """Graphs and spaces as paths, plain data and parsed objects."""
 
 import os
+from pathlib import Path
 
 import command
 import pytest
@@ -87,6 +88,22 @@ def test_files_for_models_come_one_by_one_or_from_the_section_of_a_file(tmp_path
         "resnet20": {"path": str(tmp_path / "sub" / "r.pth"), "mean": 0.5, "std": 0.25},
         "resnet32": str(tmp_path / "sub" / "s.pth"),
     }
+
+
+def test_weights_are_given_from_python_as_in_a_file(tmp_path, monkeypatch):
+    from ktg.api.inputs import read_weights_option
+
+    monkeypatch.chdir(tmp_path)
+    given = {"resnet8": "a.pth", "resnet20": {"path": "r.pth", "mean": 0.5, "std": 0.25}}
+    named = {
+        "resnet8": str(tmp_path / "a.pth"),
+        "resnet20": {"path": str(tmp_path / "r.pth"), "mean": 0.5, "std": 0.25},
+    }
+    assert read_weights_option(given) == named
+    assert read_weights_option({"resnet8": Path("a.pth")}) == {"resnet8": named["resnet8"]}
+    (tmp_path / "w.yaml").write_text("weights: {resnet8: a.pth}")
+    assert read_weights_option("w.yaml") == {"resnet8": named["resnet8"]}
+    assert read_weights_option({}) == {}
 
 
 @pytest.mark.parametrize(

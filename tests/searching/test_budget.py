@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ktg.graph import parse
-from ktg.searching.budget import Reserve, estimate_seconds
+from ktg.searching.budget import Reserve, estimate_seconds, measure_repeat
 from ktg.searching.trial import Trial
 
 
@@ -45,3 +45,40 @@ def test_graphs_with_as_many_networks_count_before_others():
 )
 def test_a_reserve_is_counted_in_trainings_of_the_best_graph(reserve, left):
     assert reserve.needed_s(20.0) == left
+
+
+def sized(size: int | None) -> Trial:
+    one = graph(9)
+    node = replace(one.nodes["n0"], input_size=size)
+    return replace(trial(float(size or 64)), graph=replace(one, nodes={"n0": node}))
+
+
+def test_graphs_that_see_images_of_the_same_size_count_before_others():
+    known = [sized(32), sized(64), sized(96)]
+    for size in (32, 64, 96):
+        assert estimate_seconds(sized(size).graph, known) == 9 * size
+    assert estimate_seconds(sized(128).graph, known) == 9 * 64
+
+
+def taught(seconds: list[float]) -> Trial:
+    one = parse(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": len(seconds)},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet14"}},
+            "edges": {"label -> n0": {}, "n1 -> n0": {}},
+        }
+    )
+    times = {"train_s": sum(seconds), "epoch_times": seconds}
+    return replace(trial(0.0), graph=one, epoch=len(seconds), **times)
+
+
+def test_what_a_teacher_took_to_be_made_counts_for_graphs_that_have_one_and_once():
+    paid, later = taught([52.0, 2.0, 2.0]), taught([2.0, 2.0, 2.0])
+    alone = trial(30.0, epochs=10)
+    assert (paid.repeat_s, later.repeat_s, alone.repeat_s) == (6.0, 6.0, 30.0)
+    trials = [paid, later, alone]
+    assert measure_repeat(later, trials) == measure_repeat(paid, trials) == 56.0
+    assert measure_repeat(later, [later, alone], teachers_s=40.0) == 46.0  # kept from before
+    assert measure_repeat(alone, trials, teachers_s=40.0) == 30.0
+    assert measure_repeat(taught([52.0, 2.0]), []) == 4.0  # two epochs, of which one was long

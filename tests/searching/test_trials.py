@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, parse_space
-from ktg.graph.canonical import canonical_key, check_trainable, with_seed
+from ktg.graph.canonical import canonical_key, check_trainable, teachers, with_seed
 from ktg.reporting.cost import sum_costs
 from ktg.searching.baselines import baselines as baselines_of
 from ktg.searching.budget import Reserve
@@ -253,6 +253,7 @@ class Played:
                 self.recorder.on_epoch(trial)
         if end is not None or trial.epoch == trial.graph.train.epochs:
             self.running.remove(trial)
+            trial.rung = trial.epoch  # as if a scheduler had stopped it
             self.queue.close(trial, "broken" if end == "failed" else None)
             self.recorder.on_end(trial)
 
@@ -371,30 +372,36 @@ def expected_duplicates(known: Iterable[str], proposed: list[str]) -> list[str]:
     return found
 
 
-def play(queue: SearchQueue, score, epoch_s: float = 1.0, at_once: int = 1) -> None:
+def play(
+    queue: SearchQueue, score, epoch_s: float = 1.0, at_once: int = 1, made_s: float = 0.0
+) -> None:
     """Play a search by a clock; an epoch takes `epoch_s` in each slot, and ends with `score`.
 
-    It is what Ray does: it asks after each epoch, and again later where nothing is to do yet.
+    It is what Ray does: it asks after each epoch, and again later where nothing is to do yet. Who
+    first asks for a teacher makes it in `made_s`, and others that want it wait.
     """
-    queue.at_once, now, running = at_once, 0.0, []
+    queue.at_once, now, ends, made_at = at_once, 0.0, {}, None
     while True:
         queue.advance(now)
-        while len(running) < at_once and (trial := queue.propose()):
-            running.append(trial)
-        if not running:
+        while len(ends) < at_once and (trial := queue.propose()):
+            if made_s and teachers(trial.graph):
+                made_at = now + made_s if made_at is None else made_at
+            wait_s = max(0.0, made_at - now) if made_s and teachers(trial.graph) else 0.0
+            ends[trial.number] = (now + wait_s + epoch_s, trial, now)
+        if not ends:
             assert not queue.expects_more
             return
-        now += epoch_s
+        now, trial, began = min(ends.values(), key=lambda each: each[0])
         queue.advance(now)
-        for trial in list(running):
-            epochs = trial.graph.train.epochs
-            stop = queue.is_out_of_time(trial)
-            epoch = min(trial.epoch + 1, epochs)
-            metrics = {"val_accuracy": score(trial), "val_loss": 1.0}
-            assert queue.record_epoch(trial, epoch, metrics, epoch_s)
-            if stop or epoch == epochs:
-                running.remove(trial)
-                queue.close(trial)
+        epochs = trial.graph.train.epochs
+        stop = queue.is_out_of_time(trial)
+        epoch = min(trial.epoch + 1, epochs)
+        metrics = {"val_accuracy": score(trial), "val_loss": 1.0}
+        assert queue.record_epoch(trial, epoch, metrics, now - began)
+        ends[trial.number] = (now + epoch_s, trial, now)
+        if stop or epoch == epochs:
+            del ends[trial.number]
+            queue.close(trial)
 
 
 def noisy(trial) -> float:
@@ -448,13 +455,36 @@ def test_a_search_with_a_budget_ends_in_time_and_leaves_what_is_reserved(reserve
     settings = {"budget": "200s", "race_share": 0.25, "alone_share": 1 / 3, "lr": True}
     queue = SearchQueue(space(None, 3, sampler="random", **settings), reserve=reserve)
     play(queue, noisy, epoch_s=2.0, at_once=at_once)
-    end_s = 200 - (0 if reserve is None else reserve.needed_s(queue.best.train_s))
+    end_s = 200 - (0 if reserve is None else reserve.needed_s(queue.best.repeat_s))
     assert end_s - 2 * 12 <= queue.now_s <= end_s
     stopped = queue.in_state("stopped")
     assert len(stopped) <= at_once  # what had begun, and was longer than was to be expected
     raced = [trial for trial in queue.trials if trial.race_of is not None]
     assert raced
     assert sum(trial.train_s for trial in raced) <= 0.35 * at_once * end_s
+
+
+def taught_well(trial) -> float:
+    """Return a quality that every graph with a teacher has more of."""
+    return (noisy(trial) + bool(teachers(trial.graph))) / 2
+
+
+def test_a_teacher_that_takes_long_costs_neither_the_race_nor_the_time_that_is_left():
+    reserve, made_s = Reserve(1.25, 15.0, 50.0), 60.0
+    settings = {"budget": "360s", "race_share": 0.25, "alone_share": 1 / 3, "lr": True}
+    queue = SearchQueue(space(None, 3, sampler="random", **settings), reserve=reserve)
+    play(queue, taught_well, epoch_s=5.0, at_once=2, made_s=made_s)
+    best = queue.best
+    assert teachers(best.graph)
+    assert best.repeat_s == 20
+    needed_s = 1.25 * (20 + made_s) + 15
+    assert 360 - needed_s - 20 <= queue.now_s <= 360 - needed_s
+    numbers = {trial.race_of for trial in queue.trials if trial.race_of is not None}
+    raced = [trial for trial in queue.trials if trial.number in numbers]
+    assert any(teachers(trial.graph) for trial in raced)
+    assert any(trial.train_s > 60 for trial in raced)  # also who paid for it
+    used = sum(trial.train_s for trial in queue.trials if trial.race_of is not None)
+    assert used >= 0.15 * 2 * queue.now_s
 
 
 def test_a_budget_below_one_training_still_has_an_end():
