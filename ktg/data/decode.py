@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from ktg.errors import DataError, show
 
@@ -36,6 +37,8 @@ _NOT_PICTURES = frozenset(
 _UNOPENED = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".svg"})
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+# How Pillow reads PNG of 16 bits a colour, and the same with the other byte first.
+_LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -108,12 +111,16 @@ def read_header(file: BinaryIO) -> Header:
         low, high = sorted(image.size)
         image.draft(None, (1, 1))
         _guard(image)
-        return Header((low, high), image.mode in _GREY_MODES, image.mode.startswith("I"))
+        deep = image.mode.startswith("I") or _has_deep_colours(image)
+        return Header((low, high), image.mode in _GREY_MODES, deep)
 
 
 def read_peak(file: BinaryIO) -> int:
     """Return the largest value of an image with more than 8 bits, 0 for any other one."""
     with Image.open(file, formats=list_formats()) as image:
+        if _has_deep_colours(image):
+            _guard(image)
+            return int(_split_alpha(_read_deep_colours(image))[0].max())
         if not image.mode.startswith("I"):
             return 0
         _guard(image)
@@ -143,8 +150,13 @@ def decode_image(image: Image.Image, geometry: Geometry) -> Pixels:
     # JPEG can be decoded at 1/2, 1/4 or 1/8; twice the final side is kept for a sharp resize.
     image.draft(None, (2 * geometry.side, 2 * geometry.side))
     _guard(image)  # before any pixel is unpacked
+    # Of values that fill 16 bits the upper 8, which Pillow keeps, say enough.
+    deep = geometry.bits < 16 and _has_deep_colours(image)
+    shown = _scale_colours(_read_deep_colours(image), geometry.bits) if deep else image
     image.load()
-    return fit(_to_8_bits(_turn_upright(image), geometry.bits), geometry)
+    turn = _find_turn(image)
+    upright = shown if turn is None else shown.transpose(turn)
+    return fit(_to_8_bits(upright, geometry.bits), geometry)
 
 
 def fit(image: Image.Image, geometry: Geometry) -> Pixels:
@@ -178,13 +190,51 @@ def _guard(image: Image.Image) -> None:
         raise ValueError(f"{size}, more than the {most} that are opened ({LIMIT} raises this)")
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
-    """Turn the image as its EXIF orientation says; broken EXIF beside a sound image is ignored."""
+def _find_turn(image: Image.Image) -> Image.Transpose | None:
+    """Return how an image is turned upright, by its EXIF; broken EXIF is as if there were none."""
     try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:
-        return image
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+        return None
+
+
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Return whether an image is a PNG of 16 bits a colour, of which Pillow keeps the upper 8.
+
+    It must not have been loaded.
+    """
+    tiles = image.tile if isinstance(image, PngImageFile) else []
+    return any(tile.args in _LOWER for tile in tiles)
+
+
+def _read_deep_colours(image: Image.Image) -> npt.NDArray[np.uint16]:
+    """Return the values (H, W, C) of a PNG of 16 bits a colour, with the alpha channel if any."""
+    file = image.fp if isinstance(image, PngImageFile) else None
+    assert file is not None  # noqa: S101 - it has not been loaded
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    with Image.open(io.BytesIO(content)) as upper, Image.open(io.BytesIO(content)) as lower:
+        assert isinstance(lower, PngImageFile)  # noqa: S101 - as `image` is
+        # Read as if the lower byte came first, the upper 8 bits of a value are its lower ones.
+        lower.tile = [tile._replace(args=_LOWER[str(tile.args)]) for tile in lower.tile]
+        high, low = (np.asarray(each).astype(np.uint16) for each in (upper, lower))
+        return high << np.uint16(8) | low
+
+
+def _split_alpha(
+    values: npt.NDArray[np.uint16],
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    """Return the colours (H, W, 3) and alpha (H, W, 1 or 0) of values (H, W, C)."""
+    return values[..., :3], values[..., 3:]
+
+
+def _scale_colours(values: npt.NDArray[np.uint16], bits: int) -> Image.Image:
+    """Return colours of so many bits, and alpha of 16, as an image with 8 bits each."""
+    colours, alpha = _split_alpha(values)
+    levels = np.concatenate([_grey_levels(bits)[colours], _grey_levels(16)[alpha]], axis=2)
+    return Image.fromarray(levels)
 
 
 def _to_8_bits(image: Image.Image, bits: int) -> Image.Image:

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,43 @@ def test_values_of_fewer_bits_fill_the_8(bits: int, dtype: type, kind: str):
     np.testing.assert_allclose(pixels, values * (255 / white), atol=0.51)
     brighter = encoded(Image.fromarray(np.full_like(values, white + 1)), kind)
     assert (decode(brighter, Geometry(10, 1, bits)) == 255).all()
+
+
+def deep_png(values: np.ndarray) -> bytes:
+    """Return a PNG of 16 bits a channel, which Pillow cannot write: (H, W, 3) or (H, W, 4)."""
+    height, width, channels = values.shape
+    kind = {3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_colours_of_fewer_bits_in_16_fill_the_8(bits: int):
+    white = 2**bits - 1
+    values = RANDOM.integers(0, white + 1, (10, 10, 3)).astype(np.uint16)
+    values[0, 0] = white
+    content = deep_png(values)
+    assert read_header(io.BytesIO(content)) == Header((10, 10), grey=False, deep=True)
+    assert read_peak(io.BytesIO(content)) == white
+    pixels = decode(content, Geometry(10, 3, bits))
+    np.testing.assert_allclose(pixels, values * (255 / white), atol=0.51)
+    # Where the set fills all 16, images are what they have always been: the upper 8 bits.
+    np.testing.assert_array_equal(decode(content, Geometry(10, 3)), values >> 8)
+
+
+def test_alpha_of_16_bits_has_all_of_them_and_is_no_peak():
+    values = np.zeros((10, 10, 4), np.uint16)
+    values[..., 0], values[:5, :, 3] = 1023, 65535
+    content = deep_png(values)
+    assert read_peak(io.BytesIO(content)) == 1023
+    pixels = decode(content, Geometry(10, 3, 10))
+    assert (pixels[:5] == (255, 0, 0)).all()
+    assert (pixels[5:] == 255).all()
 
 
 def test_8_bits_have_no_peak_and_depths_are_those_of_cameras():
