@@ -3,8 +3,9 @@
 2,000 images of CIFAR-10 with the "worse" labels of real annotators, MobileNetV2-0.35 from ImageNet
 at 128 px as the target, the clean test split; seeds 0 to 4. Arms: a regularised probe, alone by the
 default recipe, alone with `gce`, `sce` or `bootstrap`, two networks that choose for each other by
-`small_loss` or `agree`, soft labels of a MobileNetV2-1.0 without the labels, alone and the probe
-without what the audit doubts, and both with its proposals. Nothing but the test accuracy sees a
+`small_loss` or `agree`, soft labels of the probe of a MobileNetV2-1.0 in place of the labels, what
+that probe does not doubt, alone and the probe without what the audit doubts, and the probe with its
+proposals. Nothing but the test accuracy sees a
 clean label: the noise and the doubts are estimated from the noisy ones. One line is appended for
 each training, so the script may be interrupted and goes on where it stopped.
 
@@ -59,7 +60,8 @@ def list_arms(noise: float) -> dict[str, dict[str, Any]]:
             },
         }
 
-    soft = {"gate": "cutoff"}, {"temperature": 2.0}
+    soft = {"gate": "cutoff"}, {"temperature": 1.0}
+    judged = {"gate": "small_loss", "noise": noise, "over": "kept", "peer": "n1"}
     return {
         "probe": {"nodes": alone, "edges": {"label -> n0": {}}, "epochs": 0},
         "alone": {"nodes": alone, "edges": {"label -> n0": {}}},
@@ -74,6 +76,17 @@ def list_arms(noise: float) -> dict[str, dict[str, Any]]:
         "soft labels of a probe": {
             "nodes": taught,
             "edges": {"label -> n0": soft[0], "n1 -> n0": soft[1]},
+            "teacher_epochs": 0,
+        },
+        "probe with cleaned labels": {
+            "nodes": taught,
+            "edges": {"label -> n0": judged},
+            "teacher_epochs": 0,
+            "epochs": 0,
+        },
+        "alone without the suspicious": {
+            "nodes": taught,
+            "edges": {"label -> n0": judged},
             "teacher_epochs": 0,
         },
         "alone, dropped": {

@@ -1,17 +1,19 @@
 """Lists the arrangements that are worth trying first, in order, with the figures behind each.
 
-A proposed space begins with those that its folder allows; after them the sampler chooses. Figures
-are test accuracies in points, with 95 % intervals over seeds, of five kinds of flowers with ten
-labels each, MobileNetV2-0.35 at 64 pixels, taught by MobileNetV2-1.0 where there is a teacher.
+A proposed space begins with those that its folder allows; after them the sampler chooses. Unless
+they say otherwise, figures are test accuracies in points, with 95 % intervals over seeds, of five
+kinds of flowers with ten labels each, MobileNetV2-0.35 at 64 pixels, taught by MobileNetV2-1.0
+where there is a teacher.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Need = Literal["teacher", "unlabelled"]
+Need = Literal["teacher", "unlabelled", "noise"]
 TARGET, TEACHER = "n0", "teacher"
 LABEL_GATE = f"edges.label.{TARGET}.gate"
+LABEL_LOSS = f"edges.label.{TARGET}.loss"
 TEACHER_GATE = f"edges.{TEACHER}.{TARGET}.gate"
 TEACHER_T = f"edges.{TEACHER}.{TARGET}.temperature"
 
@@ -30,6 +32,19 @@ class Arrangement:
 
 
 OPENING = (
+    Arrangement(
+        "the teacher's probe in place of wrong labels",
+        {LABEL_GATE: "cutoff", TEACHER_GATE: "through", TEACHER_T: 1.0},
+        "of CIFAR-10 with 39 % of wrong labels a MobileNetV2-0.35 gets 74.2 % right by the "
+        "probabilities of MobileNetV2-1.0's probe, its own probe 68.7 % (2,000 images, one run)",
+        frozenset({"teacher", "noise"}),
+    ),
+    Arrangement(
+        "a loss that wrong labels mislead less",
+        {LABEL_GATE: "through", LABEL_LOSS: "gce", TEACHER_GATE: "cutoff"},
+        "gce hardly learns what the network finds most improbable; no figures yet",
+        frozenset({"noise"}),
+    ),
     Arrangement(
         "the teacher alone teaches",
         {LABEL_GATE: "cutoff", TEACHER_GATE: "through", TEACHER_T: 2.0},

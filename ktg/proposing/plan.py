@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ktg.auditing.noise import NoiseEstimate
 from ktg.data import Dataset
 from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
@@ -31,6 +32,7 @@ from ktg.proposing.resolution import (
 from ktg.proposing.speed import Speed, measure_speed
 from ktg.proposing.squares import Squares, choose_squares
 from ktg.proposing.weights_here import WeightsHere, find_weights_here
+from ktg.proposing.wrong_labels import find_wrong_labels
 
 FALLBACK = "mobilenetv2_100"  # small, and published
 FROM_NOTHING = "resnet20"
@@ -68,7 +70,8 @@ class Plan:
     some weights are left out. teacher_epochs: 0 where the teacher is a probe. sides: of the images
     that the target sees, the default first; decoded they are at the largest. probes: by side, the
     score of a linear probe of the target's best weights. began: when the budget began, on the
-    monotonic clock: all counts but the time in which images were decoded.
+    monotonic clock: all counts but the time in which images were decoded. noise: how many labels
+    look wrong, where these are many.
     """
 
     images: FoundImages
@@ -88,6 +91,7 @@ class Plan:
     step: Speed
     batch: int
     began: float
+    noise: NoiseEstimate | None = None
 
 
 def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
@@ -137,8 +141,11 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     val = sum(images.counts["val"])
     length = choose_length({sides[0]: step}, images.train, val, lone, available_s)
     teacher = choose_teacher(ranking, sources, leniently=images.unlabelled > 0)
+    noise = find_wrong_labels(ranking, wishes.files, dataset, hearing.status)
     epochs, teacher_s = _plan_teacher(teacher, data, wishes, images, machine)
-    if teacher is not None and not epochs and not images.unlabelled:
+    if noise is not None:
+        epochs, teacher_s = 0, 0.0  # a probe learns less of the wrong labels by heart
+    elif teacher is not None and not epochs and not images.unlabelled:
         teacher = None  # a probe teaches nothing that the labels of the same images do not
     return Plan(
         images=images,
@@ -158,6 +165,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
         step=step,
         batch=batch,
         began=began,
+        noise=noise,
     )
 
 

@@ -15,6 +15,7 @@ from ktg.graph.yaml_files import dumps
 from ktg.proposing.opening import TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
 from ktg.proposing.weights_here import WeightsHere
+from ktg.proposing.wrong_labels import explain_noise, propose_label_edge
 from ktg.wording import round_minutes
 
 # The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
@@ -78,6 +79,7 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
             "begins from nothing. `ktg source pretrain fractaldb --preset tiny --model "
             f"{plan.model}` makes some in minutes, and `--weights MODEL=FILE` takes yours."
         )
+    remarks += [explain_noise(plan.noise)] if plan.noise else []
     remarks += [f"Note: {note}" for note in images.notes]
     if plan.unusable:
         named = "; ".join(f"{name}: {why}" for name, why in list(plan.unusable.items())[:5])
@@ -223,6 +225,8 @@ def _explain_teacher(plan: Plan, teacher: WeightsHere) -> str:
         f"it is trained once for {plan.teacher_epochs} epochs ({round_minutes(plan.teacher_s)}), "
         "for all trials"
         if plan.teacher_epochs
+        else "as a linear probe, because training would learn wrong labels by heart"
+        if plan.noise
         else "as a linear probe, because its training would not fit the budget"
     )
     return (
@@ -234,7 +238,10 @@ def _explain_teacher(plan: Plan, teacher: WeightsHere) -> str:
 def _edges(plan: Plan) -> Section:
     label = f"label -> {TARGET}"
     if plan.teacher is None:
-        return {label: {"gate": "through"}}, {}
+        if plan.noise is None:
+            return {label: {"gate": "through"}}, {}
+        edge, why = propose_label_edge(plan.noise.noise, ["through"], None)
+        return {label: edge}, {f"edges.{label}": why}
     gates = ["through", "cutoff", "inverse", "linear"]
     if plan.images.unlabelled:
         gates = ["cutoff", "through", "inverse", "linear"]
@@ -254,6 +261,10 @@ def _edges(plan: Plan) -> Section:
         "NeurIPS 2022), which suits small students",
         f"edges.{taught}.temperature": "2 did best where it was measured",
     }
+    if plan.noise is not None:
+        edges[label], reasons[f"edges.{label}"] = propose_label_edge(
+            plan.noise.noise, gates, TEACHER
+        )
     return edges, reasons
 
 
@@ -277,6 +288,7 @@ def _list_needs(plan: Plan) -> list[Need]:
     has: dict[Need, bool] = {
         "teacher": plan.teacher is not None,
         "unlabelled": plan.images.unlabelled > 0,
+        "noise": plan.noise is not None,
     }
     return [need for need, there in has.items() if there]
 

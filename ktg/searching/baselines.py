@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ktg.errors import SpecError
-from ktg.graph import LABEL, Edge, Graph, SearchSpace, dump, parse
+from ktg.graph import LABEL, Edge, Graph, SearchSpace, dump, edge_path, parse
 from ktg.graph.canonical import canonical_key
 
 PROBE = "probe"
 FINE_TUNED = "head, then fine-tuning"
+CLEANED = "probe with cleaned labels"
+TRUSTED = "alone without the suspicious"
 # What stays of a space's default where a recipe says the rest: the network, and for how long.
 _NETWORK = ("model", "source", "input_size", "augment", "model_args")
 _LENGTH = ("epochs", "steps", "precision", "compile", "seed")
@@ -57,22 +59,26 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     """Return the baselines of a space, by name, the cheapest first.
 
     A single node has `alone` only; more nodes have `distillation` and `mutual learning` too, and an
-    ensemble has `independent` beside them. Where the target can have pretrained weights, two more
-    come first: `probe` (logistic regression on its frozen features, so without epochs), and `head,
-    then fine-tuning` (that recipe of `ktg.graph.recipes`) unless `alone` is just that. Spaces of
-    version 1 lack these.
+    ensemble has `independent` beside them. Where another node may judge the labels by the gate
+    `small_loss`, there is `alone without the suspicious`. Where the target can have pretrained
+    weights, two more come first: `probe` (logistic regression on its frozen features, so without
+    epochs), and `head, then fine-tuning` (that recipe of `ktg.graph.recipes`) unless `alone` is
+    just that; and with such a judge `probe with cleaned labels`. Spaces of version 1 lack these.
     """
     graph = space.bind(space.default())
     names = [name for name in BASELINES if name == "alone" or len(graph.nodes) > 1]
     names = [name for name in names if name != "independent" or graph.ensemble]
     cut = {pair: dataclasses.replace(edge, gate="cutoff") for pair, edge in graph.edges.items()}
     found = {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
+    trusted = _trusted(space, graph)
+    found |= {TRUSTED: trusted} if trusted else {}
     pretrained = _find_pretrained(space) if space.version > 1 else None
     if pretrained is None:
         return found
     tuned = _fine_tuned(pretrained)
     is_alone = canonical_key(tuned) == canonical_key(found["alone"])
-    return probes(space, pretrained) | ({} if is_alone else {FINE_TUNED: tuned}) | found
+    first = probes(space, pretrained) | (_probe_cleaned(trusted, pretrained) if trusted else {})
+    return first | ({} if is_alone else {FINE_TUNED: tuned}) | found
 
 
 def probes(space: SearchSpace, graph: Graph) -> dict[str, Graph]:
@@ -88,6 +94,30 @@ def probes(space: SearchSpace, graph: Graph) -> dict[str, Graph]:
         )
         for side in sides
     }
+
+
+def _trusted(space: SearchSpace, graph: Graph) -> Graph | None:
+    """Return the target alone with the labels that another node does not suspect of being wrong.
+
+    None for a space whose target has no gate `small_loss` in the eyes of another node.
+    """
+    pair = (LABEL, graph.target)
+    edge, path = graph.edges.get(pair), f"{edge_path(*pair)}.gate"
+    if edge is None or edge.peer in (None, graph.target):
+        return None
+    offered = space.holes[path].options_to_check() if path in space.holes else [edge.gate]
+    if "small_loss" not in offered:
+        return None
+    nodes = {name: graph.nodes[name] for name in (graph.target, edge.peer)}
+    judged = {pair: dataclasses.replace(edge, gate="small_loss")}
+    return dataclasses.replace(graph, nodes=nodes, edges=judged, ensemble=False)
+
+
+def _probe_cleaned(trusted: Graph, pretrained: Graph) -> dict[str, Graph]:
+    """Return the probe of the labels that the judge of `trusted` predicts, too, by its name."""
+    probe = _probe(pretrained)
+    nodes = {**trusted.nodes, **probe.nodes}
+    return {CLEANED: dataclasses.replace(trusted, train=probe.train, nodes=nodes)}
 
 
 def _find_pretrained(space: SearchSpace) -> Graph | None:

@@ -37,10 +37,10 @@ from ktg.training.metrics import (
     summarize,
     untrained,
 )
-from ktg.training.probe import compute_probe_key, load_probe
+from ktg.training.probe import compute_probe_key, find_judge, load_probe, trust
 from ktg.training.randomness import derive_seed, use_seed
 from ktg.training.schedule import Clock
-from ktg.training.scoring import ENSEMBLE, Evaluation, evaluate
+from ktg.training.scoring import ENSEMBLE, Evaluation, Split, evaluate
 from ktg.training.step_errors import explain_errors
 from ktg.training.training_batches import TrainingBatch, TrainingBatches
 
@@ -151,19 +151,35 @@ class Training(GraphModel):
 
     def _load_probes(self) -> None:
         """Let the heads of the nodes that ask for it begin as probes."""
-        images, balanced = self.split(self.images), self.graph.data.balance != "none"
+        balanced = self.graph.data.balance != "none"
         for name, learner in self.learners.items():
             if self.graph.nodes[name].head == "probe":
                 network, precision = learner.network, self.precision
                 key = compute_probe_key(
                     self.graph, name, network, self.dataset, precision, self.final
                 )
+                judge = find_judge(self.graph, name)
+                key += f"-{self.teacher_keys[judge]}" if judge in self.teacher_keys else ""
                 with explain_errors(f"probe of {self.names[name]}", self.graph.data.batch_size):
+                    images = self._find_trusted(judge)
                     load_probe(
                         network, images, key, precision, balanced=balanced, cache=self._cache
                     )
                 if learner.average:
                     learner.average.network.load_state_dict(network.state_dict())
+
+    def _find_trusted(self, judge: str) -> Split:
+        """Return the training images, without those whose labels a frozen judge does not predict.
+
+        All of them without a judge, or with one that learns itself.
+        """
+        images = self.split(self.images)
+        if judge not in self.teachers:
+            return images
+        network, key = self.teachers[judge], self.teacher_keys[judge]
+        return self.split(
+            self.images.take(trust(network, images, key, self.precision, self._cache))
+        )
 
     def _train_epoch(self) -> list[StepMetrics[float]]:
         """Run the steps of one epoch without ever waiting for the device, then read the metrics."""

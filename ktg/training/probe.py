@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ktg.data import Dataset
-from ktg.graph import Graph
+from ktg.data.undecoded import Rows
+from ktg.graph import LABEL, Graph
 from ktg.models.network import Network, find_head
 from ktg.models.sources import resolve_source
-from ktg.training.scoring import Split, compute_head_inputs
+from ktg.training.scoring import Split, compute_head_inputs, compute_logits
 from ktg.training.tensor_cache import make_once
 from ktg.version import __version__
 
@@ -80,6 +81,32 @@ def compute_probe_key(
     shown = (data, final, graph.data.balance != "none")
     parts = (__version__, spec.model, arguments, weights, seen, shown, str(precision))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def find_judge(graph: Graph, node: str) -> str:
+    """Return the node in whose eyes a gate doubts the labels of another one; "" without one."""
+    edge = graph.edges.get((LABEL, node))
+    doubts = edge is not None and edge.gate in ("small_loss", "agree")
+    return (edge.peer or "") if edge is not None and doubts else ""
+
+
+def trust(
+    judge: Network, split: Split, key: str, precision: torch.dtype, cache: Path | None = None
+) -> Rows:
+    """Return the rows of a split whose labels its judge predicts, too; all where too few are left.
+
+    These are the labels that a head may begin with, where a gate will doubt the others. key: of the
+    judge's weights, which the rows are kept under.
+    """
+    labels = split.labels.cpu()
+
+    def ask() -> dict[str, Tensor]:
+        return {"right": compute_logits(judge, split, precision).argmax(dim=1) == labels}
+
+    right = make_once(f"trusted-{key}", ask, cache)["right"].numpy()
+    rows = np.flatnonzero(right)
+    enough = len(np.unique(labels.numpy()[rows])) == len(np.unique(labels.numpy()))
+    return rows if enough else np.arange(len(labels))
 
 
 def fit_probe(

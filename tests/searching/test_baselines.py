@@ -3,7 +3,7 @@
 import pytest
 
 from ktg.graph import parse_space
-from ktg.graph.canonical import live_nodes, open_edges, teachers
+from ktg.graph.canonical import canonical_key, live_nodes, open_edges, teachers
 from ktg.graph.recipes import find_recipe
 from ktg.searching.baselines import baselines
 
@@ -122,3 +122,47 @@ def test_the_probe_is_run_at_each_size_that_the_target_may_see():
 @pytest.mark.parametrize("lacking", [pretrained("none"), pretrained(version=1)])
 def test_without_weights_and_in_version_1_there_is_no_probe(lacking):
     assert list(baselines(lacking)) == ["alone", "distillation", "mutual learning"]
+
+
+def judged(**edge):
+    """A space whose target's labels another network may judge."""
+    return parse_space(
+        {
+            "data": {"name": "digits"},
+            "nodes": {
+                "n0": {"model": "resnet8", "source": "zoo/a"},
+                "n1": {"model": "resnet20", "source": "zoo/b", "epochs": 0},
+            },
+            "edges": {"label -> n0": {"noise": 0.3, "peer": "n1", "over": "kept", **edge}},
+            "search": {"trials": 4},
+        }
+    )
+
+
+@pytest.mark.parametrize("gate", [{"choice": ["through", "small_loss"]}, "small_loss"])
+def test_where_another_node_judges_labels_the_target_is_tried_without_the_suspicious(gate):
+    loss = {"choice": ["ce", "gce"]}
+    found = baselines(judged(gate=gate, loss=loss))
+    assert [*found][:2] == ["probe", "probe with cleaned labels"]
+    for name in ("probe with cleaned labels", "alone without the suspicious"):
+        graph = found[name]
+        assert {*graph.nodes} == {"n0", "n1"}
+        assert {*graph.edges} == {("label", "n0")}
+        edge = graph.edges["label", "n0"]
+        assert (edge.gate, edge.peer, edge.noise) == ("small_loss", "n1", 0.3)
+    keys = {canonical_key(graph) for graph in found.values()}
+    assert len(keys) == len({*found})
+    assert found["probe with cleaned labels"].train.epochs == 0
+    assert found["probe with cleaned labels"].nodes["n0"].head == "probe"
+
+
+@pytest.mark.parametrize("edge", [{"gate": {"choice": ["through", "linear"]}}, {"peer": None}])
+def test_without_a_judge_there_are_no_such_baselines(edge):
+    holes = {"gate": {"choice": ["through", "small_loss"]}, **edge}
+    found = baselines(
+        judged(
+            **{key: value for key, value in holes.items() if value}
+            | ({"peer": "n0"} if "peer" in edge else {})
+        )
+    )
+    assert not {"probe with cleaned labels", "alone without the suspicious"} & {*found}

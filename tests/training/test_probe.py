@@ -1,6 +1,7 @@
 """Linear probes: against scikit-learn's own regression, and as the start of a head."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +162,51 @@ def test_a_training_begins_with_it_and_a_resumed_one_does_not_go_back(tiny):
     list(resumed)
     for name, value in whole.target.state_dict().items():
         assert torch.equal(value, resumed.target.state_dict()[name]), name
+
+
+def test_a_judge_leaves_the_labels_that_it_predicts_itself(tiny):
+    dataset = open_data(make(tiny).data)
+    judge = Training(make(tiny), dataset)
+    next(judge)
+    split, labels = judge.split(dataset.train), dataset.train.labels
+    rows = probe.trust(judge.target, split, "judge", judge.precision)
+    said = judge.predict(dataset.train).argmax(1).numpy()
+    assert np.array_equal(rows, np.flatnonzero(said == labels))
+    # A judge that never names one of the classes would leave the head without it.
+    with torch.no_grad():
+        find_head(judge.target).bias[0] = -1e6
+    every = probe.trust(judge.target, split, "poor judge", judge.precision)
+    assert np.array_equal(every, np.arange(len(labels)))
+
+
+def test_a_head_whose_labels_are_judged_begins_with_the_trusted_ones(tiny):
+    plain = {
+        "data": {"path": str(tiny), "batch_size": 32},
+        "train": {"epochs": 0},
+        "nodes": {
+            "n0": {"model": "resnet8", "head": "probe"},
+            "n1": {"model": "resnet8", "head": "probe", "epochs": 1, "lr": 0.02},
+        },
+        "edges": {"label -> n0": {"gate": "small_loss", "noise": 0.2, "peer": "n1"}},
+    }
+    dataset = open_data(parse(plain).data)
+    labels = dataset.train.labels.copy()
+    labels[::5] = (labels[::5] + 1) % 4
+    images = dataset.train.take(np.arange(len(labels)))
+    images.labels = labels
+    dataset = dataclasses.replace(dataset, train=images, fingerprint="a fifth is wrong")
+    training = Training(parse(plain), dataset)
+    next(training)
+    (judge,) = training.teachers.values()
+    rows = probe.trust(judge, training.split(dataset.train), "mine", training.precision)
+    assert 0 < len(rows) < len(dataset.train)
+    weight, bias = fit_probe(
+        training.features(dataset.train.take(rows)), dataset.train.labels[rows], 4
+    )
+    head = find_head(training.target)
+    assert torch.allclose(head.weight, weight, atol=1e-4)
+    assert torch.allclose(head.bias, bias, atol=1e-4)
+    plain["edges"] = {"label -> n0": {}}
+    alone = Training(parse(plain), dataset)
+    next(alone)
+    assert not torch.allclose(find_head(alone.target).weight, weight, atol=1e-4)
