@@ -12,13 +12,15 @@ def sum_costs(search: StoredSearch) -> dict[str, Any]:
     """Return epochs and device-seconds spent and saved; `repeats` are trainings of the race.
 
     A device-second is one second of training on one CPU core, or on one GPU where trials had
-    (shares of) one. What early stopping saved of a trial is its missing epochs at the pace of those
-    it had; what recognising a duplicate saved is what its original cost, had it too been stopped
-    where that was.
+    (shares of) one. What a scheduler saved by stopping a trial is its missing epochs at the pace of
+    the last it had; what recognising a duplicate saved is what its original cost, had it too been
+    stopped where that was.
     """
     share, device = devices_per_trial(search)
     trained = [*search.trials, *search.repeats]
-    stopped = [trial for trial in search.trials if trial.state == "stopped"]
+    # Not those whose time was over.
+    ended = [trial for trial in search.trials if trial.state == "stopped"]
+    stopped = [trial for trial in ended if "rung" in trial.run.tags]
     by_name = {trial.run.name: trial for trial in search.trials}
     originals = [by_name.get(run.tags.get("duplicate_of", "")) for run in search.duplicates]
     known = [trial for trial in originals if trial is not None]
@@ -39,6 +41,7 @@ def sum_costs(search: StoredSearch) -> dict[str, Any]:
                 "epochs": sum(trial.epochs - trial.epoch for trial in stopped),
                 "device_s": share
                 * sum((trial.epochs - trial.epoch) * _epoch_s(trial) for trial in stopped),
+                "said": search.run.tags.get("stopping"),
             },
             "duplicates": {
                 "trials": len(search.duplicates),
@@ -60,7 +63,9 @@ def devices_per_trial(search: StoredSearch) -> tuple[float, str]:
 
 
 def _epoch_s(trial: StoredTrial) -> float:
-    return trial.train_s / trial.epoch if trial.epoch else 0.0
+    """Return how long its last epoch took: the first may have waited for teachers."""
+    whole = trial.train_s / trial.epoch if trial.epoch else 0.0
+    return trial.run.metrics.get("epoch_s", whole)
 
 
 def _trained_graphs(search: StoredSearch) -> Iterable[Graph]:

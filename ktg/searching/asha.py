@@ -17,14 +17,17 @@ With 8 epochs, a grace period of 1 and factor 2 the rungs are 1, 2 and 4, and Hy
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ktg.graph import Search
+from ktg.intervals import Interval
 from ktg.searching.folds import NO_EFFECTS, FoldEffects
 from ktg.searching.trial import Trial
+from ktg.wording import count, format_duration
 
 SPARED = 5  # one trial in this many is not stopped by `auto`
 PROVEN_CORRELATION = 0.5
@@ -122,29 +125,82 @@ def should_stop(
 
 def _is_proven(trials: Sequence[Trial], epoch: int) -> bool:
     """Return whether ranks at an epoch are proven to foretell those at the end."""
-    ends = [
+    return rank_correlation_bound(_list_ends(trials, epoch)) > PROVEN_CORRELATION
+
+
+def _list_ends(trials: Sequence[Trial], epoch: int) -> list[tuple[float, float]]:
+    """Return of finished trials the scores at an epoch and at the end."""
+    return [
         (trial.scores[epoch], trial.score)
         for trial in trials
-        if trial.state == "finished" and trial.epoch > epoch
+        if trial.state == "finished" and trial.epoch > epoch and epoch in trial.scores
     ]
-    return rank_correlation_bound(ends) > PROVEN_CORRELATION
 
 
 def rank_correlation_bound(pairs: Sequence[tuple[float, float]]) -> float:
-    """Return what Spearman's rank correlation of pairs is above with 97.5 %, -1 if that is unknown.
+    """Return what Spearman's rank correlation of pairs is above with 97.5 %, -1 if unknown."""
+    found = correlate_ranks(pairs)
+    return -1.0 if found is None else found[1][0]
 
-    The interval of 95 % is that of Fisher's transformation with the variance of Bonett and Wright
-    ("Sample size requirements for estimating Pearson, Kendall and Spearman correlations",
-    Psychometrika, 2000). It needs at least FEWEST_PAIRS, which must not all be equal.
+
+def correlate_ranks(pairs: Sequence[tuple[float, float]]) -> tuple[float, Interval] | None:
+    """Return Spearman's rank correlation of pairs, and its interval of 95 %.
+
+    The interval is that of Fisher's transformation with the variance of Bonett and Wright ("Sample
+    size requirements for estimating Pearson, Kendall and Spearman correlations", Psychometrika,
+    2000). None for fewer than FEWEST_PAIRS, or where all are equal.
     """
     from scipy.stats import spearmanr
 
     n = len(pairs)
     if n < FEWEST_PAIRS or any(len({pair[side] for pair in pairs}) < 2 for side in (0, 1)):
-        return -1.0
-    found = min(float(spearmanr(pairs).statistic), 1 - 1e-9)
+        return None
+    found = float(spearmanr(pairs).statistic)
+    centre = math.atanh(max(min(found, 1 - 1e-9), 1e-9 - 1))
     half = 1.96 * math.sqrt((1 + found**2 / 2) / (n - 3))
-    return math.tanh(math.atanh(found) - half) if found > -1 else -1.0
+    return found, (math.tanh(centre - half), math.tanh(centre + half))
+
+
+def describe_stopping(search: Search, trials: Sequence[Trial]) -> str | None:
+    """Return in a sentence or two what a scheduler stopped and saved, None where there is none.
+
+    Of `auto` it adds how well ranks foretold those at the end among the trials that it spares.
+    """
+    if search.scheduler == "none":
+        return None
+    stopped = [one for one in trials if one.state == "stopped" and one.rung is not None]
+    judged = [one for one in trials if not one.is_guaranteed]
+    said = f"{search.scheduler} stopped {len(stopped)} of {count(len(judged), 'trial')}"
+    if stopped:
+        at = Counter(one.rung for one in stopped)
+        places = ", ".join(f"{number} after epoch {epoch}" for epoch, number in sorted(at.items()))
+        epochs = sum(one.graph.train.epochs - one.epoch for one in stopped)
+        seconds = format_duration(sum(one.saved_s for one in stopped))
+        said += f" ({places}), which saved {count(epochs, 'epoch')} and {seconds} of training"
+    spared = [one for one in judged if one.number % SPARED == 0 and one.state == "finished"]
+    if search.scheduler != "auto":
+        return f"{said}."
+    rungs = _list_rungs(search, spared)
+    ranks = [_describe_ranks(spared, epoch) for epoch in rungs]
+    return f"{said}. {'; '.join(ranks)}." if ranks else f"{said}."
+
+
+def _list_rungs(search: Search, trials: Sequence[Trial]) -> tuple[int, ...]:
+    """Return the epochs at which `auto` judged the longest of these trials."""
+    epochs = max((one.graph.train.epochs for one in trials), default=0)
+    brackets = plan_brackets(search, epochs)
+    return brackets.rungs[0] if brackets else ()
+
+
+def _describe_ranks(spared: Sequence[Trial], epoch: int) -> str:
+    """Return how the ranks of spared trials after an epoch go with those at their end."""
+    pairs = _list_ends(spared, epoch)
+    found, what = correlate_ranks(pairs), f"ranks after epoch {epoch} and at the end"
+    trials = count(len(pairs), "spared trial")
+    if found is None:
+        return f"{what}: unknown by {trials}"
+    value, (low, high) = found
+    return f"{what}: correlation {value:.2f} (95 % {low:.2f} to {high:.2f}) of {trials}"
 
 
 def compute_cutoff(scores: Sequence[float], factor: float) -> float:

@@ -137,7 +137,7 @@ class SearchRecorder(Recorder):
         self.tracker.artifact(run, "graph.svg", draw(trial.graph, trial.name))
         tags = {"epoch": str(trial.epoch), "train_s": f"{trial.train_s:.3f}"}
         tags |= {"reason": trial.reason} if trial.reason else {}
-        tags |= {"rung": str(trial.epoch)} if trial.state == "stopped" else {}
+        tags |= {"rung": str(trial.rung)} if trial.state == "stopped" and trial.rung else {}
         forget_all_but_best(self.queue.in_state("finished"))
         if trial.said and trial.state == "finished":
             self.tracker.artifact(run, SAID_FILE, trial.said)
@@ -158,6 +158,7 @@ class SearchRecorder(Recorder):
         best = self.queue.best
         tags = {name: str(getattr(result, name)) for name in ("stopped", "duplicates", "failed")}
         headline = str(format_headline(self.queue.space, self.name))
+        tags |= {"stopping": result.stopping} if result.stopping else {}
         tags[NOTE] = describe_end(result, headline, self.data)
         if best is not None:
             self.tracker.artifact(self.parent, "best.yaml", dumps(dump(best.graph)))

@@ -130,6 +130,7 @@ def _to_trial(
         scores=scores,
         arm=trial.arm,
         race_of=trial.race_of,
+        rung=int(run.tags["rung"]) if "rung" in run.tags else None,
         folds=None if trial.fold is None else space.search.folds,
         fold=trial.fold,
         metric=metric,

@@ -24,6 +24,7 @@ def describe_end(result: Result, headline: str, data: UsedData | None) -> str:
     spent = f"{states}; {result.epochs:,} epochs in {format_duration(result.wall_s)}."
     saved = f"{result.epochs_saved:,} epochs saved by stopping early"
     saved += f" and by {result.duplicates} duplicates not trained."
+    saved += f" {result.stopping}" if result.stopping else ""
     about = [f"{headline}.", *([_describe_data(data)] if data else []), f"{spent} {saved}"]
     if result.interrupted:
         about.append(f"Cut short; to go on: `{_resume(result.name)}`.")

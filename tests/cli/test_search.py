@@ -1,5 +1,6 @@
 """`ktg search` as it is read: by a person at 80 columns, and by a machine."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -65,6 +66,20 @@ def test_what_was_spent_and_saved_and_the_next_command():
     assert text.endswith("Next: ktg confirm mine ktg export mine -o best.yaml")
     assert "ktg confirm" not in printed(to_confirm=True)
     assert "ktg confirm" not in printed(interrupted=True)
+
+
+def test_new_seeds_have_a_table_with_what_to_expect_and_a_scheduler_its_sentence():
+    best = dataclasses.replace(ROWS[0], n=3, std=0.01, expected=0.89)
+    alone = dataclasses.replace(
+        ROWS[1], n=4, std=0.02, expected=0.81, difference=0.1, interval=(0.05, 0.15)
+    )
+    text = printed(rows=(best, alone, ROWS[2]), stopping="auto stopped 3 of 9 trials.")
+    table = text.partition("New seeds (n of each")[2]
+    rows = [[c.strip() for c in line.split("│")[1:-1]] for line in table.splitlines()]
+    assert ["best graph", "90.00 % +- 1.00", "3", "", "89.00 %"] in rows
+    assert ["alone", "80.00 % +- 2.00", "4", "+10.00 (+5.00 to +15.00)", "81.00 %"] in rows
+    assert "auto stopped 3 of 9 trials." in text
+    assert "New seeds (" not in printed()
 
 
 @pytest.mark.parametrize(

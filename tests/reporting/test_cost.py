@@ -23,8 +23,9 @@ search: {trials: 4}
 def test_spent_and_saved_counted_by_hand():
     record = search(
         trial(1, baseline="alone"),
-        trial(2, "stopped", (0.1, 0.2)),
-        trial(3, "stopped", (0.1, 0.2, 0.3, 0.4), train_s=20.0),
+        trial(2, "stopped", (0.1, 0.2), metrics={"epoch_s": 1.5}, rung=2),
+        trial(3, "stopped", (0.1, 0.2, 0.3, 0.4), train_s=20.0, rung=4),
+        trial(5, "stopped", (0.1,)),  # its time was over
         trial(4, "failed", ()),
         duplicates=(
             run("duplicate", duplicate_of="trial-0002"),
@@ -32,9 +33,11 @@ def test_spent_and_saved_counted_by_hand():
         ),
     )
     found = sum_costs(record)
-    assert (found["trials"], found["epochs"], found["device_s"]) == (4, 14, 16 + 4 + 20)
-    assert found["states"] == {"failed": 1, "finished": 1, "stopped": 2}
-    assert found["saved"]["stopping"] == {"trials": 2, "epochs": 6 + 4, "device_s": 6 * 2 + 4 * 5}
+    assert (found["trials"], found["epochs"], found["device_s"]) == (5, 15, 16 + 4 + 20 + 2)
+    assert found["states"] == {"failed": 1, "finished": 1, "stopped": 3}
+    # An epoch of the second is as long as its last one: in the first its teacher was made.
+    stopping = {"trials": 2, "epochs": 6 + 4, "device_s": 6 * 1.5 + 4 * 5, "said": None}
+    assert found["saved"]["stopping"] == stopping
     # One original is known, the other is not by this name.
     assert found["saved"]["duplicates"] == {"trials": 2, "epochs": 2, "device_s": 4}
 
@@ -67,7 +70,8 @@ def test_a_teacher_is_trained_once_for_all_its_graphs():
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=10))
 def test_what_was_trained_and_what_was_saved_is_the_whole_budget(epochs):
     trials = [
-        trial(n, "finished" if e == 8 else "stopped", (0.1,) * e) for n, e in enumerate(epochs, 1)
+        trial(n, "finished" if e == 8 else "stopped", (0.1,) * e, rung=e)
+        for n, e in enumerate(epochs, 1)
     ]
     found = sum_costs(search(*trials))
     saved = found["saved"]["stopping"]

@@ -156,7 +156,7 @@ class Ran:
     arm: str | None = None
     is_exact: bool = False
     loss: float = 1.0
-    train_s: float = 2.0
+    repeat_s: float = 2.0
 
 
 def test_gathered_are_the_originals_with_the_scores_of_their_repeats_and_who_are_rivals():

@@ -184,7 +184,7 @@ def test_the_description_says_first_what_is_searched_and_then_what_came_of_it(
     assert "Data: digits (10 classes, 1,000 training images)." in parent.tags[NOTE]
     assert "`ktg search mine --resume`" in parent.tags[NOTE]
     play(recorder, epochs=2)
-    play(recorder, epochs=1)
+    play(recorder, epochs=1, rung=1)
     recorder.end(summarize_search(queue, "mine", 61.0))
     lines = parent.tags[NOTE].splitlines()
     luck = "one training of many, so that luck is a part of it"

@@ -35,6 +35,7 @@ def played() -> SearchQueue:
         trial = queue.propose()
         for epoch in range(1, epochs + 1):
             queue.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": loss}, 2.0)
+        trial.rung = epochs  # as if a scheduler had stopped it
         queue.close(trial, reason)
     assert queue.propose() is None
     return queue
@@ -61,6 +62,9 @@ def test_states_are_counted_and_savings_follow_each_graph_s_own_epochs():
     assert set(cost) == {2, 4, 8}
     assert result.epochs_saved == 6 + sum(cost)
     assert result.commonest_failure == "nan"
+    late = queue.in_state("stopped")[0]
+    late.rung = None  # its time was over
+    assert summarize_search(queue, "mine", 60.0).epochs_saved == sum(cost)
 
 
 def test_nothing_at_all_is_a_result_too():
