@@ -11,6 +11,7 @@ from ktg.api.affinity import rank
 from ktg.api.check import check
 from ktg.api.confirm import confirm
 from ktg.api.data import audit
+from ktg.api.distill import distill
 from ktg.api.evaluate import evaluate
 from ktg.api.export import export
 from ktg.api.graphs import draw
@@ -29,6 +30,7 @@ __all__ = [
     "compare",
     "confirm",
     "correlate",
+    "distill",
     "draw",
     "evaluate",
     "export",

@@ -13,6 +13,7 @@ try:
     from ktg.cli.compare import compare
     from ktg.cli.confirm import confirm
     from ktg.cli.data import data
+    from ktg.cli.distill import distill
     from ktg.cli.evaluate import evaluate
     from ktg.cli.export import export
     from ktg.cli.graph import graph
@@ -54,9 +55,11 @@ def commands(context: click.Context) -> None:
         echo(context.get_help())
 
 
-for _command in (init, search, status, stop_search, confirm, export, report, compare, train):
+for _command in (init, search, status, stop_search, confirm, distill, export, report, compare):
     commands.add_command(_command)
-for _command in (predict, evaluate, serve, check, data, graph, affinity, source, zoo, cache, ui):
+for _command in (train, predict, evaluate, serve, check, data, graph, affinity):
+    commands.add_command(_command)
+for _command in (source, zoo, cache, ui):
     commands.add_command(_command)
 source.add_command(pretrain)
 zoo.add_command(build)

@@ -1,0 +1,70 @@
+"""Distils the ensemble of a search's trainings into its target."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ktg.api.inputs import STORE, check_device
+from ktg.api.listener import QUIET, Listener
+from ktg.errors import UserError
+from ktg.wording import parse_duration
+
+if TYPE_CHECKING:
+    from ktg.exporting.distill import Distillation as Distillation
+    from ktg.searching.seeds import OnEpoch
+
+ARTIFACT = "distilled.json"
+
+
+def distill(
+    experiment: str,
+    *,
+    out: str | Path | None = None,
+    seeds: int = 3,
+    budget: str | None = None,
+    force: bool = False,
+    device: str | None = None,
+    tracking_uri: str = STORE,
+    listener: Listener = QUIET,
+    on_epoch: "OnEpoch | None" = None,
+) -> "Distillation":
+    """Distil the greedy ensemble of an experiment's last search into its target.
+
+    The target is trained by the ensemble's members as frozen teachers, and beside it alone for as
+    long, each with so many seeds; what is better on the validation images is written to the folder
+    `out` (default: the experiment's name and `-distilled`), and the comparison is kept with the
+    search. budget: wall time such as 10m, after which no further seed is begun.
+    """
+    from ktg import tracking
+    from ktg.api.folder import check_out
+    from ktg.api.search import check_budget
+    from ktg.exporting.distill import distill_search
+    from ktg.searching.history import read_last_search
+
+    folder = Path(f"{experiment}-distilled" if out is None else out)
+    check_out(folder, force=force)
+    check_device(device)
+    budget_s = None if check_budget(budget) is None else parse_duration(str(budget))
+    search = read_last_search(tracking.find_experiment(experiment, tracking_uri))
+    if search.of > 1:
+        listener.say(search.sentence)
+    found = distill_search(
+        search,
+        folder,
+        seeds=seeds,
+        budget_s=budget_s,
+        device=device,
+        on_epoch=on_epoch,
+        say=partial(_say, listener),
+    )
+    try:
+        text = json.dumps(found.to_json(), indent=1)
+        tracking.attach(experiment, tracking_uri, search.run.run, ARTIFACT, text)
+    except UserError as error:  # the files are there all the same
+        listener.warn(f"the comparison could not be kept with its search: {error}")
+    return found
+
+
+def _say(listener: Listener, text: str) -> None:
+    listener.say(f"distilling: {text}")
