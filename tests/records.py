@@ -101,13 +101,15 @@ def going_on(
     *trials: tuple[str, list[float]],
     space: str = PLAIN,
     kind: str = "trial",
+    metric: str = "accuracy",
 ) -> Iterator[None]:
     """Write a search of `PLAIN` with trials (state, accuracies) into a store.
 
     It is stored as a search stores it, and it runs until the block ends.
     """
     with MlflowTracker(experiment, uri) as tracker:
-        parent = tracker.start("made", tags={"kind": "search", "version.ktg-automl": "0.0.1"})
+        tags, params = {"kind": "search", "version.ktg-automl": "0.0.1"}, {"search.metric": metric}
+        parent = tracker.start("made", tags=tags, params=params)
         tracker.artifact(parent, "space.yaml", space)
         for number, (state, accuracies) in enumerate(trials, 1):
             params = {"edges.n1.n0.gate": "cutoff"}

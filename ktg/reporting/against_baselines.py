@@ -13,7 +13,8 @@ from ktg.intervals import binomial_interval, difference_interval, mean_interval
 from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
 from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.history import StoredSearch, StoredTrial
-from ktg.searching.race import Contestant, compare, pair
+from ktg.searching.race import Contestant, compare, expect, pair
+from ktg.searching.score import to_value
 from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment, RunRecord
 from ktg.wording import format_utc
@@ -27,8 +28,8 @@ def compare_with_baselines(search: StoredSearch, images: int | None) -> list[dic
     """Return a row for the best graph, then one for each baseline that was trained to its end.
 
     Each has the accuracy of the one training on the validation images, with its binomial interval
-    where the number of `images` is known, and under `test`, if `ktg train` has trained that graph
-    since, the accuracy on the test images.
+    where the number of `images` is known, its `value` by the metric of the search, and under
+    `test`, if `ktg train` has trained that graph since, the accuracy on the test images.
     """
     rivals = _name_rivals(search)
     contestants = {one.number: one for one in search.contestants}
@@ -37,7 +38,7 @@ def compare_with_baselines(search: StoredSearch, images: int | None) -> list[dic
     return [
         {
             **_row(what, trial, search.best, images),
-            "race": _race(contestants[search.best.number], contestants[trial.number]),
+            "race": _race(contestants, search.best.number, trial.number),
             "test": _test(tests.get(what), None if what == "alone" else alone),
         }
         for what, trial in rivals.items()
@@ -124,6 +125,7 @@ def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -
         "what": what,
         "trial": trial.name,
         "is_best": trial is best,
+        "value": to_value(best.search.metric, trial.score),
         "val_accuracy": trial.accuracy,
         "val_interval": binomial_interval(trial.accuracy, images) if images else None,
         "val_loss": trial.loss if math.isfinite(trial.loss) else None,
@@ -131,8 +133,9 @@ def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -
     }
 
 
-def _race(best: Contestant, one: Contestant) -> dict[str, Any] | None:
+def _race(contestants: Mapping[int, Contestant], first: int, own: int) -> dict[str, Any] | None:
     """Return what new seeds said of a graph, by the metric of the search; None without any."""
+    best, one = contestants[first], contestants[own]
     if not one.runs:
         return None
     differences = [] if one is best else pair(best, one)
@@ -140,6 +143,7 @@ def _race(best: Contestant, one: Contestant) -> dict[str, Any] | None:
         "score": one.mean,
         "std": one.std,
         "n": one.runs,
+        "expected": expect(one, contestants.values()),
         "behind": statistics.fmean(differences) if differences else None,
         "interval": None if one is best else compare(best, one),
     }

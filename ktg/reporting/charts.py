@@ -8,6 +8,7 @@ from markupsafe import Markup
 from ktg.graph.drawing.canvas import printable
 from ktg.graph.drawing.layout import shorten
 from ktg.graph.drawing.svg import GATE_STYLES
+from ktg.graph.space import MetricName
 from ktg.reporting.theme import (
     ACCENT,
     CARD,
@@ -20,6 +21,7 @@ from ktg.reporting.theme import (
     style_axes,
     to_svg,
 )
+from ktg.searching.score import WORDS
 
 Data = Mapping[str, Any]
 MOST_CURVES = 250
@@ -28,7 +30,7 @@ _MOST_HOLES = 14
 _ROW = 21.0  # points per row of a chart with names at its side
 
 
-def draw_progress(points: Sequence[Data], cost: Data) -> Markup:
+def draw_progress(points: Sequence[Data], cost: Data, metric: MetricName = "accuracy") -> Markup:
     """Draw the finished trials when they ended, and the best so far, over the device-seconds spent.
 
     Stopped trials, which had fewer epochs and cannot be compared, are ticks at the bottom.
@@ -36,7 +38,7 @@ def draw_progress(points: Sequence[Data], cost: Data) -> Markup:
     with open_figure(250) as drawn:
         axes = drawn.subplots()
         finished = [point for point in points if point["state"] == "finished"]
-        x, y = [point["device_s"] for point in finished], [point["accuracy"] for point in finished]
+        x, y = [point["device_s"] for point in finished], [point["value"] for point in finished]
         axes.scatter(x, y, s=13, color=MUTED, label="finished", zorder=2)
         stopped = [point["device_s"] for point in points if point["state"] == "stopped"]
         tick: dict[str, Any] = {"marker": "|", "linestyle": "", "color": MUTED, "markersize": 7}
@@ -49,9 +51,10 @@ def draw_progress(points: Sequence[Data], cost: Data) -> Markup:
         axes.plot(x, y, drawstyle="steps-post", zorder=3, **best)
         axes.margins(y=0.12)
         spent = f"{cost['device']} seconds spent by all trials"
-        style_axes(axes, x=spent, y="validation accuracy", percent="y")
+        style_axes(axes, x=spent, y=f"validation {WORDS[metric]}", percent=_percent(metric, "y"))
         add_legend(axes)
-        return to_svg(drawn, "progress", "The best accuracy so far over the device-seconds spent")
+        says = f"The best {WORDS[metric]} so far over the device-seconds spent"
+        return to_svg(drawn, "progress", says)
 
 
 def draw_side_by_side(searches: Sequence[Data], spent: str, words: str) -> Markup:
@@ -71,17 +74,19 @@ def draw_side_by_side(searches: Sequence[Data], spent: str, words: str) -> Marku
             axes.plot(x, y, drawstyle="steps-post", label=name, **style)
             axes.plot(x[-1:], y[-1:], "o", color=colour, markersize=4)
         axes.margins(y=0.12)
-        style_axes(axes, x=words, y="validation accuracy", percent="y")
+        metrics: list[MetricName] = [search["metric"] for search in searches]
+        metric = metrics[0]  # of searches by different ones, no axis can be right for all
+        style_axes(axes, x=words, y=f"validation {WORDS[metric]}", percent=_percent(metric, "y"))
         add_legend(axes, columns=2)
         return to_svg(drawn, f"by-{spent}", f"Best so far of each search over {words}")
 
 
-def draw_curves(trials: Sequence[Data], best: str) -> Markup:
-    """Draw the validation accuracy of every trial over its epochs; a dot ends the stopped ones."""
+def draw_curves(trials: Sequence[Data], best: str, metric: MetricName = "accuracy") -> Markup:
+    """Draw the metric of every trial over its epochs; a dot ends the stopped ones."""
     with open_figure(250) as drawn:
         axes = drawn.subplots()
         for trial in choose_trials(trials):
-            x, y = thin_out(trial["val_accuracy"])
+            x, y = thin_out(trial["values_by_epoch"])
             if trial["trial"] == best:
                 axes.plot(x, y, color=ACCENT, linewidth=2.2, zorder=4, label="best")
             elif trial["baseline"]:
@@ -94,9 +99,10 @@ def draw_curves(trials: Sequence[Data], best: str) -> Markup:
                 if stopped:
                     axes.plot(x[-1:], y[-1:], "o", color=MUTED, markersize=2.2, alpha=0.7)
         _once(axes)
-        style_axes(axes, x="epoch", y="validation accuracy", percent="y")
+        named = f"validation {WORDS[metric]}"
+        style_axes(axes, x="epoch", y=named, percent=_percent(metric, "y"))
         add_legend(axes, columns=4)
-        return to_svg(drawn, "curves", "Validation accuracy of every trial over its epochs")
+        return to_svg(drawn, "curves", f"{named.capitalize()} of every trial over its epochs")
 
 
 def draw_nodes(curves: Sequence[Data], target: str | None) -> Markup:
@@ -142,21 +148,29 @@ def draw_gates(curves: Sequence[Data]) -> Markup:
         return to_svg(drawn, "gates", "How far each gate of the best graph is open over the epochs")
 
 
-def draw_comparison(rows: Sequence[Data], *, test: bool) -> Markup:
-    """Draw the accuracy of the best graph and the baselines with their intervals."""
+def draw_comparison(rows: Sequence[Data], *, test: bool, metric: MetricName = "accuracy") -> Markup:
+    """Draw the best graph and the baselines, by accuracy with intervals.
+
+    On the validation images they are drawn by another metric, where that is what counts.
+    """
+    metric = "accuracy" if test else metric
     shown = [row for row in rows if row["test"]] if test else list(rows)
     with open_figure(_ROW * len(shown) + 58) as drawn:
         axes = drawn.subplots()
         for place, row in enumerate(reversed(shown)):
-            value = row["test"]["accuracy"] if test else row["val_accuracy"]
+            value = row["test"]["accuracy"] if test else row["value"]
             ends = row["test"]["interval"] if test else row["val_interval"]
+            ends = ends if metric == "accuracy" else None
             colour = ACCENT if row["what"] == shown[0]["what"] else MUTED
             if ends:
                 _draw_interval(axes, ends, place, colour)
             axes.plot([value], [place], "o", color=colour, markersize=7)
         split = "test" if test else "validation"
         names = [row["what"] for row in shown]
-        _name_rows(axes, names, f"{split} accuracy, with 95 % interval", percent="x")
+        named = f"{split} {WORDS[metric]}" + (
+            ", with 95 % interval" if metric == "accuracy" else ""
+        )
+        _name_rows(axes, names, named, percent=_percent(metric, "x"))
         says = f"Best graph and baselines on the {split} images"
         return to_svg(drawn, f"comparison-{split}", says)
 
@@ -275,6 +289,11 @@ def thin_out(values: Sequence[float]) -> tuple[list[int], list[float]]:
     step = max(1, -(-(len(values) - 1) // (_MOST_POINTS - 1)))
     places = sorted({*range(0, len(values), step), len(values) - 1} - {-1})
     return [place + 1 for place in places], [values[place] for place in places]
+
+
+def _percent(metric: MetricName, axis: str) -> str:
+    """Return the axis where the metric is a share, else none: a loss is in nats."""
+    return "" if metric == "loss" else axis
 
 
 def _draw_interval(axes: Any, ends: Sequence[float], place: float, colour: str) -> None:

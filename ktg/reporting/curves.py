@@ -7,7 +7,8 @@ from ktg.graph import Graph, edge_key, edge_path
 from ktg.graph.canonical import open_edges
 from ktg.intervals import binomial_interval
 from ktg.reporting.cost import devices_per_trial
-from ktg.searching.history import StoredSearch
+from ktg.searching.history import StoredSearch, StoredTrial
+from ktg.searching.score import KEYS, to_value
 
 
 def read_node_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]:
@@ -64,8 +65,10 @@ def read_gate_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]
 def trace_best(search: StoredSearch) -> list[dict[str, Any]]:
     """Return the trials that are over in the order of their end, with the best and the cost so far.
 
-    Trials run in parallel, so the cost of a trial is added when it ends.
+    Trials run in parallel, so the cost of a trial is added when it ends. `value` and `best` are by
+    the metric of the search.
     """
+    metric = search.metric
     share, _ = devices_per_trial(search)
     over = [trial for trial in search.trials if trial.state != "running"]
     # The end of a trial is unknown where its driver died: it comes last.
@@ -76,19 +79,30 @@ def trace_best(search: StoredSearch) -> list[dict[str, Any]]:
         spent_s += share * trial.train_s
         epochs += trial.epoch
         if trial.state == "finished":
-            best = max(best or 0.0, trial.accuracy)
+            best = trial.score if best is None else max(best, trial.score)
         points.append(
             {
                 "trial": trial.name,
                 "state": trial.state,
                 "baseline": trial.baseline,
                 "accuracy": trial.accuracy if trial.epoch else None,
+                "value": to_value(metric, trial.score) if trial.curve else None,
                 "device_s": spent_s,
                 "epochs": epochs,
-                "best": best,
+                "best": None if best is None else to_value(metric, best),
             }
         )
     return points
+
+
+def read_scores(trial: StoredTrial) -> list[float]:
+    """Return the score of a trial after each epoch, by the metric of its search: see `curve`."""
+    metric = trial.search.metric
+    if metric == "accuracy":
+        return list(trial.curve)
+    known = dict(trial.search.experiment.history(trial.run, KEYS[metric]))
+    sign = to_value(metric, 1.0)
+    return [sign * known[epoch] for epoch in sorted(known)[: len(trial.curve)]]
 
 
 def _history(search: StoredSearch, metric: str) -> list[float]:

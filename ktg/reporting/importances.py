@@ -9,6 +9,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from ktg.reporting.curves import read_scores
 from ktg.searching.history import StoredSearch
 from ktg.searching.importance import FEWEST, importance
 
@@ -28,9 +29,11 @@ def measure_importances(search: StoredSearch) -> dict[str, Any]:
     ]
     epoch, holes = first_rung(search), search.space.holes
     early = [
-        (trial.values or {}, trial.curve[epoch - 1]) for trial in compared if trial.epoch >= epoch
+        (trial.values or {}, read_scores(trial)[epoch - 1])
+        for trial in compared
+        if trial.epoch >= epoch
     ]
-    final = [(trial.values or {}, trial.accuracy) for trial in compared if trial.has_result]
+    final = [(trial.values or {}, trial.score) for trial in compared if trial.has_result]
     columns = {
         "fanova_early": importance(holes, early, evaluator="fanova"),
         "ped_anova_early": importance(holes, early, evaluator="ped_anova"),
@@ -63,22 +66,22 @@ def first_rung(search: StoredSearch) -> int:
 
 
 def correlate_rungs(search: StoredSearch) -> list[dict[str, Any]]:
-    """Return each rung's epoch, and Spearman's correlation of the accuracy there with the end.
+    """Return each rung's epoch, and Spearman's correlation of the score there with the end.
 
     Over the trials of the commonest length that were trained to their end, baselines included. What
     was stopped has no end to compare with, so the trials left are alike and the correlation is
     lower than that of all would be. Empty where nothing is stopped early, and for fewer than
-    `FEWEST_ENDED` trials; `spearman` is None where all accuracies are equal.
+    `FEWEST_ENDED` trials; `spearman` is None where all scores are equal.
     """
     settings = search.space.search
     epochs = statistics.mode(trial.epochs for trial in search.finished)
     ended = [trial for trial in search.finished if trial.epochs == epochs]
     if settings.scheduler == "none" or len(ended) < FEWEST_ENDED:
         return []
-    final = [trial.accuracy for trial in ended]
+    final, curves = [trial.score for trial in ended], [read_scores(trial) for trial in ended]
     found, rung = [], float(settings.grace_epochs)
     while math.ceil(rung) < epochs:
-        early = [trial.curve[math.ceil(rung) - 1] for trial in ended]
+        early = [curve[math.ceil(rung) - 1] for curve in curves]
         # Ranks of equal numbers have no variance, and a correlation would be nan.
         differ = len(set(early)) > 1 and len(set(final)) > 1
         rho = float(spearmanr(early, final).statistic) if differ else None

@@ -29,25 +29,26 @@ def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
     data: what `make_report` returned. holes: those of its space.
     """
     best, found, confirmed = data["best"], data["importance"], data["confirmation"]
+    metric = data["search"]["metric"]
     target = None if best["at_end"]["ensemble_counts"] else next(iter(best["graph"]["nodes"]))
     order = [hole["hole"] for hole in found["holes"]]
     pictures = {
         "graph": inline_svg(draw(parse(best["graph"])), "graph", "The best graph"),
         "nodes": charts.draw_nodes(best["nodes"], target),
         "gates": charts.draw_gates(best["gates"]),
-        "comparison": charts.draw_comparison(data["comparison"], test=False),
+        "comparison": charts.draw_comparison(data["comparison"], test=False, metric=metric),
         "test": charts.draw_comparison(data["comparison"], test=True) if _tested(data) else None,
         "seeds": charts.draw_seeds(confirmed) if confirmed else None,
         "differences": charts.draw_differences(confirmed)
         if confirmed and confirmed["differences"]
         else None,
-        "progress": charts.draw_progress(data["progress"], data["cost"]),
-        "curves": charts.draw_curves(data["trials"], best["trial"]),
+        "progress": charts.draw_progress(data["progress"], data["cost"], metric),
+        "curves": charts.draw_curves(data["trials"], best["trial"], metric),
         "importance": charts.draw_importance(found) if found["known"] else None,
         "reliability": charts.draw_reliability(wrong["calibration"])
         if (wrong := data["mistakes"]).get("calibration")
         else None,
-        "parallel": draw_parallel(data["trials"], holes, order, best["trial"]),
+        "parallel": draw_parallel(data["trials"], holes, order, best["trial"], metric),
     }
     limits = {"cells": MOST_CELLS, "curves": charts.MOST_CURVES, "classes": MOST_SCORES}
     return render("report.html", data, pictures=pictures, limits=limits, target=target)

@@ -10,8 +10,10 @@ from markupsafe import Markup
 from ktg.graph import Choice, Hole, Log
 from ktg.graph.drawing.canvas import printable
 from ktg.graph.drawing.layout import shorten
+from ktg.graph.space import MetricName
 from ktg.reporting.charts import Data, choose_trials
 from ktg.reporting.theme import ACCENT, INK, LINE, MUTED, open_figure, to_svg
+from ktg.searching.score import WORDS, format_score, to_value
 from ktg.searching.values import label
 
 MOST_AXES = 8
@@ -22,16 +24,18 @@ _TOP = 0.1  # the share of trials that is drawn in colour
 
 
 def draw_parallel(
-    trials: Sequence[Data], holes: Mapping[str, Hole], order: Sequence[str], best: str
+    trials: Sequence[Data],
+    holes: Mapping[str, Hole],
+    order: Sequence[str],
+    best: str,
+    metric: MetricName = "accuracy",
 ) -> Markup:
-    """Draw trials through the first `MOST_AXES` holes of the given order, to their accuracy."""
+    """Draw trials through the first `MOST_AXES` holes of the given order, to their score."""
     axes_of = list(order[:MOST_AXES])
     shown = [trial for trial in choose_trials(trials) if trial["values"] is not None]
-    ranked = sorted(
-        shown, key=lambda trial: (trial["state"] == "finished", trial["val_accuracy"][-1])
-    )
+    ranked = sorted(shown, key=lambda trial: (trial["state"] == "finished", _score(trial, metric)))
     top = {trial["trial"] for trial in ranked[-max(1, round(_TOP * len(ranked))) :]}
-    ended = [trial["val_accuracy"][-1] for trial in shown if trial["state"] == "finished"]
+    ended = [_score(trial, metric) for trial in shown if trial["state"] == "finished"]
     low, high = min(ended, default=0.0), max(ended, default=1.0)
     random = np.random.default_rng(0)
     with open_figure(250, width=_BETWEEN * len(axes_of) + 130) as drawn:
@@ -41,7 +45,7 @@ def draw_parallel(
                 _height(holes[path], trial["values"][path]) + _jitter(holes[path], random)
                 for path in axes_of
             ]
-            heights.append(_result(trial, low, high, random))
+            heights.append(_result(trial, (low, high), metric, random))
             axes.plot(range(len(heights)), heights, **_style(trial, top, best))
         above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": INK}
         for place, path in enumerate(axes_of):
@@ -50,14 +54,14 @@ def draw_parallel(
             axes.annotate(_shorten(path), (place, 1.0), (0, 12), **above)
         last = len(axes_of)
         axes.plot((last, last), (0, 1), color=LINE, linewidth=1.2, zorder=1)
-        axes.annotate("accuracy", (last, 1.0), (0, 12), **above)
-        ends = [(1.0, f"{100 * high:.1f} %"), (_WORST, f"{100 * low:.1f} %")]
+        axes.annotate(WORDS[metric], (last, 1.0), (0, 12), **above)
+        ends = [(1.0, format_score(metric, high)), (_WORST, format_score(metric, low))]
         marks = [*ends, (_STOPPED / 2, "stopped")]
         _ticks(axes, last, marks if high > low else marks[::2], right=True)
         axes.set_axis_off()
         axes.set_xlim(-0.45, last + 0.6)
         axes.set_ylim(-0.06, 1.15)
-        says = "Every trial as a line through the values of its holes to its accuracy"
+        says = f"Every trial as a line through the values of its holes to its {WORDS[metric]}"
         return to_svg(drawn, "parallel", says)
 
 
@@ -79,14 +83,20 @@ def _height(hole: Hole, value: Any) -> float:
     return float((at - low) / (high - low))
 
 
-def _result(trial: Data, low: float, high: float, random: np.random.Generator) -> float:
-    """Return where on the last axis a trial ends: by its accuracy, or among those cut short."""
+def _score(trial: Data, metric: MetricName) -> float:
+    """Return how good a trial ended, of which higher is better."""
+    return to_value(metric, trial["values_by_epoch"][-1])
+
+
+def _result(
+    trial: Data, ends: tuple[float, float], metric: MetricName, random: np.random.Generator
+) -> float:
+    """Return where on the last axis a trial ends: by its score, or among those cut short."""
+    low, high = ends
     if trial["state"] != "finished":
         return float(random.uniform(0, _STOPPED))
     return (
-        _WORST + (1 - _WORST) * (trial["val_accuracy"][-1] - low) / (high - low)
-        if high > low
-        else 1.0
+        _WORST + (1 - _WORST) * (_score(trial, metric) - low) / (high - low) if high > low else 1.0
     )
 
 

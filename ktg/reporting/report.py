@@ -12,14 +12,21 @@ from ktg.reporting.against_baselines import (
 )
 from ktg.reporting.choices import count_choices
 from ktg.reporting.cost import sum_costs
-from ktg.reporting.curves import read_gate_curves, read_node_curves, summarize_end, trace_best
+from ktg.reporting.curves import (
+    read_gate_curves,
+    read_node_curves,
+    read_scores,
+    summarize_end,
+    trace_best,
+)
 from ktg.reporting.importances import correlate_rungs, measure_importances
 from ktg.reporting.mistakes import EpochCallback, find_mistakes
 from ktg.reporting.networks import describe_networks, judge_teacher
+from ktg.reporting.pooled import describe_pool
 from ktg.reporting.settings import compare_with_alone, list_settings
 from ktg.reporting.source_results import compare_sources
 from ktg.searching.history import StoredSearch, StoredTrial
-from ktg.searching.score import WORDS
+from ktg.searching.score import WORDS, to_value
 from ktg.version import __version__
 from ktg.wording import format_utc
 
@@ -60,6 +67,7 @@ def make_report(
         "comparison": compare_with_baselines(search, images),
         "confirmation": confirmed,
         "ship": confirmed.get("ship") if confirmed else advise_by_search(search, images),
+        "pool": describe_pool(search),
         "progress": trace_best(search),
         "importance": measure_importances(search),
         "choices": count_choices(search),
@@ -129,5 +137,6 @@ def _describe_trial(trial: StoredTrial) -> dict[str, Any]:
         "train_s": trial.train_s,
         "values": trial.values,
         "val_accuracy": list(trial.curve),
+        "values_by_epoch": [to_value(trial.search.metric, one) for one in read_scores(trial)],
         "reason": trial.run.tags.get("reason"),
     }

@@ -70,6 +70,7 @@ def _search(search: StoredSearch) -> dict[str, Any]:
     return {
         "experiment": search.experiment.name,
         **search.to_json(),
+        "metric": search.metric,
         "unfinished": search.state == "running",
         "data_fingerprint": search.run.tags.get("data.fingerprint"),
         "validation_images": images,

@@ -17,10 +17,11 @@ def test_the_barest_search_is_drawn():
         "state": "finished",
         "baseline": None,
         "val_accuracy": [0.5],
+        "values_by_epoch": [0.5],
         "values": {},
     }
-    point = {"state": "finished", "accuracy": 0.5, "device_s": 1.0, "epochs": 1, "best": 0.5}
-    row = {"what": "best graph", "test": None, "val_accuracy": 0.5, "val_interval": None}
+    point = {"state": "finished", "value": 0.5, "device_s": 1.0, "epochs": 1, "best": 0.5}
+    row = {"what": "best graph", "test": None, "value": 0.5, "val_interval": None}
     curve = {"node": "n0", "model": "resnet8", "val_accuracy": [0.5], "train_accuracy": []}
     assert "finished" in read(charts.draw_curves([trial], "t0")).text
     assert "best so far" in read(charts.draw_progress([point], {"device": "GPU"})).text
@@ -32,6 +33,28 @@ def test_the_barest_search_is_drawn():
     assert "after: off by 25.0" in read(charts.draw_reliability(found)).text
 
 
+@pytest.mark.parametrize(
+    ("metric", "words", "ticks"),
+    [("balanced_accuracy", "balanced accuracy", "50 %"), ("loss", "loss", "0.5")],
+)
+def test_charts_are_of_what_the_search_chose_by(metric, words, ticks):
+    trial = {"trial": "t1", "state": "finished", "baseline": None, "val_accuracy": [0.9, 0.9]}
+    trial |= {"values_by_epoch": [0.4, 0.6], "values": {}}
+    points = [
+        {"state": "finished", "value": each, "device_s": each, "best": each} for each in (0.4, 0.6)
+    ]
+    row = {"what": "best graph", "test": None, "value": 0.5, "val_interval": (0.8, 0.9)}
+    for drawn in (
+        charts.draw_curves([trial], "t0", metric),
+        charts.draw_progress(points, {"device": "GPU"}, metric),
+        charts.draw_comparison([row], test=False, metric=metric),
+    ):
+        text = read(drawn).text
+        assert f"validation {words}" in text
+        assert ticks in " ".join(text.split())
+        assert "interval" not in text
+
+
 def test_a_name_appears_once_in_a_legend():
     trials = [
         {
@@ -39,6 +62,7 @@ def test_a_name_appears_once_in_a_legend():
             "state": "stopped",
             "baseline": None,
             "val_accuracy": [0.1 * n],
+            "values_by_epoch": [0.1 * n],
             "values": {},
         }
         for n in range(5)
@@ -51,7 +75,8 @@ def test_more_searches_than_colours_are_told_apart():
         {"device_s": 1.0, "epochs": 1, "best": 0.5},
         {"device_s": 2.0, "epochs": 2, "best": 0.6},
     ]
-    searches = [{"experiment": f"search {n}", "progress": points} for n in range(8)]
+    about = {"metric": "accuracy", "progress": points}
+    searches = [{"experiment": f"search {n}", **about} for n in range(8)]
     drawn = charts.draw_side_by_side(searches, "epochs", "epochs")
     assert all(f"search {n}" in read(drawn).text for n in range(8))
     assert drawn.count("stroke-dasharray") >= 2

@@ -3,12 +3,21 @@
 import dataclasses
 
 import pytest
-from records import search, trial
+from records import search, trial, written
 
 from ktg.graph import parse
 from ktg.intervals import binomial_interval
+from ktg.reporting.against_baselines import compare_with_baselines
 from ktg.reporting.cost import sum_costs
-from ktg.reporting.curves import read_gate_curves, read_node_curves, summarize_end, trace_best
+from ktg.reporting.curves import (
+    read_gate_curves,
+    read_node_curves,
+    read_scores,
+    summarize_end,
+    trace_best,
+)
+from ktg.searching.history import read_last_search
+from ktg.tracking import find_experiment
 
 GRAPH = parse(
     {
@@ -51,6 +60,23 @@ def test_the_best_so_far_ends_at_the_best_and_at_the_whole_cost(record):
     assert points[-1]["device_s"] == pytest.approx(sum_costs(record)["device_s"])
     known = [point["best"] for point in points if point["best"] is not None]
     assert known == sorted(known)
+
+
+def test_all_goes_by_the_metric_of_the_search(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    trials = [("finished", [0.5, 0.8, 0.6]), ("finished", [0.4, 0.5, 0.7])]
+    written(uri, "made", *trials, metric="loss")
+    record = read_last_search(find_experiment("made", uri))
+    first, second = sorted(record.trials, key=lambda one: one.number)
+    assert read_scores(first) == pytest.approx([-0.5, -0.2, -0.4])
+    points = trace_best(record)
+    assert {point["value"]: point["accuracy"] for point in points} == pytest.approx(
+        {0.4: 0.6, 1 - 0.7: 0.7}
+    )
+    assert points[-1]["best"] == pytest.approx(0.3)
+    (best,) = compare_with_baselines(record, None)
+    assert (best["trial"], best["val_accuracy"]) == (second.name, 0.7)
+    assert best["value"] == pytest.approx(0.3)
 
 
 def test_only_finished_trials_can_be_the_best_so_far():

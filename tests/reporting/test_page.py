@@ -15,6 +15,7 @@ from ktg.reporting.page import format_number, mark_number, render_report
 EVIL = "<script>alert('x')</script><img src=x onerror=\"alert(1)\">$\\frac{1}{0}$"
 KEPT = {
     "hole",
+    "metric",
     "state",
     "trial",
     "picture",

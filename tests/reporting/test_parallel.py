@@ -24,6 +24,7 @@ def trial(number, state="finished", accuracies=(0.5, 0.6), **values):
         "state": state,
         "baseline": None,
         "val_accuracy": list(accuracies),
+        "values_by_epoch": list(accuracies),
         "values": own,
     }
 
@@ -53,14 +54,23 @@ def test_every_trained_trial_is_a_line():
         "n1.model",
         "n1.n0.gate",
         "accuracy",
-        "60.0 %",
-        "70.0 %",
+        "60.00 %",
+        "70.00 %",
         "stopped",
         "0.01",
         "resnet14",
         "5",
     ):
         assert word in text
+
+
+def test_of_a_loss_the_lowest_is_at_the_top():
+    svg = draw_parallel(
+        [trial(1), trial(2, accuracies=(0.9, 0.2))], HOLES, list(HOLES), "t2", "loss"
+    )
+    text = read(svg).text
+    assert "loss" in text
+    assert text.index("0.2000") < text.index("0.6000")  # ticks are written from the best on
 
 
 def test_no_more_axes_than_fit():
