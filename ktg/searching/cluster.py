@@ -18,6 +18,9 @@ from ktg.errors import KtgError, UserError, show
 QUIET = {
     "RAY_AUTH_MODE": "disabled",  # else a local cluster writes a token into the home folder
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Else one idle worker for each core is started first, and a driver waits for ever for one that
+    # dies meanwhile; trials have workers of their own.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
