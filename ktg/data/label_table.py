@@ -65,7 +65,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """A line of a table: the number of the line, and the cells that count, "" where empty."""
 
     number: int
@@ -85,7 +85,7 @@ class _Table:
     split: str | None
     base: str = "."
 
-    def at(self, line: _Line) -> str:
+    def at(self, line: Line) -> str:
         return f"{self.place.name}: line {line.number}"
 
 
@@ -123,7 +123,7 @@ def read_table_folder(root: Path, labels: str | None, title: str) -> FoundData |
     parts: dict[str, dict[str, str]] = {"train": {}, "val": {}, "test": {}}
     seen: dict[str, tuple[str, str, str]] = {}
     for table in tables:
-        for line in _read(table.place, title):
+        for line in read_lines(table.place, title):
             where = f"{title}: {table.at(line)}"
             split = _name_split_of(line, table, where)
             file = images.find(line.file, table.base, split, where)
@@ -200,7 +200,7 @@ def _build(root: Path, parts: Mapping[str, Mapping[str, str]], title: str) -> Fo
     return FoundData(title, classes, gather("train"), val, test)
 
 
-def _name_split_of(line: _Line, table: _Table, where: str) -> str:
+def _name_split_of(line: Line, table: _Table, where: str) -> str:
     """Return train, val or test."""
     if not line.split:
         return table.split or "train"
@@ -234,7 +234,7 @@ def _tables_in(root: Path, folder: Path, split: str | None) -> Iterator[_Table]:
 
 def _has_labels(file: Path) -> bool:
     try:
-        next(_read(file, ""), None)
+        next(read_lines(file, ""), None)
     except DataError:
         return False
     return True
@@ -253,7 +253,7 @@ def _find_named(root: Path, labels: str, title: str) -> _Table:
     )
 
 
-def _read(file: Path, title: str) -> Iterator[_Line]:
+def read_lines(file: Path, title: str) -> Iterator[Line]:
     """Yield the lines of a table. Raises DataError for what is none."""
     lead = f"{title}: {file.name}" if title else file.name
     try:
@@ -291,13 +291,13 @@ def _read_json(text: str) -> Iterator[tuple[int, Sequence[str]]]:
         yield number, ["" if value is None else str(value).strip() for value in values]
 
 
-def _pick_columns(rows: Iterable[tuple[int, Sequence[str]]], lead: str) -> Iterator[_Line]:
+def _pick_columns(rows: Iterable[tuple[int, Sequence[str]]], lead: str) -> Iterator[Line]:
     """Yield the columns of files, labels and splits. A table of two columns needs no heading."""
     rows = iter(rows)
     number, heading = next(rows, (1, ()))
     if len(heading) == 2 and is_image(heading[0]):
         columns: dict[str, int | None] = {"file": 0, "label": 1, "split": None}
-        yield _Line(number, heading[0], heading[1], "")
+        yield Line(number, heading[0], heading[1], "")
     else:
         columns = _name_columns(heading, lead)
     for number, cells in rows:
@@ -305,7 +305,7 @@ def _pick_columns(rows: Iterable[tuple[int, Sequence[str]]], lead: str) -> Itera
             what: "" if place is None or place >= len(cells) else cells[place]
             for what, place in columns.items()
         }
-        yield _Line(number, **picked)
+        yield Line(number, **picked)
 
 
 def _name_columns(heading: Sequence[str], lead: str) -> dict[str, int | None]:

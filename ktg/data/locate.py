@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ktg.data.array_table import relabel_npz
 from ktg.data.class_subset import keep_classes
 from ktg.data.folder import read_folder
 from ktg.data.found_data import FoundData, check_classes
@@ -56,6 +57,5 @@ def _read(path: Path, title: str, labels: str | None) -> FoundData:
         raise DataError(f"{title} does not exist (looked for {path.absolute()}).{hint}")
     if path.suffix.lower() != ".npz":
         raise DataError(f"{title} is neither a folder nor an .npz file")
-    if labels is not None:
-        raise DataError(f"{title}: data.labels goes with a folder; an .npz has its own labels")
-    return read_npz(path, title)
+    data = read_npz(path, title)
+    return data if labels is None else relabel_npz(data, path, labels)

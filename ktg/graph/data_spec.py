@@ -43,8 +43,9 @@ class Data:
     )
     labels: str | None = rule(
         "A table of labels (.csv, .tsv, .jsonl), in the folder `path` or beside it: a column file, "
-        "a column label and, if wanted, a column split (train, val, test). Default: folders of "
-        "classes; where there are none labels.csv, metadata.csv or train.csv.",
+        "a column label and, if wanted, a column split (train, val, test); of an .npz the files "
+        "are rows of its arrays. Default: folders of classes; where there are none labels.csv, "
+        "metadata.csv or train.csv.",
         None,
     )
     size: int | None = rule(
