@@ -22,12 +22,11 @@ from ktg.graph import Node, SourceFile, sources_for
 from ktg.models.build import build_network
 from ktg.models.names import locate_model
 from ktg.models.network import Network
+from ktg.models.sources import resolve_source
 
 SAMPLE = 400
 _SIZES = (128, 224)  # small images are enlarged, which frozen features profit from
 _OWN_SIZE = 32  # of ktg's own networks
-# Entries of the zoo whose networks have never seen a photograph.
-_DRAWN = ("fractaldb", "zoo/fractals")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def build_viewer(
         seed=0,
         where=where,
     )
-    certain = node.source != "none" and node.source not in _DRAWN
+    certain = resolve_source(node, sources).knows_photographs
     source = node.source.rpartition("/")[2] if node.source.startswith("/") else node.source
     return Viewer(network, f"{node.model}@{source} at {network.size} px", certain)
 

@@ -68,6 +68,11 @@ class _Source:
         """The classes of its head in their order, None where nobody says. May raise DataError."""
         return None
 
+    @property
+    def knows_photographs(self) -> bool:
+        """Whether it was trained on pictures that were taken, as far as anybody says."""
+        return True
+
 
 class NoWeights(_Source):
     """`none`: the node begins with random weights, and the data decide on the normalisation."""
@@ -79,6 +84,11 @@ class NoWeights(_Source):
     def accuracy(self) -> float:
         """0, what a network without any training is worth."""
         return 0.0
+
+    @property
+    def knows_photographs(self) -> bool:
+        """False: it has seen nothing."""
+        return False
 
 
 class Published(_Source):
@@ -160,6 +170,11 @@ class ZooEntry(_Source):
     def class_names(self) -> tuple[str, ...] | None:
         """What the card says; None for weights without a head."""
         return self.card.classes or None
+
+    @property
+    def knows_photographs(self) -> bool:
+        """False for what was pretrained on pictures by formula only, as its card says."""
+        return "formula" not in self.card.provenance and self.card.name != "fractaldb"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from ktg.auditing.noise import NoiseEstimate
 from ktg.data import Dataset
 from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
-from ktg.graph import IMAGENET, Data, Node, SourceFile
+from ktg.graph import IMAGENET, Data, Node, SourceFile, sources_for
 from ktg.models.names import check_model, shorten_model
+from ktg.models.sources import Source, resolve_source
 from ktg.proposing.found_images import FoundImages, look_at_images
 from ktg.proposing.machine import Machine, read_machine
 from ktg.proposing.networks import SMALL, choose_sources, choose_target, choose_teacher
@@ -179,10 +180,14 @@ def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], di
             unusable[one.name] = f"{one.parameters / 1e6:.0f} M parameters are too many here"
     wanted = wishes.target and shorten_model(wishes.target)
     has_own = any(one.model == wanted for one in kept)
-    photographs = [one for one in kept if "fractaldb" not in one.source]
+    photographs = [one for one in kept if _resolve(one, wishes).knows_photographs]
     if not has_own and (wanted or not photographs):
         kept = [*_ask_for_published(wanted or FALLBACK), *kept]
     return sorted(kept, key=lambda one: one.model != wanted), unusable
+
+
+def _resolve(one: WeightsHere, wishes: Wishes) -> Source:
+    return resolve_source(one.node, sources_for(one.model, {}, wishes.files))
 
 
 def rank_usable(

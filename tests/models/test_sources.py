@@ -312,6 +312,18 @@ def test_what_the_card_of_an_entry_says(tmp_path, monkeypatch):
     assert (source.accuracy, source.class_names) == (0.75, ("cat", "dog"))
 
 
+def test_what_was_pretrained_on_formulas_knows_no_photographs(tmp_path, monkeypatch):
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    save_file({"w": torch.zeros(2)}, tmp_path / "w.safetensors")
+    for name, provenance in (("pets", {}), ("drawn", {"formula": "svd"}), ("fractaldb", {})):
+        default_zoo().add(card(name, provenance=provenance), tmp_path / "w.safetensors")
+    known = {name: find(name).knows_photographs for name in ("zoo/pets", "zoo/drawn", "fractaldb")}
+    assert known == {"zoo/pets": True, "zoo/drawn": False, "fractaldb": False}
+    assert not find("zoo/fractals", model="resnet20").knows_photographs  # comes with ktg
+    assert not find("none").knows_photographs
+    assert find("imagenet", model="resnet18").knows_photographs
+
+
 def test_a_network_comes_with_ktg_and_an_own_one_of_its_name_wins(tmp_path, monkeypatch):
     monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
     shipped = find("zoo/fractals", model="resnet20")
