@@ -24,7 +24,15 @@ from ktg.data.images import Images, MappedPixels, OnTheFlyPixels, PixelStore, jo
 from ktg.data.locate import find_data
 from ktg.data.remarks import remark_on_folder, remark_on_images, remark_on_splits
 from ktg.data.set_names import check_name
-from ktg.data.split import TEST, VAL, count_per_class, deal_folds, hold_out, pick_few_shot
+from ktg.data.split import (
+    TEST,
+    VAL,
+    corrupt_labels,
+    count_per_class,
+    deal_folds,
+    hold_out,
+    pick_few_shot,
+)
 from ktg.data.torchvision_sets import is_downloaded
 from ktg.data.undecoded import Rows
 from ktg.data.unlabelled import NO_LABEL, find_unlabelled
@@ -208,9 +216,14 @@ def list_formula_settings(spec: Data) -> dict[str, Scalar]:
 
 def _select_pool(data: FoundData, spec: Data) -> LabelledImages:
     """Return what train (and val, without one of its own) is made of; no test image is in it."""
-    if data.test is not None:
-        return data.train
-    return data.train.take(np.flatnonzero(~_hold_out_test(data, spec)))
+    pool = data.train
+    if data.test is None:
+        pool = pool.take(np.flatnonzero(~_hold_out_test(data, spec)))
+    if not spec.label_noise:
+        return pool
+    classes = len(data.classes)
+    noisy = corrupt_labels(pool.labels, classes, spec.label_noise, spec.split_seed)
+    return LabelledImages(pool.images, noisy)
 
 
 def _find_test(data: FoundData, spec: Data) -> LabelledImages:

@@ -7,7 +7,7 @@ from ktg.data.undecoded import Rows
 
 # Independent random streams of one split seed, so that changing one choice leaves the others as
 # they are.
-TEST, VAL, FEW, FOLDS = range(4)
+TEST, VAL, FEW, FOLDS, NOISE = range(5)
 
 
 def hold_out(labels: Rows, fraction: float, seed: int, stream: int) -> npt.NDArray[np.bool_]:
@@ -42,6 +42,18 @@ def pick_few_shot(labels: Rows, per_class: int, seed: int) -> Rows:
     """
     few = [rows[:per_class] for rows in _shuffle_each_class(labels, seed, FEW)]
     return np.sort(np.concatenate(few))
+
+
+def corrupt_labels(labels: Rows, classes: int, share: float, seed: int) -> Rows:
+    """Return labels (N,) of which `share`, in the mean, are replaced by another of the classes.
+
+    Symmetric noise, as in Han et al., "Co-teaching", NeurIPS 2018: every other class is as likely.
+    Nested: what is wrong at a share of 0.2 is wrong, and the same, at 0.4.
+    """
+    random = np.random.default_rng((seed, NOISE))
+    wrong = random.random(len(labels)) < share
+    others = (labels + random.integers(1, max(2, classes), len(labels))) % classes
+    return np.where(wrong, others, labels)
 
 
 def count_per_class(labels: Rows, classes: int) -> tuple[int, ...]:

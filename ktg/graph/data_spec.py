@@ -94,6 +94,14 @@ class Data:
     per_class: int | None = rule(
         "Few-shot: keep this many training images of each class; default: all.", None, at_least=1
     )
+    label_noise: float = rule(
+        "For studies of wrong labels: this share of the labels to train with is replaced by other "
+        "classes, drawn with `split_seed`, those of the validation images cut from them included. "
+        "The test split keeps its own.",
+        0.0,
+        at_least=0,
+        below=1,
+    )
     batch_size: int = rule("Images per training step.", 64, at_least=1)
     resize: Literal["crop", "stretch"] = rule(
         "How an oblong image becomes a square: crop keeps its centre, stretch squeezes all of it. "

@@ -292,8 +292,8 @@ def _check_data(data: Data) -> None:
 def _check_drawn(data: Data) -> None:
     """Raise SpecError for what pictures drawn by a formula do not go with."""
     problem = f"does not go with images drawn by a formula ({data.name}); leave it out"
-    for field in ("views", "folds"):
-        if getattr(data, field) is not None:
+    for field in ("views", "folds", "label_noise"):
+        if getattr(data, field) not in (None, 0.0):
             raise SpecError(f"data.{field}", problem)
     if data.unlabelled not in (None, (AUTO,)):
         raise SpecError("data.unlabelled", f"{problem}, or give auto")

@@ -414,3 +414,27 @@ def test_folds_are_refused_where_there_is_a_val_split_or_too_few_images(make, re
         read(spec(make(SPLIT), folds=2))
     with pytest.raises(DataError, match=r"data.folds: 9 are more than there are images .*, 6"):
         read(spec(make({"a": 4, "b": 4}, name="small"), folds=9))
+
+
+def test_wrong_labels_are_those_of_training_and_never_of_the_test_split(make):
+    root = make({"a": 40, "b": 60, "c": 20})
+    clean, noisy = open_data(spec(root)), open_data(spec(root, label_noise=0.5))
+    assert clean.fingerprint != noisy.fingerprint
+    truth = {each.tobytes(): label for each, label in _labelled(clean)}
+    said = {each.tobytes(): label for each, label in _labelled(noisy)}
+    assert truth.keys() == said.keys()
+    wrong = np.mean([truth[image] != said[image] for image in truth])
+    assert 0.35 < wrong < 0.65
+    np.testing.assert_array_equal(
+        open_test(spec(root)).labels, open_test(spec(root, label_noise=0.5)).labels
+    )
+    counts = summarize(spec(root, label_noise=0.5)).counts
+    assert counts["train"] == tuple(np.bincount(noisy.train.labels))
+
+
+def _labelled(found):
+    return [
+        (image, label)
+        for part in (found.train, found.val)
+        for image, label in zip(part.read(range(len(part))), part.labels, strict=True)
+    ]

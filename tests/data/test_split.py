@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktg.data.split import TEST, VAL, count_per_class, deal_folds, hold_out, pick_few_shot
+from ktg.data.split import (
+    TEST,
+    VAL,
+    corrupt_labels,
+    count_per_class,
+    deal_folds,
+    hold_out,
+    pick_few_shot,
+)
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(
     lambda drawn: np.array(drawn + drawn + drawn)
@@ -68,3 +76,20 @@ def test_folds_deal_every_class_and_the_whole_evenly(labels, folds, seed):
         assert np.ptp(np.bincount(dealt[part], minlength=folds)) <= 1
         assert len(set(dealt[part])) > 1  # so no fold holds out a whole class
     assert np.ptp(np.bincount(dealt, minlength=folds)) <= 1
+
+
+@given(st.integers(2, 12), st.floats(0, 0.99), st.integers(0, 5))
+def test_wrong_labels_are_other_classes_and_nested(classes: int, share: float, seed: int):
+    labels = np.arange(200) % classes
+    noisy = corrupt_labels(labels, classes, share, seed)
+    assert set(noisy) <= set(range(classes))
+    more = corrupt_labels(labels, classes, min(0.99, share + 0.2), seed)
+    wrong = noisy != labels
+    np.testing.assert_array_equal(more[wrong], noisy[wrong])
+    assert abs(wrong.mean() - share) < 0.2
+
+
+def test_the_share_of_wrong_labels_is_right_and_all_other_classes_are_as_likely():
+    noisy = corrupt_labels(np.zeros(90_000, np.int64), 4, 0.3, 1)
+    np.testing.assert_allclose(np.bincount(noisy) / 90_000, [0.7, 0.1, 0.1, 0.1], atol=0.01)
+    np.testing.assert_array_equal(corrupt_labels(np.arange(9) % 3, 3, 0.0, 1), np.arange(9) % 3)

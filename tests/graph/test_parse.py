@@ -148,6 +148,14 @@ def test_the_network_as_it_begins_needs_no_epochs():
         ),
         (changed(data={"name": "digits", "unlabelled": []}), "data.unlabelled: is empty; name"),
         (
+            changed(data={"name": "ofdb", "label_noise": 0.4}),
+            "data.label_noise: does not go with images drawn by a formula (ofdb); leave it out",
+        ),
+        (
+            changed(data={"name": "digits", "label_noise": 1.0}),
+            "data.label_noise: ",
+        ),
+        (
             changed(data={"name": "digits", "views": 2, "augment": "cutmix_or_mixup"}),
             "data.views: data.augment: cutmix_or_mixup mixes each batch differently, so that no",
         ),
