@@ -1,24 +1,19 @@
 """Says what the cache holds, and clears it of what no process uses."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ktg.data.cache_limit import (
-    measure_bytes,
-    read_limit_bytes,
-    remove_unless_held,
-    remove_unless_locked,
-)
+from ktg.data.cache_kinds import ANSWERS, ARCHIVES, IMAGES, TEACHERS, VIEWS
+from ktg.data.cache_limit import measure_bytes, read_limit_bytes
 from ktg.local import cache_folder
 
-_KINDS: dict[str, tuple[tuple[str, ...], Callable[[Path], bool]]] = {
-    "images": (("images/*.pixels", "images/*.index"), remove_unless_held),
-    "archives": (("archives/*.archive",), remove_unless_held),
-    "views": (("views/*.view",), remove_unless_held),
-    "teachers": (("solo/*.safetensors",), remove_unless_locked),
-    "answers": (("answers/*.answers", "answers/*.answers.tmp"), remove_unless_held),
+_KINDS = {
+    "images": IMAGES,
+    "archives": ARCHIVES,
+    "views": VIEWS,
+    "teachers": TEACHERS,
+    "answers": ANSWERS,
 }
 
 
@@ -61,19 +56,18 @@ def show_cache() -> CacheContents:
 
 def clear_cache() -> CacheContents:
     """Remove everything that can be made again; return what is left, because it is used."""
-    for kind, (_, remove) in _KINDS.items():
+    for kind, named in _KINDS.items():
         for entry in find_entries(kind):
-            remove(entry)
+            named.remove(entry)
     return show_cache()
 
 
 def find_entries(kind: str) -> dict[Path, int]:
     """Return the entries of one kind with their sizes in bytes."""
     found = {}
-    for pattern in _KINDS[kind][0]:
-        for entry in sorted(cache_folder().glob(pattern)):
-            try:
-                found[entry] = measure_bytes(entry)
-            except OSError:  # another process has just removed it
-                continue
+    for entry in _KINDS[kind].find(begun=True):
+        try:
+            found[entry] = measure_bytes(entry)
+        except OSError:  # another process has just removed it
+            continue
     return found

@@ -21,12 +21,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ktg.data.cache_entries import make_entry
+from ktg.data.cache_kinds import ARCHIVES
 from ktg.data.cache_limit import read_limit_bytes
 from ktg.data.decode import Geometry, Header, Pixels, decode, read_header, read_peak
 from ktg.data.undecoded import Rows
 from ktg.data.walk import is_hidden, is_image
 from ktg.errors import DataError
-from ktg.local import FileStamp, cache_folder, file_stamp
+from ktg.local import FileStamp, file_stamp
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_FILE_BYTES = 2**29  # of one image in an archive: more is no image, but a bomb
@@ -149,7 +150,7 @@ def _unpack_once(path: Path, title: str) -> Path:
     if opener is None:
         return path
     key = hashlib.sha256(str(file_stamp(path)).encode("utf-8", "replace")).hexdigest()[:32]
-    entry = cache_folder() / "archives" / f"{key}.archive"
+    entry = ARCHIVES.place(key)
     make_entry(entry, functools.partial(_unpack, path, opener, title))
     return entry / "images.tar"
 

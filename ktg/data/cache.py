@@ -18,6 +18,7 @@ import numpy as np
 import PIL
 from filelock import FileLock
 
+from ktg.data.cache_kinds import IMAGES
 from ktg.data.cache_limit import hold, read_limit_bytes, trim
 from ktg.data.decode import MAX_PIXELS, Geometry, Header, count_bits, max_pixels
 from ktg.data.image_index import DecodeProgress, ImageIndex, decode_all, load_index
@@ -30,7 +31,6 @@ FORMAT = 1  # of the entries: raise it when the same images begin to give other 
 SIDE = 224
 MARGIN_BYTES = 2**30
 _LARGEST_OWN_SIDE = 2048
-_KINDS = (".pixels", ".index")
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def open_cached(
     and where there is no room or no right to write.
     """
     read_limit_bytes()  # a mistake in it is said before hours of decoding
-    home = cache_folder() / "images"
+    home = cache_folder() / IMAGES.folder
     key = _key(images, options)
-    full, lean = home / f"{key}.pixels", home / f"{key}.index"
+    full, lean = (home / f"{key}{ending}" for ending in IMAGES.endings)
     if options.geometry is None:
         _bring_up_to_date(images, (full, lean))
     if options.cache != "never" and hold(full):
@@ -183,7 +183,7 @@ def _read_or_make(
             if not hold(target):  # else it was made while this process waited
                 _make(images, form, target, corrupt, title, progress)
                 hold(target)
-                trim(each for kind in _KINDS for each in target.parent.glob(f"*{kind}"))
+                trim(IMAGES.find())
     return _read(target)
 
 
@@ -199,7 +199,7 @@ def _make(
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir()
     try:
-        if target.suffix == ".pixels":
+        if target.suffix == IMAGES.endings[0]:
             index = _decode_into(temporary / "pixels.npy", images, form, progress)
         else:
             index = decode_all(images, form, len, progress)  # `len` takes the pixels, writes none

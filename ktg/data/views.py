@@ -15,10 +15,10 @@ import torch
 
 from ktg.data.augment import AUGMENTS
 from ktg.data.cache_entries import make_entry
+from ktg.data.cache_kinds import VIEWS
 from ktg.data.images import Images, MappedPixels
 from ktg.errors import DataError
 from ktg.graph.vocabulary import ViewName
-from ktg.local import cache_folder
 
 FORMAT = 1  # of the entries: raise it when the same words begin to mean other pixels
 DRAWN_AT_ONCE = 256
@@ -33,7 +33,7 @@ def open_view(images: Images, augment: ViewName, seed: int, number: int) -> Imag
     """
     text = f"{FORMAT} {torch.__version__} {augment} {seed} {number}"
     key = hashlib.sha256(f"{text} {images.fingerprint}".encode()).hexdigest()[:32]
-    entry = cache_folder() / "views" / f"{key}.view"
+    entry = VIEWS.place(key)
     try:
         make_entry(entry, functools.partial(_draw, images, augment, text))
     except OSError as error:

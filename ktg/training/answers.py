@@ -22,6 +22,7 @@ from torch import Tensor
 from ktg.data import Images
 from ktg.data.augment import MIXTURES, choose_view, to_float
 from ktg.data.cache_entries import make_entry
+from ktg.data.cache_kinds import ANSWERS
 from ktg.data.cache_limit import read_limit_bytes
 from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
@@ -189,7 +190,7 @@ def keep_answers(teacher: Teacher, images: Images, cache: Path | None = None) ->
         question.device.type,
     )
     name = hashlib.sha256(repr(parts).encode()).hexdigest()
-    entry = (cache or cache_folder()) / "answers" / f"{name}.answers"
+    entry = ANSWERS.place(name, cache)
     try:
         make_entry(entry, functools.partial(_write, question, images), resume=True)
         return StoredAnswers(_map(entry), question.device)

@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ktg.data.cache_limit import remove_unless_locked, trim
-from ktg.local import atomic_write, cache_folder
+from ktg.data.cache_kinds import TEACHERS
+from ktg.data.cache_limit import trim
+from ktg.local import atomic_write
 
 Tensors = dict[str, Tensor]
 
@@ -22,9 +23,8 @@ def make_once(name: str, make: Callable[[], Tensors], cache: Path | None = None)
     Other processes that want the same ones wait for the one that makes them. The files of the
     folder together stay below the limit of the cache. cache: another folder than $KTG_CACHE.
     """
-    folder = (cache or cache_folder()) / "solo"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.safetensors"
+    path = TEACHERS.place(name, cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if path.exists():
             with suppress(OSError):
@@ -34,5 +34,5 @@ def make_once(name: str, make: Callable[[], Tensors], cache: Path | None = None)
         # With a full disk the training goes on, and the next one makes them again.
         with suppress(OSError, SafetensorError), atomic_write(path) as temporary:
             save_file(made, temporary)
-    trim(folder.glob("*.safetensors"), remove_unless_locked)
+    trim(TEACHERS.find(cache), TEACHERS.remove)
     return made
