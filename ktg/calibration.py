@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[Any]
 Labels = npt.NDArray[np.int64]
-ScoreName = Literal["probability", "energy"]
+LogitScore = Literal["probability", "energy"]
+ScoreName = Literal["probability", "energy", "closeness"]  # the last one is of features
 
 BINS = 10
 MOST_THRESHOLDS = 200
@@ -106,7 +107,7 @@ def compute_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     return sum(each.images * abs(each.confidence - each.accuracy) for each in bins) / images
 
 
-def score_knowing(by: ScoreName, logits: Floats) -> Floats:
+def score_knowing(by: LogitScore, logits: Floats) -> Floats:
     """Return how well an image is known (N,), by its calibrated logits (N, C); more is better.
 
     probability: the largest (Hendrycks and Gimpel, ICLR 2017); energy: the logarithm of the sum of

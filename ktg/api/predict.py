@@ -105,13 +105,16 @@ def serve(
     port: int = 5001,
     *,
     device: str | None = None,
+    unknown: float | None = None,
+    unknown_by: "ScoreName" = "probability",
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Answer requests for labels over HTTP, for this machine only, until Ctrl-C.
 
-    The server is MLflow's. ready: called with its address once it answers.
+    The server is MLflow's. unknown, unknown_by: see `Classifier.with_unknown`; answers then say
+    whether the image is unknown. ready: called with its address once it answers.
     """
     check_device(device)
     from ktg.exporting.pyfunc import serve as run
 
-    run(model, port, device=device, ready=ready)
+    run(model, port, device=device, unknown=unknown, by=unknown_by, ready=ready)

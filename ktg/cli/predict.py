@@ -27,6 +27,26 @@ _REQUEST = """\
 "data": [["'"$(base64 < photo.jpg | tr -d '\\n')"'"]]}}}}'"""
 
 
+def unknown_options(command: Any) -> Any:
+    """Add the options that let a model decline to answer."""
+    share = click.option(
+        "--unknown",
+        type=click.FloatRange(0, 1, min_open=True),
+        metavar="SHARE",
+        help="Say `unknown` of images that are not known well enough for this share of the answers "
+        "to be right, as it was on images held out from training: 0.95.",
+    )
+    by = click.option(
+        "--unknown-by",
+        type=click.Choice(["probability", "energy", "closeness"]),
+        default="probability",
+        show_default=True,
+        help="What decides how well an image is known; closeness: of its features to those of a "
+        "class, which finds best what is of another kind altogether.",
+    )
+    return share(by(command))
+
+
 @click.command(epilog="Example: ktg predict model.safetensors photos/ --csv > labels.csv")
 @click.argument("model", type=options.A_FILE)
 @click.argument("images", nargs=-1, required=True)
@@ -37,20 +57,7 @@ _REQUEST = """\
     "--csv", "form", flag_value="csv", help="Print a table with a header, comma-separated."
 )
 @options.count("--top", 5, "How many classes of each image.")
-@click.option(
-    "--unknown",
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="SHARE",
-    help="Say `unknown` of images that are not known well enough for this share of the answers to "
-    "be right, as it was on images held out from training: 0.95.",
-)
-@click.option(
-    "--unknown-by",
-    type=click.Choice(["probability", "energy"]),
-    default="probability",
-    show_default=True,
-    help="What decides how well an image is known.",
-)
+@unknown_options
 @options.count("--batch-size", 64, "Images at once.")
 @options.device
 def predict(
@@ -96,14 +103,25 @@ def predict(
 @click.command(epilog="Example: ktg serve model.safetensors --port 5001")
 @click.argument("model", type=options.A_FILE)
 @click.option("--port", type=click.IntRange(1, 65535), default=5001, show_default=True)
+@unknown_options
 @options.device
-def serve(model: Path, port: int, device: str | None) -> None:
+def serve(
+    model: Path, port: int, unknown: float | None, unknown_by: Any, device: str | None
+) -> None:
     """Answer requests for labels with MODEL over HTTP, for this machine only, until Ctrl-C.
 
     The server is MLflow's. A request holds image files in base64, in a column `image`; the answer
-    has the label, its probability and those of all classes for each.
+    has the label, its probability and those of all classes for each, and with --unknown whether it
+    is unknown.
     """
-    api.serve(model, port, device=device, ready=lambda url: echo(_REQUEST.format(url=url)))
+    api.serve(
+        model,
+        port,
+        device=device,
+        unknown=unknown,
+        unknown_by=unknown_by,
+        ready=lambda url: echo(_REQUEST.format(url=url)),
+    )
 
 
 def describe_limit(limit: "Limit") -> str:

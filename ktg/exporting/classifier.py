@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ktg.calibration import ScoreName, score_knowing
+from ktg.calibration import LogitScore, ScoreName, score_knowing
 from ktg.data.decode import Geometry, Pixels
 from ktg.data.threads import map_in_order
 from ktg.errors import DataError, UserError
@@ -22,6 +23,7 @@ from ktg.exporting.metadata import ModelMetadata
 from ktg.exporting.pixels import Picture, PictureError, to_pixels
 
 Logits = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float64]
 _NOT_FINITE = "the network's answer is not finite; its weights may be damaged"
 
 
@@ -69,11 +71,14 @@ class Classifier:
 
     `about` is the description in its file; `run` maps pixels (B, side, side, C) uint8 to calibrated
     logits (B, classes): their softmax is what is answered. `limit`: where it declines to answer.
+    `look`: maps pixels to these logits and to the closeness (B,) to the classes; None for a form
+    that gives no features.
     """
 
     about: ModelMetadata
     run: Callable[[Pixels], Logits]
     limit: Limit | None = None
+    look: Callable[[Pixels], tuple[Logits, Scores]] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -85,11 +90,14 @@ class Classifier:
 
         precision: the share of its answers, in (0, 1], that was right of the held-out images, which
         all were of its classes; things of no class make it lower. by: what is compared with the
-        threshold, the largest probability or the (negative) energy. Raises UserError where the
-        share cannot be had.
+        threshold, the largest probability, the (negative) energy, or how close the features are to
+        those of a class. Raises UserError where the share cannot be had.
         """
         if not 0 < precision <= 1:
             raise UserError(f"--unknown: must be above 0 and at most 1, got {precision:g}")
+        if by == "closeness" and self.look is None:
+            why = "this model gives no features to compare with those of its classes"
+            raise UserError(f"--unknown-by: {why}; allowed here: probability, energy")
         measured = self.about.calibration
         found = (
             next((each for each in measured.rejections if each.by == by), None)
@@ -140,10 +148,10 @@ class Classifier:
 
     def _answers(self, found: list[Pixels | PictureError]) -> Iterator[Prediction | PictureError]:
         sound = [pixels for pixels in found if not isinstance(pixels, PictureError)]
-        logits = (
-            self.run(np.stack(sound)) if sound else np.empty((0, len(self.classes)), np.float32)
-        )
-        answers = zip(softmax(logits), self._know(logits), strict=True) if sound else iter(())
+        answers: Iterator[tuple[Any, Any]] = iter(())
+        if sound:
+            logits, known = self._ask(np.stack(sound))
+            answers = zip(softmax(logits), known, strict=True)
         for each in found:
             if isinstance(each, PictureError):
                 yield each
@@ -154,12 +162,19 @@ class Classifier:
             answer = Prediction(self.classes, shares, bool(known))
             yield answer if finite else PictureError(_NOT_FINITE)
 
-    def _know(self, logits: Logits) -> npt.NDArray[np.bool_]:
-        """Return whether each image is known well enough to answer (B,)."""
+    def _ask(self, pixels: Pixels) -> tuple[Logits, npt.NDArray[np.bool_]]:
+        """Return logits (B, classes), and whether each image is known well enough (B,)."""
         if self.limit is None:
-            return np.ones(len(logits), dtype=bool)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(score_knowing(self.limit.by, logits) >= self.limit.threshold)
+            logits = self.run(pixels)
+            return logits, np.ones(len(logits), dtype=bool)
+        if self.limit.by == "closeness" and self.look is not None:
+            logits, scores = self.look(pixels)
+        else:
+            logits = self.run(pixels)
+            by: LogitScore = "energy" if self.limit.by == "energy" else "probability"
+            with np.errstate(invalid="ignore"):
+                scores = score_knowing(by, logits)
+        return logits, np.asarray(scores >= self.limit.threshold)
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:

@@ -1,11 +1,12 @@
 """Measures a network on images that it was not trained on, for the description in its file."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ktg.calibration import (
+    LogitScore,
     ScoreName,
     compute_calibration_error,
     fit_temperature,
@@ -21,7 +22,7 @@ from ktg.training import Training
 from ktg.training.scoring import compute_logits
 
 MOST_CLASSES = 50  # above, no table of all pairs is kept: it grows with their square
-_KEPT: tuple[ScoreName, ...] = ("probability", "energy")
+_KEPT: tuple[LogitScore, ...] = ("probability", "energy")
 Logits = npt.NDArray[np.float32]
 
 
@@ -53,10 +54,17 @@ def describe_classes(
     )
 
 
-def calibrate(logits: Logits, labels: npt.NDArray[np.int64], *, same: bool) -> Calibration | None:
+def calibrate(
+    logits: Logits,
+    labels: npt.NDArray[np.int64],
+    *,
+    same: bool,
+    closeness: npt.NDArray[np.float64] | None = None,
+) -> Calibration | None:
     """Return the calibration by logits (N, C) of the validation split, None without any.
 
-    same: whether the network that they are of is the one that is calibrated.
+    same: whether the network that they are of is the one that is calibrated. closeness: (N,) of the
+    images to its classes, see `ktg.exporting.class_means`.
     """
     if not len(labels) or not np.isfinite(logits).all():
         return None
@@ -65,6 +73,10 @@ def calibrate(logits: Logits, labels: npt.NDArray[np.int64], *, same: bool) -> C
         measure_reliability(soften(logits, each), labels) for each in (1.0, temperature)
     )
     right, calibrated = logits.argmax(axis=1) == labels, logits / temperature
+    scores: dict[ScoreName, npt.NDArray[Any]]
+    scores = {by: score_knowing(by, calibrated) for by in _KEPT}
+    if closeness is not None and np.isfinite(closeness).all():
+        scores["closeness"] = closeness
     return Calibration(
         temperature=temperature,
         by="this training" if same else "a training without the validation split",
@@ -72,7 +84,5 @@ def calibrate(logits: Logits, labels: npt.NDArray[np.int64], *, same: bool) -> C
         error_before=compute_calibration_error(before),
         error=compute_calibration_error(after),
         bins=after,
-        rejections=tuple(
-            measure_rejection(by, score_knowing(by, calibrated), right) for by in _KEPT
-        ),
+        rejections=tuple(measure_rejection(by, each, right) for by, each in scores.items()),
     )

@@ -107,6 +107,9 @@ class Calibration:
     error: float = rule("Expected calibration error with it.", at_least=0, at_most=1)
     bins: tuple[ReliabilityBin, ...] = rule("Confidence and accuracy, with it.")
     rejections: tuple[Rejection, ...] = rule("What thresholds for `unknown` would do.")
+    class_means: str | None = rule(
+        "Mean features of the classes, by which closeness is measured: float16 in base64.", None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

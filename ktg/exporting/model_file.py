@@ -14,11 +14,19 @@ from torch import Tensor, nn
 from ktg.data.augment import to_float
 from ktg.data.decode import Pixels
 from ktg.errors import SpecError, WeightsError
+from ktg.exporting.class_means import measure_closeness, unpack_means
 from ktg.exporting.classifier import Classifier
 from ktg.exporting.metadata import ModelInput, ModelMetadata, from_json, to_json
 from ktg.local import atomic_write
 from ktg.models.architectures import build_body, build_on_meta
-from ktg.models.network import Ensemble, Network, choose_device
+from ktg.models.network import (
+    Ensemble,
+    Network,
+    choose_device,
+    find_head,
+    flatten_features,
+    record_head_inputs,
+)
 from ktg.models.state_dicts import METADATA_KEY, fit
 
 SUFFIX = ".safetensors"
@@ -73,7 +81,32 @@ def read_model(path: Path) -> tuple[Network | Ensemble, ModelMetadata]:
 def load_safetensors(path: Path, device: str | None = None) -> Classifier:
     """Return the classifier in a file that `write_model` wrote. Raises what `read_model` does."""
     network, metadata = read_model(path)
-    return Classifier(metadata, make_runner(network, device, metadata.temperature))
+    run = make_runner(network, device, metadata.temperature)
+    means = _read_means(metadata, network, path)
+    if means is None or isinstance(network, Ensemble):
+        return Classifier(metadata, run)
+    place = choose_device(device)
+    return Classifier(
+        metadata, run, look=partial(_look, network, place, metadata.temperature, means)
+    )
+
+
+def _read_means(
+    metadata: ModelMetadata, network: Network | Ensemble, path: Path
+) -> npt.NDArray[np.float64] | None:
+    """Return the mean features of the classes, None where the file has none."""
+    packed = metadata.calibration and metadata.calibration.class_means
+    if not packed:
+        return None
+    try:
+        means = unpack_means(packed, len(metadata.classes))
+    except SpecError as error:
+        raise WeightsError(f"{path}: its description is damaged: {error}") from error
+    head = None if isinstance(network, Ensemble) else find_head(network)
+    if getattr(head, "in_features", None) != means.shape[1]:
+        place = "calibration.class_means"
+        raise WeightsError(f"{path}: its description is damaged: {place}: is of another network")
+    return means
 
 
 def make_runner(
@@ -94,6 +127,21 @@ def _logits(
     planes = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
     logits = network(to_float(planes).contiguous(memory_format=torch.channels_last))
     return (logits.float() / temperature).cpu().numpy()  # type: ignore[no-any-return]
+
+
+@torch.inference_mode()
+def _look(
+    network: Network,
+    device: torch.device,
+    temperature: float,
+    means: npt.NDArray[np.float64],
+    pixels: Pixels,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Return logits (B, classes) and the closeness (B,) to the classes, in one pass."""
+    with record_head_inputs(network) as inputs:
+        logits = _logits(network, device, temperature, pixels)
+    features = flatten_features(inputs[0]).float().cpu().numpy()
+    return logits, measure_closeness(features, means)
 
 
 def _bodies(ensemble: Ensemble) -> dict[str, nn.Module]:

@@ -13,12 +13,13 @@ import binascii
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from ktg.calibration import ScoreName
 from ktg.exporting.classifier import Classifier, Prediction
 from ktg.exporting.load_model import load_model
 from ktg.exporting.pixels import PictureError
-from ktg.tracking.serving import COLUMN, DEVICE, serve_model
+from ktg.tracking.serving import COLUMN, DEVICE, UNKNOWN, serve_model
 
 
 class Scorer:
@@ -34,13 +35,26 @@ class Scorer:
             content for content in contents if isinstance(content, bytes)
         )
         return [
-            _to_plain(next(answers) if isinstance(content, bytes) else content)
+            self._to_plain(next(answers) if isinstance(content, bytes) else content)
             for content in contents
         ]
 
+    def _to_plain(self, answer: Prediction | PictureError) -> dict[str, Any]:
+        if isinstance(answer, PictureError):
+            return {"error": str(answer)}
+        probabilities = dict(zip(answer.classes, map(float, answer.probabilities), strict=True))
+        return {
+            "label": answer.label,
+            "probability": answer.probability,
+            "probabilities": probabilities,
+            **({} if self.classifier.limit is None else {"unknown": not answer.known}),
+        }
+
 
 def _load_pyfunc(path: str) -> Scorer:
-    return Scorer(load_model(path, os.environ.get(DEVICE) or None))
+    model = load_model(path, os.environ.get(DEVICE) or None)
+    share, _, by = (os.environ.get(UNKNOWN) or "").partition(" ")
+    return Scorer(model.with_unknown(float(share), cast(ScoreName, by)) if share else model)
 
 
 def serve(
@@ -48,15 +62,22 @@ def serve(
     port: int = 5001,
     *,
     device: str | None = None,
+    unknown: float | None = None,
+    by: ScoreName = "probability",
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Answer requests for a model file on http://127.0.0.1:PORT/invocations until Ctrl-C.
 
-    The server is MLflow's; `ready` is called with its address once it answers. Raises
-    WeightsError for a file that is no model, UserError when the port is taken.
+    The server is MLflow's; `ready` is called with its address once it answers. unknown, by: see
+    `Classifier.with_unknown`; answers then say whether the image is unknown. Raises WeightsError
+    for a file that is no model, UserError when the port is taken or the share cannot be had.
     """
-    load_model(model, "cpu")  # so that an error is raised here, and not lost in the server's log
-    serve_model(Path(model).absolute(), __name__, port, ready, device)
+    # So that errors are raised here, and not lost in the server's log.
+    classifier = load_model(model, "cpu")
+    if unknown is not None:
+        classifier.with_unknown(unknown, by)
+    asked = None if unknown is None else f"{unknown} {by}"
+    serve_model(Path(model).absolute(), __name__, port, ready, device, asked)
 
 
 def _decode(text: str) -> bytes | PictureError:
@@ -67,14 +88,3 @@ def _decode(text: str) -> bytes | PictureError:
         )
     except binascii.Error:
         return PictureError("is not base64")
-
-
-def _to_plain(answer: Prediction | PictureError) -> dict[str, Any]:
-    if isinstance(answer, PictureError):
-        return {"error": str(answer)}
-    probabilities = dict(zip(answer.classes, map(float, answer.probabilities), strict=True))
-    return {
-        "label": answer.label,
-        "probability": answer.probability,
-        "probabilities": probabilities,
-    }

@@ -13,6 +13,13 @@ import torch
 
 from ktg.data import Dataset
 from ktg.data.open import open_data
+from ktg.exporting.class_means import (
+    compute_class_means,
+    compute_unit_features,
+    has_means,
+    measure_closeness,
+    pack_means,
+)
 from ktg.exporting.held_out import calibrate, compute_held_out, describe_classes, has_held_out
 from ktg.exporting.metadata import (
     Accuracy,
@@ -174,7 +181,7 @@ def describe_model(
         accuracy=accuracy,
         members={own: inputs[own] for own in scored.names} if isinstance(scored, Ensemble) else {},
         held_out=held_out or _describe_held_out(training, name),
-        calibration=None if by is None else _calibrate(by, name, same=by is training),
+        calibration=None if by is None else _calibrate(by, name, training),
     )
 
 
@@ -186,9 +193,19 @@ def _describe_held_out(training: Training, name: str) -> HeldOut | None:
     return describe_classes("val", logits, training.dataset.val.labels)
 
 
-def _calibrate(by: Training, name: str, *, same: bool) -> Calibration | None:
-    logits = compute_held_out(by, _network_of(by, name))
-    return calibrate(logits, by.dataset.val.labels, same=same)
+def _calibrate(by: Training, name: str, training: Training) -> Calibration | None:
+    """Return the calibration of a node of one training by the answers of another, or the same."""
+    network, val, closeness = _network_of(by, name), by.dataset.val, None
+    logits = compute_held_out(by, network)
+    if has_means(network, len(by.dataset.classes)):
+        assert isinstance(network, Network)  # noqa: S101 - an ensemble has no means
+        features = compute_unit_features(by, network, val)
+        closeness = measure_closeness(features, compute_class_means(by, network))
+    found = calibrate(logits, val.labels, same=by is training, closeness=closeness)
+    own = _network_of(training, name)
+    if found is None or closeness is None or isinstance(own, Ensemble):
+        return found
+    return replace(found, class_means=pack_means(compute_class_means(training, own)))
 
 
 def _network_of(training: Training, name: str) -> Network | Ensemble:

@@ -15,6 +15,7 @@ from ktg.version import __version__
 
 COLUMN = "image"
 DEVICE = "KTG_SERVE_DEVICE"
+UNKNOWN = "KTG_SERVE_UNKNOWN"
 _MODEL = "KTG_SERVE_MODEL"
 _OURSELVES = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 _REFUSAL = b"This server answers requests to localhost, 127.0.0.1 and [::1] alone.\n"
@@ -43,6 +44,7 @@ def save_pyfunc(
             ColSpec("double", "probability", required=False),
         ]
         answer += [ColSpec(Map(DataType.double), "probabilities", required=False)]
+        answer += [ColSpec("boolean", "unknown", required=False)]
         answer += [ColSpec("string", "error", required=False)]
         save_model(
             folder,
@@ -61,8 +63,12 @@ def serve_model(
     port: int = 5001,
     ready: Callable[[str], None] | None = None,
     device: str | None = None,
+    unknown: str | None = None,
 ) -> None:
-    """Run MLflow's scoring server on a model file until Ctrl-C (or SIGTERM); see `run_server`."""
+    """Run MLflow's scoring server on a model file until Ctrl-C (or SIGTERM); see `run_server`.
+
+    device, unknown: what the loader finds in the environment, as `DEVICE` and `UNKNOWN`.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "model")
         save_pyfunc(model, folder, loader)
@@ -70,7 +76,7 @@ def serve_model(
         command = [sys.executable, "-m", "uvicorn", "--factory", app]
         options = ["--host", HOST, "--port", str(port), "--workers", "1"]
         ours = {"MLFLOW_DISABLE_TELEMETRY": "true", DEVICE: device or "", _MODEL: str(folder)}
-        environment = os.environ | ours
+        environment = os.environ | ours | {UNKNOWN: unknown or ""}
         run_server(
             [*command, *options], environment, port, "MLflow's scoring server", "ktg serve", ready
         )
