@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ktg.exporting.distill import Distillation as Distillation
     from ktg.searching.seeds import OnEpoch
 
-ARTIFACT = "distilled.json"
-
 
 def distill(
     experiment: str,
@@ -41,6 +39,7 @@ def distill(
     from ktg.api.search import check_budget
     from ktg.exporting.distill import distill_search
     from ktg.searching.history import read_last_search
+    from ktg.searching.pool import DISTILLED_FILE
 
     folder = Path(f"{experiment}-distilled" if out is None else out)
     check_out(folder, force=force)
@@ -60,7 +59,7 @@ def distill(
     )
     try:
         text = json.dumps(found.to_json(), indent=1)
-        tracking.attach(experiment, tracking_uri, search.run.run, ARTIFACT, text)
+        tracking.attach(experiment, tracking_uri, search.run.run, DISTILLED_FILE, text)
     except UserError as error:  # the files are there all the same
         listener.warn(f"the comparison could not be kept with its search: {error}")
     return found

@@ -12,6 +12,7 @@ from ktg.errors import KtgError
 from ktg.graph import Graph, Node
 from ktg.graph.canonical import live_nodes, open_edges, teachers
 from ktg.models.architectures import build_body, build_on_meta
+from ktg.searching.worth import TeacherWorth
 
 _WARM_UP, _ROUNDS = 2, 9
 _USUAL_SIDE = 32
@@ -44,30 +45,18 @@ def describe_networks(
     return sorted(rows, key=lambda row: row["role"] != "target")
 
 
-def judge_teacher(
-    networks: Sequence[dict[str, Any]], alone: float | None, scored: float
+def describe_teacher(
+    networks: Sequence[dict[str, Any]], worth: TeacherWorth | None
 ) -> dict[str, Any] | None:
-    """Return what the best of the networks that teach the target was good for.
+    """Return what a teacher was good for, with how many times the target's milliseconds it takes.
 
-    alone: the accuracy of the target by itself, None where it was not trained; scored: that of the
-    target of this graph. Returns None where no other network teaches the target.
+    networks: as `describe_networks` returns them. None where nothing teaches the target.
     """
-    target = networks[0]
-    known = [row for row in networks if row["teaches_target"] and row["val_accuracy"] is not None]
-    if not known:
+    if worth is None:
         return None
-    teacher = max(known, key=lambda row: float(row["val_accuracy"]))
-    ratios = {
-        f"times_{what}": teacher[what] / target[what] if teacher[what] and target[what] else None
-        for what in ("parameters", "milliseconds")
-    }
-    return {
-        "teacher": teacher["node"],
-        "model": teacher["model"],
-        "minus_alone": None if alone is None else scored - alone,
-        "minus_teacher": scored - teacher["val_accuracy"],
-        **ratios,
-    }
+    target, teacher = networks[0], next(row for row in networks if row["node"] == worth.teacher)
+    times = [row["milliseconds"] for row in (teacher, target)]
+    return {**worth.to_json(), "times_milliseconds": times[0] / times[1] if all(times) else None}
 
 
 def measure_network(node: Node, classes: int, side: int) -> dict[str, Any]:

@@ -21,12 +21,13 @@ from ktg.reporting.curves import (
 )
 from ktg.reporting.importances import correlate_rungs, measure_importances
 from ktg.reporting.mistakes import EpochCallback, find_mistakes
-from ktg.reporting.networks import describe_networks, judge_teacher
-from ktg.reporting.pooled import describe_pool
+from ktg.reporting.networks import describe_networks, describe_teacher
+from ktg.reporting.pooled import describe_pool, read_distilled
 from ktg.reporting.settings import compare_with_alone, list_settings
 from ktg.reporting.source_results import compare_sources
 from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.score import WORDS, to_value
+from ktg.searching.worth import judge_teacher
 from ktg.version import __version__
 from ktg.wording import format_utc
 
@@ -68,6 +69,7 @@ def make_report(
         "confirmation": confirmed,
         "ship": confirmed.get("ship") if confirmed else advise_by_search(search, images),
         "pool": describe_pool(search),
+        "distilled": read_distilled(search),
         "progress": trace_best(search),
         "importance": measure_importances(search),
         "choices": count_choices(search),
@@ -82,12 +84,12 @@ def make_report(
 
 def _describe_networks(search: StoredSearch, images: int | None) -> dict[str, Any]:
     """Return the networks of the best graph, and what its best teacher was good for."""
-    graph, best = search.best.graph, search.best
+    graph = search.best.graph
     end = summarize_end(search, graph, images)["nodes"]
     networks = describe_networks(graph, end, int(search.run.tags.get("data.classes", 10)))
-    alone = next((one.accuracy for one in search.finished if one.baseline == "alone"), None)
-    judged = None if graph.ensemble else judge_teacher(networks, alone, best.accuracy)
-    return {"networks": networks, "teacher": judged}
+    alone = next((one for one in search.finished if one.baseline == "alone"), None)
+    worth = judge_teacher(search.best, alone)
+    return {"networks": networks, "teacher": describe_teacher(networks, worth)}
 
 
 def describe_environment(search: StoredSearch) -> dict[str, Any]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FILE = "validation.npz"  # the artifact of a training
+DISTILLED_FILE = "distilled.json"  # that of a search whose ensemble was distilled
 MOST_NUMBERS = 2**20  # images times classes; more probabilities than these are not kept
 MOST_KEPT = 50  # trainings, the best: Caruana, Munson and Niculescu-Mizil, ICDM 2006, prune as much
 _USUAL_SIDE = 32

@@ -20,6 +20,7 @@ from ktg.searching.race import compare, expect, pair
 from ktg.searching.score import WORDS, format_difference, format_score
 from ktg.searching.trial import TUNED_ALONE, Trial, teaches_nothing
 from ktg.searching.trials import SearchQueue
+from ktg.searching.worth import TeacherWorth, judge_teacher
 
 COLLAPSED = "collapsed"
 
@@ -96,7 +97,8 @@ class Result:
     its teachers made anew; `repeats`: trainings of the race; `warnings` are sentences that the
     user should not miss. `delivered`: the model that was written (`ktg.api.deliver.Delivered`),
     None where that was not asked for. `skipped`: files that `data.corrupt: skip` has left out.
-    `pool`: the greedy ensemble of all trainings, None for fewer than two.
+    `pool`: the greedy ensemble of all trainings, None for fewer than two. `teacher`: what the best
+    graph's teacher was good for, None where nothing teaches its target.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Result:
     delivered: Any = None
     skipped: tuple[str, ...] = ()
     pool: PooledEnsemble | None = None
+    teacher: TeacherWorth | None = None
 
     @property
     def measure(self) -> str:
@@ -131,11 +134,12 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        apart = ("best", "rows", "ship", "delivered", "pool")
+        apart = ("best", "rows", "ship", "delivered", "pool", "teacher")
         plain = {key: value for key, value in vars(self).items() if key not in apart}
         plain["rows"] = [vars(row) for row in self.rows]
         plain["ship"] = self.ship and self.ship.to_json()
         plain["pool"] = self.pool and self.pool.to_json()
+        plain["teacher"] = self.teacher and self.teacher.to_json()
         plain["delivered"] = self.delivered and self.delivered.to_json()
         return plain | {"best": None if self.best is None else dump(self.best)}
 
@@ -178,7 +182,13 @@ def summarize_search(
         stopping=describe_stopping(queue.space.search, queue.trials),
         warnings=(*warn(queue, rows), *([unkept] if unkept else ())),
         pool=find_ensemble(pooled, queue.metric),
+        teacher=judge_teacher(best, _find_alone(queue)) if best else None,
     )
+
+
+def _find_alone(queue: SearchQueue) -> Trial | None:
+    """Return the baseline of the target by itself, where it was trained to its end."""
+    return next((one for one in queue.in_state("finished") if one.baseline == "alone"), None)
 
 
 def build_rows(

@@ -4,7 +4,8 @@ import pytest
 
 from ktg.graph import parse
 from ktg.models.architectures import build_body
-from ktg.reporting.networks import describe_networks, judge_teacher
+from ktg.reporting.networks import describe_networks, describe_teacher
+from ktg.searching.worth import Gap, TeacherWorth
 
 GRAPH = parse(
     {
@@ -42,12 +43,11 @@ def test_sizes_roles_and_speed_of_live_networks():
     assert describe_networks(GRAPH, END, classes=10) == rows  # measured once in a process
 
 
-def test_the_best_of_the_networks_that_teach_is_compared():
+def test_a_teacher_is_told_with_the_time_that_it_takes():
     rows = describe_networks(GRAPH, END, classes=10)
-    found = judge_teacher(rows, 0.6, 0.75)
-    assert found["teacher"] == "n2"
-    assert found["minus_alone"] == pytest.approx(0.15)
-    assert found["minus_teacher"] == pytest.approx(-0.15)
-    assert found["times_parameters"] == 1
-    assert judge_teacher(rows, None, 0.75)["minus_alone"] is None
-    assert judge_teacher(rows[:1], 0.6, 0.75) is None
+    worth = TeacherWorth("n2", "resnet8", 100, Gap(-0.15, (-0.2, -0.1)), None, 1.0)
+    found = describe_teacher(rows, worth)
+    assert found["sentence"] == worth.sentence
+    assert found["minus_teacher"] == -0.15
+    assert found["times_milliseconds"] == rows[2]["milliseconds"] / rows[0]["milliseconds"]
+    assert describe_teacher(rows, None) is None
