@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ktg.api.search_result import SearchResult as SearchResult
     from ktg.searching.callback import EndedTrial as EndedTrial
     from ktg.searching.confirm.verdict import Confirmation
+    from ktg.searching.history import StoredSearch
     from ktg.searching.missing_weights import Missing as Missing
     from ktg.searching.result import Result as Result
     from ktg.searching.resume import ResumedSearch
@@ -78,6 +79,7 @@ def search(
     seeds: int = SEEDS,
     tracking_uri: str | None = inputs.STORE,
     resume: bool = False,
+    learn_from: Sequence[str] = (),
     weights: Mapping[str, Any] | str | Path = inputs.NO_FILES,
     target: str | None = None,
     size: int | None = None,
@@ -107,8 +109,10 @@ def search(
     a YAML file with that section.
     confirm: afterwards confirm this many of the best graphs, `seeds` times; `.confirmation` is the
     JSON of `ktg.confirm`. resume: go on with the last search of this name; `space` may then be the
-    name itself. on_trial: called here with each trial that has ended (its number, name, state,
-    score, graph, metrics ...); what it raises ends the search, and is raised when that is recorded.
+    name itself. learn_from: experiments whose trials the sampler learns from, by how far they were
+    ahead of their own baseline. on_trial: called here with each trial that has ended (its number,
+    name, state, score, graph, metrics ...); what it raises ends the search, and is raised when that
+    is recorded.
     on_result, on_confirmation: called with each as soon as it is there.
 
     The page of `ktg report` is stored with the search. Raises UserError, before any training, for
@@ -117,7 +121,7 @@ def search(
     inputs.check_store(tracking_uri)
     listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
-    files = inputs.read_weights_option(weights)
+    files, earlier = inputs.read_weights_option(weights), read_earlier(learn_from, tracking_uri)
     wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume)
     with open_delivery(space, name, wishes, listener) as delivery:
         # From before the past is read until all records are delivered, nobody else may drive it.
@@ -133,10 +137,12 @@ def search(
             with inputs.name_given_file(delivery.space):
                 if confirm is not None:
                     check_confirmable(plan.space, confirm, tracking_uri, listener)
+                if earlier:
+                    check_learns(plan.space)
                 result, is_new = restore_finished(plan, listener), False
                 if result is None:
                     settings = (tracking_uri, address, place, held, listener, delivery, on_trial)
-                    result, is_new = run(plan, missing_sources, *settings)
+                    result, is_new = run(plan, missing_sources, *settings, earlier)
         on_result(result)
         result = deliver_result(delivery, result, tracking_uri, listener)
     if tracking_uri is None or result.best is None or result.interrupted:
@@ -183,6 +189,28 @@ def plan_search(
     return SearchPlan(experiment, dataclasses.replace(past.space, search=loaded.search), past)
 
 
+def read_earlier(experiments: Sequence[str], uri: str | None) -> "list[StoredSearch]":
+    """Return the searches of experiments to learn from. Raises UserError for one that has none."""
+    if not experiments:
+        return []
+    from ktg.searching.prior import read_searches
+    from ktg.tracking import find_experiment
+
+    if uri is None:
+        raise UserError("learn_from: needs a store to read searches from; give a tracking_uri")
+    return read_searches([find_experiment(name, uri) for name in experiments])
+
+
+def check_learns(space: SearchSpace) -> None:
+    """Raise UserError for a search whose sampler cannot learn from others."""
+    if space.search.sampler not in ("tpe", "gp"):
+        problem = f"the sampler {space.search.sampler} learns nothing"
+        raise UserError(f"--learn-from: {problem}; allowed for search.sampler: tpe, gp")
+    if not space.search.baselines:
+        problem = "trials are told by how far they are ahead of the baseline alone"
+        raise UserError(f"--learn-from: {problem}, which search.baselines: false leaves out")
+
+
 def check_confirmable(space: SearchSpace, top: int, uri: str | None, listener: Listener) -> None:
     """Raise UserError for a search that could not be confirmed afterwards."""
     from ktg.searching.confirm.check import check_test
@@ -202,6 +230,7 @@ def run(
     listener: Listener,
     delivery: Delivery,
     on_trial: "Callable[[EndedTrial], None] | None" = None,
+    earlier: "Sequence[StoredSearch]" = (),
 ) -> "tuple[Result, bool]":
     """Train the plan with a tracker; return the result, and whether MLflow has stored all of it."""
     from ktg.searching.run import search
@@ -236,6 +265,7 @@ def run(
             reserve=delivery.make_reserve(),
             on_checked=tell_minutes if untold else None,
             on_trial=on_trial,
+            learn_from=earlier,
         )
         return result, isinstance(tracker, MlflowTracker) and tracker.close() is None
 

@@ -211,22 +211,60 @@ class SearchSpace:
             parent[last] = value
         return plain
 
+    def read_values(self, graphs: Iterable[Graph]) -> list[dict[str, Any]]:
+        """Return for each graph the values that it has at the places of holes, if they are allowed.
+
+        Nodes are matched by their names. A hole is left out where a graph has nothing at its place,
+        or what the hole does not allow.
+        """
+        options = {path: self._list_parts(path) for path in self.choices()}
+        found = []
+        for graph in graphs:
+            values = {
+                path: _match(hole, _part(graph, self.places[path]), options.get(path, []))
+                for path, hole in self.holes.items()
+            }
+            found.append(
+                {
+                    path: value
+                    for path, value in values.items()
+                    if value is not _NOTHING and self.holes[path].contains(value)
+                }
+            )
+        return found
+
     def _value_in(self, graph: Graph, path: str) -> Any:
         """Return the value with which the place of a hole looks as in `graph`, else the default."""
-        hole, place = self.holes[path], self.places[path]
-        wanted = _part(graph, place)
-        if not isinstance(hole, Choice):
-            # A field may read `3` as 3.0, but an `int` hole takes whole numbers only.
-            whole = isinstance(hole, Int) and isinstance(wanted, float) and wanted.is_integer()
-            return hole.default() if wanted is None else int(wanted) if whole else wanted
-        # Compared as parts of a parsed graph, where `{}` and `{gate: through}` are equal.
-        filled = [(option, self.fill(self.default() | {path: option})) for option in hole.options]
-        parts = [(option, _part(other, place)) for option, other in filled]
-        if wanted is None and place[0] == "edges":
-            fits = (option for option, part in parts if _cuts_off(part))
-        else:
-            fits = (option for option, part in parts if part == wanted)
-        return next(fits, hole.default())
+        hole, wanted = self.holes[path], _part(graph, self.places[path])
+        parts = self._list_parts(path) if isinstance(hole, Choice) else []
+        if wanted is None and self.places[path][0] == "edges" and parts:
+            return next((option for option, part in parts if _cuts_off(part)), hole.default())
+        found = _match(hole, wanted, parts)
+        return hole.default() if found is _NOTHING else found
+
+    def _list_parts(self, path: str) -> list[tuple[Any, Any]]:
+        """Return each option of a choice with the part of a parsed graph that it is there.
+
+        In a parsed graph `{}` and `{gate: through}` are equal.
+        """
+        default, place = self.default(), self.places[path]
+        options = self.choices()[path].options
+        return [(option, _part(self.fill(default | {path: option}), place)) for option in options]
+
+
+_NOTHING = object()
+
+
+def _match(hole: Hole, wanted: Any, parts: Sequence[tuple[Any, Any]]) -> Any:
+    """Return the value of a hole that gives the wanted part of a graph, else _NOTHING.
+
+    parts: of a choice, each option with the part it gives.
+    """
+    if isinstance(hole, Choice):
+        return next((option for option, part in parts if part == wanted), _NOTHING)
+    # A field may read `3` as 3.0, but an `int` hole takes whole numbers only.
+    whole = isinstance(hole, Int) and isinstance(wanted, float) and wanted.is_integer()
+    return _NOTHING if wanted is None else int(wanted) if whole else wanted
 
 
 def dump_space(space: SearchSpace) -> dict[str, Any]:

@@ -6,13 +6,14 @@ with all holes of the target, for as much device time as a graph of all networks
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Choice, Graph, Hole, SearchSpace, edge_key
 from ktg.graph.canonical import check_trainable
+from ktg.searching.prior import PastTrial
 from ktg.searching.sampler import Sampler
 from ktg.searching.score import worst_score
 from ktg.searching.trial import Outcome, Trial
@@ -27,13 +28,15 @@ _EPOCHS = ("train", "epochs")
 class Arm:
     """A space and the sampler that chooses its points.
 
-    name: None of the whole space. seed: of the sampler.
+    name: None of the whole space. seed: of the sampler. prior: trials of earlier searches, of which
+    the sampler learns once it is known how good `alone` is.
     """
 
     def __init__(self, name: str | None, space: SearchSpace, seed: int) -> None:
         self.name, self.space, self.default = name, space, space.bind(space.default())
         self.sampler = Sampler(space.holes, replace(space.search, seed=seed))
         self.useless = Outcome("failed", worst_score(space.search.metric), 0)
+        self.prior: Sequence[PastTrial] = ()
         self.exhausted = False
         self.untrainable = 0
 
@@ -67,6 +70,11 @@ class Arm:
             values = trial.values if self.name is None else self.space.locate(trial.graph)
             if values is not None:
                 self.sampler.add(values, outcome)
+            if trial.baseline == "alone":
+                for past in self.prior:
+                    worth = replace(outcome, score=outcome.score + past.ahead)
+                    self.sampler.add(past.values, worth)
+                self.prior = ()
 
 
 def find_alone_space(space: SearchSpace) -> SearchSpace | None:

@@ -21,7 +21,7 @@ summarizes. An interrupted search goes on from what `history.py` and `resume.py`
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -34,14 +34,17 @@ from ktg.errors import DataError
 from ktg.graph import SearchSpace
 from ktg.local import cache_folder
 from ktg.searching.affinity import ResolvedSpace, resolve_affinity
+from ktg.searching.arms import find_alone_space
 from ktg.searching.asha import plan_brackets
 from ktg.searching.budget import Reserve
 from ktg.searching.callback import EndedTrial, TrialCallback
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
+from ktg.searching.history import StoredSearch
 from ktg.searching.last_words import leave_last_words, resume_command
 from ktg.searching.missing_weights import Missing, remove_unavailable
 from ktg.searching.preflight import check_space, vary_each_hole
+from ktg.searching.prior import Prior, gather_prior, list_arm_spaces
 from ktg.searching.progress import format_headline, print_warning
 from ktg.searching.ray_run import drive_queue
 from ktg.searching.recorder import SearchRecorder, describe_data, size_tags
@@ -68,6 +71,7 @@ def search(
     reserve: Reserve | None = None,
     on_checked: Callable[[], None] | None = None,
     on_trial: Callable[[EndedTrial], None] | None = None,
+    learn_from: Sequence[StoredSearch] = (),
 ) -> Result:
     """Search a space and return its result.
 
@@ -84,6 +88,8 @@ def search(
     on_checked: called when everything was checked and nothing has begun.
     on_trial: called with each trial that has ended. What it raises ends the search; it is raised
     from here when that is recorded.
+
+    learn_from: earlier searches, whose trials the sampler learns from.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.
@@ -104,7 +110,8 @@ def search(
     if on_checked is not None:
         on_checked()
     before = (past.trials, past.duplicates) if past else ((), ())
-    queue = SearchQueue(space, *before, reserve=reserve)
+    prior = tell_prior(learn_from, space, console)
+    queue = SearchQueue(space, *before, reserve=reserve, prior=prior)
     callback = None if on_trial is None else TrialCallback(on_trial)
     with ExitStack() as stack:
         stack.enter_context(leave_last_words(resume_command(name)))
@@ -145,6 +152,18 @@ def search(
     if error is not None:
         raise error
     return result
+
+
+def tell_prior(
+    searches: Sequence[StoredSearch], space: SearchSpace, console: Console
+) -> Prior | None:
+    """Return what the sampler learns from earlier searches, and print how much; None without."""
+    if not searches:
+        return None
+    with console.status("Reading earlier searches"):
+        prior = gather_prior(searches, list_arm_spaces(space, find_alone_space(space)))
+    console.print(prior.told, markup=False, highlight=False)
+    return prior
 
 
 def open_space(

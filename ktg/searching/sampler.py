@@ -96,13 +96,16 @@ class Sampler:
             self._study.tell(trial, outcome.score)
 
     def add(self, values: Values, outcome: Outcome) -> None:
-        """Record what became of a point of a baseline or of an earlier process."""
+        """Record what became of a point of a baseline, of an earlier process or another search.
+
+        The latter may lack holes; the sampler then chooses these by themselves.
+        """
         params = {path: label(self._holes[path], value) for path, value in values.items()}
         self._known.append(params)
         stopped = outcome.state == "stopped"
         known = create_trial(
             params=params,
-            distributions=self._distributions,
+            distributions={path: self._distributions[path] for path in params},
             value=outcome.score,
             state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
             intermediate_values={outcome.epoch: outcome.score} if stopped else {},

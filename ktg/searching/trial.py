@@ -1,9 +1,10 @@
 """Defines a trial: one graph that a queue trains, with all that is known of its training."""
 
+import base64
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, with_fold
@@ -80,6 +81,19 @@ class Trial:
             return f"trial-{self.number:04d} ({of}, seed {self.graph.train.seed})"
         what = self.baseline or self.arm
         return f"trial-{self.number:04d}" + (f" ({what})" if what else "")
+
+    def record(self, epoch: int, metrics: dict[str, Any], seconds: float) -> bool:
+        """Record one epoch; return whether it is new, and not one trained again after a death."""
+        self.train_s += seconds
+        self.epoch_times.append(seconds)
+        right, said = metrics.pop(RIGHT, ""), metrics.pop(SAID, "")
+        # A scheduler has judged by the first value.
+        self.scores.setdefault(epoch, read_score(self.metric, metrics))
+        if self.metrics and epoch <= self.epoch:
+            return False
+        self.epoch, self.metrics, self.right = epoch, metrics, right
+        self.said = base64.b64decode(said)
+        return True
 
     @property
     def seed(self) -> int:

@@ -6,7 +6,6 @@ space that samplers choose (`ktg search`), and at the end the race between the b
 --seeds`). Neither knows Ray or the clock, so that a test can replay a whole search.
 """
 
-import base64
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,10 +21,10 @@ from ktg.searching.baselines import baselines
 from ktg.searching.budget import Reserve, estimate_seconds, measure_repeat
 from ktg.searching.folds import FoldEffects, count_fold_runs
 from ktg.searching.preflight import vary_each_hole
+from ktg.searching.prior import Prior
 from ktg.searching.race import Contestant
 from ktg.searching.sampler import Sampler
-from ktg.searching.score import read_score
-from ktg.searching.trial import RIGHT, SAID, TUNED_ALONE, Duplicate, Outcome, State, Trial
+from ktg.searching.trial import TUNED_ALONE, Duplicate, Outcome, State, Trial
 
 ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
 
@@ -76,16 +75,7 @@ class TrialQueue:
         self, trial: Trial, epoch: int, metrics: dict[str, Any], seconds: float
     ) -> bool:
         """Record one epoch; return whether it is new, and not one trained again after a death."""
-        trial.train_s += seconds
-        trial.epoch_times.append(seconds)
-        right, said = metrics.pop(RIGHT, ""), metrics.pop(SAID, "")
-        # A scheduler has judged by the first value.
-        trial.scores.setdefault(epoch, read_score(self.metric, metrics))
-        if trial.metrics and epoch <= trial.epoch:
-            return False
-        trial.epoch, trial.metrics, trial.right = epoch, metrics, right
-        trial.said = base64.b64decode(said)
-        return True
+        return trial.record(epoch, metrics, seconds)
 
     def close(self, trial: Trial, reason: str | None = None) -> None:
         """End a trial: finished at its last epoch, stopped before it, or failed for a reason."""
@@ -139,6 +129,7 @@ class SearchQueue(TrialQueue):
     trials, duplicates: those of an earlier process, which this one goes on with; what was running
     then is proposed first.
     reserve: what is left of the budget for the time after the search.
+    prior: what the samplers learn of earlier searches.
     at_once: how many trials run at the same time.
     """
 
@@ -151,6 +142,7 @@ class SearchQueue(TrialQueue):
         duplicates: Sequence[Duplicate] = (),
         *,
         reserve: Reserve | None = None,
+        prior: Prior | None = None,
     ) -> None:
         first = baselines(space) if space.search.baselines else {}
         most = space.search.most_trials
@@ -162,6 +154,8 @@ class SearchQueue(TrialQueue):
         seed, alone = space.search.seed + len(trials), find_alone_space(space)
         self.main = Arm(None, space, seed)
         self.alone = Arm(TUNED_ALONE, alone, seed + ALONE_SEED) if alone else None
+        for arm in filter(None, (self.main, self.alone)):
+            arm.prior = prior.by_arm.get(arm.name, ()) if prior else ()
         self.duplicates.extend(duplicates)
         self._by_key: dict[str, Trial] = {}
         self._waiting: dict[str, list[tuple[Arm, int]]] = {}
@@ -398,7 +392,6 @@ class SearchQueue(TrialQueue):
         if pending and ended < (self.space.search.folds or 0):
             return
         for each in self._untold:
-            for arm in (self.main, self.alone):
-                if arm is not None:
-                    arm.learn(each, self._judge(each))
+            for arm in filter(None, (self.main, self.alone)):
+                arm.learn(each, self._judge(each))
         self._untold.clear()
