@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 @options.flag(
     "--resume", help="Go on with the last search of this name; SPACE may be the name itself."
 )
+@click.option(
+    "--learn-from",
+    multiple=True,
+    metavar="EXPERIMENT",
+    help="Begin with what earlier searches found; may be given several times.",
+)
 @options.imagenet("--weights", "--imagenet")
 @options.missing_sources
 @options.tracking_uri
@@ -98,10 +104,16 @@ def print_delivered(delivered: "Delivered", screen: Screen) -> None:
 
 
 def print_basis(result: "Result", screen: Screen) -> None:
-    """Print what the score of the best graph rests on, and what the user should not miss."""
+    """Print what the score of the best graph rests on, and what the user should not miss.
+
+    So what its teacher was good for, and what an ensemble of all trainings would be.
+    """
     best = result.rows[0]
     said = f"The best graph's {result.measure} is {best.basis}"
     screen.console.print(f"{said}.", highlight=False)
+    for told in (result.teacher, result.pool):
+        if told is not None:
+            screen.console.print(told.sentence, markup=False, highlight=False)
     for warning in result.warnings:
         screen.console.print(warning, style="yellow", markup=False, highlight=False)
 
@@ -149,8 +161,6 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
         console.print(result.stopping, markup=False, highlight=False)
     if result.best is not None:
         print_basis(result, screen)
-    if result.pool is not None:
-        console.print(result.pool.sentence, markup=False, highlight=False)
     if result.exhausted:
         console.print("The space is exhausted: every graph in it that could be trained was.")
     if result.interrupted:

@@ -144,3 +144,24 @@ def test_a_search_that_is_over_stays_as_it_is_when_it_is_resumed(searched, tmp_p
     assert ktg("status", "a search", "--tracking-uri", uri, folder=tmp_path).out == (
         ktg("status", "a search", "--tracking-uri", searched.uri, folder=tmp_path).out
     )
+
+
+SPACE = """\
+data: {name: digits}
+nodes: {n0: {model: resnet8}}
+edges: {label -> n0: {gate: {choice: [through, linear]}}}
+search: {trials: 2, sampler: random}
+"""
+
+
+@pytest.mark.slow
+def test_what_cannot_be_learnt_from_is_told_before_anything_else(searched, tmp_path):
+    (tmp_path / "new.yaml").write_text(SPACE)
+    words = ("search", "new.yaml", "--tracking-uri", searched.uri, "--learn-from")
+    unknown = ktg(*words, "a serch", folder=tmp_path)
+    assert unknown.code == 2
+    assert "'a serch'" in unknown.err
+    assert "a search" in unknown.err
+    random = ktg(*words, "a search", folder=tmp_path)
+    said = "--learn-from: the sampler random learns nothing; allowed for search.sampler: tpe, gp"
+    assert (random.code, random.err.splitlines()[-1]) == (2, f"ktg: {said}")
