@@ -62,7 +62,7 @@ def print_confirmation(confirmation: "Confirmation", screen: Screen) -> None:
         for seed, reason in row.failures.items():
             screen.warn(f"{row.what}, seed {seed} failed: {reason}")
     said = [confirmation.sentence, confirmation.basis]
-    said += [confirmation.ship.sentence] if confirmation.ship else []
+    said += [each.sentence for each in (confirmation.teacher, confirmation.ship) if each]
     for text in said:
         screen.console.print(text, markup=False, highlight=False)
     if any(row.failures for row in confirmation.rows):

@@ -1,8 +1,7 @@
 """Queues given graphs with several seeds each, for `ktg confirm` and `ktg train --seeds`."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +9,7 @@ from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, with_seed
 from ktg.searching.trial import Trial
 from ktg.searching.trials import TrialQueue
+from ktg.searching.worth import read_right
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class SeedRun:
 
     loss: None for a classical head, as not all of them give probabilities.
     right: in a confirmation, a 1 for each test image that was classified rightly, else a 0.
+    taught_by: the same of each network that teaches the target, by node.
     """
 
     seed: int
@@ -25,11 +26,12 @@ class SeedRun:
     loss: float | None
     train_s: float
     right: str = ""
+    taught_by: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain data, without the single images."""
-        plain = dataclasses.asdict(self)
-        del plain["right"]
+        plain = dict(vars(self))
+        del plain["right"], plain["taught_by"]
         return plain
 
 
@@ -95,5 +97,5 @@ def _result(trial: Trial) -> SeedRun:
         accuracy=trial.metrics["test_accuracy"],
         loss=trial.metrics["test_loss"],
         train_s=round(trial.train_s, 3),  # as it is stored: what is read back later is the same
-        right=trial.right,
+        **read_right(trial.right),
     )

@@ -27,6 +27,7 @@ from ktg.models.state_dicts import WEIGHTS_CACHE
 from ktg.searching.pool import pack
 from ktg.searching.preflight import select_image_fields
 from ktg.searching.trial import RIGHT, SAID
+from ktg.searching.worth import find_teachers, write_right
 from ktg.training import Training
 from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 from ktg.training.step_errors import describe_lack_of_memory, is_out_of_memory
@@ -180,15 +181,28 @@ def score_test(training: Training, images: Images) -> dict[str, Any]:
     """Return the score of a finished training on the test split, in total and image by image.
 
     Beside `test_accuracy` and `test_loss` there is, under `RIGHT`, a text with a 1 for every image
-    that was classified rightly and a 0 for every other, in the order of the split.
+    that was classified rightly and a 0 for every other, in the order of the split, and on further
+    lines the same of the networks that teach the target (`ktg.searching.worth.read_right`).
     """
     logits, labels = training.logits(images), torch.from_numpy(images.labels)
     right = logits.argmax(dim=1) == labels
+    graph = training.graph
+    taught_by = {
+        training.names[name]: training.logits(images, training.networks[name]).argmax(dim=1)
+        for name in (() if graph.ensemble else find_teachers(graph))
+    }
     return {
         "test_accuracy": right.double().mean().item(),
         "test_loss": functional.cross_entropy(logits, labels).item(),
-        RIGHT: "".join("1" if each else "0" for each in right.tolist()),
+        RIGHT: write_right(
+            _write_bits(right),
+            {name: _write_bits(said == labels) for name, said in taught_by.items()},
+        ),
     }
+
+
+def _write_bits(right: torch.Tensor) -> str:
+    return "".join("1" if each else "0" for each in right.tolist())
 
 
 @functools.lru_cache(maxsize=2)

@@ -4,6 +4,7 @@ All were asked about the same images, so that the differences are paired. The ta
 as its teacher where more than two points of accuracy below it are ruled out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,13 +43,14 @@ class Gap:
 class TeacherWorth:
     """The target of a graph against the best of its teachers, and against itself alone.
 
-    minus_alone: None where the target alone was not trained, or not on the same images.
+    basis: the images and trainings that it rests on. minus_alone: None where the target alone was
+    not trained, or not on the same images.
     times_parameters: the teacher's, in those of the target; None where one cannot be built here.
     """
 
     teacher: str
     model: str
-    images: int
+    basis: str
     minus_teacher: Gap
     minus_alone: Gap | None
     times_parameters: float | None
@@ -68,8 +70,7 @@ class TeacherWorth:
         else:
             said = f"That the target is as good as {teacher} is not proven"
         alone = f"; minus the target alone {self.minus_alone.words}" if self.minus_alone else ""
-        basis = f"{self.images:,} validation images, one training each"
-        return f"{said}: {self.minus_teacher.words}{alone} (accuracy; {basis})."
+        return f"{said}: {self.minus_teacher.words}{alone} (accuracy; {self.basis})."
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -102,10 +103,10 @@ def judge_teacher(best: FinishedTraining, alone: FinishedTraining | None) -> Tea
     return TeacherWorth(
         teacher=teacher,
         model=graph.nodes[teacher].model,
-        images=len(own),
+        basis=f"{len(own):,} validation images, one training each",
         minus_teacher=_compare(own, right[teacher]),
         minus_alone=_compare_with_alone(best, own, alone),
-        times_parameters=_divide(graph, teacher, int(said.labels.max()) + 1),
+        times_parameters=divide_sizes(graph, teacher, int(said.labels.max()) + 1),
     )
 
 
@@ -113,6 +114,22 @@ def find_teachers(graph: Graph) -> list[str]:
     """Return the live nodes from which an open edge leads to the target."""
     pairs = open_edges(graph)
     return [name for name in live_nodes(graph) if (name, graph.target) in pairs]
+
+
+def write_right(right: str, taught_by: Mapping[str, str]) -> str:
+    """Return which images were classified rightly as text: the target's line, then a teacher's."""
+    return "\n".join([right, *(f"{name} {own}" for name, own in taught_by.items())])
+
+
+def read_right(text: str) -> dict[str, Any]:
+    r"""Return what `write_right` wrote, as the fields of a `ktg.searching.seed_queue.SeedRun`.
+
+    >>> read_right("110\nn1 111")
+    {'right': '110', 'taught_by': {'n1': '111'}}
+    """
+    first, *others = text.strip().split("\n")
+    pairs = (line.rpartition(" ") for line in others)
+    return {"right": first, "taught_by": {name: own for name, _, own in pairs}}
 
 
 def describe_size(times: float | None) -> str:
@@ -142,7 +159,7 @@ def _compare_with_alone(
     return None if other is None or len(other) != len(own) else _compare(own, other)
 
 
-def _divide(graph: Graph, teacher: str, classes: int) -> float | None:
+def divide_sizes(graph: Graph, teacher: str, classes: int) -> float | None:
     """Return how many times the target's parameters a teacher has."""
     sizes = [
         count_parameters(replace(graph, nodes={name: graph.nodes[name]}), classes)

@@ -151,10 +151,10 @@ class GraphModel:
         """Return the probabilities of what is scored (N, C), float32 on the CPU, in order."""
         return self.logits(images).softmax(dim=1)
 
-    def logits(self, images: Images) -> Tensor:
-        """Return the logits of what is scored (N, C), float32 on the CPU, in order."""
+    def logits(self, images: Images, network: Network | None = None) -> Tensor:
+        """Return the logits (N, C), float32 on the CPU, in order: of what is scored, or of one."""
         with explain_errors("prediction", self.graph.data.batch_size):
-            return compute_logits(self.scored, self.split(images), self.precision)
+            return compute_logits(network or self.scored, self.split(images), self.precision)
 
     def features(self, images: Images) -> Tensor:
         """Return what the target's head is given (N, ...), float32 on the CPU, in order.

@@ -45,7 +45,7 @@ def test_sizes_roles_and_speed_of_live_networks():
 
 def test_a_teacher_is_told_with_the_time_that_it_takes():
     rows = describe_networks(GRAPH, END, classes=10)
-    worth = TeacherWorth("n2", "resnet8", 100, Gap(-0.15, (-0.2, -0.1)), None, 1.0)
+    worth = TeacherWorth("n2", "resnet8", "100 images", Gap(-0.15, (-0.2, -0.1)), None, 1.0)
     found = describe_teacher(rows, worth)
     assert found["sentence"] == worth.sentence
     assert found["minus_teacher"] == -0.15

@@ -25,6 +25,7 @@ from ktg.searching.cluster import start_ray
 from ktg.searching.pool import unpack
 from ktg.searching.trial import RIGHT, SAID
 from ktg.searching.worker import Worker, open_cached, score_test
+from ktg.searching.worth import read_right
 from ktg.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -291,7 +292,13 @@ def test_one_pass_over_the_test_split_gives_the_score_and_every_image(
     assert found["test_loss"] == pytest.approx(score.loss, rel=1e-6)
     right = training.predict(images).argmax(dim=1).numpy() == images.labels
     assert 0 < right.mean() < 1
-    assert np.array_equal([each == "1" for each in found[RIGHT]], right)
+    told = read_right(found[RIGHT])
+    assert np.array_equal([each == "1" for each in told["right"]], right)
+    assert set(told["taught_by"]) == (set() if ensemble else {"n1"})
+    for name, own in told["taught_by"].items():
+        place = next(canonical for canonical, user in training.names.items() if user == name)
+        said = training.logits(images, training.networks[place]).argmax(dim=1).numpy()
+        assert np.array_equal([each == "1" for each in own], said == images.labels)
 
 
 def test_a_final_training_has_all_but_the_test_split_and_ends_with_its_score(tiny):
@@ -303,7 +310,7 @@ def test_a_final_training_has_all_but_the_test_split_and_ends_with_its_score(tin
     assert not {"val_accuracy", "test_accuracy", RIGHT} & first.keys()
     assert first["edges.label.n0.loss"] == own[0]["edges.label.n0.loss"]
     score = alone.test(open_test(graph.data))
-    assert (last["test_accuracy"], len(last[RIGHT])) == (score.accuracy, 32)
+    assert (last["test_accuracy"], len(read_right(last[RIGHT])["right"])) == (score.accuracy, 32)
 
 
 def test_after_the_last_epoch_it_tells_what_was_said_of_the_validation_images(tiny):

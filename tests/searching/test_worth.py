@@ -52,7 +52,8 @@ def test_the_best_of_those_that_teach_is_compared_on_the_same_images():
     alone = Finished(replace(best.graph, edges={}), say(n0=160))
     assert find_teachers(best.graph) == ["n1", "n2"]
     found = judge_teacher(best, alone)
-    assert (found.teacher, found.model, found.images) == ("n2", "resnet20", 200)
+    assert (found.teacher, found.model) == ("n2", "resnet20")
+    assert found.basis == "200 validation images, one training each"
     assert found.minus_teacher.difference == pytest.approx(-0.05)
     assert found.minus_alone.difference == pytest.approx(0.05)
     right = [np.arange(200) < count for count in (170, 180)]
@@ -90,12 +91,12 @@ def test_where_nothing_is_known_nothing_is_said():
 )
 def test_the_sentence_says_no_more_than_the_interval_allows(difference, interval, begins):
     gap = Gap(difference, interval)
-    sentence = TeacherWorth("n1", "big", 1562, gap, None, 6.9).sentence
+    sentence = TeacherWorth("n1", "big", "1,562 images", gap, None, 6.9).sentence
     assert sentence.startswith(begins)
     low, high = (f"{100 * end:+.2f}" for end in interval)
     assert f"{100 * difference:+.2f} points, 95 % {low} to {high}" in sentence
-    assert sentence.endswith("(accuracy; 1,562 validation images, one training each).")
-    both = TeacherWorth("n1", "big", 10, gap, Gap(0.1, (0.05, 0.15)), None).sentence
+    assert sentence.endswith("(accuracy; 1,562 images).")
+    both = TeacherWorth("n1", "big", "10 images", gap, Gap(0.1, (0.05, 0.15)), None).sentence
     assert "; minus the target alone +10.00 points, 95 % +5.00 to +15.00" in both
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ktg.searching.confirm.finalists import Finalists
 from ktg.searching.confirm.store import RIGHT_FILE, find_confirmations
 from ktg.searching.seed_queue import SeedQueue, SeedRun
+from ktg.searching.worth import read_right
 from ktg.tracking import Experiment, RunRecord
 from ktg.version import __version__
 
@@ -42,5 +43,5 @@ def read_seed_run(experiment: Experiment, run: RunRecord) -> SeedRun:
         accuracy=run.metrics["test_accuracy"],
         loss=run.metrics["test_loss"],
         train_s=float(run.tags["train_s"]),
-        right=experiment.read_artifact(run, RIGHT_FILE).strip(),
+        **read_right(experiment.read_artifact(run, RIGHT_FILE)),
     )

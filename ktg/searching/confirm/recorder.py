@@ -84,6 +84,8 @@ def describe_confirmation(confirmation: Confirmation) -> str:
     lines = [f"**{confirmation.sentence}**", "", confirmation.basis, ""]
     if confirmation.ship is not None:
         lines += [confirmation.ship.sentence, ""]
+    if confirmation.teacher is not None:
+        lines += [confirmation.teacher.sentence, ""]
     lines += ["| graph | test accuracy | std | seeds |", "|---|---|---|---|"]
     for row in confirmation.rows:
         shares = (row.mean, row.std)

@@ -11,6 +11,7 @@ from ktg.searching.advice import Advice, Candidate, advise, measure_effort
 from ktg.searching.confirm.finalists import BEST, CONTROL, Finalist, Finalists
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 from ktg.searching.seeds import SeedResults
+from ktg.searching.worth import Gap, TeacherWorth, divide_sizes, find_teachers
 from ktg.wording import format_percent
 
 Verdict = Literal["better", "not proven", "worse"]
@@ -72,7 +73,8 @@ class Difference:
 class Confirmation:
     """The end of a confirmation: a row for each graph, the best first, and all differences.
 
-    Each of the best graphs is compared with each baseline.
+    Each of the best graphs is compared with each baseline. teacher: what the best one's teacher was
+    good for, None where nothing teaches its target.
     """
 
     experiment: str
@@ -83,6 +85,7 @@ class Confirmation:
     rows: tuple[FinalistRow, ...]
     differences: tuple[Difference, ...]
     ship: Advice | None = None
+    teacher: TeacherWorth | None = None
 
     @property
     def sentence(self) -> str:
@@ -130,6 +133,7 @@ class Confirmation:
             "sentence": self.sentence,
             "basis": self.basis,
             "ship": self.ship and self.ship.to_json(),
+            "teacher": self.teacher and self.teacher.to_json(),
         }
 
 
@@ -160,6 +164,31 @@ def judge(experiment: str, chosen: Finalists, queue: SeedQueue, images: int) -> 
             _compare(best, other, results, len(queue.seeds), len(pairs)) for best, other in pairs
         ),
         ship=_advise(chosen, results, len(queue.seeds)),
+        teacher=_judge_teacher(chosen, results[BEST], len(queue.seeds)),
+    )
+
+
+def _judge_teacher(chosen: Finalists, runs: Sequence[SeedRun], seeds: int) -> TeacherWorth | None:
+    """Return what the best graph's teacher was good for, where all its trainings tell of it."""
+    graph = next((one.graph for one in chosen.graphs if one.what == BEST), None)
+    if graph is None or len(runs) < max(2, seeds):
+        return None
+    names = [name for name in find_teachers(graph) if all(name in one.taught_by for one in runs)]
+    if not names:
+        return None
+    own = np.stack([_parse_bits(run.right) for run in runs])
+    taught = {name: np.stack([_parse_bits(run.taught_by[name]) for run in runs]) for name in names}
+    best = max(names, key=lambda name: float(taught[name].mean()))
+    table = own - taught[best]
+    return TeacherWorth(
+        teacher=best,
+        model=graph.nodes[best].model,
+        basis=f"{table.shape[1]:,} test images, {seeds} trainings each",
+        minus_teacher=Gap(float(table.mean()), paired_interval(table)),
+        minus_alone=None,
+        times_parameters=divide_sizes(
+            graph, best, int(chosen.search.run.tags.get("data.classes", 10))
+        ),
     )
 
 
@@ -211,14 +240,16 @@ def _compare(
     if not shared:
         return Difference(of.what, name, None, None)
     # (seeds, images): 1 where only the graph was right, -1 where only the baseline was.
-    table = np.stack([_parse_bits(own[seed]) - _parse_bits(others[seed]) for seed in shared])
+    table = np.stack(
+        [_parse_bits(own[seed].right) - _parse_bits(others[seed].right) for seed in shared]
+    )
     complete = len(shared) == seeds > 1
     interval = paired_interval(table, comparisons) if complete else None
     return Difference(of.what, name, float(table.mean()), interval)
 
 
-def _parse_bits(run: SeedRun) -> np.ndarray:
-    return np.frombuffer(run.right.encode(), np.uint8) - np.float64(ord("0"))
+def _parse_bits(right: str) -> np.ndarray:
+    return np.frombuffer(right.encode(), np.uint8) - np.float64(ord("0"))
 
 
 def _format_proven(differences: Sequence[Difference], verdict: Verdict) -> str:

@@ -181,3 +181,33 @@ def test_the_advice_is_the_simplest_not_proven_worse_by_paired_intervals():
     assert judged((larger, 0.9), (ALONE, 0.5), (DISTILLATION, 0.6)).ship.what == "best graph"
     failed = judged((BEST, 0.7), (DISTILLATION, 0.9), failed=[(DISTILLATION, 1001)])
     assert failed.ship is None  # what failed is no candidate, and one alone is no choice
+
+
+def test_the_best_graph_is_held_against_its_teacher_on_the_test_images():
+    plain = {
+        "data": {"name": "digits"},
+        "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet20"}},
+        "edges": {"label -> n0": {}, "n1 -> n0": {}},
+    }
+    taught = replace(BEST, graph=parse(plain))
+    random, seeds = np.random.default_rng(1), (1000, 1001, 1002)
+    rows = random.uniform(size=(2, 3, IMAGES)) < np.array([0.8, 0.7])[:, None, None]
+    text = [["".join("01"[int(each)] for each in row) for row in one] for one in rows]
+    done = {
+        canonical_key(with_seed(taught.graph, seed)): SeedRun(
+            seed, 0.8, 0.1, 1.0, text[0][place], {"n1": text[1][place]}
+        )
+        for place, seed in enumerate(seeds)
+    }
+    queue = SeedQueue({taught.what: taught.graph}, list(seeds), done)
+    run = SimpleNamespace(id="run", tags={"data.classes": "10"})
+    chosen = Finalists(SimpleNamespace(run=run), (taught,), frozenset())
+    found = judge("mine", chosen, queue, IMAGES).teacher
+    table = rows[0].astype(float) - rows[1]
+    assert found.minus_teacher.difference == pytest.approx(table.mean())
+    assert found.minus_teacher.interval == pytest.approx(paired_interval(table))
+    assert found.basis == f"{IMAGES:,} test images, 3 trainings each"
+    assert "n1 (resnet20)" in found.sentence
+    known = {key: replace(one, taught_by={}) for key, one in done.items()}
+    older = SeedQueue({taught.what: taught.graph}, list(seeds), known)
+    assert judge("mine", chosen, older, IMAGES).teacher is None
