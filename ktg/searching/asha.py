@@ -182,7 +182,7 @@ def describe_stopping(search: Search, trials: Sequence[Trial]) -> str | None:
         return f"{said}."
     rungs = _list_rungs(search, spared)
     ranks = [_describe_ranks(spared, epoch) for epoch in rungs]
-    return f"{said}. {'; '.join(ranks)}." if ranks else f"{said}."
+    return f"{said}. Ranks {'; '.join(ranks)}." if ranks else f"{said}."
 
 
 def _list_rungs(search: Search, trials: Sequence[Trial]) -> tuple[int, ...]:
@@ -195,7 +195,7 @@ def _list_rungs(search: Search, trials: Sequence[Trial]) -> tuple[int, ...]:
 def _describe_ranks(spared: Sequence[Trial], epoch: int) -> str:
     """Return how the ranks of spared trials after an epoch go with those at their end."""
     pairs = _list_ends(spared, epoch)
-    found, what = correlate_ranks(pairs), f"ranks after epoch {epoch} and at the end"
+    found, what = correlate_ranks(pairs), f"after epoch {epoch} and at the end"
     trials = count(len(pairs), "spared trial")
     if found is None:
         return f"{what}: unknown by {trials}"

@@ -155,7 +155,9 @@ class EarlyStopper(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Return whether all ends at once: when a function of the user's has failed."""
-        callbacks = [one for one in self.searcher.observers if isinstance(one, TrialCallback)]
+        # One that was unpickled has no searcher: see `__reduce__`.
+        observers = getattr(self.searcher, "observers", ())
+        callbacks = [one for one in observers if isinstance(one, TrialCallback)]
         return any(one.error is not None for one in callbacks)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -223,7 +223,7 @@ def test_a_scheduler_that_stopped_nothing_says_so_and_none_says_nothing():
     assert describe_stopping(Search(), race.trials) is None
     assert describe_stopping(Search(scheduler="asha"), []) == "asha stopped 0 of 0 trials."
     few = describe_stopping(Search(scheduler="auto"), [_finished(race) for _ in range(5)])
-    assert few.startswith("auto stopped 0 of 5 trials. ranks after epoch 1 and at the end: unknown")
+    assert few.startswith("auto stopped 0 of 5 trials. Ranks after epoch 1 and at the end: unknown")
 
 
 def _finished(race: Race) -> Trial:
