@@ -98,8 +98,8 @@ def search(
     `space` may be a folder of images (or an .npz): what `ktg.init` proposes for it is searched, and
     the best graph delivered as a model, with a page, in the folder `out`, also after an
     interruption; `.delivered` says how it does on the test split. target, size: see `ktg.init`.
-    A space with a budget ends in such a folder, too, and any space for which `out` is given.
-    out: default: the name of the experiment. force: overwrite what is there.
+    A space with a budget ends in such a folder, too, unless there is an `address`, and so does any
+    space for which `out` is given. out: default: the name of the experiment. force: overwrite what is there.
 
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
     the space says. budget: wall time such as "30m", in place of a number of trials.
@@ -133,7 +133,8 @@ def search(
             if plan.past is not None and plan.past.stored.of > 1:
                 listener.say(plan.past.stored.sentence)
             plan = plan.with_settings(trials, seed, budget)
-            delivery = settle_delivery(delivery, plan.experiment, plan.space.search, wishes)
+            if address is None:  # else this machine, which trains the model, may be a slow one
+                delivery = settle_delivery(delivery, plan.experiment, plan.space.search, wishes)
             with inputs.name_given_file(delivery.space):
                 if confirm is not None:
                     check_confirmable(plan.space, confirm, tracking_uri, listener)
