@@ -99,7 +99,8 @@ def search(
     the best graph delivered as a model, with a page, in the folder `out`, also after an
     interruption; `.delivered` says how it does on the test split. target, size: see `ktg.init`.
     A space with a budget ends in such a folder, too, unless there is an `address`, and so does any
-    space for which `out` is given. out: default: the name of the experiment. force: overwrite what is there.
+    space for which `out` is given. out: default: the name of the experiment. force: overwrite what
+    is there.
 
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
     the space says. budget: wall time such as "30m", in place of a number of trials.
