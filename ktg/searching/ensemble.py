@@ -15,6 +15,7 @@ from ktg.graph.space import MetricName
 
 MOST_STARTERS = 5  # that an ensemble may begin with, as in the paper
 MOST_CHOICES = 20  # of an ensemble, repetitions included
+PATIENCE = 5
 _LOSS: MetricName = "loss"
 _DIGITS = 6
 _LEAST = 1e-7  # probability whose logarithm is taken of 0: that of a rounded half-precision number
@@ -57,15 +58,15 @@ def score_answers(metric: MetricName, labels: Labels, answers: Answers) -> float
         sizes = np.bincount(labels)
         recalls = np.bincount(labels, right)[sizes > 0] / sizes[sizes > 0]
         return float(recalls.mean())
-    return _score_in_full(metric, labels, answers)
+    return (_score_macro_f1 if metric == "macro_f1" else _score_auroc)(labels, answers)
 
 
 def choose_members(metric: MetricName, labels: Labels, library: Answers) -> list[int]:
     """Return the places of the chosen classifiers in a library (M, N, C), repetitions included.
 
     The first are the best few, as many as do best together; each further one is the best addition.
-    What was best of all stages is returned. Of equals by the metric the lower loss wins, then the
-    lower place.
+    What was best of all stages is returned; the last PATIENCE of these may be no better. Of equals
+    by the metric the lower loss wins, then the lower place.
 
     Two that err on different images, and a third that knows nothing:
 
@@ -81,6 +82,8 @@ def choose_members(metric: MetricName, labels: Labels, library: Answers) -> list
     for stage, score in _grow(metric, labels, library, chosen, order):
         if score > best:
             best, found = score, stage
+        elif len(stage) - len(found) >= PATIENCE:
+            break
     return found
 
 
@@ -143,11 +146,23 @@ def _judge(metric: MetricName, labels: Labels, answers: Answers) -> Score:
     return round(score, _DIGITS), round(loss, _DIGITS)
 
 
-def _score_in_full(metric: MetricName, labels: Labels, answers: Answers) -> float:
-    import torch
+def _score_macro_f1(labels: Labels, answers: Answers) -> float:
+    """Return the mean F1 over the classes that some image has or is taken for."""
+    said, classes = answers.argmax(axis=1), answers.shape[1]
+    right = np.bincount(labels[said == labels], minlength=classes)
+    both = np.bincount(labels, minlength=classes) + np.bincount(said, minlength=classes)
+    return float((2 * right[both > 0] / both[both > 0]).mean())
 
-    from ktg.training.scoring import Evaluation, measure_classes
 
-    logits = torch.from_numpy(np.log(np.maximum(answers, _LEAST)))
-    found = measure_classes(Evaluation(0.0, 0.0), logits, torch.from_numpy(labels))
-    return float(getattr(found, metric) or 0.0)
+def _score_auroc(labels: Labels, answers: Answers) -> float:
+    """Return the mean area under the curve of each class against the others, by ranks."""
+    from scipy.stats import rankdata
+
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        return 0.0
+    own = labels[:, None] == classes
+    count = own.sum(axis=0)
+    ranks = (rankdata(answers[:, classes], axis=0) * own).sum(axis=0)
+    areas = (ranks - count * (count + 1) / 2) / (count * (len(labels) - count))
+    return float(areas.mean())
