@@ -23,6 +23,7 @@ MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts a
 # So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
 STUBBORN = 10
 _EPOCHS = ("train", "epochs")
+_ASKING = ("agree", "disagree")  # gates that need another node
 
 
 class Arm:
@@ -93,11 +94,14 @@ def find_alone_space(space: SearchSpace) -> SearchSpace | None:
     places = {
         path: place
         for path, place in space.places.items()
-        if place[0] not in ("nodes", "edges") or place[:2] in (("nodes", target), ("edges", line))
+        if (place[0] not in ("nodes", "edges") or place[:2] in (("nodes", target), ("edges", line)))
+        and place != ("edges", line, "peer")
     }
     if not places:
         return None
-    holes: dict[str, Hole] = {path: space.holes[path] for path in places}
+    holes: dict[str, Hole] = {
+        path: _ask_nobody(space.holes[path], place) for path, place in places.items()
+    }
     path = ".".join(_EPOCHS)
     if path not in places and "steps" not in template.get("train", {}):
         epochs = default.train.epochs
@@ -107,9 +111,27 @@ def find_alone_space(space: SearchSpace) -> SearchSpace | None:
     return replace(space, holes=holes, places=places, template=template)
 
 
+def _ask_nobody(hole: Hole, place: tuple[str, ...]) -> Hole:
+    """Return a hole without what needs another node, if it is one for an edge or its gate."""
+    if not isinstance(hole, Choice) or place[0] != "edges":
+        return hole
+    if len(place) == 2:
+        edges = [_without_peer(edge) for edge in hole.options if edge is not None]
+        return Choice(tuple(edge for at, edge in enumerate(edges) if edge not in edges[:at]))
+    if place[2] != "gate":
+        return hole
+    return Choice(tuple(gate for gate in hole.options if gate not in _ASKING) or ("through",))
+
+
+def _without_peer(edge: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an edge from the label that is open and asks nobody."""
+    kept = {key: value for key, value in edge.items() if key != "peer"}
+    if kept.get("gate") in ("cutoff", *_ASKING):
+        kept["gate"] = "through"
+    return kept
+
+
 def _keep_target(template: Mapping[str, Any], target: str, line: str) -> dict[str, Any]:
-    """Return the template with its target alone, taught by the label."""
-    edge = template["edges"].get(line) or {}
-    if edge.get("gate") == "cutoff":
-        edge = {**edge, "gate": "through"}
+    """Return the template with its target alone, taught by the label: it has no peer to ask."""
+    edge = _without_peer(template["edges"].get(line) or {})
     return {**template, "nodes": {target: template["nodes"][target]}, "edges": {line: edge}}

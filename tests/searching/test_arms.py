@@ -46,6 +46,37 @@ def test_a_label_that_is_shut_is_opened_for_it():
     assert graph.edges["label", "n0"].gate == "through"
 
 
+@pytest.mark.parametrize(
+    ("gate", "kept"),
+    [
+        ("small_loss", "small_loss"),
+        ("agree", "through"),
+        ({"choice": ["agree", "small_loss", "through"]}, ("small_loss", "through")),
+        ({"choice": ["agree", "disagree"]}, ("through",)),
+    ],
+)
+def test_it_has_no_peer_to_ask(gate, kept):
+    label = {"gate": gate, "peer": {"choice": ["n1", "n2"]}}
+    edges = {"label -> n0": label, "label -> any": {}, "any -> any": {}}
+    found = find_alone_space(space(edges=edges))
+    graph = found.bind(found.default())
+    assert graph.edges["label", "n0"].peer is None
+    hole = found.holes.get("edges.label.n0.gate")
+    assert graph.edges["label", "n0"].gate == kept if hole is None else hole.options == kept
+    assert "edges.label.n0.peer" not in found.holes
+
+
+def test_of_whole_edges_as_options_too():
+    label = {"choice": [{"gate": "agree", "peer": "n1"}, {}, {"loss": "gce", "peer": "n1"}]}
+    edges = {"label -> n0": label, "label -> any": {}, "any -> any": {}}
+    found = find_alone_space(space(edges=edges))
+    tried = found.holes["edges.label.n0"].options
+    assert tried == ({"gate": "through"}, {}, {"loss": "gce"})
+    for edge in tried:
+        graph = found.bind(found.default() | {"edges.label.n0": edge})
+        assert graph.edges["label", "n0"].peer is None
+
+
 EDGES = {"label -> n1": {}, "label -> n0": {"gate": "cutoff"}, "n1 -> n0": {}}
 
 
