@@ -36,8 +36,8 @@ OPENING = (
         "the teacher's probe in place of wrong labels",
         {LABEL_GATE: "cutoff", TEACHER_GATE: "through", TEACHER_T: 1.0},
         "of CIFAR-10 with 39 % of wrong labels a MobileNetV2-0.35 gets 74.1 % right by the "
-        "probabilities of MobileNetV2-1.0's probe, 72.4 % by the recipe on the labels, +1.7 (-2.3 to "
-        "+5.8) with three seeds, and 68.7 % as a probe of them",
+        "probabilities of MobileNetV2-1.0's probe, 72.4 % by the recipe on the labels, +1.7 (-2.3 "
+        "to +5.7) with three seeds, and 68.7 % as a probe of them",
         frozenset({"teacher", "noise"}),
     ),
     Arrangement(
