@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What:     installs ktg into .venv of this checkout, searches the best knowledge-transfer graph for a small set of
-#           handwritten digits, and exports it: best.yaml, best.svg, and an MLflow experiment in mlflow.db.
+# What:     installs ktg into .venv of this checkout, searches the best knowledge-transfer graph for handwritten
+#           digits of which two fifths have a wrong label, and exports it: best.yaml, best.svg, and an MLflow experiment in mlflow.db.
 # Where:    Linux or macOS with bash, Python 3.11 or newer and 8 GB of disk; two CPU cores are enough, no GPU needed.
 #           The network is needed for the installation only.
 # How long: the installation one to six minutes, the search two to five; a second run takes seconds.
@@ -30,7 +30,7 @@ PYTHON
 
 bash launch/install.sh
 if (($# == 0)) && finished; then
-    echo "A search of this quickstart is done already. Another one, of all its 96 trials: ktg search $space"
+    echo "A search of this quickstart is done already. Another one, of all its 32 trials: ktg search $space"
 else
     .venv/bin/ktg search "$space" "$@"
 fi
