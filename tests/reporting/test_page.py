@@ -145,7 +145,9 @@ def test_a_search_without_baselines_says_so(record, reported):
 
 @pytest.mark.slow
 def test_where_nothing_was_stopped_nothing_is_said_of_it(record, reported):
-    saved = reported["cost"]["saved"] | {"stopping": {"trials": 0, "epochs": 0, "device_s": 0.0}}
+    saved = reported["cost"]["saved"] | {
+        "stopping": {"trials": 0, "epochs": 0, "device_s": 0.0, "said": None}
+    }
     text = read(
         render_report(reported | {"cost": reported["cost"] | {"saved": saved}}, record.space.holes)
     ).text
