@@ -209,7 +209,7 @@ def build_distillation(
     edges: dict[tuple[str, str], Edge] = {}
     label = graph.edges.get((LABEL, graph.target))
     if label is not None and label.gate != "cutoff":
-        edges[LABEL, graph.target] = replace(label, peer=None)
+        edges[LABEL, graph.target] = label.without_peer()
     pattern = _find_pattern(graph)
     total = 1.0 if pattern.weight == "learned" else pattern.weight
     for place, (name, (other, file)) in enumerate(teachers.items(), start=1):
@@ -235,7 +235,7 @@ def build_alone(graph: Graph) -> Graph:
     label = graph.edges.get(pair, Edge(loss="ce"))
     gate = "through" if label.gate == "cutoff" else label.gate
     nodes = {graph.target: graph.nodes[graph.target]}
-    edges = {pair: replace(label, gate=gate, peer=None)}
+    edges = {pair: replace(label, gate=gate).without_peer()}
     data = replace(graph.data, unlabelled=None, unlabelled_share=type(graph.data).unlabelled_share)
     return replace(graph, data=data, nodes=nodes, edges=edges, provenance={})
 

@@ -32,6 +32,7 @@ from ktg.graph.vocabulary import (
     LABEL,
     LABEL_LOSSES,
     MAP_LOSSES,
+    PEER_GATES,
     LossName,
     TargetName,
 )
@@ -336,7 +337,7 @@ def _check_peer(graph: Graph, pair: tuple[str, str]) -> None:
         hint = did_you_mean(edge.peer, graph.nodes)
         known = f"nodes: {', '.join(graph.nodes)}"
         raise SpecError(place, f"there is no node {show(edge.peer)}; {known}.{hint}")
-    if source == LABEL and edge.gate in ("agree", "disagree") and edge.peer in (None, target):
+    if source == LABEL and edge.gate in PEER_GATES and edge.peer in (None, target):
         problem = f"gate {edge.gate} compares the predictions of {target!r} with those of another"
         raise SpecError(place, f"{problem} node; name it, for example `peer: n1`")
 

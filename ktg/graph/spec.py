@@ -15,6 +15,7 @@ from ktg.graph.vocabulary import (
     FEATURES,
     IMAGENET,
     LABEL_LOSSES,
+    PEER_GATES,
     GateName,
     HeadName,
     LossName,
@@ -311,6 +312,10 @@ class Edge:
     def asks_peer(self) -> bool:
         """Whether gate or loss look at the predictions of a peer."""
         return self.gate in ("small_loss", "agree", "disagree") or self.loss == "bootstrap"
+
+    def without_peer(self) -> "Edge":
+        """Return the edge for a graph in which no other node can be asked."""
+        return replace(self, peer=None, gate="through" if self.gate in PEER_GATES else self.gate)
 
     @property
     def needs_label(self) -> bool:

@@ -39,6 +39,8 @@ EMBEDDING: LossName = "embedding"
 LABEL_LOSSES: tuple[LossName, ...] = ("ce", "gce", "sce", "bootstrap")
 # Gates that let through some samples of a batch whole, and no others.
 KEEPING_GATES: tuple[GateName, ...] = ("correct", "small_loss", "agree", "disagree")
+# Of these, those that compare the predictions of two nodes.
+PEER_GATES: tuple[GateName, ...] = ("agree", "disagree")
 MAP_LOSSES: tuple[LossName, ...] = ("attention", "feature")
 # Losses that never reach the head of the node that learns.
 FEATURE_LOSSES: tuple[LossName, ...] = (*MAP_LOSSES, EMBEDDING)

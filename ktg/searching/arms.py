@@ -13,6 +13,7 @@ from typing import Any
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Choice, Graph, Hole, SearchSpace, edge_key
 from ktg.graph.canonical import check_trainable
+from ktg.graph.vocabulary import PEER_GATES
 from ktg.searching.prior import PastTrial
 from ktg.searching.sampler import Sampler
 from ktg.searching.score import worst_score
@@ -23,7 +24,6 @@ MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts a
 # So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
 STUBBORN = 10
 _EPOCHS = ("train", "epochs")
-_ASKING = ("agree", "disagree")  # gates that need another node
 
 
 class Arm:
@@ -120,13 +120,13 @@ def _ask_nobody(hole: Hole, place: tuple[str, ...]) -> Hole:
         return Choice(tuple(edge for at, edge in enumerate(edges) if edge not in edges[:at]))
     if place[2] != "gate":
         return hole
-    return Choice(tuple(gate for gate in hole.options if gate not in _ASKING) or ("through",))
+    return Choice(tuple(gate for gate in hole.options if gate not in PEER_GATES) or ("through",))
 
 
 def _without_peer(edge: Mapping[str, Any]) -> dict[str, Any]:
     """Return an edge from the label that is open and asks nobody."""
     kept = {key: value for key, value in edge.items() if key != "peer"}
-    if kept.get("gate") in ("cutoff", *_ASKING):
+    if kept.get("gate") in ("cutoff", *PEER_GATES):
         kept["gate"] = "through"
     return kept
 

@@ -106,9 +106,13 @@ def test_its_gradient_is_that_of_one_teacher_with_the_mean_probabilities(tiny, f
 def test_the_edge_from_the_label_is_as_in_the_best_graph(tiny):
     cut = make(tiny, edges={"n1 -> n0": {}, "label -> n1": {}})
     assert (LABEL, "n0") not in build_distillation(cut, {}, {}).edges
-    gated = make(tiny, edges={"label -> n0": {"gate": "agree", "peer": "n1"}, "n1 -> n0": {}})
-    edge = build_distillation(gated, {}, {}).edges[LABEL, "n0"]
-    assert (edge.gate, edge.peer) == ("agree", None)
+    for gate, kept in (("agree", "through"), ("small_loss", "small_loss"), ("linear", "linear")):
+        label = {"gate": gate} | ({} if gate == "linear" else {"peer": "n1"})
+        gated = make(tiny, edges={"label -> n0": label, "n1 -> n0": {}})
+        for made in (build_distillation(gated, {}, {}), build_alone(gated)):
+            edge = made.edges[LABEL, "n0"]
+            assert (edge.gate, edge.peer) == (kept, None)
+            assert parse(dump(made)) == made
     alone = build_alone(cut)
     assert list(alone.nodes) == ["n0"]
     assert alone.edges[LABEL, "n0"].gate == "through"
