@@ -7,13 +7,15 @@ bytes.
 import functools
 import io
 import os
+import sys
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ktg.errors import DataError, show
 
@@ -37,8 +39,14 @@ _NOT_PICTURES = frozenset(
 _UNOPENED = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".svg"})
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
-# How Pillow reads PNG of 16 bits a colour, and the same with the other byte first.
-_LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+# How Pillow reads 16 bits a colour from PNG and TIFF, and the same with the other byte first.
+_OTHER_BYTE = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+_LOWER = {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA")
+    for order, other in _OTHER_BYTE.items()
+}
+_WITH_DEEP_COLOURS = (PngImageFile, TiffImageFile)
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -199,26 +207,37 @@ def _find_turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _has_deep_colours(image: Image.Image) -> bool:
-    """Return whether an image is a PNG of 16 bits a colour, of which Pillow keeps the upper 8.
+    """Return whether an image is a PNG or TIFF of 16 bits a colour; Pillow keeps the upper 8.
 
     It must not have been loaded.
     """
-    tiles = image.tile if isinstance(image, PngImageFile) else []
-    return any(tile.args in _LOWER for tile in tiles)
+    tiles = image.tile if isinstance(image, _WITH_DEEP_COLOURS) else []
+    return any(_read_raw_mode(tile.args) in _LOWER for tile in tiles)
+
+
+def _read_raw_mode(args: object) -> object:
+    """Return the words by which Pillow unpacks a part of an image: alone, or before others."""
+    return args[0] if isinstance(args, tuple) and args else args
+
+
+def _swap_bytes(args: tuple[Any, ...] | str | None) -> tuple[Any, ...] | str:
+    """Return the arguments of a part whose values have the other byte first."""
+    lower = _LOWER[str(_read_raw_mode(args))]
+    return (lower, *args[1:]) if isinstance(args, tuple) else lower
 
 
 def _read_deep_colours(image: Image.Image) -> npt.NDArray[np.uint16]:
-    """Return the values (H, W, C) of a PNG of 16 bits a colour, with the alpha channel if any."""
-    file = image.fp if isinstance(image, PngImageFile) else None
+    """Return the values (H, W, C) of an image of 16 bits a colour, with its alpha if it has any."""
+    file = image.fp if isinstance(image, _WITH_DEEP_COLOURS) else None
     assert file is not None  # noqa: S101 - it has not been loaded
     place = file.tell()
     file.seek(0)
     content = file.read()
     file.seek(place)
     with Image.open(io.BytesIO(content)) as upper, Image.open(io.BytesIO(content)) as lower:
-        assert isinstance(lower, PngImageFile)  # noqa: S101 - as `image` is
+        assert isinstance(lower, _WITH_DEEP_COLOURS)  # noqa: S101 - as `image` is
         # Read as if the lower byte came first, the upper 8 bits of a value are its lower ones.
-        lower.tile = [tile._replace(args=_LOWER[str(tile.args)]) for tile in lower.tile]
+        lower.tile = [tile._replace(args=_swap_bytes(tile.args)) for tile in lower.tile]
         high, low = (np.asarray(each).astype(np.uint16) for each in (upper, lower))
         return high << np.uint16(8) | low
 

@@ -135,12 +135,41 @@ def deep_png(values: np.ndarray) -> bytes:
     )
 
 
+def deep_tiff(values: np.ndarray, order: str = "<", *, packed: bool = False) -> bytes:
+    """Return a TIFF of 16 bits a colour (H, W, 3) in one strip, deflated or not."""
+    height, width, _ = values.shape
+    strip = values.astype(f"{order}u2").tobytes()
+    strip = zlib.compress(strip) if packed else strip
+    entries = {256: width, 257: height, 258: 134, 259: 8 if packed else 1, 262: 2, 273: 140}
+    entries |= {277: 3, 278: height, 279: len(strip), 284: 1}
+    written = b"".join(
+        struct.pack(f"{order}HHII", tag, 3, 3, value)
+        if tag == 258
+        else struct.pack(f"{order}HHII", tag, 4, 1, value)
+        for tag, value in entries.items()
+    )
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    count = struct.pack(f"{order}H", len(entries))
+    assert len(head + count + written) == 130
+    return head + count + written + bytes(4) + struct.pack(f"{order}HHH", 16, 16, 16) + strip
+
+
 @pytest.mark.parametrize("bits", [8, 12])
-def test_colours_of_fewer_bits_in_16_fill_the_8(bits: int):
+@pytest.mark.parametrize(
+    "write",
+    [
+        deep_png,
+        deep_tiff,
+        lambda values: deep_tiff(values, ">"),
+        lambda values: deep_tiff(values, packed=True),
+        lambda values: deep_tiff(values, ">", packed=True),
+    ],
+)
+def test_colours_of_fewer_bits_in_16_fill_the_8(bits: int, write):
     white = 2**bits - 1
     values = RANDOM.integers(0, white + 1, (10, 10, 3)).astype(np.uint16)
     values[0, 0] = white
-    content = deep_png(values)
+    content = write(values)
     assert read_header(io.BytesIO(content)) == Header((10, 10), grey=False, deep=True)
     assert read_peak(io.BytesIO(content)) == white
     pixels = decode(content, Geometry(10, 3, bits))
