@@ -7,8 +7,9 @@ from command import ktg
 
 
 @pytest.mark.slow
-def test_it_prints_a_sentence_and_the_report_has_the_comparison(searched):
-    command = ("distill", "a search", "--out", "small", "--seeds", "1", "--device", "cpu")
+def test_it_prints_a_sentence_and_the_report_has_the_comparison(searched, tmp_path):
+    out = tmp_path / "small"  # the folder of the search is looked at by other tests
+    command = ("distill", "a search", "--out", out, "--seeds", "1", "--device", "cpu")
     done = ktg(*command, "--json", folder=searched.folder)
     assert done.code == 0, done.err
     found = json.loads(done.out)
@@ -20,7 +21,7 @@ def test_it_prints_a_sentence_and_the_report_has_the_comparison(searched):
     again = ktg(*command, "--force", folder=searched.folder)
     assert again.code == 0, again.err
     assert again.out.strip().splitlines()[-1] == found["sentence"]
-    checked = ktg("check", "small/best.yaml", folder=searched.folder)
+    checked = ktg("check", out / "best.yaml", folder=searched.folder)
     assert checked.code == 0, checked.err
 
 

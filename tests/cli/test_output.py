@@ -44,7 +44,7 @@ def test_what_can_be_written_is_as_it_was(tmp_path):
 
 @pytest.mark.slow
 def test_a_search_goes_on_when_nobody_reads_what_it_prints(tiny, tmp_path):
-    plan = {"trials": 2, "sampler": "grid", "scheduler": "none", "baselines": False}
+    plan = {"trials": 2, "sampler": "grid", "baselines": False, "race_share": 0}
     lrs = {"lr": {"choice": [0.05, 0.1]}}
     graph_file(tmp_path / "space.yaml", tiny, train=lrs, search=plan | {"cpus_per_trial": 1})
     search = f"{KTG} search space.yaml | head -1"

@@ -18,7 +18,7 @@ from ktg.searching.ray_watch import describe, list_watched, watch_ray
 from ktg.tracking import find_experiment
 
 KTG = str(Path(sys.executable).with_name("ktg"))
-SEARCH = {"trials": 2, "sampler": "grid", "scheduler": "none", "baselines": False}
+SEARCH = {"trials": 2, "sampler": "grid", "baselines": False, "race_share": 0}
 
 
 class Process:
