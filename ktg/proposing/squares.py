@@ -2,7 +2,7 @@
 
 The centre of a photograph usually holds its subject, undistorted. A defect at the border of a part
 is cut off with it: of magnetic tiles, three by four, a probe has 43 % balanced accuracy on centres
-and 58 % on whole tiles squeezed into 160 pixels, and fine-tuning 46 and 66 %.
+and 58 % on whole tiles squeezed into 160 pixels, and fine-tuning 45 and 61 %.
 """
 
 import time
