@@ -50,7 +50,9 @@ class SpecError(UserError):
         self.file = file
 
     def __str__(self) -> str:
-        return _one_line(": ".join(part for part in (self.file, self.path, self.problem) if part))
+        return _one_line(
+            ": ".join(str(part) for part in (self.file, self.path, self.problem) if part)
+        )
 
 
 class DataError(UserError):

@@ -58,4 +58,7 @@ def parse_duration(text: str) -> float:
 
 def format_utc(seconds: float) -> str:
     """Return a time in seconds since 1970 to the minute: 0 -> 1970-01-01 00:00 UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):  # of a damaged store
+        return "at an unknown time"

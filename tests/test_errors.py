@@ -108,3 +108,7 @@ def test_an_error_is_one_printable_line_whatever_it_quotes(kind):
 
 def test_a_spec_error_is_one_printable_line_too():
     assert str(SpecError("x\x1b", "is\nwrong", "a\x07.yaml")) == r"a\u0007.yaml: x\u001b: is\nwrong"
+
+
+def test_a_path_that_is_a_number_is_shown():
+    assert str(SpecError(3, "is no name")) == "3: is no name"

@@ -36,3 +36,8 @@ def test_a_duration_is_read_as_people_write_it(text, seconds):
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match=r"^"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("seconds", [1e17, -1e17, 4.6e15, float("inf"), float("nan")])
+def test_a_time_that_no_calendar_has_is_no_error(seconds):
+    assert format_utc(seconds) == "at an unknown time"
