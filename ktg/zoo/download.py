@@ -32,6 +32,8 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
             schemes = " or ".join(allowed)
             problem = f"sends on to {newurl}, which is not {schemes}; not followed"
             raise UserError(f"{req.full_url}: {problem}")
+        # urllib would read the body, which says nothing and may claim to have terabytes.
+        fp.chunked, fp.length = False, 0
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

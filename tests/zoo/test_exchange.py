@@ -307,12 +307,12 @@ def test_processes_that_pull_the_same_do_not_get_in_each_others_way(
 class Elsewhere(Handler):
     """Sends everyone on to `target`."""
 
-    target = ""
+    target, length = "", "0"
 
     def do_GET(self) -> None:  # noqa: N802
         self.send_response(302)
         self.send_header("Location", f"{self.target}{self.path}")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", self.length)
         self.end_headers()
 
 
@@ -347,7 +347,11 @@ def test_a_redirect_to_what_is_no_address_is_one_sentence(
         pull(here, url)
 
 
-def test_redirects_to_another_web_server_are_followed(there: Zoo, here: Zoo, monkeypatch):
+@pytest.mark.parametrize("claimed", ["0", str(2**62)])
+def test_redirects_to_another_web_server_are_followed(
+    there: Zoo, here: Zoo, monkeypatch, claimed: str
+):
+    monkeypatch.setattr(Elsewhere, "length", claimed)  # nobody reads what comes with a redirect
     with served(there.folder) as target:
         monkeypatch.setattr(Elsewhere, "target", target)
         with served(there.folder, Elsewhere) as url:
