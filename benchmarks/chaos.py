@@ -34,6 +34,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from lines import append_line, read_lines
+
 SPACE = """
 data: {name: digits, per_class: 5, batch_size: 25}
 train: {epochs: 4, lr: {choice: [0.1, 0.07, 0.05, 0.03, 0.02, 0.015, 0.01, 0.005]}}
@@ -82,30 +84,22 @@ def main() -> None:
         return
     for resumes in args.resumes:
         while plan := plan_kills(args, resumes):
-            seed = len(read_rounds(args.output))
+            seed = len(read_lines(args.output))
             with tempfile.TemporaryDirectory() as folder:
                 result = run_search(Path(folder), plan, args.trials, resumes, random.Random(seed))
             if args.json:
                 print(json.dumps(result))
                 return
-            line = json.dumps({"resumes": resumes, "seed": seed, **result})
-            print(line, flush=True)
-            with args.output.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            print(json.dumps(result), flush=True)
+            append_line(args.output, {"resumes": resumes, "seed": seed, **result})
 
 
 def plan_kills(args: argparse.Namespace, resumes: int) -> list[str]:
     """Return the parts that are still to be killed, in turn, the least killed first."""
-    done = count_kills([] if args.json else read_rounds(args.output), resumes)
+    done = count_kills([] if args.json else read_lines(args.output), resumes)
     left = {part: args.kills - done[part] for part in args.parts}
     order = sorted(args.parts, key=lambda part: -left[part])
     return [part for turn in range(args.kills) for part in order if left[part] > turn]
-
-
-def read_rounds(file: Path) -> list[dict[str, Any]]:
-    """Return the results of all searches so far."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [json.loads(line) for line in lines]
 
 
 def count_kills(rounds: list[dict[str, Any]], resumes: int) -> Counter[str]:
@@ -119,7 +113,7 @@ def count_kills(rounds: list[dict[str, Any]], resumes: int) -> Counter[str]:
 
 def show(file: Path, parts: list[str]) -> None:
     """Print the kills of each part, and everything that did not hold."""
-    rounds = read_rounds(file)
+    rounds = read_lines(file)
     for resumes in (1, 2):
         kills = count_kills(rounds, resumes)
         searches = sum(each["resumes"] == resumes for each in rounds)

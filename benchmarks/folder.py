@@ -28,7 +28,8 @@ from typing import Any
 
 import rivals
 import torch
-from rivals import TARGET, WEIGHTS, Line, RealSet
+from lines import Line, read_lines
+from rivals import TARGET, WEIGHTS, RealSet
 
 from ktg.data.open import open_data, open_test
 from ktg.graph import Graph, dump, parse
@@ -93,7 +94,7 @@ def read_budget(args: argparse.Namespace) -> list[Line]:
     """Return the lines of this budget and size; the probe has no budget."""
     return [
         line
-        for line in rivals.read_lines(args.output)
+        for line in read_lines(args.output)
         if line["size"] == args.size and line["budget"] in (None, args.budget)
     ]
 
@@ -109,7 +110,7 @@ def find_missing(
     keys = {"set": name, "arm": arm, "size": args.size, "budget": budget}
     lines = [
         line
-        for line in rivals.read_lines(args.output)
+        for line in read_lines(args.output)
         if all(line[key] == value for key, value in keys.items())
     ]
     done = {line["seed"] for line in lines}
@@ -137,7 +138,7 @@ def measure_arm(
             os.environ["KTG_ZOO"] = str(make_zoo(args.shared))
             if not any(line["seed"] is None for line in lines):
                 lines.append({**keys, "seed": None, **search(place)})
-                rivals.append_line(args.output, lines[-1])
+                rivals.record(args.output, lines[-1])
         for seed in missing:
             started = time.perf_counter()
             if search is not None:
@@ -145,7 +146,7 @@ def measure_arm(
             else:
                 figures = measure(rivals.open_task(place, args.size), seed)
             took = {"seconds": round(time.perf_counter() - started, 1), "threads": args.threads}
-            rivals.append_line(args.output, {**keys, "seed": seed, **figures, **took})
+            rivals.record(args.output, {**keys, "seed": seed, **figures, **took})
 
 
 def take_graph(lines: list[Line], place: Path) -> Graph:

@@ -33,6 +33,7 @@ import measure
 import numpy as np
 import step_time
 import torch
+from lines import append_line, read_lines
 
 from ktg.data import open_data
 from ktg.graph import Data, parse
@@ -187,25 +188,6 @@ def run(measurement: Callable[[], Result], device: str) -> Result:
     if device == "cuda" and "processes" not in result:
         result["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
     return result
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a file, without one that was cut off when a run was interrupted."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
-
-
-def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Write a line to the end of a file, on a line of its own whatever the file ends with."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if torn else "") + json.dumps(line) + "\n")
 
 
 def make_step(

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lines import append_line, read_lines
 
 from ktg.auditing.doubtful_labels import LabelDoubts, doubt_labels
 from ktg.auditing.features import compute_features
@@ -136,10 +137,7 @@ def main() -> None:
     doubts = audit(args.shared)
     print(f"estimated noise: {doubts.noise:.3f}", flush=True)
     arms = list_arms(round(doubts.noise, 2))
-    done = set()
-    if args.output.is_file():
-        lines = args.output.read_text(encoding="utf-8").splitlines()
-        done = {(row["arm"], row["seed"]) for row in map(json.loads, lines)}
+    done = {(row["arm"], row["seed"]) for row in read_lines(args.output)}
     with tempfile.TemporaryDirectory() as folder:
         files = write_labels(args.shared, doubts, Path(folder))
         for seed in range(args.seeds):
@@ -148,8 +146,7 @@ def main() -> None:
                     figures = measure(args.shared, files, arms[name], seed)
                     line = {"arm": name, "seed": seed, "epochs": EPOCHS, "noise": doubts.noise}
                     print(json.dumps(line | figures), flush=True)
-                    with args.output.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(line | figures) + "\n")
+                    append_line(args.output, line | figures)
 
 
 def audit(shared: Path) -> LabelDoubts:
@@ -230,8 +227,7 @@ def measure(shared: Path, files: dict[str, Path], arm: dict[str, Any], seed: int
 def show(path: Path) -> None:
     """Print the mean accuracy of each arm, its spread and its device time."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_lines(path):
         found[row["arm"]].append(row)
     for arm, rows in sorted(found.items(), key=lambda item: -mean_of(item[1], "accuracy")):
         values = [100 * row["accuracy"] for row in rows]

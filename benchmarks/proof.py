@@ -24,7 +24,8 @@ from typing import Any
 import folder
 import rivals
 import torch
-from rivals import TARGET, WEIGHTS, Line, RealSet
+from lines import Line
+from rivals import TARGET, WEIGHTS, RealSet
 
 from ktg.graph import dump
 from ktg.graph.yaml_files import load, load_graph, save

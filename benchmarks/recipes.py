@@ -14,7 +14,6 @@ of `ktg.graph.recipes` rests on: five seeds with 10 images a class, two with 50.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lines import append_line, read_lines
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV
@@ -170,7 +170,7 @@ def begin_as_probe(model: LogisticRegression, training: Training) -> None:
 
 def show(path: Path) -> None:
     """Print mean balanced accuracy by set, count and arm, and what each arm loses to the best."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = read_lines(path)
     values: dict[Any, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         values[row["model"], row["size"], row["per_class"], row["set"]][row["arm"]][row["seed"]] = (
@@ -217,12 +217,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     keys = ("set", "model", "size", "per_class", "seed", "arm")
-    done = set()
-    if args.output.is_file():
-        done = {
-            tuple(json.loads(line)[key] for key in keys)
-            for line in args.output.read_text().splitlines()
-        }
+    done = {tuple(line[key] for key in keys) for line in read_lines(args.output)}
     for count in args.counts:
         for seed in range(args.seeds):
             for name in args.sets:
@@ -231,8 +226,7 @@ def main() -> None:
                     if key in done:
                         continue
                     figures = measure_arm(args, name, count or None, seed, arm)
-                    with args.output.open("a") as file:
-                        file.write(json.dumps(dict(zip(keys, key, strict=True)) | figures) + "\n")
+                    append_line(args.output, dict(zip(keys, key, strict=True)) | figures)
 
 
 if __name__ == "__main__":

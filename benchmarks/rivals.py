@@ -5,7 +5,6 @@ torch. Only the images come through ktg, so that all see the same pixels and the
 by folder.py and proof.py.
 """
 
-import json
 import shutil
 import statistics
 import time
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import timm
 import torch
+from lines import Line, append_line
 from PIL import Image
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
@@ -32,7 +32,6 @@ from ktg.data.open import open_data, open_test
 from ktg.graph import Data
 
 Labels = npt.NDArray[np.int64]
-Line = dict[str, Any]
 LABELLED, UNLABELLED = "photos", "photos/unlabelled"
 
 
@@ -294,26 +293,9 @@ def score(truth: Labels, predicted: Labels) -> dict[str, float]:
     }
 
 
-def read_lines(file: Path) -> list[Line]:
-    """Return what was measured; a last line that was cut off is left out."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    found = []
-    for number, line in enumerate(lines):
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            if number + 1 < len(lines):
-                raise SystemExit(f"{file}: line {number + 1} is no JSON") from None
-    return found
-
-
-def append_line(file: Path, line: Line) -> None:
-    """Append a measurement; a last line that was cut off goes."""
-    whole = file.read_bytes() if file.is_file() else b""
-    if not whole.endswith(b"\n"):
-        file.write_bytes(whole[: whole.rfind(b"\n") + 1])
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(json.dumps(line) + "\n")
+def record(file: Path, line: Line) -> None:
+    """Append a measurement and print what it is."""
+    append_line(file, line)
     shown = f"{line['accuracy']:.3f}" if "accuracy" in line else "searched"
     print(line["set"], line["arm"], line["seed"], shown, flush=True)
 

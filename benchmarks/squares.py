@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lines import append_line, read_lines
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from ktg.data.open import open_data, open_test
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
-    rows = [json.loads(line) for line in args.output.read_text().splitlines()]
+    rows = read_lines(args.output)
     if args.table:
         show(rows)
         return
@@ -60,10 +61,9 @@ def main() -> None:
                     if key not in done:
                         done.add(key)
                         figures = measure(make_graph(args.shared.absolute(), *key))
-                        line = json.dumps(dict(zip(KEYS, key, strict=True)) | figures)
-                        print(line, flush=True)
-                        with args.output.open("a") as file:
-                            file.write(line + "\n")
+                        line = dict(zip(KEYS, key, strict=True)) | figures
+                        print(json.dumps(line), flush=True)
+                        append_line(args.output, line)
 
 
 def make_graph(shared: Path, name: str, arm: str, way: str, seed: int) -> Graph:

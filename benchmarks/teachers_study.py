@@ -16,7 +16,6 @@ length have seen equally many labelled images.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lines import append_line, read_lines
 from sklearn.metrics import balanced_accuracy_score
 
 from ktg.data import Dataset, Images
@@ -166,7 +166,7 @@ def count(dataset: Dataset, test: Images, network: Network) -> dict[str, int]:
 
 def show(path: Path, score: str) -> None:
     """Print, for each set, the mean of every arm, and what it has over the tuned alone."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = read_lines(path)
     groups: dict[Any, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         group = (row["set"], *(row[key] for key in KEYS[1:5]))
@@ -235,10 +235,7 @@ def main() -> None:
         show(args.output, args.score)
         return
     torch.set_num_threads(1)
-    done = set()
-    if args.output.is_file():
-        lines = [json.loads(line) for line in args.output.read_text().splitlines()]
-        done = {tuple(line[key] for key in KEYS) for line in lines}
+    done = {tuple(line[key] for key in KEYS) for line in read_lines(args.output)}
     for seed in range(args.seeds):
         for name in args.sets:
             test = None
@@ -248,9 +245,7 @@ def main() -> None:
                     if test is None:
                         test = open_test(make_graph(args, name, seed, "probe").data)
                     figures = measure_arm(args, name, seed, arm, test)
-                    line = dict(zip(KEYS, key, strict=True)) | figures
-                    with args.output.open("a") as file:
-                        file.write(json.dumps(line) + "\n")
+                    append_line(args.output, dict(zip(KEYS, key, strict=True)) | figures)
 
 
 if __name__ == "__main__":

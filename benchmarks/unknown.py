@@ -17,13 +17,13 @@ SHARED holds data/ and weights/.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lines import append_line, read_lines
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import normalize
 
@@ -203,18 +203,13 @@ def main() -> None:
         "--file", type=Path, default=Path(__file__).parent / "results" / "unknown.jsonl"
     )
     args = parser.parse_args()
-    rows = (
-        [json.loads(line) for line in args.file.read_text().splitlines()]
-        if args.file.is_file()
-        else []
-    )
+    rows = read_lines(args.file)
     done = {(row["set"], row["seed"]) for row in rows}
     for seed in () if args.table else range(args.seeds):
         for name in KNOWN:
             if (name, seed) not in done:
                 row = measure(args, name, seed)
-                with args.file.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                append_line(args.file, row)
                 rows.append(row)
     print_table(rows)
 

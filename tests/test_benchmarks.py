@@ -84,14 +84,15 @@ def test_figures_are_compared_by_seed_and_a_probe_has_one_for_all(rivals):
 
 
 def test_a_line_that_was_cut_off_is_measured_again(rivals, tmp_path):
+    read_lines = __import__("lines").read_lines
     file = tmp_path / "lines.jsonl"
-    assert rivals.read_lines(file) == []
+    assert read_lines(file) == []
     first = {"set": "birds", "arm": "timm", "seed": 0, "accuracy": 0.5}
-    rivals.append_line(file, first)
+    rivals.record(file, first)
     file.write_text(file.read_text() + '{"set": "bi')
-    assert rivals.read_lines(file) == [first]
-    rivals.append_line(file, {**first, "seed": 1})
-    assert [line["seed"] for line in rivals.read_lines(file)] == [0, 1]
+    assert read_lines(file) == [first]
+    rivals.record(file, {**first, "seed": 1})
+    assert [line["seed"] for line in read_lines(file)] == [0, 1]
 
 
 def test_a_set_becomes_a_folder_as_a_user_has_it(rivals, tmp_path):
