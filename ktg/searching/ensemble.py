@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ktg.class_scores import rank_areas
 from ktg.graph.space import MetricName
 
 MOST_STARTERS = 5  # that an ensemble may begin with, as in the paper
@@ -58,7 +59,9 @@ def score_answers(metric: MetricName, labels: Labels, answers: Answers) -> float
         sizes = np.bincount(labels)
         recalls = np.bincount(labels, right)[sizes > 0] / sizes[sizes > 0]
         return float(recalls.mean())
-    return (_score_macro_f1 if metric == "macro_f1" else _score_auroc)(labels, answers)
+    if metric == "macro_f1":
+        return _score_macro_f1(labels, answers)
+    return rank_areas(labels, answers) or 0.0
 
 
 def choose_members(metric: MetricName, labels: Labels, library: Answers) -> list[int]:
@@ -152,17 +155,3 @@ def _score_macro_f1(labels: Labels, answers: Answers) -> float:
     right = np.bincount(labels[said == labels], minlength=classes)
     both = np.bincount(labels, minlength=classes) + np.bincount(said, minlength=classes)
     return float((2 * right[both > 0] / both[both > 0]).mean())
-
-
-def _score_auroc(labels: Labels, answers: Answers) -> float:
-    """Return the mean area under the curve of each class against the others, by ranks."""
-    from scipy.stats import rankdata
-
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        return 0.0
-    own = labels[:, None] == classes
-    count = own.sum(axis=0)
-    ranks = (rankdata(answers[:, classes], axis=0) * own).sum(axis=0)
-    areas = (ranks - count * (count + 1) / 2) / (count * (len(labels) - count))
-    return float(areas.mean())

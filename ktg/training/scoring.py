@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ktg.class_scores import rank_areas
 from ktg.data import Batches, Images
 from ktg.data.augment import AUGMENTS
 from ktg.models.network import Network, average_logits, classify, split_forward
@@ -125,7 +126,6 @@ def measure_classes(measured: Evaluation, logits: Tensor, labels: Tensor) -> Eva
     >>> found.balanced_accuracy, round(found.macro_f1, 4), found.auroc, found.collapsed
     (0.5, 0.4286, 0.5, True)
     """
-    from scipy.stats import rankdata
     from sklearn import config_context
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -133,18 +133,10 @@ def measure_classes(measured: Evaluation, logits: Tensor, labels: Tensor) -> Eva
     # Everything here is checked already, and of a small split the checks would take the most time.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         _, recalls, f1, images = precision_recall_fscore_support(truth, guesses, zero_division=0)
-    classes, auroc = labels.bincount().nonzero().flatten(), None
-    if len(classes) > 1 and bool(logits.isfinite().all()):
-        # The area under a curve is the share of pairs, of an image of the class and one of another,
-        # of which the first is thought likelier (Mann and Whitney, 1947): one sort for each class,
-        # where scikit-learn's own function takes ten times as long.
-        ranks = rankdata(logits.double().softmax(dim=1)[:, classes].numpy(), axis=0)
-        own = (labels[:, None] == classes).numpy()
-        count = own.sum(axis=0)
-        smaller = (ranks * own).sum(axis=0) - count * (count + 1) / 2
-        auroc = float((smaller / (count * (len(own) - count))).mean())
+    finite = bool(logits.isfinite().all())
+    auroc = rank_areas(truth, logits.double().softmax(dim=1).numpy()) if finite else None
     guessing = abs(measured.loss - math.log(logits.shape[1])) < COLLAPSE
-    constant = len(classes) > 1 and bool((guesses == guesses[0]).all())
+    constant = int((images > 0).sum()) > 1 and bool((guesses == guesses[0]).all())
     return replace(
         measured,
         # The mean recall of the classes that have images.
