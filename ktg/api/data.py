@@ -28,8 +28,6 @@ DOUBTFUL: tuple[Doubtful, ...] = get_args(Doubtful)
 
 AUGMENTS: tuple[AugmentName, ...] = get_args(AugmentName)
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-# Networks that are tried where none is named: not the largest, and not all of a large zoo.
-_MOST_PARAMETERS, _MOST_TRIED = 30_000_000, 4
 
 
 def draw_views(
@@ -167,14 +165,13 @@ def find_viewer(
 ) -> "Viewer":
     """Return what looks at the images: the network of the node, or the best that is at hand."""
     from ktg.auditing.networks import build_viewer, choose_viewer
-    from ktg.proposing.weights_here import find_weights_here
+    from ktg.proposing.weights_here import list_viewers
 
     if node is not None:
         return build_viewer(node, pool, sources_for(node.model, given.sources, given.weights))
     listener.status("looking for weights on this machine")
-    here, _ = find_weights_here(given.weights, pool.images.shape[0])
-    fast = [one.node for one in here if one.parameters <= _MOST_PARAMETERS]
-    return choose_viewer(fast[-_MOST_TRIED:], pool, given.weights, device, listener.status)
+    nodes = list_viewers(given.weights, pool.images.shape[0])
+    return choose_viewer(nodes, pool, given.weights, device, listener.status)
 
 
 def write_audit(

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ktg.auditing.noise import NoiseEstimate
 
 NOISE = "noise"
-# Weights of this machine that are tried where the graph has none: not the largest, and not all.
-_MOST_PARAMETERS, _MOST_TRIED = 30_000_000, 4
 
 
 def settle_noise(graph: Graph, listener: Listener = QUIET) -> Graph:
@@ -72,12 +70,11 @@ def estimate(graph: Graph, where: str, listener: Listener = QUIET) -> "NoiseEsti
     from ktg.auditing.noise import estimate_set_noise
     from ktg.data.open import open_data
     from ktg.models.network import choose_device
-    from ktg.proposing.weights_here import find_weights_here
+    from ktg.proposing.weights_here import list_viewers
 
     dataset, nodes = open_data(graph.data, progress=listener.decoding), [*graph.nodes.values()]
     if all(node.source == "none" for node in nodes):
-        here, _ = find_weights_here(graph.weights, dataset.train.shape[0])
-        nodes = [one.node for one in here if one.parameters <= _MOST_PARAMETERS][-_MOST_TRIED:]
+        nodes = list_viewers(graph.weights, dataset.train.shape[0])
     found = estimate_set_noise(
         nodes,
         dataset,

@@ -32,7 +32,7 @@ from ktg.proposing.resolution import (
 )
 from ktg.proposing.speed import Speed, measure_speed
 from ktg.proposing.squares import Squares, choose_squares
-from ktg.proposing.weights_here import WeightsHere, find_weights_here
+from ktg.proposing.weights_here import MOST_PARAMETERS, WeightsHere, find_weights_here
 from ktg.proposing.wrong_labels import find_wrong_labels
 
 FALLBACK = "mobilenetv2_100"  # small, and published
@@ -41,7 +41,7 @@ GAUGE_SIDE, CHECK_SIDE = 96, 64
 RANKING_SHARE, RANKING_S = 0.15, 120.0
 TEACHER_TRAININGS = 2  # of the target: so long the training may take that makes the teacher
 LEAST_TEACHER_EPOCHS = 3
-MOST_PARAMETERS = {"cpu": 30_000_000, "gpu": 400_000_000}  # of what is ranked
+MOST_ON_GPU = 400_000_000  # parameters of what is ranked; without a GPU `MOST_PARAMETERS`
 SHORTEST_S = 20.0
 
 
@@ -173,7 +173,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
 def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], dict[str, str]]:
     """Return the weights to rank, those of the wished target first, and why others are not."""
     here, unusable = find_weights_here(wishes.files, CHECK_SIDE)
-    most = MOST_PARAMETERS["gpu" if machine.gpus else "cpu"]
+    most = MOST_ON_GPU if machine.gpus else MOST_PARAMETERS
     kept = [one for one in here if one.parameters <= most or one.model == wishes.target]
     for one in here:
         if one not in kept:

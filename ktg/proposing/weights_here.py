@@ -12,6 +12,8 @@ from ktg.models.names import list_library_models, locate_model
 from ktg.zoo import Card, default_zoo, shipped_zoo
 
 ZOO = "zoo/"
+MOST_PARAMETERS = 30_000_000  # of a network that a CPU should look through images with
+MOST_VIEWERS = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,15 @@ def find_weights_here(
         else:
             found.append(WeightsHere(model, source, parameters, told))
     return sorted(found, key=lambda one: one.parameters), faults
+
+
+def list_viewers(files: Mapping[str, SourceFile], side: int) -> list[Node]:
+    """Return nodes with weights on this machine that may look at images, where none is named.
+
+    Not the largest, and not all of a large zoo. files, side: see `find_weights_here`.
+    """
+    here, _ = find_weights_here(files, side)
+    return [one.node for one in here if one.parameters <= MOST_PARAMETERS][-MOST_VIEWERS:]
 
 
 def _list_sources(files: Mapping[str, SourceFile]) -> Iterator[tuple[str, str, str]]:
