@@ -19,7 +19,7 @@ from ktg.searching import race
 from ktg.searching.arms import Arm, find_alone_space
 from ktg.searching.baselines import baselines
 from ktg.searching.budget import Reserve, estimate_seconds, measure_repeat
-from ktg.searching.folds import FoldEffects, count_fold_runs
+from ktg.searching.folds import NO_EFFECTS, FoldEffects, count_fold_runs
 from ktg.searching.preflight import vary_each_hole
 from ktg.searching.prior import Prior
 from ktg.searching.race import Contestant
@@ -116,7 +116,12 @@ class TrialQueue:
 
     @property
     def fold_effects(self) -> FoldEffects:
-        """How much higher scores are by fold than on the mean one, as far as that is known."""
+        """How much higher scores are by fold than on the mean one, as far as that is known.
+
+        Asked for at every report of every trial: without folds it costs nothing.
+        """
+        if not self.trials or self.trials[0].fold is None:  # all have folds, or none
+            return NO_EFFECTS
         return race.find_fold_effects(self.in_state("finished"))
 
 
@@ -284,10 +289,13 @@ class SearchQueue(TrialQueue):
 
         These are its first trainings of the race, done now.
         """
+        folds = self.space.search.folds
+        if folds is None:
+            return None
         first, begun, _ = count_fold_runs(self.trials)
         if first is None or first.state != "finished":
             return None
-        wanted = begun < (self.space.search.folds or 0) and self._fits(first.graph, self.end_s)
+        wanted = begun < folds and self._fits(first.graph, self.end_s)
         return self._repeat(first, self._first_seed + begun) if wanted else None
 
     def _propose_opening(self) -> Trial | None:
