@@ -234,11 +234,11 @@ def _read_deep_colours(image: Image.Image) -> npt.NDArray[np.uint16]:
     file.seek(0)
     content = file.read()
     file.seek(place)
-    with Image.open(io.BytesIO(content)) as upper, Image.open(io.BytesIO(content)) as lower:
+    with Image.open(io.BytesIO(content)) as lower:
         assert isinstance(lower, _WITH_DEEP_COLOURS)  # noqa: S101 - as `image` is
         # Read as if the lower byte came first, the upper 8 bits of a value are its lower ones.
         lower.tile = [tile._replace(args=_swap_bytes(tile.args)) for tile in lower.tile]
-        high, low = (np.asarray(each).astype(np.uint16) for each in (upper, lower))
+        high, low = (np.asarray(each).astype(np.uint16) for each in (image, lower))
         return high << np.uint16(8) | low
 
 
