@@ -1,7 +1,6 @@
 """Distils the ensemble of a search's trainings into its target."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ def distill(
     folder = Path(f"{experiment}-distilled" if out is None else out)
     check_out(folder, force=force)
     check_device(device)
-    budget_s = None if check_budget(budget) is None else parse_duration(str(budget))
+    check_budget(budget)
     search = read_last_search(tracking.find_experiment(experiment, tracking_uri))
     if search.of > 1:
         listener.say(search.sentence)
@@ -52,10 +51,10 @@ def distill(
         search,
         folder,
         seeds=seeds,
-        budget_s=budget_s,
+        budget_s=None if budget is None else parse_duration(budget),
         device=device,
         on_epoch=on_epoch,
-        say=partial(_say, listener),
+        say=lambda text: listener.say(f"distilling: {text}"),
     )
     try:
         text = json.dumps(found.to_json(), indent=1)
@@ -63,7 +62,3 @@ def distill(
     except UserError as error:  # the files are there all the same
         listener.warn(f"the comparison could not be kept with its search: {error}")
     return found
-
-
-def _say(listener: Listener, text: str) -> None:
-    listener.say(f"distilling: {text}")

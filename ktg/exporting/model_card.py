@@ -241,9 +241,7 @@ def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
         )
         imports = "import torchvision"
     mode = "L" if given.channels == 1 else "RGB"
-    square = f"({given.side}, {given.side}), Image.Resampling.BICUBIC)"
-    how = "image.resize(" if given.resize == "stretch" else "ImageOps.fit(image, "
-    resized = how + square
+    square = "image.resize(" if given.resize == "stretch" else "ImageOps.fit(image, "
     resize = (
         f"pixels = torch.nn.functional.interpolate(pixels, ({given.size}, {given.size}), "
         'mode="bilinear", antialias=True)\n'
@@ -257,7 +255,7 @@ def write_plain_code(metadata: ModelMetadata, weights: str) -> str:
         f"model.load_state_dict(load_file({json.dumps(weights, ensure_ascii=False)}))\n"
         "model.eval()\n\n"
         f'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("{mode}")\n'
-        f"image = {resized}\n"
+        f"image = {square}({given.side}, {given.side}), Image.Resampling.BICUBIC)\n"
         "pixels = torch.from_numpy(np.array(image))"
         ".reshape(1, *image.size, -1).permute(0, 3, 1, 2) / 255\n"
         f"{resize}"

@@ -32,8 +32,11 @@ def leave_last_words(again: str) -> Iterator[None]:
     again: what to type. The process costs 10 MB and no time; it is in a session of its own, so that
     Ctrl-C does not end it.
     """
-    command = [sys.executable, "-I", "-S", "-c", _LISTENER]
-    listener = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+    listener = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", "-c", _LISTENER],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     _tell(
         listener,
         "this process was ended from outside, or by Ray; what was found so far is kept, go on "

@@ -74,14 +74,13 @@ class TeacherWorth:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
-        gaps = {
-            name: None if gap is None else {**vars(gap)}
-            for name, gap in (("teacher", self.minus_teacher), ("alone", self.minus_alone))
-        }
-        plain = {key: value for key, value in vars(self).items() if not key.startswith("minus")}
-        more = {f"minus_{name}": gap and gap["difference"] for name, gap in gaps.items()}
-        more |= {f"minus_{name}_interval": gap and gap["interval"] for name, gap in gaps.items()}
-        return {**plain, **more, "sentence": self.sentence}
+        plain = dict(vars(self))
+        for name in ("minus_teacher", "minus_alone"):
+            gap = plain[name]
+            plain[name], plain[f"{name}_interval"] = (
+                (None, None) if gap is None else (gap.difference, gap.interval)
+            )
+        return {**plain, "sentence": self.sentence}
 
 
 def judge_teacher(best: FinishedTraining, alone: FinishedTraining | None) -> TeacherWorth | None:
