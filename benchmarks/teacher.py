@@ -32,6 +32,8 @@ RATIOS = [
     ("distillation, fixed views, unlabelled", "alone, new views, twice the images"),
     ("distillation, new views", "alone, new views"),
     ("distillation from maps, fixed views", "alone, new views"),
+    ("distillation from maps, fixed views", "alone, fixed views"),
+    ("distillation from attention, fixed views", "alone, new views"),
 ]
 
 
@@ -85,6 +87,7 @@ def list_graphs(path: Path, args: argparse.Namespace) -> dict[str, Graph]:
     """Return the graphs whose epochs are timed."""
     taught = {"label -> n0": {}, "n1 -> n0": {"temperature": 2.0}}
     by_maps = {"label -> n0": {}, "n1 -> n0": {"loss": "feature", "maps": 1}}
+    by_attention = {"label -> n0": {}, "n1 -> n0": {"loss": "attention", "maps": 1}}
     fixed = {"views": args.views}
 
     def make(edges: dict[str, Any], times: int = 1, **data: Any) -> Graph:
@@ -108,6 +111,7 @@ def list_graphs(path: Path, args: argparse.Namespace) -> dict[str, Graph]:
         "distillation, fixed views": make(taught, **fixed),
         "distillation, fixed views, unlabelled": make(taught, unlabelled="auto", **fixed),
         "distillation from maps, fixed views": make(by_maps, **fixed),
+        "distillation from attention, fixed views": make(by_attention, **fixed),
         "distillation, new views": make(taught),
     }
 

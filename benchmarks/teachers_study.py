@@ -19,7 +19,8 @@ import argparse
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,36 @@ ALONE_STEPS = (100, 300, 1000)
 TAUGHT_STEPS = 400
 TEACHER_STEPS = 100
 UNLABELLED = {"unlabelled": "auto"}
-# What the edge from the teacher is, what of the label, and what is said of the data.
-TAUGHT: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
-    "kl, T 2": ({"temperature": 2.0}, "cutoff", UNLABELLED),
-    "dist": ({"loss": "dist"}, "cutoff", UNLABELLED),
-    "dist, T 2": ({"loss": "dist", "temperature": 2.0}, "cutoff", UNLABELLED),
-    "kl, T 2, and label": ({"temperature": 2.0}, "through", UNLABELLED),
-    "kl, T 2, labelled images only": ({"temperature": 2.0}, "cutoff", {}),
-    "kl, T 2, new views": ({"temperature": 2.0}, "cutoff", {**UNLABELLED, "views": None}),
+
+
+@dataclass(frozen=True)
+class Taught:
+    """How the target is taught: an edge from each teacher, the label's gate, data and length."""
+
+    edges: Sequence[dict[str, Any]] = ({"temperature": 2.0},)
+    label: str = "cutoff"
+    data: Mapping[str, Any] = field(default_factory=lambda: UNLABELLED)
+    steps: int = TAUGHT_STEPS
+
+
+KL = {"temperature": 2.0}
+TAUGHT = {
+    "kl, T 2": Taught(),
+    "kl, T 1": Taught([{}]),
+    "kl, T 4": Taught([{"temperature": 4.0}]),
+    "dist": Taught([{"loss": "dist"}]),
+    "dist, T 2": Taught([{"loss": "dist", **KL}]),
+    # One edge leads from node to node, so the teacher is there twice; it is trained once.
+    "embedding and kl, T 2": Taught([KL, {"loss": "embedding"}]),
+    "kl, T 2, and label": Taught(label="through"),
+    "kl, T 2, labelled images only": Taught(data={}),
+    "kl, T 2, new views": Taught(data={**UNLABELLED, "views": None}),
+    "kl, T 2, 1000 steps": Taught(steps=1000),
+    "kl, T 2, 2000 steps": Taught(steps=2000),
+    "kl, T 2, 2000 steps, 32 views": Taught(data={**UNLABELLED, "views": 32}, steps=2000),
+    "kl, T 2, 2000 steps, mixed": Taught(
+        data={**UNLABELLED, "views": None, "augment": "cutmix_or_mixup"}, steps=2000
+    ),
 }
 ALONE = [f"alone, {steps} steps" for steps in ALONE_STEPS]
 ARMS = ["probe", *ALONE, "teacher", *TAUGHT]
@@ -88,12 +111,16 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
     elif arm == "probe":
         node = {"head": "probe"}
     else:
-        edge, label, more = TAUGHT["kl, T 2" if arm == "teacher" else arm]
+        taught = TAUGHT.get(arm, Taught())
         share = BATCH / (BATCH + batch)
-        data |= {"views": args.views, **({"unlabelled_share": share} if more else {}), **more}
-        edges = {"label -> n0": {"gate": label}, "n1 -> n0": edge}
+        shared = {"unlabelled_share": share} if taught.data else {}
+        data |= {"views": args.views, **shared, **taught.data}
+        edges = {"label -> n0": {"gate": taught.label}}
         own = {"epochs": TEACHER_STEPS * batch // (classes * args.per_class)}
-        nodes["n1"] = {"model": args.teacher, "input_size": TEACHER_SIZE, **own}
+        for number, edge in enumerate(taught.edges, start=1):
+            nodes[f"n{number}"] = {"model": args.teacher, "input_size": TEACHER_SIZE, **own}
+            edges[f"n{number} -> n0"] = edge
+        steps = taught.steps
     train: dict[str, Any] = {"epochs": 0} if arm == "probe" else {"epochs": EPOCHS, "steps": steps}
     for each in nodes.values():
         each |= {"source": "imagenet", "model_args": find_arguments(each["model"])}

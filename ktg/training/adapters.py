@@ -23,13 +23,17 @@ from ktg.training.scoring import Split, compute_head_inputs
 
 Pair = tuple[str, str]
 IMAGES_PER_CLASS = 50
+# A convolution between wide maps costs more than a small network around it: 1280 to 1280 channels,
+# the last of every MobileNetV2, are 1.6 M weights at every place of the map.
+WIDE, WAIST = 512, 128
 
 
 class Adapter(nn.Module):
     """The parts of one edge.
 
     `projections` are the 1x1 convolutions from the target's maps to as many channels as the
-    source's have, from the last map on, or the linear layer from its features to the source's;
+    source's have, from the last map on (between wide maps two with a waist), or the linear layer
+    from its features to the source's;
     `log_variance` is that of a learned weight; `distance` (C, C) holds the distances between the
     classes for the earth mover.
     """
@@ -126,7 +130,10 @@ def _find_widths(
 
 
 def _point_convolution(own: int, wanted: int) -> nn.Module:
-    return nn.Conv2d(own, wanted, 1)
+    """Return a 1x1 convolution; of rank `WAIST` where both sides are wider than `WIDE`."""
+    if min(own, wanted) <= WIDE:
+        return nn.Conv2d(own, wanted, 1)
+    return nn.Sequential(nn.Conv2d(own, WAIST, 1, bias=False), nn.Conv2d(WAIST, wanted, 1))
 
 
 def _measure_width(network: Network, where: str) -> int:

@@ -138,6 +138,25 @@ def test_maps_are_compared_from_the_last_on_as_many_as_both_have(tiny, dataset):
         find_mapped_layers(two, networks, names)
 
 
+def test_wide_maps_are_projected_through_a_waist_that_costs_a_fifth(tiny, dataset):
+    graph = make(tiny, {"loss": "feature", "maps": 1}, {"size": 64}, {"input_size": 64})
+    small, large = (
+        Node(model=f"mobilenetv2_{width}", input_size=64, model_args={"pad_type": "same"})
+        for width in ("035", "100")
+    )
+    graph = dataclasses.replace(graph, nodes={**graph.nodes, "n0": small, "n1": large})
+    begun = started(graph, dataset)
+    (adapter,) = begun.adapters.values()
+    assert [tuple(each.shape) for each in adapter.parameters()] == [
+        (128, 1280, 1, 1),
+        (1280, 128, 1, 1),
+        (1280,),
+    ]
+    assert 5 * sum(each.numel() for each in adapter.parameters()) < 1.05 * (1280 * 1280 + 1280)
+    first, second = begun
+    assert second.edges["n1", "n0"].loss < first.edges["n1", "n0"].loss
+
+
 @pytest.mark.parametrize("loss", ["attention", "feature"])
 def test_a_transformer_teaches_a_convolutional_network_what_it_sees_where(tiny, dataset, loss):
     """At 32 pixels one has 4 x 4 tokens of 24 channels, the other maps of 8 x 8 to 32 x 32."""
