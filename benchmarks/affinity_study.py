@@ -29,7 +29,7 @@ from ktg.affinity.study import StudyRow, Target, format_table, study
 from ktg.affinity.table import LEAST_ROWS, parse_table
 from ktg.graph import Data, Node, load_space
 from ktg.graph.holes import DEFAULT_SCORE
-from ktg.models.sources import list_zoo_sources
+from ktg.models.resolve import list_zoo_sources
 from ktg.tracking import MemoryTracker
 
 HERE = Path(__file__).parent

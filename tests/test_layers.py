@@ -62,6 +62,7 @@ LIGHT = (
     "graph.space",
     "graph.yaml_files",
     "models.names",
+    "models.resolve",
     "zoo",
 )
 

@@ -1,15 +1,21 @@
-"""Makes small zoos for tests: cards, files of weights, and a web server of a folder."""
+"""Makes small zoos for tests, with cards and files of weights, and finds sources in them.
+
+A web server of a folder is here, too.
+"""
 
 import contextlib
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from ktg.graph import Node, SourceFile
+from ktg.models.resolve import resolve_source
+from ktg.models.sources import Source
 from ktg.zoo import Card, Zoo
 
 HASH = "0" * 64
@@ -39,6 +45,18 @@ def filled(folder: Path, *keys: tuple[str, str]) -> Zoo:
     for number, (name, model) in enumerate(keys):
         zoo.add(card(name, model), weights(folder / f"{number}.safetensors", number))
     return zoo
+
+
+def find(
+    source: str,
+    files: Mapping[str, SourceFile] | None = None,
+    base: Path | None = None,
+    model: str = "resnet8",
+) -> Source:
+    """Return a source that is there, as `build_network` finds it."""
+    found = resolve_source(Node(model=model, source=source), files or {}, base, "p")
+    found.check("p")
+    return found
 
 
 def files(folder: Path) -> list[str]:

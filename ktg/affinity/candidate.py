@@ -15,7 +15,7 @@ from ktg.models.architectures import build_on_meta
 from ktg.models.build import build_network, read_weights
 from ktg.models.names import check_model
 from ktg.models.network import Network
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.models.state_dicts import translate_for
 
 # The fields of a node that say which network it is.

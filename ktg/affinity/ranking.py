@@ -23,7 +23,8 @@ from ktg.graph import SourceFile
 from ktg.graph.holes import ScoreName
 from ktg.local import atomic_write, cache_folder
 from ktg.models.network import Network
-from ktg.models.sources import ZooEntry, resolve_source
+from ktg.models.resolve import resolve_source
+from ktg.models.sources import ZooEntry
 
 FORMAT = 1
 SAMPLE = 2000

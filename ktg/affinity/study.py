@@ -27,7 +27,7 @@ from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.graph.holes import ScoreName
 from ktg.local import atomic_write, cache_folder
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.tracking import Tracker
 from ktg.training import Training
 from ktg.version import __version__

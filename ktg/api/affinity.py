@@ -12,7 +12,7 @@ from ktg.graph import IMAGENET, Data, Graph, Node, SourceFile, is_space, sources
 from ktg.graph.holes import DEFAULT_SCORE, SMALLER_IS_BETTER, ScoreName
 from ktg.graph.parse import read_weights
 from ktg.graph.yaml_files import load
-from ktg.models.sources import check_imagenet_files
+from ktg.models.resolve import check_imagenet_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,7 +208,7 @@ def make_distance(
     def distance(candidate: "Candidate", data: "Dataset") -> "npt.NDArray[np.float64] | None":
         from ktg.affinity.candidate import count_source_classes
         from ktg.data import embeddings as words
-        from ktg.models.sources import resolve_source
+        from ktg.models.resolve import resolve_source
 
         sources = given.sources_for(candidate)
         head = count_source_classes(candidate, sources, data.train.shape[0])

@@ -16,7 +16,7 @@ from ktg.graph.parse import read_weights
 from ktg.graph.vocabulary import AUTO, FEATURES
 from ktg.graph.yaml_files import load, load_graph, name_file_in_errors
 from ktg.models.names import check_model, shorten_model
-from ktg.models.sources import (
+from ktg.models.resolve import (
     check_imagenet_files,
     check_source_name,
     list_zoo_sources,
@@ -80,13 +80,14 @@ def load_graph_file(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> Graph
         raise SpecError("", f"is a search space, not a graph; {advice}", str(path))
     graph = load_graph(path)
     with name_file_in_errors(path):
-        _check_files(graph.weights, imagenet, graph.imagenet_models)
+        _check_files(graph.weights, imagenet, _list_wanted(graph, imagenet))
         graph = dataclasses.replace(graph, weights={**graph.weights, **read_weights(imagenet)})
         check_names(graph)
         for name, node in graph.nodes.items():
             files = graph.sources_for(node.model)
             place = f"nodes.{name}.source"
-            resolve_source(node, files, path=place).check(place)
+            if AUTO not in (node.model, node.source):
+                resolve_source(node, files, path=place).check(place)
         check_trainable(graph)
     return graph
 
@@ -107,7 +108,7 @@ def load_space_file(path: Path, imagenet: Mapping[str, str] = NO_FILES) -> Searc
         models: set[str] = set()
         for graph in vary_each_hole(space):
             check_names(graph)
-            models |= graph.imagenet_models
+            models |= _list_wanted(graph, imagenet)
         _check_files(read_weights(space.template.get("weights", {})), imagenet, models)
     return _with_files(space, imagenet)
 
@@ -127,8 +128,10 @@ def check_names(graph: Graph) -> None:
             problem = f"there is no folder, archive or list {place}.{hint}"
             raise SpecError("data.unlabelled", problem)
     for name, node in graph.nodes.items():
-        check_model(node.model, f"nodes.{name}.model")
-        check_source_name(node.source, graph.sources, f"nodes.{name}.source")
+        if node.model != AUTO:
+            check_model(node.model, f"nodes.{name}.model")
+        if node.source != AUTO:
+            check_source_name(node.source, graph.sources, f"nodes.{name}.source")
     for pair, edge in graph.edges.items():
         if edge.distance != FEATURES and not Path(edge.distance).is_file():
             allowed = f"give a table (.csv), word embeddings in text, or {FEATURES}"
@@ -314,6 +317,13 @@ def _with_files(space: SearchSpace, imagenet: Mapping[str, str]) -> SearchSpace:
         return space
     files = {**space.template.get("weights", {}), **imagenet}
     return dataclasses.replace(space, template={**space.template, "weights": files})
+
+
+def _list_wanted(graph: Graph, files: Mapping[str, str]) -> frozenset[str]:
+    """Return the models of which files may stand for `imagenet`: for `auto` all that are given."""
+    nodes = graph.nodes.values()
+    given = {*graph.weights, *files} if any(node.source == AUTO for node in nodes) else ()
+    return graph.imagenet_models.union(given)
 
 
 def _check_files(

@@ -322,7 +322,7 @@ def name_classes(file: Path | None, about: "ModelMetadata | None", count: int) -
 
     Raises UserError when the head of the weights has another count.
     """
-    from ktg.models.sources import read_class_names
+    from ktg.models.class_names import read_class_names
 
     if file is None and about is None:
         return tuple(map(str, range(count)))

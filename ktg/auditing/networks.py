@@ -22,7 +22,7 @@ from ktg.graph import Node, SourceFile, sources_for
 from ktg.models.build import build_network
 from ktg.models.names import locate_model
 from ktg.models.network import Network
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 
 SAMPLE = 400
 _SIZES = (128, 224)  # small images are enlarged, which frozen features profit from

@@ -15,7 +15,7 @@ from ktg.auditing.pool import ImagePool, pool_training
 from ktg.data import Dataset
 from ktg.errors import KtgError
 from ktg.graph import Node, SourceFile, sources_for
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.training.tensor_cache import make_once
 from ktg.version import __version__
 

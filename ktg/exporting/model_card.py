@@ -18,7 +18,8 @@ from ktg.graph.paths import make_paths_relative
 from ktg.graph.yaml_files import dumps
 from ktg.models.architectures import make_constructor_args, read_timm_config
 from ktg.models.names import locate_model
-from ktg.models.sources import NoWeights, Published, WeightsFile, ZooEntry, resolve_source
+from ktg.models.resolve import resolve_source
+from ktg.models.sources import NoWeights, Published, WeightsFile, ZooEntry
 from ktg.wording import format_percent
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}

@@ -1,4 +1,4 @@
 """Builds networks by name, with their initial weights.
 
-Import from the modules: `names` and `sources` need no torch, the others do.
+Import from the modules: `names`, `resolve` and `sources` need no torch, most others do.
 """

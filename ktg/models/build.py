@@ -1,6 +1,6 @@
 """Builds the network of a node with the weights of its source, and checks beforehand that they fit.
 
-The way is a straight line: `ktg.models.sources` resolves the node's source, the network is built on
+The way is a straight line: `ktg.models.resolve` resolves the node's source, the network is built on
 the meta device to learn its shapes and then in memory, and its weights are read and copied into it.
 """
 
@@ -19,15 +19,8 @@ from ktg.models.architectures import build_body, build_on_meta, find_usual_size
 from ktg.models.imagenet import check_available, find_published, read_published, read_stand_in
 from ktg.models.names import check_model
 from ktg.models.network import Network
-from ktg.models.sources import (
-    HubWeights,
-    NoWeights,
-    Published,
-    Source,
-    WeightsFile,
-    ZooEntry,
-    resolve_source,
-)
+from ktg.models.resolve import resolve_source
+from ktg.models.sources import HubWeights, NoWeights, Published, Source, WeightsFile, ZooEntry
 from ktg.models.state_dicts import WEIGHTS_CACHE, fit, load, read_state, translate_for
 from ktg.zoo import find_zoo
 

@@ -17,7 +17,7 @@ from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key
 from ktg.local import cache_folder
 from ktg.models.names import check_model, shorten_model
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.pretraining.card import describe
 from ktg.pretraining.recipe import check_one_node
 from ktg.pretraining.resumable import Keep, OnEpoch, ResumableTraining, explain_write_errors

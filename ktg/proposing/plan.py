@@ -16,7 +16,8 @@ from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
 from ktg.graph import IMAGENET, Data, Node, SourceFile, sources_for
 from ktg.models.names import check_model, shorten_model
-from ktg.models.sources import Source, resolve_source
+from ktg.models.resolve import resolve_source
+from ktg.models.sources import Source
 from ktg.proposing.found_images import FoundImages, look_at_images
 from ktg.proposing.machine import Machine, read_machine
 from ktg.proposing.networks import SMALL, choose_sources, choose_target, choose_teacher

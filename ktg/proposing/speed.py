@@ -17,7 +17,7 @@ from ktg.data.decode import Geometry, Pixels
 from ktg.data.images import Images
 from ktg.data.undecoded import Rows
 from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile, Train, sources_for
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.training import Training
 
 STEPS = 3

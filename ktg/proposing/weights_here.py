@@ -126,7 +126,7 @@ def _count_parameters(node: Node, files: Mapping[str, SourceFile], side: int) ->
     """
     from ktg.models.architectures import build_on_meta
     from ktg.models.build import check_weights
-    from ktg.models.sources import resolve_source
+    from ktg.models.resolve import resolve_source
 
     sources = sources_for(node.model, {}, files)
     check_weights(node, sources, classes=2, image_size=side)

@@ -15,7 +15,7 @@ from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.drawing import draw
 from ktg.graph.space import dump_space
 from ktg.graph.yaml_files import dumps
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.searching.last_words import resume_command
 from ktg.searching.pool import FILE as SAID_FILE
 from ktg.searching.pool import forget_all_but_best

@@ -17,7 +17,7 @@ from ktg.errors import SpecError
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.models.network import Network
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.training.tensor_cache import make_once
 from ktg.version import __version__
 

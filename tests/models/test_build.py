@@ -21,7 +21,7 @@ from ktg.graph import Node, SourceFile, parse, sources_for
 from ktg.models.architectures import IMAGENET, build_body
 from ktg.models.build import build_network, check_weights, import_weights, read_weights
 from ktg.models.network import Network
-from ktg.models.sources import resolve_source
+from ktg.models.resolve import resolve_source
 from ktg.models.state_dicts import read_state, write_weights
 from ktg.zoo import Zoo
 

@@ -1,12 +1,9 @@
-"""A source is resolved once to a value that knows its file, hash, statistics and class names."""
+"""A source knows its file, hash, statistics, accuracy, class names, and what of it is a guess."""
 
-import dataclasses
 import hashlib
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,35 +11,16 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
-from zoos import card, filled
+from zoos import card, find
 
-from ktg.errors import DataError, MissingSourceError, SpecError
-from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile
+from ktg.errors import SpecError
+from ktg.graph import Node, SourceFile
 from ktg.models.architectures import HALF, IMAGENET, build_body
 from ktg.models.build import build_network, read_weights
-from ktg.models.sources import (
-    HubWeights,
-    NoWeights,
-    Published,
-    Source,
-    WeightsFile,
-    ZooEntry,
-    check_source_name,
-    find_entry_name,
-    inherit_model_args,
-    list_zoo_sources,
-    read_class_names,
-    resolve_source,
-)
+from ktg.models.resolve import resolve_source
+from ktg.models.sources import HubWeights, NoWeights, Published, WeightsFile, ZooEntry
 from ktg.models.state_dicts import read_state
 from ktg.zoo import Zoo, default_zoo
-
-
-def find(source: str, files=None, base: Path | None = None, model: str = "resnet8") -> Source:
-    """Return a source that is there, as `build_network` finds it."""
-    found = resolve_source(Node(model=model, source=source), files or {}, base, "p")
-    found.check("p")
-    return found
 
 
 @pytest.fixture
@@ -59,119 +37,10 @@ def saved(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch) -> Zoo:
-    """A zoo with the weights of a wide network with dropout, under two names."""
-    node = Node(model="wide_resnet16_1", model_args={"drop_rate": 0.3})
-    torch.manual_seed(1)
-    file = tmp_path / "wide.safetensors"
-    save_file(build_body(node, classes=4, size=32).state_dict(), file)
-    zoo = Zoo(tmp_path / "zoo")
-    for name in ("fractaldb", "animals"):
-        zoo.add(
-            card(name, node.model, model_args=node.model_args, classes=tuple("abcd"), mean=(0.2,)),
-            file,
-        )
-    monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
-    return zoo
-
-
-def test_sources_are_none_imagenet_named_files_and_paths(tmp_path: Path):
-    (tmp_path / "birds.pth").write_bytes(b"x")
-    sources = {"birds": SourceFile(path="birds.pth")}
-    for source in ("none", "imagenet"):
-        assert find(source, sources, tmp_path, "resnet18").file is None
-    for source in ("birds", "birds.pth", "./birds.pth", str(tmp_path / "birds.pth")):
-        assert find(source, sources, tmp_path).file == tmp_path / "birds.pth"
-
-
-def test_a_file_may_stand_in_for_imagenet(tmp_path: Path):
-    (tmp_path / "a.pth").write_bytes(b"x")
-    sources = {"imagenet": SourceFile(path="a.pth")}
-    assert find("imagenet", sources, tmp_path, "resnet20").file == tmp_path / "a.pth"
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        (
-            "imagnet",
-            r"^p: 'imagnet' is not a source; allowed: none, imagenet, fractaldb, birds, zoo/NAME, "
-            r".* mean 'imagenet'",
-        ),
-        ("birds", r"^sources\.birds\.path: there is no file gone\.pth in /"),
-        ("sub/gone.pth", r"^p: there is no file sub/gone\.pth in /"),
-        ("./folder", r"^p: \./folder is a folder"),
-        ("./pipe.pth", r"^p: \./pipe\.pth is no regular file"),
-        ("./notes.txt", r"^p: \./notes\.txt is not a weights file; allowed: \.safetensors, \.pth"),
-    ],
-)
-def test_a_source_that_is_not_there_is_a_spec_error(tmp_path, monkeypatch, source, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "notes.txt").touch()
-    os.mkfifo(tmp_path / "pipe.pth")
-    sources = {"birds": SourceFile(path="gone.pth")}
-    with pytest.raises(SpecError, match=message):
-        find(source, sources, tmp_path)
-    with pytest.raises(SpecError, match=message):
-        check_source_name(source, sources, "p")
-
-
 def test_nobody_publishes_imagenet_weights_of_cifar_networks():
     find("imagenet", model="resnet50")
     with pytest.raises(SpecError, match=r"^p: no ImageNet weights are published for .resnet32."):
         find("imagenet", model="resnet32")
-
-
-def test_entries_of_the_zoo_are_named_by_the_source_and_found_by_the_model(
-    tmp_path: Path, monkeypatch
-):
-    zoo = filled(tmp_path, ("animals", "resnet18"), ("fractaldb", "resnet8"))
-    monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
-    file = zoo.folder / "animals/resnet18.safetensors"
-    for model in ("resnet18", "timm/resnet18"):
-        assert find("zoo/animals", {}, tmp_path, model).file == file
-    file = zoo.folder / "fractaldb/resnet8.safetensors"
-    assert {find(source).file for source in ("fractaldb", "zoo/fractaldb")} == {file}
-    check_source_name("zoo/of_another_model", {}, "p")  # the zoo is not asked
-
-
-def test_a_missing_entry_says_what_there_is_and_what_would_make_it(tmp_path: Path, monkeypatch):
-    zoo = filled(tmp_path, ("animals", "resnet18"), ("fractaldb", "resnet8"))
-    monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
-    where = f"^p: the zoo {zoo.folder} has no "
-    with pytest.raises(
-        SpecError,
-        match=where + r"fractaldb for resnet18; .*animals, and fractaldb for resnet8\. Make it",
-    ) as error:
-        find("fractaldb", model="timm/resnet18")
-    assert "`ktg source pretrain fractaldb --model timm/resnet18`" in str(error.value)
-    with pytest.raises(
-        SpecError,
-        match=where + r"animls for resnet18; .* Did you mean 'animals'\? .*`ktg zoo list`",
-    ):
-        find("zoo/animls", model="resnet18")
-    for source in ("zoo/", "zoo/../animals", "zoo/a/b"):
-        with pytest.raises(SpecError, match=r"^p: .* cannot name an entry"):
-            find(source, model="resnet18")
-
-
-def test_files_and_names_of_the_users_own_come_before_the_zoo(tmp_path: Path):
-    (tmp_path / "zoo").mkdir()
-    (tmp_path / "zoo" / "x.pth").write_bytes(b"x")
-    sources = {"fractaldb": SourceFile(path="zoo/x.pth")}
-    for source in ("zoo/x.pth", "fractaldb"):
-        assert find(source, sources, tmp_path).file == tmp_path / "zoo" / "x.pth"
-    assert [
-        find_entry_name(source, sources)
-        for source in ("zoo/x.pth", "fractaldb", "zoo/x", "imagenet")
-    ] == [
-        None,
-        None,
-        "x",
-        None,
-    ]
 
 
 def test_none_has_neither_file_nor_statistics():
@@ -324,92 +193,10 @@ def test_what_was_pretrained_on_formulas_knows_no_photographs(tmp_path, monkeypa
     assert find("imagenet", model="resnet18").knows_photographs
 
 
-def test_a_network_comes_with_ktg_and_an_own_one_of_its_name_wins(tmp_path, monkeypatch):
-    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
-    shipped = find("zoo/fractals", model="resnet20")
-    assert isinstance(shipped, ZooEntry)
-    assert (shipped.card.licence, len(shipped.class_names or ())) == ("Apache-2.0", 60)
-    assert shipped.file.is_file()
-    assert list_zoo_sources("zoo/*", "resnet20") == ["zoo/fractals"]
-    assert list_zoo_sources("zoo/*", "resnet8") == []
-    with pytest.raises(MissingSourceError, match="has no fractals for resnet8"):
-        find("zoo/fractals", model="resnet8")
-    save_file({"w": torch.zeros(2)}, tmp_path / "w.safetensors")
-    for name in ("animals", "fractals"):
-        default_zoo().add(card(name, "resnet20"), tmp_path / "w.safetensors")
-    own = find("zoo/fractals", model="resnet20")
-    assert own.class_names == ("cat", "dog")
-    assert own.file == tmp_path / "zoo/fractals/resnet20.safetensors"
-    assert list_zoo_sources("zoo/*", "resnet20") == ["zoo/animals", "zoo/fractals"]
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"), [(b"", "line 1 is empty"), (b"a\n\nb", "line 2"), (b"\xff", "UTF-8")]
-)
-def test_a_file_of_names_that_is_none_is_refused(tmp_path, content, problem):
-    (tmp_path / "n.txt").write_bytes(content)
-    with pytest.raises(DataError, match=problem):
-        read_class_names(tmp_path / "n.txt")
-    with pytest.raises(DataError, match="cannot be read as names"):
-        read_class_names(tmp_path / "none.txt")
-    os.mkfifo(tmp_path / "pipe.txt")
-    for place in (tmp_path, tmp_path / "pipe.txt", Path("/dev/zero")):
-        with pytest.raises(DataError, match=f"^{place}: is no regular file"):
-            read_class_names(place)
-
-
-def one_node(node: Node, edges: bool = True) -> Graph:
-    return Graph(data=Data(name="digits"), nodes={"n": node}, edges={(LABEL, "n"): Edge(loss="ce")})
-
-
-def test_a_node_inherits_the_arguments_of_its_entry(zoo: Zoo):
-    made = {"drop_rate": 0.3}
-    for source in ("fractaldb", "zoo/animals"):
-        found = find(source, model="wide_resnet16_1")
-        assert found.node == Node(model="wide_resnet16_1", source=source, model_args=made)
-        graph = one_node(Node(model="wide_resnet16_1", source=source))
-        assert dict(inherit_model_args(graph, {"n": "n"}).nodes["n"].model_args) == made
-    for node in (found.node, Node(model="wide_resnet16_1")):  # nothing to inherit
-        graph = one_node(node)
-        assert inherit_model_args(graph, {"n": "n"}) is graph
-
-
-def test_a_missing_entry_is_named_by_the_users_name_of_the_node(zoo: Zoo):
-    graph = one_node(Node(model="wide_resnet16_1", source="zoo/gone"))
-    with pytest.raises(SpecError, match=r"^nodes\.own\.source: the zoo .* has no gone for wide"):
-        inherit_model_args(graph, {"n": "own"})
-
-
-def test_resolving_costs_neither_torch_nor_timm(zoo: Zoo):
-    code = (
-        "import sys; from ktg.models.sources import resolve_source; from ktg.graph import Node;"
-        "found = resolve_source(Node(model='wide_resnet16_1', source='zoo/animals'), {});"
-        "print(found.accuracy, found.content_hash()[:1] != '', found.statistics()[0]);"
-        "print({'torch', 'timm', 'torchvision'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "None True (0.2,)\nset()\n", done.stderr
-
-
-def test_a_file_brings_the_arguments_that_are_said_of_it(tmp_path, caplog):
-    said = {"pad_type": "same"}
-    node = Node(model="mobilenetv2_035", model_args=said)
+def test_what_nobody_says_of_a_file_is_a_guess_and_warned_of_once(tmp_path, caplog):
+    node = Node(model="mobilenetv2_035", model_args={"pad_type": "same"})
     file = tmp_path / "net.safetensors"
     save_file(build_body(node, classes=10, size=64).state_dict(), file)
-    about = SourceFile(path=str(file), mean=(0.5,), std=(0.5,), model_args=said)
-    plain = Node(model="mobilenetv2_035", source="mine")
-    found = resolve_source(plain, {"mine": about})
-    assert dict(found.node.model_args) == said
-    assert not found.list_guesses()
-    weights = {"mobilenetv2_035": about}
-    graph = one_node(Node(model="mobilenetv2_035", source="imagenet"))
-    graph = dataclasses.replace(graph, weights=weights)
-    inherited = inherit_model_args(graph, {"n": "n"}).nodes["n"]
-    assert dict(inherited.model_args) == said
-    other = dataclasses.replace(plain, model_args={"pad_type": ""})
-    with pytest.raises(SpecError, match="mine is said to be of a network with model_args"):
-        resolve_source(other, {"mine": about}, path="nodes.n0.source")
-
     bare = WeightsFile(Node(model="mobilenetv2_035", source=str(file)), str(file))
     normalisation, padding = bare.list_guesses()
     assert normalisation.startswith("the normalisation (mean 0.485, 0.456, 0.406; std ")
