@@ -1,11 +1,13 @@
 """Checks a space, a graph or a data set, and says what it would cost before anything is spent."""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ktg.api.auto_nodes import settle_nodes, settle_space_nodes
 from ktg.api.inputs import NO_FILES, load_graph_file, load_space_file
+from ktg.api.listener import Listener
 from ktg.api.noise import settle_noise, settle_space_noise
 from ktg.errors import UserError, did_you_mean_path, join_names
 from ktg.graph import Data, Graph, SearchSpace, is_space
@@ -41,8 +43,9 @@ def check(
         return {"kind": "search space"} | check_space(file, imagenet, missing_sources, quick=quick)
     graph = load_graph_file(file, imagenet)
     with name_file_in_errors(file):
+        graph, chosen = say_chosen(settle_nodes, graph)
         graph = graph if quick else settle_noise(graph)
-    found = {"kind": "graph"} | describe_graph(graph) | describe_data(graph.data)
+    found = {"kind": "graph"} | describe_graph(graph) | chosen | describe_data(graph.data)
     with name_file_in_errors(file):
         check_weights(graph)
     return add_unchecked(found | ({} if quick else describe_time(graph)), [graph])
@@ -57,13 +60,21 @@ def check_space(
 
     space = load_space_file(file, imagenet)
     with name_file_in_errors(file):
+        space, chosen = say_chosen(settle_space_nodes, space)
         space = space if quick else settle_space_noise(space)
         found = remove_unavailable(space, missing_sources)
     graph = found.space.bind(found.space.default())
-    described = describe_space(found.space, graph) | describe_data(graph.data)
+    described = describe_space(found.space, graph) | chosen | describe_data(graph.data)
     described |= {} if quick else describe_time(graph, found.space)
     described |= {"without": found.changes} if found.changes else {}
     return add_unchecked(described, vary_each_hole(found.space))
+
+
+def say_chosen(settle: Callable[[Any, Listener], Any], given: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a graph or a space with its `auto` nodes chosen, and what was chosen and why."""
+    said: list[str] = []
+    settled = settle(given, Listener(say=said.append))
+    return settled, {"auto": said} if said else {}
 
 
 def check_weights(graph: Graph) -> None:
@@ -115,7 +126,8 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
     from ktg.searching.baselines import baselines
 
     size, search, epochs = space.size(), space.search, graph.train.epochs
-    first = [one.train.epochs for one in baselines(space).values()] if search.baselines else []
+    compared = baselines(space) if search.baselines else {}
+    first = [one.train.epochs for one in compared.values()]
     networks = f"of up to {len(graph.nodes)} networks"
     if search.most_trials is None:
         cost = f"{format_duration(search.budget_s or 0.0)} of wall time, in epochs {networks}"
@@ -129,6 +141,7 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
         "holes": len(space.holes),
         **describe_affinity(space),
         "graphs": f"{size:,}" if size is not None else "a continuum",
+        "baselines": ", ".join(compared) or "none",
         "trials": search.most_trials or "as many as the budget allows",
         "cost": cost,
     }

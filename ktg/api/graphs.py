@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ktg.api.auto_nodes import settle_nodes
 from ktg.api.inputs import GraphLike, check_writable, load_graph_file, load_space_file, read_graph
 from ktg.api.noise import settle_noise
 
@@ -37,7 +38,7 @@ def describe(
     graph = space.bind(space.default()) if space else load_graph_file(file)
     if full:
         with name_file_in_errors(file):
-            graph = settle_noise(graph)
+            graph = settle_noise(settle_nodes(graph))
     picture = None if output is None else check_writable(output)
     roles = {
         name: "teacher" if name in teachers(graph) else "auxiliary" for name in live_nodes(graph)

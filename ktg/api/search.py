@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktg.api import inputs
+from ktg.api.auto_nodes import settle_space_nodes
 from ktg.api.check import describe_time
 from ktg.api.confirm import SEEDS, WAITING, run_confirmation
 from ktg.api.deliver import Delivered as Delivered
@@ -178,15 +179,16 @@ def plan_search(
     space, name = given.space, given.name
     if read_past and isinstance(space, str | Path) and not Path(space).is_file():
         experiment = name or str(space)
-        past = read_past(experiment)
-        return SearchPlan(experiment, past.space, past)
+        earlier = read_past(experiment)
+        return SearchPlan(experiment, earlier.space, earlier)
     loaded = inputs.read_space(space, given.weights)
-    with inputs.name_given_file(space):
-        loaded = settle_space_noise(loaded, listener)
     experiment = inputs.name_experiment(loaded, space, name)
-    if not read_past:
+    past = read_past(experiment) if read_past else None
+    with inputs.name_given_file(space):
+        loaded = settle_space_nodes(loaded, listener, past=past.space if past else None)
+        loaded = settle_space_noise(loaded, listener)
+    if past is None:
         return SearchPlan(experiment, loaded)
-    past = read_past(experiment)
     check_same(loaded, past.space, experiment, space)
     return SearchPlan(experiment, dataclasses.replace(past.space, search=loaded.search), past)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktg.api import inputs
+from ktg.api.auto_nodes import settle_nodes
 from ktg.api.listener import QUIET, Listener
 from ktg.api.noise import settle_noise
 from ktg.errors import UserError
@@ -42,7 +43,7 @@ def train(
     """
     loaded = inputs.read_graph(graph, imagenet)
     with inputs.name_given_file(graph):
-        loaded = settle_noise(loaded, listener)
+        loaded = settle_noise(settle_nodes(loaded, listener), listener)
     if head and weights is not None:
         advice = "leave one of the two out"
         raise UserError(f"--weights: with --head no network is trained to be written; {advice}")

@@ -133,9 +133,15 @@ def normalise(raw: Mapping[str, Any], extra_sections: tuple[str, ...] = ()) -> d
         raise SpecError("nodes", "at least one node is needed; the first is the target")
     for name in nodes:
         _check_node_name(name)
-    plain["nodes"] = dict(nodes)
+    plain["nodes"] = {name: _choose_source_too(node) for name, node in nodes.items()}
     plain["edges"] = _expand_any(check_mapping(raw["edges"], "edges"), list(nodes))
     return plain
+
+
+def _choose_source_too(node: Any) -> Any:
+    """Return a node with `source: auto` where it says `model: auto` and nothing of a source."""
+    is_auto = isinstance(node, Mapping) and node.get("model") == AUTO
+    return {**node, "source": node.get("source", AUTO)} if is_auto else node
 
 
 def edge_key(source: str, target: str) -> str:
@@ -309,6 +315,7 @@ def _check_across_fields(graph: Graph) -> None:
     if train.steps is not None and train.steps < train.epochs:
         problem = f"{train.steps} are fewer than train.epochs ({train.epochs})"
         raise SpecError("train.steps", f"{problem}, each of which needs one")
+    _check_auto(graph)
     _check_phase("train.warmup_epochs", train.warmup_epochs, train)
     for name, node in graph.nodes.items():
         own = replace(train, epochs=max(train.epochs, node.epochs or 0))
@@ -325,6 +332,18 @@ def _check_across_fields(graph: Graph) -> None:
             _check_views(graph, name)
     for pair in graph.edges:
         _check_peer(graph, pair)
+
+
+def _check_auto(graph: Graph) -> None:
+    """Raise SpecError for a target to be chosen, and for a choice among no weights at all."""
+    for name, node in graph.nodes.items():
+        for field in ("model", "source"):
+            if name == graph.target and getattr(node, field) == AUTO:
+                problem = "auto is for the other nodes, which help; what is deployed has a name"
+                raise SpecError(f"nodes.{name}.{field}", problem)
+        if node.model == AUTO and node.source == "none":
+            problem = "model: auto chooses by what weights know of the images; leave this out"
+            raise SpecError(f"nodes.{name}.source", problem)
 
 
 def _check_peer(graph: Graph, pair: tuple[str, str]) -> None:

@@ -20,7 +20,7 @@ from ktg.graph.holes import (
 from ktg.graph.parse import edge_path, name_pattern_line, normalise, split_edge
 from ktg.graph.space import Search, SearchSpace
 from ktg.graph.spec import Graph
-from ktg.graph.vocabulary import FORMULAS
+from ktg.graph.vocabulary import AUTO, FORMULAS
 
 _WITH_HOLES = ("data", "train", "sources", "nodes", "edges")
 _WITHOUT_HOLES = ("version", "name", "search", "target", "weights", "provenance")
@@ -62,6 +62,7 @@ def parse_space(
             places={path: place for path, (place, _) in found.items()},
             template=plain,
         )
+        _check_auto(space)
         space = expand_patterns(space, expand) if expand else space
         _check_options(space, check or (lambda graph: None))
         _check_opening(space)
@@ -168,6 +169,21 @@ def _check_options(space: SearchSpace, check: Check) -> None:
     if not any(target_learns(graph) for graph in graphs):
         problem = "every edge into it is missing or cut off, whatever the holes are filled with"
         raise SpecError("edges", f"nothing teaches the target {graphs[0].target!r}: {problem}")
+
+
+def _check_auto(space: SearchSpace) -> None:
+    """Raise SpecError for `auto` among the options of a hole, or beside a hole."""
+    problem = "auto is chosen once, before the search"
+    for name, node in space.template["nodes"].items():
+        for field, other in (("model", "source"), ("source", "model")):
+            path = f"nodes.{name}.{field}"
+            options = space.holes[path].options_to_check() if path in space.holes else ()
+            for option in options:
+                if option == AUTO:
+                    place = option_path(path, space.holes[path], option)
+                    raise SpecError(place, f"{problem}, so it is no option; say it by itself")
+            if options and node.get(other) == AUTO:
+                raise SpecError(path, f"{problem}, so no hole goes with {other}: auto; name one")
 
 
 def _check_opening(space: SearchSpace) -> None:
