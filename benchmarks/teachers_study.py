@@ -28,12 +28,13 @@ import numpy as np
 import torch
 from lines import append_line, read_lines
 from sklearn.metrics import balanced_accuracy_score
+from torch import nn
 
 from ktg.data import Dataset, Images
 from ktg.data.open import open_data, open_test
 from ktg.graph import Graph, parse
 from ktg.intervals import paired_mean_interval
-from ktg.models.network import Network
+from ktg.models.network import Ensemble
 from ktg.training import Training
 from ktg.training.scoring import Split, compute_logits
 
@@ -60,12 +61,16 @@ UNLABELLED = {"unlabelled": "auto"}
 
 @dataclass(frozen=True)
 class Taught:
-    """How the target is taught: an edge from each teacher, the label's gate, data and length."""
+    """How the target is taught: an edge from each teacher, the label's gate, data and length.
+
+    copies: whether each teacher is trained with a seed of its own; else they are one.
+    """
 
     edges: Sequence[dict[str, Any]] = ({"temperature": 2.0},)
     label: str = "cutoff"
     data: Mapping[str, Any] = field(default_factory=lambda: UNLABELLED)
     steps: int = TAUGHT_STEPS
+    copies: bool = False
 
 
 KL = {"temperature": 2.0}
@@ -79,6 +84,7 @@ TAUGHT = {
     "embedding and kl, T 2": Taught([KL, {"loss": "embedding"}]),
     "kl, T 2, and label": Taught(label="through"),
     "kl, T 2, labelled images only": Taught(data={}),
+    "kl, T 2, from three": Taught([KL] * 3, copies=True),
     "kl, T 2, new views": Taught(data={**UNLABELLED, "views": None}),
     "kl, T 2, 1000 steps": Taught(steps=1000),
     "kl, T 2, 2000 steps": Taught(steps=2000),
@@ -87,8 +93,9 @@ TAUGHT = {
         data={**UNLABELLED, "views": None, "augment": "cutmix_or_mixup"}, steps=2000
     ),
 }
+THREE = "three teachers"  # the mean of their probabilities
 ALONE = [f"alone, {steps} steps" for steps in ALONE_STEPS]
-ARMS = ["probe", *ALONE, "teacher", *TAUGHT]
+ARMS = ["probe", *ALONE, "teacher", THREE, *TAUGHT]
 USUAL = ["probe", *ALONE, "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
 KEYS = ("set", "model", "teacher_model", "size", "per_class", "seed", "arm")
 
@@ -104,23 +111,24 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
         "batch_size": batch,
         "split_seed": seed,
     }
-    steps, edges, node = TAUGHT_STEPS, {"label -> n0": {}}, {}
+    steps, edges, node, aggregate = TAUGHT_STEPS, {"label -> n0": {}}, {}, "sum"
     nodes = {"n0": {"model": args.model, "input_size": args.size}}
     if arm.startswith("alone"):
         steps = int(arm.split()[1])
     elif arm == "probe":
         node = {"head": "probe"}
     else:
-        taught = TAUGHT.get(arm, Taught())
+        taught = TAUGHT.get("kl, T 2, from three" if arm == THREE else arm, Taught())
         share = BATCH / (BATCH + batch)
         shared = {"unlabelled_share": share} if taught.data else {}
         data |= {"views": args.views, **shared, **taught.data}
         edges = {"label -> n0": {"gate": taught.label}}
         own = {"epochs": TEACHER_STEPS * batch // (classes * args.per_class)}
         for number, edge in enumerate(taught.edges, start=1):
-            nodes[f"n{number}"] = {"model": args.teacher, "input_size": TEACHER_SIZE, **own}
+            copy = {"copy": number - 1} if taught.copies else {}
+            nodes[f"n{number}"] = {"model": args.teacher, "input_size": TEACHER_SIZE, **own, **copy}
             edges[f"n{number} -> n0"] = edge
-        steps = taught.steps
+        steps, aggregate = taught.steps, "mean" if taught.copies else "sum"
     train: dict[str, Any] = {"epochs": 0} if arm == "probe" else {"epochs": EPOCHS, "steps": steps}
     for each in nodes.values():
         each |= {"source": "imagenet", "model_args": find_arguments(each["model"])}
@@ -128,7 +136,7 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
     return parse(
         {
             "data": data,
-            "train": {"seed": seed, **train},
+            "train": {"seed": seed, "aggregate": aggregate, **train},
             "weights": {
                 each["model"]: find_weights(args, each["model"]) for each in nodes.values()
             },
@@ -159,20 +167,20 @@ def measure_arm(
     training = Training(graph, dataset, final=True, device="cpu")
     begun = time.process_time()
     network: Any = training.target
-    if arm == "teacher":
-        network = next(iter(training.teachers.values()))
+    if arm in ("teacher", THREE):
+        network = Ensemble(training.teachers)
     else:
         for _ in training:
             pass
     ended = time.process_time()
-    figures = {"cpu_s": ended - (started if arm in ("teacher", "probe") else begun)}
+    figures = {"cpu_s": ended - (started if arm in ("teacher", THREE, "probe") else begun)}
     found: dict[str, Any] = {key: round(value, 2) for key, value in figures.items()}
     for split, images in (("val", dataset.val), ("test", test)):
         found |= score(network, images, split)
     return found | count(dataset, test, network)
 
 
-def score(network: Network, images: Images, split: str) -> dict[str, float]:
+def score(network: nn.Module, images: Images, split: str) -> dict[str, float]:
     """Return accuracy and balanced accuracy on a split."""
     logits = compute_logits(network, Split(images, torch.device("cpu"), 64), torch.float32)
     guesses, truth = logits.argmax(1).numpy(), np.asarray(images.labels)
@@ -181,13 +189,13 @@ def score(network: Network, images: Images, split: str) -> dict[str, float]:
     return {f"{split}_accuracy": accuracy, f"{split}_balanced_accuracy": balanced}
 
 
-def count(dataset: Dataset, test: Images, network: Network) -> dict[str, int]:
+def count(dataset: Dataset, test: Images, network: nn.Module) -> dict[str, int]:
     """Return how many images there are of each kind, and the parameters of the network."""
     return {
         "labelled": len(dataset.train),
         "unlabelled": len(dataset.unlabelled) if dataset.unlabelled else 0,
         "test": len(test),
-        "parameters": sum(each.numel() for each in network.body.parameters()),
+        "parameters": sum(each.numel() for each in network.parameters()),
     }
 
 

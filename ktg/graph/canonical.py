@@ -40,6 +40,7 @@ from ktg.graph.vocabulary import (
 )
 
 Matrix = Sequence[Sequence[str]]
+COPY_SEED = 10_000_019  # between the seeds of two copies: more than any seeds of one search differ
 # Fields of an edge that do something only where its loss is one of these. A new field that is
 # missing here costs nothing but trials that are treated as different although they train the same.
 _USED_BY: dict[str, tuple[LossName, ...]] = {
@@ -206,7 +207,7 @@ def independent_graph(graph: Graph, node: str) -> Graph:
     A teacher gets its weights from this independent training. Equal nodes have equal graphs here,
     and therefore share one training and its cached weights. What the node says of its training
     stands in `train` and `data`, so that what it does not use of these changes nothing; it is shown
-    new views in every epoch.
+    new views in every epoch. Each `copy` has another seed.
     """
     spec, data, train = graph.nodes[node], graph.data, graph.train
     said = {name: getattr(spec, name) for name in _OWN if getattr(spec, name) is not None}
@@ -215,9 +216,10 @@ def independent_graph(graph: Graph, node: str) -> Graph:
         train = replace(train, warmup_epochs=min(train.warmup_epochs, train.epochs))
     else:  # nothing but a probe is made
         train = Train(epochs=0, precision=train.precision, seed=train.seed)
+    train = replace(train, seed=train.seed + COPY_SEED * spec.copy)
     data = replace(data, batch_size=spec.batch_size or data.batch_size, views=None)
     unsaid: dict[str, Any] = dict.fromkeys(said)
-    bare = replace(spec, **unsaid, batch_size=None)
+    bare = replace(spec, **unsaid, batch_size=None, copy=0)
     edges = {(LABEL, "n0"): Edge(loss="ce", gate="through")}
     alone = replace(graph, data=data, train=train, nodes={"n0": bare}, edges=edges, provenance={})
     return canonicalise(alone)
@@ -338,7 +340,7 @@ def _simplify_node(graph: Graph, node: Node, learns: bool) -> Node:
     """Return the node with every field that does nothing there at its default."""
     length = graph.train.epochs
     if learns:
-        node = replace(node, epochs=None, batch_size=None)
+        node = replace(node, epochs=None, batch_size=None, copy=0)
     else:  # what `train` and `data` say, too, need not be said
         length = length if node.epochs is None else node.epochs
         node = replace(node, epochs=None if node.epochs == graph.train.epochs else node.epochs)

@@ -84,7 +84,8 @@ class Search:
     )
     baselines: bool = rule(
         "Train first, and to the end, what a careful user would try by hand: a probe and "
-        "head, then fine-tuning of pretrained weights, alone, distillation, mutual learning.",
+        "head, then fine-tuning of pretrained weights, alone, distillation, mutual learning; "
+        "of longer searches also the distillation of three such teachers at once.",
         True,
     )
     seed: int = rule("Seed of the sampler.", 0, at_least=0)

@@ -140,11 +140,13 @@ class Node:
 
     model: str = rule(
         "A timm or torchvision classification model, also with the tag of its published weights "
-        "(resnet18.a1_in1k), or a CIFAR network such as resnet32."
+        "(resnet18.a1_in1k), or a CIFAR network such as resnet32. auto, not for the target: the "
+        "network whose weights on this machine suit the images best, chosen once, before training."
     )
     source: str = rule(
         "Initial weights: none, imagenet, fractaldb, zoo/NAME, a name from `sources`, "
-        "hf-hub:OWNER/NAME, or the path of a file.",
+        "hf-hub:OWNER/NAME, or the path of a file; auto, not for the target: the weights on this "
+        "machine that suit the images best.",
         "none",
     )
     input_size: int | None = rule(
@@ -222,6 +224,12 @@ class Node:
     )
     batch_size: int | None = rule(
         "Images per step of that training; default: as in `data`.", None, at_least=1
+    )
+    copy: int = rule(
+        "Where nothing teaches this node: which of several that are alike in all else it is; each "
+        "is trained with a seed of its own.",
+        0,
+        at_least=0,
     )
     warmup_epochs: float | None = rule(
         "Epochs over which this node's rate rises; default: as in `train`.", None, at_least=0

@@ -17,6 +17,11 @@ PROBE = "probe"
 FINE_TUNED = "head, then fine-tuning"
 CLEANED = "probe with cleaned labels"
 TRUSTED = "alone without the suspicious"
+ENSEMBLE = "distilled ensemble"
+COPIES = 3  # of the teacher, in that baseline
+# Its four trainings would be missed elsewhere where fewer are planned, or of less time.
+FEWEST_TRIALS = 24
+MOST_OF_BUDGET = 1 / 8
 # What stays of a space's default where a recipe says the rest: the network, and for how long.
 _NETWORK = ("model", "source", "input_size", "augment", "model_args")
 _LENGTH = ("epochs", "steps", "precision", "compile", "seed")
@@ -64,6 +69,7 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     weights, two more come first: `probe` (logistic regression on its frozen features, so without
     epochs), and `head, then fine-tuning` (that recipe of `ktg.graph.recipes`) unless `alone` is
     just that; and with such a judge `probe with cleaned labels`. Spaces of version 1 lack these.
+    The last is `distilled ensemble`, unless the space plans too few trials for it.
     """
     graph = space.bind(space.default())
     names = [name for name in BASELINES if name == "alone" or len(graph.nodes) > 1]
@@ -72,6 +78,7 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     found = {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
     trusted = _trusted(space, graph)
     found |= {TRUSTED: trusted} if trusted else {}
+    found |= {ENSEMBLE: distilled_ensemble(graph)} if plans_ensemble(space) else {}
     pretrained = _find_pretrained(space) if space.version > 1 else None
     if pretrained is None:
         return found
@@ -79,6 +86,46 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     is_alone = canonical_key(tuned) == canonical_key(found["alone"])
     first = probes(space, pretrained) | (_probe_cleaned(trusted, pretrained) if trusted else {})
     return first | ({} if is_alone else {FINE_TUNED: tuned}) | found
+
+
+def can_distil_ensemble(space: SearchSpace) -> bool:
+    """Return whether a space has a network whose copies could teach the target together.
+
+    Copies of one that is not trained would be alike, and an ensemble is no target for its like.
+    """
+    graph = space.bind(space.default())
+    nodes = list(graph.nodes.values())
+    return space.version > 1 and len(nodes) > 1 and not graph.ensemble and nodes[1].epochs != 0
+
+
+def plans_ensemble(space: SearchSpace) -> bool:
+    """Return whether `distilled ensemble` is a baseline; within a budget only if it then fits."""
+    planned = space.search.most_trials
+    return can_distil_ensemble(space) and (planned is None or planned >= FEWEST_TRIALS)
+
+
+def distilled_ensemble(graph: Graph) -> Graph:
+    """Return the graph that distils an ensemble into the target, beside the label.
+
+    Its members are copies of the teacher of `distillation`, each trained with a seed of its own.
+    The mean of the losses by which they teach has the gradient of one teacher with the mean of
+    their probabilities (Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network",
+    2015). What makes networks that teach each other better than one that learns from their
+    ensemble, this baseline asks.
+    """
+    target, teacher = list(graph.nodes)[:2]
+    edge = _node_edge(graph, teacher, target)
+    names = [teacher, *(f"{teacher}_copy{copy}" for copy in range(1, COPIES))]
+    nodes = {
+        name: dataclasses.replace(graph.nodes[teacher], copy=copy)
+        for copy, name in enumerate(names)
+    }
+    return dataclasses.replace(
+        graph,
+        train=dataclasses.replace(graph.train, aggregate="mean"),
+        nodes={target: graph.nodes[target], **nodes},
+        edges=alone(graph) | {(name, target): edge for name in names},
+    )
 
 
 def probes(space: SearchSpace, graph: Graph) -> dict[str, Graph]:

@@ -11,6 +11,7 @@ from strategies import disguises, graphs, small_graphs
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Data, Edge, Graph, Node, SourceFile, dump, parse
 from ktg.graph.canonical import (
+    COPY_SEED,
     canonical_key,
     canonical_order,
     canonicalise,
@@ -426,6 +427,24 @@ def test_solo_trains_the_node_from_the_labels(graph):
         assert set(alone.sources) == {node.source} & set(graph.sources)
         check_trainable(alone)
         assert parse(dump(alone)) == alone
+
+
+def test_copies_of_a_teacher_differ_in_their_seed_alone_and_those_of_a_learner_are_one():
+    taught = {"label -> n0": {}, "n1 -> n0": {}, "n2 -> n0": {}}
+    nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet14", "epochs": 3}}
+    nodes["n2"] = nodes["n1"] | {"copy": 1}
+    plain = {"data": {"name": "digits"}, "train": {"seed": 4, "epochs": 9}, "nodes": nodes}
+    graph = parse({**plain, "edges": taught})
+    one, other = (independent_graph(graph, name) for name in ("n1", "n2"))
+    assert (one.train.seed, other.train.seed) == (4, 4 + COPY_SEED)
+    assert with_seed(other, 4) == one
+    assert len(canonicalise(graph).nodes) == 3
+    learning = {"label -> any": {}, "n1 -> n0": {}, "n2 -> n0": {}}
+    alike = {**nodes, "n2": nodes["n1"]}
+    assert canonical_key(parse({**plain, "edges": learning})) == canonical_key(
+        parse({**plain, "nodes": alike, "edges": learning})
+    )
+    assert canonical_key(graph) != canonical_key(parse({**plain, "nodes": alike, "edges": taught}))
 
 
 def three_nodes(label_gates):

@@ -3,18 +3,23 @@
 import pytest
 
 from ktg.graph import parse_space
-from ktg.graph.canonical import canonical_key, live_nodes, open_edges, teachers
+from ktg.graph.canonical import (
+    canonical_key,
+    independent_graph,
+    live_nodes,
+    open_edges,
+    teachers,
+)
 from ktg.graph.recipes import find_recipe
-from ktg.searching.baselines import baselines
+from ktg.searching.baselines import baselines, can_distil_ensemble
 
 
-def space(nodes: int = 3, gates: tuple = ("through", "cutoff"), **extra):
+def space(nodes: int | dict = 3, gates: tuple = ("through", "cutoff"), **extra):
+    many = {"model": {"choice": ["resnet8", "resnet14"]}}
     return parse_space(
         {
             "data": {"name": "digits"},
-            "nodes": {
-                f"n{i}": {"model": {"choice": ["resnet8", "resnet14"]}} for i in range(nodes)
-            },
+            "nodes": {f"n{i}": many for i in range(nodes)} if isinstance(nodes, int) else nodes,
             "edges": {
                 "label -> any": {"gate": {"choice": list(gates)}},
                 "any -> any": {"gate": {"choice": list(gates)}},
@@ -67,7 +72,8 @@ def test_models_are_the_defaults():
 )
 def test_the_sampler_can_be_told_of_those_that_lie_in_the_space(gates, held):
     open_space = space(gates=gates)
-    for graph in baselines(open_space).values():
+    for name, graph in baselines(open_space).items():
+        held = held and name != "distilled ensemble"  # whose copies are no nodes of the space
         assert (open_space.locate(graph) is not None) is held
 
 
@@ -121,7 +127,43 @@ def test_the_probe_is_run_at_each_size_that_the_target_may_see():
 
 @pytest.mark.parametrize("lacking", [pretrained("none"), pretrained(version=1)])
 def test_without_weights_and_in_version_1_there_is_no_probe(lacking):
-    assert list(baselines(lacking)) == ["alone", "distillation", "mutual learning"]
+    ensemble = ["distilled ensemble"] * (lacking.version > 1)
+    assert list(baselines(lacking)) == ["alone", "distillation", "mutual learning", *ensemble]
+
+
+def test_an_ensemble_of_copies_of_the_teacher_is_distilled_as_one_teacher_is():
+    found = baselines(space())
+    graph, one = found["distilled ensemble"], found["distillation"]
+    assert graph.train.aggregate == "mean"
+    assert teachers(graph) == ("n1", "n1_copy1", "n1_copy2")
+    assert open_edges(graph).keys() == {
+        ("label", "n0"),
+        *((name, "n0") for name in teachers(graph)),
+    }
+    edges = {open_edges(graph)[name, "n0"] for name in teachers(graph)}
+    assert edges == {open_edges(one)["n1", "n0"]}
+    trained = [canonical_key(independent_graph(graph, name)) for name in teachers(graph)]
+    assert len(set(trained)) == 3
+    assert trained[0] == canonical_key(independent_graph(one, "n1"))  # made once for both
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        space(nodes=1),
+        space(target="ensemble"),
+        space(search={"trials": 23}),
+        space(version=1),
+        space(
+            edges={"label -> n0": {}, "n1 -> n0": {"gate": {"choice": ["through", "linear"]}}},
+            nodes={"n0": {"model": "resnet8"}, "n1": {"model": "resnet14", "epochs": 0}},
+        ),
+    ],
+    ids=["one node", "an ensemble", "few trials", "version 1", "a teacher that is not trained"],
+)
+def test_where_an_ensemble_would_cost_too_much_or_be_none_it_is_left_out(lacking):
+    assert "distilled ensemble" not in baselines(lacking)
+    assert can_distil_ensemble(lacking) is (lacking.search.most_trials == 23)
 
 
 def judged(**edge):

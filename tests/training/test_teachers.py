@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import itertools
 import threading
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from safetensors.torch import load_file
 
 from ktg.data import open_data
 from ktg.errors import SpecError
-from ktg.graph import Graph, parse
+from ktg.graph import Graph, dump, parse, parse_space
 from ktg.graph.canonical import independent_graph, with_fold
 from ktg.models.build import build_network
 from ktg.models.state_dicts import write_weights
+from ktg.searching.baselines import distilled_ensemble
 from ktg.training import loop, tensor_cache
 from ktg.training.teachers import compute_teacher_key, load_teacher
 
@@ -49,6 +51,18 @@ def test_the_key_depends_on_model_schedule_seed_data_and_split_only(tiny: Path):
         name(final=True),
     ]
     assert len({name(), *others}) == 6
+
+
+def test_three_copies_of_a_teacher_teach_together_and_are_not_alike(tiny: Path, tmp_path: Path):
+    alone = graph(tiny)
+    space = parse_space({**dump(alone), "search": {"trials": 30}})
+    data = open_data(alone.data)
+    begun = loop.Training(distilled_ensemble(space.bind({})), data, device="cpu", cache=tmp_path)
+    stems = [next(network.body.parameters()) for network in begun.teachers.values()]
+    assert len(stems) == len(begun.teacher_keys) == 3
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(stems, 2))
+    assert compute_teacher_key(alone, "n1", data, final=False) in begun.teacher_keys.values()
+    assert [round(epoch.number) for epoch in begun] == [1]
 
 
 def test_many_who_want_one_teacher_train_it_once(tiny: Path, tmp_path: Path):
