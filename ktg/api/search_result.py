@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ktg.errors import UserError
 from ktg.graph.drawing import draw
 from ktg.searching.result import Result
+from ktg.searching.score import VAL_ACCURACY
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,7 +72,7 @@ class SearchResult(Result):
             about = {"what": trial.baseline or trial.arm or "", "state": trial.state}
             metrics = trial.run.metrics
             figures: dict[str, Any] = {
-                "score": trial.score if "val_accuracy" in metrics else None,
+                "score": trial.score if VAL_ACCURACY in metrics else None,
                 **{key: metrics.get(key) for key in ("val_accuracy", "val_loss")},
                 "epochs": trial.epoch,
                 "train_s": trial.train_s,

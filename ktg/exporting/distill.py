@@ -28,6 +28,7 @@ from ktg.graph.canonical import canonical_key, open_edges, with_seed
 from ktg.graph.space import MetricName
 from ktg.intervals import Interval, paired_interval, paired_proportion_interval
 from ktg.models.network import Ensemble, Network, choose_device
+from ktg.searching.baselines import ALONE
 from ktg.searching.ensemble import Answers, Labels, score_answers
 from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.pool import (
@@ -43,7 +44,7 @@ from ktg.training.graph_model import choose_precision
 from ktg.training.scoring import Split, compute_logits
 from ktg.wording import count
 
-DISTILLED, ALONE = "distilled", "alone"
+DISTILLED = "distilled"
 MODEL, GRAPH = "model.safetensors", "best.yaml"
 TEACHERS = "teachers"  # the folder of the members' weights
 TEMPERATURE = 2.0  # where the best graph has no edge to take it from

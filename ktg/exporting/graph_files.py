@@ -22,6 +22,7 @@ from ktg.searching.history import (
     read_last_search,
     read_newest_search,
 )
+from ktg.searching.score import VAL_ACCURACY, VAL_LOSS
 from ktg.tracking import Experiment, find_experiment
 from ktg.version import __version__
 from ktg.wording import format_utc
@@ -189,8 +190,8 @@ def collect_provenance(trial: StoredTrial) -> dict[str, Scalar]:
         "search_run": search.run.id,
         "trial": trial.run.name,
         "trial_run": trial.run.id,
-        "val_accuracy": trial.run.metrics["val_accuracy"],
-        "val_loss": trial.run.metrics.get("val_loss", "unknown"),
+        "val_accuracy": trial.run.metrics[VAL_ACCURACY],
+        "val_loss": trial.run.metrics.get(VAL_LOSS, "unknown"),
         "data_fingerprint": tags.get("data.fingerprint", "unknown"),
         "exported": format_utc(time.time()),
         "version_ktg": __version__,

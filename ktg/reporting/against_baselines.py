@@ -11,10 +11,11 @@ from ktg.graph.canonical import seedless_key
 from ktg.graph.yaml_files import loads
 from ktg.intervals import binomial_interval, difference_interval, mean_interval
 from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
+from ktg.searching.baselines import ALONE
 from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.race import Contestant, compare, expect, pair
-from ktg.searching.score import to_value
+from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, to_value
 from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment, RunRecord
 from ktg.wording import format_utc
@@ -34,12 +35,12 @@ def compare_with_baselines(search: StoredSearch, images: int | None) -> list[dic
     rivals = _name_rivals(search)
     contestants = {one.number: one for one in search.contestants}
     tests = find_trainings(search.experiment, {what: one.graph for what, one in rivals.items()})
-    alone = tests.get("alone")
+    alone = tests.get(ALONE)
     return [
         {
             **_row(what, trial, search.best, images),
             "race": _race(contestants, search.best.number, trial.number),
-            "test": _test(tests.get(what), None if what == "alone" else alone),
+            "test": _test(tests.get(what), None if what == ALONE else alone),
         }
         for what, trial in rivals.items()
     ]
@@ -99,7 +100,7 @@ def find_trainings(experiment: Experiment, graphs: Mapping[str, Graph]) -> dict[
     trained = [
         run
         for run in experiment.trainings()
-        if run.state == "finished" and "test_accuracy" in run.metrics
+        if run.state == "finished" and TEST_ACCURACY in run.metrics
     ]
     for run in trained[:MOST_TRAININGS]:
         for what in wanted.get(_key_of(experiment, run), []):
@@ -160,7 +161,7 @@ def _test(run: RunRecord | None, alone: RunRecord | None) -> dict[str, Any] | No
         "std": std if several else None,
         "n": n,
         "interval": mean_interval(mean, std, n) if several else None,
-        "minus_alone": mean - alone.metrics["test_accuracy"] if alone is not None else None,
+        "minus_alone": mean - alone.metrics[TEST_ACCURACY] if alone is not None else None,
         "minus_alone_interval": difference_interval((mean, std, n), _test_accuracies(alone))
         if compared and alone
         else None,
@@ -169,4 +170,4 @@ def _test(run: RunRecord | None, alone: RunRecord | None) -> dict[str, Any] | No
 
 def _test_accuracies(run: RunRecord) -> tuple[float, float, int]:
     """Return the mean, the standard deviation and the number of seeds."""
-    return run.metrics["test_accuracy"], run.metrics.get("test_accuracy_std", 0.0), count_seeds(run)
+    return run.metrics[TEST_ACCURACY], run.metrics.get(TEST_ACCURACY_STD, 0.0), count_seeds(run)

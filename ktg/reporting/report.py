@@ -87,8 +87,7 @@ def _describe_networks(search: StoredSearch, images: int | None) -> dict[str, An
     graph = search.best.graph
     end = summarize_end(search, graph, images)["nodes"]
     networks = describe_networks(graph, end, int(search.run.tags.get("data.classes", 10)))
-    alone = next((one for one in search.finished if one.baseline == "alone"), None)
-    worth = judge_teacher(search.best, alone)
+    worth = judge_teacher(search.best, search.alone)
     return {"networks": networks, "teacher": describe_teacher(networks, worth)}
 
 

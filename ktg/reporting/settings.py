@@ -29,7 +29,7 @@ def compare_with_alone(search: StoredSearch) -> list[dict[str, Any]] | None:
     Each row has the `place` and `values` of the two, None where one has it not or at its default.
     Returns None where alone was not trained to its end, or is the best itself.
     """
-    alone = next((one for one in search.finished if one.baseline == "alone"), None)
+    alone = search.alone
     if alone is None or alone is search.best:
         return None
     graphs = [search.best.graph, alone.graph]

@@ -66,7 +66,6 @@ def flatten(value: Any, path: str = "") -> dict[str, str]:
 
 def _search(search: StoredSearch) -> dict[str, Any]:
     best, images, size = search.best, count_validation_images(search), search.space.size()
-    alone = [trial.accuracy for trial in search.finished if trial.baseline == "alone"]
     return {
         "experiment": search.experiment.name,
         **search.to_json(),
@@ -82,7 +81,7 @@ def _search(search: StoredSearch) -> dict[str, Any]:
             "val_accuracy": best.accuracy,
             "val_interval": binomial_interval(best.accuracy, images) if images else None,
         },
-        "alone": alone[0] if alone else None,
+        "alone": search.alone.accuracy if search.alone else None,
         "cost": sum_costs(search),
         "progress": trace_best(search),
     }

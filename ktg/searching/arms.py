@@ -14,6 +14,7 @@ from ktg.errors import SpecError
 from ktg.graph import LABEL, Choice, Graph, Hole, SearchSpace, edge_key
 from ktg.graph.canonical import check_trainable
 from ktg.graph.vocabulary import PEER_GATES
+from ktg.searching.baselines import ALONE
 from ktg.searching.prior import PastTrial
 from ktg.searching.sampler import Sampler
 from ktg.searching.score import worst_score
@@ -71,7 +72,7 @@ class Arm:
             values = trial.values if self.name is None else self.space.locate(trial.graph)
             if values is not None:
                 self.sampler.add(values, outcome)
-            if trial.baseline == "alone":
+            if trial.baseline == ALONE:
                 for past in self.prior:
                     worth = replace(outcome, score=outcome.score + past.ahead)
                     self.sampler.add(past.values, worth)

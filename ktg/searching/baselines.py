@@ -13,6 +13,10 @@ from ktg.errors import SpecError
 from ktg.graph import LABEL, Edge, Graph, SearchSpace, dump, edge_path, parse
 from ktg.graph.canonical import canonical_key
 
+ALONE = "alone"
+DISTILLATION = "distillation"
+MUTUAL_LEARNING = "mutual learning"
+INDEPENDENT = "independent"
 PROBE = "probe"
 FINE_TUNED = "head, then fine-tuning"
 CLEANED = "probe with cleaned labels"
@@ -53,10 +57,10 @@ def mutual_learning(graph: Graph) -> Edges:
 
 
 BASELINES: Mapping[str, Callable[[Graph], Edges]] = {
-    "alone": alone,
-    "distillation": distillation,
-    "mutual learning": mutual_learning,
-    "independent": independent,
+    ALONE: alone,
+    DISTILLATION: distillation,
+    MUTUAL_LEARNING: mutual_learning,
+    INDEPENDENT: independent,
 }
 
 
@@ -72,8 +76,8 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     The last is `distilled ensemble`, unless the space plans too few trials for it.
     """
     graph = space.bind(space.default())
-    names = [name for name in BASELINES if name == "alone" or len(graph.nodes) > 1]
-    names = [name for name in names if name != "independent" or graph.ensemble]
+    names = [name for name in BASELINES if name == ALONE or len(graph.nodes) > 1]
+    names = [name for name in names if name != INDEPENDENT or graph.ensemble]
     cut = {pair: dataclasses.replace(edge, gate="cutoff") for pair, edge in graph.edges.items()}
     found = {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
     trusted = _trusted(space, graph)
@@ -83,7 +87,7 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     if pretrained is None:
         return found
     tuned = _fine_tuned(pretrained)
-    is_alone = canonical_key(tuned) == canonical_key(found["alone"])
+    is_alone = canonical_key(tuned) == canonical_key(found[ALONE])
     first = probes(space, pretrained) | (_probe_cleaned(trusted, pretrained) if trusted else {})
     return first | ({} if is_alone else {FINE_TUNED: tuned}) | found
 

@@ -26,10 +26,11 @@ from ktg.graph import Graph, SearchSpace, parse, parse_space
 from ktg.graph.canonical import seedless_key
 from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
+from ktg.searching.baselines import ALONE
 from ktg.searching.driver_lock import find_state
 from ktg.searching.pool import Pooled, pool_trainings
 from ktg.searching.race import Contestant, gather, rank
-from ktg.searching.score import KEYS, read_score
+from ktg.searching.score import KEYS, VAL_ACCURACY, VAL_LOSS, read_score
 from ktg.searching.trial import TUNED_ALONE, is_collapsed
 from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment, RunRecord
@@ -116,17 +117,17 @@ class StoredTrial:
     @property
     def has_result(self) -> bool:
         """Whether it was trained to its end and has an accuracy."""
-        return self.state == "finished" and "val_accuracy" in self.run.metrics
+        return self.state == "finished" and VAL_ACCURACY in self.run.metrics
 
     @property
     def accuracy(self) -> float:
         """The last validation accuracy of what is scored, in [0, 1]; 0 when there was none."""
-        return self.run.metrics.get("val_accuracy", 0.0)
+        return self.run.metrics.get(VAL_ACCURACY, 0.0)
 
     @property
     def loss(self) -> float:
         """The last validation cross-entropy, in nats; infinity when there was none."""
-        return self.run.metrics.get("val_loss", math.inf)
+        return self.run.metrics.get(VAL_LOSS, math.inf)
 
     @cached_property
     def plain_graph(self) -> dict[str, Any]:
@@ -167,7 +168,7 @@ class StoredTrial:
         Where nothing is trained it is that of the network as it begins.
         """
         # A resumed trial logs some epochs twice; as it resumes bit for bit, either value will do.
-        known = dict(self.search.experiment.history(self.run, "val_accuracy"))
+        known = dict(self.search.experiment.history(self.run, VAL_ACCURACY))
         first = 0 if self.is_exact else 1
         epochs = itertools.takewhile(known.__contains__, itertools.count(first))
         return tuple(known[epoch] for epoch in epochs)
@@ -288,6 +289,11 @@ class StoredSearch:
         """The best trainings, those of the race too, with what they said of the images."""
         trained = [*self.finished, *(one for one in self.repeats if one.has_result)]
         return pool_trainings(trained, self.best)
+
+    @property
+    def alone(self) -> StoredTrial | None:
+        """The baseline of the target by itself, None where it was not trained to its end."""
+        return next((trial for trial in self.finished if trial.baseline == ALONE), None)
 
     @property
     def tuned_alone(self) -> StoredTrial | None:

@@ -17,8 +17,6 @@ from ktg.searching.values import Values
 from ktg.tracking import Experiment
 from ktg.wording import count
 
-ALONE = "alone"
-
 
 @dataclass(frozen=True)
 class PastTrial:
@@ -88,8 +86,8 @@ def _list_ahead(
     """Return the graphs of an arm of a stored search, with their scores minus that of `alone`."""
     metric = space.search.metric
     finished = [one for one in search.finished if KEYS[metric] in one.run.metrics]
-    reference = next((one for one in finished if one.baseline == ALONE), None)
-    if reference is None:
+    reference = search.alone
+    if reference is None or KEYS[metric] not in reference.run.metrics:
         return []
     base, found = read_score(metric, reference.run.metrics), []
     for trial in finished:

@@ -21,12 +21,11 @@ from ktg.errors import TrainingError
 from ktg.graph import dump
 from ktg.searching.asha import Brackets, choose_bracket, should_stop
 from ktg.searching.callback import TrialCallback
-from ktg.searching.score import read_score
+from ktg.searching.score import VAL_ACCURACY, read_score
 from ktg.searching.slots import Slots
 from ktg.searching.trial import Trial
 from ktg.searching.trials import TrialQueue
 
-METRIC = "val_accuracy"
 CHECKPOINT_EVERY_S = 30.0
 RAISED = f"{TrainingError.__module__}.{TrainingError.__name__}: "
 KILLED = "it was killed, or crashed"
@@ -66,7 +65,7 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         brackets: Brackets | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(metric=METRIC, mode="max")
+        super().__init__(metric=VAL_ACCURACY, mode="max")
         self.queue, self.observers, self.slots = queue, observers, slots
         self.checkpoints, self.brackets, self.clock = checkpoints, brackets, clock
         self.trials: dict[str, Trial] = {}

@@ -10,6 +10,7 @@ from ktg.graph.space import MetricName
 from ktg.intervals import Interval
 from ktg.searching.advice import Advice, Candidate, advise_by_validation, measure_effort
 from ktg.searching.asha import describe_stopping
+from ktg.searching.baselines import ALONE
 from ktg.searching.pool import (
     PooledEnsemble,
     describe_unkept,
@@ -188,7 +189,7 @@ def summarize_search(
 
 def _find_alone(queue: SearchQueue) -> Trial | None:
     """Return the baseline of the target by itself, where it was trained to its end."""
-    return next((one for one in queue.in_state("finished") if one.baseline == "alone"), None)
+    return next((one for one in queue.in_state("finished") if one.baseline == ALONE), None)
 
 
 def build_rows(

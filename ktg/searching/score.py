@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from ktg.graph.space import MetricName
 from ktg.wording import format_percent
 
+# What workers, the store and its readers call the accuracies and losses of a split.
+VAL_ACCURACY, VAL_LOSS = "val_accuracy", "val_loss"
+TEST_ACCURACY, TEST_LOSS = "test_accuracy", "test_loss"
+TEST_ACCURACY_STD = "test_accuracy_std"  # over seeds
 # The metrics of an epoch, by which a search may choose: of the target on the validation split.
 KEYS: Mapping[MetricName, str] = {
-    "accuracy": "val_accuracy",
+    "accuracy": VAL_ACCURACY,
     "balanced_accuracy": "val_balanced_accuracy",
     "macro_f1": "val_macro_f1",
     "auroc": "val_auroc",
-    "loss": "val_loss",
+    "loss": VAL_LOSS,
 }
 WORDS: Mapping[MetricName, str] = {
     "accuracy": "accuracy",

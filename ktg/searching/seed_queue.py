@@ -7,6 +7,7 @@ from typing import Any
 
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, with_seed
+from ktg.searching.score import TEST_ACCURACY, TEST_LOSS
 from ktg.searching.trial import Trial
 from ktg.searching.trials import TrialQueue
 from ktg.searching.worth import read_right
@@ -81,7 +82,7 @@ class SeedQueue(TrialQueue):
 
     def results(self, name: str) -> list[SeedRun]:
         """Return what is known of a graph by now, in the order of the seeds."""
-        tested = (trial for trial in self.trials if "test_accuracy" in trial.metrics)
+        tested = (trial for trial in self.trials if TEST_ACCURACY in trial.metrics)
         known = {**self._done, **{trial.key: _result(trial) for trial in tested}}
         return [known[trial_key] for trial_key in self._keys[name] if trial_key in known]
 
@@ -94,8 +95,8 @@ class SeedQueue(TrialQueue):
 def _result(trial: Trial) -> SeedRun:
     return SeedRun(
         seed=trial.graph.train.seed,
-        accuracy=trial.metrics["test_accuracy"],
-        loss=trial.metrics["test_loss"],
+        accuracy=trial.metrics[TEST_ACCURACY],
+        loss=trial.metrics[TEST_LOSS],
         train_s=round(trial.train_s, 3),  # as it is stored: what is read back later is the same
         **read_right(trial.right),
     )

@@ -18,6 +18,7 @@ from ktg.graph import Graph, dump
 from ktg.graph.canonical import independent_graph, with_seed
 from ktg.graph.drawing import draw
 from ktg.graph.yaml_files import dumps
+from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, TEST_LOSS
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 from ktg.tracking import Tracker, finish_run
 from ktg.training import EpochMetrics, Training
@@ -97,7 +98,7 @@ def train_seeds(
             training = training or Training(trial.graph, dataset, device=device, final=True)
             train_s = _train(training, tracker, parent, on_epoch)
             score = training.test(test)
-            metrics = {"test_accuracy": score.accuracy, "test_loss": score.loss}
+            metrics = {TEST_ACCURACY: score.accuracy, TEST_LOSS: score.loss}
             queue.record_epoch(trial, training.epoch, metrics, train_s)
             queue.close(trial)
             if training is first:
@@ -166,5 +167,5 @@ def _train(training: Training, tracker: Tracker, parent: str, on_epoch: OnEpoch 
 
 
 def _log_results(tracker: Tracker, parent: str, results: SeedResults) -> None:
-    metrics = {"test_accuracy": results.mean, "test_accuracy_std": results.std or 0.0}
+    metrics = {TEST_ACCURACY: results.mean, TEST_ACCURACY_STD: results.std or 0.0}
     tracker.log(parent, metrics, 0)

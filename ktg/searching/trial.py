@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, with_fold
 from ktg.graph.space import MetricName
-from ktg.searching.score import read_score, worst_score
+from ktg.searching.score import VAL_ACCURACY, VAL_LOSS, read_score, worst_score
 from ktg.searching.values import Values
 
 RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial.right`
@@ -113,12 +113,12 @@ class Trial:
     @property
     def accuracy(self) -> float:
         """The accuracy in [0, 1] of the last epoch; 0 before there is one."""
-        return self.metrics.get("val_accuracy", 0.0)
+        return self.metrics.get(VAL_ACCURACY, 0.0)
 
     @property
     def loss(self) -> float:
         """The loss of the last epoch in nats; infinity before there is one."""
-        return self.metrics.get("val_loss", float("inf"))
+        return self.metrics.get(VAL_LOSS, float("inf"))
 
     @property
     def end_score(self) -> float:

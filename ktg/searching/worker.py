@@ -26,6 +26,7 @@ from ktg.graph import Data, parse
 from ktg.models.state_dicts import WEIGHTS_CACHE
 from ktg.searching.pool import pack
 from ktg.searching.preflight import select_image_fields
+from ktg.searching.score import TEST_ACCURACY, TEST_LOSS, VAL_ACCURACY, VAL_LOSS
 from ktg.searching.trial import RIGHT, SAID
 from ktg.searching.worth import find_teachers, write_right
 from ktg.training import Training
@@ -72,12 +73,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             metrics = self._train_epoch(training)
         except Exception as error:  # whatever it is, one graph's trouble must not end the search
             return self._fail(self._describe(error))
-        loss = metrics.get("val_loss", 0.0)
+        loss = metrics.get(VAL_LOSS, 0.0)
         if not math.isfinite(loss):
             return self._fail(f"the validation loss became {loss} in epoch {training.epoch}")
         return {
             # Ray insists on its metric, also where nothing is validated.
-            "val_accuracy": metrics.get("val_accuracy", 0.0),
+            VAL_ACCURACY: metrics.get(VAL_ACCURACY, 0.0),
             "epoch": training.epoch,
             "metrics": json.dumps(metrics),
             "done": training.epoch >= training.graph.train.epochs,
@@ -165,7 +166,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _fail(self, reason: str) -> dict[str, Any]:
         """Return the last result of a trial that cannot go on, and free what it holds."""
         self.cleanup()
-        return {"val_accuracy": 0.0, "epoch": 0, "failed": reason, "done": True}
+        return {VAL_ACCURACY: 0.0, "epoch": 0, "failed": reason, "done": True}
 
 
 def restore_checkpoint(training: Training, path: Path) -> None:
@@ -192,8 +193,8 @@ def score_test(training: Training, images: Images) -> dict[str, Any]:
         for name in (() if graph.ensemble else find_teachers(graph))
     }
     return {
-        "test_accuracy": right.double().mean().item(),
-        "test_loss": functional.cross_entropy(logits, labels).item(),
+        TEST_ACCURACY: right.double().mean().item(),
+        TEST_LOSS: functional.cross_entropy(logits, labels).item(),
         RIGHT: write_right(
             _write_bits(right),
             {name: _write_bits(said == labels) for name, said in taught_by.items()},

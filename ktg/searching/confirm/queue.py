@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ktg.searching.confirm.finalists import Finalists
 from ktg.searching.confirm.store import RIGHT_FILE, find_confirmations
+from ktg.searching.score import TEST_ACCURACY, TEST_LOSS
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 from ktg.searching.worth import read_right
 from ktg.tracking import Experiment, RunRecord
@@ -27,7 +28,7 @@ def read_done(
     known, done = set(fingerprints), dict[str, SeedRun]()
     for parent in find_confirmations(experiment):
         for run in experiment.trials(parent):
-            tags, is_tested = run.tags, "test_accuracy" in run.metrics
+            tags, is_tested = run.tags, TEST_ACCURACY in run.metrics
             same_data = tags.get("data.fingerprint") in known
             same_version = tags.get("version.ktg-automl") == __version__
             counts = same_data and same_version and run.state == "finished" and is_tested
@@ -40,8 +41,8 @@ def read_seed_run(experiment: Experiment, run: RunRecord) -> SeedRun:
     """Return the result of a stored training."""
     return SeedRun(
         seed=int(run.params["seed"]),
-        accuracy=run.metrics["test_accuracy"],
-        loss=run.metrics["test_loss"],
+        accuracy=run.metrics[TEST_ACCURACY],
+        loss=run.metrics[TEST_LOSS],
         train_s=float(run.tags["train_s"]),
         **read_right(experiment.read_artifact(run, RIGHT_FILE)),
     )
