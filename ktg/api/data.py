@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ktg.auditing.pool import ImagePool
 
 __all__ = ["AUGMENTS", "DOUBTFUL", "audit", "draw_views"]
-Doubtful = Literal["keep", "relabel", "drop"]
+Doubtful = Literal["keep", "relabel", "drop", "weigh"]
 DOUBTFUL: tuple[Doubtful, ...] = get_args(Doubtful)
 
 AUGMENTS: tuple[AugmentName, ...] = get_args(AugmentName)
@@ -104,7 +104,8 @@ def audit(
     stand for `source: imagenet`, as in the section `weights`.
 
     output: an HTML page to write. labels: a CSV table to write, which `data.labels` reads; doubtful
-    labels of train and val are kept in it, replaced by the proposed ones, or left out.
+    labels of train and val are kept in it, replaced by the proposed ones, or left out, or all are
+    weighed by how much they are believed.
     """
     pages = [Path(file) for file in (output, labels) if file is not None]
     for file in pages:

@@ -58,7 +58,8 @@ def show(images: str, output: Path, **settings: Any) -> None:
     type=click.Choice(DOUBTFUL),
     default="keep",
     show_default=True,
-    help="With --write: what becomes of doubtful labels of train and val images.",
+    help="With --write: what becomes of doubtful labels of train and val images; weigh: all labels "
+    "count as much as they are believed.",
 )
 @click.option("--model", help="What looks at the images; default: the best network at hand.")
 @click.option("--source", help="Its weights; default: imagenet.")

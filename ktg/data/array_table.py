@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ktg.data.found_data import FoundData, LabelledImages, as_labels
+from ktg.data.found_data import FoundData, LabelledImages, as_labels, drop_even_weights
 from ktg.data.label_table import Line, read_lines
 from ktg.data.split_folders import name_split
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names, show
@@ -18,16 +18,17 @@ _ROW = re.compile(r"(?:image )?(\d+)")
 
 @dataclass(frozen=True)
 class _Labelled:
-    """What a line says: the split, the array that it names a row of, that row, and its label."""
+    """What a line says: split, array that it names a row of, that row, label and weight."""
 
     split: str
     array: str
     row: int
     label: str
+    weight: float
 
 
 def relabel_npz(data: FoundData, path: Path, labels: str) -> FoundData:
-    """Return the data set of an .npz with the labels, and the splits, of a table.
+    """Return the data set of an .npz with the labels, the splits and the weights of a table.
 
     labels: the table, as `data.labels` names it, relative to the folder of `path`. Its column of
     files has rows of the arrays, from 0: `17` or `image 17`. A line of val or test means a row of
@@ -47,7 +48,9 @@ def relabel_npz(data: FoundData, path: Path, labels: str) -> FoundData:
         where = f"{data.title}: {table.name}: line {line.number}"
         said = _read_line(line, there, where)
         if found.setdefault((said.array, said.row), said) != said:
-            raise DataError(f"{where}: {line.file} has another label or split in a line before")
+            raise DataError(
+                f"{where}: {line.file} has another label, split or weight in a line before"
+            )
     return _build(data, there, [*found.values()])
 
 
@@ -63,7 +66,7 @@ def _read_line(line: Line, arrays: Mapping[str, LabelledImages], where: str) -> 
         raise DataError(f"{where}: {show(line.file)} is no row of the {array} images; {allowed}")
     if not line.label:
         raise DataError(f"{where}: {line.file} has no label; remove the line or label it")
-    return _Labelled(split, array, int(match[1]), line.label)
+    return _Labelled(split, array, int(match[1]), line.label, line.read_weight(where))
 
 
 def _build(
@@ -80,9 +83,10 @@ def _build(
         if own:
             names = [each.label for each in own]
             images = arrays[own[0].array].images.take(np.array([each.row for each in own]))
+            weights = np.array([each.weight for each in own]) if split != "test" else None
         elif split in arrays and split != "train":
             names = [data.classes[label] for label in arrays[split].labels]
-            images = arrays[split].images
+            images, weights = arrays[split].images, None
         else:
             continue
         unseen = sorted({*names} - numbers.keys())
@@ -90,14 +94,17 @@ def _build(
             hint = did_you_mean(unseen[0], classes)
             problem = f"the {split} split has labels that train has not: {join_names(unseen)}"
             raise DataError(f"{data.title}: {problem}.{hint}")
-        parts[split] = LabelledImages(images, as_labels([numbers[name] for name in names]))
+        labels = as_labels([numbers[name] for name in names])
+        parts[split] = LabelledImages(images, labels, weights)
     if "train" not in parts:
         raise DataError(f"{data.title}: data.labels names no training image")
     test = parts.get("test")
-    return replace(
-        data,
-        classes=classes,
-        train=parts["train"],
-        val=parts.get("val"),
-        test=None if test is None else lambda: test,
+    return drop_even_weights(
+        replace(
+            data,
+            classes=classes,
+            train=parts["train"],
+            val=parts.get("val"),
+            test=None if test is None else lambda: test,
+        )
     )

@@ -22,7 +22,7 @@ def keep_classes(data: FoundData, wanted: Sequence[str]) -> FoundData:
 
     def cut(part: LabelledImages) -> LabelledImages:
         rows = np.flatnonzero(numbers[part.labels] >= 0)
-        return LabelledImages(part.images.take(rows), numbers[part.labels[rows]])
+        return replace(part.take(rows), labels=numbers[part.labels[rows]])
 
     return replace(
         data,

@@ -13,10 +13,10 @@ class Dataset:
     """What a search may see: the train and val splits.
 
     `mean` and `std` are per channel over the training images, of values in [0, 1]; `std` is never
-    0. `fingerprint` is equal for two data sets iff images (as found), form, classes, labels and
-    split are. `skipped` names the files left out because they cannot be read. `unlabelled` are
-    images whose labels are all -1; `labelled_fingerprint` is that of the data without them, None
-    where there are none.
+    0. `fingerprint` is equal for two data sets iff images (as found), form, classes, labels, their
+    weights and split are. `skipped` names the files left out because they cannot be read.
+    `unlabelled` are images whose labels are all -1; `labelled_fingerprint` is that of the data
+    without them, None where there are none.
     """
 
     classes: tuple[str, ...]

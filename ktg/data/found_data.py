@@ -1,7 +1,7 @@
 """Describes a data set before decoding: classes, and labelled images per official split."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +10,30 @@ from ktg.data.split import count_per_class
 from ktg.data.undecoded import Rows, UndecodedImages
 from ktg.errors import DataError, join_names
 
+# Of labels, (N,).
+Weights = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Undecoded images with one label each, an index into the classes of the data set."""
+    """Undecoded images with one label each, an index into the classes of the data set.
+
+    `weights` (N,) say how much each label counts, None where all count alike.
+    """
 
     images: UndecodedImages
     labels: Rows
+    weights: Weights | None = None
 
     def take(self, rows: Rows) -> "LabelledImages":
         """Return these rows."""
-        return LabelledImages(self.images.take(rows), self.labels[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return LabelledImages(self.images.take(rows), self.labels[rows], weights)
+
+    @property
+    def used_labels(self) -> Rows:
+        """The labels without those of weight 0."""
+        return self.labels if self.weights is None else self.labels[self.weights > 0]
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ def check_classes(data: FoundData) -> None:
     if data.val is not None:
         check_present(data, data.val.labels, "val")
     needed = 1 + (data.val is None) + (data.test is None)
-    check_present(data, data.train.labels, "train", needed)
+    check_present(data, data.train.used_labels, "train", needed)
 
 
 def check_present(data: FoundData, labels: Rows, split: str, needed: int = 1) -> None:
@@ -66,11 +79,27 @@ def check_present(data: FoundData, labels: Rows, split: str, needed: int = 1) ->
     few = [f"{name} ({count})" for name, count in counts if count < needed]
     if few:
         why = "" if needed == 1 else ", one for each split that is made of them"
+        if data.train.weights is not None:
+            why += " (labels of weight 0 do not count)"
         images = "image" if needed == 1 else "images"
         raise DataError(
             f"{data.title}: every class needs at least {needed} {images} in the {split} split"
             f"{why}; too few: {join_names(few)}"
         )
+
+
+def drop_even_weights(data: FoundData) -> FoundData:
+    """Return the data without weights where all labels of train and val weigh alike.
+
+    Only their proportions count, so that the data are then the same as without weights.
+    """
+    parts = [part for part in (data.train, data.val) if part is not None]
+    given = [part.weights if part.weights is not None else np.ones(1) for part in parts]
+    found = np.unique(np.concatenate(given))
+    if len(found) > 1 or not found.all():
+        return data
+    train, *val = (replace(part, weights=None) for part in parts)
+    return replace(data, train=train, val=val[0] if val else None)
 
 
 def as_labels(values: npt.ArrayLike) -> Rows:

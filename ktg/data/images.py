@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ktg.data.decode import Geometry, Pixels
+from ktg.data.found_data import Weights
 from ktg.data.undecoded import Rows, UndecodedImages
 
 
@@ -64,15 +65,21 @@ class Images:
     """One split: N images with labels; `read` returns any of them as uint8 pixels.
 
     `digests` (N, 32) are the content hashes of the images, None where nobody has counted them.
+    `weights` (N,) say how much each label counts in training, None where all count alike.
     """
 
     def __init__(
-        self, store: PixelStore, rows: Rows, labels: Rows, digests: Pixels | None = None
+        self,
+        store: PixelStore,
+        rows: Rows,
+        labels: Rows,
+        digests: Pixels | None = None,
+        weights: Weights | None = None,
     ) -> None:
         self._store = store
         self._rows = rows
         self.labels: npt.NDArray[np.int64] = labels
-        self.digests = digests
+        self.digests, self.weights = digests, weights
         self.geometry = store.geometry
         self.shape: tuple[int, int, int] = store.geometry.shape
 
@@ -86,7 +93,8 @@ class Images:
     def take(self, rows: Rows) -> "Images":
         """Return these rows of the split as a split of their own."""
         digests = None if self.digests is None else self.digests[rows]
-        return Images(self._store, self._rows[rows], self.labels[rows], digests)
+        weights = None if self.weights is None else self.weights[rows]
+        return Images(self._store, self._rows[rows], self.labels[rows], digests, weights)
 
     @property
     def nbytes(self) -> int:
@@ -103,11 +111,18 @@ class Images:
 
 
 def join(*parts: Images) -> Images:
-    """Return the images of all parts as one split, in that order. They share one shape."""
+    """Return the images of all parts as one split, in that order. They share one shape.
+
+    Labels without a weight weigh 1 beside those with one.
+    """
     labels = np.concatenate([part.labels for part in parts])
     hashed = [part.digests for part in parts if part.digests is not None]
     digests = np.concatenate(hashed) if len(hashed) == len(parts) else None
-    return Images(_JoinedPixels(parts), np.arange(len(labels)), labels, digests)
+    weights = None
+    if any(part.weights is not None for part in parts):
+        each = (np.ones(len(part)) if part.weights is None else part.weights for part in parts)
+        weights = np.concatenate([*each])
+    return Images(_JoinedPixels(parts), np.arange(len(labels)), labels, digests, weights)
 
 
 @dataclass(frozen=True)

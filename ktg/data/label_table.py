@@ -1,11 +1,12 @@
 """Reads data sets whose labels stand in a table beside the images, as Kaggle and Hugging Face do.
 
 A table is a CSV file (also with semicolons or tabs) or JSON lines with a column of files, a column
-of labels and, if wanted, one of splits.
+of labels and, if wanted, one of splits and one of weights, which say how much a label counts.
 """
 
 import csv
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ktg.data.found_data import FoundData, LabelledImages, as_labels
+import numpy as np
+
+from ktg.data.found_data import FoundData, LabelledImages, as_labels, drop_even_weights
 from ktg.data.split_folders import name_split
 from ktg.data.undecoded import ImageFiles
 from ktg.data.walk import is_image, list_folders, walk
@@ -57,6 +60,7 @@ _COLUMNS = {
         "y",
     ),
     "split": ("split", "subset", "partition", "set"),
+    "weight": ("weight",),
 }
 _ANY_SPLIT = ("metadata", "labels", "annotations")
 _OF_LABELS = re.compile(r"[_ -]?(labels?|annotations?)$", re.IGNORECASE)
@@ -72,6 +76,18 @@ class Line:
     file: str
     label: str
     split: str
+    weight: str = ""
+
+    def read_weight(self, where: str) -> float:
+        """Return the weight, 1 where there is none. Raises DataError unless it is 0 or above."""
+        try:
+            weight = float(self.weight or 1)
+        except ValueError:
+            weight = math.nan
+        if not 0 <= weight < math.inf:
+            allowed = "allowed: a number from 0 on (0: the label is not used), or nothing for 1"
+            raise DataError(f"{where}: {show(self.weight)} is no weight of a label; {allowed}")
+        return weight
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,14 @@ class _Table:
 
     def at(self, line: Line) -> str:
         return f"{self.place.name}: line {line.number}"
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a table says of an image: its label, and how much that counts."""
+
+    label: str
+    weight: float
 
 
 def find_tables(root: Path) -> list[_Table]:
@@ -108,7 +132,9 @@ def find_tables(root: Path) -> list[_Table]:
 def read_table_folder(root: Path, labels: str | None, title: str) -> FoundData | None:
     """Return the data set in `root` with the labels of a table; None where there is no table.
 
-    labels: the table, relative to `root` or beside it; default: what `find_tables` finds.
+    labels: the table, relative to `root` or beside it; default: what `find_tables` finds. Only
+    one that is named here weighs labels: of a table that came with images a column `weight` may
+    be in grams.
     Raises DataError that names file and line for a line without a file or label that can be used.
     """
     tables = find_tables(root) if labels is None else [_find_named(root, labels, title)]
@@ -120,19 +146,21 @@ def read_table_folder(root: Path, labels: str | None, title: str) -> FoundData |
         both = join_names([each.place.name for each in tables])
         raise DataError(f"{title}: several tables of labels ({both}); name one with data.labels")
     images = _ImageNames(walk(root, "").images)
-    parts: dict[str, dict[str, str]] = {"train": {}, "val": {}, "test": {}}
-    seen: dict[str, tuple[str, str, str]] = {}
+    parts: dict[str, dict[str, _Said]] = {"train": {}, "val": {}, "test": {}}
+    seen: dict[str, tuple[str, _Said, str]] = {}
     for table in tables:
         for line in read_lines(table.place, title):
             where = f"{title}: {table.at(line)}"
             split = _name_split_of(line, table, where)
             file = images.find(line.file, table.base, split, where)
-            first = seen.setdefault(images.places[file], (table.at(line), line.label, split))
-            if first[1:] != (line.label, split):
-                raise DataError(f"{where}: {line.file} has another label or split in {first[0]}")
+            said = _Said(line.label, line.read_weight(where) if labels is not None else 1.0)
+            first = seen.setdefault(images.places[file], (table.at(line), said, split))
+            if first[1:] != (said, split):
+                problem = f"{line.file} has another label, split or weight in {first[0]}"
+                raise DataError(f"{where}: {problem}")
             if not line.label:
                 raise DataError(f"{where}: {line.file} has no label; remove the line or label it")
-            parts[split][file] = line.label
+            parts[split][file] = said
     return _build(root, parts, title)
 
 
@@ -177,11 +205,11 @@ class _ImageNames:
         raise DataError(f"{where}: {problem}.{hint if wanted else ''}")
 
 
-def _build(root: Path, parts: Mapping[str, Mapping[str, str]], title: str) -> FoundData:
-    classes = tuple(sorted(set(parts["train"].values())))
+def _build(root: Path, parts: Mapping[str, Mapping[str, _Said]], title: str) -> FoundData:
+    classes = tuple(sorted({said.label for said in parts["train"].values()}))
     numbers = {name: number for number, name in enumerate(classes)}
     for split in ("val", "test"):
-        unseen = sorted({label for label in parts[split].values() if label not in numbers})
+        unseen = sorted({said.label for said in parts[split].values()} - numbers.keys())
         if unseen:
             hint = did_you_mean(unseen[0], classes)
             raise DataError(
@@ -191,13 +219,17 @@ def _build(root: Path, parts: Mapping[str, Mapping[str, str]], title: str) -> Fo
 
     def gather(split: str) -> LabelledImages:
         # In the order of class and name, as of folders: a table shuffled anew changes nothing.
-        rows = sorted((numbers[label], name) for name, label in parts[split].items())
+        said = parts[split]
+        rows = sorted((numbers[each.label], name) for name, each in said.items())
         images = ImageFiles(root, tuple(name for _, name in rows))
-        return LabelledImages(images, as_labels([label for label, _ in rows]))
+        labels = as_labels([label for label, _ in rows])
+        if split == "test":
+            return LabelledImages(images, labels)
+        return LabelledImages(images, labels, np.array([said[name].weight for _, name in rows]))
 
     val = gather("val") if parts["val"] else None
     test = (lambda: gather("test")) if parts["test"] else None
-    return FoundData(title, classes, gather("train"), val, test)
+    return drop_even_weights(FoundData(title, classes, gather("train"), val, test))
 
 
 def _name_split_of(line: Line, table: _Table, where: str) -> str:
@@ -292,11 +324,11 @@ def _read_json(text: str) -> Iterator[tuple[int, Sequence[str]]]:
 
 
 def _pick_columns(rows: Iterable[tuple[int, Sequence[str]]], lead: str) -> Iterator[Line]:
-    """Yield the columns of files, labels and splits. A table of two columns needs no heading."""
+    """Yield the columns that count. A table of two columns needs no heading."""
     rows = iter(rows)
     number, heading = next(rows, (1, ()))
     if len(heading) == 2 and is_image(heading[0]):
-        columns: dict[str, int | None] = {"file": 0, "label": 1, "split": None}
+        columns: dict[str, int | None] = {"file": 0, "label": 1, "split": None, "weight": None}
         yield Line(number, heading[0], heading[1], "")
     else:
         columns = _name_columns(heading, lead)

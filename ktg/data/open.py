@@ -9,7 +9,7 @@ import functools
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +55,21 @@ class _Decoded:
     def labels(self) -> Rows:
         return self.found.labels[self.rows]
 
+    @property
+    def used_labels(self) -> Rows:
+        """The labels without those of weight 0."""
+        weights = self.found.weights
+        return self.labels if weights is None else self.labels[weights[self.rows] > 0]
+
     def images(self, chosen: Rows) -> Images:
         """Return some of the readable images, by their place among them."""
         rows, geometry = self.rows[chosen], self.cached.index.geometry
         store: PixelStore = OnTheFlyPixels(self.found.images, geometry)
         if self.cached.pixels is not None:
             store = MappedPixels(self.cached.pixels, geometry)
-        return Images(store, rows, self.found.labels[rows], self.cached.index.digests[rows])
+        digests, weights = self.cached.index.digests[rows], self.found.weights
+        weights = None if weights is None else weights[rows]
+        return Images(store, rows, self.found.labels[rows], digests, weights)
 
     def skipped(self) -> tuple[str, ...]:
         return tuple(self.found.images.name(row) for row in self.cached.index.faults)
@@ -85,7 +93,7 @@ def open_data(
     _warn_of_oddities(data.title, spec, base)
     pool = _open_pool(data, spec, progress)
     # Checked again after decoding: skipping broken files may leave a class without images.
-    check_present(data, pool.labels, "train", needed=1 + (data.val is None))
+    check_present(data, pool.used_labels, "train", needed=1 + (data.val is None))
     train_rows, val, val_rows = _divide(data, pool, spec, progress)
     # Of training images alone: statistics that include val would leak it into training.
     mean, std = pool.cached.index.moments(pool.rows[train_rows])
@@ -223,7 +231,7 @@ def _select_pool(data: FoundData, spec: Data) -> LabelledImages:
         return pool
     classes = len(data.classes)
     noisy = corrupt_labels(pool.labels, classes, spec.label_noise, spec.split_seed)
-    return LabelledImages(pool.images, noisy)
+    return replace(pool, labels=noisy)
 
 
 def _find_test(data: FoundData, spec: Data) -> LabelledImages:
@@ -382,4 +390,6 @@ def _hash_splits(classes: tuple[str, ...], parts: Sequence[tuple[_Decoded, Rows]
         digest.update(len(rows).to_bytes(8, "little"))
         digest.update(part.cached.index.digests[rows].tobytes())
         digest.update(part.found.labels[rows].astype("<i8").tobytes())
+        if part.found.weights is not None:
+            digest.update(b"weights" + part.found.weights[rows].astype("<f8").tobytes())
     return digest.hexdigest()

@@ -64,6 +64,11 @@ def remark_on_splits(data: FoundData, spec: Data) -> Iterator[str]:
         yield _say_drawn("validation", share, f"data.{key}")
     if data.val is not None and data.test is None:
         yield _say_drawn("test", spec.test_fraction, "data.test_fraction")
+    if data.train.weights is not None:
+        weights = data.train.weights
+        span = f"{weights.min():.4g} to {weights.max():.4g}"
+        unused = f"; {(weights == 0).sum()} are not used" if not weights.all() else ""
+        yield f"the {len(weights)} training labels have weights from {span}{unused}"
 
 
 def _say_drawn(split: str, share: float, key: str) -> str:

@@ -47,7 +47,7 @@ def open_view(images: Images, augment: ViewName, seed: int, number: int) -> Imag
     side = np.load(entry / "pixels.npy", mmap_mode="r", allow_pickle=False).shape[1]
     form = replace(images.geometry, side=side)  # some augmentations cut a piece out
     store = MappedPixels(entry / "pixels.npy", form)
-    return Images(store, np.arange(len(images)), images.labels, digests)
+    return Images(store, np.arange(len(images)), images.labels, digests, images.weights)
 
 
 def _draw(images: Images, augment: ViewName, text: str, folder: Path) -> None:

@@ -43,9 +43,11 @@ class Data:
     )
     labels: str | None = rule(
         "A table of labels (.csv, .tsv, .jsonl), in the folder `path` or beside it: a column file, "
-        "a column label and, if wanted, a column split (train, val, test); of an .npz the files "
-        "are rows of its arrays. Default: folders of classes; where there are none labels.csv, "
-        "metadata.csv or train.csv.",
+        "a column label and, if wanted, columns split (train, val, test) and weight: from 0 (the "
+        "label is not used) on, how much the label counts against others in every loss that reads "
+        "it and in probes; scores do not look at it. Of an .npz the files are rows of its arrays. "
+        "Default: folders of classes; where there are none labels.csv, metadata.csv or train.csv, "
+        "without weights.",
         None,
     )
     size: int | None = rule(

@@ -13,6 +13,7 @@ from ktg.graph.canonical import open_edges
 from ktg.graph.vocabulary import KEEPING_GATES, LossName
 from ktg.training.adapters import Adapter, Pair
 from ktg.training.gates import GATES
+from ktg.training.label_weights import weigh_by_class
 from ktg.training.losses import (
     attention,
     bootstrap,
@@ -37,8 +38,9 @@ class NodeOutputs:
     """What the nodes make of one batch; what several edges need is computed once and shared.
 
     `maps` (B, C, H, W), the last first, and `features` (B, D), what their heads are given, are
-    those of the nodes of which some edge compares them. Nodes that see images without labels have
-    more rows than there are labels; these come last.
+    those of the nodes of which some edge compares them. `weights` (B,) say how much each label
+    counts, None where all count alike. Nodes that see images without labels have more rows than
+    there are labels; these come last.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class NodeOutputs:
         labels: Tensor,
         maps: Mapping[str, Sequence[Tensor]] = MappingProxyType({}),
         features: Mapping[str, Tensor] = MappingProxyType({}),
+        weights: Tensor | None = None,
     ) -> None:
         self.logits, self.maps, self.features = logits, maps, features
+        self.weights = weights
         self.labels = labels  # int64 (B,), or probabilities (B, C) where images were mixed
         self.hard_labels = labels if labels.ndim == 1 else labels.argmax(dim=1)
         self._log_probabilities: dict[tuple[str, float], Tensor] = {}
@@ -127,8 +131,17 @@ class EdgeInputs:
 
     @property
     def peer_loss(self) -> Tensor:
-        """The cross-entropies (B,) of the labels in the eyes of the peer, without gradients."""
-        return self.nodes.label_loss(self.peer)
+        """The cross-entropies (B,) of the labels in the eyes of the peer, without gradients.
+
+        Infinite where a label is not used, as its weight is 0.
+        """
+        loss, weights = self.nodes.label_loss(self.peer), self.nodes.weights
+        return loss if weights is None else loss.masked_fill(weights == 0, torch.inf)
+
+    @property
+    def label_weights(self) -> Tensor | None:
+        """How much each label counts (B,), for an edge that reads labels; None for all alike."""
+        return self.nodes.weights if self.edge.needs_label else None
 
     @property
     def same(self) -> Tensor:
@@ -246,38 +259,19 @@ def edge_loss(inputs: EdgeInputs) -> EdgeLoss:
     edge, adapter = inputs.edge, inputs.adapter
     per_sample = LOSSES[edge.loss](inputs)
     if inputs.class_weights is not None and inputs.pair[0] == LABEL:
-        per_sample = per_sample * weigh_labels(inputs.class_weights, inputs.nodes.labels)
+        per_sample = per_sample * weigh_by_class(inputs.class_weights, inputs.nodes.labels)
     if adapter.log_variance is not None:
         per_sample = weigh_by_uncertainty(per_sample, adapter.log_variance)
     weight = GATES[edge.gate](inputs, inputs.progress, per_sample.dtype)
-    gate_weight, value = weight.mean(), (weight * per_sample).mean()
+    felt = weight if inputs.label_weights is None else weight * inputs.label_weights
+    gate_weight, value = weight.mean(), (felt * per_sample).mean()
     if not isinstance(edge.weight, str):
         value = value * edge.weight
     if edge.gate in KEEPING_GATES and edge.over == "kept":
         # Turns the mean over the batch into that over the samples let through. Without any, value
         # is 0 and the clamp keeps 0 / 0 away without asking the device how many there are.
-        value = value / gate_weight.clamp(min=1 / len(weight))
+        value = value / felt.mean().clamp(min=torch.finfo(felt.dtype).tiny)
     return EdgeLoss(value, gate_weight)
-
-
-def count_class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Return a weight for each class, float (C,), inverse to its number of labels int64 (N,).
-
-    The mean over all labels is 1; without a label the weight is 0. It is what scikit-learn calls
-    balanced.
-
-    >>> count_class_weights(torch.tensor([0, 0, 0, 1]), 2).tolist()
-    [0.6666666865348816, 2.0]
-    """
-    counts = labels.bincount(minlength=classes).float()
-    return torch.where(counts > 0, len(labels) / (counts * (counts > 0).sum()), 0.0)
-
-
-def weigh_labels(class_weights: Tensor, labels: Tensor) -> Tensor:
-    """Return the weight (B,) of labels (B,), or of mixed ones (B, C)."""
-    if labels.ndim == 1:
-        return class_weights[labels]
-    return labels.to(class_weights.dtype) @ class_weights
 
 
 def edge_losses(

@@ -14,7 +14,6 @@ same group (IEEE Access 2025); the last three are for doubtful labels. In the ex
 right about the first of two samples.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -78,17 +77,19 @@ def small_loss(
 
     Their share falls from 1 to 1 - noise over the first fifth of training, and stays: networks
     learn right labels before they learn wrong ones by heart. Of equal losses it is left open which
-    are taken. Han et al., "Co-teaching: Robust Training of Deep Neural Networks with Extremely
-    Noisy Labels", NeurIPS 2018, where the share falls over 10 of 200 epochs.
+    are taken; infinite ones, of labels that are not used, are not counted. Han et al.,
+    "Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy Labels", NeurIPS
+    2018, where the share falls over 10 of 200 epochs.
 
     >>> small_loss(torch.tensor([0.1, 2.0, 0.3, 0.2]), progress=1.0, noise=0.25)
     tensor([1., 0., 1., 1.])
     """
     share = 1 - noise * min(progress / RAMP, 1.0)
-    # How many is counted on the host, from numbers it has: no step ever waits for the device.
-    kept = max(1, math.ceil(share * len(loss) - 1e-9))
-    places = loss.topk(kept, largest=False).indices
-    return torch.zeros_like(loss, dtype=dtype).index_fill(0, places, 1.0)
+    # How many is counted on the device, which no step ever waits for. In float64, as 0.7 * 10 is
+    # above 7 in float32.
+    kept = share * loss.isfinite().sum(dtype=torch.float64) - 1e-9
+    ranks = loss.argsort().argsort()
+    return (ranks < kept).to(dtype)
 
 
 def agree(same: Tensor, progress: float, dtype: torch.dtype = torch.float32) -> Tensor:

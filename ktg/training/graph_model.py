@@ -62,11 +62,11 @@ class GraphModel:
         cache: Path | None = None,
     ) -> None:
         check_trainable(graph)
+        check_settled(graph)
         form, names = canonicalise_with_names(graph)
         self.names = {names[original]: original for original in graph.nodes if original in names}
         self.graph = inherit_model_args(form, self.names)
         self.key = form_key(self.graph)
-        check_noise(graph)
         self._target = names[graph.target]  # of an ensemble it need not be the first
         self.device = choose_device(device)
         self.precision = choose_precision(graph, self.device)
@@ -97,6 +97,7 @@ class GraphModel:
             batch.labels,
             {name: answer.maps for name, answer in answers.items()},
             {name: x.features for name, x in answers.items() if x.features is not None},
+            batch.weights,
         )
 
     def _ask(self, name: str, batch: TrainingBatch) -> Answers:
@@ -189,8 +190,12 @@ class GraphModel:
         self.epoch = state["epoch"]
 
 
-def check_noise(graph: Graph) -> None:
-    """Raise SpecError for an open edge whose share of wrong labels nobody has estimated yet."""
+def check_settled(graph: Graph) -> None:
+    """Raise SpecError for a network that nobody has chosen yet, or a share of wrong labels."""
+    for name, node in graph.nodes.items():
+        if AUTO in (node.model, node.source):
+            problem = "auto is chosen by `ktg train` and `ktg search`, before anything is trained"
+            raise SpecError(f"nodes.{name}", f"{problem}; name a model and a source here")
     for pair, edge in open_edges(graph).items():
         if edge.gate == "small_loss" and edge.noise == AUTO:
             problem = (

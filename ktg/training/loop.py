@@ -23,9 +23,10 @@ from ktg.data import Dataset
 from ktg.graph import Graph
 from ktg.training.answers import find_known_teachers
 from ktg.training.best_weights import BestWeights
-from ktg.training.edge_losses import count_class_weights, edge_losses, sum_per_node
+from ktg.training.edge_losses import edge_losses, sum_per_node
 from ktg.training.frozen_features import FrozenFeatures, find_frozen_backbones
 from ktg.training.graph_model import GraphModel
+from ktg.training.label_weights import count_class_weights
 from ktg.training.metrics import (
     EpochMetrics,
     StepMetrics,
@@ -74,7 +75,8 @@ class Training(GraphModel):
         self._best = BestWeights(metric) if graph.train.keep == "best" else None
         self._class_weights: Tensor | None = None
         if graph.data.balance == "loss":
-            self._class_weights = count_class_weights(self._batches.labelled.plain.labels, classes)
+            labels, weights = self._batches.labelled.plain.labels, self._batches.label_weights
+            self._class_weights = count_class_weights(labels, classes, weights)
         self._known = find_known_teachers(
             self.graph,
             self.teachers,

@@ -20,6 +20,7 @@ from ktg.data.undecoded import Rows
 from ktg.graph import LABEL, Graph
 from ktg.models.network import Network, find_head
 from ktg.models.resolve import resolve_source
+from ktg.training.label_weights import count_class_weights
 from ktg.training.scoring import Split, compute_head_inputs, compute_logits
 from ktg.training.tensor_cache import make_once
 from ktg.version import __version__
@@ -47,15 +48,18 @@ def load_probe(
     once. Returns False, and changes nothing, where the head is not one linear layer of vectors, or
     only one class has images.
     """
-    head, labels = find_head(network), split.labels.cpu().numpy()
-    if not isinstance(head, nn.Linear) or len(np.unique(labels)) < 2:
+    head, labels, weights = find_head(network), split.labels.cpu().numpy(), split.weights
+    used = labels if weights is None else labels[weights > 0]
+    if not isinstance(head, nn.Linear) or len(np.unique(used)) < 2:
         return False
 
     def fit() -> dict[str, Tensor]:
         features = compute_head_inputs(network, split, precision)
         if features.ndim != 2:
             return {}
-        weight, bias = fit_probe(features, labels, head.out_features, balanced=balanced)
+        weight, bias = fit_probe(
+            features, labels, head.out_features, balanced=balanced, weights=weights
+        )
         return {"weight": weight, "bias": bias}
 
     found = make_once(f"probe-{key}", fit, cache)
@@ -110,22 +114,36 @@ def trust(
 
 
 def fit_probe(
-    features: Tensor, labels: ArrayLike, classes: int, *, balanced: bool = False
+    features: Tensor,
+    labels: ArrayLike,
+    classes: int,
+    *,
+    balanced: bool = False,
+    weights: Floats | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return weights (classes, D) and bias (classes,) of a logistic regression on features (N, D).
 
     Its regularisation is the one of `STRENGTHS` with the lowest cross-validated loss, in at most
-    five stratified folds. `balanced` weighs each class alike. Of two classes each gets half of the
-    difference; a class without an image gets weights of 0 and the lowest bias.
+    five stratified folds. `balanced` weighs each class alike. weights (N,): how much each label
+    counts, of which only the proportions matter; those of weight 0 are left out. Of two classes
+    each gets half of the difference; a class without an image gets weights of 0 and the lowest
+    bias.
     """
     values, truth = features.double().numpy(), np.asarray(labels)
+    if weights is not None:
+        used = weights > 0
+        values, truth = values[used], truth[used]
+        weights = weights[used] / weights[used].mean()
+        if balanced:
+            each = count_class_weights(torch.from_numpy(truth), classes, torch.from_numpy(weights))
+            weights = weights * each.double().numpy()[truth]
     mean = values.mean(axis=0)
     centred = values - mean
     # One scale for all features makes the strengths mean the same for every network, and lbfgs
     # needs fewer steps on centred ones. Neither changes what a regression can express.
     scale = float(np.sqrt((centred**2).mean())) or 1.0
     small, basis = _rotate(centred / scale)
-    model = _choose_strength(small, truth, balanced)
+    model = _choose_strength(small, truth, balanced, weights)
     rows, biases = model.coef_ @ basis / scale, model.intercept_
     if len(rows) == 1:
         rows, biases = np.concatenate([-rows, rows]) / 2, np.concatenate([-biases, biases]) / 2
@@ -155,31 +173,42 @@ def _rotate(values: Floats) -> tuple[Floats, Floats]:
     return r.T, q.T
 
 
-def _choose_strength(values: Floats, labels: NDArray[Any], balanced: bool) -> Any:
-    """Return the regression with the strength that cross-validation prefers, fitted to all rows."""
+def _choose_strength(
+    values: Floats, labels: NDArray[Any], balanced: bool, weights: Floats | None
+) -> Any:
+    """Return the regression with the strength that cross-validation prefers, fitted to all rows.
+
+    `weights` are balanced already.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
     from sklearn.utils.class_weight import compute_sample_weight
 
-    given = {"max_iter": STEPS, "class_weight": "balanced" if balanced else None}
+    plainly = balanced and weights is None
+    given = {"max_iter": STEPS, "class_weight": "balanced" if plainly else None}
+
+    def weigh(rows: Rows | slice) -> Floats | None:
+        return None if weights is None else weights[rows]
+
     folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
     losses = np.zeros(len(STRENGTHS))
     with warnings.catch_warnings():
         # A head that has not quite converged is a good start, too.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if folds < 2:
-            return LogisticRegression(C=FIXED_STRENGTH, **given).fit(values, labels)
+            model = LogisticRegression(C=FIXED_STRENGTH, **given)
+            return model.fit(values, labels, weigh(slice(None)))
         for kept, out in StratifiedKFold(folds, shuffle=True, random_state=0).split(values, labels):
             # Each begins where the one before it ended, the strongest regularisation first.
             model = LogisticRegression(warm_start=True, **given)
             for place, strength in enumerate(STRENGTHS):
-                model.set_params(C=strength).fit(values[kept], labels[kept])
+                model.set_params(C=strength).fit(values[kept], labels[kept], weigh(kept))
                 said = model.predict_proba(values[out])
                 # Weighed as it is fitted: the plain loss would prefer hardly any regularisation,
                 # with which the weights of the classes do nothing.
-                alike = compute_sample_weight("balanced", labels[out]) if balanced else None
+                alike = compute_sample_weight("balanced", labels[out]) if plainly else weigh(out)
                 losses[place] += log_loss(labels[out], said, sample_weight=alike)
         best = STRENGTHS[int(losses.argmin())]
-        return LogisticRegression(C=best, **given).fit(values, labels)
+        return LogisticRegression(C=best, **given).fit(values, labels, weigh(slice(None)))

@@ -41,13 +41,16 @@ class Evaluation:
 
 
 class Split:
-    """A split on a device, without augmentation, in batches that keep its order."""
+    """A split on a device, without augmentation, in batches that keep its order.
+
+    `weights` (N,) are those of its labels, on the host; scores do not look at them.
+    """
 
     def __init__(self, images: Images, device: torch.device, batch_size: int) -> None:
         self.device = device
         self.size = len(images)
         self._batches = Batches(images, device)
-        self.labels = self._batches.labels
+        self.labels, self.weights = self._batches.labels, images.weights
         self.batch_size = batch_size
         self._rows = list(torch.split(torch.arange(len(images)), batch_size))
 

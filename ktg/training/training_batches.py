@@ -14,6 +14,7 @@ from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
 from ktg.graph.vocabulary import ViewName
 from ktg.training.answers import Answers
+from ktg.training.label_weights import scale_label_weights
 from ktg.training.randomness import (
     balanced_rows,
     derive_seed,
@@ -34,7 +35,8 @@ class TrainingBatch:
 
     `images` are (B, C, H, W) in [0, 1], `features` (B, ...) what a head is given, and `answers`
     those of a teacher that was asked beforehand. `labels` are int64 (B,), or probabilities (B,
-    classes) where images were mixed. Nodes that images without labels are meant for have these
+    classes) where images were mixed, and `weights` (B,) how much they count, None where all count
+    alike. Nodes that images without labels are meant for have these
     after the others, (B + U, C, H, W).
     """
 
@@ -42,12 +44,14 @@ class TrainingBatch:
     features: Mapping[str, Tensor]
     labels: Tensor
     answers: Mapping[str, Answers] = field(default_factory=dict)
+    weights: Tensor | None = None
 
 
 class TrainingBatches:
     """The training images of a graph, in a new order in each epoch, and in new or fixed views.
 
-    `unlabelled_nodes` are those that see images without labels, too.
+    `unlabelled_nodes` are those that see images without labels, too. `label_weights` (N,), 1 in the
+    mean, say how much each label counts, None where all count alike.
     """
 
     def __init__(
@@ -60,6 +64,9 @@ class TrainingBatches:
     ) -> None:
         self.graph, self.classes, self.device = graph, classes, device
         self.labelled = self._show(images)
+        by_class = graph.data.balance == "sampling"
+        weights = scale_label_weights(images, by_class=by_class)
+        self.label_weights = None if weights is None else weights.to(device)
         self.unlabelled_nodes = find_unlabelled_nodes(graph)
         self.unlabelled: ShownImages | None = None
         if unlabelled is not None and self.unlabelled_nodes:
@@ -115,10 +122,13 @@ class TrainingBatches:
             rows, images, unlabelled, steps, others or itertools.repeat(None), strict=False
         ):
             labels = self.labelled.plain.labels[chosen]
+            weights = None if self.label_weights is None else self.label_weights[chosen]
             if mix is not None and seen:
                 # One mixture for all nodes, because they must agree on the label of an image.
                 mixture = mix(generator)
-                labels = mixture.labels(labels, self.classes, next(iter(seen.values())).shape[-1])
+                side = next(iter(seen.values())).shape[-1]
+                labels = mixture.labels(labels, self.classes, side)
+                weights = None if weights is None else mixture.weights(weights, side)
                 seen = {name: mixture.images(each) for name, each in seen.items()}
                 more = {name: mixture.images(each) for name, each in more.items()}
             both = {name: torch.cat([seen[name], each]) for name, each in more.items()}
@@ -133,6 +143,7 @@ class TrainingBatches:
                     name: teacher(place, other if name in self.unlabelled_nodes else None)
                     for name, teacher in ask.items()
                 },
+                weights=weights,
             )
 
     def _show(self, images: Images) -> ShownImages:

@@ -5,6 +5,7 @@ import pytest
 from dirt import COLOURS, picture
 
 from ktg.api.data import audit
+from ktg.data.dataset import merge
 from ktg.data.open import name_images, open_data, open_test
 from ktg.errors import DataError
 from ktg.graph import Data
@@ -68,7 +69,7 @@ def test_new_classes_come_last(folder):
     assert opened(folder)[0].classes == ("blue", "red", "amber")
 
 
-@pytest.mark.parametrize("doubtful", ["keep", "relabel", "drop"])
+@pytest.mark.parametrize("doubtful", ["keep", "relabel", "drop", "weigh"])
 @pytest.mark.parametrize("name", ["one.npz", "two.npz"])
 def test_what_an_audit_writes_is_read_again(folder, name, doubtful):
     before = open_data(Data(path=str(folder / name)))
@@ -95,19 +96,67 @@ def test_what_an_audit_writes_is_read_again(folder, name, doubtful):
         (["1,red,later"], "line 2: 'later' is no split; allowed: train, val, test"),
         (
             ["1,red,", "image 1,blue,"],
-            "line 3: image 1 has another label or split in a line before",
+            "line 3: image 1 has another label, split or weight in a line before",
         ),
         (["1,red,test"], "the test split has labels that train has not: red"),
         ([], "data.labels names no training image"),
         (["1,red,", "2,red,"], "classes found: red; at least two are needed"),
+        (["1,red,,x"], "line 2: 'x' is no weight of a label; allowed: a number from 0 on"),
+        (["1,red,,-0.5"], "line 2: '-0.5' is no weight"),
+        (["1,red,,inf"], "line 2: 'inf' is no weight"),
+        (["1,red,,nan"], "line 2: 'nan' is no weight"),
+        (["1,red,,1", "image 1,red,,0.5"], "line 3: image 1 has another label, split or weight"),
     ],
 )
 def test_what_cannot_be_used_is_named(folder, lines, said):
-    write(folder, *lines)
+    write(folder, *lines, heading="file,label,split,weight")
     with pytest.raises(DataError, match=said):
         opened(folder)
 
 
 def test_a_table_that_is_not_there_is_named(folder):
     with pytest.raises(DataError, match=r"data\.labels: there is no labels\.csv in "):
+        opened(folder)
+
+
+def weigh(folder, name="one.npz", **spec):
+    """The set with a weight for each row, row / 100, and none for row 0."""
+    lines = [f"{row},{NAMES[row % 3]},{row / 100 if row else ''}" for row in range(48)]
+    write(folder, *lines, heading="file,label,weight")
+    return opened(folder, name, **spec)
+
+
+@pytest.mark.parametrize("name", ["one.npz", "two.npz"])
+@pytest.mark.parametrize(
+    "spec", [{}, {"folds": 4, "fold": 2}, {"per_class": 3}, {"only": ("blue", "red")}]
+)
+def test_weights_stay_with_their_images(folder, name, spec):
+    data, test, names = weigh(folder, name, **spec)
+    for split, images in (("train", data.train), ("val", data.val)):
+        rows = [int(each.split()[1]) for each in names[split]]
+        assert images.weights.tolist() == [row / 100 if row else 1.0 for row in rows]
+    both = merge(data).weights
+    assert both.tolist() == [*data.train.weights, *data.val.weights]
+    assert data.train.take(np.array([3, 1])).weights.tolist() == both[[3, 1]].tolist()
+    if name == "two.npz":
+        assert test.weights is None
+
+
+def test_equal_weights_are_none_and_others_make_other_data(folder):
+    prints = []
+    for weights in ([1] * 60, [0.5] * 60, [1] * 59 + [0]):
+        lines = [f"{row},{NAMES[row % 3]},{weights[row]}" for row in range(60)]
+        write(folder, *lines, heading="file,label,weight")
+        prints.append(opened(folder)[0].fingerprint)
+    write(folder, *(f"{row},{NAMES[row % 3]}" for row in range(60)), heading="file,label")
+    plain = opened(folder)[0]
+    assert plain.train.weights is None
+    assert prints[:2] == [plain.fingerprint] * 2 != prints[1:]
+
+
+def test_a_class_needs_labels_that_are_used(folder):
+    lines = [f"{row},{NAMES[row % 3]},{int(row % 3 > 0)}" for row in range(60)]
+    write(folder, *lines, heading="file,label,weight")
+    said = r"\(labels of weight 0 do not count\); too few: blue \(0\)"
+    with pytest.raises(DataError, match=said):
         opened(folder)

@@ -129,7 +129,7 @@ def test_folders_of_classes_go_before_a_table_that_is_not_asked_for(make):
         (["file,label", ",cat"], "line 2: no file is named"),
         (
             ["file,label", "cat_00.png,cat", "", "cat_00.png,dog"],
-            "line 4: cat_00.png has another label or split in labels.csv: line 2",
+            "line 4: cat_00.png has another label, split or weight in labels.csv: line 2",
         ),
         (["file,label,split", "cat_00.png,cat,7"], "line 2: '7' is no split; allowed: train, val"),
         (["a,b,c", "cat_00.png,cat,1"], "line 1: no column of files among a, b, c; call one file"),
@@ -178,3 +178,15 @@ def test_one_name_in_two_folders_needs_its_folder(flat, tmp_path):
     write(root / "labels.csv", "file,label", *(f"photos/{line}" for line in list_lines(flat)))
     data = find_data(Data(path=str(root)), None)
     assert len(data.train.labels) == 16
+
+
+def test_only_a_table_that_is_named_weighs_labels(flat):
+    lines = [f"{line},{place % 4 / 2}" for place, line in enumerate(list_lines(flat))]
+    write(flat / "labels.csv", "file,label,weight", *lines)
+    assert find_data(Data(path=str(flat)), None).train.weights is None
+    found = find_data(Data(path=str(flat), labels="labels.csv"), None).train
+    assert found.weights.tolist() == [place % 4 / 2 for place in range(16)]
+    assert found.take(found.weights.argsort()[-2:]).weights.tolist() == [1.5, 1.5]
+    write(flat / "labels.csv", "file,label,weight", *lines[:-1], "dog_07.png,dog,heavy")
+    with pytest.raises(DataError, match=r"labels.csv: line 17: 'heavy' is no weight of a label;"):
+        find_data(Data(path=str(flat), labels="labels.csv"), None)

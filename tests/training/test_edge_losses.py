@@ -7,7 +7,6 @@ from typing import ClassVar, get_args
 import numpy as np
 import pytest
 import torch
-from sklearn.utils.class_weight import compute_sample_weight
 from torch.nn.functional import cross_entropy, one_hot
 
 from ktg.graph import Edge, parse
@@ -17,7 +16,6 @@ from ktg.training.edge_losses import (
     LOSSES,
     EdgeInputs,
     NodeOutputs,
-    count_class_weights,
     edge_losses,
     node_losses,
 )
@@ -218,16 +216,6 @@ def test_the_canonical_form_keeps_every_field_that_a_loss_reads(loss):
     assert Reading.read & set(_USED_BY) <= used
 
 
-def test_class_weights_are_those_of_scikit_learn_and_1_in_the_mean():
-    labels = torch.tensor([0] * 7 + [1] * 2 + [4])
-    weights = count_class_weights(labels, 6)
-    expected = torch.from_numpy(compute_sample_weight("balanced", labels.numpy()))
-    assert torch.allclose(weights[labels].double(), expected)
-    assert float(weights[labels].mean()) == pytest.approx(1)
-    assert weights[[2, 3, 5]].tolist() == [0, 0, 0]
-    assert torch.equal(count_class_weights(torch.arange(4), 4), torch.ones(4))
-
-
 @pytest.mark.parametrize("mixed", [False, True])
 def test_class_weights_are_for_edges_from_the_label_only(mixed):
     graph = graph_of(np.array([[0, 0], [-1, 0], [0, -1]]))
@@ -313,3 +301,75 @@ def test_bootstrap_begins_as_cross_entropy_and_trusts_more_and_more(peer):
         target = torch.nn.functional.one_hot(LABELS, 5).double()
         target = (1 - 0.6 * progress) * target + 0.6 * progress * log_p.detach().exp()
         torch.testing.assert_close(found.value, ce(log_q, target).mean())
+
+
+GATED = [
+    {},
+    {"loss": "gce"},
+    {"loss": "sce"},
+    {"loss": "bootstrap", "peer": "n1"},
+    {"weight": 0.3},
+    {"gate": "linear"},
+    {"gate": "agree", "peer": "n1", "over": "kept"},
+    {"gate": "small_loss", "peer": "n1", "noise": 0.5, "over": "kept"},
+]
+
+
+def loss_of(edge, rows, weights=None):
+    """The loss of the edge from the label on some rows of a batch, and its gradient there."""
+    logits = {name: value.detach()[rows] for name, value in random_logits(2).items()}
+    logits["n0"].requires_grad_()
+    outputs = NodeOutputs(logits, LABELS[rows], weights=weights)
+    graph = doubtful(label_n0=edge, label_n1={})
+    value = edge_losses(graph, outputs, progress=0.5)["label", "n0"].value
+    value.backward()
+    return value.detach(), logits["n0"].grad
+
+
+@pytest.mark.parametrize("edge", GATED)
+def test_weights_of_1_change_no_bit(edge):
+    plain, weighed = loss_of(edge, range(8)), loss_of(edge, range(8), torch.ones(8))
+    assert all(torch.equal(*each) for each in zip(plain, weighed, strict=True))
+
+
+@pytest.mark.parametrize("edge", GATED)
+def test_a_label_of_weight_0_counts_as_little_as_one_that_is_not_there(edge):
+    rest = [0, 1, 2, 4, 7]
+    weights = torch.zeros(8, dtype=torch.float64)
+    weights[rest] = 8 / 5  # 1 in the mean
+    value, grad = loss_of(edge, range(8), weights)
+    expected, theirs = loss_of(edge, rest)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(grad[rest], theirs)
+    assert not grad[[3, 5, 6]].any()
+
+
+@pytest.mark.parametrize("edge", [each for each in GATED if each.get("gate") != "small_loss"])
+def test_a_label_of_weight_3_counts_as_three(edge):
+    copies = torch.tensor([1, 3, 2, 1, 1, 2, 1, 1])
+    rows = torch.arange(8).repeat_interleave(copies)
+    value, grad = loss_of(edge, range(8), copies.double() / copies.double().mean())
+    expected, theirs = loss_of(edge, rows)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(grad, torch.zeros_like(grad).index_add(0, rows, theirs))
+
+
+@pytest.mark.parametrize(
+    ("edge", "reads"),
+    [
+        ({}, False),
+        ({"gate": "agree"}, False),
+        ({"gate": "correct"}, True),
+        ({"gate": "small_loss", "noise": 0.25}, True),
+        ({"loss": "dkd"}, True),
+    ],
+)
+def test_between_nodes_weights_are_for_edges_that_read_the_label(edge, reads):
+    graph, logits = doubtful(label_n0={}, n1_n0=edge), random_logits(2)
+    weights = torch.tensor([0.0, 2, 1, 1, 1, 1, 0, 2])
+    plain = edge_losses(graph, NodeOutputs(logits, LABELS), 1.0)["n1", "n0"].value
+    outputs = NodeOutputs(logits, LABELS, weights=weights)
+    found = edge_losses(graph, outputs, 1.0)["n1", "n0"].value
+    assert torch.equal(plain, found) is not reads
+    found.backward()
+    assert bool(logits["n0"].grad[[0, 6]].any()) is not reads

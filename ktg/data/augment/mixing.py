@@ -34,6 +34,11 @@ class Mixture:
         hard = one_hot(labels, classes).to(own.dtype)
         return own * hard + (1 - own) * hard.roll(1, 0)
 
+    def weights(self, weights: Tensor, side: int) -> Tensor:
+        """Return the weights (B,) of mixed labels: the means of two, in the labels' shares."""
+        own = self._shares(side, side).mean()
+        return own * weights + (1 - own) * weights.roll(1, 0)
+
     def _shares(self, height: int, width: int) -> Tensor:
         """Return the share (H, W) of itself that each pixel keeps; in the box if its centre is."""
         y = (torch.arange(height, device=self.box.device) + 0.5) / height

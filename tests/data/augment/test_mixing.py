@@ -14,6 +14,8 @@ def test_mixup_blends_each_image_and_label_with_the_one_before():
     torch.testing.assert_close(mixture.images(images), 0.7 * images + 0.3 * images[[3, 0, 1, 2]])
     expected = torch.tensor([[0.7, 0, 0.3], [0.3, 0.7, 0], [0, 0.3, 0.7], [0, 0, 1.0]])
     torch.testing.assert_close(mixture.labels(LABELS, 3, 32), expected)
+    weights = mixture.weights(torch.tensor([1.0, 0, 2, 0]), 32)
+    torch.testing.assert_close(weights, torch.tensor([0.7, 0.3, 1.4, 0.6]))
 
 
 def test_cutmix_pastes_a_box_and_weighs_labels_by_its_pixels():
