@@ -131,10 +131,13 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
 
 
 class EarlyStopper(tune.Stopper):  # type: ignore[misc]
-    """Answers Ray whether a trial ends early; it asks before it hands a result to the searcher."""
+    """Answers Ray whether a trial ends early; it asks before it hands a result to the searcher.
 
-    def __init__(self, searcher: QueueSearcher) -> None:
-        self.searcher = searcher
+    on_trial: all ends when it has an error.
+    """
+
+    def __init__(self, searcher: QueueSearcher, on_trial: TrialCallback | None = None) -> None:
+        self.searcher, self.on_trial = searcher, on_trial
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether the trial with this result ends here."""
@@ -154,10 +157,7 @@ class EarlyStopper(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Return whether all ends at once: when a function of the user's has failed."""
-        # One that was unpickled has no searcher: see `__reduce__`.
-        observers = getattr(self.searcher, "observers", ())
-        callbacks = [one for one in observers if isinstance(one, TrialCallback)]
-        return any(one.error is not None for one in callbacks)
+        return self.on_trial is not None and self.on_trial.error is not None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Ray's snapshots, which nobody reads, would hold all trials and the tracker.

@@ -81,8 +81,8 @@ def drive_queue(
             warn = partial(print_warning, console)
             watch = watch_ray(ray, recorder.how_to_go_on(), recorder.save)
             stack.enter_context(watch)
-            observers: list[Observer] = [recorder, progress, *([on_trial] if on_trial else [])]
-            run_queue(queue, observers, slots, checkpoints, warn, brackets, clock)
+            observers: list[Observer] = [recorder, progress]
+            run_queue(queue, observers, slots, checkpoints, warn, brackets, clock, on_trial)
         if not queue.is_interrupted:
             clear_folder(checkpoints)
     return recorder
@@ -96,6 +96,7 @@ def run_queue(
     warn: Callable[[str], None],
     brackets: Brackets | None = None,
     clock: Callable[[], float] = time.monotonic,
+    on_trial: TrialCallback | None = None,
 ) -> None:
     """Train all that a queue proposes; Ctrl-C ends it early, without an error.
 
@@ -103,17 +104,19 @@ def run_queue(
     warn: called with a sentence when a worker died and another one continues its trial.
     brackets: when ASHA stops trials; None: none is stopped before its end.
     clock: returns the seconds of the budget that have passed.
+    on_trial: another observer; all ends when it has an error.
     """
     from ktg.searching.worker import Worker  # it imports torch
 
-    searcher = QueueSearcher(queue, observers, slots, checkpoints, brackets, clock)
+    everyone = [*observers, *([on_trial] if on_trial else [])]
+    searcher = QueueSearcher(queue, everyone, slots, checkpoints, brackets, clock)
     name = f"search-{time.time_ns()}"
     try:
         tune.run(
             Worker,
             name=name,
             search_alg=searcher,
-            stop=EarlyStopper(searcher),
+            stop=EarlyStopper(searcher, on_trial),
             callbacks=[FailureCallback(searcher, warn)],
             scheduler=WaitForOwnWorker(),
             num_samples=-1 if queue.open_ended else queue.planned,

@@ -10,6 +10,7 @@ import pytest
 
 from ktg.graph import parse_space
 from ktg.searching.asha import plan_brackets
+from ktg.searching.callback import EndedTrial, TrialCallback
 from ktg.searching.ray_adapter import EarlyStopper, FailureCallback, QueueSearcher
 from ktg.searching.slots import Slots
 from ktg.searching.trials import SearchQueue
@@ -165,4 +166,18 @@ def test_ray_is_told_whom_to_stop(tmp_path, searcher):
     assert not stops("b", {"failed": "nan", "epoch": 0, "val_accuracy": 0.0})
     searcher.suggest("a")
     assert not EarlyStopper(searcher)("a", result(1, 0.0))  # without brackets
-    assert not pickle.loads(pickle.dumps(stops)).stop_all()
+    assert not stops.stop_all()
+
+
+def test_all_ends_when_the_function_of_a_user_has_failed(searcher):
+    def fail(trial: EndedTrial) -> None:
+        raise ValueError(trial.name)
+
+    callback = TrialCallback(fail)
+    searcher.observers = [*searcher.observers, callback]
+    stops = EarlyStopper(searcher, callback)
+    searcher.suggest("a")
+    assert not stops.stop_all()
+    searcher.close("a", None)
+    assert stops.stop_all()
+    assert not pickle.loads(pickle.dumps(stops)).stop_all()  # Ray's snapshot holds no trials
