@@ -49,6 +49,8 @@ def score_answers(metric: MetricName, labels: Labels, answers: Answers) -> float
     >>> score_answers("balanced_accuracy", np.array([0, 0, 1]), sure)
     0.5
     """
+    # Not scikit-learn's functions: an ensemble of 50 trainings asks some 3,000 times, and a report
+    # waits for it, which takes 2 to 7 CPU seconds with theirs and 0.05 to 0.6 with these.
     if metric == "loss":
         own = answers[np.arange(len(labels)), labels]
         return float(np.log(np.maximum(own, _LEAST)).mean())
