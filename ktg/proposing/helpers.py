@@ -15,6 +15,7 @@ from ktg.proposing.networks import choose_teacher
 from ktg.proposing.plan import MOST_ON_GPU, RANKING_S
 from ktg.proposing.ranking import Ranking, rank_weights
 from ktg.proposing.weights_here import MOST_PARAMETERS, WeightsHere, find_weights_here
+from ktg.wording import count
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ def _explain(
     said = f"a linear probe has {100 * ranking.scores[one]:.1f} % on {ranking.images} images"
     if sources:
         said += f", the target's {100 * ranking.scores[sources[0]]:.1f} %"
-    compared = f"of {len(ranking.scores)} weights of this machine that were measured"
+        if better and ranking.scores[one] < ranking.scores[sources[0]]:
+            said += "; it is larger, and not proven to be worse"
+    compared = f"of {count(len(ranking.scores), 'set')} of weights on this machine"
     return f"{said}; {compared}" + ("" if better else ", none clearly better than the target's")
 
 

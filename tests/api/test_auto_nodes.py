@@ -114,7 +114,7 @@ def test_a_file_for_a_model_that_may_be_chosen_is_needed(plain, tmp_path):
         file = tmp_path / "given.yaml"
         file.write_text(dumps({**kind, "weights": {"resnet14": given}}))
         (sentence,) = check(file, quick=True)["auto"]
-        assert "of 2 weights of this machine" in sentence
+        assert "of 2 sets of weights on this machine" in sentence
 
 
 @pytest.mark.parametrize(

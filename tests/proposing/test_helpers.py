@@ -38,9 +38,7 @@ def test_the_weights_whose_probe_is_best_are_taken(photos, in_zoo):
     chosen = choose(graph)["n1"]
     assert chosen.weights == next(iter(scores))
     share = f"{100 * scores[chosen.weights]:.1f} % on {len(data.train)} images"
-    assert (
-        chosen.why == f"a linear probe has {share}; of 3 weights of this machine that were measured"
-    )
+    assert chosen.why == f"a linear probe has {share}; of 3 sets of weights on this machine"
 
 
 def test_what_a_node_says_itself_narrows_the_choice(photos, in_zoo):
