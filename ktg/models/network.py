@@ -56,11 +56,6 @@ class Network(nn.Module):
             )
         return (images.expand(-1, 3, -1, -1) - self.mean) / self.std
 
-    def head_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """Return (name in `body`, parameter) of the classifier."""
-        named = self.body.named_parameters()
-        return [(name, parameter) for name, parameter in named if name in self.head]
-
     def backbone_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Return (name in `body`, parameter) of everything but the classifier."""
         named = self.body.named_parameters()

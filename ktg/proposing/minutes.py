@@ -23,11 +23,6 @@ class TrainingTime:
     own_s: float
     teachers_s: float
 
-    @property
-    def total_s(self) -> float:
-        """The seconds of the first training."""
-        return self.own_s + self.teachers_s
-
 
 def measure_training(
     graph: Graph, train: int, val: int, side: int, measure: Measure | None = None

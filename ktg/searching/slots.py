@@ -41,15 +41,13 @@ def plan_slots(
     if gpus is None:
         gpus = min(1.0, total.get("GPU", 0))
     if address is None:
-        check_resources(search, cpus=cpus, gpus=gpus, total=total)
+        check_resources(cpus, gpus, total)
     else:  # a cluster may grow, so that its resources say little
         check_machines(ray, graphs, storage, warn)
     return Slots(cpus, gpus, count_slots(search, cpus=cpus, gpus=gpus, total=total))
 
 
-def check_resources(
-    search: Search, *, cpus: float, gpus: float, total: Mapping[str, float]
-) -> None:
+def check_resources(cpus: float, gpus: float, total: Mapping[str, float]) -> None:
     """Raise SpecError for a trial that asks for more than there is: it would wait for ever."""
     if gpus > 1 and not float(gpus).is_integer():
         problem = f"above 1 it must be a whole number of GPUs, got {gpus:g}"

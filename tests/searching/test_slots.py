@@ -52,8 +52,8 @@ def test_slots(search, cpus, gpus, total, fit):
 )
 def test_a_trial_that_would_wait_for_ever_is_refused(cpus, gpus, said):
     with pytest.raises(SpecError, match=said):
-        check_resources(Search(), cpus=cpus, gpus=gpus, total={"CPU": 2.0})
+        check_resources(cpus, gpus, {"CPU": 2.0})
 
 
 def test_a_trial_that_fits_is_not_refused():
-    check_resources(Search(), cpus=2, gpus=0.5, total={"CPU": 2.0, "GPU": 1.0})
+    check_resources(2, 0.5, {"CPU": 2.0, "GPU": 1.0})

@@ -72,7 +72,7 @@ def test_gradients_reach_the_receiving_node_and_the_edge_alone(tiny, dataset, lo
         parameter.grad for adapter in begun.adapters.values() for parameter in adapter.parameters()
     ]
     assert all(grad is not None and grad.abs().sum() > 0 for grad in own)
-    in_head = [parameter.grad for _, parameter in network.head_parameters()]
+    in_head = [network.body.get_parameter(name).grad for name in network.head]
     assert all((grad is None) == (loss in FEATURE_LOSSES) for grad in in_head)
 
 

@@ -279,7 +279,7 @@ def test_a_foundation_encoder_teaches_through_a_probe_of_its_features(
     assert (teacher.size, teacher.mean.flatten()[0].item()) == (size, pytest.approx(mean))
     state = teacher.body.state_dict()
     assert all(torch.equal(state[name], x) for name, x in given.items())
-    assert all(parameter.abs().sum() > 0 for _, parameter in teacher.head_parameters())
+    assert all(teacher.body.get_parameter(name).abs().sum() > 0 for name in teacher.head)
     assert set(training._known) == {"n1"}
     (epoch,) = training
     assert epoch.nodes["n1"].val_accuracy > 0.25  # a probe knows more than chance
