@@ -1,15 +1,18 @@
 """Replays searches on a table of real results and counts the epochs that each way needs.
 
-results/table.jsonl holds the validation accuracy after every epoch of every different graph of
-spaces/table.yaml (see table.py). A replay uses ktg's own queue, sampler and scheduler; a simulation
-of slots takes the place of Ray and of training. The quality of a way is the best accuracy of its
-finished trials, averaged over seeds. `epochs` is the epoch at which a way first reaches the final
-quality of the original (random sampling, ASHA with r = 1 and eta = 2, duplicates trained again),
-and `ratio` is that number divided by the budget. Epochs of stopped trials and of baselines count,
-too. Several runs with different ways may write to the result at the same time.
+A table holds the validation accuracy after every epoch of every different graph of a space (see
+table.py and photo_tables.py). A replay uses ktg's own queue, sampler and scheduler; a simulation of
+slots takes the place of Ray and of training. The quality of a way is the accuracy of the best of
+its finished trials, averaged over seeds: on digits as the table has it, on photographs as its
+trainings on other splits have it on the test images (see worlds.py). `epochs` is the epoch at which
+a way first reaches the final quality of the original (random sampling, ASHA with r = 1 and eta = 2,
+duplicates trained again), and `ratio` is that number divided by the budget. Epochs of stopped
+trials and of baselines count, too. Several runs with different ways may write to the result at the
+same time.
 
     # A quarter of an hour on a free core; a second start continues the first.
     python benchmarks/search_efficiency.py
+    python benchmarks/search_efficiency.py --table flowers --budget 384
 """
 
 import argparse
@@ -22,31 +25,30 @@ import json
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import measure
 import optuna
 from optuna.trial import TrialState
+from worlds import DIGITS, TABLES, Table, open_table
 
 import ktg.searching.trials as queues
 from ktg.errors import SpecError
-from ktg.graph import Graph, SearchSpace, load_space
+from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
+from ktg.searching.baselines import baselines
 from ktg.searching.sampler import STARTUP
 from ktg.searching.trial import Outcome, Trial
 from ktg.searching.trials import SearchQueue
 
-HERE = Path(__file__).parent
-SPACE = HERE / "spaces" / "table.yaml"
 ORIGINAL = "original"
 Curve = list[float]
 Curves = Callable[[Trial], Curve]
 
 # What was the default when results/search_efficiency.json was made; what came later is replayed by
 # search_truth.py.
-FIRST: dict[str, Any] = {"scheduler": "asha", "alone_share": 0, "race_share": 0}
+FIRST: dict[str, Any] = {"scheduler": "asha", "alone_share": 0, "race_share": 0, "opening": ()}
 GRACE_8: dict[str, Any] = {"baselines": False, "grace_epochs": 8}
 WAYS: dict[str, dict[str, Any]] = {
     ORIGINAL: {"sampler": "random", "baselines": False, "forgets": True},
@@ -92,21 +94,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--table", type=Path, default=HERE / "results" / "table.jsonl")
+    parser.add_argument("--table", default=DIGITS, choices=TABLES)
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--budget", type=int, default=640, help="epochs; a full training has 16")
+    parser.add_argument(
+        "--budget", type=int, default=640, help="epochs; see worlds.py for those of a training"
+    )
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     args = parser.parse_args()
-    lines = map(json.loads, args.table.read_text().splitlines())
-    table = {row["key"]: row["accuracy"] for row in lines}
-    space = Remembering(**vars(load_space(SPACE)))
-    queues.canonical_key = remember(queues.canonical_key)
-    best = max(row[-1] for row in table.values())
+    table = open_table(args.table)
+    space = Remembering(**vars(table.space))
+    queues.canonical_key = remember(canonical_key)
+    queues.baselines = functools.partial(list_known_baselines, table)
     config = {"seeds": args.seeds, "budget": args.budget, "slots": args.slots}
-    config |= {"graphs": len(table), "best": best}
+    config |= {"graphs": len(table.rows), "best": find_best(table)}
     for name in dict.fromkeys([ORIGINAL, *args.ways]):
-        result = read_earlier(config)
+        result = read_earlier(table.name, config)
         if name not in result:
             runs = [
                 play_search(space, table, WAYS[name], seed, args.budget, args.slots)
@@ -116,13 +119,31 @@ def main() -> None:
             own = name == ORIGINAL
             goal = statistics.mean(run[-1] for run in runs) if own else result[ORIGINAL]["quality"]
             # Read again: another run may have added its ways in the meantime.
-            ways = {**read_earlier(config), name: summarise(runs, goal, args.budget)}
-            measure.write("search_efficiency", config, ways)
+            ways = {**read_earlier(table.name, config), name: summarise(runs, goal, args.budget)}
+            measure.write(name_result(table.name), config, ways)
 
 
-def read_earlier(config: dict[str, Any]) -> dict[str, Any]:
+def list_known_baselines(table: Table, space: SearchSpace) -> dict[str, Graph]:
+    """Return the baselines that a table has."""
+    found = baselines(space)
+    return {name: graph for name, graph in found.items() if canonical_key(graph) in table.rows}
+
+
+def find_best(table: Table) -> float:
+    """Return the quality of the best graph: on photographs the mean over the splits."""
+    if table.name == DIGITS:
+        return max(own[0]["accuracy"][-1] for own in table.rows.values())
+    return max(statistics.fmean(row["test"] for row in own) for own in table.rows.values())
+
+
+def name_result(table: str) -> str:
+    """Return the name of the file of a table's results."""
+    return "search_efficiency" if table == DIGITS else f"search_efficiency_{table}"
+
+
+def read_earlier(table: str, config: dict[str, Any]) -> dict[str, Any]:
     """Return the results of earlier runs with the same configuration."""
-    written = measure.RESULTS / "search_efficiency.json"
+    written = measure.RESULTS / f"{name_result(table)}.json"
     earlier = json.loads(written.read_text()) if written.exists() else {}
     return dict(earlier["result"]) if earlier.get("config") == config else {}
 
@@ -158,13 +179,13 @@ def mean_at(runs: list[Curve], epoch: int) -> float:
 
 def play_search(
     space: SearchSpace,
-    table: Mapping[str, Curve],
+    table: Table,
     way: Mapping[str, Any],
     seed: int,
     budget: int,
     slots: int,
 ) -> Curve:
-    """Return the best finished accuracy after 0, 1, ... `budget` epochs of one search."""
+    """Return the quality of the best so far after 0, 1, ... `budget` epochs of one search."""
     other = ("forgets", "tpe", "teller")
     fields = {name: value for name, value in way.items() if name not in other}
     fields = {**FIRST, **fields}
@@ -177,16 +198,17 @@ def play_search(
         queue.sampler._chosen = optuna.samplers.TPESampler(seed=seed, **options)
     if "teller" in way:
         TELLERS[way["teller"]](queue)
+    world = table.draw(seed)
     curve, best = [0.0], 0.0
-    for trial in replay(queue, lambda trial: table[trial.key], slots):
-        if trial.state == "finished":
-            best = max(best, trial.accuracy)
-            curve[-1] = best
-        else:
-            curve.append(best)
+    for trial in replay(queue, lambda trial: world.curves[trial.key], slots):
+        if trial.state == "finished" and trial.accuracy > best:
+            best = trial.accuracy
+            curve[-1] = best if table.name == DIGITS else world.truth[trial.key]
+        elif trial.state == "running":
+            curve.append(curve[-1])
         if len(curve) > budget:
             break
-    return (curve + [best] * budget)[: budget + 1]
+    return (curve + curve[-1:] * budget)[: budget + 1]
 
 
 def tell_canonical(queue: SearchQueue) -> None:
@@ -225,7 +247,7 @@ class Remembering(SearchSpace):
 
     def bind(self, values: Mapping[str, Any]) -> Graph:
         """Return the graph with every hole filled, from memory if it was bound before."""
-        name = tuple(values.values())
+        name = (self.name, *values.items())
         if name not in BOUND:
             BOUND[name] = super().bind(values)
         return BOUND[name]
@@ -248,8 +270,8 @@ BOUND: dict[tuple[Any, ...], Graph] = {}
 
 @functools.cache
 def values_by_key() -> dict[str, Any]:
-    """Return, for every graph of the space, the first values that make it."""
-    space = load_space(SPACE)
+    """Return, for every graph of the space of digits, the first values that make it."""
+    space = open_table(DIGITS).space
     found: dict[str, Any] = {}
     for options in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
         values = dict(zip(space.holes, options, strict=True))
@@ -262,9 +284,7 @@ def replay(queue: SearchQueue, curve: Curves, slots: int) -> Iterator[Trial]:
 
     An epoch takes one unit of time in each of the `slots`.
     """
-    search = queue.space.search
-    epochs = queue.space.bind(queue.space.default()).train.epochs
-    brackets = plan_brackets(search, epochs)
+    brackets = plan_brackets(queue.space.search, queue.most_epochs)
     order, waiting = itertools.count(), []
 
     def begin(now: int) -> None:
@@ -278,11 +298,11 @@ def replay(queue: SearchQueue, curve: Curves, slots: int) -> Iterator[Trial]:
     while waiting:
         now, _, trial = heapq.heappop(waiting)
         epoch = trial.epoch + 1
-        accuracy = curve(trial)[epoch - 1]
+        accuracy, ends = curve(trial)[epoch - 1], epoch == len(curve(trial))
         stop = brackets and should_stop(brackets, queue.trials, trial, epoch, accuracy)
         queue.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, 1.0)
         yield trial
-        if stop or epoch == epochs:
+        if stop or ends:
             queue.close(trial)
             yield trial
             begin(now)

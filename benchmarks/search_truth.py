@@ -1,49 +1,60 @@
-"""Replays searches on a table of real results and says how good the chosen graph truly is.
+"""Replays searches on tables of real results and says how good the chosen graph truly is.
 
 search_efficiency.py counts the best accuracy in the table, which is partly luck: new seeds of its
-ten best graphs have 91.0 %, and the table 94.7 %. Here each replay draws a world in which every
-graph has a true quality, of which its curve in results/table.jsonl is one noisy training, and in
-which new seeds can be trained. Among graphs of one learning rate a quarter of the variance of
-single trainings is real (that is what trainings with new seeds say); the rest is luck, drawn from
-the deviations that the table has at that rate. So the best of a search is known as it is (`true`)
-and as the search sees it (`seen`: its one training, or the mean of new seeds after a race).
+ten best graphs have 91.0 %, and the table 94.7 %. Here each replay has a world (worlds.py) in which
+graphs can be trained again. So the best of a search is known as it is (`true`) and as the search
+sees it (`seen`: its one training, or the mean of new seeds after a race). On the table of digits
+what is true is drawn under an assumption; on those of photographs it is the accuracy on the test
+images of the graph's trainings on other splits.
 
-The product's own queue, sampler, scheduler and race are played by a simulated clock: an epoch takes
-a second in each of two slots, and the budget is that of `search.budget`.
+The product's own queue, sampler, scheduler and race are played by a simulated clock: an epoch of
+the mean graph takes a second in each of two slots, and the budget is that of `search.budget`.
 
-    # Ten minutes on a free core; a second start continues the first.
+    # Ten minutes a table on a free core; a second start continues the first.
     python benchmarks/search_truth.py
+    python benchmarks/search_truth.py --table flowers
+    python benchmarks/search_truth.py --show
 """
 
 import argparse
 import dataclasses
+import functools
 import heapq
 import itertools
 import json
 import random
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import measure
-from search_efficiency import SPACE, Remembering, remember
+from photo_tables import EPOCHS as PHOTOS
+from search_efficiency import Remembering, list_known_baselines, remember
+from worlds import DIGITS, TABLES, Curve, Table, World, open_table
 
 import ktg.searching.trials as queues
-from ktg.graph import load_space
+from ktg.graph.canonical import canonical_key
 from ktg.intervals import paired_mean_interval
+from ktg.searching.arms import find_alone_space
 from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
-from ktg.searching.trial import Trial
+from ktg.searching.baselines import baselines
+from ktg.searching.prior import PastTrial, Prior
+from ktg.searching.trial import TUNED_ALONE, Trial
 from ktg.searching.trials import SearchQueue
 
-HERE = Path(__file__).parent
-REAL = 0.25  # share of the variance between trainings of one learning rate that a new seed repeats
-EPOCHS = 16
 SLOTS = 2
-# The arm of the target by itself needs curves that the table lacks.
-PLAIN: dict[str, Any] = {"trials": None, "alone_share": 0, "race_share": 0, "scheduler": "none"}
-BEFORE = "asha, as before version 2"
+# In trainings of the mean graph: 320 and 640 epochs of digits; few on photographs, as in life.
+COSTS = {DIGITS: (20, 40), **dict.fromkeys(PHOTOS, (12, 24))}
+PLAIN: dict[str, Any] = {
+    "trials": None,
+    "alone_share": 0,
+    "race_share": 0,
+    "scheduler": "none",
+    "opening": (),
+}
 REFERENCE = "no stopping, best single run"
+BEFORE = "asha, as before version 2"
+THIRD = 1 / 3
 WAYS: dict[str, dict[str, Any]] = {
     REFERENCE: {},
     BEFORE: {"scheduler": "asha"},
@@ -51,74 +62,86 @@ WAYS: dict[str, dict[str, Any]] = {
     "race 0.15": {"race_share": 0.15},
     "race 0.25": {"race_share": 0.25},
     "race 0.4": {"race_share": 0.4},
-    "auto, race 0.25": {"scheduler": "auto", "race_share": 0.25},
+    "random": {"sampler": "random"},
     "random, race 0.25": {"sampler": "random", "race_share": 0.25},
 }
-
-
-class World:
-    """A draw of what each graph is truly worth, in which new seeds of it can be trained."""
-
-    def __init__(self, rows: list[dict[str, Any]], seed: int) -> None:
-        self._random = random.Random(seed)
-        self.curves = {row["key"]: row["accuracy"] for row in rows}
-        ends: dict[float, list[float]] = {}
-        for row in rows:
-            ends.setdefault(row["values"][0], []).append(row["accuracy"][-1])
-        means = {rate: statistics.fmean(own) for rate, own in ends.items()}
-        stds = {rate: statistics.pstdev(own) for rate, own in ends.items()}
-        self._luck = {
-            rate: [(1 - REAL) ** 0.5 * (end - means[rate]) for end in own]
-            for rate, own in ends.items()
-        }
-        self.truth: dict[str, float] = {}
-        for row in rows:
-            rate, end = row["values"][0], row["accuracy"][-1]
-            centre = means[rate] + REAL * (end - means[rate])
-            drawn = self._random.gauss(centre, (REAL * (1 - REAL)) ** 0.5 * stds[rate])
-            self.truth[row["key"]] = min(1.0, drawn)
-
-    def train(self, trial: Trial, originals: Mapping[int, Trial]) -> list[float]:
-        """Return the accuracies after each epoch: of the table, or of another seed."""
-        if trial.race_of is None:
-            return self.curves[trial.key]
-        original = originals[trial.race_of]
-        luck = self._random.choice(self._luck[original.graph.train.lr])
-        return [min(1.0, self.truth[original.key] + luck)] * EPOCHS
+# These need what the table of digits lacks: curves of the target by itself, another set's table.
+MORE: dict[str, dict[str, Any]] = {
+    "opening": {"opening": True},
+    "opening, race 0.25": {"opening": True, "race_share": 0.25},
+    "tuned alone": {"alone_share": THIRD},
+    "default without opening": {"alone_share": THIRD, "race_share": 0.25},
+    "default": {"opening": True, "alone_share": THIRD, "race_share": 0.25},
+    "prior of the other set": {"prior": True},
+    "default, prior of the other set": {
+        "opening": True,
+        "alone_share": THIRD,
+        "race_share": 0.25,
+        "prior": True,
+    },
+}
+PAST = 20  # trials of an earlier search, drawn at random
 
 
 def main() -> None:
-    """Replay every way with all seeds and budgets; write the result after each way."""
+    """Replay every way with all seeds and costs; write the result after each way."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--table", type=Path, default=HERE / "results" / "table.jsonl")
+    parser.add_argument("--table", default=DIGITS, choices=TABLES)
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--budgets", type=int, nargs="+", default=[320, 640], help="epochs")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--ways", nargs="+", default=[*WAYS, *MORE], choices=[*WAYS, *MORE])
+    parser.add_argument("--show", action="store_true", help="what is known of all tables")
     args = parser.parse_args()
-    rows = [json.loads(line) for line in args.table.read_text().splitlines()]
-    space = Remembering(**vars(load_space(SPACE)))
-    queues.canonical_key = remember(queues.canonical_key)
-    config = {"seeds": args.seeds, "slots": SLOTS, "real": REAL, "graphs": len(rows)}
-    for budget, name in itertools.product(args.budgets, dict.fromkeys([REFERENCE, *args.ways])):
-        known = read_earlier(config)
-        if name in known.get(str(budget), {}):
+    if args.show:
+        print("\n".join(line for name in TABLES for line in show(name)))
+        return
+    table = open_table(args.table)
+    other = next((open_table(one) for one in PHOTOS if one != args.table), None)
+    replay = Replay(table, None if args.table == DIGITS else other)
+    ways = [one for one in args.ways if replay.other or one not in MORE]
+    config = {"seeds": args.seeds, "slots": SLOTS, "trainings": table.count()}
+    for cost, name in itertools.product(COSTS[table.name], dict.fromkeys([REFERENCE, *ways])):
+        epochs = str(cost * table.epochs)
+        if name in read_earlier(table.name, config).get(epochs, {}):
             continue
-        runs = [
-            play_search(space, World(rows, seed), WAYS[name], seed, budget)
-            for seed in range(args.seeds)
-        ]
-        ways = known.setdefault(str(budget), {})
-        ways[name] = summarise(runs, ways)
-        measure.write("search_truth", config, known)
+        runs = [replay.play(name, seed, cost * table.epochs) for seed in range(args.seeds)]
+        # Read again: another run may have added its ways in the meantime.
+        known = read_earlier(table.name, config)
+        ways_of_cost = known.setdefault(epochs, {})
+        ways_of_cost[name] = summarise(runs, ways_of_cost)
+        measure.write(name_result(table.name), config, known)
 
 
-def read_earlier(config: dict[str, Any]) -> dict[str, Any]:
+def name_result(table: str) -> str:
+    """Return the name of the file of a table's results."""
+    return "search_truth" if table == DIGITS else f"search_truth_{table}"
+
+
+def read_earlier(table: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the results of earlier runs with the same configuration."""
-    written = measure.RESULTS / "search_truth.json"
+    written = measure.RESULTS / f"{name_result(table)}.json"
     earlier = json.loads(written.read_text()) if written.exists() else {}
     return dict(earlier["result"]) if earlier.get("config") == config else {}
+
+
+def show(table: str) -> list[str]:
+    """Return what is known of a table as lines: each way and what it has over the reference."""
+    written = measure.RESULTS / f"{name_result(table)}.json"
+    if not written.exists():
+        return []
+    lines = []
+    for epochs, ways in json.loads(written.read_text())["result"].items():
+        lines.append(f"{table}, {epochs} epochs")
+        for name, found in ways.items():
+            low, high = found.get("interval", (0, 0))
+            lead = found.get("minus_reference", 0)
+            more = f"{100 * lead:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+            told = (
+                f"{100 * found['true']:.1f} %, {more}, seen {100 * found['seen_minus_true']:+.1f}"
+            )
+            lines.append(f"  {name:34} {told}, {found['finished']:.0f} finished")
+    return lines
 
 
 def summarise(runs: list[dict[str, float]], others: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,54 +166,104 @@ def summarise(runs: list[dict[str, float]], others: Mapping[str, Any]) -> dict[s
     return found
 
 
-def play_search(
-    space: Remembering, world: World, way: Mapping[str, Any], seed: int, budget: int
-) -> dict[str, float]:
-    """Return what is chosen after `budget` epochs in all slots: its true quality, and as seen."""
-    settings = {**PLAIN, **way, "seed": seed, "budget": f"{budget // SLOTS}s"}
-    queue = SearchQueue(
-        dataclasses.replace(space, search=dataclasses.replace(space.search, **settings))
-    )
-    queue.at_once = SLOTS
-    run_clock(queue, world)
-    best = queue.best
-    if best is None:
-        return {"true": 0.0, "seen": 0.0, "finished": 0, "epochs": 0}
-    chosen = next(one for one in queue.contestants if one.number == best.number)
-    return {
-        "true": world.truth[best.key],
-        "seen": chosen.mean,
-        "finished": len(queue.in_state("finished")),
-        "epochs": sum(trial.epoch for trial in queue.trials),
-    }
+class Replay:
+    """Replays searches on one table; `other` is that of another set, for priors."""
+
+    def __init__(self, table: Table, other: Table | None) -> None:
+        self.table, self.other = table, other
+        self.space = Remembering(**vars(table.space))
+        queues.canonical_key = remember(canonical_key)
+        queues.baselines = functools.partial(list_known_baselines, table)
+
+    def play(self, way: str, seed: int, budget: int) -> dict[str, float]:
+        """Return what is chosen after `budget` epochs in all slots: true quality, and as seen."""
+        settings = {**PLAIN, **(WAYS | MORE)[way], "seed": seed, "budget": f"{budget // SLOTS}s"}
+        if settings["opening"]:
+            settings["opening"] = self.space.search.opening
+        prior = (
+            gather_past(self.other, seed) if self.other and settings.pop("prior", False) else None
+        )
+        search = dataclasses.replace(self.space.search, **settings)
+        queue = SearchQueue(dataclasses.replace(self.space, search=search), prior=prior)
+        queue.at_once = SLOTS
+        world = self.table.draw(seed)
+        run_clock(queue, world)
+        best = queue.best
+        if best is None:
+            return {"true": 0.0, "seen": 0.0, "finished": 0, "epochs": 0}
+        chosen = next(one for one in queue.contestants if one.number == best.number)
+        return {
+            "true": world.truth[best.key],
+            "seen": chosen.mean,
+            "finished": len(queue.in_state("finished")),
+            "epochs": sum(trial.epoch for trial in queue.trials),
+        }
+
+
+def gather_past(table: Table, seed: int) -> Prior:
+    """Return a prior of PAST trainings of a table, drawn at random, with their lead over alone.
+
+    A part of them as large as in a search is of the target by itself; their epochs, which differ
+    from set to set, are left out.
+    """
+    world, chance = table.draw(seed), random.Random(seed)
+    base = world.first[canonical_key(baselines(table.space)["alone"])]["accuracy"][-1]
+    holes = {None: table.space.holes, TUNED_ALONE: find_alone_space(table.space).holes}
+    by_arm = {}
+    for arm, of_arm in holes.items():
+        rows = [row for row in world.first.values() if row["arm"] == arm]
+        share = THIRD if arm else 1 - THIRD
+        by_arm[arm] = [
+            PastTrial(
+                {
+                    path: value
+                    for path, value in zip(of_arm, row["values"], strict=True)
+                    if path != "train.epochs"
+                },
+                row["accuracy"][-1] - base,
+            )
+            for row in chance.sample(rows, min(len(rows), round(PAST * share)))
+        ]
+    return Prior(by_arm, "")
 
 
 def run_clock(queue: SearchQueue, world: World) -> None:
     """Play a search to its end, as Ray would."""
-    brackets = plan_brackets(queue.space.search, EPOCHS)
+    brackets = plan_brackets(queue.space.search, queue.most_epochs)
     order, waiting = itertools.count(), []
-    curves: dict[int, list[float]] = {}
+    curves: dict[int, Curve] = {}
+    first: dict[int, Trial] = {}
+    units: dict[int, float] = {}
 
-    def fill(now: int) -> None:
+    def push(now: float, trial: Trial) -> None:
+        heapq.heappush(waiting, (now + units[trial.number], next(order), trial))
+
+    def fill(now: float) -> None:
         queue.advance(now)
         while len(waiting) < SLOTS and (trial := queue.propose()):
             trial.bracket = choose_bracket(brackets, queue.trials) if brackets else None
-            curves[trial.number] = world.train(trial, {one.number: one for one in queue.trials})
-            heapq.heappush(waiting, (now + 1, next(order), trial))
+            own = first[trial.number] = first[trial.race_of] if trial.race_of else trial
+            curves[trial.number], units[trial.number] = (
+                world.train(trial, own),
+                world.epoch_units(own),
+            )
+            push(now, trial)
 
     fill(0)
     while waiting:
         now, _, trial = heapq.heappop(waiting)
         queue.advance(now)
-        epoch, accuracy = trial.epoch + 1, curves[trial.number][trial.epoch]
+        epoch, curve = trial.epoch + 1, curves[trial.number]
+        accuracy, ends = curve[epoch - 1], epoch == len(curve)
         stop = brackets and should_stop(brackets, queue.trials, trial, epoch, accuracy)
         stop = stop or queue.is_out_of_time(trial)
-        queue.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, 1.0)
-        if stop or epoch == EPOCHS:
+        metrics = {"val_accuracy": accuracy, "val_loss": 1.0}
+        queue.record_epoch(trial, epoch, metrics, units[trial.number])
+        if stop or ends:
             queue.close(trial)
             fill(now)
         else:
-            heapq.heappush(waiting, (now + 1, next(order), trial))
+            push(now, trial)
 
 
 if __name__ == "__main__":
