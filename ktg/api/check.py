@@ -12,7 +12,7 @@ from ktg.api.noise import settle_noise, settle_space_noise
 from ktg.errors import UserError, did_you_mean_path, join_names
 from ktg.graph import Data, Graph, SearchSpace, is_space
 from ktg.graph.yaml_files import load, name_file_in_errors
-from ktg.wording import format_duration, round_minutes
+from ktg.wording import count, format_duration, round_minutes
 
 if TYPE_CHECKING:
     from ktg.searching.missing_weights import Missing
@@ -102,6 +102,7 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
 
     trained, target = live_nodes(graph), graph.nodes[graph.target]
     dead = [name for name in graph.nodes if name not in trained]
+    networks, epochs = count(len(trained), "network"), count(graph.train.epochs, "epoch")
     return {
         "target": "ensemble" if graph.ensemble else f"{graph.target} ({target.model})",
         "nodes": ", ".join(trained),
@@ -109,7 +110,7 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
         "not live": ", ".join(dead) or "none",
         "open edges": len(open_edges(graph)),
         **describe_noise(graph),
-        "cost": f"{len(trained)} networks x {graph.train.epochs} epochs for each seed",
+        "cost": f"{networks} x {epochs} for each seed",
     }
 
 
@@ -128,7 +129,7 @@ def describe_space(space: SearchSpace, graph: Graph) -> dict[str, Any]:
     size, search, epochs = space.size(), space.search, graph.train.epochs
     compared = baselines(space) if search.baselines else {}
     first = [one.train.epochs for one in compared.values()]
-    networks = f"of up to {len(graph.nodes)} networks"
+    networks = f"of up to {count(len(graph.nodes), 'network')}"
     if search.most_trials is None:
         cost = f"{format_duration(search.budget_s or 0.0)} of wall time, in epochs {networks}"
     else:

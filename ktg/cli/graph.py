@@ -8,6 +8,7 @@ import click
 from ktg.api.graphs import describe
 from ktg.cli import options
 from ktg.cli.screen import echo, print_json
+from ktg.wording import count
 
 
 @click.group(no_args_is_help=False)
@@ -33,7 +34,7 @@ def show(file: Path, output: Path | None, full: bool, as_json: bool) -> None:
         print_json(found)
         return
     if "holes" in found:
-        holes = f"a search space of {len(found['holes'])} holes"
+        holes = f"a search space of {count(len(found['holes']), 'hole')}"
         echo(f"{file}: {holes}; with all of them at their default:")
     for name, node in found["nodes"].items():
         echo(f"{name:<8} {node['role']:<10} {node['model']}, from {node.get('source', 'none')}")

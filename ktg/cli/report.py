@@ -7,7 +7,7 @@ import click
 from ktg import api
 from ktg.cli import options
 from ktg.cli.screen import Screen, echo, print_json
-from ktg.wording import format_percent
+from ktg.wording import count, format_percent
 
 
 @click.command(epilog="Example: ktg report quickstart -o report.html")
@@ -54,4 +54,4 @@ def report(
         return
     best = data["comparison"][0]
     found = f"best {best['trial']}, validation accuracy {format_percent(best['val_accuracy'])}"
-    echo(f"{output}: {data['cost']['trials']} trials, {found}")
+    echo(f"{output}: {count(data['cost']['trials'], 'trial')}, {found}")

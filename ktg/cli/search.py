@@ -14,7 +14,7 @@ from ktg.cli.init import size, target
 from ktg.cli.screen import Screen, print_json
 from ktg.cli.tables import make_table
 from ktg.errors import KtgError, UserError
-from ktg.wording import format_duration, format_percent
+from ktg.wording import count, format_duration, format_percent
 
 if TYPE_CHECKING:
     from ktg.api.confirm import Confirmation
@@ -80,7 +80,7 @@ def search(
             space, confirm=confirm, seeds=seeds or SEEDS, listener=screen.listener, **given
         )
         if result.delivered is not None and not as_json:
-            print_delivered(result.delivered, screen)
+            print_delivered(result, screen)
     if as_json:
         print_json(result.to_json())
     if result.interrupted:
@@ -90,8 +90,22 @@ def search(
         raise KtgError(f"no trial finished; the most common reason: {reason}")
 
 
-def print_delivered(delivered: "Delivered", screen: Screen) -> None:
-    """Print how the delivered model does on the test images, by class, and a sentence."""
+def describe_no_trial(result: "Result") -> str:
+    """Return why a search has left no more than the probe that it began with."""
+    kept = "the model that is kept is the probe of the weights that it began with"
+    if result.failed:
+        return f"No trial finished; the most common reason: {result.commonest_failure}; {kept}."
+    return f"No trial came to its end within the budget; {kept}. Give a longer budget to search."
+
+
+def print_delivered(result: "Result", screen: Screen) -> None:
+    """Print how the delivered model does on the test images, by class, and a sentence.
+
+    And why it is no more than a probe, where no trial came to its end.
+    """
+    delivered: Delivered = result.delivered
+    if result.best is None and not result.interrupted:
+        screen.listener.warn(describe_no_trial(result))
     figures = ("precision", "recall", "F1", "images")
     table = make_table("class", *figures, title="Test split", right=figures)
     for name, scores in delivered.classes.items():
@@ -153,9 +167,9 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
         console.print(table)
     print_race(result, screen)
     states = f"{result.finished} finished, {result.stopped} stopped early, {result.failed} failed"
-    spent = f"{result.epochs} epochs in {format_duration(result.wall_s)}"
-    saved = f"{result.epochs_saved} epochs saved by stopping early"
-    duplicates = f"by {result.duplicates} duplicates not trained"
+    spent = f"{count(result.epochs, 'epoch')} in {format_duration(result.wall_s)}"
+    saved = f"{count(result.epochs_saved, 'epoch')} saved by stopping early"
+    duplicates = f"by {count(result.duplicates, 'duplicate')} not trained"
     console.print(f"{states}; {spent}; {saved} and {duplicates}.", highlight=False)
     if result.stopping is not None:
         console.print(result.stopping, markup=False, highlight=False)

@@ -10,7 +10,7 @@ from ktg.api.status import follow
 from ktg.cli import options
 from ktg.cli.screen import echo, make_console, print_json
 from ktg.cli.tables import make_table
-from ktg.wording import format_duration, format_percent
+from ktg.wording import count, format_duration, format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,16 +119,18 @@ def draw_status(now: "Status") -> "Table":
     name = now.name + (several if which["of"] > 1 else "")
     add("search", f"{name}: {now.state}, {format_duration(now.wall_s)}")
     counts = ", ".join(f"{number} {state}" for state, number in now.counts.items() if number)
-    add("trials", f"{counts or 'none yet'}; {now.planned} planned, baselines on top")
+    on_top = f"{now.planned} planned, baselines on top"
+    planned = on_top if now.planned else "as many as fit the budget"
+    add("trials", f"{counts or 'none yet'}; {planned}")
     best = f"{format_percent(now.best_accuracy or 0)}, {now.best}"
     add("best", "none finished yet" if now.best is None else best)
     confirmation = now.confirmation
     if confirmation is not None:
         failed = f", {confirmation.failed} failed" if confirmation.failed else ""
-        done = f"{confirmation.finished} trainings finished{failed}"
+        done = f"{count(confirmation.finished, 'training')} finished{failed}"
         going = f"{confirmation.state}, {done}, {confirmation.trainings} asked for"
         add("confirm", confirmation.sentence or going)
     for trial in (*now.running, *(confirmation.running if confirmation else ())):
         reached = "" if trial.accuracy is None else f", {format_percent(trial.accuracy)}"
-        add("running", f"{trial.name}: {trial.epoch} epochs done{reached}")
+        add("running", f"{trial.name}: {count(trial.epoch, 'epoch')} done{reached}")
     return grid

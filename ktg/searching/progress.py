@@ -72,7 +72,7 @@ class Progress:
             states.remove("stopped")
         parts = [f"{len(self.queue.in_state(state))} {state}" for state in states]
         if self.queue.duplicates:
-            parts.append(f"{len(self.queue.duplicates)} duplicates not trained")
+            parts.append(f"{count(len(self.queue.duplicates), 'duplicate')} not trained")
         planned = self.queue.planned
         of = "" if planned is None else f"/{planned}"
         if any(trial.race_of is not None for trial in self.queue.trials):  # they come on top
@@ -158,10 +158,11 @@ def print_warning(console: Console, message: str) -> None:
 def format_headline(space: SearchSpace, name: str) -> Text:
     """Return what a search is about to do: its holes, its graphs, its settings."""
     size, search = space.size(), space.search
-    graphs = "a continuum of graphs" if size is None else f"{size:,} graphs"
+    graphs = "a continuum of graphs" if size is None else count(size, "graph")
     most = search.most_trials
-    length = [f"{most} trials"] if most is not None else []
+    length = [count(most, "trial")] if most is not None else []
     if search.budget_s is not None:
         length.append(format_duration(search.budget_s))
     kind = f"{', '.join(length)}, sampler {search.sampler}, scheduler {search.scheduler}"
-    return Text.assemble((name, "bold"), f": {len(space.holes)} holes, {graphs}; {kind}")
+    holes = count(len(space.holes), "hole")
+    return Text.assemble((name, "bold"), f": {holes}, {graphs}; {kind}")

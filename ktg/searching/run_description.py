@@ -7,7 +7,7 @@ from ktg.searching.result import Result
 from ktg.searching.score import WORDS, format_score
 from ktg.searching.trials import SearchQueue
 from ktg.tracking import UsedData
-from ktg.wording import format_duration
+from ktg.wording import count, format_duration
 
 
 def describe_start(queue: SearchQueue, name: str, data: UsedData | None) -> str:
@@ -21,9 +21,9 @@ def describe_start(queue: SearchQueue, name: str, data: UsedData | None) -> str:
 def describe_end(result: Result, headline: str, data: UsedData | None) -> str:
     """Return what came of it, and where to go on. headline: what was searched."""
     states = f"{result.finished} finished, {result.stopped} stopped early, {result.failed} failed"
-    spent = f"{states}; {result.epochs:,} epochs in {format_duration(result.wall_s)}."
-    saved = f"{result.epochs_saved:,} epochs saved by stopping early"
-    saved += f" and by {result.duplicates} duplicates not trained."
+    spent = f"{states}; {count(result.epochs, 'epoch')} in {format_duration(result.wall_s)}."
+    saved = f"{count(result.epochs_saved, 'epoch')} saved by stopping early"
+    saved += f" and by {count(result.duplicates, 'duplicate')} not trained."
     saved += f" {result.stopping}" if result.stopping else ""
     about = [f"{headline}.", *([_describe_data(data)] if data else []), f"{spent} {saved}"]
     if result.interrupted:

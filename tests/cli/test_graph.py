@@ -42,7 +42,7 @@ def test_of_a_space_the_default_graph_is_shown(room):
     assert (shown["nodes"]["n0"]["model"], shown["holes"]) == ("resnet14", ["nodes.n0.model"])
     said = ktg("graph", "show", "space.yaml", folder=room).out
     assert said.startswith(
-        "space.yaml: a search space of 1 holes; with all of them at their default:\n"
+        "space.yaml: a search space of 1 hole; with all of them at their default:\n"
     )
 
 

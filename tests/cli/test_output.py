@@ -56,7 +56,7 @@ def test_a_search_goes_on_when_nobody_reads_what_it_prints(tiny, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("space: 1 holes")
+    assert done.stdout.startswith("space: 1 hole, ")
     assert done.stderr == "ktg: nobody reads standard output any more; the rest of it is dropped\n"
     status = subprocess.run(
         [KTG, "status", "space"], capture_output=True, text=True, cwd=tmp_path, check=True

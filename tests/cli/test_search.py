@@ -10,7 +10,7 @@ from command import ktg
 from rich.console import Console
 
 from ktg.cli.screen import Screen
-from ktg.cli.search import print_result
+from ktg.cli.search import describe_no_trial, print_result
 from ktg.searching.result import Result, ResultRow
 from ktg.tracking import find_experiment
 
@@ -22,6 +22,24 @@ ROWS = (
 )
 
 
+def make_result(**changes) -> Result:
+    none = {"rows": (), "best": None, "finished": 0, "stopped": 0, "failed": 0, "duplicates": 0}
+    spent = {"epochs": 0, "epochs_saved": 0, "wall_s": 4.0}
+    end = {"interrupted": False, "exhausted": False, "commonest_failure": None}
+    return Result(name="mine", **(none | spent | end | changes))
+
+
+def test_a_search_that_left_its_first_probe_says_why():
+    kept = "the model that is kept is the probe of the weights that it began with"
+    assert describe_no_trial(make_result()) == (
+        f"No trial came to its end within the budget; {kept}. Give a longer budget to search."
+    )
+    failed = make_result(failed=2, commonest_failure="[nan] in epoch 1")
+    assert describe_no_trial(failed) == (
+        f"No trial finished; the most common reason: [nan] in epoch 1; {kept}."
+    )
+
+
 def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
     known = {
         "rows": ROWS,
@@ -31,16 +49,11 @@ def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
         "failed": 1,
         "duplicates": 2,
         "epochs": 40,
-    }
-    rest = {
         "epochs_saved": 20,
         "wall_s": 200.0,
-        "interrupted": False,
-        "exhausted": False,
-        "commonest_failure": None,
     }
     page = io.StringIO()
-    result = Result(name="mine", **(known | rest | changes))
+    result = make_result(**(known | changes))
     print_result(result, Screen(Console(file=page, width=width)), to_confirm=to_confirm)
     return page.getvalue()
 

@@ -179,7 +179,7 @@ def test_the_description_says_first_what_is_searched_and_then_what_came_of_it(
 ):
     parent = tracker.runs[recorder.parent]
     assert parent.tags[NOTE].startswith(
-        "mine: 1 holes, 2 graphs; 3 trials, sampler random, scheduler none."
+        "mine: 1 hole, 2 graphs; 3 trials, sampler random, scheduler none."
     )
     assert "Data: digits (10 classes, 1,000 training images)." in parent.tags[NOTE]
     assert "`ktg search mine --resume`" in parent.tags[NOTE]
@@ -194,7 +194,7 @@ def test_the_description_says_first_what_is_searched_and_then_what_came_of_it(
     better = "No graph of the search is better than the baseline alone"
     assert f"{better}, which is therefore the best graph." in lines
     assert any(
-        line.startswith("1 finished, 1 stopped early, 0 failed; 3 epochs in 1 min 1 s. 1 epochs")
+        line.startswith("1 finished, 1 stopped early, 0 failed; 3 epochs in 1 min 1 s. 1 epoch ")
         for line in lines
     )
     assert "`ktg export mine --register NAME`" in lines[-1]
