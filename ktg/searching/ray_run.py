@@ -1,5 +1,6 @@
 """Runs a queue of trials on Ray: several at once, in warm workers, through deaths of workers."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ from ktg.searching.recorder import Recorder
 from ktg.searching.slots import Slots
 from ktg.searching.trials import TrialQueue
 
+# Read by Ray when a run begins: whether a worker reports each epoch by itself, or several at once.
+GATHERING = "TUNE_RESULT_BUFFER_LENGTH"
 MAX_FAILURES = 2  # deaths of its worker that a training survives
 AnyRecorder = TypeVar("AnyRecorder", bound=Recorder)
 
@@ -111,6 +114,8 @@ def run_queue(
     everyone = [*observers, *([on_trial] if on_trial else [])]
     searcher = QueueSearcher(queue, everyone, slots, checkpoints, brackets, clock)
     name = f"search-{time.time_ns()}"
+    # Where a scheduler judges, no epoch should be trained before it has judged the last one.
+    os.environ[GATHERING] = "1" if brackets else "2"
     try:
         tune.run(
             Worker,

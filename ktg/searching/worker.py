@@ -34,6 +34,7 @@ from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 from ktg.training.step_errors import describe_lack_of_memory, is_out_of_memory
 
 CHECKPOINT = "training.pt"
+REPORT_S = 0.5  # so long epochs are gathered where nobody waits for each
 WEIGHTS_CACHE_BYTES = 2**30
 
 
@@ -84,6 +85,20 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             "done": training.epoch >= training.graph.train.epochs,
         }
 
+    def train_buffered(self, *_: Any) -> list[dict[str, Any]]:
+        """Train epochs for REPORT_S seconds, or one, and return the results of all at once.
+
+        Ray calls it in place of `train` where it may hear of epochs together; a slot waits for its
+        answer after each call. Its own method mistakes its arguments for each other.
+        """
+        until = time.monotonic() + REPORT_S
+        results = [self.train()]
+        while not results[-1]["done"] and time.monotonic() < until:
+            self._gathered = len(results)
+            results.append(self.train())
+        self._gathered = 0
+        return results
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state of training."""
         write_checkpoint(self._open_training().state_dict(), Path(checkpoint_dir, CHECKPOINT))
@@ -105,7 +120,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self.config = config
         # Kept apart, because Ray replaces `config` before it calls `reset_config`.
         self.checkpoint = Path(config["checkpoint"])
-        self._checkpointed = time.monotonic()
+        self._checkpointed, self._gathered = time.monotonic(), 0
         # Training seeds what it draws; this is for what a library might draw on its own.
         torch.manual_seed(0)
 
@@ -143,7 +158,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         holds.
         """
         due = time.monotonic() - self._checkpointed >= self.config["checkpoint_every_s"]
-        if training.epoch and due:
+        if training.epoch and due and not self._gathered:
             with suppress(OSError, RuntimeError):  # a disk that is full is no reason to stop
                 self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
                 write_checkpoint(training.state_dict(), self.checkpoint)

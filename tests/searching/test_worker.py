@@ -21,6 +21,7 @@ from ktg.graph.yaml_files import load_graph
 from ktg.models import build
 from ktg.models.architectures import build_body
 from ktg.models.state_dicts import WEIGHTS_CACHE
+from ktg.searching import worker as worker_module
 from ktg.searching.cluster import start_ray
 from ktg.searching.pool import unpack
 from ktg.searching.trial import RIGHT, SAID
@@ -106,6 +107,31 @@ def test_every_epoch_is_a_result_and_the_last_one_is_done(tiny):
     ]
     for result in results:
         assert result["val_accuracy"] == json.loads(result["metrics"])["val_accuracy"]
+
+
+def test_epochs_told_together_are_those_told_one_by_one(tiny, monkeypatch):
+    graph = make(tiny, epochs=3)
+    monkeypatch.setattr(worker_module, "REPORT_S", 0.0)
+    worker, one_by_one = Worker(config(graph)), []
+    while not one_by_one or not one_by_one[-1]["done"]:
+        (result,) = worker.train_buffered(2, 0.0)
+        one_by_one.append(result)
+    monkeypatch.setattr(worker_module, "REPORT_S", 1e9)
+    reset(worker, config(graph))
+    together = worker.train_buffered(2, 0.0)
+    assert [result["epoch"] for result in together] == [1, 2, 3]
+    assert figures(together) == figures(one_by_one)
+
+
+def test_no_state_is_saved_of_epochs_that_are_not_yet_told(tiny, tmp_path, monkeypatch):
+    """The driver would lack them for ever if this process died after that."""
+    saved = []
+    monkeypatch.setattr(worker_module, "write_checkpoint", lambda state, _: saved.append(state))
+    worker = Worker(config(make(tiny, epochs=4), tmp_path / "state.pt", every_s=0.0))
+    for report_s in (0.0, 1e9):  # epoch 1; then 2, 3 and 4
+        monkeypatch.setattr(worker_module, "REPORT_S", report_s)
+        worker.train_buffered()
+    assert [state["epoch"] for state in saved] == [1]
 
 
 def test_a_trial_goes_on_from_its_checkpoint_in_another_worker(tiny, tmp_path):
