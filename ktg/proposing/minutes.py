@@ -38,6 +38,8 @@ def measure_training(
     known: dict[object, Speed] = {}
     own_s = teachers_s = 0.0
     epochs, unlabelled = graph.train.epochs, find_unlabelled_nodes(graph)
+    steps, batch = graph.train.steps, graph.data.batch_size
+    shown = train if steps is None else steps // max(epochs, 1) * batch  # in an epoch
     for name in live_nodes(graph):
         node = graph.nodes[name]
         key = (node.model, tuple(node.model_args.items()), node.source, node.input_size)
@@ -47,11 +49,11 @@ def measure_training(
         # Images without labels come on top of the labelled ones in every step.
         more = 1 / (1 - graph.data.unlabelled_share) if name in unlabelled else 1.0
         if name in teachers(graph):
-            alone = epochs if node.epochs is None else node.epochs
-            teachers_s += alone * speed.epoch_s(train)
-            own_s += epochs * more * speed.forward_s(train)
+            own = epochs * speed.epoch_s(shown)
+            teachers_s += own if node.epochs is None else node.epochs * speed.epoch_s(train)
+            own_s += epochs * more * speed.forward_s(shown)
         else:
-            own_s += epochs * (more * speed.epoch_s(train) + speed.forward_s(val))
+            own_s += epochs * (more * speed.epoch_s(shown) + speed.forward_s(val))
     return TrainingTime(own_s, teachers_s)
 
 

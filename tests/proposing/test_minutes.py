@@ -57,6 +57,16 @@ def test_images_without_labels_come_on_top():
     assert seconds(one, data=data).own_s == pytest.approx(2 * seconds(one).own_s)
 
 
+def test_a_length_in_steps_is_what_the_target_takes():
+    long = dataclasses.replace(graph(), train=dataclasses.replace(graph().train, steps=6 * 25))
+    found = seconds(long)
+    assert (found.teachers_s, found.own_s) == (3 * 150, pytest.approx(150 * (1 + 3 / 3)))
+    own = dataclasses.replace(
+        long, nodes={**long.nodes, "t": dataclasses.replace(long.nodes["t"], epochs=2)}
+    )
+    assert seconds(own).teachers_s == 3 * 2 * IMAGES / 32  # whole passes
+
+
 @pytest.mark.slow
 def test_real_steps_are_measured():
     found = measure_training(graph("cutoff"), 64, 16, 8)

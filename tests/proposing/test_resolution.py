@@ -7,8 +7,10 @@ from ktg.proposing.resolution import (
     LARGER,
     LEAST_EPOCHS,
     MOST_EPOCHS,
+    TAUGHT_STEPS,
     choose_length,
     choose_sides,
+    count_passes,
     list_sides,
     order_sides,
     training_seconds,
@@ -39,6 +41,22 @@ def test_more_time_never_means_smaller_images(images, available_s, more):
         for seconds in (available_s, more * available_s)
     )
     assert less.side <= greater.side
+
+
+@given(st.integers(16, 10_000), st.floats(15, 40))
+def test_a_target_with_few_labels_is_taught_for_long_enough(images, epochs):
+    passes = count_passes(images, 16, epochs)
+    steps = images // 16
+    assert passes >= 2
+    assert epochs * passes * steps >= TAUGHT_STEPS
+    assert passes == 2 or epochs * (passes - 1) * steps < TAUGHT_STEPS
+
+
+def test_passes_and_images_without_labels_take_their_time():
+    one = choose_length({96: Speed(1.0, 16)}, 64, 0, 10, 1000.0)
+    two = choose_length({96: Speed(1.0, 16)}, 64, 0, 10, 1000.0, passes=3)
+    assert (one.epochs, one.training_s, one.passes) == (30, 120.0, 1)
+    assert (two.epochs, two.training_s, two.passes) == (30, 720.0, 3)
 
 
 @given(st.floats(1, 1000), st.floats(1, 1000))
