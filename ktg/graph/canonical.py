@@ -216,7 +216,9 @@ def independent_graph(graph: Graph, node: str) -> Graph:
         train = replace(train, warmup_epochs=min(train.warmup_epochs, train.epochs))
     else:  # nothing but a probe is made
         train = Train(epochs=0, precision=train.precision, seed=train.seed)
-    train = replace(train, seed=train.seed + COPY_SEED * spec.copy)
+    # The probe of weights that are there draws nothing, so that all seeds and copies share it.
+    draws = train.epochs or spec.source == "none" or spec.head != "probe"
+    train = replace(train, seed=train.seed + COPY_SEED * spec.copy if draws else 0)
     data = replace(data, batch_size=spec.batch_size or data.batch_size, views=None)
     unsaid: dict[str, Any] = dict.fromkeys(said)
     bare = replace(spec, **unsaid, batch_size=None, copy=0)

@@ -429,6 +429,28 @@ def test_solo_trains_the_node_from_the_labels(graph):
         assert parse(dump(alone)) == alone
 
 
+@pytest.mark.parametrize(
+    ("node", "shared"),
+    [
+        ({"source": "imagenet", "epochs": 0, "head": "probe"}, True),
+        ({"source": "imagenet", "epochs": 1, "head": "probe"}, False),
+        ({"source": "imagenet", "epochs": 0, "head": "new"}, False),
+        ({"source": "none", "epochs": 0, "head": "probe"}, False),
+    ],
+)
+def test_all_seeds_share_a_teacher_that_draws_nothing(node, shared):
+    teacher = {"model": "mobilenetv2_100", **node}
+    graph = parse(
+        {
+            "data": {"name": "digits"},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": teacher},
+            "edges": {"label -> n0": {}, "n1 -> n0": {}},
+        }
+    )
+    one, other = (independent_graph(with_seed(graph, seed), "n1") for seed in (0, 7))
+    assert (one == other) == shared
+
+
 def test_copies_of_a_teacher_differ_in_their_seed_alone_and_those_of_a_learner_are_one():
     taught = {"label -> n0": {}, "n1 -> n0": {}, "n2 -> n0": {}}
     nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet14", "epochs": 3}}
