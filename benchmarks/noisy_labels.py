@@ -3,14 +3,17 @@
 2,000 images of CIFAR-10 with the "worse" labels of real annotators, MobileNetV2-0.35 from ImageNet
 at 128 px as the target, the clean test split; seeds 0 to 4. Arms: a regularised probe, alone by the
 default recipe, alone with `gce`, `sce` or `bootstrap`, two networks that choose for each other by
-`small_loss` or `agree`, soft labels of the probe of a MobileNetV2-1.0 in place of the labels, what
-that probe does not doubt, alone and the probe without what the audit doubts, and the probe with its
-proposals. Nothing but the test accuracy sees a
-clean label: the noise and the doubts are estimated from the noisy ones. One line is appended for
-each training, so the script may be interrupted and goes on where it stopped.
+`small_loss` or `agree`, soft labels of the probe of a MobileNetV2-1.0 in place of the labels, or of
+it and an EfficientNet-lite0 together (each sees the whole image, so that what they say is computed
+once), with the labels or without, what that probe does not doubt, alone and the probe without what
+the audit doubts, with labels weighed by how far it believes them, and the probe with its proposals.
+Nothing but the test accuracy sees a clean
+label: the noise and the doubts are estimated from the noisy ones. One line is appended for each
+training, so the script may be interrupted and goes on where it stopped.
 
     python benchmarks/noisy_labels.py SHARED            # 5 seeds; some hours on one core
     python benchmarks/noisy_labels.py SHARED --seeds 1 --arms probe "small_loss, peer"
+    python benchmarks/noisy_labels.py SHARED --search 6m   # `ktg search` on a folder of them
     python benchmarks/noisy_labels.py SHARED --table    # what is in the file, as a table
 
 SHARED holds data/ and weights/.
@@ -18,6 +21,7 @@ SHARED holds data/ and weights/.
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -25,32 +29,42 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import folder
 import numpy as np
 import torch
 from lines import append_line, read_lines
+from rivals import RealSet, make_folder, pair, show_gain, show_values
 
 from ktg.auditing.doubtful_labels import LabelDoubts, doubt_labels
 from ktg.auditing.features import compute_features
+from ktg.auditing.label_table import believe_labels
 from ktg.auditing.networks import build_viewer
 from ktg.auditing.pool import gather
 from ktg.data.open import open_data, open_test
 from ktg.graph import Data, Node, SourceFile, parse
+from ktg.local import cache_folder
 from ktg.training import Training
 
 SET = "data/cifar10n/cifar10n.npz"
 WEIGHTS = {
     "mobilenetv2_035": "mobilenetv2_035.imagenet.pth",
     "mobilenetv2_100": "mobilenetv2_100.imagenet.pth",
+    "tf_efficientnet_lite0": "tf_efficientnet_lite0.imagenet.pth",
 }
-TARGET, TEACHER, SIZE, EPOCHS = "mobilenetv2_035", "mobilenetv2_100", 128, 6
+TARGET, TEACHER, SECOND = "mobilenetv2_035", "mobilenetv2_100", "tf_efficientnet_lite0"
+SIZE, EPOCHS = 128, 6
 CPU = torch.device("cpu")
 
 
-def list_arms(noise: float) -> dict[str, dict[str, Any]]:
-    """Return by name what each arm trains; `labels` says what becomes of doubtful ones."""
-    alone = {"n0": TARGET}
-    pair = {"n0": TARGET, "n1": TARGET}
-    taught = {"n0": TARGET, "n1": TEACHER}
+def list_arms(noise: float, target: str = TARGET) -> dict[str, dict[str, Any]]:
+    """Return by name what each arm trains; `labels` says what becomes of doubtful ones.
+
+    `whole`: the teachers, which are probes, see the whole image and not the target's crop of it.
+    """
+    alone = {"n0": target}
+    pair = {"n0": target, "n1": target}
+    taught = {"n0": target, "n1": TEACHER}
+    by_two = {"n0": target, "n1": TEACHER, "n2": SECOND}
 
     def each_other(**edge: Any) -> dict[str, Any]:
         return {
@@ -63,6 +77,18 @@ def list_arms(noise: float) -> dict[str, dict[str, Any]]:
 
     soft = {"gate": "cutoff"}, {"temperature": 1.0}
     judged = {"gate": "small_loss", "noise": noise, "over": "kept", "peer": "n1"}
+
+    def two_probes(label: dict[str, Any], **more: Any) -> dict[str, Any]:
+        # The gradient of the sum of halves is that towards the mean of both probabilities.
+        half = {"temperature": 1.0, "weight": 0.5}
+        return {
+            "nodes": by_two,
+            "edges": {"label -> n0": label, "n1 -> n0": half, "n2 -> n0": half},
+            "teacher_epochs": 0,
+            "whole": True,
+            **more,
+        }
+
     return {
         "probe": {"nodes": alone, "edges": {"label -> n0": {}}, "epochs": 0},
         "alone": {"nodes": alone, "edges": {"label -> n0": {}}},
@@ -101,6 +127,17 @@ def list_arms(noise: float) -> dict[str, dict[str, Any]]:
             "labels": "drop",
             "epochs": 0,
         },
+        "alone, weighed": {
+            "nodes": alone,
+            "edges": {"label -> n0": {}},
+            "labels": "weigh",
+        },
+        "probe, weighed": {
+            "nodes": alone,
+            "edges": {"label -> n0": {}},
+            "labels": "weigh",
+            "epochs": 0,
+        },
         "probe, relabelled": {
             "nodes": alone,
             "edges": {"label -> n0": {}},
@@ -113,6 +150,17 @@ def list_arms(noise: float) -> dict[str, dict[str, Any]]:
             "teacher_epochs": 0,
             "labels": "drop",
         },
+        "soft labels of a probe, whole": {
+            "nodes": taught,
+            "edges": {"label -> n0": soft[0], "n1 -> n0": soft[1]},
+            "teacher_epochs": 0,
+            "whole": True,
+        },
+        "soft labels of two probes": two_probes(soft[0]),
+        "soft labels of two probes, 12 epochs": two_probes(soft[0], epochs=12),
+        "soft labels of two probes, relabelled": two_probes(soft[0], labels="relabel"),
+        "soft labels of two probes and gce": two_probes({"loss": "gce"}),
+        "soft labels of two probes and small_loss": two_probes(judged),
     }
 
 
@@ -126,25 +174,31 @@ def main() -> None:
         "-o", "--output", type=Path, default=Path(__file__).parent / "results/noisy_labels.jsonl"
     )
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--target", choices=WEIGHTS, default=TARGET)
     parser.add_argument("--arms", nargs="+", choices=list_arms(0.2), help="default: all")
+    parser.add_argument("--search", metavar="BUDGET", help="search instead, on all cores: 6m")
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     if args.table:
         show(args.output)
         return
     args.shared = args.shared.absolute()
+    if args.search:
+        search(args)
+        return
     torch.set_num_threads(1)
-    doubts = audit(args.shared)
-    print(f"estimated noise: {doubts.noise:.3f}", flush=True)
-    arms = list_arms(round(doubts.noise, 2))
-    done = {(row["arm"], row["seed"]) for row in read_lines(args.output)}
-    with tempfile.TemporaryDirectory() as folder:
-        files = write_labels(args.shared, doubts, Path(folder))
+    lines = read_lines(args.output)
+    # The same in every run: the audit has no seed but its own.
+    noise = lines[0]["noise"] if lines else audit(args.shared).noise
+    arms = list_arms(round(noise, 2), args.target)
+    done = {(row["arm"], row["seed"]) for row in lines if row.get("target", TARGET) == args.target}
+    with tempfile.TemporaryDirectory() as place:
         for seed in range(args.seeds):
             for name in args.arms or arms:
                 if (name, seed) not in done:
-                    figures = measure(args.shared, files, arms[name], seed)
-                    line = {"arm": name, "seed": seed, "epochs": EPOCHS, "noise": doubts.noise}
+                    data = find_labels(args.shared, arms[name].get("labels", "keep"), Path(place))
+                    figures = measure(args.shared, data, arms[name], seed)
+                    line = {"arm": name, "seed": seed, "noise": noise, "target": args.target}
                     print(json.dumps(line | figures), flush=True)
                     append_line(args.output, line | figures)
 
@@ -163,48 +217,43 @@ def audit(shared: Path) -> LabelDoubts:
     return doubt_labels(compute_features(network, images, CPU), images.labels)
 
 
-def write_labels(shared: Path, doubts: LabelDoubts, folder: Path) -> dict[str, Path]:
-    """Return files of the images with all labels, without doubtful ones, and with proposed ones."""
+def find_labels(shared: Path, which: str, folder: Path) -> dict[str, str]:
+    """Return `data` of the images with all labels, weighed ones, only sure ones, or proposed ones.
+
+    The files of the last three are made in a folder when first needed.
+    """
+    if which == "keep":
+        return {"path": str(shared / SET)}
+    doubts, made = audit(shared), folder / f"{which}.npz"
     with np.load(shared / SET) as file:
         x, y, test = file["x_train"], file["y_train"], (file["x_test"], file["y_test"])
+        names = file["classes"]
+    if which == "weigh":
+        weights = believe_labels(doubts.doubt)
+        rows = [f"{row},{names[y[row]]},{weight}\n" for row, weight in enumerate(weights)]
+        table = folder / "labels.csv"
+        table.write_text("file,label,weight\n" + "".join(rows), encoding="utf-8")
+        return {"path": str(shared / SET), "labels": str(table)}
     kept = ~doubts.wrong
-    versions = {
-        "keep": (x, y),
-        "drop": (x[kept], y[kept]),
-        "relabel": (x, np.where(doubts.wrong, doubts.proposed, y)),
-    }
-    found = {}
-    for name, (images, labels) in versions.items():
-        found[name] = folder / f"{name}.npz"
-        np.savez(found[name], x_train=images, y_train=labels, x_test=test[0], y_test=test[1])
-    return found
+    if which == "drop":
+        x, y = x[kept], y[kept]
+    else:
+        y = np.where(doubts.wrong, doubts.proposed, y)
+    np.savez(made, x_train=x, y_train=y, x_test=test[0], y_test=test[1])
+    return {"path": str(made)}
 
 
-def measure(shared: Path, files: dict[str, Path], arm: dict[str, Any], seed: int) -> dict[str, Any]:
+def measure(shared: Path, data: dict[str, str], arm: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one arm on all labelled images and return its accuracy on clean test labels."""
     epochs = arm.get("epochs", EPOCHS)
-    nodes = {
-        name: {
-            "model": model,
-            "source": "imagenet",
-            "input_size": SIZE,
-            "model_args": {"pad_type": "same"},
-            "head": "probe",
-            **(
-                {"epochs": arm["teacher_epochs"]}
-                if name == "n1" and "teacher_epochs" in arm
-                else {}
-            ),
-        }
-        for name, model in arm["nodes"].items()
-    }
+    nodes = {name: describe_node(arm, name) for name in arm["nodes"]}
     graph = parse(
         {
-            "data": {"path": str(files[arm.get("labels", "keep")]), "batch_size": 32},
+            "data": {**data, "batch_size": 32},
             "train": {"seed": seed, "epochs": epochs},
             "weights": {
-                model: {"path": str(shared / "weights" / file), "mean": [0.5], "std": [0.5]}
-                for model, file in WEIGHTS.items()
+                model: {"path": str(shared / "weights" / name), "mean": [0.5], "std": [0.5]}
+                for model, name in WEIGHTS.items()
                 if model in arm["nodes"].values()
             },
             "nodes": nodes,
@@ -212,36 +261,89 @@ def measure(shared: Path, files: dict[str, Path], arm: dict[str, Any], seed: int
         }
     )
     started = time.process_time()
-    training = Training(graph, open_data(graph.data), final=True, device="cpu")
+    # Teachers are made and asked once for all seeds: their probes draw nothing.
+    given = {"final": True, "device": "cpu", "cache": cache_folder()}
+    training = Training(graph, open_data(graph.data), **given)
     for _ in training:
         pass
     test = open_test(graph.data)
     predicted = training.predict(test).argmax(1).numpy()
     return {
+        "epochs": epochs,
         "accuracy": round(float((predicted == np.asarray(test.labels)).mean()), 4),
         "cpu_s": round(time.process_time() - started, 1),
         "images": len(training.images),
     }
 
 
+def search(args: argparse.Namespace) -> None:
+    """Append what `ktg search` finds in a folder with these labels, and its graph's accuracies.
+
+    The folder has the noisy labels for training and validation, and the clean test split. The graph
+    is trained again with every seed, on as many threads as there are cores.
+    """
+    keys = {"arm": f"search, {args.search}", "target": TARGET}
+    lines = [line for line in read_lines(args.output) if line["arm"] == keys["arm"]]
+    given = argparse.Namespace(shared=args.shared, budget=args.search, size=SIZE)
+    with tempfile.TemporaryDirectory() as temporary:
+        what = RealSet(SET.removeprefix("data/"))
+        place = make_folder(args.shared, what, Path(temporary).resolve())
+        os.environ["KTG_ZOO"] = str(folder.make_zoo(args.shared))
+        if not any(line["seed"] is None for line in lines):
+            lines.append({**keys, "seed": None, **folder.search_folder(given, place)})
+            append_line(args.output, lines[-1])
+        done = {line["seed"] for line in lines}
+        for seed in range(args.seeds):
+            if seed not in done:
+                started = time.process_time()
+                figures = folder.train_graph(folder.take_graph(lines, place), seed)
+                line = {**keys, "seed": seed, "accuracy": round(figures["accuracy"], 4)}
+                line["cpu_s"] = round(time.process_time() - started, 1)
+                print(json.dumps(line), flush=True)
+                append_line(args.output, line)
+
+
+def describe_node(arm: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a node of an arm as a graph file has it."""
+    model, teaches = arm["nodes"][name], name != "n0" and "teacher_epochs" in arm
+    node = {"model": model, "source": "imagenet", "input_size": SIZE, "head": "probe"}
+    if model.startswith("mobilenetv2"):
+        node["model_args"] = {"pad_type": "same"}
+    if teaches:
+        node["epochs"] = arm["teacher_epochs"]
+    if teaches and arm.get("whole"):
+        node["augment"] = "none"
+    return node
+
+
 def show(path: Path) -> None:
-    """Print the mean accuracy of each arm, its spread and its device time."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    """Print each arm's mean accuracy, its device time, and what it gains on the probe and alone.
+
+    Differences are paired by seed; 95 %, Student's t. The probe is the same for every seed.
+    """
+    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = defaultdict(dict)
     for row in read_lines(path):
-        found[row["arm"]].append(row)
-    for arm, rows in sorted(found.items(), key=lambda item: -mean_of(item[1], "accuracy")):
-        values = [100 * row["accuracy"] for row in rows]
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        seconds = mean_of(rows, "cpu_s")
+        if row["seed"] is not None:  # else a line with what a search found
+            found[row.get("target", TARGET), row["arm"]][row["seed"]] = row
+    values = {
+        key: {seed: row["accuracy"] for seed, row in rows.items()} for key, rows in found.items()
+    }
+    for target, arm in sorted(values, key=lambda key: (key[0], -mean(values[key]))):
+        own, seconds = values[target, arm], [row["cpu_s"] for row in found[target, arm].values()]
+        gains = [
+            f"minus {other} {show_gain(pair(own, values[target, other]))}"
+            for other in ("probe", "alone")
+            if other != arm and (target, other) in values
+        ]
         print(
-            f"{arm:34} {statistics.fmean(values):5.1f} +- {spread:.1f} % (n = {len(values)}), "
-            f"{seconds:5.0f} CPU s"
+            f"{target} {arm:40} {show_values(own)} % (n = {len(own)}), "
+            f"{statistics.fmean(seconds):.0f} CPU s; {'; '.join(gains)}"
         )
 
 
-def mean_of(rows: list[dict[str, Any]], name: str) -> float:
-    """Return the mean of a figure."""
-    return statistics.fmean(row[name] for row in rows)
+def mean(values: dict[int, float]) -> float:
+    """Return the mean over seeds."""
+    return statistics.fmean(values.values())
 
 
 if __name__ == "__main__":
