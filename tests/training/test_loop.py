@@ -192,6 +192,7 @@ def test_the_counter_sees_a_synchronisation():
 def test_no_host_synchronisation_inside_a_step(tiny, dataset, settings):
     edges = {
         "label -> any": {},
+        "label -> n1": {"gate": "small_loss", "noise": 0.3, "over": "kept"},
         "any -> any": {"gate": "correct", "over": "kept"},
         "n1 -> n0": {"gate": "linear"},
     }
@@ -199,7 +200,8 @@ def test_no_host_synchronisation_inside_a_step(tiny, dataset, settings):
     for learner in training.learners.values():
         learner.begin_epoch(0)
     images = dict.fromkeys(training.graph.nodes, torch.rand(32, 3, 8, 8))
-    batch, clock = TrainingBatch(images, {}, torch.arange(32) % 4), Clock(step=5, total=11)
+    labels, weights = torch.arange(32) % 4, torch.arange(32) / 15.5
+    batch, clock = TrainingBatch(images, {}, labels, weights=weights), Clock(step=5, total=11)
     training.step(batch, clock)
     with Synchronisations() as counter:
         training.step(batch, clock)
