@@ -3,8 +3,8 @@
 A table holds the validation accuracy after every epoch of every different graph of a space (see
 table.py and photo_tables.py). A replay uses ktg's own queue, sampler and scheduler; a simulation of
 slots takes the place of Ray and of training. The quality of a way is the accuracy of the best of
-its finished trials, averaged over seeds: on digits as the table has it, on photographs as its
-trainings on other splits have it on the test images (see worlds.py). `epochs` is the epoch at which
+its finished trials, averaged over seeds: on digits as the table has it, on photographs as another
+training of it has it on hundreds of images (see worlds.py). `epochs` is the epoch at which
 a way first reaches the final quality of the original (random sampling, ASHA with r = 1 and eta = 2,
 duplicates trained again), and `ratio` is that number divided by the budget. Epochs of stopped
 trials and of baselines count, too. Several runs with different ways may write to the result at the
@@ -130,7 +130,7 @@ def list_known_baselines(table: Table, space: SearchSpace) -> dict[str, Graph]:
 
 
 def find_best(table: Table) -> float:
-    """Return the quality of the best graph: on photographs the mean over the splits."""
+    """Return the quality of the best graph: on photographs the mean over the seeds."""
     if table.name == DIGITS:
         return max(own[0]["accuracy"][-1] for own in table.rows.values())
     return max(statistics.fmean(row["test"] for row in own) for own in table.rows.values())

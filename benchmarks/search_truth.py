@@ -4,8 +4,8 @@ search_efficiency.py counts the best accuracy in the table, which is partly luck
 ten best graphs have 91.0 %, and the table 94.7 %. Here each replay has a world (worlds.py) in which
 graphs can be trained again. So the best of a search is known as it is (`true`) and as the search
 sees it (`seen`: its one training, or the mean of new seeds after a race). On the table of digits
-what is true is drawn under an assumption; on those of photographs it is the accuracy on the test
-images of the graph's trainings on other splits.
+what is true is drawn under an assumption; on those of photographs it is the accuracy of another
+training of the graph on hundreds of images.
 
 The product's own queue, sampler, scheduler and race are played by a simulated clock: an epoch of
 the mean graph takes a second in each of two slots, and the budget is that of `search.budget`.
@@ -44,7 +44,7 @@ from ktg.searching.trials import SearchQueue
 
 SLOTS = 2
 # In trainings of the mean graph: 320 and 640 epochs of digits; few on photographs, as in life.
-COSTS = {DIGITS: (20, 40), **dict.fromkeys(PHOTOS, (12, 24))}
+COSTS = {DIGITS: (20, 40), **dict.fromkeys(PHOTOS, (8, 16))}
 PLAIN: dict[str, Any] = {
     "trials": None,
     "alone_share": 0,

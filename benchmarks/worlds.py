@@ -5,6 +5,7 @@ trial of the race with that of another one of the same graph, and says of every 
 truly is: what a new training of it would have, which no search can see.
 """
 
+import functools
 import random
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import measure
+import numpy as np
 import photo_tables
 from lines import read_lines
+from numpy.typing import NDArray
 
 from ktg.graph import SearchSpace, load_space
 from ktg.searching.trial import Trial
@@ -114,68 +117,70 @@ class DigitsWorld:
 
 
 class PhotoWorld:
-    """One validation split with its trainings; what is true is the test of those on other splits.
+    """Validation images drawn from a table's test images; what is true is told by all others.
 
-    Trainings of the race are the graph's others on the split, as far as there are some; then curves
-    with their mean end, and the luck that two seeds of one graph on one split show at its rate.
+    As many are drawn as the split had on which the table was made. A first training of each graph
+    is what the search sees of it: its curve on that split, moved so that it ends as those images
+    say. The race sees the graph's trainings with other seeds, and when these are used up, their
+    mean with the luck that two seeds show at this rate. True is the accuracy of the trainings that
+    neither has seen, or where the table has two of a graph, of the second.
     """
 
     def __init__(self, table: Table, seed: int) -> None:
-        self._random = random.Random(seed)
-        split = choose_split(table, seed)
-        self._rows = {
-            key: [row for row in own if row["split"] == split] for key, own in table.rows.items()
-        }
-        seeds = sorted({row["seed"] for own in self._rows.values() for row in own})
-        order = self._random.sample(seeds, len(seeds))
-        for own in self._rows.values():
-            own.sort(key=lambda row: order.index(row["seed"]))
-        self._luck = list_luck(table)
-        self.first = {key: own[0] for key, own in self._rows.items()}
-        self.curves = {key: row["accuracy"] for key, row in self.first.items()}
+        self._random = chance = random.Random(seed)
+        known = [{row["seed"]: row for row in own} for own in table.rows.values()]
+        complete = sorted(set.intersection(*map(set, known)))
+        first = complete[seed % len(complete)]
+        others = sorted(set.union(*map(set, known)) - {first})
+        order = [first, *chance.sample(others, len(others))]
+        images = len(read_right(known[0][first]))
+        drawn = chance.sample(range(images), photo_tables.VALIDATION[table.name])
+        rest = sorted(set(range(images)) - set(drawn))
+        self.curves: dict[str, Curve] = {}
+        self.truth: dict[str, float] = {}
+        self._more: dict[str, list[float]] = {}
+        self.first: dict[str, Row] = {}
+        for key, rows in zip(table.rows, known, strict=True):
+            own = [rows[each] for each in order if each in rows]
+            ends = [float(read_right(row)[drawn].mean()) for row in own]
+            unseen = own[2:] or own[1:] or own
+            self.truth[key] = statistics.fmean(read_right(row)[rest].mean() for row in unseen)
+            self._more[key] = ends[1:2]
+            self.first[key] = own[0]
+            curve = own[0]["accuracy"]
+            self.curves[key] = [min(1.0, max(0.0, at + ends[0] - curve[-1])) for at in curve]
         self._unit_s = statistics.fmean(row["epoch_s"] for row in self.first.values())
         self._used: dict[str, int] = {}
-        self.truth = {
-            key: statistics.fmean(row["test"] for row in own if row["split"] != split)
-            for key, own in table.rows.items()
-        }
+        self._luck: dict[float, list[float]] = {}
+        for key, row in self.first.items():
+            for end in self._more[key] if row["values"] else ():
+                # The deviation of two from their mean, as large as that of single ones.
+                deviation = (self.curves[key][-1] - end) / 2**0.5
+                self._luck.setdefault(row["values"][0], []).extend((deviation, -deviation))
 
     def train(self, trial: Trial, first: Trial) -> Curve:
-        """Return the curve of the next training of a graph on the split."""
-        rows = self._rows[first.key]
+        """Return the curve of the next training of a graph."""
+        curve, more = self.curves[first.key], self._more[first.key]
         number = self._used.get(first.key, 0)
         self._used[first.key] = number + 1
-        curve: Curve = rows[min(number, len(rows) - 1)]["accuracy"]
-        if number < len(rows) or first.is_exact:
+        if number == 0 or first.is_exact:
             return curve
-        end = statistics.fmean(row["accuracy"][-1] for row in rows)
-        end += self._random.choice(self._luck[rows[0]["values"][0]])
-        return [min(1.0, max(0.0, end))] * len(curve)
+        if number <= len(more):
+            return [more[number - 1]] * len(curve)
+        mean = statistics.fmean((curve[-1], *more))
+        luck = self._random.choice(self._luck[self.first[first.key]["values"][0]])
+        return [min(1.0, max(0.0, mean + luck))] * len(curve)
 
     def epoch_units(self, first: Trial) -> float:
         """Return the seconds of an epoch by those of the mean graph."""
-        return float(self._rows[first.key][0]["epoch_s"] / self._unit_s)
+        return float(self.first[first.key]["epoch_s"] / self._unit_s)
 
 
-def choose_split(table: Table, seed: int) -> int:
-    """Return one of the splits on which all graphs were trained."""
-    splits = set.intersection(*({row["split"] for row in own} for own in table.rows.values()))
-    return sorted(splits)[seed % len(splits)]
+@functools.cache
+def _unpack(right: str) -> NDArray[np.bool_]:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(right), dtype=np.uint8)).astype(bool)
 
 
-def list_luck(table: Table) -> dict[float, list[float]]:
-    """Return by rate how much trainings differ from the mean of their graph and split.
-
-    Of n trainings the deviations are sqrt(n / (n - 1)) times as large, so that their variance is
-    that of single ones.
-    """
-    luck: dict[float, list[float]] = {}
-    for own in table.rows.values():
-        for split in {row["split"] for row in own}:
-            rows = [row for row in own if row["split"] == split]
-            ends = [row["accuracy"][-1] for row in rows]
-            if len(rows) > 1 and rows[0]["values"]:
-                scale, mean = (len(ends) / (len(ends) - 1)) ** 0.5, statistics.fmean(ends)
-                own_luck = luck.setdefault(rows[0]["values"][0], [])
-                own_luck += [scale * (end - mean) for end in ends]
-    return luck
+def read_right(row: Row) -> NDArray[np.bool_]:
+    """Return which of the test images were classified rightly; the last byte may be padded."""
+    return _unpack(row["right"])[: row["images"]]
