@@ -286,7 +286,7 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     more = shlex.join(["ktg", "search", plan.experiment, "--resume", "--trials", trials])
     said = "this search is finished, and stays as it is; for more trials:"
     listener.say(f"{plan.experiment}: {said} {more}")
-    queue = SearchQueue(past.space, past.trials, past.duplicates)
+    queue = SearchQueue(past.space, past.trials, past.duplicates, images=past.stored.images)
     images = past.tags.get("data.val")
     counted = None if images is None else int(images)
     return summarize_search(queue, plan.experiment, past.stored.wall_s, counted)

@@ -25,6 +25,7 @@ from ktg.reporting.networks import describe_networks, describe_teacher
 from ktg.reporting.pooled import describe_pool, read_distilled
 from ktg.reporting.settings import compare_with_alone, list_settings
 from ktg.reporting.source_results import compare_sources
+from ktg.searching.contestants import explain_choice
 from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.score import WORDS, to_value
 from ktg.searching.worth import judge_teacher
@@ -66,6 +67,8 @@ def make_report(
         },
         "validation_images": images,
         "comparison": compare_with_baselines(search, images),
+        "chosen": explain_choice(search.contestants, search.metric),
+        "chosen_by_kind": search.best.kind is not None and search.images is not None,
         "confirmation": confirmed,
         "ship": confirmed.get("ship") if confirmed else advise_by_search(search, images),
         "pool": describe_pool(search),
@@ -87,7 +90,7 @@ def _describe_networks(search: StoredSearch, images: int | None) -> dict[str, An
     graph = search.best.graph
     end = summarize_end(search, graph, images)["nodes"]
     networks = describe_networks(graph, end, int(search.run.tags.get("data.classes", 10)))
-    worth = judge_teacher(search.best, search.alone)
+    worth = judge_teacher(search.best, search.alone, search.raced)
     return {"networks": networks, "teacher": describe_teacher(networks, worth)}
 
 

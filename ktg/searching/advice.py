@@ -16,10 +16,11 @@ from ktg.graph.canonical import live_nodes
 from ktg.graph.space import MetricName
 from ktg.intervals import Interval, proportion_difference_interval
 from ktg.models.architectures import build_on_meta
-from ktg.searching.race import Contestant, compare
+from ktg.searching.contestants import Contestant, compare
 from ktg.searching.score import format_difference
 
 BEST = "best graph"
+MOST_BEHIND = 0.01  # of accuracy: less than what may be given up for a simpler graph
 # What the head and the images add is the same for all graphs, so any number orders them alike.
 _CLASSES, _SIDE = 10, 32
 
@@ -93,7 +94,7 @@ def advise(
     near = [one for one in candidates if (found := intervals.get(one.what)) and found[0] <= 0]
     chosen = min([best, *near], key=lambda one: (one.effort, -one.accuracy))
     sentence = (
-        _praise(best, candidates)
+        _praise(best, candidates, all(intervals.values()))
         if chosen is best
         else _excuse(chosen, best, intervals[chosen.what], metric)
     )
@@ -107,26 +108,34 @@ def advise_by_validation(
 
     Two graphs that the race trained with the same new seeds are compared by these. Others are by
     one training each, and by accuracy alone, where it is known on how many `images`: the interval
-    is that of two unpaired proportions. Neither knows that the best was chosen by these images.
+    is that of two unpaired proportions. Neither knows that the best was chosen by these images. On
+    few images hardly anything is proven, so that a graph of which less is expected, by more than
+    MOST_BEHIND, is not advised either.
     """
     raced = {one.what: contestant for one, contestant in candidates}
     others = max(1, len(candidates) - 1)
 
     def compare_two(best: Candidate, other: Candidate) -> Interval | None:
+        own, behind = raced[best.what].expected, raced[other.what].expected
+        if own is not None and behind is not None and own - behind > MOST_BEHIND:
+            return None
         by_seed = compare(raced[best.what], raced[other.what], others)
         if by_seed is not None or metric != "accuracy" or not images:
             return by_seed
         return proportion_difference_interval(best.accuracy, other.accuracy, images, others)
 
     plain = [one for one, _ in candidates]
-    if all(compare_two(plain[0], one) is None for one in plain[1:]):
+    known = bool(plain) and raced[plain[0].what].expected is not None
+    if not known and all(compare_two(plain[0], one) is None for one in plain[1:]):
         return None
     return advise(plain, compare_two, "validation", plain[0], metric)
 
 
-def _praise(best: Candidate, candidates: Sequence[Candidate]) -> str:
+def _praise(best: Candidate, candidates: Sequence[Candidate], proven: bool) -> str:
     simpler = any(one.effort < best.effort for one in candidates)
     why = "every simpler one is proven worse" if simpler else "no other graph is simpler"
+    if simpler and not proven:
+        why = "no simpler one is known to be as good"
     return f"Ship {_name(best)}: it is the best, and {why}."
 
 

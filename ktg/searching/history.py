@@ -26,10 +26,12 @@ from ktg.graph import Graph, SearchSpace, parse, parse_space
 from ktg.graph.canonical import seedless_key
 from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
+from ktg.proposing.kinds import Kind, read_kind
 from ktg.searching.baselines import ALONE
+from ktg.searching.contestants import Contestant, gather, rank
 from ktg.searching.driver_lock import find_state
+from ktg.searching.expectation import JUDGES
 from ktg.searching.pool import Pooled, pool_trainings
-from ktg.searching.race import Contestant, gather, rank
 from ktg.searching.score import KEYS, VAL_ACCURACY, VAL_LOSS, read_score
 from ktg.searching.trial import TUNED_ALONE, is_collapsed
 from ktg.searching.values import Values, parse_values
@@ -88,6 +90,11 @@ class StoredTrial:
         """Which fold of the images it was validated on, None for the split of the data."""
         found = self.run.tags.get("fold")
         return None if found is None else int(found)
+
+    @property
+    def kind(self) -> Kind | None:
+        """What kind of arrangement it is, None where that is not known or not measured."""
+        return read_kind(self.run.tags.get("arrangement"))
 
     @property
     def is_exact(self) -> bool:
@@ -257,6 +264,11 @@ class StoredSearch:
         """The trials of the race: graphs of others with new seeds, in the order of their start."""
         return [trial for trial in self._all_trials if trial.race_of is not None]
 
+    @property
+    def raced(self) -> list[StoredTrial]:
+        """The trials of the race that were trained to their end."""
+        return [trial for trial in self.repeats if trial.has_result]
+
     @cached_property
     def duplicates(self) -> list[RunRecord]:
         """The runs of proposals that were not trained, because the same graph already was."""
@@ -269,7 +281,7 @@ class StoredSearch:
 
     @cached_property
     def ranked(self) -> list[StoredTrial]:
-        """The finished trials, the best first: see `ktg.searching.race.rank`.
+        """The finished trials, the best first: see `ktg.searching.contestants.rank`.
 
         Without a race the best has the highest score on the validation split; of equals, the lowest
         loss (one that is missing counts as infinite); of equals again, the lowest number.
@@ -282,13 +294,18 @@ class StoredSearch:
     @cached_property
     def contestants(self) -> list[Contestant]:
         """The finished trials, each with the scores of its graph in the race."""
-        return gather([*self.finished, *(one for one in self.repeats if one.has_result)])
+        return gather([*self.finished, *self.raced], self.images)
+
+    @property
+    def images(self) -> float | None:
+        """How many images judge one training, None where an old version did not record it."""
+        found = self.run.tags.get(JUDGES)
+        return None if found is None else float(found)
 
     @cached_property
     def pooled(self) -> list[Pooled]:
         """The best trainings, those of the race too, with what they said of the images."""
-        trained = [*self.finished, *(one for one in self.repeats if one.has_result)]
-        return pool_trainings(trained, self.best)
+        return pool_trainings([*self.finished, *self.raced], self.best)
 
     @property
     def alone(self) -> StoredTrial | None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from ktg.searching.ensemble import (
     score_answers,
 )
 from ktg.searching.score import WORDS, format_difference, format_score
-from ktg.searching.trial import Trial
+from ktg.searching.trial import FinishedTrial, Trial
 from ktg.wording import count
 
 if TYPE_CHECKING:
@@ -57,35 +57,6 @@ class Said:
     labels: Labels
     probabilities: Answers | None
     right: Mapping[str, npt.NDArray[np.bool_]]
-
-
-class FinishedTraining(Protocol):
-    """What is asked of a trial, of a queue or of a store, that was trained to its end."""
-
-    @property
-    def name(self) -> str:
-        """What it is called; the trial's own name is the first word."""
-        ...
-
-    @property
-    def graph(self) -> Graph:
-        """What was trained."""
-        ...
-
-    @property
-    def score(self) -> float:
-        """How good it is by the metric of the search: higher is better."""
-        ...
-
-    @property
-    def fold(self) -> int | None:
-        """What it was validated on."""
-        ...
-
-    @property
-    def said(self) -> bytes:
-        """What it said of the validation images, as `pack` packed it; nothing where not kept."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -192,7 +163,7 @@ def unpack(kept: bytes) -> Said:
     return Said(labels, None if found is None else found.astype(np.float32), right)
 
 
-def pool_trainings(trainings: Iterable[FinishedTraining], best: FinishedTraining) -> list[Pooled]:
+def pool_trainings(trainings: Iterable[FinishedTrial], best: FinishedTrial) -> list[Pooled]:
     """Return the best trainings, MOST_KEPT of them, that the same images judged as the best."""
     found: list[Pooled] = []
     for one in sorted(trainings, key=lambda each: -each.score):

@@ -117,7 +117,7 @@ class SearchRecorder(Recorder):
         tags |= {TITLE: make_title(trial)}
         tags |= {"seed": str(trial.graph.train.seed), "epochs": str(trial.graph.train.epochs)}
         about = {"baseline": trial.baseline, "arm": trial.arm, "race_of": trial.race_of}
-        about |= {"fold": trial.fold}
+        about |= {"fold": trial.fold, "arrangement": trial.kind}
         tags |= {key: str(value) for key, value in about.items() if value is not None}
         run = self.tracker.start(
             trial.name,

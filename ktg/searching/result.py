@@ -10,14 +10,14 @@ from ktg.graph.space import MetricName
 from ktg.intervals import Interval
 from ktg.searching.advice import Advice, Candidate, advise_by_validation, measure_effort
 from ktg.searching.asha import describe_stopping
-from ktg.searching.baselines import ALONE
+from ktg.searching.baselines import ALONE, COPIES, ENSEMBLE, FEWEST_TRIALS, MOST_OF_BUDGET
+from ktg.searching.contestants import compare, expect, explain_choice, pair
 from ktg.searching.pool import (
     PooledEnsemble,
     describe_unkept,
     find_ensemble,
     pool_trainings,
 )
-from ktg.searching.race import compare, expect, pair
 from ktg.searching.score import WORDS, format_difference, format_score
 from ktg.searching.trial import TUNED_ALONE, Trial, teaches_nothing
 from ktg.searching.trials import SearchQueue
@@ -183,13 +183,15 @@ def summarize_search(
         stopping=describe_stopping(queue.space.search, queue.trials),
         warnings=(*warn(queue, rows), *([unkept] if unkept else ())),
         pool=find_ensemble(pooled, queue.metric),
-        teacher=judge_teacher(best, _find_alone(queue)) if best else None,
+        teacher=_judge_teacher(queue, best) if best else None,
     )
 
 
-def _find_alone(queue: SearchQueue) -> Trial | None:
-    """Return the baseline of the target by itself, where it was trained to its end."""
-    return next((one for one in queue.in_state("finished") if one.baseline == ALONE), None)
+def _judge_teacher(queue: SearchQueue, best: Trial) -> TeacherWorth | None:
+    """Return what the best graph's teacher was good for, beside the baseline `alone`."""
+    finished = queue.in_state("finished")
+    alone = next((one for one in finished if one.baseline == ALONE), None)
+    return judge_teacher(best, alone, [one for one in finished if one.race_of is not None])
 
 
 def build_rows(
@@ -234,6 +236,8 @@ def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
     best = queue.best
     if best is None:
         return
+    if (why := explain_choice(queue.contestants, queue.metric)) is not None:
+        yield why
     if best.baseline is not None:
         found = f"No graph of the search is better than the baseline {best.baseline}"
         yield f"{found}, which is therefore the best graph."
@@ -248,6 +252,9 @@ def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
         if collapsed:
             which = "1 training" if collapsed == 1 else f"{collapsed} trainings"
             yield f"{which} collapsed: the network said the same of all images."
+    if queue.lacks_ensemble and not queue.is_interrupted:
+        least = f"a search of {FEWEST_TRIALS} trials, or of {1 / MOST_OF_BUDGET:g} times their time"
+        yield f"The baseline {ENSEMBLE} was left out: its {COPIES + 1} trainings need {least}."
 
 
 def _advise(

@@ -40,6 +40,7 @@ from ktg.searching.budget import Reserve
 from ktg.searching.callback import EndedTrial, TrialCallback
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
+from ktg.searching.expectation import JUDGES, count_judges
 from ktg.searching.history import StoredSearch
 from ktg.searching.last_words import leave_last_words, resume_command
 from ktg.searching.missing_weights import Missing, remove_unavailable
@@ -111,7 +112,12 @@ def search(
         on_checked()
     before = (past.trials, past.duplicates) if past else ((), ())
     prior = tell_prior(learn_from, space, console)
-    queue = SearchQueue(space, *before, reserve=reserve, prior=prior)
+    images = count_judges(
+        space.search.metric, dataset.val.labels, dataset.train.labels, space.search.folds
+    )
+    if past and JUDGES not in past.tags:  # its winner is the best mean, as it began
+        images = None
+    queue = SearchQueue(space, *before, reserve=reserve, prior=prior, images=images)
     callback = None if on_trial is None else TrialCallback(on_trial)
     with ExitStack() as stack:
         stack.enter_context(leave_last_words(resume_command(name)))
@@ -123,6 +129,7 @@ def search(
 
         def record() -> SearchRecorder:
             tags = size_tags(dataset) | slots.tags() | driver_tags()
+            tags |= {} if images is None else {JUDGES: f"{images:g}"}
             data = describe_data(space.bind(space.default()).data, dataset)
             recorder = SearchRecorder(tracker, queue, name, tags, past, data)
             resolved.record(tracker, recorder.parent)

@@ -4,11 +4,13 @@ import base64
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, with_fold
 from ktg.graph.space import MetricName
+from ktg.proposing.kinds import Kind, classify
 from ktg.searching.score import VAL_ACCURACY, VAL_LOSS, read_score, worst_score
 from ktg.searching.values import Values
 
@@ -26,6 +28,84 @@ class Outcome:
     state: str
     score: float
     epoch: int
+
+
+class FinishedTrial(Protocol):
+    """What is asked of a trial that was trained to its end, of a queue or of a store.
+
+    `Trial` and `ktg.searching.history.StoredTrial` say the same of one training, so that a running
+    search and a report on it find the same winner, ensemble and worth of a teacher.
+    """
+
+    @property
+    def number(self) -> int:
+        """Its number in the search."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What it is called; the trial's own name is the first word."""
+        ...
+
+    @property
+    def graph(self) -> Graph:
+        """What was trained."""
+        ...
+
+    @property
+    def kind(self) -> Kind | None:
+        """What kind of arrangement the graph is: see `ktg.proposing.kinds.classify`."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed of its training."""
+        ...
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold of the images it was validated on, None for the split of the data."""
+        ...
+
+    @property
+    def race_of(self) -> int | None:
+        """The number of the trial whose graph it trains again with another seed, in the race."""
+        ...
+
+    @property
+    def baseline(self) -> str | None:
+        """Which baseline it is, None for what a sampler chose."""
+        ...
+
+    @property
+    def arm(self) -> str | None:
+        """The part of the space that it was drawn from, None for all of it."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """How good it ended by the metric of the search: higher is better."""
+        ...
+
+    @property
+    def loss(self) -> float:
+        """Its last validation cross-entropy in nats."""
+        ...
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether another seed would change nothing: nothing is trained."""
+        ...
+
+    @property
+    def repeat_s(self) -> float:
+        """The seconds of another training of its graph."""
+        ...
+
+    @property
+    def said(self) -> bytes:
+        """What it said of the validation images, as `ktg.searching.pool` packs it, or nothing."""
+        ...
 
 
 @dataclass
@@ -99,6 +179,11 @@ class Trial:
     def seed(self) -> int:
         """The seed of its training."""
         return self.graph.train.seed
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """What kind of arrangement the graph is, None where no kind was measured."""
+        return classify(self.graph)
 
     @property
     def trained(self) -> Graph:

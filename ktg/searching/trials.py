@@ -17,12 +17,18 @@ from ktg.graph.canonical import canonical_key, check_trainable, with_seed
 from ktg.graph.space import MetricName
 from ktg.searching import race
 from ktg.searching.arms import Arm, find_alone_space
-from ktg.searching.baselines import baselines
+from ktg.searching.baselines import (
+    COPIES,
+    ENSEMBLE,
+    MOST_OF_BUDGET,
+    baselines,
+    can_distil_ensemble,
+)
 from ktg.searching.budget import Reserve, estimate_seconds, measure_repeat
+from ktg.searching.contestants import Contestant, find_fold_effects, gather, rank
 from ktg.searching.folds import NO_EFFECTS, FoldEffects, count_fold_runs
 from ktg.searching.preflight import vary_each_hole
 from ktg.searching.prior import Prior
-from ktg.searching.race import Contestant
 from ktg.searching.sampler import Sampler
 from ktg.searching.trial import TUNED_ALONE, Duplicate, Outcome, State, Trial
 
@@ -42,6 +48,7 @@ class TrialQueue:
     open_ended = False
     metric: MetricName = "accuracy"
     race_share = 0.0
+    images: float | None = None  # that judge one training: see `ktg.searching.expectation`
     now_s = 0.0  # of the budget
 
     def __init__(self, planned: int | None) -> None:
@@ -107,12 +114,12 @@ class TrialQueue:
     def ranked(self) -> list[Trial]:
         """The finished trials without those of the race, which rank what they trained again."""
         trials = {trial.number: trial for trial in self.in_state("finished")}
-        return [trials[one.number] for one in race.rank(self.contestants)]
+        return [trials[one.number] for one in rank(self.contestants)]
 
     @property
     def contestants(self) -> list[Contestant]:
         """The finished trials, each with the scores of its graph in the race."""
-        return race.gather(self.in_state("finished"))
+        return gather(self.in_state("finished"), self.images)
 
     @property
     def fold_effects(self) -> FoldEffects:
@@ -122,7 +129,7 @@ class TrialQueue:
         """
         if not self.trials or self.trials[0].fold is None:  # all have folds, or none
             return NO_EFFECTS
-        return race.find_fold_effects(self.in_state("finished"))
+        return find_fold_effects(self.in_state("finished"))
 
 
 class SearchQueue(TrialQueue):
@@ -135,6 +142,7 @@ class SearchQueue(TrialQueue):
     then is proposed first.
     reserve: what is left of the budget for the time after the search.
     prior: what the samplers learn of earlier searches.
+    images: how many judge one training, None where not known.
     at_once: how many trials run at the same time.
     """
 
@@ -148,12 +156,13 @@ class SearchQueue(TrialQueue):
         *,
         reserve: Reserve | None = None,
         prior: Prior | None = None,
+        images: float | None = None,
     ) -> None:
         first = baselines(space) if space.search.baselines else {}
         most = space.search.most_trials
         super().__init__(None if most is None else most + len(first))
         self.space, self.metric = space, space.search.metric
-        self.reserve, self.at_once = reserve or Reserve(), 1
+        self.reserve, self.at_once, self.images = reserve or Reserve(), 1, images
         self.race_share = space.search.race_share
         # Another seed when going on, or a sampler would propose again what it did before.
         seed, alone = space.search.seed + len(trials), find_alone_space(space)
@@ -164,6 +173,7 @@ class SearchQueue(TrialQueue):
         self.duplicates.extend(duplicates)
         self._by_key: dict[str, Trial] = {}
         self._waiting: dict[str, list[tuple[Arm, int]]] = {}
+        self._ensemble = first.pop(ENSEMBLE, None)
         self._baselines = iter(first.items())
         self._untold: list[Trial] = []
         self._opening = deque(space.search.opening)
@@ -205,8 +215,9 @@ class SearchQueue(TrialQueue):
             key = canonical_key(graph)
             if key not in self._by_key and self._fits(graph, self.end_s):
                 return self._start(graph, key, baseline=name, values=self.space.locate(graph))
-        if (learnt := self._propose_fold()) is not None:
-            return learnt
+        for propose in (self._propose_ensemble, self._propose_fold):
+            if (learnt := propose()) is not None:
+                return learnt
         for arm in self._list_arms():
             drawn = self._propose_opening() if arm is self.main else None
             drawn = drawn or self._propose_of(arm)
@@ -236,6 +247,12 @@ class SearchQueue(TrialQueue):
     def tuned_alone(self) -> Trial | None:
         """The best trial of the target by itself, with settings of its own; None without one."""
         return next((one for one in self.ranked if one.arm == TUNED_ALONE), None)
+
+    @property
+    def lacks_ensemble(self) -> bool:
+        """Whether `distilled ensemble` was left out, as too large a part of the search."""
+        wanted = self.space.search.baselines and can_distil_ensemble(self.space)
+        return wanted and not any(trial.baseline == ENSEMBLE for trial in self.trials)
 
     def _judge(self, trial: Trial) -> Outcome:
         """Return what the samplers learn of a trial: what it would be on the mean fold."""
@@ -283,6 +300,27 @@ class SearchQueue(TrialQueue):
         end_s = self.end_s
         end_s = None if end_s is None else end_s * (1 - search.race_share)
         return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, end_s)]
+
+    def _propose_ensemble(self) -> Trial | None:
+        """Return the baseline `distilled ensemble`, None where there is none, or not yet.
+
+        Of a budget it takes a part at most, by what `distillation` took.
+        """
+        graph, end_s = self._ensemble, self.end_s
+        if graph is None:
+            return None
+        if end_s is not None:
+            known = next((one for one in self.trials if one.baseline == "distillation"), None)
+            if known is None or known.state == "running":
+                return None
+            cost_s = COPIES * measure_repeat(known, [known], self.reserve.teachers_s)
+            most_s = min(MOST_OF_BUDGET * end_s * self.at_once, end_s - self.now_s)
+            if known.state != "finished" or cost_s > most_s:
+                graph = None
+        self._ensemble = None
+        if graph is None or (key := canonical_key(graph)) in self._by_key:
+            return None
+        return self._start(graph, key, baseline=ENSEMBLE, values=self.space.locate(graph))
 
     def _propose_fold(self) -> Trial | None:
         """Return the next training of the first baseline, which says what each fold is worth.

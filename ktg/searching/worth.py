@@ -4,18 +4,22 @@ All were asked about the same images, so that the differences are paired. The ta
 as its teacher where more than two points of accuracy below it are ruled out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ktg.errors import KtgError
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, open_edges
-from ktg.intervals import Interval, paired_proportion_interval
-from ktg.searching.pool import FinishedTraining, count_parameters, unpack
+from ktg.intervals import Interval, paired_interval, paired_proportion_interval
+from ktg.searching.pool import count_parameters, unpack
+from ktg.searching.trial import FinishedTrial
 
+Rights = npt.NDArray[np.bool_]  # (trainings, images): whether each was classified rightly
 MARGIN = 0.02  # of accuracy: what a student may lack and still be called as good
 _FRACTIONS = (
     "half",
@@ -83,28 +87,32 @@ class TeacherWorth:
         return {**plain, "sentence": self.sentence}
 
 
-def judge_teacher(best: FinishedTraining, alone: FinishedTraining | None) -> TeacherWorth | None:
+def judge_teacher(
+    best: FinishedTrial, alone: FinishedTrial | None, repeats: Iterable[FinishedTrial] = ()
+) -> TeacherWorth | None:
     """Return what the best of the networks that teach the target of a training was good for.
 
-    alone: the training of the target by itself, if there is one. Returns None where no other
+    alone: the training of the target by itself, if there is one. repeats: the trainings of a race;
+    where several new seeds are known of both graphs, these say it. Returns None where no other
     network teaches the target, for an ensemble, and where nobody has kept who was right.
     """
     graph = best.graph
     if graph.ensemble or not best.said:
         return None
     said = unpack(best.said)
-    right = said.right
-    known = [name for name in find_teachers(graph) if name in right]
-    if not known or graph.target not in right:
+    known = [name for name in find_teachers(graph) if name in said.right]
+    if not known or graph.target not in said.right:
         return None
-    teacher = max(known, key=lambda name: float(right[name].mean()))
-    own = right[graph.target]
+    own, other = _pair_trainings(best, alone, list(repeats))
+    teacher = max(known, key=lambda name: float(own[name].mean()))
+    images, trainings = len(said.labels), len(own[teacher])
+    times = "one training" if trainings == 1 else f"{trainings} trainings"
     return TeacherWorth(
         teacher=teacher,
         model=graph.nodes[teacher].model,
-        basis=f"{len(own):,} validation images, one training each",
-        minus_teacher=_compare(own, right[teacher]),
-        minus_alone=_compare_with_alone(best, own, alone),
+        basis=f"{images:,} validation images, {times} each",
+        minus_teacher=_compare(own[graph.target], own[teacher]),
+        minus_alone=None if other is None else _compare(own[graph.target], other),
         times_parameters=divide_sizes(graph, teacher, int(said.labels.max()) + 1),
     )
 
@@ -144,18 +152,47 @@ def describe_size(times: float | None) -> str:
     return f" at {known} of its size"
 
 
-def _compare(own: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> Gap:
-    return Gap(float(own.mean() - other.mean()), paired_proportion_interval(own, other))
+def _pair_trainings(
+    best: FinishedTrial, alone: FinishedTrial | None, repeats: Sequence[FinishedTrial]
+) -> tuple[dict[str, Rights], Rights | None]:
+    """Return who was right by node in trainings of the best, and alone with the same seeds.
+
+    Each table is (trainings, images): of new seeds where several are known, else of the one
+    training. The second one is None where other images judged it, or nobody kept it.
+    """
+    own = _read_raced(best, best, repeats)
+    other = {} if alone is None or alone is best else _read_raced(alone, best, repeats)
+    shared = sorted(own.keys() & other.keys()) if alone else sorted(own)
+    if len(shared) < 2:
+        own, shared = {best.seed: unpack(best.said).right}, [best.seed]
+        comparable = alone is not None and alone is not best and alone.fold == best.fold
+        other = {best.seed: unpack(alone.said).right} if comparable and alone and alone.said else {}
+    tables = {name: np.stack([own[seed][name] for seed in shared]) for name in own[shared[0]]}
+    target = alone.graph.target if alone else ""
+    if any(target not in other.get(seed, {}) for seed in shared):
+        return tables, None
+    found = np.stack([other[seed][target] for seed in shared])
+    return tables, found if found.shape == tables[best.graph.target].shape else None
 
 
-def _compare_with_alone(
-    best: FinishedTraining, own: npt.NDArray[np.bool_], alone: FinishedTraining | None
-) -> Gap | None:
-    """Return the gap to the target alone, None where other images judged it or nobody kept it."""
-    if alone is None or alone is best or alone.fold != best.fold or not alone.said:
-        return None
-    other = unpack(alone.said).right.get(alone.graph.target)
-    return None if other is None or len(other) != len(own) else _compare(own, other)
+def _read_raced(
+    one: FinishedTrial, best: FinishedTrial, repeats: Sequence[FinishedTrial]
+) -> dict[int, Mapping[str, Rights]]:
+    """Return by new seed who was right in a graph's trainings, on the images that judged `best`."""
+    found = {}
+    for run in repeats:
+        if run.race_of == one.number and run.fold == best.fold and run.said:
+            with suppress(KtgError):  # one damaged file must not keep the others back
+                found[run.seed] = unpack(run.said).right
+    return found
+
+
+def _compare(own: Rights, other: Rights) -> Gap:
+    """Return the gap of two tables (trainings, images) of who was right."""
+    table = own.astype(float) - other
+    several = len(table) > 1
+    interval = paired_interval(table) if several else paired_proportion_interval(own[0], other[0])
+    return Gap(float(table.mean()), interval)
 
 
 def divide_sizes(graph: Graph, teacher: str, classes: int) -> float | None:

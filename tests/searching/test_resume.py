@@ -11,6 +11,8 @@ import torch
 
 from ktg.errors import UserError
 from ktg.graph import parse_space
+from ktg.searching.contestants import explain_choice
+from ktg.searching.expectation import JUDGES
 from ktg.searching.pool import pack
 from ktg.searching.recorder import SearchRecorder
 from ktg.searching.result import summarize_search
@@ -240,6 +242,49 @@ def test_folds_come_back_and_go_on(tmp_path):
         pytest.approx(one.score) for one in queue.contestants
     ]
     assert stored.trials[-2].graph.data.folds is None  # what is exported knows no fold
+
+
+def test_a_choice_by_few_images_is_the_same_for_queue_store_and_who_goes_on(tmp_path):
+    """Alone is best by these images; what teachers were worth elsewhere makes one of them win."""
+    uri, images = f"sqlite:///{tmp_path}/mlflow.db", 20.0
+    nodes = {"n0": {"model": "resnet18"}, "n1": {"model": "resnet50"}}
+    plain = {
+        "version": 2,
+        "data": {"path": "photos", "size": 64, "unlabelled": "auto"},
+        "train": {"epochs": 4},
+        "nodes": {name: {**node, "source": "imagenet"} for name, node in nodes.items()},
+        "edges": {
+            "label -> n0": {"gate": {"choice": ["through", "cutoff", "linear"]}},
+            "n1 -> n0": {"gate": {"choice": ["through", "linear"]}},
+        },
+        "search": {"trials": 2, "sampler": "random", **PLAIN},
+    }
+    queue = SearchQueue(parse_space(plain), images=images)
+    with MlflowTracker("few", uri) as tracker:
+        journal = SearchRecorder(tracker, queue, "few", {JUDGES: f"{images:g}"})
+        while (trial := queue.propose()) is not None:
+            journal.on_start(trial)
+            right = 0.65 if trial.baseline == "alone" else 0.6
+            metrics = {"val_accuracy": right + 0.001 * trial.number, "val_loss": 1.0}
+            queue.record_epoch(trial, trial.graph.train.epochs, metrics, 1.0)
+            journal.on_epoch(trial)
+            queue.close(trial)
+            journal.on_end(trial)
+        tracker.end(journal.parent, "interrupted")
+    assert queue.best.kind == "taught, unlabelled"
+    assert max(queue.trials, key=lambda one: one.score).baseline == "alone"
+    past = read_search_to_resume(find_experiment("few", uri))
+    again = SearchQueue(past.space, past.trials, past.duplicates, images=past.stored.images)
+    assert past.stored.best.number == again.best.number == queue.best.number
+    expected = [one.expected for one in queue.contestants]
+    for contestants in (past.stored.contestants, again.contestants):
+        assert [one.expected for one in contestants] == pytest.approx(expected)
+    said = explain_choice(queue.contestants, "accuracy")
+    assert said == explain_choice(past.stored.contestants, "accuracy")
+    assert said in summarize_search(queue, "few", 1.0, 20).warnings
+    # A search of a version that did not record this goes on as it began: the best score wins.
+    old = SearchQueue(past.space, past.trials, past.duplicates)
+    assert old.best.baseline == "alone"
 
 
 @pytest.mark.slow

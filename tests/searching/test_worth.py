@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ktg.graph import Graph, parse
-from ktg.intervals import paired_proportion_interval
+from ktg.intervals import paired_interval, paired_proportion_interval
 from ktg.searching.pool import count_parameters, pack
 from ktg.searching.worth import Gap, TeacherWorth, describe_size, find_teachers, judge_teacher
 
@@ -23,6 +23,9 @@ class Finished:
     name: str = "trial-0001"
     score: float = 0.5
     fold: int | None = None
+    number: int = 1
+    seed: int = 0
+    race_of: int | None = None
 
 
 def make_graph(**edges) -> Graph:
@@ -66,6 +69,36 @@ def test_the_best_of_those_that_teach_is_compared_on_the_same_images():
     plain = json.loads(json.dumps(found.to_json()))
     assert plain["minus_alone_interval"] == list(found.minus_alone.interval)
     assert plain["sentence"] == found.sentence
+
+
+def test_after_a_race_its_new_seeds_say_it():
+    best = Finished(make_graph(), say(n0=190, n1=150, n2=180))
+    alone = Finished(replace(best.graph, edges={}), say(n0=180), number=2)
+    counts = {101: (170, 150), 102: (172, 158), 103: (168, 151)}
+    raced = [
+        *(
+            Finished(best.graph, say(n0=own, n1=150, n2=180), seed=seed, race_of=1)
+            for seed, (own, _) in counts.items()
+        ),
+        *(
+            Finished(alone.graph, say(n0=other), seed=seed, race_of=2)
+            for seed, (_, other) in list(counts.items())[:2]
+        ),
+    ]
+    found = judge_teacher(best, alone, raced)
+    assert found.basis == "200 validation images, 2 trainings each"  # of seeds that both have
+    assert found.minus_alone.difference == pytest.approx((20 + 14) / 400)
+    assert found.minus_teacher.difference == pytest.approx((-10 - 8) / 400)
+    tables = [
+        np.stack([np.arange(200) < counts[seed][which] for seed in (101, 102)]) for which in (0, 1)
+    ]
+    assert found.minus_alone.interval == paired_interval(tables[0].astype(float) - tables[1])
+    # Without alone all new seeds count; of one new seed of it, the first training of both.
+    assert judge_teacher(best, None, raced).basis.endswith("3 trainings each")
+    assert judge_teacher(best, alone, raced[:4]).basis.endswith("one training each")
+    assert judge_teacher(best, alone, raced[:4]).minus_alone.difference == pytest.approx(0.05)
+    raced[3].said = b"damaged"
+    assert judge_teacher(best, alone, raced).basis.endswith("one training each")
 
 
 def test_where_nothing_is_known_nothing_is_said():

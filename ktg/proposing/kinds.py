@@ -1,0 +1,106 @@
+"""Says what kind of arrangement a graph is, and what each kind has been worth on other data sets.
+
+A search of few validation images knows little of its own, but something is known before it begins:
+on five sets out of five a strong teacher's answers on images without labels were worth more than
+any setting of the target alone. `LEADS` has these figures, for `ktg.searching.expectation`; where
+nothing was measured there is none, and the images decide alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ktg.graph import Graph
+from ktg.graph.canonical import live_nodes, open_edges, teachers
+from ktg.wording import count
+
+Kind = Literal["alone", "probe", "taught", "taught, unlabelled", "mutual", "other"]
+
+
+WORDS: Mapping[Kind, str] = {
+    "alone": "the target alone",
+    "probe": "a probe",
+    "taught": "a target that a trained network teaches",
+    "taught, unlabelled": "a target that a trained network teaches on images without labels",
+    "mutual": "mutual learning",
+    "other": "a graph of no kind that was measured",
+}
+
+
+@dataclass(frozen=True)
+class Lead:
+    """What a kind is worth over the recipe alone: accuracies as fractions, of test images.
+
+    mean, spread: over data sets; the spread is the standard deviation on one more set, of a graph
+    with usual settings.
+    """
+
+    mean: float
+    spread: float
+    sets: int
+
+
+# Written by `python benchmarks/choice.py --leads`, from what was measured with ten labels a class
+# and MobileNetV2-0.35 from ImageNet; a test compares. Of other kinds nothing was measured: no lead,
+# and twice the widest spread.
+LEADS: Mapping[Kind, Lead] = {
+    "alone": Lead(0.0, 0.0, 5),
+    "probe": Lead(-0.027, 0.032, 6),
+    "taught": Lead(0.023, 0.041, 1),
+    "taught, unlabelled": Lead(0.081, 0.032, 5),
+    "mutual": Lead(0.024, 0.041, 1),
+    "other": Lead(0.0, 0.083, 0),
+}
+
+
+def classify(graph: Graph) -> Kind | None:
+    """Return the kind of a graph, `other` for one of which no kind was measured.
+
+    None where no graph of such a space was measured, so that nothing is known of their order: the
+    target begins with nothing, or with pictures by formula; labels are wrong on purpose; what
+    counts is an ensemble.
+    """
+    target = graph.nodes[graph.target]
+    if not _is_pretrained(graph, graph.target) or graph.ensemble or graph.data.label_noise:
+        return None
+    others = set(live_nodes(graph)) - {graph.target}
+    if any(edge.asks_peer for edge in open_edges(graph).values()):
+        return "other"
+    if not others:
+        is_frozen = target.frozen_epochs >= graph.train.epochs
+        return "probe" if is_frozen else "alone"
+    if not all(_is_pretrained(graph, name) for name in others):
+        return "other"
+    fixed = others & set(teachers(graph))
+    if not fixed:
+        return "mutual"
+    if fixed != others or any(graph.nodes[name].model == target.model for name in others):
+        return "other"  # a teacher was measured that is another, stronger network
+    return "taught" if graph.data.unlabelled is None else "taught, unlabelled"
+
+
+def describe_lead(kind: Kind) -> str:
+    """Return in words what a kind was worth elsewhere.
+
+    >>> describe_lead("other")
+    'nothing is known of graphs like it'
+    """
+    lead = LEADS[kind]
+    if not lead.sets:
+        return "nothing is known of graphs like it"
+    what = WORDS[kind]
+    if kind == "alone":
+        return f"it is {what}, which others must be proven better than"
+    return (
+        f"it is {what}, whose lead over the target alone was {100 * lead.mean:+.1f} points in the "
+        f"mean of {count(lead.sets, 'other data set')}"
+    )
+
+
+def read_kind(name: str | None) -> Kind | None:
+    """Return the kind of this name, None for any other."""
+    return next((kind for kind in LEADS if kind == name), None)
+
+
+def _is_pretrained(graph: Graph, name: str) -> bool:
+    return graph.nodes[name].source not in ("none", "fractaldb")
