@@ -40,6 +40,8 @@ class Lead:
     sets: int
 
 
+LEAST_EPOCHS, LEAST_STEPS = 8, 50  # measured were 15 and 100, and more
+
 # Written by `python benchmarks/choice.py --leads`, from what was measured with ten labels a class
 # and MobileNetV2-0.35 from ImageNet; a test compares. Of other kinds nothing was measured: no lead,
 # and twice the widest spread.
@@ -64,11 +66,12 @@ def classify(graph: Graph) -> Kind | None:
     if not _is_pretrained(graph, graph.target) or graph.ensemble or graph.data.label_noise:
         return None
     others = set(live_nodes(graph)) - {graph.target}
-    if any(edge.asks_peer for edge in open_edges(graph).values()):
+    if not others and target.frozen_epochs >= graph.train.epochs:
+        return "probe"
+    if any(edge.asks_peer for edge in open_edges(graph).values()) or _is_short(graph):
         return "other"
     if not others:
-        is_frozen = target.frozen_epochs >= graph.train.epochs
-        return "probe" if is_frozen else "alone"
+        return "alone"
     if not all(_is_pretrained(graph, name) for name in others):
         return "other"
     fixed = others & set(teachers(graph))
@@ -100,6 +103,12 @@ def describe_lead(kind: Kind) -> str:
 def read_kind(name: str | None) -> Kind | None:
     """Return the kind of this name, None for any other."""
     return next((kind for kind in LEADS if kind == name), None)
+
+
+def _is_short(graph: Graph) -> bool:
+    """Return whether a graph trains for less long than any that was measured, by half or more."""
+    train = graph.train
+    return train.epochs < LEAST_EPOCHS if train.steps is None else train.steps < LEAST_STEPS
 
 
 def _is_pretrained(graph: Graph, name: str) -> bool:

@@ -251,7 +251,7 @@ def test_a_choice_by_few_images_is_the_same_for_queue_store_and_who_goes_on(tmp_
     plain = {
         "version": 2,
         "data": {"path": "photos", "size": 64, "unlabelled": "auto"},
-        "train": {"epochs": 4},
+        "train": {"epochs": 8},
         "nodes": {name: {**node, "source": "imagenet"} for name, node in nodes.items()},
         "edges": {
             "label -> n0": {"gate": {"choice": ["through", "cutoff", "linear"]}},
