@@ -21,7 +21,7 @@ def played() -> SearchQueue:
                     "label -> n0": {},
                     "n1 -> n0": {"gate": {"choice": ["through", "cutoff"]}},
                 },
-                "search": {"trials": 50, "sampler": "random"},
+                "search": {"trials": 20, "sampler": "random"},
             }
         )
     )
@@ -50,6 +50,14 @@ def test_the_rows_are_the_best_and_the_finished_baselines():
     ]
     assert result.rows[0].trial == "trial-0004"
     assert result.rows[1].train_s == 8.0
+
+
+def test_a_short_search_says_that_it_has_left_out_the_distilled_ensemble():
+    said = "The baseline distilled ensemble was left out: its 4 trainings need a search of 24 "
+    assert summarize_search(played(), "mine", 60.0).warnings[-1].startswith(said)
+    whole = raced(trials=24)
+    assert any(row.what == "distilled ensemble" for row in summarize_search(whole, "x", 1.0).rows)
+    assert not any("left out" in each for each in summarize_search(whole, "x", 1.0).warnings)
 
 
 def test_states_are_counted_and_savings_follow_each_graph_s_own_epochs():

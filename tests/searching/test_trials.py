@@ -105,6 +105,43 @@ def test_baselines_come_first_and_the_winner_is_never_worse():
     assert queue.best in finished
 
 
+def test_the_distilled_ensemble_comes_after_the_other_baselines():
+    queue = SearchQueue(space(24, 3, sampler="random"))
+    run(queue, ends=("finished",))
+    first = [trial.baseline for trial in queue.trials[:5]]
+    assert first == ["alone", "distillation", "mutual learning", "distilled ensemble", None]
+    assert len(queue.trials) == queue.planned == 28
+    assert not queue.lacks_ensemble
+    assert SearchQueue(space(23, 3)).lacks_ensemble
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "made_s", "fits"),
+    [(500, 0, True), (300, 0, False), (500, 30, False), (1500, 30, True)],
+)
+def test_of_a_budget_the_distilled_ensemble_takes_an_eighth_at_most(budget_s, made_s, fits):
+    """A training takes 20 s; three teachers are reckoned as three times `distillation`."""
+    queue = SearchQueue(space(None, 3, sampler="random", budget=f"{budget_s}s"))
+    play(queue, noisy, epoch_s=5.0, made_s=made_s)
+    first = [trial.baseline for trial in queue.trials[:4]]
+    assert first[:3] == ["alone", "distillation", "mutual learning"]
+    assert (first[3] == "distilled ensemble") is fits
+    assert queue.lacks_ensemble is not fits
+
+
+def test_the_distilled_ensemble_waits_until_it_is_known_what_a_teacher_costs():
+    queue = SearchQueue(space(None, 3, sampler="random", budget="1000s"))
+    several = [queue.propose() for _ in range(4)]
+    assert several[3].baseline is None
+    taught = several[1]
+    assert taught.baseline == "distillation"
+    for epoch in range(1, 5):
+        queue.record_epoch(taught, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+    queue.close(taught)
+    assert queue.propose().baseline == "distilled ensemble"
+    assert queue.propose().baseline is None
+
+
 def test_a_small_space_is_exhausted_and_every_graph_in_it_trained_once():
     queue = SearchQueue(space(10_000, baselines=False, sampler="random"))
     run(queue, ends=("finished",))
