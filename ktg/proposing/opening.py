@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Need = Literal["teacher", "unlabelled", "noise"]
-TARGET, TEACHER = "n0", "teacher"
+Need = Literal["teacher", "second", "unlabelled", "noise"]
+TARGET, TEACHER, SECOND = "n0", "teacher", "second"
 LABEL_GATE = f"edges.label.{TARGET}.gate"
 LABEL_LOSS = f"edges.label.{TARGET}.loss"
 TEACHER_GATE = f"edges.{TEACHER}.{TARGET}.gate"
 TEACHER_T = f"edges.{TEACHER}.{TARGET}.temperature"
+SECOND_GATE = f"edges.{SECOND}.{TARGET}.gate"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,19 @@ class Arrangement:
 
 
 OPENING = (
+    Arrangement(
+        "the probes of two teachers in place of wrong labels",
+        {
+            LABEL_GATE: "cutoff",
+            TEACHER_GATE: "through",
+            TEACHER_T: 1.0,
+            SECOND_GATE: "through",
+        },
+        "of CIFAR-10 with 39 % of wrong labels a MobileNetV2-0.35 gets 77.1 % right (one seed) by "
+        "the mean probabilities of the probes of MobileNetV2-1.0 and EfficientNet-lite0, 74.2 % by "
+        "those of the first alone",
+        frozenset({"teacher", "second", "noise"}),
+    ),
     Arrangement(
         "the teacher's probe in place of wrong labels",
         {LABEL_GATE: "cutoff", TEACHER_GATE: "through", TEACHER_T: 1.0},

@@ -7,7 +7,9 @@ from ktg.auditing.noise import NoiseEstimate, estimate_set_noise
 from ktg.data import Dataset
 from ktg.graph import SourceFile
 from ktg.proposing.networks import choose_target
+from ktg.proposing.opening import SECOND
 from ktg.proposing.ranking import Ranking
+from ktg.proposing.weights_here import WeightsHere
 
 # Images of a class, and of all at least and at most: with ten a class the clean sets below seem to
 # have 3 to 61 % of wrong labels, with thirty 5 to 28 %; of more than a thousand it takes long.
@@ -61,6 +63,39 @@ def propose_label_edge(
         "bootstrap are losses that wrong labels mislead less"
     )
     return edge, why
+
+
+def choose_second(
+    ranking: Ranking, sources: Sequence[WeightsHere], teacher: WeightsHere
+) -> WeightsHere | None:
+    """Return weights of a third model whose probe teaches beside the teacher's, None for none.
+
+    They are the best that are no worse than the target's: two networks seldom make one mistake, so
+    that the mean of their probabilities is right more often than either.
+    """
+    models = {teacher.model, *(one.model for one in sources)}
+    least = ranking.scores[sources[0]] if sources else 0.0
+    return next(
+        (
+            one
+            for one, score in ranking.scores.items()
+            if one.model not in models and score >= least
+        ),
+        None,
+    )
+
+
+def propose_second(
+    second: WeightsHere, score: float
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Return the node of a second teacher, its edge to the target, and the reasons by place."""
+    node = {"model": second.model, "source": second.source, "epochs": 0, "augment": "none"}
+    edge = {"gate": {"choice": ["cutoff", "through"]}, "temperature": 1.0}
+    why = (
+        f"the probe of another network ({second.told}) has {100 * score:.1f} %: where both teach, "
+        "the mean of their probabilities stands for the labels"
+    )
+    return node, edge, {f"nodes.{SECOND}": why}
 
 
 def explain_noise(found: NoiseEstimate) -> str:

@@ -50,10 +50,18 @@ def independent(graph: Graph) -> Edges:
 
 
 def mutual_learning(graph: Graph) -> Edges:
-    """Return the edges of deep mutual learning (Zhang et al., CVPR 2018): all teach each other."""
-    return independent(graph) | {
-        (s, t): _node_edge(graph, s, t) for t in graph.nodes for s in graph.nodes if s != t
+    """Return the edges of deep mutual learning (Zhang et al., CVPR 2018): all teach each other.
+
+    All that learn, that is: a node of `epochs: 0` is there to teach as it is.
+    """
+    names = _list_learning(graph)
+    return {(LABEL, name): _label_edge(graph, name) for name in names} | {
+        (s, t): _node_edge(graph, s, t) for t in names for s in names if s != t
     }
+
+
+def _list_learning(graph: Graph) -> list[str]:
+    return [name for name, node in graph.nodes.items() if name == graph.target or node.epochs != 0]
 
 
 BASELINES: Mapping[str, Callable[[Graph], Edges]] = {
@@ -78,6 +86,8 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     graph = space.bind(space.default())
     names = [name for name in BASELINES if name == ALONE or len(graph.nodes) > 1]
     names = [name for name in names if name != INDEPENDENT or graph.ensemble]
+    if not graph.ensemble and len(_list_learning(graph)) < 2:
+        names = [name for name in names if name != MUTUAL_LEARNING]
     cut = {pair: dataclasses.replace(edge, gate="cutoff") for pair, edge in graph.edges.items()}
     found = {name: dataclasses.replace(graph, edges=cut | BASELINES[name](graph)) for name in names}
     trusted = _trusted(space, graph)

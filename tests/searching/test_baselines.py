@@ -208,3 +208,17 @@ def test_without_a_judge_there_are_no_such_baselines(edge):
         )
     )
     assert not {"probe with cleaned labels", "alone without the suspicious"} & {*found}
+
+
+def test_a_node_that_is_a_probe_does_not_learn_mutually():
+    plain = dict(pretrained().template)
+    nodes = plain["nodes"] | {"n2": {"model": "resnet8", "source": "zoo/b", "epochs": 0}}
+    edges = {"label -> any": {}, "any -> any": {}}
+    given = plain | {"nodes": nodes, "edges": edges}
+    found = baselines(parse_space(given))["mutual learning"]
+    names = [name for name in found.nodes if name != "n2"]
+    open_pairs = {pair for pair, edge in found.edges.items() if edge.gate != "cutoff"}
+    learning = {(s, t) for s in ("label", *names) for t in names if s != t}
+    assert open_pairs == learning
+    alone = {"n0": nodes["n0"], "n2": nodes["n2"]}
+    assert "mutual learning" not in baselines(parse_space(given | {"nodes": alone}))
