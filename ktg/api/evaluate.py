@@ -27,7 +27,7 @@ def evaluate(
 
     folder: one folder per class, or an .npz; classes are those of the model, by name, or some of
     them. split: train, val or test where there are such; default: test. Images that cannot be read
-    are left out, and named in the result.
+    are left out, and named in the result. The listener is warned of the images of the training.
     """
     if batch_size < 1:
         raise UserError(f"--batch-size: {batch_size} is not allowed; allowed: 1 or more")
@@ -40,6 +40,12 @@ def evaluate(
 
     classifier = model if isinstance(model, Classifier) else load(model, device)
     images = find_labelled(folder, classifier.classes, split)
+    trained_on = classifier.about.graph.data.path
+    if trained_on is not None and Path(images.place).resolve() == Path(trained_on).resolve():
+        listener.warn(
+            f"{images.place} is what the model was trained on: most of these images it has seen, "
+            "so that it knows new ones less well than these figures say"
+        )
     return evaluate(
         classifier,
         images,

@@ -1,5 +1,7 @@
 """Models measured from Python."""
 
+from dataclasses import replace
+
 import pytest
 
 import ktg
@@ -23,3 +25,20 @@ def test_evaluate_takes_a_model_or_its_file(trained, photos):
 def test_batches_have_at_least_one_image(trained, photos):
     with pytest.raises(UserError, match="--batch-size: 0 is not allowed; allowed: 1 or more"):
         ktg.evaluate(trained.file, photos, batch_size=0)
+
+
+def test_a_folder_that_was_trained_on_is_warned_of(trained, photos):
+    warned: list[str] = []
+    listener = Listener(warn=warned.append)
+    model = ktg.load(trained.file, "cpu")
+    ktg.evaluate(model, photos, listener=listener)  # its test split, which is no part of it
+    assert not warned
+    graph = model.about.graph
+    graph = replace(graph, data=replace(graph.data, path=str(photos / "test")))
+    # As if its training had split that folder.
+    ktg.evaluate(
+        replace(model, about=replace(model.about, graph=graph)), photos, listener=listener
+    )
+    assert [each.partition(":")[0] for each in warned] == [
+        f"{photos / 'test'} is what the model was trained on"
+    ]

@@ -206,6 +206,16 @@ def test_affinity_has_a_section_where_it_was_measured(record, reported, page):
     assert "left out" in text
 
 
+def test_a_probe_has_a_sentence_in_place_of_empty_curves(record, reported):
+    untrained = "It did not train for an epoch"
+    probe = copy.deepcopy(reported)
+    probe["best"] |= {"epochs": 0, "nodes": [], "gates": []}
+    shown = read(render_report(probe, record.space.holes)).text
+    assert untrained in shown
+    assert "Openness of its gates" not in shown
+    assert untrained not in read(render_report(reported, record.space.holes)).text
+
+
 @pytest.mark.parametrize(
     ("value", "how", "text"),
     [

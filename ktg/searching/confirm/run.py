@@ -31,6 +31,7 @@ from ktg.searching.ray_run import drive_queue
 from ktg.searching.seed_queue import SeedQueue
 from ktg.searching.slots import Slots, plan_slots
 from ktg.tracking import Experiment, Tracker
+from ktg.wording import count
 
 
 def confirm_search(
@@ -122,7 +123,8 @@ def format_headline(queue: SeedQueue, graphs: int, name: str) -> Text:
     """Return what a confirmation is about to do."""
     done = queue.total - queue.left
     known = f", {done} of them done before" if done else ""
-    what = f"{graphs} graphs with {len(queue.seeds)} seeds each: {queue.total} trainings{known}"
+    each = f"{count(graphs, 'graph')} with {count(len(queue.seeds), 'seed')} each"
+    what = f"{each}: {count(queue.total, 'training')}{known}"
     return Text.assemble("confirming ", (name, "bold"), f": {what}")
 
 
