@@ -106,14 +106,16 @@ def prepare_folder(
     write_space(plan, name or name_folder(folder), budget, file)
     side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
     probe, key = deliver_probe(file, side, out, listener)
-    return PreparedFolder(file, budget, plan.began, plan.teacher_s, probe, key)
+    return PreparedFolder(
+        file, budget, plan.began, plan.teacher.seconds if plan.teacher else 0.0, probe, key
+    )
 
 
 def describe_plan(plan: "Plan", listener: Listener) -> None:
     """Say in two lines what is about to be searched, and how long one training takes."""
     images, length = plan.images, plan.length
     begins = plan.sources[0].source if plan.sources else "nothing"
-    taught = f", taught by {plan.teacher.name}" if plan.teacher else ""
+    taught = f", taught by {plan.teacher.weights.name}" if plan.teacher else ""
     others = join_names([str(side) for side in plan.sides if side != length.side], 3)
     listener.say(
         f"{images.path.name}: {images.train:,} training images of {len(images.classes)} classes at "

@@ -20,12 +20,13 @@ from ktg.models.resolve import resolve_source
 from ktg.models.sources import Source
 from ktg.proposing.found_images import FoundImages, look_at_images
 from ktg.proposing.machine import Machine, read_machine
-from ktg.proposing.networks import SMALL, choose_sources, choose_target, choose_teacher
+from ktg.proposing.networks import SMALL, choose_sources, choose_target
 from ktg.proposing.ranking import Ranking, rank_weights
 from ktg.proposing.resolution import (
     Length,
     choose_length,
     choose_sides,
+    count_passes,
     list_sides,
     order_sides,
     training_seconds,
@@ -33,6 +34,7 @@ from ktg.proposing.resolution import (
 )
 from ktg.proposing.speed import Speed, measure_speed
 from ktg.proposing.squares import Squares, choose_squares
+from ktg.proposing.teacher import Means, Teacher, choose_views, plan_teacher
 from ktg.proposing.weights_here import MOST_PARAMETERS, WeightsHere, find_weights_here
 from ktg.proposing.wrong_labels import find_wrong_labels
 
@@ -40,8 +42,7 @@ FALLBACK = "mobilenetv2_100"  # small, and published
 FROM_NOTHING = "resnet20"
 GAUGE_SIDE, CHECK_SIDE = 96, 64
 RANKING_SHARE, RANKING_S = 0.15, 120.0
-TEACHER_TRAININGS = 2  # of the target: so long the training may take that makes the teacher
-LEAST_TEACHER_EPOCHS = 3
+TEACHER_TRAININGS = 2  # of the target: so long it may take to make the teacher, answers included
 MOST_ON_GPU = 400_000_000  # parameters of what is ranked; without a GPU `MOST_PARAMETERS`
 SHORTEST_S = 20.0
 
@@ -69,11 +70,10 @@ class Plan:
     """What was found and chosen.
 
     sources: the weights of the target, best first; none where it begins from nothing. unusable: why
-    some weights are left out. teacher_epochs: 0 where the teacher is a probe. sides: of the images
-    that the target sees, the default first; decoded they are at the largest. probes: by side, the
-    score of a linear probe of the target's best weights. began: when the budget began, on the
-    monotonic clock: all counts but the time in which images were decoded. noise: how many labels
-    look wrong, where these are many.
+    some weights are left out. sides: of the images that the target sees, the default first. probes:
+    by side, the score of a linear probe of the target's best weights. began: when the budget began,
+    on the monotonic clock: all counts but the time in which images were decoded. noise: how many
+    labels look wrong, where these are many.
     """
 
     images: FoundImages
@@ -81,9 +81,7 @@ class Plan:
     wishes: Wishes
     model: str
     sources: tuple[WeightsHere, ...]
-    teacher: WeightsHere | None
-    teacher_epochs: int
-    teacher_s: float
+    teacher: Teacher | None
     ranking: Ranking
     unusable: Mapping[str, str]
     length: Length
@@ -94,6 +92,17 @@ class Plan:
     batch: int
     began: float
     noise: NoiseEstimate | None = None
+
+    @property
+    def decoded_side(self) -> int:
+        """The side in pixels at which images are decoded: the largest that any network sees."""
+        return max(*self.sides, self.teacher.weights.side or 0 if self.teacher else 0)
+
+    @property
+    def steps(self) -> int:
+        """The steps of a training of the target."""
+        in_pass = max(1, self.images.train // self.batch)
+        return self.length.epochs * self.length.passes * in_pass
 
 
 def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
@@ -138,17 +147,24 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     own = sources[0].node if sources else Node(model=chosen)
     node = replace(own, input_size=sides[0]) if len(sides) > 1 else own
     step = measure_speed(node, data, sources=wishes.files)
-    lone = usual_epochs(images.per_class) * (2 if images.unlabelled else 1)
-    available_s = training_seconds(wishes.budget_s, machine.slots)
-    val = sum(images.counts["val"])
-    length = choose_length({sides[0]: step}, images.train, val, lone, available_s)
-    teacher = choose_teacher(ranking, sources, leniently=images.unlabelled > 0)
     noise = find_wrong_labels(ranking, wishes.files, dataset, hearing.status)
-    epochs, teacher_s = _plan_teacher(teacher, data, wishes, images, machine)
-    if noise is not None:
-        epochs, teacher_s = 0, 0.0  # a probe learns less of the wrong labels by heart
-    elif teacher is not None and not epochs and not images.unlabelled:
-        teacher = None  # a probe teaches nothing that the labels of the same images do not
+    available_s = training_seconds(wishes.budget_s, machine.slots)
+    means = Means(
+        available_s=TEACHER_TRAININGS * available_s,
+        trains=noise is None,  # a probe learns less of the wrong labels by heart
+        files=wishes.files,
+        status=hearing.status,
+        decoding=hearing.decoding,
+    )
+    teacher, decoding_s = plan_teacher(ranking, sources, data, images, means)
+    began += decoding_s
+    val, epochs = sum(images.counts["val"]), usual_epochs(images.per_class)
+    passes = count_passes(images.train, batch, epochs) if teacher and images.unlabelled else 1
+    length = choose_length({sides[0]: step}, images.train, val, epochs, available_s, passes)
+    if teacher is not None and images.unlabelled:
+        shown = 2 * passes * length.epochs * images.train
+        every = images.train + images.unlabelled
+        teacher = replace(teacher, views=choose_views(teacher, every, shown, means.available_s))
     return Plan(
         images=images,
         machine=machine,
@@ -156,8 +172,6 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
         model=chosen,
         sources=sources,
         teacher=teacher,
-        teacher_epochs=epochs,
-        teacher_s=teacher_s if teacher else 0.0,
         ranking=ranking,
         unusable={**unusable, **ranking.left_out},
         length=length,
@@ -272,24 +286,3 @@ def _choose_model(wishes: Wishes, ranking: Ranking) -> str:
     if wishes.target is not None:
         return shorten_model(wishes.target)
     return choose_target(ranking).model if ranking.scores else FROM_NOTHING
-
-
-def _plan_teacher(
-    teacher: WeightsHere | None,
-    data: Data,
-    wishes: Wishes,
-    images: FoundImages,
-    machine: Machine,
-) -> tuple[int, float]:
-    """Return the epochs of the teacher's own training, and the seconds it takes on one slot.
-
-    0 epochs where it does not fit: its probe teaches then.
-    """
-    if teacher is None:
-        return 0, 0.0
-    speed = measure_speed(teacher.node, data, sources=wishes.files)
-    epoch_s = speed.epoch_s(images.train)
-    available_s = TEACHER_TRAININGS * training_seconds(wishes.budget_s, machine.slots)
-    epochs = min(round(usual_epochs(images.per_class)), int(available_s / epoch_s))
-    epochs = epochs if epochs >= LEAST_TEACHER_EPOCHS else 0
-    return epochs, epochs * epoch_s + speed.forward_s(images.train)

@@ -12,10 +12,17 @@ from ktg.graph.fields import to_plain
 from ktg.graph.paths import make_paths_relative
 from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import dumps
-from ktg.proposing.opening import TARGET, TEACHER, Need, choose_opening
+from ktg.proposing.opening import SECOND, TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
+from ktg.proposing.resolution import TAUGHT_STEPS
+from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
-from ktg.proposing.wrong_labels import explain_noise, propose_label_edge
+from ktg.proposing.wrong_labels import (
+    choose_second,
+    explain_noise,
+    propose_label_edge,
+    propose_second,
+)
 from ktg.wording import round_minutes
 
 # The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
@@ -52,6 +59,9 @@ def make_space(plan: Plan, name: str, budget: str) -> ProposedSpace:
         "nodes": _nodes(plan),
         "edges": _edges(plan),
     }
+    second = _find_second(plan)
+    if second is not None:
+        _add_second(sections, second, plan.ranking.scores[second])
     plain: dict[str, Any] = {"version": 2, "name": name}
     plain |= {key: found[0] for key, found in sections.items() if found[0]}
     reasons = {path: why for _, whys in sections.values() for path, why in whys.items()}
@@ -60,6 +70,21 @@ def make_space(plan: Plan, name: str, budget: str) -> ProposedSpace:
 
 
 Section = tuple[dict[str, Any], dict[str, str]]
+
+
+def _find_second(plan: Plan) -> WeightsHere | None:
+    """Return a second teacher, whose probe helps where labels are wrong."""
+    if plan.noise is None or plan.teacher is None:
+        return None
+    return choose_second(plan.ranking, plan.sources, plan.teacher.weights)
+
+
+def _add_second(sections: Mapping[str, Section], second: WeightsHere, score: float) -> None:
+    node, edge, reasons = propose_second(second, score)
+    sections["train"][0]["aggregate"] = "mean"
+    sections["nodes"][0][SECOND] = node
+    sections["edges"][0][f"{SECOND} -> {TARGET}"] = edge
+    sections["nodes"][1].update(reasons)
 
 
 def _remarks(plan: Plan) -> tuple[str, ...]:
@@ -89,7 +114,7 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
 
 def _data(plan: Plan) -> Section:
     images, length = plan.images, plan.length
-    data: dict[str, Any] = {"path": images.spec.path, "size": max(plan.sides)}
+    data: dict[str, Any] = {"path": images.spec.path, "size": plan.decoded_side}
     epoch_s = plan.step.epoch_s(images.train, sum(images.counts["val"]))
     if plan.wishes.size:
         why = "as you say"
@@ -101,6 +126,8 @@ def _data(plan: Plan) -> Section:
             "fit the budget"
         )
     took = f"an epoch of {plan.model} at {length.side} pixels takes {epoch_s:.2g} s here"
+    if plan.decoded_side > max(plan.sides):
+        why = f"what the teacher sees; the target sees {length.side} pixels"
     reasons = {"data.size": f"{why}; {took}"}
     if plan.squares.scores:
         data["resize"] = plan.squares.resize
@@ -118,6 +145,13 @@ def _data(plan: Plan) -> Section:
         reasons["data.unlabelled"] = (
             f"{images.unlabelled:,} images lie in the folder without a label; a teacher's answers "
             "on such images of the same kind were worth +7.7 points (+6.4 to +9.0)"
+        )
+    views = plan.teacher.views if plan.teacher else None
+    if views is not None:
+        data["views"] = views
+        reasons["data.views"] = (
+            f"each image in {views} augmented views, drawn once: so the teacher is asked once for "
+            "all trials, after which an epoch costs what the target alone costs"
         )
     if images.is_imbalanced:
         data["balance"] = {"choice": ["loss", "sampling", "none"]}
@@ -142,11 +176,23 @@ def _train(plan: Plan) -> Section:
         f"measured: {round_minutes(length.training_s)} for one training on one of {slots} slots; "
         "some twelve should fit the budget, baselines and last training included"
     )
-    return {"epochs": length.epochs}, {"train.epochs": why}
+    if length.passes == 1:
+        return {"epochs": length.epochs}, {"train.epochs": why}
+    long = (
+        f"{length.passes} passes over the labelled images in each epoch: beside a teacher and "
+        f"images without labels longer is better, where it was measured up to {TAUGHT_STEPS:,} "
+        "steps"
+    )
+    return (
+        {"epochs": length.epochs, "steps": plan.steps},
+        {"train.epochs": why, "train.steps": long},
+    )
 
 
 def _weights(plan: Plan) -> Section:
-    models = {plan.model, *([plan.teacher.model] if plan.teacher else [])}
+    models = {plan.model, *([plan.teacher.weights.model] if plan.teacher else [])}
+    second = _find_second(plan)
+    models |= {second.model} if second else set()
     files = {
         model: plain if len(plain) > 1 else plain["path"]
         for model, file in plan.wishes.files.items()
@@ -169,14 +215,19 @@ def _nodes(plan: Plan) -> Section:
         )
     reasons[f"nodes.{TARGET}.lr"] = "a safe range around the recipe's rate"
     if plan.teacher is not None:
-        nodes[TEACHER] = {"model": plan.teacher.model, "source": plan.teacher.source}
-        nodes[TEACHER]["epochs"] = plan.teacher_epochs
+        nodes[TEACHER] = _teacher(plan.teacher)
+        if plan.noise is not None:
+            nodes[TEACHER]["augment"] = "none"  # of the whole image it answers once for all trials
         reasons[f"nodes.{TEACHER}"] = _explain_teacher(plan, plan.teacher)
     return nodes, reasons
 
 
 def _target(plan: Plan) -> dict[str, Any]:
-    sides = {"input_size": {"choice": list(plan.sides)}} if len(plan.sides) > 1 else {}
+    sides: dict[str, Any] = {}
+    if len(plan.sides) > 1:
+        sides = {"input_size": {"choice": list(plan.sides)}}
+    elif plan.decoded_side > plan.sides[0]:
+        sides = {"input_size": plan.sides[0]}
     if not plan.sources:
         return {"model": plan.model, **sides, "lr": {"log": RATES["nothing"]}}
     names = [one.source for one in plan.sources]
@@ -185,6 +236,12 @@ def _target(plan: Plan) -> dict[str, Any]:
     recipe = {**PRETRAINED, "lr": {"log": rates}}
     warmup = min(recipe["warmup_epochs"], plan.length.epochs)
     return {"model": plan.model, "source": source, **sides, **recipe, "warmup_epochs": warmup}
+
+
+def _teacher(teacher: Teacher) -> dict[str, Any]:
+    weights = teacher.weights
+    sides = {"input_size": weights.side} if weights.side else {}
+    return {"model": weights.model, "source": weights.source, **sides, "epochs": teacher.epochs}
 
 
 def _explain_sides(plan: Plan) -> str:
@@ -218,20 +275,28 @@ def _explain_sources(plan: Plan) -> str:
     )
 
 
-def _explain_teacher(plan: Plan, teacher: WeightsHere) -> str:
-    scores = plan.ranking.scores
-    own = f", the target's {100 * scores[plan.sources[0]]:.1f} %" if plan.sources else ""
+def _explain_teacher(plan: Plan, teacher: Teacher) -> str:
+    weights = teacher.weights
+    own = (
+        f", the target's {100 * plan.ranking.scores[plan.sources[0]]:.1f} %" if plan.sources else ""
+    )
+    if teacher.at_target_side is not None:
+        own = (
+            f" at {weights.side} pixels, the best at those of the target "
+            f"{100 * teacher.at_target_side:.1f} %{own}; it answers once for each image, so that "
+            "it may see more of it"
+        )
     made = (
-        f"it is trained once for {plan.teacher_epochs} epochs ({round_minutes(plan.teacher_s)}), "
+        f"it is trained once for {teacher.epochs} epochs ({round_minutes(teacher.seconds)}), "
         "for all trials"
-        if plan.teacher_epochs
+        if teacher.epochs
         else "as a linear probe, because training would learn wrong labels by heart"
         if plan.noise
         else "as a linear probe, because its training would not fit the budget"
     )
     return (
-        f"a stronger network teaches ({teacher.parameters / 1e6:.1f} M parameters, {teacher.told}):"
-        f" its probe has {100 * scores[teacher]:.1f} %{own}; {made}"
+        f"a stronger network teaches ({weights.parameters / 1e6:.1f} M parameters, {weights.told}):"
+        f" its probe has {100 * teacher.score:.1f} %{own}; {made}"
     )
 
 
@@ -287,6 +352,7 @@ def _search(plan: Plan, plain: Mapping[str, Any], budget: str) -> Section:
 def _list_needs(plan: Plan) -> list[Need]:
     has: dict[Need, bool] = {
         "teacher": plan.teacher is not None,
+        "second": _find_second(plan) is not None,
         "unlabelled": plan.images.unlabelled > 0,
         "noise": plan.noise is not None,
     }

@@ -28,7 +28,7 @@ def test_weights_of_the_target_are_ranked_and_the_rest_may_teach(plan, photos, i
     assert {one.model for one in found.sources} == {"resnet8"}
     scores = found.ranking.scores
     assert scores[found.sources[0]] == max(scores[one] for one in found.ranking.of_model("resnet8"))
-    assert found.teacher is None or found.teacher.model != "resnet8"
+    assert found.teacher is None or found.teacher.weights.model != "resnet8"
     assert found.length.side <= 64  # networks for tiny images
 
 
@@ -50,7 +50,9 @@ def test_images_without_labels_bring_a_teacher(plan, photos, tmp_path, in_zoo):
     assert found.images.unlabelled == 4
     margin = found.ranking.scores
     own, other = (margin[found.ranking.of_model(name)[0]] for name in ("resnet8", "resnet56"))
-    assert (found.teacher is not None) == (other >= own - found.ranking.error)
+    assert found.teacher is not None or other < own - found.ranking.error
+    assert (found.length.passes > 1) == (found.teacher is not None)
+    assert plan(photos, target="resnet8").length.passes == 1  # nothing is without a label
 
 
 def test_the_sides_to_search_are_ranked_by_probes_of_the_weights(plan, large_photos, in_zoo):

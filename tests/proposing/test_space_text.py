@@ -11,6 +11,7 @@ from ktg.proposing.found_images import look_at_images
 from ktg.proposing.opening import OPENING
 from ktg.proposing.space_text import make_space
 from ktg.proposing.squares import Squares
+from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
 
 
@@ -20,8 +21,8 @@ def taught(plan, photos, in_zoo):
     in_zoo("small")
     in_zoo("large", "resnet14")
     found = plan(photos, target="resnet8")
-    teacher = WeightsHere("resnet14", "zoo/large", 175_000, "trained on pictures")
-    scores = {**found.ranking.scores, teacher: 0.9}
+    weights = WeightsHere("resnet14", "zoo/large", 175_000, "trained on pictures")
+    scores = {**found.ranking.scores, weights: 0.9}
     images = dataclasses.replace(
         look_at_images(photos),
         unlabelled=7,
@@ -30,9 +31,8 @@ def taught(plan, photos, in_zoo):
     return dataclasses.replace(
         found,
         images=images,
-        teacher=teacher,
-        teacher_epochs=3,
-        teacher_s=100.0,
+        teacher=Teacher(weights, 0.9, epochs=3, training_s=100.0, views=8),
+        length=dataclasses.replace(found.length, epochs=40, passes=9),
         ranking=dataclasses.replace(found.ranking, scores=scores),
     )
 
@@ -114,6 +114,10 @@ def test_a_teacher_images_without_labels_and_unequal_classes_show(taught, tmp_pa
     assert plain["data"]["balance"]["choice"][0] == "loss"
     assert plain["search"]["metric"] == "balanced_accuracy"
     assert "80.0 %" in proposed.reasons["data.balance"]
+    assert plain["train"] == {"epochs": 40, "steps": 40 * 9 * (20 // taught.batch)}
+    assert plain["data"]["views"] == 8
+    new_ones = dataclasses.replace(taught, teacher=dataclasses.replace(taught.teacher, views=None))
+    assert "views" not in make_space(new_ones, "pets", "5m").plain["data"]
     assert plain["nodes"]["teacher"] == {"model": "resnet14", "source": "zoo/large", "epochs": 3}
     assert plain["edges"]["label -> n0"]["gate"]["choice"][0] == "cutoff"
     first = next(one for one in OPENING if "noise" not in one.needs)

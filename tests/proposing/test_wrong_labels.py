@@ -10,6 +10,7 @@ from ktg.api.inputs import load_space_file
 from ktg.auditing.noise import NoiseEstimate
 from ktg.graph import LABEL
 from ktg.proposing.space_text import make_space
+from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wrong_labels import LOSSES, NOISY, OF_A_CLASS, propose_label_edge
 from ktg.searching.baselines import CLEANED, TRUSTED, baselines
@@ -40,7 +41,7 @@ def test_labels_are_doubted_where_many_are_wrong_and_images_enough(
     assert (found.images.train >= 3 * OF_A_CLASS) == (images > 120)
     if seen:
         assert NOISY <= found.noise.noise < 0.45
-        assert found.teacher_epochs == 0
+        assert found.teacher is None or found.teacher.epochs == 0
 
 
 def taught(plan, photos, in_zoo, teacher=True):
@@ -51,8 +52,7 @@ def taught(plan, photos, in_zoo, teacher=True):
     scores = {**found.ranking.scores, judge: 0.9}
     return dataclasses.replace(
         found,
-        teacher=judge if teacher else None,
-        teacher_epochs=0,
+        teacher=Teacher(judge, 0.9) if teacher else None,
         noise=FOUND,
         ranking=dataclasses.replace(found.ranking, scores=scores),
     )
@@ -74,6 +74,33 @@ def test_the_space_has_gates_losses_and_baselines(plan, photos, in_zoo, tmp_path
     assert {CLEANED, TRUSTED} < {*found}
     assert found[TRUSTED].edges[LABEL, "n0"].gate == "small_loss"
     assert found[CLEANED].train.epochs == 0
+
+
+@pytest.mark.parametrize(("score", "there"), [(1.0, True), (0.0, False)])
+def test_a_second_probe_teaches_beside_the_first(plan, photos, in_zoo, tmp_path, score, there):
+    found = taught(plan, photos, in_zoo)
+    in_zoo("other", "resnet20")
+    third = WeightsHere("resnet20", "zoo/other", 270_000, "trained on drawings")
+    scores = {**found.ranking.scores, third: score}
+    found = dataclasses.replace(found, ranking=dataclasses.replace(found.ranking, scores=scores))
+    file = tmp_path / "pets.yaml"
+    file.write_text(make_space(found, "pets", "5m").to_yaml(tmp_path))
+    space = load_space_file(file)
+    assert ("second" in space.template["nodes"]) == there
+    if not there:
+        return
+    graph = space.bind({**space.default(), **space.search.opening[0]})
+    assert graph.train.aggregate == "mean"
+    assert {pair for pair, edge in graph.edges.items() if edge.gate == "through"} == {
+        ("teacher", "n0"),
+        ("second", "n0"),
+    }
+    assert {graph.nodes[name].epochs for name in ("teacher", "second")} == {0}
+    assert {graph.nodes[name].augment for name in ("teacher", "second")} == {"none"}
+    assert {edge.temperature for edge in graph.edges.values() if edge.gate == "through"} == {1.0}
+    for name, baseline in baselines(space).items():
+        edge = baseline.edges.get(("second", "n0"))
+        assert edge is None or edge.gate == "cutoff", name
 
 
 def test_without_a_stronger_network_the_target_judges_by_itself(plan, photos, in_zoo):
