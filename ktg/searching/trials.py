@@ -19,6 +19,7 @@ from ktg.searching import race
 from ktg.searching.arms import Arm, find_alone_space
 from ktg.searching.baselines import (
     COPIES,
+    DISTILLATION,
     ENSEMBLE,
     MOST_OF_BUDGET,
     baselines,
@@ -310,7 +311,7 @@ class SearchQueue(TrialQueue):
         if graph is None:
             return None
         if end_s is not None:
-            known = next((one for one in self.trials if one.baseline == "distillation"), None)
+            known = next((one for one in self.trials if one.baseline == DISTILLATION), None)
             if known is None or known.state == "running":
                 return None
             cost_s = COPIES * measure_repeat(known, [known], self.reserve.teachers_s)
