@@ -101,17 +101,20 @@ def choose_length(
     """Return the largest side at which half of the wanted epochs fit, and the epochs that do.
 
     speeds: by side. train, val: images of each split. epochs: how many are wanted. passes: over the
-    labelled images in each, above 1 with as many images without labels beside them. Where nothing
-    fits it is the smallest side, with a single epoch if need be.
+    labelled images in each, above 1 with as many images without labels beside them; where time is
+    short there are fewer of these before there are fewer epochs. Where nothing fits it is the
+    smallest side, with a single epoch if need be.
     """
-    shown = train if passes == 1 else 2 * passes * train
+    shown = train if passes == 1 else 2 * train
     for side in sorted(speeds, reverse=True):
         epoch_s = speeds[side].epoch_s(shown, val)
         if LEAST_EPOCHS * epochs * epoch_s <= available_s:
             break
     fitting = math.floor(available_s / epoch_s)
-    chosen = max(1, min(fitting, round(MOST_EPOCHS * epochs)))
-    return Length(side, chosen, chosen * epoch_s, passes)
+    kept = max(1, min(passes, int(fitting / epochs)))
+    epoch_s = speeds[side].epoch_s(kept * shown, val)
+    chosen = max(1, min(math.floor(available_s / epoch_s), round(MOST_EPOCHS * epochs)))
+    return Length(side, chosen, chosen * epoch_s, kept)
 
 
 def choose_sides(

@@ -59,6 +59,14 @@ def test_passes_and_images_without_labels_take_their_time():
     assert (two.epochs, two.training_s, two.passes) == (30, 720.0, 3)
 
 
+@given(st.floats(0.1, 10_000), st.integers(2, 30))
+def test_short_time_first_costs_passes_then_epochs(available_s, passes):
+    found = choose_length({96: Speed(0.1, 16)}, 64, 20, 40, available_s, passes)
+    assert 1 <= found.passes <= passes
+    assert found.passes == 1 or found.epochs >= 40
+    assert found.training_s <= available_s or (found.passes, found.epochs) == (1, 1)
+
+
 @given(st.floats(1, 1000), st.floats(1, 1000))
 def test_fewer_images_are_seen_more_often(one, other):
     few, many = sorted((one, other))
