@@ -11,9 +11,8 @@ import torch
 import torchvision
 from huggingface_hub import constants
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
-from zoos import card
 
 from ktg.data.open import open_data
 from ktg.errors import MissingSourceError, SpecError, WeightsError
@@ -338,23 +337,6 @@ def test_torchvisions_real_file_tells_cats_from_dogs_in_timms_network(shared: Pa
             with torch.inference_mode():
                 right += int(network(pixels.permute(2, 0, 1)[None] / 255).argmax()) in wanted
     assert right >= 13  # of 20; guessing gives one
-
-
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch) -> Zoo:
-    """A zoo with the weights of a wide network with dropout, under two names."""
-    node = Node(model="wide_resnet16_1", model_args={"drop_rate": 0.3})
-    torch.manual_seed(1)
-    file = tmp_path / "wide.safetensors"
-    save_file(build_body(node, classes=4, size=32).state_dict(), file)
-    zoo = Zoo(tmp_path / "zoo")
-    for name in ("fractaldb", "animals"):
-        zoo.add(
-            card(name, node.model, model_args=node.model_args, classes=tuple("abcd"), mean=(0.2,)),
-            file,
-        )
-    monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
-    return zoo
 
 
 def test_the_network_that_comes_with_ktg_knows_its_pictures(tmp_path: Path, monkeypatch):
