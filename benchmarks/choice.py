@@ -189,15 +189,19 @@ def measure_noise(runs: Runs) -> dict[str, float]:
 
 
 def find_levels(
-    tables: Sequence[Table], name: str, draw: np.random.Generator, leads: Mapping[Kind, Lead]
+    study: Table,
+    by_set: Mapping[Kind, Mapping[str, float]],
+    name: str,
+    draw: np.random.Generator,
+    leads: Mapping[Kind, Lead],
 ) -> dict[Kind, float]:
-    """Return the accuracy of each kind on a set: as measured there.
+    """Return the accuracy of each kind on a set: alone's of a study, and what each has over it.
 
     One that was not measured there is drawn as the prior of the other sets has it.
     """
-    lengths = [own for arm, own in tables[0][name].items() if KINDS.get(arm) == "alone"]
+    lengths = [own for arm, own in study[name].items() if KINDS.get(arm) == "alone"]
     alone = statistics.fmean(value for own in lengths for value in own.values())
-    measured = {kind: own[name] for kind, own in list_leads(tables).items() if name in own}
+    measured = {kind: own[name] for kind, own in by_set.items() if name in own}
     return {
         kind: alone
         + (
@@ -256,6 +260,7 @@ def main() -> None:
         "choices": {},
     }
     known = {name: measure_leads(tables, name) for name in tables[0]}
+    settings = {name: measure_settings(tables[1], name) for name in known}
     for space, way in itertools.product(SPACES, WAYS):
         if way != ONE_SPLIT and space == POOR:  # what folds are worth does not depend on the prior
             continue
@@ -264,11 +269,11 @@ def main() -> None:
             played = []
             for name, seed in itertools.product(known, range(args.repeats)):
                 draw = np.random.default_rng([seed, images])
-                levels = SPACES[space](find_levels(tables, name, draw, known[name]))
+                own = find_levels(tables[0], result["by_set"], name, draw, known[name])
+                levels = SPACES[space](own)
                 world = World(noise, draw)
-                settings = measure_settings(tables[1], name)
-                graphs = world.list_graphs(levels, settings)
-                played.append(play(world, graphs, images, WAYS[way], known[name], settings))
+                graphs = world.list_graphs(levels, settings[name])
+                played.append(play(world, graphs, images, WAYS[way], known[name], settings[name]))
             table[images] = summarize(played)
             print(space, way, images, json.dumps(table[images]), flush=True)
     measure.write("choice", vars(args), result)
