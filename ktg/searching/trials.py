@@ -56,6 +56,7 @@ class TrialQueue:
         self.planned = planned
         self.trials: list[Trial] = []
         self.duplicates: list[Duplicate] = []
+        self._gathered: tuple[int, list[Contestant]] = (0, [])
 
     def propose(self) -> Trial | None:
         """Return the next trial to train, None when there is none (yet: see `expects_more`)."""
@@ -119,8 +120,14 @@ class TrialQueue:
 
     @property
     def contestants(self) -> list[Contestant]:
-        """The finished trials, each with the scores of its graph in the race."""
-        return gather(self.in_state("finished"), self.images)
+        """The finished trials, each with the scores of its graph in the race.
+
+        Asked for at every report of every trial, and gathered when another one has finished.
+        """
+        finished = self.in_state("finished")
+        if self._gathered[0] != len(finished):
+            self._gathered = len(finished), gather(finished, self.images)
+        return self._gathered[1]
 
     @property
     def fold_effects(self) -> FoldEffects:
