@@ -29,15 +29,19 @@ from typing import Any
 
 import measure
 from photo_tables import EPOCHS as PHOTOS
+from photo_tables import VALIDATION
 from search_efficiency import Remembering, list_known_baselines, remember
-from worlds import DIGITS, TABLES, Curve, Table, World, open_table
+from worlds import DIGITS, REAL, TABLES, Curve, Table, World, open_table
 
 import ktg.searching.trials as queues
 from ktg.graph.canonical import canonical_key
 from ktg.intervals import paired_mean_interval
+from ktg.proposing.kinds import Kind, Lead
+from ktg.searching import contestants
 from ktg.searching.arms import find_alone_space
 from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
 from ktg.searching.baselines import baselines
+from ktg.searching.expectation import expect_scores
 from ktg.searching.prior import PastTrial, Prior
 from ktg.searching.trial import TUNED_ALONE, Trial
 from ktg.searching.trials import SearchQueue
@@ -65,20 +69,26 @@ WAYS: dict[str, dict[str, Any]] = {
     "random": {"sampler": "random"},
     "random, race 0.25": {"sampler": "random", "race_share": 0.25},
 }
-# These need what the table of digits lacks: curves of the target by itself, another set's table.
+# These need what the table of digits lacks: curves of the target by itself, another set's table. By
+# `kinds` the winner is chosen by what its kind was worth on other sets, too, the table's left out.
+DEFAULT: dict[str, Any] = {
+    "opening": True,
+    "alone_share": THIRD,
+    "race_share": 0.25,
+    "kinds": True,
+}
 MORE: dict[str, dict[str, Any]] = {
     "opening": {"opening": True},
-    "opening, race 0.25": {"opening": True, "race_share": 0.25},
     "tuned alone": {"alone_share": THIRD},
-    "default without opening": {"alone_share": THIRD, "race_share": 0.25},
-    "default": {"opening": True, "alone_share": THIRD, "race_share": 0.25},
+    "kinds": {"kinds": True},
     "prior of the other set": {"prior": True},
-    "default, prior of the other set": {
-        "opening": True,
-        "alone_share": THIRD,
-        "race_share": 0.25,
-        "prior": True,
-    },
+    "kinds, race 0.25": {"kinds": True, "race_share": 0.25},
+    "default": DEFAULT,
+    "default without kinds": {**DEFAULT, "kinds": False},
+    "default without race": {**DEFAULT, "race_share": 0},
+    "default without opening": {**DEFAULT, "opening": ()},
+    "default without tuned alone": {**DEFAULT, "alone_share": 0},
+    "default, prior of the other set": {**DEFAULT, "prior": True},
 }
 PAST = 20  # trials of an earlier search, drawn at random
 
@@ -100,7 +110,8 @@ def main() -> None:
     other = next((open_table(one) for one in PHOTOS if one != args.table), None)
     replay = Replay(table, None if args.table == DIGITS else other)
     ways = [one for one in args.ways if replay.other or one not in MORE]
-    config = {"seeds": args.seeds, "slots": SLOTS, "trainings": table.count()}
+    config = {"seeds": args.seeds, "slots": SLOTS, "graphs": len(table.rows)}
+    config |= {"real": REAL} if args.table == DIGITS else {"trainings": table.count()}
     for cost, name in itertools.product(COSTS[table.name], dict.fromkeys([REFERENCE, *ways])):
         epochs = str(cost * table.epochs)
         if name in read_earlier(table.name, config).get(epochs, {}):
@@ -174,17 +185,24 @@ class Replay:
         self.space = Remembering(**vars(table.space))
         queues.canonical_key = remember(canonical_key)
         queues.baselines = functools.partial(list_known_baselines, table)
+        if other is not None:
+            contestants.expect_scores = functools.partial(expect_scores, leads=find_leads(table))
 
     def play(self, way: str, seed: int, budget: int) -> dict[str, float]:
         """Return what is chosen after `budget` epochs in all slots: true quality, and as seen."""
         settings = {**PLAIN, **(WAYS | MORE)[way], "seed": seed, "budget": f"{budget // SLOTS}s"}
         if settings["opening"]:
             settings["opening"] = self.space.search.opening
+        kinds = settings.pop("kinds", False)
         prior = (
             gather_past(self.other, seed) if self.other and settings.pop("prior", False) else None
         )
         search = dataclasses.replace(self.space.search, **settings)
-        queue = SearchQueue(dataclasses.replace(self.space, search=search), prior=prior)
+        queue = SearchQueue(
+            dataclasses.replace(self.space, search=search),
+            prior=prior,
+            images=VALIDATION[self.table.name] if kinds else None,
+        )
         queue.at_once = SLOTS
         world = self.table.draw(seed)
         run_clock(queue, world)
@@ -198,6 +216,13 @@ class Replay:
             "finished": len(queue.in_state("finished")),
             "epochs": sum(trial.epoch for trial in queue.trials),
         }
+
+
+def find_leads(table: Table) -> Mapping[Kind, Lead]:
+    """Return what kinds of graphs are worth on all sets that were measured but the table's."""
+    import choice
+
+    return choice.measure_leads(choice.read_tables(choice.read_runs()), without=table.name)
 
 
 def gather_past(table: Table, seed: int) -> Prior:
