@@ -24,7 +24,7 @@ TRUSTED = "alone without the suspicious"
 ENSEMBLE = "distilled ensemble"
 COPIES = 3  # of the teacher, in that baseline
 # Its four trainings would be missed elsewhere where fewer are planned, or of less time.
-FEWEST_TRIALS = 24
+FEWEST_TRIALS = 48
 MOST_OF_BUDGET = 1 / 8
 # What stays of a space's default where a recipe says the rest: the network, and for how long.
 _NETWORK = ("model", "source", "input_size", "augment", "model_args")

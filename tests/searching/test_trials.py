@@ -14,6 +14,7 @@ from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, parse_space
 from ktg.graph.canonical import canonical_key, check_trainable, teachers, with_seed
 from ktg.reporting.cost import sum_costs
+from ktg.searching.baselines import FEWEST_TRIALS
 from ktg.searching.baselines import baselines as baselines_of
 from ktg.searching.budget import Reserve
 from ktg.searching.history import StoredSearch, read_last_search
@@ -106,13 +107,13 @@ def test_baselines_come_first_and_the_winner_is_never_worse():
 
 
 def test_the_distilled_ensemble_comes_after_the_other_baselines():
-    queue = SearchQueue(space(24, 3, sampler="random"))
+    queue = SearchQueue(space(FEWEST_TRIALS, 3, sampler="random"))
     run(queue, ends=("finished",))
     first = [trial.baseline for trial in queue.trials[:5]]
     assert first == ["alone", "distillation", "mutual learning", "distilled ensemble", None]
-    assert len(queue.trials) == queue.planned == 28
+    assert len(queue.trials) == queue.planned == FEWEST_TRIALS + 4
     assert not queue.lacks_ensemble
-    assert SearchQueue(space(23, 3)).lacks_ensemble
+    assert SearchQueue(space(FEWEST_TRIALS - 1, 3)).lacks_ensemble
 
 
 @pytest.mark.parametrize(
