@@ -148,9 +148,10 @@ def show(table: str) -> list[str]:
             low, high = found.get("interval", (0, 0))
             lead = found.get("minus_reference", 0)
             more = f"{100 * lead:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-            told = (
-                f"{100 * found['true']:.1f} %, {more}, seen {100 * found['seen_minus_true']:+.1f}"
-            )
+            told = f"{100 * found['true']:.1f} %, {more}"
+            for what in ("seen", "expected"):
+                if f"{what}_minus_true" in found:
+                    told += f", {what} {100 * found[f'{what}_minus_true']:+.1f}"
             lines.append(f"  {name:34} {told}, {found['finished']:.0f} finished")
     return lines
 
@@ -158,13 +159,17 @@ def show(table: str) -> list[str]:
 def summarise(runs: list[dict[str, float]], others: Mapping[str, Any]) -> dict[str, Any]:
     """Return the means over seeds, and the difference to the reference, paired by seed.
 
-    seen_minus_true: how much the search promises too much.
+    seen_minus_true: how much the search promises too much; expected_minus_true: the same of the
+    score that is expected by kinds (of the mean seen without them).
     """
     true, seen = [run["true"] for run in runs], [run["seen"] for run in runs]
     found: dict[str, Any] = {
         "true": round(statistics.fmean(true), 5),
         "seen": round(statistics.fmean(seen), 5),
         "seen_minus_true": round(statistics.fmean(seen) - statistics.fmean(true), 5),
+        "expected_minus_true": round(
+            statistics.fmean(run["expected"] - run["true"] for run in runs), 5
+        ),
         "finished": statistics.fmean(run["finished"] for run in runs),
         "epochs": statistics.fmean(run["epochs"] for run in runs),
         "by_seed": [round(each, 5) for each in true],
@@ -208,11 +213,12 @@ class Replay:
         run_clock(queue, world)
         best = queue.best
         if best is None:
-            return {"true": 0.0, "seen": 0.0, "finished": 0, "epochs": 0}
+            return dict.fromkeys(("true", "seen", "expected", "finished", "epochs"), 0.0)
         chosen = next(one for one in queue.contestants if one.number == best.number)
         return {
             "true": world.truth[best.key],
             "seen": chosen.mean,
+            "expected": chosen.worth,
             "finished": len(queue.in_state("finished")),
             "epochs": sum(trial.epoch for trial in queue.trials),
         }

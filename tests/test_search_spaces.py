@@ -122,3 +122,21 @@ def with_images(path: Path, folder: Path) -> Path:
             file = Path(own) / split / name / f"{number}.png"
             Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file)
     return copy
+
+
+@pytest.mark.parametrize("name", ["flowers", "rsscn7"])
+def test_a_table_of_photographs_has_the_graphs_of_its_space(monkeypatch, name):
+    """Every graph once by one seed at least, and bits that agree with the accuracy beside them."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    tables, worlds = map(importlib.import_module, ("photo_tables", "worlds"))
+    known = tables.read_table(name)
+    assert len(known) == len(list(tables.list_entries(tables.make_space(name))))
+    for rows in known.values():
+        assert len({row["seed"] for row in rows}) == len(rows)
+        for row in rows:
+            assert worlds.read_right(row).mean() == pytest.approx(row["test"], abs=5e-5)
+    world, again = (worlds.open_table(name).draw(seed) for seed in (3, 3))
+    assert world.truth == again.truth
+    # Validation images are few, so that their accuracies are far from the true ones, but no worse.
+    errors = [world.curves[key][-1] - world.truth[key] for key in known]
+    assert 0.01 < max(map(abs, errors)) < 0.5
