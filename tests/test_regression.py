@@ -128,11 +128,12 @@ def fingerprint() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """Return the model of the CPU, as far as the system tells it."""
+    """Return the kind of CPU, as far as the system tells it: a name may stand for several."""
     known = Path("/proc/cpuinfo")
     lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    said = dict(reversed([[part.strip() for part in line.partition(":")[::2]] for line in lines]))
+    found = [said[key] for key in ("model name", "cpu family", "model", "stepping") if key in said]
+    return " ".join(found) or platform.processor()
 
 
 def command(*words: object, folder: Path) -> str:
