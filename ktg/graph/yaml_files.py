@@ -44,7 +44,8 @@ def load(path: Path) -> dict[str, Any]:
     name = str(path)
     if not path.exists():
         beside = [p.name for p in path.parent.glob("*") if p.suffix in _SUFFIXES]
-        raise SpecError("", f"no such file.{did_you_mean(path.name, beside)}", name)
+        what = "file" if path.suffix else "file or folder"
+        raise SpecError("", f"no such {what}.{did_you_mean(path.name, beside)}", name)
     if not path.is_file():
         raise SpecError("", "is a folder or a device; give a YAML file", name)
     try:

@@ -19,7 +19,8 @@ HEADERS = 200  # images whose sides are read
 class FoundImages:
     """What a folder (or an .npz) holds.
 
-    spec: the data as a space says them: where they are, the share to choose by, `unlabelled`.
+    spec: the data as a space says them: where they are, the share to choose by, `unlabelled`, and
+    that images which cannot be read are left out.
     counts: images of each class by split, in the order of `classes`. official: the splits that the
     folder has itself; the others are drawn from `train`. side: the median of the shorter sides in
     pixels. oblong: how many times as long the longer side is. unlabelled: how many images lie
@@ -73,7 +74,10 @@ def look_at_images(path: Path) -> FoundImages:
     data = find_data(Data(path=place), None)
     more = count_unlabelled(path)
     fraction = 0.2 if data.val is not None else choose_val_fraction(len(data.train.labels))
-    spec = Data(path=place, val_fraction=fraction, unlabelled=(AUTO,) if more else None)
+    # One image of thousands that cannot be read is no reason to end after minutes of work.
+    spec = Data(
+        path=place, val_fraction=fraction, unlabelled=(AUTO,) if more else None, corrupt="skip"
+    )
     found = summarize(spec)
     if found is None:  # only of sets known by name
         raise DataError(f"{path}: is no folder of images")

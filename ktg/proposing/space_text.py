@@ -132,6 +132,8 @@ def _data(plan: Plan) -> Section:
     if plan.squares.scores:
         data["resize"] = plan.squares.resize
         reasons["data.resize"] = _explain_squares(plan)
+    data["corrupt"] = images.spec.corrupt
+    reasons["data.corrupt"] = "images that cannot be read are left out, and named"
     data["batch_size"] = plan.batch
     val = sum(images.counts["val"])
     if images.spec.val_fraction != Data().val_fraction:
@@ -271,7 +273,19 @@ def _explain_sources(plan: Plan) -> str:
     told = f"; {first.source}: {first.told}" if first.told else ""
     return (
         f"linear probes on {plan.ranking.images} training images: {', '.join(shown[:6])}{told}. "
-        "Kept: what is within chance of the best"
+        f"Kept: what is within chance of the best{_say_if_guessing(plan)}"
+    )
+
+
+def _say_if_guessing(plan: Plan) -> str:
+    """Return what to add where even the best weights tell the classes hardly better than chance."""
+    counts = plan.images.counts["train"]
+    guessing = max(counts) / max(1, sum(counts))
+    if plan.ranking.scores[plan.sources[0]] > guessing + plan.ranking.error:
+        return ""
+    return (
+        f". None is proven better than naming the largest class, {100 * guessing:.1f} %: these "
+        "weights seem to know little of such images"
     )
 
 

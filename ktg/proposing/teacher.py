@@ -92,7 +92,8 @@ def plan_teacher(
     if images.unlabelled and images.train <= MOST_IMAGES:
         larger, decoding_s = _look_closer(ranking, sources, chosen, data, images, means)
         least = teacher.score if teacher else ranking.scores[sources[0]] + CLEARLY
-        if larger is not None and larger.score > least:
+        # A larger side shows more: where only chance speaks against it, it is taken.
+        if larger is not None and larger.score >= least - ranking.error:
             best = max(ranking.scores.values())
             teacher = replace(larger, at_target_side=best)
     if teacher is None:
@@ -111,7 +112,10 @@ def _look_closer(
     images: FoundImages,
     means: Means,
 ) -> tuple[Teacher | None, float]:
-    """Return the best weights at the largest side at which their answers are affordable."""
+    """Return the best weights at the largest side at which their answers are affordable.
+
+    As at the side of the target, a larger network is taken unless it is proven to be worse.
+    """
     first = [one for one in (chosen, *sources[:1]) if one is not None]
     candidates = list(dict.fromkeys([*first, *ranking.scores]))[:MOST_CANDIDATES]
     closer = [
@@ -128,8 +132,14 @@ def _look_closer(
     decoding_s = time.monotonic() - started
     seconds = ANSWERS_SHARE * means.available_s
     found = rank_weights(closer, means.files, dataset, seconds=seconds, status=means.status)
-    best = next(iter(found.scores.items()), None)
-    return (Teacher(*best) if best else None), decoding_s
+    own = [one for one in found.scores if _is_of(one, sources)]
+    best = choose_teacher(found, own, leniently=True) or next(iter(found.scores), None)
+    return (Teacher(best, found.scores[best]) if best else None), decoding_s
+
+
+def _is_of(one: WeightsHere, sources: Sequence[WeightsHere]) -> bool:
+    """Return whether weights are those with which the target begins, at whatever side."""
+    return bool(sources) and (one.model, one.source) == (sources[0].model, sources[0].source)
 
 
 def _find_affordable_side(

@@ -36,7 +36,8 @@ class ResultRow:
     towards those of all graphs, None where too little is known for it.
     difference: the best graph's score minus this one, over the seeds of both, with the interval of
     95 % over seeds; None where they have none, and for the best graph itself.
-    note: what is wrong with it, empty for nothing.
+    is_exact: whether another seed would change nothing. note: what is wrong with it, empty for
+    nothing.
     """
 
     what: str
@@ -50,6 +51,7 @@ class ResultRow:
     expected: float | None = None
     difference: float | None = None
     interval: Interval | None = None
+    is_exact: bool = False
     note: str = ""
 
     def describe_score(self, metric: MetricName) -> str:
@@ -82,6 +84,8 @@ class ResultRow:
             return f"the mean of {self.n} trainings with new seeds"
         if self.n:
             return "that of one training with a new seed"
+        if self.is_exact:
+            return "another seed would change nothing of it"
         return "one training of many, so that luck is a part of it"
 
 
@@ -216,6 +220,7 @@ def build_rows(
                 expected=expect(one, contestants.values()),
                 difference=statistics.fmean(differences) if differences else None,
                 interval=None if one is best else compare(best, one),
+                is_exact=one.is_exact,
                 note=describe_fault(trial),
             )
         )

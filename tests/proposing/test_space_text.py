@@ -1,6 +1,8 @@
 """A plan as YAML with its reasons."""
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +107,34 @@ def test_every_choice_has_its_reason_above_it(taught, tmp_path):
     for place in ("size:", "balance:", "unlabelled:"):
         at = next(i for i, line in enumerate(lines) if line.strip().startswith(place))
         assert lines[at - 1].strip().startswith("#")
+
+
+def test_weights_that_only_guess_are_not_praised(taught):
+    first = taught.sources[0]
+    known = {score: {**taught.ranking.scores, first: score} for score in (0.1, 1.0)}
+    told = [
+        make_space(
+            dataclasses.replace(
+                taught, ranking=dataclasses.replace(taught.ranking, scores=scores, images=400)
+            ),
+            "pets",
+            "5m",
+        ).reasons["nodes.n0.source"]
+        for scores in known.values()
+    ]
+    assert ["largest class, 80.0 %" in each for each in told] == [True, False]
+
+
+def test_images_that_cannot_be_read_are_left_out_by_name(plan, photos, in_zoo, tmp_path):
+    in_zoo("small")
+    root = Path(shutil.copytree(photos, tmp_path / "photos_one_broken"))
+    broken = next(root.rglob("*.png"))
+    broken.write_bytes(b"no image")
+    found = plan(root, target="resnet8")
+    (named,) = (note for note in found.images.notes if "cannot be read" in note)
+    assert broken.name in named
+    assert "leaves them out" in named
+    assert make_space(found, "pets", "5m").plain["data"]["corrupt"] == "skip"
 
 
 def test_a_teacher_images_without_labels_and_unequal_classes_show(taught, tmp_path):

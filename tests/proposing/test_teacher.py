@@ -71,9 +71,19 @@ def test_what_a_larger_side_shows_decides_on_the_teacher(choose):
     taught = choose({"resnet8": 0.0, "resnet14": 0.0})  # any probe is better than these
     assert taught.weights.side == LARGEST
     assert taught.at_target_side == 0.0 < taught.score
-    stays = choose({"resnet8": 1.0, "resnet14": 1.0})  # and none than these
+
+
+@pytest.mark.slow
+def test_a_larger_side_that_shows_less_is_left_alone(choose, monkeypatch):
+    def rank(candidates, *_args, **_kwargs):
+        return Ranking(dict.fromkeys(candidates, 0.2), {}, 100)
+
+    monkeypatch.setattr("ktg.proposing.teacher.rank_weights", rank)
+    stays = choose({"resnet8": 0.9, "resnet14": 0.9})
     assert (stays.weights.model, stays.weights.side) == ("resnet14", None)
     assert stays.at_target_side is None
+    chance = choose({"resnet8": 0.21, "resnet14": 0.21})  # less, but not proven to be less
+    assert (chance.weights.model, chance.weights.side) == ("resnet14", LARGEST)
 
 
 @pytest.mark.slow
