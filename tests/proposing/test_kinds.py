@@ -40,6 +40,8 @@ def make_graph(edges=ONLY, *, train=None, data=None, target=PRETRAINED, helper=S
         ("mutual", make_graph({"label -> any": {}, "any -> any": {}, "n1 -> n0": {}})),
         ("mutual", make_graph({**ONLY, "n1 -> n0": {}, "label -> n1": {}})),
         ("other", make_graph(TAUGHT, helper=PRETRAINED)),
+        ("other", make_graph(TAUGHT, helper=PRETRAINED | {"input_size": 32})),
+        ("taught", make_graph(TAUGHT, target=PRETRAINED | {"input_size": 32}, helper=PRETRAINED)),
         ("other", make_graph(TAUGHT, helper={"model": "resnet50"})),
         ("other", make_graph({"label -> n0": {"gate": "agree", "peer": "n1"}, "n1 -> n0": {}})),
         (None, make_graph(target={"model": "resnet18"})),
