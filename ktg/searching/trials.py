@@ -33,6 +33,7 @@ from ktg.searching.prior import Prior
 from ktg.searching.sampler import Sampler
 from ktg.searching.trial import TUNED_ALONE, Duplicate, Outcome, State, Trial
 
+MAY_WIN = 4  # graphs that a race is likely to choose among
 ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
 
 
@@ -75,6 +76,16 @@ class TrialQueue:
     def end_s(self) -> float | None:
         """When all of it ends, in seconds of the budget; None without a budget."""
         return None
+
+    def _longest_repeat_s(self) -> float:
+        """Return the most that training one of the first few graphs on other images takes.
+
+        The race may let any of them win, when it is too late to leave more time for the last
+        training.
+        """
+        first = self.ranked[:MAY_WIN]
+        each = (measure_repeat(one, self.trials, self.reserve.teachers_s) for one in first)
+        return max(each, default=0.0)
 
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget."""
@@ -275,13 +286,29 @@ class SearchQueue(TrialQueue):
         budget_s = self.space.search.budget_s
         if budget_s is None:
             return None
-        return budget_s - self.reserve.needed_s(self.repeat_s)
+        return budget_s - self.reserve.needed_s(self._longest_repeat_s())
 
     @property
     def repeat_s(self) -> float:
         """The seconds that training the best graph on other images takes, 0 before there is one."""
         best = self.best
         return measure_repeat(best, self.trials, self.reserve.teachers_s) if best else 0.0
+
+    def _longest_repeat_s(self) -> float:
+        """Return the most that training one of the first few graphs on other images takes.
+
+        The race may let any of them win, when it is too late to leave more time for the last
+        training.
+        """
+        first = (self.best, *self.ranked[:MAY_WIN])
+        return max(
+            (
+                measure_repeat(one, self.trials, self.reserve.teachers_s)
+                for one in first
+                if one is not None
+            ),
+            default=0.0,
+        )
 
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget."""

@@ -36,9 +36,7 @@ def test_a_folder_that_was_trained_on_is_warned_of(trained, photos):
     graph = model.about.graph
     graph = replace(graph, data=replace(graph.data, path=str(photos / "test")))
     # As if its training had split that folder.
-    ktg.evaluate(
-        replace(model, about=replace(model.about, graph=graph)), photos, listener=listener
-    )
+    ktg.evaluate(replace(model, about=replace(model.about, graph=graph)), photos, listener=listener)
     assert [each.partition(":")[0] for each in warned] == [
         f"{photos / 'test'} is what the model was trained on"
     ]

@@ -525,6 +525,22 @@ def test_a_teacher_that_takes_long_costs_neither_the_race_nor_the_time_that_is_l
     assert used >= 0.15 * 2 * queue.now_s
 
 
+def taught_second(trial) -> float:
+    """Return a quality by which the target alone is best, and whatever is taught next."""
+    alone = 1  # the number of the first baseline
+    return 0.9 if alone in (trial.number, trial.race_of) else 0.8 if teachers(trial.graph) else 0.1
+
+
+def test_time_is_left_for_whoever_may_yet_win():
+    reserve, made_s = Reserve(1.25, 15.0), 60.0
+    settings = {"budget": "360s", "race_share": 0.25, "alone_share": 1 / 3, "lr": True}
+    queue = SearchQueue(space(None, 3, sampler="random", **settings), reserve=reserve)
+    play(queue, taught_second, epoch_s=5.0, at_once=2, made_s=made_s)
+    assert queue.best.baseline == "alone"
+    assert queue.repeat_s == 20  # of the best itself
+    assert queue.now_s <= 360 - (1.25 * (20 + made_s) + 15)
+
+
 def test_a_budget_below_one_training_still_has_an_end():
     queue = SearchQueue(space(None, 3, budget="3s", race_share=0.25))
     play(queue, noisy, epoch_s=1.0)
