@@ -77,16 +77,6 @@ class TrialQueue:
         """When all of it ends, in seconds of the budget; None without a budget."""
         return None
 
-    def _longest_repeat_s(self) -> float:
-        """Return the most that training one of the first few graphs on other images takes.
-
-        The race may let any of them win, when it is too late to leave more time for the last
-        training.
-        """
-        first = self.ranked[:MAY_WIN]
-        each = (measure_repeat(one, self.trials, self.reserve.teachers_s) for one in first)
-        return max(each, default=0.0)
-
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget."""
         return False

@@ -12,10 +12,7 @@ def scale_label_weights(images: Images, *, by_class: bool = False) -> Tensor | N
 
     Only proportions count, so that weights change neither the rate of learning nor the balance with
     edges between nodes. by_class: 1 in the mean of each class, so that classes which come in equal
-    shares keep these.
-
-    >>> scale_label_weights(Images(..., weights=np.array([0.0, 1.0, 2.0])))  # doctest: +SKIP
-    tensor([0., 1., 2.])
+    shares keep these. Weights 1, 1 and 4 become 0.5, 0.5 and 2.
     """
     if images.weights is None:
         return None

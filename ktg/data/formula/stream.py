@@ -69,6 +69,7 @@ class Stream:
         self.geometry = Geometry(generator.shape[0], generator.shape[2])
         count = per_class or generator.instances
         self.labels: Rows = np.repeat(np.arange(generator.classes), count)
+        self.weights = None  # all labels are right, and count alike
         self._instances = _choose_instances(generator, per_class, seed).ravel()
 
     def __len__(self) -> int:
