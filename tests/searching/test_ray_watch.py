@@ -21,6 +21,14 @@ KTG = str(Path(sys.executable).with_name("ktg"))
 SEARCH = {"trials": 2, "sampler": "grid", "baselines": False, "race_share": 0}
 
 
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """SIGINT interrupts, also where a shell has started the tests in the background without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Process:
     """A process that can be made dead."""
 
