@@ -278,7 +278,9 @@ def test_ctrl_c_ends_a_search_cleanly_and_resume_goes_on_with_it(tiny, tmp_path)
     assert (done.code, done.err) == (0, "")
     (parent,) = experiment.searches()
     after = {trial.name: trial for trial in experiment.trials(parent)}
-    assert (parent.state, len(after)) == ("finished", trials + 3)
+    compared = sum("baseline" in trial.tags for trial in after.values())
+    assert compared in (3, 4)  # without the distilled ensemble, if it was not its turn yet
+    assert (parent.state, len(after)) == ("finished", trials + compared)
     for name, trial in after.items():
         assert trial.state == "finished"
         assert [step for step, _ in experiment.history(trial, "val_accuracy")] == [1, 2, 3, 4, 5, 6]
