@@ -13,7 +13,7 @@ from typing import Any
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
-from ktg.graph.canonical import canonical_key, check_trainable, with_seed
+from ktg.graph.canonical import canonical_key, check_trainable, teachers, with_seed
 from ktg.graph.space import MetricName
 from ktg.searching import race
 from ktg.searching.arms import Arm, find_alone_space
@@ -290,15 +290,13 @@ class SearchQueue(TrialQueue):
         The race may let any of them win, when it is too late to leave more time for the last
         training.
         """
-        first = (self.best, *self.ranked[:MAY_WIN])
-        return max(
-            (
-                measure_repeat(one, self.trials, self.reserve.teachers_s)
-                for one in first
-                if one is not None
-            ),
-            default=0.0,
+        first = sorted(self.ranked[:MAY_WIN], key=lambda one: one.repeat_s)
+        # Making teachers takes as long for all, so that the longest with and without will do.
+        longest = {bool(teachers(one.graph)): one for one in first}
+        each = (
+            measure_repeat(one, self.trials, self.reserve.teachers_s) for one in longest.values()
         )
+        return max(each, default=0.0)
 
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget."""
