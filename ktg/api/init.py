@@ -113,7 +113,8 @@ def read_budget(budget: str) -> float:
 
 def plan_folder(path: Path, wishes: "Wishes", listener: Listener) -> "Plan":
     """Return what to search for a folder of images."""
-    from ktg.proposing.plan import Hearing, plan_space
+    from ktg.proposing.hearing import Hearing
+    from ktg.proposing.plan import plan_space
 
     return plan_space(path, wishes, Hearing(listener.status, listener.decoding))
 

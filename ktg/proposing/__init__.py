@@ -2,7 +2,7 @@
 
 `found_images.py` looks at the folder, `machine.py` at this machine, `weights_here.py` at the
 weights on it. `speed.py` measures a few real steps, `ranking.py` ranks the weights on a sample.
-`plan.py` chooses, with `resolution.py` and `networks.py`; `opening.py` has the arrangements to try
-first, with the evidence for each, and `kinds.py` what each kind of them was worth on other data.
-`space_text.py` writes all that as YAML with comments.
+`plan.py` chooses, with `resolution.py`, `networks.py` and `teacher.py`; `opening.py` has the
+arrangements to try first, with the evidence for each, and `kinds.py` what each kind of them was
+worth on other data. `space_text.py` writes all that as YAML with comments.
 """

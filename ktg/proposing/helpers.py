@@ -12,9 +12,9 @@ from ktg.graph import Graph, Node
 from ktg.graph.vocabulary import AUTO
 from ktg.proposing.machine import read_machine
 from ktg.proposing.networks import choose_teacher
-from ktg.proposing.plan import MOST_ON_GPU, RANKING_S
+from ktg.proposing.plan import RANKING_S
 from ktg.proposing.ranking import Ranking, rank_weights
-from ktg.proposing.weights_here import MOST_PARAMETERS, WeightsHere, find_weights_here
+from ktg.proposing.weights_here import WeightsHere, find_weights_here, limit_parameters
 from ktg.wording import count
 
 
@@ -41,7 +41,7 @@ def choose_helpers(
     Raises SpecError at a node for which no weights are here.
     """
     here, _ = find_weights_here(graph.weights, dataset.train.shape[0])
-    most = MOST_ON_GPU if read_machine().gpus else MOST_PARAMETERS
+    most = limit_parameters(read_machine())
     fitting = {name: _list_fitting(node, here, most) for name, node in asking.items()}
     for name, node in asking.items():
         if not fitting[name]:

@@ -19,6 +19,7 @@ from ktg.models.names import check_model, shorten_model
 from ktg.models.resolve import resolve_source
 from ktg.models.sources import Source
 from ktg.proposing.found_images import FoundImages, look_at_images
+from ktg.proposing.hearing import Hearing
 from ktg.proposing.machine import Machine, read_machine
 from ktg.proposing.networks import SMALL, choose_sources, choose_target
 from ktg.proposing.ranking import Ranking, rank_weights
@@ -35,7 +36,7 @@ from ktg.proposing.resolution import (
 from ktg.proposing.speed import Speed, measure_speed
 from ktg.proposing.squares import Squares, choose_squares
 from ktg.proposing.teacher import Means, Teacher, choose_views, plan_teacher
-from ktg.proposing.weights_here import MOST_PARAMETERS, WeightsHere, find_weights_here
+from ktg.proposing.weights_here import WeightsHere, find_weights_here, limit_parameters
 from ktg.proposing.wrong_labels import find_wrong_labels
 
 FALLBACK = "mobilenetv2_100"  # small, and published
@@ -43,7 +44,6 @@ FROM_NOTHING = "resnet20"
 GAUGE_SIDE, CHECK_SIDE = 96, 64
 RANKING_SHARE, RANKING_S = 0.15, 120.0
 TEACHER_TRAININGS = 2  # of the target: so long it may take to make the teacher, answers included
-MOST_ON_GPU = 400_000_000  # parameters of what is ranked; without a GPU `MOST_PARAMETERS`
 SHORTEST_S = 20.0
 
 
@@ -55,14 +55,6 @@ class Wishes:
     target: str | None = None
     files: Mapping[str, SourceFile] = field(default_factory=dict)
     size: int | None = None
-
-
-@dataclass(frozen=True)
-class Hearing:
-    """Functions that are told how it goes: what is being done, and images that are decoded."""
-
-    status: Callable[[str], None]
-    decoding: Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -153,8 +145,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
         available_s=TEACHER_TRAININGS * available_s,
         trains=noise is None,  # a probe learns less of the wrong labels by heart
         files=wishes.files,
-        status=hearing.status,
-        decoding=hearing.decoding,
+        hearing=hearing,
     )
     teacher, decoding_s = plan_teacher(ranking, sources, data, images, means)
     began += decoding_s
@@ -188,7 +179,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
 def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], dict[str, str]]:
     """Return the weights to rank, those of the wished target first, and why others are not."""
     here, unusable = find_weights_here(wishes.files, CHECK_SIDE)
-    most = MOST_ON_GPU if machine.gpus else MOST_PARAMETERS
+    most = limit_parameters(machine)
     kept = [one for one in here if one.parameters <= most or one.model == wishes.target]
     for one in here:
         if one not in kept:

@@ -7,13 +7,14 @@ MobileNetV2-0.35 at 96 pixels, has 64 %.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ktg.data.open import open_data
 from ktg.graph import Data, SourceFile
 from ktg.models.architectures import find_usual_size
 from ktg.proposing.found_images import FoundImages
+from ktg.proposing.hearing import Hearing
 from ktg.proposing.networks import CLEARLY, choose_teacher
 from ktg.proposing.ranking import Ranking, rank_weights
 from ktg.proposing.resolution import list_sides, usual_epochs
@@ -61,14 +62,13 @@ class Means:
     """What a teacher may cost and is measured with.
 
     available_s: seconds of one slot, for its training and its answers. trains: whether it may be
-    trained at all. files: of the user, by model. status, decoding: told how it goes.
+    trained at all. files: of the user, by model. hearing: told how it goes.
     """
 
     available_s: float
     trains: bool
     files: Mapping[str, SourceFile]
-    status: Callable[[str], None]
-    decoding: Callable[[int, int], None]
+    hearing: Hearing
 
 
 def plan_teacher(
@@ -128,10 +128,12 @@ def _look_closer(
     largest = max(one.side or 0 for one in closer)
     started = time.monotonic()
     # The images without labels are decoded by the search, at the side that is chosen.
-    dataset = open_data(replace(data, size=largest, unlabelled=None), progress=means.decoding)
+    dataset = open_data(
+        replace(data, size=largest, unlabelled=None), progress=means.hearing.decoding
+    )
     decoding_s = time.monotonic() - started
     seconds = ANSWERS_SHARE * means.available_s
-    found = rank_weights(closer, means.files, dataset, seconds=seconds, status=means.status)
+    found = rank_weights(closer, means.files, dataset, seconds=seconds, status=means.hearing.status)
     own = [one for one in found.scores if _is_of(one, sources)]
     best = choose_teacher(found, own, leniently=True) or next(iter(found.scores), None)
     return (Teacher(best, found.scores[best]) if best else None), decoding_s

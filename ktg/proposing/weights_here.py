@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from ktg.errors import KtgError
 from ktg.graph import IMAGENET, Node, SourceFile, sources_for
 from ktg.models.names import list_library_models, locate_model
+from ktg.proposing.machine import Machine
 from ktg.zoo import Card, default_zoo, shipped_zoo
 
 ZOO = "zoo/"
-MOST_PARAMETERS = 30_000_000  # of a network that a CPU should look through images with
+# Of a network that should look through images: on a CPU, and on a GPU.
+MOST_PARAMETERS, MOST_ON_GPU = 30_000_000, 400_000_000
 MOST_VIEWERS = 4
 
 
@@ -59,6 +61,11 @@ def find_weights_here(
         else:
             found.append(WeightsHere(model, source, parameters, told))
     return sorted(found, key=lambda one: one.parameters), faults
+
+
+def limit_parameters(machine: Machine) -> int:
+    """Return how many parameters a network may have that looks through images on this machine."""
+    return MOST_ON_GPU if machine.gpus else MOST_PARAMETERS
 
 
 def list_viewers(files: Mapping[str, SourceFile], side: int) -> list[Node]:

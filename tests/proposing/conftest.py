@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from zoos import card
 
 from ktg.models.cifar import CIFAR_MODELS
-from ktg.proposing.plan import Hearing, Plan, Wishes, plan_space
+from ktg.proposing.hearing import Hearing
+from ktg.proposing.plan import Plan, Wishes, plan_space
 from ktg.zoo import default_zoo
 
 

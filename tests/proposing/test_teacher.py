@@ -12,6 +12,7 @@ from PIL import Image
 from ktg.api.inputs import load_space_file
 from ktg.graph import Data
 from ktg.proposing.found_images import look_at_images
+from ktg.proposing.hearing import Hearing
 from ktg.proposing.ranking import Ranking
 from ktg.proposing.space_text import make_space
 from ktg.proposing.teacher import (
@@ -26,6 +27,7 @@ from ktg.proposing.teacher import (
 from ktg.proposing.weights_here import WeightsHere, find_weights_here
 
 SIDE, LARGEST = 32, 64
+QUIET = Hearing(lambda _text: None, lambda _done, _total: None)
 
 
 @pytest.fixture
@@ -54,14 +56,14 @@ def choose(with_more, in_zoo):
         own = [one for one in ranked if one.model == "resnet8"]
         images = dataclasses.replace(look_at_images(with_more), unlabelled=more)
         data = dataclasses.replace(images.spec, size=SIDE, batch_size=8)
-        means = Means(available_s, trains, {}, lambda _text: None, lambda _done, _total: None)
+        means = Means(available_s, trains, {}, QUIET)
         return plan_teacher(Ranking(ranked, {}, images.train), own, data, images, means)[0]
 
     return make
 
 
 def test_without_any_weights_nobody_teaches(tmp_path):
-    means = Means(60.0, True, {}, lambda _text: None, lambda _done, _total: None)
+    means = Means(60.0, True, {}, QUIET)
     nothing = Ranking({}, {}, 10)
     assert plan_teacher(nothing, [], Data(), None, means) == (None, 0.0)
 
