@@ -34,7 +34,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ktg.data.open import open_data, open_test
-from ktg.graph import Graph, parse
+from ktg.graph import Graph
 from ktg.intervals import paired_mean_interval
 from ktg.training import Training
 
@@ -168,19 +168,9 @@ def make_graph(
         names.write_text("".join(f"{file}\n" for file in unlabelled), encoding="utf-8")
         share = study.BATCH / (study.BATCH + batch)
         data |= {"unlabelled": [str(names)], "unlabelled_share": share}
-    for node in nodes.values():
-        node |= {"source": "imagenet", "model_args": study.find_arguments(node["model"])}
     steps = study.TAUGHT_STEPS if taught else ALONE_STEPS
-    weights = {node["model"]: study.find_weights(args, node["model"]) for node in nodes.values()}
-    return parse(
-        {
-            "data": data,
-            "train": {"seed": seed, "epochs": study.EPOCHS, "steps": steps},
-            "weights": weights,
-            "nodes": nodes,
-            "edges": edges,
-        }
-    )
+    length = {"seed": seed, "epochs": study.EPOCHS, "steps": steps}
+    return study.assemble(args, data, length, nodes, edges)
 
 
 def train(

@@ -130,19 +130,26 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
             edges[f"n{number} -> n0"] = edge
         steps, aggregate = taught.steps, "mean" if taught.copies else "sum"
     train: dict[str, Any] = {"epochs": 0} if arm == "probe" else {"epochs": EPOCHS, "steps": steps}
-    for each in nodes.values():
-        each |= {"source": "imagenet", "model_args": find_arguments(each["model"])}
     nodes["n0"] |= node
+    train |= {"seed": seed, "aggregate": aggregate}
+    return assemble(args, data, train, nodes, edges)
+
+
+def assemble(
+    args: argparse.Namespace,
+    data: dict[str, Any],
+    train: dict[str, Any],
+    nodes: dict[str, dict[str, Any]],
+    edges: dict[str, Any],
+) -> Graph:
+    """Return a graph of these parts, in which all nodes begin from ImageNet."""
+    started = {
+        name: {**node, "source": "imagenet", "model_args": find_arguments(node["model"])}
+        for name, node in nodes.items()
+    }
+    weights = {node["model"]: find_weights(args, node["model"]) for node in nodes.values()}
     return parse(
-        {
-            "data": data,
-            "train": {"seed": seed, "aggregate": aggregate, **train},
-            "weights": {
-                each["model"]: find_weights(args, each["model"]) for each in nodes.values()
-            },
-            "nodes": nodes,
-            "edges": edges,
-        }
+        {"data": data, "train": train, "weights": weights, "nodes": started, "edges": edges}
     )
 
 
