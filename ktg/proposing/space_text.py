@@ -1,7 +1,5 @@
 """Writes a plan as a search space: plain data, and YAML with a comment above every choice."""
 
-import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from ktg.graph.fields import to_plain
 from ktg.graph.paths import make_paths_relative
 from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import dumps
+from ktg.proposing.commented_yaml import weave_comments, write_comment
 from ktg.proposing.opening import SECOND, TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
 from ktg.proposing.resolution import TAUGHT_STEPS
@@ -28,8 +27,6 @@ from ktg.wording import round_minutes
 # The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
 RATES = {"pretrained": [0.0001, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}
 FEW = 60  # training images
-_WIDTH = 99
-_KEY = re.compile(r"( *)((?:'[^']*'|[^:'])+):(?: |$)")
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ class ProposedSpace:
     def to_yaml(self, folder: Path) -> str:
         """Return the space as YAML for a file in `folder`, a comment above each choice."""
         text = dumps(make_paths_relative(self.plain, folder.absolute()))
-        head = [_comment(remark, 0) for remark in self.remarks]
-        return "\n".join([*head, *_weave(text, self.reasons)]) + "\n"
+        head = [write_comment(remark, 0) for remark in self.remarks]
+        return "\n".join([*head, *weave_comments(text, self.reasons)]) + "\n"
 
 
 def make_space(plan: Plan, name: str, budget: str) -> ProposedSpace:
@@ -381,41 +378,3 @@ def _list_holes(plain: Mapping[str, Any]) -> list[str]:
         for key, value in edge.items()
         if isinstance(value, dict)
     ]
-
-
-def _weave(text: str, reasons: Mapping[str, str]) -> list[str]:
-    """Return the lines of YAML with each reason as a comment above its place.
-
-    Where several places share a line, so do their reasons.
-    """
-    waiting = dict(reasons)
-    lines: list[str] = []
-    stack: list[tuple[int, str]] = []
-    for line in text.splitlines():
-        found = _KEY.match(line)
-        if found:
-            indent = len(found[1])
-            stack = [(depth, path) for depth, path in stack if depth < indent]
-            above = f"{stack[-1][1]}." if stack else ""
-            path = above + found[2].strip("'")
-            stack.append((indent, path))
-            is_open = line.endswith(":")  # what lies deeper has lines of its own
-            own = [
-                place
-                for place in waiting
-                if place == path or (not is_open and place.startswith(f"{path}."))
-            ]
-            for place in own:
-                # A line that holds several keys says of each comment which one it is about.
-                named = "" if place == path else f"{place.removeprefix(f'{path}.')}: "
-                lines.append(_comment(named + waiting.pop(place), indent))
-        lines.append(line)
-    return lines
-
-
-def _comment(text: str, indent: int) -> str:
-    mark = " " * indent + "# "
-    wrapped = textwrap.wrap(
-        text, _WIDTH - len(mark), break_long_words=False, break_on_hyphens=False
-    )
-    return "\n".join(mark + line for line in wrapped)
