@@ -34,7 +34,6 @@ from ktg.training.checkpoint import read_checkpoint, write_checkpoint
 from ktg.training.step_errors import describe_lack_of_memory, is_out_of_memory
 
 CHECKPOINT = "training.pt"
-REPORT_S = 0.5  # so long epochs are gathered where nobody waits for each
 WEIGHTS_CACHE_BYTES = 2**30
 
 
@@ -49,6 +48,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     it begins again after a death. Only an error of the GPU is raised: Ray ends the worker then, and
     gives the trial to a new one.
     """
+
+    REPORT_S = 0.5  # so long epochs are gathered where nobody waits for each
 
     def setup(self, config: dict[str, Any]) -> None:
         """Accept the first graph."""
@@ -91,7 +92,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         Ray calls it in place of `train` where it may hear of epochs together; a slot waits for its
         answer after each call. Its own method mistakes its arguments for each other.
         """
-        until = time.monotonic() + REPORT_S
+        until = time.monotonic() + self.REPORT_S
         results = [self.train()]
         while not results[-1]["done"] and time.monotonic() < until:
             self._gathered = len(results)

@@ -111,12 +111,12 @@ def test_every_epoch_is_a_result_and_the_last_one_is_done(tiny):
 
 def test_epochs_told_together_are_those_told_one_by_one(tiny, monkeypatch):
     graph = make(tiny, epochs=3)
-    monkeypatch.setattr(worker_module, "REPORT_S", 0.0)
+    monkeypatch.setattr(worker_module.Worker, "REPORT_S", 0.0)
     worker, one_by_one = Worker(config(graph)), []
     while not one_by_one or not one_by_one[-1]["done"]:
         (result,) = worker.train_buffered(2, 0.0)
         one_by_one.append(result)
-    monkeypatch.setattr(worker_module, "REPORT_S", 1e9)
+    monkeypatch.setattr(worker_module.Worker, "REPORT_S", 1e9)
     reset(worker, config(graph))
     together = worker.train_buffered(2, 0.0)
     assert [result["epoch"] for result in together] == [1, 2, 3]
@@ -129,7 +129,7 @@ def test_no_state_is_saved_of_epochs_that_are_not_yet_told(tiny, tmp_path, monke
     monkeypatch.setattr(worker_module, "write_checkpoint", lambda state, _: saved.append(state))
     worker = Worker(config(make(tiny, epochs=4), tmp_path / "state.pt", every_s=0.0))
     for report_s in (0.0, 1e9):  # epoch 1; then 2, 3 and 4
-        monkeypatch.setattr(worker_module, "REPORT_S", report_s)
+        monkeypatch.setattr(worker_module.Worker, "REPORT_S", report_s)
         worker.train_buffered()
     assert [state["epoch"] for state in saved] == [1]
 
