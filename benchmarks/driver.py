@@ -38,8 +38,8 @@ from ktg.graph import SearchSpace, parse_space
 from ktg.searching import ray_run, run, worker
 from ktg.searching.cluster import start_ray
 from ktg.searching.progress import Progress
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import Trial
-from ktg.searching.trials import SearchQueue
 from ktg.tracking import MemoryTracker, MlflowTracker, Tracker
 from ktg.training import train
 

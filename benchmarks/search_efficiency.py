@@ -32,15 +32,15 @@ import optuna
 from optuna.trial import TrialState
 from worlds import DIGITS, TABLES, Table, open_table
 
-import ktg.searching.trials as queues
+import ktg.searching.search_queue as queues
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
 from ktg.searching.baselines import baselines
 from ktg.searching.sampler import STARTUP
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import Outcome, Trial
-from ktg.searching.trials import SearchQueue
 
 ORIGINAL = "original"
 Curve = list[float]

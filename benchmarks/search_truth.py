@@ -33,7 +33,7 @@ from photo_tables import VALIDATION
 from search_efficiency import Remembering, list_known_baselines, remember
 from worlds import DIGITS, REAL, TABLES, Curve, Table, World, open_table
 
-import ktg.searching.trials as queues
+import ktg.searching.search_queue as queues
 from ktg.graph.canonical import canonical_key
 from ktg.intervals import paired_mean_interval
 from ktg.proposing.kinds import Kind, Lead
@@ -43,8 +43,8 @@ from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
 from ktg.searching.baselines import baselines
 from ktg.searching.expectation import expect_scores
 from ktg.searching.prior import PastTrial, Prior
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import TUNED_ALONE, Trial
-from ktg.searching.trials import SearchQueue
 
 SLOTS = 2
 # In trainings of the mean graph: 320 and 640 epochs of digits; few on photographs, as in life.

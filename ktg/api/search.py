@@ -280,7 +280,7 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     if past is None or not past.is_over or has_more(plan.space.search, past.space.search):
         return None
     from ktg.searching.result import summarize_search
-    from ktg.searching.trials import SearchQueue
+    from ktg.searching.search_queue import SearchQueue
 
     trials = str(2 * (past.space.search.most_trials or len(past.trials)))
     more = shlex.join(["ktg", "search", plan.experiment, "--resume", "--trials", trials])

@@ -23,8 +23,9 @@ from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
 from ktg.searching.resume import ResumedSearch
 from ktg.searching.run_description import describe_end, describe_start
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import Trial
-from ktg.searching.trials import SearchQueue, TrialQueue
+from ktg.searching.trials import TrialQueue
 from ktg.searching.values import Values, label
 from ktg.tracking import HOLES, METRIC, NOTE, TITLE, MlflowTracker, RunState, Tracker, UsedData
 

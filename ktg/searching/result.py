@@ -19,8 +19,8 @@ from ktg.searching.pool import (
     pool_trainings,
 )
 from ktg.searching.score import WORDS, format_difference, format_score
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import TUNED_ALONE, Trial, teaches_nothing
-from ktg.searching.trials import SearchQueue
 from ktg.searching.worth import TeacherWorth, judge_teacher
 
 COLLAPSED = "collapsed"

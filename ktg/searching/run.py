@@ -51,8 +51,8 @@ from ktg.searching.ray_run import drive_queue
 from ktg.searching.recorder import SearchRecorder, describe_data, size_tags
 from ktg.searching.result import Result, summarize_search
 from ktg.searching.resume import ResumedSearch
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.slots import plan_slots
-from ktg.searching.trials import SearchQueue
 from ktg.tracking import Tracker, log_system_metrics
 
 

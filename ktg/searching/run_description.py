@@ -5,7 +5,7 @@ import shlex
 from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
 from ktg.searching.score import WORDS, format_score
-from ktg.searching.trials import SearchQueue
+from ktg.searching.search_queue import SearchQueue
 from ktg.tracking import UsedData
 from ktg.wording import count, format_duration
 

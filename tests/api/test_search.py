@@ -63,7 +63,7 @@ import os
 from ktg.api.inputs import read_space
 from ktg.searching.driver_lock import driver_tags
 from ktg.searching.recorder import SearchRecorder
-from ktg.searching.trials import SearchQueue
+from ktg.searching.search_queue import SearchQueue
 from ktg.tracking import MlflowTracker, writer
 
 def fail(*_):

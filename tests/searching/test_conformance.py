@@ -15,7 +15,7 @@ from ktg.graph.space import SamplerName, SchedulerName
 from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
 from ktg.searching.cluster import start_ray
 from ktg.searching.run import search
-from ktg.searching.trials import SearchQueue
+from ktg.searching.search_queue import SearchQueue
 from ktg.tracking import MemoryTracker
 
 SAMPLERS, SCHEDULERS = get_args(SamplerName), get_args(SchedulerName)

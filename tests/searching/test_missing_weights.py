@@ -12,7 +12,7 @@ from ktg.models.architectures import build_body
 from ktg.searching.baselines import baselines
 from ktg.searching.missing_weights import remove_unavailable
 from ktg.searching.preflight import vary_each_hole
-from ktg.searching.trials import SearchQueue
+from ktg.searching.search_queue import SearchQueue
 
 MODELS = ("resnet8", "resnet14", "resnet20")
 RANDOM = {"trials": 500, "sampler": "random", "baselines": False}

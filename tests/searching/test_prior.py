@@ -8,7 +8,7 @@ from ktg.graph import parse_space
 from ktg.searching.arms import find_alone_space
 from ktg.searching.prior import PastTrial, Prior, gather_prior, list_arm_spaces, read_searches
 from ktg.searching.recorder import SearchRecorder
-from ktg.searching.trials import SearchQueue
+from ktg.searching.search_queue import SearchQueue
 from ktg.tracking import MlflowTracker, find_experiment
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ktg.graph import SearchSpace, parse_space
 from ktg.searching.progress import PLAIN_EVERY_S, Progress, format_headline
-from ktg.searching.trials import SearchQueue
+from ktg.searching.search_queue import SearchQueue
 
 
 class Clock:

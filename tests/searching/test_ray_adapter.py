@@ -12,8 +12,8 @@ from ktg.graph import parse_space
 from ktg.searching.asha import plan_brackets
 from ktg.searching.callback import EndedTrial, TrialCallback
 from ktg.searching.ray_adapter import EarlyStopper, FailureCallback, QueueSearcher
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.slots import Slots
-from ktg.searching.trials import SearchQueue
 
 
 class Witness:

@@ -10,8 +10,8 @@ from ktg.searching import worker
 from ktg.searching.asha import plan_brackets
 from ktg.searching.cluster import start_ray
 from ktg.searching.ray_run import run_queue
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.slots import Slots
-from ktg.searching.trials import SearchQueue
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ from ktg.searching.recorder import (
     weight_tags,
 )
 from ktg.searching.result import summarize_search
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import SAID
-from ktg.searching.trials import SearchQueue
 from ktg.tracking import NOTE, MemoryRun, MemoryTracker, UsedData
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ktg.graph import parse, parse_space
 from ktg.searching.result import summarize_search
-from ktg.searching.trials import SearchQueue
+from ktg.searching.search_queue import SearchQueue
 
 
 def played() -> SearchQueue:

@@ -17,8 +17,8 @@ from ktg.searching.pool import pack
 from ktg.searching.recorder import SearchRecorder
 from ktg.searching.result import summarize_search
 from ktg.searching.resume import read_search_to_resume
+from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import SAID
-from ktg.searching.trials import SearchQueue
 from ktg.tracking import MlflowTracker, find_experiment
 
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
