@@ -22,7 +22,7 @@ from ktg.searching.pool import forget_all_but_best
 from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
 from ktg.searching.resume import ResumedSearch
-from ktg.searching.run_description import describe_end, describe_start
+from ktg.searching.run_description import describe_end, describe_start, describe_trial
 from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import Trial
 from ktg.searching.trials import TrialQueue
@@ -144,7 +144,8 @@ class SearchRecorder(Recorder):
             self.tracker.artifact(run, SAID_FILE, trial.said)
             tags["said"] = SAID_FILE
         if trial.state != "running":
-            self.tracker.end(run, trial.state, tags)
+            note = {NOTE: describe_trial(trial, self.name)}
+            self.tracker.end(run, trial.state, tags | note)
         best = self.queue.best
         if best is not None:
             names = {"accuracy", self.queue.metric}

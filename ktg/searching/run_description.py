@@ -2,10 +2,13 @@
 
 import shlex
 
+from ktg.graph import LABEL, Edge, Graph
+from ktg.graph.canonical import live_nodes, open_edges
 from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
 from ktg.searching.score import WORDS, format_score
 from ktg.searching.search_queue import SearchQueue
+from ktg.searching.trial import Trial
 from ktg.tracking import UsedData
 from ktg.wording import count, format_duration
 
@@ -50,6 +53,46 @@ def describe_end(result: Result, headline: str, data: UsedData | None) -> str:
         f"`{shlex.join([*export, '--register', 'NAME'])}`."
     )
     return "\n\n".join([title, "\n".join(table), *about, look])
+
+
+def describe_trial(trial: Trial, search: str) -> str:
+    """Return what a trial trained, what came of it, and how to train its graph again."""
+    spent = f"{count(trial.epoch, 'epoch')} in {format_duration(trial.train_s)}"
+    if trial.state == "failed":
+        ended = f"**Failed** after {spent}: {trial.reason}."
+    elif trial.state == "finished":
+        score = f"**{format_score(trial.metric, trial.score)} {WORDS[trial.metric]}**"
+        ended = f"{score} on the validation split: one training, {spent}."
+    else:
+        ended = f"**Stopped** after {spent}, of {trial.graph.train.epochs}."
+    again = f" This is trial-{trial.race_of:04d} with another seed." if trial.race_of else ""
+    place = f"The page of the search `{search}` says what new seeds have made of the best.{again}"
+    look = "Under *Artifacts*: `graph.svg`, and `graph.yaml`, which `ktg train` takes."
+    graph = trial.graph
+    return "\n\n".join([ended, _describe_nodes(graph), _describe_edges(graph), place, look])
+
+
+def _describe_nodes(graph: Graph) -> str:
+    rows = ["| network | model | begins with | epochs |", "|---" * 4 + "|"]
+    for name in live_nodes(graph):
+        node = graph.nodes[name]
+        what = f"{name}, the target" if name == graph.target else name
+        epochs = graph.train.epochs if node.epochs is None else node.epochs
+        rows.append(f"| {what} | {node.model} | {node.source} | {epochs} |")
+    return "\n".join(rows)
+
+
+def _describe_edges(graph: Graph) -> str:
+    """Return the open edges between what is trained, a line each."""
+    live = {LABEL, *live_nodes(graph)}
+    pairs = {pair: edge for pair, edge in open_edges(graph).items() if live.issuperset(pair)}
+    return "\n".join(f"- `{s} -> {t}`: {_describe_edge(edge)}" for (s, t), edge in pairs.items())
+
+
+def _describe_edge(edge: Edge) -> str:
+    temperature = "" if edge.temperature == 1 else f", temperature {edge.temperature:g}"
+    weight = "" if edge.weight == 1 else f", weight {edge.weight:g}"
+    return f"{edge.loss}, gate {edge.gate}{temperature}{weight}"
 
 
 def _resume(name: str) -> str:

@@ -105,6 +105,7 @@ def test_a_trial_has_its_values_its_epochs_its_state_and_its_graph(recorder, tra
         "key": trial.key,
     }
     assert expected.items() <= run.tags.items()
+    assert run.tags[NOTE].startswith("**20.00 % accuracy** on the validation split: one training")
     assert canonical_key(parse(loads(run.artifacts["graph.yaml"], "graph.yaml"))) == trial.key
     assert run.artifacts["graph.svg"].startswith(("<svg", "<?xml"))
     assert tracker.runs[recorder.parent].history("best_val_accuracy") == [(1, 0.2)]
@@ -119,6 +120,7 @@ def test_a_failure_keeps_its_reason_and_a_stop_its_epoch(recorder, tracker):
         for number, what in enumerate(("alone", "distillation", "mutual learning"), 1)
     )
     assert (failed.state, failed.tags["reason"]) == ("failed", "out of memory")
+    assert failed.tags[NOTE].startswith("**Failed** after 0 epochs")
     assert (stopped.state, stopped.tags["epoch"], stopped.tags["rung"]) == ("stopped", "1", "1")
     assert "rung" not in failed.tags | late.tags
     assert late.state == "stopped"
