@@ -2,9 +2,9 @@
 
 The life of a trial:
 
-1. `trials.py` proposes a graph: first the baselines (`baselines.py`), then the points that Optuna
-   chooses (`sampler.py`) of the whole space and of the target by itself (`arms.py`), at last new
-   seeds of the best graphs (`race.py`). A graph that has a trial already is not trained again.
+1. `search_queue.py` proposes a graph: first the baselines (`baselines.py`), then the points that
+   Optuna chooses (`sampler.py`) of the whole space and of the target by itself (`arms.py`), at last
+   new seeds of the best graphs (`race.py`). A graph that has a trial already is not trained again.
    `budget.py` says what still fits into the time.
 2. `ray_adapter.py` gives it to Ray, which has started workers in the slots of `slots.py`, on this
    machine or on a cluster (`cluster.py`, `cluster_check.py`).
