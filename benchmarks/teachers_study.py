@@ -1,13 +1,15 @@
 """Measures what a strong teacher and images without labels are worth to a small network.
 
-Five sets, ten labelled images a class, all other training images without labels. The seed also
-draws the labelled images. Compared on the test images: the target alone (recipe, several lengths,
-the longest with at least the device time of distillation), the probe of its frozen features, the
-teacher, and the target taught by it: label edge cut, images without labels, fixed views. One line
-is appended for each training, so the script may be interrupted and goes on where it stopped.
+Five sets, ten labelled images a class, all other training images without labels; or all labels,
+and then no others. The seed also draws the labelled images. Compared on the test images: the target
+alone (recipe, several lengths, the longest with at least the device time of distillation), the
+probe of its frozen features, the teacher, and the target taught by it: label edge cut, images
+without labels, fixed views. One line is appended for each training, so the script may be
+interrupted and goes on where it stopped.
 
     python benchmarks/teachers_study.py SHARED            # 5 sets x 5 seeds; hours on one core
     python benchmarks/teachers_study.py SHARED --sets flowers --seeds 1
+    python benchmarks/teachers_study.py SHARED --per-class 0 --arms ...   # all labels
     python benchmarks/teachers_study.py SHARED --table    # what is in the file, as tables
 
 SHARED holds data/ and weights/. One training takes 5 to 120 s on one core, most of it the target's
@@ -56,6 +58,7 @@ EPOCHS = 10  # of every training, whatever its steps: the warm-up is one of them
 ALONE_STEPS = (100, 300, 1000)
 TAUGHT_STEPS = 400
 TEACHER_STEPS = 100
+TEACHER_EPOCHS = 15  # where all labels are there
 UNLABELLED = {"unlabelled": "auto"}
 
 
@@ -74,6 +77,7 @@ class Taught:
 
 
 KL = {"temperature": 2.0}
+MIXED = {"views": None, "augment": "cutmix_or_mixup"}
 TAUGHT = {
     "kl, T 2": Taught(),
     "kl, T 1": Taught([{}]),
@@ -89,8 +93,9 @@ TAUGHT = {
     "kl, T 2, 1000 steps": Taught(steps=1000),
     "kl, T 2, 2000 steps": Taught(steps=2000),
     "kl, T 2, 2000 steps, 32 views": Taught(data={**UNLABELLED, "views": 32}, steps=2000),
-    "kl, T 2, 2000 steps, mixed": Taught(
-        data={**UNLABELLED, "views": None, "augment": "cutmix_or_mixup"}, steps=2000
+    "kl, T 2, 2000 steps, mixed": Taught(data={**UNLABELLED, **MIXED}, steps=2000),
+    "kl, T 2, and label, 2000 steps, mixed": Taught(
+        label="through", data={**UNLABELLED, **MIXED}, steps=2000
     ),
 }
 THREE = "three teachers"  # the mean of their probabilities
@@ -103,11 +108,12 @@ KEYS = ("set", "model", "teacher_model", "size", "per_class", "seed", "arm")
 def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Graph:
     """Return the graph of an arm; of the teacher's own it is one that the teacher is a part of."""
     place, classes = SETS[name]
-    batch = min(BATCH, classes * args.per_class)
+    few = classes * args.per_class  # 0: all labels
+    batch = min(BATCH, few or BATCH)
     data = {
         "path": str(args.shared / "data" / place),
         "size": max(args.size, TEACHER_SIZE),
-        "per_class": args.per_class,
+        "per_class": args.per_class or None,
         "batch_size": batch,
         "split_seed": seed,
     }
@@ -119,11 +125,13 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
         node = {"head": "probe"}
     else:
         taught = TAUGHT.get("kl, T 2, from three" if arm == THREE else arm, Taught())
-        share = BATCH / (BATCH + batch)
-        shared = {"unlabelled_share": share} if taught.data else {}
-        data |= {"views": args.views, **shared, **taught.data}
+        data |= {"views": args.views, **taught.data}
+        if not few:
+            data.pop("unlabelled", None)
+        elif "unlabelled" in data:
+            data["unlabelled_share"] = BATCH / (BATCH + batch)
         edges = {"label -> n0": {"gate": taught.label}}
-        own = {"epochs": TEACHER_STEPS * batch // (classes * args.per_class)}
+        own = {"epochs": TEACHER_STEPS * batch // few if few else TEACHER_EPOCHS}
         for number, edge in enumerate(taught.edges, start=1):
             copy = {"copy": number - 1} if taught.copies else {}
             nodes[f"n{number}"] = {"model": args.teacher, "input_size": TEACHER_SIZE, **own, **copy}
@@ -171,7 +179,8 @@ def measure_arm(
     graph = make_graph(args, name, seed, arm)
     dataset = open_data(graph.data)
     started = time.process_time()
-    training = Training(graph, dataset, final=True, device="cpu")
+    # Of few labels none are validation images; of all some are, and say how long alone is trained.
+    training = Training(graph, dataset, final=args.per_class > 0, device="cpu")
     begun = time.process_time()
     network: Any = training.target
     if arm in ("teacher", THREE):
@@ -262,7 +271,7 @@ def main() -> None:
     parser.add_argument("--model", default="mobilenetv2_035", choices=WEIGHTS)
     parser.add_argument("--teacher", default="mobilenetv2_100", choices=WEIGHTS)
     parser.add_argument("--size", type=int, default=64, help="side at which the target sees images")
-    parser.add_argument("--per-class", type=int, default=10)
+    parser.add_argument("--per-class", type=int, default=10, help="labelled images; 0: all")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--seeds", type=int, default=5)
