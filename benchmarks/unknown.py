@@ -199,17 +199,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--table", action="store_true")
-    parser.add_argument(
-        "--file", type=Path, default=Path(__file__).parent / "results" / "unknown.jsonl"
-    )
+    place = Path(__file__).parent / "results" / "unknown.jsonl"
+    parser.add_argument("-o", "--output", type=Path, default=place)
     args = parser.parse_args()
-    rows = read_lines(args.file)
+    rows = read_lines(args.output)
     done = {(row["set"], row["seed"]) for row in rows}
     for seed in () if args.table else range(args.seeds):
         for name in KNOWN:
             if (name, seed) not in done:
                 row = measure(args, name, seed)
-                append_line(args.file, row)
+                append_line(args.output, row)
                 rows.append(row)
     print_table(rows)
 
