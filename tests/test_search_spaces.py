@@ -93,6 +93,7 @@ def test_a_study_trains_each_of_its_graphs_once(name):
     assert not space.search.baselines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "model"),
     [

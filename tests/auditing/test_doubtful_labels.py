@@ -36,6 +36,7 @@ def spoil(labels, share: float, seed: int = 1):
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_wrong_labels_are_found_and_their_share_is_estimated(share):
     features, truth = clusters(400, 4, 1.2)

@@ -112,6 +112,7 @@ def test_a_validation_split_of_a_hundred_images_is_no_remark(room):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folder", "count"), [("photos", 16), ("photos/more", 3)])
 def test_images_without_labels_are_counted_and_are_not_said_to_be_unused(
     room, photos, folder, count

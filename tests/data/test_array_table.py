@@ -69,6 +69,7 @@ def test_new_classes_come_last(folder):
     assert opened(folder)[0].classes == ("blue", "red", "amber")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doubtful", ["keep", "relabel", "drop", "weigh"])
 @pytest.mark.parametrize("name", ["one.npz", "two.npz"])
 def test_what_an_audit_writes_is_read_again(folder, name, doubtful):

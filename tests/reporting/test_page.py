@@ -179,6 +179,7 @@ def test_tests_over_seeds_are_shown_beside_validation(record, reported):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_affinity_has_a_section_where_it_was_measured(record, reported, page):
     assert "Affinity against result" not in page
     node = {

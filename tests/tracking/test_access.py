@@ -169,6 +169,9 @@ def test_records_of_a_run_arrive_with_the_login_of_the_environment(gate, login, 
     assert not any(word in str(search) for word in (SECRET, TOKEN_OF_ANNA))
 
 
+@pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "says"),
     [
