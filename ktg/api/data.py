@@ -107,6 +107,8 @@ def audit(
     labels of train and val are kept in it, replaced by the proposed ones, or left out, or all are
     weighed by how much they are believed.
     """
+    if doubtful != "keep" and labels is None:
+        raise UserError(f"--doubtful {doubtful}: is for a table of labels; give --write labels.csv")
     pages = [Path(file) for file in (output, labels) if file is not None]
     for file in pages:
         check_writable(file)

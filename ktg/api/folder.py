@@ -103,7 +103,8 @@ def prepare_folder(
     describe_plan(plan, listener)
     out.mkdir(exist_ok=True)
     file = out / SPACE
-    write_space(plan, name or name_folder(folder), budget, file)
+    for note in write_space(plan, name or name_folder(folder), budget, file).notes:
+        listener.say(note)
     side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
     probe, key = deliver_probe(file, side, out, listener)
     return PreparedFolder(

@@ -63,12 +63,13 @@ def gather(
 ) -> ImagePool:
     """Return all images of a data set; `per_class` and `unlabelled` are ignored.
 
+    Files that cannot be read are left out, and a warning names them: dirt is what is looked for.
     Raises SpecError for data drawn by a formula, and what `open_data` raises.
     """
     if spec.name in FORMULAS:
         problem = f"{spec.name} is drawn by a formula, so that there is nothing to audit"
         raise SpecError("data.name", f"{problem}; give a folder, an .npz or a known data set")
-    spec = replace(spec, per_class=None, unlabelled=None)
+    spec = replace(spec, per_class=None, unlabelled=None, corrupt="skip")
     data = open_data(spec, base=base, progress=progress)
     parts = {"train": data.train, "val": data.val}
     parts["test"] = open_test(spec, base=base, progress=progress)

@@ -187,7 +187,7 @@ def write_csv(top: int) -> Callable[[str, Any], bool]:
             return True
         labels = answer.top(top)
         if not answer.known:
-            labels = [("unknown", labels[0][1]), *labels[1:]]
+            labels = [("unknown", labels[0][1]), *labels[: top - 1]]
         write([name, *(cell for label, p in labels for cell in (label, f"{p:.6f}"))])
         return False
 

@@ -27,6 +27,7 @@ from ktg.wording import round_minutes
 # The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
 RATES = {"pretrained": [0.0001, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}
 FEW = 60  # training images
+_USUAL_REMARKS = 2  # what the file is, and what the folder holds: see `_remarks`
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class ProposedSpace:
     plain: Mapping[str, Any]
     reasons: Mapping[str, str]
     remarks: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about images or weights: the remarks that not every file has."""
+        return self.remarks[_USUAL_REMARKS:]
 
     def to_yaml(self, folder: Path) -> str:
         """Return the space as YAML for a file in `folder`, a comment above each choice."""

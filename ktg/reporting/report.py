@@ -79,6 +79,7 @@ def make_report(
         "rungs": correlate_rungs(search),
         "affinity": compare_sources(search, graph),
         "trials": [_describe_trial(trial) for trial in search.trials],
+        "sampled": sum(trial.state == "finished" for trial in search.sampled),
         "cost": sum_costs(search),
         "mistakes": wrong,
         "environment": describe_environment(search),

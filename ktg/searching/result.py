@@ -85,7 +85,7 @@ class ResultRow:
         if self.n:
             return "that of one training with a new seed"
         if self.is_exact:
-            return "another seed would change nothing of it"
+            return "the same with every seed, as nothing is trained"
         return "one training of many, so that luck is a part of it"
 
 
@@ -236,6 +236,15 @@ def describe_fault(trial: Trial) -> str:
     return ""
 
 
+def _explain_baseline(queue: SearchQueue, name: str) -> str:
+    """Return why a baseline is the best graph: none was better, or none was trained to its end."""
+    if any(trial.state == "finished" for trial in queue.searched):
+        found = f"No graph of the search is better than the baseline {name}"
+        return f"{found}, which is therefore the best graph."
+    first = "No graph of the space was trained to its end, so that only baselines are compared"
+    return f"{first}; the best of them is {name}. More time may find a better graph."
+
+
 def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
     """Yield what the user of a search should not miss, in sentences."""
     best = queue.best
@@ -244,8 +253,7 @@ def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
     if (why := explain_choice(queue.contestants, queue.metric)) is not None:
         yield why
     if best.baseline is not None:
-        found = f"No graph of the search is better than the baseline {best.baseline}"
-        yield f"{found}, which is therefore the best graph."
+        yield _explain_baseline(queue, best.baseline)
     elif best.arm == TUNED_ALONE:
         yield "No graph of several networks is better than the target tuned alone."
     elif rows[0].note:

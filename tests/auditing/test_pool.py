@@ -1,5 +1,7 @@
 """All images of a data set come with their names, splits and labels."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +20,18 @@ def test_every_image_of_every_split_is_there_under_its_name(dirty):
     assert pool.classes[pool.labels[row]] == "red"
     expected = np.asarray(Image.open(dirty / "test/red/leak.png"))
     assert np.array_equal(pool.images.read([row])[0], expected)
+
+
+def test_what_cannot_be_read_is_named_and_left_out(dirty, tmp_path, caplog):
+    folder = tmp_path / "photos"
+    shutil.copytree(dirty, folder)
+    for broken in ("train/red/broken.png", "test/red/broken.png"):
+        (folder / broken).write_bytes(b"no image")
+    pool = gather(Data(path=str(folder), size=64))
+    assert "train/red/broken.png" in caplog.text and "test/red/broken.png" in caplog.text
+    assert pool.counts == {"train": 52, "val": 12, "test": 13}
+    assert len(pool.images) == len({*pool.names})
+    assert not any("broken" in name for name in pool.names)
 
 
 def test_splits_that_are_made_are_named_too_and_few_shots_ignored(tiny):

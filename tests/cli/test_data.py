@@ -93,6 +93,7 @@ def test_an_audit_as_json_names_what_looked_at_the_images(room):
         (["tiny.npz", "--model", "resnet8", "--source", "x.pth"], "x.pth"),
         (["fractaldb"], "fractaldb is drawn by a formula"),
         (["tiny.npz", "--doubtful", "burn"], "burn"),
+        (["tiny.npz", "--doubtful", "weigh"], "is for a table of labels; give --write"),
     ],
 )
 def test_a_mistake_in_an_audit_is_one_sentence(room, words, said):

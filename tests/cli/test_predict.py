@@ -119,6 +119,8 @@ def test_unknown_is_said_in_every_form_and_its_threshold_on_standard_error(folde
     lines = map(json.loads, ktg(*words, "--json", folder=folder).out.splitlines())
     declined = [line.get("unknown", False) for line in lines if "error" not in line]
     assert [row["label"] == "unknown" for row in rows] == declined
+    likeliest = [row["label_2" if row["label"] == "unknown" else "label"] for row in rows]
+    assert likeliest == [each.label for each in answers]
     assert declined == [not each.probability >= middle - 1e-5 for each in answers]
     none = ktg(*words, "--unknown-by", "energy", folder=folder)
     assert (none.code, none.out) == (2, "")

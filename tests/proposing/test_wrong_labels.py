@@ -62,6 +62,7 @@ def test_the_space_has_gates_losses_and_baselines(plan, photos, in_zoo, tmp_path
     proposed = make_space(taught(plan, photos, in_zoo), "pets", "5m")
     file = tmp_path / "pets.yaml"
     file.write_text(proposed.to_yaml(tmp_path))
+    assert any(note.startswith("About 31 % of the labels look wrong") for note in proposed.notes)
     assert "About 31 % of the labels look wrong" in " ".join(file.read_text().split("\n# "))
     space = load_space_file(file)
     assert space.holes["edges.label.n0.loss"].options == LOSSES

@@ -164,6 +164,16 @@ def test_a_search_that_found_nothing_better_than_a_baseline_says_so():
     )
 
 
+def test_a_search_whose_baselines_took_all_the_time_does_not_say_it_has_compared():
+    queue = raced(race_share=0, trials=2)
+    for trial in queue.searched:
+        trial.state = "stopped"
+    best = queue.best
+    warning = summarize_search(gather_anew(queue), "mine", 60.0).warnings[0]
+    assert warning.startswith("No graph of the space was trained to its end, so that only baselines")
+    assert f"the best of them is {best.baseline}" in warning
+
+
 def test_what_collapsed_is_named_wherever_it_is_shown():
     queue = raced(race_share=0)
     alone = next(one for one in queue.trials if one.baseline == "alone")
