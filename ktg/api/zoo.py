@@ -123,11 +123,28 @@ def add_entry(
 
     place = open_zoo(zoo)
     card, state = make_card(name, file, **fields)
+    if images is None:
+        warn_of_card(card, file, fields)
     card, tried = (card, []) if images is None else choose_input(card, state, images, fields)
     with place.open_for_writing(), open_staging(place.folder) as folder:
         write_weights(state, folder / "converted.safetensors")
         added = place.add(card, folder / "converted.safetensors", replace=replace)
     return dump_entry(place, added) | ({"tried": tried} if tried else {})
+
+
+def warn_of_card(card: "Card", file: Path, given: Mapping[str, Any]) -> None:
+    """Warn of what a card says of a file that neither the user nor the file has said."""
+    from ktg.graph import Node, SourceFile
+    from ktg.models.build import warn_of_guesses
+    from ktg.models.sources import WeightsFile
+
+    if read_description(file) is not None:  # a model file of ktg says it all
+        return
+    said = {key: getattr(card, key) for key in ("mean", "std") if given.get(key)}
+    node = Node(model=card.model, source=str(file), model_args=card.model_args)
+    stated = SourceFile(path=str(file), **said)
+    remedy = "say --mean, --std and --model-arg pad_type=same, or let --images find out"
+    warn_of_guesses(WeightsFile(node, str(file), stated=stated), remedy)
 
 
 def choose_input(

@@ -58,7 +58,7 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         body = build_body(source.node, classes=classes, size=plan.size)
-    _warn_of_guesses(source)
+    warn_of_guesses(source)
     state, came = read_weights(source, plan.size, where), False
     if state is not None:
         about = f"{where}: {source.file or node.source} for {node.model}"
@@ -91,18 +91,21 @@ def check_weights(
         name = node.source if isinstance(source, HubWeights) else node.model
         check_available(find_published(name, f"{where}.source"), f"{where}.source")
     elif source.file is not None:
-        _warn_of_guesses(source)
+        warn_of_guesses(source)
         state = read_weights(source, plan.size, where) or {}
         fit(plan.body, state, plan.head, f"{where}: {source.file} for {node.model}")
 
 
-def _warn_of_guesses(source: Source) -> None:
-    """Warn, once in a process, of what nobody says of a file and is guessed."""
+REMEDY = "say mean, std and model_args beside its path, in `sources` or `weights`"
+
+
+def warn_of_guesses(source: Source, remedy: str = REMEDY) -> None:
+    """Warn, once in a process, of what nobody says of a file and is guessed, with a remedy."""
     guesses = source.list_guesses() if isinstance(source, WeightsFile) else []
     if guesses:
         what, model = " and ".join(guesses), source.node.model
-        remedy = "say mean, std and model_args beside its path, in `sources` or `weights`"
-        _warn(f"{source.file} for {model}: {what} is a guess; {remedy}")
+        verb = "is a guess" if len(guesses) == 1 else "are guesses"
+        _warn(f"{source.file} for {model}: {what} {verb}; {remedy}")
 
 
 @functools.lru_cache(maxsize=1024)

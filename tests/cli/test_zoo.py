@@ -285,7 +285,9 @@ def test_the_folder_of_a_zoo_is_one(here: Zoo, tmp_path: Path):
         )
 
 
-def test_images_choose_the_input_of_an_entry(tmp_path: Path, monkeypatch):
+def test_images_choose_the_input_of_an_entry(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch
+):
     monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
     torch.manual_seed(0)
     body = build_body(Node(model="mobilenetv2_035"), classes=2, size=64)
@@ -310,6 +312,15 @@ def test_images_choose_the_input_of_an_entry(tmp_path: Path, monkeypatch):
     assert entry.get("model_args", {}) == best["model_args"]
     said = ktg(*words, "--replace", "--mean", "0.5", "--std", "0.5", folder=tmp_path)
     assert said.out.count(" right with mean 0.5; std 0.5; ") == 2
+    bare = ["zoo", "add", "bare", "net.pth", "--model", "mobilenetv2_035"]
+    guessed = ktg(*bare, folder=tmp_path)
+    assert guessed.code == 0
+    assert "the normalisation (mean 0.485" in caplog.text and "the padding" in caplog.text
+    assert "are guesses; say --mean, --std and --model-arg pad_type=same, or let" in caplog.text
+    caplog.clear()
+    stated = ["--mean", "0.5", "--std", "0.5", "--model-arg", "pad_type=same"]
+    assert ktg(*bare, "--replace", *stated, folder=tmp_path).code == 0
+    assert not caplog.text
     (tmp_path / "photos" / "dog").rename(tmp_path / "photos" / "cow")
     other = ktg(*words, "--replace", folder=tmp_path)
     assert other.code == 2

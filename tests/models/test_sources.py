@@ -207,7 +207,7 @@ def test_what_nobody_says_of_a_file_is_a_guess_and_warned_of_once(tmp_path, capl
         build_network(bare.node, {}, **args)
     (warned,) = [record.getMessage() for record in caplog.records]  # once
     assert warned.endswith(
-        "is a guess; say mean, std and model_args beside its path, in `sources` or `weights`"
+        "are guesses; say mean, std and model_args beside its path, in `sources` or `weights`"
     )
 
 

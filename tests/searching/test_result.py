@@ -170,7 +170,9 @@ def test_a_search_whose_baselines_took_all_the_time_does_not_say_it_has_compared
         trial.state = "stopped"
     best = queue.best
     warning = summarize_search(gather_anew(queue), "mine", 60.0).warnings[0]
-    assert warning.startswith("No graph of the space was trained to its end, so that only baselines")
+    assert warning.startswith(
+        "No graph of the space was trained to its end, so that only baselines"
+    )
     assert f"the best of them is {best.baseline}" in warning
 
 
