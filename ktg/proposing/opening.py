@@ -58,7 +58,8 @@ OPENING = (
     Arrangement(
         "a loss that wrong labels mislead less",
         {LABEL_GATE: "through", LABEL_LOSS: "gce", TEACHER_GATE: "cutoff"},
-        "gce hardly learns what the network finds most improbable; no figures yet",
+        "gce hardly learns what the network finds most improbable; of such labels it makes 73.8 % "
+        "where the recipe has 73.0, two seeds: nothing proven",
         frozenset({"noise"}),
     ),
     Arrangement(

@@ -19,9 +19,10 @@ LEAST_SHARE = 0.25  # of a budget that is hardly more than that
 LARGER = 2.0  # times as long may a training at a larger side take, to be tried beside the default
 MOST_EPOCHS = 3.0  # times `usual_epochs`, however large the budget is
 LEAST_EPOCHS = 0.5
-# Of a target that is taught on images without labels, which few labelled ones cannot tire out: with
-# 400 steps of 32 images a MobileNetV2-0.35 is 3.4 points below its teacher, with 1,000 of them 0.6
-# (benchmarks/teachers_study.py, flowers, one seed).
+# Of a target that is taught on images without labels, where the budget has room. Over 400 steps
+# of 32 images they have +1.5 points on flowers (three seeds, all above 0), -2.5 on cats and dogs
+# (three) and +0.8 on CIFAR-10 (two): -0.2 in all (-2.8 to +2.5), so that neither is proven better
+# (benchmarks/teachers_study.py). The search of benchmarks/proof.py that won had them.
 TAUGHT_STEPS = 1000
 
 
