@@ -44,6 +44,7 @@ class FolderWishes:
     out: str | Path | None = None
     force: bool = False
     resume: bool = False
+    labels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def open_delivery(
 
 def check_no_images(wishes: FolderWishes) -> None:
     """Raise UserError for what can be said of a folder of images only."""
-    for option in ("target", "size"):
+    for option in ("target", "size", "labels"):
         if getattr(wishes, option) is not None:
             problem = "is for a folder of images; a space says it itself"
             raise UserError(f"--{option}: {problem}")
@@ -128,6 +129,7 @@ def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listene
         weights=wishes.weights,
         budget=wishes.budget,
         size=wishes.size,
+        labels=wishes.labels,
         listener=listener,
     )
     return Delivery(prepared.space, name, inputs.NO_FILES, out, prepared)

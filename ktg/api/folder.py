@@ -95,11 +95,12 @@ def prepare_folder(
     weights: Mapping[str, Any],
     budget: str | None,
     size: int | None,
+    labels: str | None,
     listener: Listener,
 ) -> PreparedFolder:
     """Write a space for images into `out`, and the probe as a first model; return the space."""
     budget = budget or BUDGET
-    plan = plan_folder(folder, make_wishes(target, weights, budget, size), listener)
+    plan = plan_folder(folder, make_wishes(target, weights, budget, size, labels), listener)
     describe_plan(plan, listener)
     out.mkdir(exist_ok=True)
     file = out / SPACE

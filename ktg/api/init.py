@@ -44,6 +44,7 @@ def init(
     weights: Mapping[str, Any] | str | Path = inputs.NO_FILES,
     budget: str = BUDGET,
     size: int | None = None,
+    labels: str | None = None,
     name: str | None = None,
     force: bool = False,
     listener: Listener = QUIET,
@@ -56,14 +57,15 @@ def init(
     output: the YAML file; default: the folder's name. target: the model to deploy; default: a small
     one whose weights suit the images. weights: by model, files that stand for `source: imagenet`,
     as in the section `weights`, or a YAML file with that section. budget: wall time of the search,
-    such as 30m. size: side of the images in pixels; default: what the budget allows. name: of the
-    experiment; default: the folder's. force: overwrite the file.
+    such as 30m. size: side of the images in pixels; default: what the budget allows. labels: a
+    table of labels in the folder or beside it: see `data.labels`. name: of the experiment; default:
+    the folder's. force: overwrite the file.
     """
     path = Path(folder).expanduser()
     title = name or name_folder(path)
     file = Path(output) if output is not None else Path(f"{title}.yaml")
     check_output(file, force=force)
-    plan = plan_folder(path, make_wishes(target, weights, budget, size), listener)
+    plan = plan_folder(path, make_wishes(target, weights, budget, size, labels), listener)
     proposed = write_space(plan, title, budget, file)
     return Proposal(
         file, proposed.plain, proposed.reasons, proposed.remarks, plan.length.training_s
@@ -91,6 +93,7 @@ def make_wishes(
     weights: Mapping[str, Any] | str | Path,
     budget: str,
     size: int | None,
+    labels: str | None,
 ) -> "Wishes":
     """Return what the user says of a space, checked. Raises UserError."""
     from ktg.graph.parse import read_weights
@@ -99,7 +102,7 @@ def make_wishes(
     files = read_weights(inputs.read_weights_option(weights))
     if size is not None and not 4 <= size <= 2048:
         raise UserError(f"--size: {size} is no side of images; allowed: 4 to 2048")
-    return Wishes(read_budget(budget), target, files, size)
+    return Wishes(read_budget(budget), target, files, size, labels)
 
 
 def read_budget(budget: str) -> float:

@@ -84,6 +84,7 @@ def search(
     weights: Mapping[str, Any] | str | Path = inputs.NO_FILES,
     target: str | None = None,
     size: int | None = None,
+    labels: str | None = None,
     out: str | Path | None = None,
     force: bool = False,
     listener: Listener | None = None,
@@ -98,10 +99,10 @@ def search(
 
     `space` may be a folder of images (or an .npz): what `ktg.init` proposes for it is searched, and
     the best graph delivered as a model, with a page, in the folder `out`, also after an
-    interruption; `.delivered` says how it does on the test split. target, size: see `ktg.init`.
-    A space with a budget ends in such a folder, too, unless there is an `address`, and so does any
-    space for which `out` is given. out: default: the name of the experiment. force: overwrite what
-    is there.
+    interruption; `.delivered` says how it does on the test split. target, size, labels: see
+    `ktg.init`. A space with a budget ends in such a folder, too, unless there is an `address`, and
+    so does any space for which `out` is given. out: default: the name of the experiment. force:
+    overwrite what is there.
 
     name: of the experiment; default: the space's own, or its file's. trials, seed: instead of what
     the space says. budget: wall time such as "30m", in place of a number of trials.
@@ -124,7 +125,7 @@ def search(
     listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
     files, earlier = inputs.read_weights_option(weights), read_earlier(learn_from, tracking_uri)
-    wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume)
+    wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume, labels)
     with open_delivery(space, name, wishes, listener) as delivery:
         # From before the past is read until all records are delivered, nobody else may drive it.
         with ExitStack() as held:

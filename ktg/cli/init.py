@@ -15,6 +15,9 @@ target = click.option("--target", help="The model to deploy; default: a small on
 size = options.count(
     "--size", help="Side of the images in pixels; default: what the budget allows.", least=4
 )
+labels = click.option(
+    "--labels", metavar="FILE", help="A table of labels in the folder or beside it: labels.csv."
+)
 
 
 @click.command(epilog="Example: ktg init photos/birds --budget 30m")
@@ -26,6 +29,7 @@ size = options.count(
     "--budget", default=BUDGET, show_default=True, help="Wall time of the search: 90s, 30m, 2h."
 )
 @size
+@labels
 @click.option("--name", help="Name of the experiment; default: the folder's.")
 @options.flag("--force", help="Overwrite the file if it is there.")
 @options.as_json

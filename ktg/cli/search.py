@@ -10,7 +10,7 @@ from ktg import api
 from ktg.api.confirm import SEEDS
 from ktg.cli import options
 from ktg.cli.confirm import print_confirmation
-from ktg.cli.init import size, target
+from ktg.cli.init import labels, size, target
 from ktg.cli.screen import Screen, print_json
 from ktg.cli.tables import make_table
 from ktg.errors import KtgError, UserError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @target
 @size
+@labels
 @options.flag("--force", help="Overwrite what is in that folder.")
 @click.option("--name", help="Name of the experiment; default: the space's own, or its file's.")
 @options.count("--trials", help="Graphs to train, instead of what the space says.")
@@ -86,8 +87,20 @@ def search(
     if result.interrupted:
         raise KeyboardInterrupt
     if result.best is None and result.delivered is None:
+        raise KtgError(explain_nothing(result))
+
+
+def explain_nothing(result: "Result") -> str:
+    """Return why a search ends without a graph and without a model.
+
+    >>> from types import SimpleNamespace
+    >>> explain_nothing(SimpleNamespace(failed=0, commonest_failure=None))
+    'no trial came to its end within the time; give a longer budget'
+    """
+    if result.failed:
         reason = result.commonest_failure or "none was given"
-        raise KtgError(f"no trial finished; the most common reason: {reason}")
+        return f"no trial finished; the most common reason: {reason}"
+    return "no trial came to its end within the time; give a longer budget"
 
 
 def describe_no_trial(result: "Result") -> str:

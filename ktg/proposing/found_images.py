@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktg.data.imbalance import IMBALANCED, measure_imbalance, name_extremes
+from ktg.data.label_table import find_tables
 from ktg.data.locate import find_data
 from ktg.data.open import remark, summarize
 from ktg.data.walk import list_folders
@@ -63,20 +64,25 @@ class FoundImages:
         return name_extremes(self.classes, self.counts["train"])
 
 
-def look_at_images(path: Path) -> FoundImages:
+def look_at_images(path: Path, labels: str | None = None) -> FoundImages:
     """Return what a folder or an .npz holds; names and some headers are read, no image is decoded.
 
-    Raises DataError for what could not be trained on: no image, one class, a class that is too
-    small to be split.
+    labels: a table of labels in it or beside it: see `data.labels`. Raises DataError for what could
+    not be trained on: no image, one class, a class that is too small to be split.
     """
-    check_not_empty(path)
+    if labels is None:
+        check_not_empty(path)
     place = str(path.absolute())
-    data = find_data(Data(path=place), None)
-    more = count_unlabelled(path)
+    data = find_data(Data(path=place, labels=labels), None)
+    more = count_unlabelled(place, labels)
     fraction = 0.2 if data.val is not None else choose_val_fraction(len(data.train.labels))
     # One image of thousands that cannot be read is no reason to end after minutes of work.
     spec = Data(
-        path=place, val_fraction=fraction, unlabelled=(AUTO,) if more else None, corrupt="skip"
+        path=place,
+        labels=labels,
+        val_fraction=fraction,
+        unlabelled=(AUTO,) if more else None,
+        corrupt="skip",
     )
     found = summarize(spec)
     if found is None:  # only of sets known by name
@@ -109,19 +115,22 @@ def choose_val_fraction(images: int) -> float:
 
 
 def check_not_empty(path: Path) -> None:
-    """Raise DataError for a path where nothing is, or a folder without any class folder."""
+    """Raise DataError for a path where nothing is, or a folder without classes and tables."""
     if not path.exists():
         raise DataError(f"{path}: there is no such folder")
-    if path.is_dir() and not list_folders(path):
+    if path.is_dir() and not list_folders(path) and not find_tables(path):
         holds = "holds no folder" if any(path.iterdir()) else "is empty"
-        allowed = "put the images of each class into a folder of its own, such as cat/ and dog/"
+        allowed = (
+            "put the images of each class into a folder of its own, such as cat/ and dog/, or a "
+            "table of their labels beside them, labels.csv"
+        )
         raise DataError(f"{path}: {holds}; {allowed}")
 
 
-def count_unlabelled(path: Path) -> int:
+def count_unlabelled(place: str, labels: str | None = None) -> int:
     """Return how many images in the folder of a data set are in no split: `unlabelled: auto`."""
     try:
-        found = summarize(Data(path=str(path.absolute()), unlabelled=(AUTO,)))
+        found = summarize(Data(path=place, labels=labels, unlabelled=(AUTO,)))
     except DataError:  # there are none
         return 0
     return (found and found.unlabelled) or 0

@@ -49,12 +49,16 @@ SHORTEST_S = 20.0
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user says: a target, files by model, seconds, and the side of images in pixels."""
+    """What the user says: a target, files by model, seconds, and the side of images in pixels.
+
+    labels: a table of labels, as `data.labels` names it.
+    """
 
     budget_s: float
     target: str | None = None
     files: Mapping[str, SourceFile] = field(default_factory=dict)
     size: int | None = None
+    labels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     _check_files(wishes)
     began = time.monotonic()
     hearing.status("Looking at the images")
-    images, machine = look_at_images(path), read_machine()
+    images, machine = look_at_images(path, wishes.labels), read_machine()
     hearing.status("Looking for weights on this machine")
     here, unusable = find_usable(wishes, machine)
     batch = min(32 if images.train >= 200 else 16, images.train)

@@ -117,7 +117,8 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
 
 def _data(plan: Plan) -> Section:
     images, length = plan.images, plan.length
-    data: dict[str, Any] = {"path": images.spec.path, "size": plan.decoded_side}
+    labels = {"labels": images.spec.labels} if images.spec.labels else {}
+    data: dict[str, Any] = {"path": images.spec.path, **labels, "size": plan.decoded_side}
     epoch_s = plan.step.epoch_s(images.train, sum(images.counts["val"]))
     if plan.wishes.size:
         why = "as you say"

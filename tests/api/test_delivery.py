@@ -133,7 +133,7 @@ def test_a_name_whose_results_are_in_a_folder_of_that_name_goes_on(tmp_path, mon
 
 
 def test_options_of_folders_are_refused_for_spaces():
-    for option, value in (("target", "resnet8"), ("size", 32)):
+    for option, value in (("target", "resnet8"), ("size", 32), ("labels", "labels.csv")):
         wishes = FolderWishes(**{option: value})
         with (
             pytest.raises(UserError, match=f"--{option}: is for a folder of images"),

@@ -35,8 +35,8 @@ def test_every_command_has_help_with_an_example(room, command):
     [
         (["pridect"], "No such command 'pridect'. Did you mean 'predict'?"),
         (
-            ["search", "space.yaml", "--trails", "3"],
-            "No such option '--trails'. Did you mean '--trials'?",
+            ["search", "space.yaml", "--trialls", "3"],
+            "No such option '--trialls'. Did you mean '--trials'?",
         ),
         (
             ["search", "space.yaml", "--trials", "0"],

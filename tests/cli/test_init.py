@@ -39,6 +39,20 @@ def test_json_has_the_space_and_its_reasons(room, photos):
     assert found["training_s"] > 0
 
 
+def test_a_table_of_labels_is_used_and_written_into_the_space(room, photos):
+    places = sorted(photos.glob("train/*/*"))
+    rows = "".join(f"{each.relative_to(photos)},{each.parent.name},train\n" for each in places)
+    (photos.parent / "mine.csv").write_text("file,label,split\n" + rows)
+    words = ("-o", "pets.yaml", "--target", "resnet8", "--size", "16", "--labels", "mine.csv")
+    done = ktg("init", photos, *words, "--json", folder=room)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["space"]["data"]["labels"] == "mine.csv"
+    assert "labels: mine.csv" in (room / "pets.yaml").read_text()
+    gone = ktg("init", photos, "-o", "no.yaml", "--labels", "gone.csv", folder=room)
+    assert gone.code == 2
+    assert "data.labels: there is no gone.csv in" in gone.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

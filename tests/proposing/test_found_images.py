@@ -64,6 +64,22 @@ def test_images_beside_the_splits_count_as_unlabelled(tmp_path):
     assert look_at_images(root).unlabelled == 5
 
 
+def test_a_table_gives_the_labels_of_a_flat_folder_or_other_ones(tmp_path):
+    flat = fill(tmp_path, flat=20) / "flat"
+    rows = "".join(f"{number}.png,{('cat', 'dog')[number % 2]}\n" for number in range(20))
+    (flat / "labels.csv").write_text("file,label\n" + rows)
+    found = look_at_images(flat)
+    assert (found.classes, found.spec.labels) == (("cat", "dog"), None)
+    assert sum(map(sum, found.counts.values())) == 20
+    few = "".join(f"{number}.png,{'abc'[number % 3]}\n" for number in range(15))
+    (tmp_path / "few.csv").write_text("file,label\n" + few)  # beside the folder
+    named = look_at_images(flat, "few.csv")
+    assert (named.classes, named.spec.labels) == (("a", "b", "c"), "few.csv")
+    assert named.unlabelled == 5
+    with pytest.raises(DataError, match=r"there is no fewer\.csv in .* or beside it"):
+        look_at_images(flat, "fewer.csv")
+
+
 @pytest.mark.parametrize(
     ("folders", "said"),
     [
