@@ -28,6 +28,7 @@ from ktg.searching.trial import Trial
 from ktg.searching.trials import TrialQueue
 from ktg.searching.values import Values, label
 from ktg.tracking import HOLES, METRIC, NOTE, TITLE, MlflowTracker, RunState, Tracker, UsedData
+from ktg.wording import count
 
 PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy")
 
@@ -91,7 +92,9 @@ class SearchRecorder(Recorder):
         holes = json.dumps(list(queue.space.holes))
         about = {"kind": "search", NOTE: note, HOLES: holes, METRIC: queue.metric}
         tags = {**about, **environment_tags(), **tags}
-        settings = {**vars(queue.space.search), "trials": queue.space.search.most_trials}
+        search = queue.space.search
+        opening = count(len(search.opening), "arrangement") if search.opening else None
+        settings = {**vars(search), "trials": search.most_trials, "opening": opening}
         if past is None:
             params = {
                 f"search.{key}": value for key, value in settings.items() if value is not None
