@@ -3,7 +3,7 @@
 #           runs the test suite (pytest). Exits with 0 only if all of them pass.
 # Where:    Linux or macOS with bash, Python 3.11 or newer and 8 GB of disk; two CPU cores are enough, no GPU needed.
 #           The network is needed for the installation only.
-# How long: the installation one to six minutes, once; the tests about fifteen, the fast ones two.
+# How long: the installation one to six minutes, once; the tests about fifteen, the fast ones three to four.
 # Example:  bash launch/test.sh
 #           bash launch/test.sh -m "not slow" -n 2               the fast ones, on two cores
 #           bash launch/test.sh tests/training -k resume         options go to pytest

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,8 +91,8 @@ def test_the_parent_begins_with_the_space_and_the_settings(recorder, tracker, qu
 
 def test_an_opening_is_counted_among_the_settings_and_kept_in_the_space(queue, tracker):
     point = {"edges.n1.n0.gate": "through"}
-    search = replace(queue.space.search, opening=(point,))
-    opened = SearchQueue(replace(queue.space, search=search))
+    search = dataclasses.replace(queue.space.search, opening=(point,))
+    opened = SearchQueue(dataclasses.replace(queue.space, search=search))
     parent = tracker.runs[SearchRecorder(tracker, opened, "mine", {}).parent]
     assert parent.params["search.opening"] == "1 arrangement"
     written = parse_space(loads(parent.artifacts["space.yaml"], "space.yaml"))
