@@ -12,6 +12,11 @@ def format_percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+def format_setting(value: float | str) -> str:
+    """Return a number as briefly as it can be told, and a word as it is: 0.50 -> 0.5, learned."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration in seconds as people say it: 200 -> 3 min 20 s, 7500 -> 2 h 5 min."""
     whole = round(seconds)

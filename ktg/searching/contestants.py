@@ -18,7 +18,7 @@ from ktg.proposing.kinds import Kind, describe_lead
 from ktg.searching.expectation import Seen, expect_scores
 from ktg.searching.folds import FoldEffects, estimate_fold_effects
 from ktg.searching.score import format_score
-from ktg.searching.trial import TUNED_ALONE, FinishedTrial
+from ktg.searching.trial import TUNED_ALONE, FinishedTrial, name_trial
 from ktg.wording import count
 
 FEWEST_GRAPHS = 3  # of which a variance is worth a number
@@ -174,7 +174,7 @@ def explain_choice(contestants: Sequence[Contestant], metric: MetricName) -> str
     luckiest = next(one for one in contestants if one.number == plain.number)
     scores = (plain.mean, luckiest.expected or 0.0, winner.expected)
     seen, other, own = (format_score(metric, score) for score in scores)
-    first, second = (f"trial-{one.number:04d}" for one in (plain, winner))
+    first, second = (name_trial(one.number) for one in (plain, winner))
     return (
         f"{count(round(winner.images or 0), 'validation image')} say little: {first} has the best "
         f"score, {seen}, but {other} is expected of it and {own} of {second}, which wins: "

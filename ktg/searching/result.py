@@ -20,7 +20,7 @@ from ktg.searching.pool import (
 )
 from ktg.searching.score import WORDS, format_difference, format_score
 from ktg.searching.search_queue import SearchQueue
-from ktg.searching.trial import TUNED_ALONE, Trial, teaches_nothing
+from ktg.searching.trial import TUNED_ALONE, Trial, name_trial, teaches_nothing
 from ktg.searching.worth import TeacherWorth, judge_teacher
 
 COLLAPSED = "collapsed"
@@ -279,5 +279,5 @@ def _advise(
     candidates = []
     for number, (what, trial) in named.items():
         one, effort = contestants[number], measure_effort(trial.graph, trial.train_s)
-        candidates.append((Candidate(what, f"trial-{number:04d}", one.mean, effort), one))
+        candidates.append((Candidate(what, name_trial(number), one.mean, effort), one))
     return advise_by_validation(candidates, images, queue.metric)

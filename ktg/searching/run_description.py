@@ -4,13 +4,14 @@ import shlex
 
 from ktg.graph import LABEL, Edge, Graph
 from ktg.graph.canonical import live_nodes, open_edges
+from ktg.graph.parse import edge_key
 from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
 from ktg.searching.score import WORDS, format_score
 from ktg.searching.search_queue import SearchQueue
-from ktg.searching.trial import Trial
+from ktg.searching.trial import Trial, name_trial
 from ktg.tracking import UsedData
-from ktg.wording import count, format_duration
+from ktg.wording import count, format_duration, format_setting
 
 
 def describe_start(queue: SearchQueue, name: str, data: UsedData | None) -> str:
@@ -65,7 +66,7 @@ def describe_trial(trial: Trial, search: str) -> str:
         ended = f"{score} on the validation split: one training, {spent}."
     else:
         ended = f"**Stopped** after {spent}, of {trial.graph.train.epochs}."
-    again = f" This is trial-{trial.race_of:04d} with another seed." if trial.race_of else ""
+    again = f" This is {name_trial(trial.race_of)} with another seed." if trial.race_of else ""
     place = f"The page of the search `{search}` says what new seeds have made of the best.{again}"
     look = "Under *Artifacts*: `graph.svg`, and `graph.yaml`, which `ktg train` takes."
     graph = trial.graph
@@ -86,13 +87,15 @@ def _describe_edges(graph: Graph) -> str:
     """Return the open edges between what is trained, a line each."""
     live = {LABEL, *live_nodes(graph)}
     pairs = {pair: edge for pair, edge in open_edges(graph).items() if live.issuperset(pair)}
-    return "\n".join(f"- `{s} -> {t}`: {_describe_edge(edge)}" for (s, t), edge in pairs.items())
+    return "\n".join(
+        f"- `{edge_key(*pair)}`: {_describe_edge(edge)}" for pair, edge in pairs.items()
+    )
 
 
 def _describe_edge(edge: Edge) -> str:
-    temperature = "" if edge.temperature == 1 else f", temperature {edge.temperature:g}"
-    weight = "" if edge.weight == 1 else f", weight {edge.weight:g}"
-    return f"{edge.loss}, gate {edge.gate}{temperature}{weight}"
+    factors = {"temperature": edge.temperature, "weight": edge.weight}
+    unusual = [f"{name} {format_setting(own)}" for name, own in factors.items() if own != 1]
+    return ", ".join([edge.loss, f"gate {edge.gate}", *unusual])
 
 
 def _resume(name: str) -> str:

@@ -108,6 +108,11 @@ class FinishedTrial(Protocol):
         ...
 
 
+def name_trial(number: int) -> str:
+    """Return what a search calls its trials: 7 -> trial-0007."""
+    return f"trial-{number:04d}"
+
+
 @dataclass
 class Trial:
     """One graph that is being trained, or was.
@@ -157,10 +162,10 @@ class Trial:
         if self.finalist is not None:
             return f"{self.finalist}, seed {self.graph.train.seed}"
         if self.race_of is not None:
-            of = f"trial-{self.race_of:04d}"
-            return f"trial-{self.number:04d} ({of}, seed {self.graph.train.seed})"
+            of = name_trial(self.race_of)
+            return f"{name_trial(self.number)} ({of}, seed {self.graph.train.seed})"
         what = self.baseline or self.arm
-        return f"trial-{self.number:04d}" + (f" ({what})" if what else "")
+        return name_trial(self.number) + (f" ({what})" if what else "")
 
     def record(self, epoch: int, metrics: dict[str, Any], seconds: float) -> bool:
         """Record one epoch; return whether it is new, and not one trained again after a death."""

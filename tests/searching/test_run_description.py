@@ -1,5 +1,7 @@
 """What the pages of a search and of its trials say in MLflow."""
 
+from dataclasses import replace
+
 import pytest
 
 from ktg.graph import parse
@@ -45,6 +47,16 @@ def test_a_finished_trial_says_what_it_trained_and_how_it_ended():
     assert "idle" not in said  # what changes nothing was not trained
     assert "with another seed" not in said
     assert "`birds`" in said
+
+
+def test_a_weight_that_is_learned_is_told_as_such():
+    queue, trial = a_trial()
+    pair = ("large", "small")
+    learned = replace(trial.graph.edges[pair], weight="learned")
+    trial.graph = replace(trial.graph, edges={**trial.graph.edges, pair: learned})
+    queue.close(trial)
+    told = "- `large -> small`: kl, gate through, temperature 2, weight learned"
+    assert told in describe_trial(trial, "birds").splitlines()
 
 
 @pytest.mark.parametrize(

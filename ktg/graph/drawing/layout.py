@@ -13,6 +13,7 @@ from ktg.graph.canonical import live_nodes, open_edges, teachers
 from ktg.graph.drawing.geometry import Box, Curve, bend_line
 from ktg.graph.spec import Edge, Graph, Node
 from ktg.graph.vocabulary import KEEPING_GATES, LABEL
+from ktg.wording import format_setting
 
 Role = Literal["target", "teacher", "student", "unused"]
 CARD_HEIGHT = 56.0
@@ -206,12 +207,11 @@ def _note_box(
 def _format_note(edge: Edge) -> str:
     """Return what is unusual about an edge: a loss other than ce and kl, a factor, ..."""
     parts: list[str] = [edge.loss] if edge.loss not in ("ce", "kl") else []
-    weight = edge.weight if isinstance(edge.weight, str) else f"{edge.weight:g}"
+    weight = format_setting(edge.weight)
     parts += [f"\N{MULTIPLICATION SIGN}{weight}"] if weight != "1" else []
     parts += [f"T={edge.temperature:g}"] if edge.temperature != 1 else []
     parts += ["of kept"] if edge.over == "kept" and edge.gate in KEEPING_GATES else []
-    noise = edge.noise if isinstance(edge.noise, str) else f"{edge.noise:g}"
-    parts += [f"noise {noise}"] if edge.gate == "small_loss" else []
+    parts += [f"noise {format_setting(edge.noise)}"] if edge.gate == "small_loss" else []
     parts += [f"peer {shorten(edge.peer)}"] if edge.peer and edge.asks_peer else []
     return " ".join(parts)
 
