@@ -17,7 +17,7 @@ from ktg.api.folder import (
     is_result,
     prepare_folder,
 )
-from ktg.api.init import name_folder
+from ktg.api.init import BUDGET, make_wishes, name_folder
 from ktg.api.listener import Listener
 from ktg.api.report import report
 from ktg.errors import KtgError, UserError
@@ -121,16 +121,10 @@ def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listene
     out = find_out(wishes, name, images)
     if wishes.resume:
         return Delivery(name, name, inputs.NO_FILES, out)
+    budget = wishes.budget or BUDGET
+    asked = make_wishes(wishes.target, wishes.weights, budget, wishes.size, wishes.labels)
     prepared = prepare_folder(
-        images,
-        out,
-        name=name,
-        target=wishes.target,
-        weights=wishes.weights,
-        budget=wishes.budget,
-        size=wishes.size,
-        labels=wishes.labels,
-        listener=listener,
+        images, out, name=name, wishes=asked, budget=budget, listener=listener
     )
     return Delivery(prepared.space, name, inputs.NO_FILES, out, prepared)
 

@@ -7,20 +7,19 @@ later.
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ktg.api import inputs
 from ktg.api.deliver import FILES, Delivered, deliver_graph
-from ktg.api.init import BUDGET, make_wishes, name_folder, plan_folder, write_space
+from ktg.api.init import plan_folder, write_space
 from ktg.api.listener import Listener
 from ktg.errors import KtgError, UserError, join_names
 from ktg.wording import round_minutes
 
 if TYPE_CHECKING:
-    from ktg.proposing.plan import Plan
+    from ktg.proposing.plan import Plan, Wishes
 
 SPACE = "space.yaml"
 
@@ -90,21 +89,17 @@ def prepare_folder(
     folder: Path,
     out: Path,
     *,
-    name: str | None,
-    target: str | None,
-    weights: Mapping[str, Any],
-    budget: str | None,
-    size: int | None,
-    labels: str | None,
+    name: str,
+    wishes: "Wishes",
+    budget: str,
     listener: Listener,
 ) -> PreparedFolder:
     """Write a space for images into `out`, and the probe as a first model; return the space."""
-    budget = budget or BUDGET
-    plan = plan_folder(folder, make_wishes(target, weights, budget, size, labels), listener)
+    plan = plan_folder(folder, wishes, listener)
     describe_plan(plan, listener)
     out.mkdir(exist_ok=True)
     file = out / SPACE
-    for note in write_space(plan, name or name_folder(folder), budget, file).notes:
+    for note in write_space(plan, name, budget, file).notes:
         listener.say(note)
     side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
     probe, key = deliver_probe(file, side, out, listener)

@@ -123,9 +123,11 @@ def add_entry(
 
     place = open_zoo(zoo)
     card, state = make_card(name, file, **fields)
+    tried: list[dict[str, Any]] = []
     if images is None:
         warn_of_card(card, file, fields)
-    card, tried = (card, []) if images is None else choose_input(card, state, images, fields)
+    else:
+        card, tried = choose_input(card, state, images, fields)
     with place.open_for_writing(), open_staging(place.folder) as folder:
         write_weights(state, folder / "converted.safetensors")
         added = place.add(card, folder / "converted.safetensors", replace=replace)

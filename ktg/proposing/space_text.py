@@ -27,24 +27,25 @@ from ktg.wording import round_minutes
 # The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
 RATES = {"pretrained": [0.0001, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}
 FEW = 60  # training images
-_USUAL_REMARKS = 2  # what the file is, and what the folder holds: see `_remarks`
 
 
 @dataclass(frozen=True)
 class ProposedSpace:
     """A space as plain data with absolute paths, and by dotted place the reason for what it says.
 
-    remarks: what holds for the whole, and stands at the top of the file.
+    about: what the file is, and what the folder holds; notes: what is odd about images or weights.
+    Both stand at the top of the file.
     """
 
     plain: Mapping[str, Any]
     reasons: Mapping[str, str]
-    remarks: tuple[str, ...]
+    about: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What is odd about images or weights: the remarks that not every file has."""
-        return self.remarks[_USUAL_REMARKS:]
+    def remarks(self) -> tuple[str, ...]:
+        """What holds for the whole."""
+        return (*self.about, *self.notes)
 
     def to_yaml(self, folder: Path) -> str:
         """Return the space as YAML for a file in `folder`, a comment above each choice."""
@@ -69,7 +70,7 @@ def make_space(plan: Plan, name: str, budget: str) -> ProposedSpace:
     plain |= {key: found[0] for key, found in sections.items() if found[0]}
     reasons = {path: why for _, whys in sections.values() for path, why in whys.items()}
     search, whys = _search(plan, plain, budget)
-    return ProposedSpace(plain | {"search": search}, reasons | whys, _remarks(plan))
+    return ProposedSpace(plain | {"search": search}, reasons | whys, _about(plan), _notes(plan))
 
 
 Section = tuple[dict[str, Any], dict[str, str]]
@@ -90,29 +91,33 @@ def _add_second(sections: Mapping[str, Section], second: WeightsHere, score: flo
     sections["nodes"][1].update(reasons)
 
 
-def _remarks(plan: Plan) -> tuple[str, ...]:
+def _about(plan: Plan) -> tuple[str, ...]:
     images = plan.images
     found = f"{images.train:,} training images of {len(images.classes)} classes"
     largest, smallest = images.extremes
     spread = f" (largest {largest}, smallest {smallest})" if images.imbalance > 1 else ", all equal"
-    remarks = [
+    return (
         "A search space, written by `ktg init`: edit what you like, then `ktg search` it. "
         "`{choice: ...}` and `{log: ...}` are holes that the search fills; the first option is the "
         "default.",
         f"Here are {found}{spread}; {plan.machine.describe()}.",
-    ]
+    )
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    notes = []
     if not plan.sources:
-        remarks.append(
+        notes.append(
             f"No weights for {plan.model} are on this machine and none can be had from here, so it "
             "begins from nothing. `ktg source pretrain fractaldb --preset tiny --model "
             f"{plan.model}` makes some in minutes, and `--weights MODEL=FILE` takes yours."
         )
-    remarks += [explain_noise(plan.noise)] if plan.noise else []
-    remarks += [f"Note: {note}" for note in images.notes]
+    notes += [explain_noise(plan.noise)] if plan.noise else []
+    notes += [f"Note: {note}" for note in plan.images.notes]
     if plan.unusable:
         named = "; ".join(f"{name}: {why}" for name, why in list(plan.unusable.items())[:5])
-        remarks.append(f"Weights left out: {named}")
-    return tuple(remarks)
+        notes.append(f"Weights left out: {named}")
+    return tuple(notes)
 
 
 def _data(plan: Plan) -> Section:
