@@ -102,7 +102,9 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
 
     trained, target = live_nodes(graph), graph.nodes[graph.target]
     dead = [name for name in graph.nodes if name not in trained]
-    networks, epochs = count(len(trained), "network"), count(graph.train.epochs, "epoch")
+    made = [describe_made(graph, name) for name in teachers(graph)]
+    learners = count(len(trained) - len(made), "network")
+    before = f", after {join_names(made)}" if made else ""
     return {
         "target": "ensemble" if graph.ensemble else f"{graph.target} ({target.model})",
         "nodes": ", ".join(trained),
@@ -110,8 +112,17 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
         "not live": ", ".join(dead) or "none",
         "open edges": len(open_edges(graph)),
         **describe_noise(graph),
-        "cost": f"{networks} x {epochs} for each seed",
+        "cost": f"{learners} x {count(graph.train.epochs, 'epoch')} for each seed{before}",
     }
+
+
+def describe_made(graph: Graph, name: str) -> str:
+    """Return how a teacher is made before the others begin: it learns first, and then answers."""
+    node = graph.nodes[name]
+    epochs = graph.train.epochs if node.epochs is None else node.epochs
+    if epochs:
+        return f"{name} by {count(epochs, 'epoch')} of its own"
+    return f"{name} by a linear probe" if node.head == "probe" else f"{name} as it comes"
 
 
 def describe_noise(graph: Graph) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ktg.graph.yaml_files import dumps
 from ktg.proposing.commented_yaml import weave_comments, write_comment
 from ktg.proposing.opening import SECOND, TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
-from ktg.proposing.resolution import TAUGHT_STEPS
+from ktg.proposing.resolution import TAUGHT_STEPS, list_sides
 from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wrong_labels import (
@@ -121,6 +121,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
 
 
 def _data(plan: Plan) -> Section:
+    from ktg.models.architectures import find_usual_size
+
     images, length = plan.images, plan.length
     labels = {"labels": images.spec.labels} if images.spec.labels else {}
     data: dict[str, Any] = {"path": images.spec.path, **labels, "size": plan.decoded_side}
@@ -130,10 +132,10 @@ def _data(plan: Plan) -> Section:
     elif len(plan.sides) > 1:
         why = f"the images have {images.side} pixels; decoded once, for all of `input_size`"
     else:
-        why = (
-            f"the images have {images.side} pixels; it is the largest side at which enough epochs "
-            "fit the budget"
-        )
+        is_most = plan.sides[0] == list_sides(images.side, find_usual_size(plan.model))[0]
+        otherwise = "at which enough epochs fit the budget"
+        why = f"the images have {images.side} pixels; it is the largest side "
+        why += "of which this network makes use" if is_most else otherwise
     took = f"an epoch of {plan.model} at {length.side} pixels takes {epoch_s:.2g} s here"
     if plan.decoded_side > max(plan.sides):
         why = f"what the teacher sees; the target sees {length.side} pixels"
@@ -185,14 +187,15 @@ def _train(plan: Plan) -> Section:
     slots = plan.machine.slots
     why = (
         f"measured: {round_minutes(length.training_s)} for one training on one of {slots} slots; "
-        "some twelve should fit the budget, baselines and last training included"
+        "so long that about twelve fit the budget of an idle machine, baselines and new seeds "
+        "of the best included"
     )
     if length.passes == 1:
         return {"epochs": length.epochs}, {"train.epochs": why}
     long = (
-        f"{length.passes} passes over the labelled images in each epoch: beside a teacher and "
-        f"images without labels longer is better, where it was measured up to {TAUGHT_STEPS:,} "
-        "steps"
+        f"{length.passes} passes over the labelled images in each epoch: the search that was "
+        f"measured to win with a teacher and images without labels had {TAUGHT_STEPS:,} steps; "
+        "fewer were not proven worse"
     )
     return (
         {"epochs": length.epochs, "steps": plan.steps},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ktg.api.check import expected_epochs, unequal_classes
-from ktg.graph import parse_space
+from ktg.api.check import describe_graph, expected_epochs, unequal_classes
+from ktg.graph import parse, parse_space
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,29 @@ def test_expected_epochs_counts_what_asha_stops(scheduler, epochs):
         }
     )
     assert expected_epochs(space, 8) == epochs
+
+
+@pytest.mark.parametrize(
+    ("teacher", "cost"),
+    [
+        ({"epochs": 3}, "1 network x 8 epochs for each seed, after n1 by 3 epochs of its own"),
+        ({}, "1 network x 8 epochs for each seed, after n1 by 8 epochs of its own"),
+        (
+            {"head": "probe", "epochs": 0},
+            "1 network x 8 epochs for each seed, after n1 by a linear probe",
+        ),
+    ],
+)
+def test_what_a_teacher_learns_first_is_no_part_of_each_epoch(teacher, cost):
+    graph = parse(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": 8},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"} | teacher},
+            "edges": {"label -> n0": {}, "n1 -> n0": {}},
+        }
+    )
+    assert describe_graph(graph)["cost"] == cost
 
 
 def test_an_imbalance_is_named_with_its_figures():

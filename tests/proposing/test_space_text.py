@@ -84,6 +84,17 @@ def test_the_size_that_the_target_sees_is_a_hole_unless_it_is_said(
     assert "input_size" not in plain["nodes"]["n0"]
 
 
+def test_a_side_is_the_largest_of_use_or_the_largest_that_fits(plan, large_photos, in_zoo):
+    in_zoo("small")
+    found = plan(large_photos, target="resnet8")
+    whys = {
+        side: make_space(dataclasses.replace(found, sides=(side,)), "pets", "5m").reasons
+        for side in (48, 64)
+    }
+    assert "fit the budget" in whys[48]["data.size"]
+    assert "of which this network makes use" in whys[64]["data.size"]
+
+
 def test_without_weights_it_says_so_and_what_to_do(plan, photos, tmp_path):
     text = make_space(plan(photos), "pets", "5m").to_yaml(tmp_path)
     assert "No weights for resnet20 are on this machine" in " ".join(text.replace("#", "").split())
