@@ -163,6 +163,14 @@ def test_a_mean_over_seeds_has_the_interval_of_student_and_of_any_unit():
     assert wide[1] > 0.0448
 
 
+def test_two_equal_differences_prove_nothing_and_three_do():
+    # On 20 images a difference of one image in both of two seeds is likely by chance.
+    low, high = paired_mean_interval([0.7 - 0.65, 0.8 - 0.75])
+    assert (low, high) == pytest.approx((0.05 - 0.0717, 0.05 + 0.0717), abs=1e-4)
+    assert paired_mean_interval([0.05] * 3)[0] > 0
+    assert paired_mean_interval([0.0, 0.0]) == (0.0, 0.0)
+
+
 def _pair(both: int, first: int, second: int, none: int):
     """Return which of two classifiers was right on each image, from how many of each kind."""
     a = np.repeat([True, True, False, False], [both, first, second, none])

@@ -48,7 +48,7 @@ def test_rounds_give_all_the_same_seeds_until_one_is_left():
         order.append((chosen.number, seed))
     assert order == [(1, 101), (2, 101), (3, 101), (1, 102), (2, 102), (3, 102)]
     assert choose_next([one(1, 0.9), *[]], {}, 101) is None
-    assert choose_next([one(1, 0.9, 0.9, 0.9), one(2, 0.8, 0.1, 0.1)], {}, 101) is None
+    assert choose_next([one(1, 0.9, 0.9, 0.9), one(2, 0.8, 0.11, 0.1)], {}, 101) is None
 
 
 def test_what_is_expected_decides_who_takes_part():
