@@ -1,14 +1,15 @@
 """Describes a data set before decoding: classes, and labelled images per official split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ktg.data.split import count_per_class
-from ktg.data.undecoded import Rows, UndecodedImages
-from ktg.errors import DataError, join_names
+from ktg.data.undecoded import ImageFiles, Rows, UndecodedImages
+from ktg.errors import DataError, did_you_mean, join_names
 
 # Of labels, (N,).
 Weights = npt.NDArray[np.float64]
@@ -74,9 +75,17 @@ def check_classes(data: FoundData) -> None:
 
 
 def check_present(data: FoundData, labels: Rows, split: str, needed: int = 1) -> None:
-    """Raise DataError unless every class has at least `needed` images in the split."""
-    counts = zip(data.classes, count_per_class(labels, len(data.classes)), strict=True)
-    few = [f"{name} ({count})" for name, count in counts if count < needed]
+    """Raise DataError unless every class has at least `needed` images in the split.
+
+    A class of hardly any image is often a misspelt label, so its file is named.
+    """
+    counts = dict(zip(data.classes, count_per_class(labels, len(data.classes)), strict=True))
+    enough = [name for name, count in counts.items() if count >= needed]
+    few = [
+        f"{name} ({count}{name_only_file(data, name, enough)})"
+        for name, count in counts.items()
+        if count < needed
+    ]
     if few:
         why = "" if needed == 1 else ", one for each split that is made of them"
         if data.train.weights is not None:
@@ -86,6 +95,15 @@ def check_present(data: FoundData, labels: Rows, split: str, needed: int = 1) ->
             f"{data.title}: every class needs at least {needed} {images} in the {split} split"
             f"{why}; too few: {join_names(few)}"
         )
+
+
+def name_only_file(data: FoundData, label: str, others: Sequence[str]) -> str:
+    """Return ": FILE" of the only training image of a class, and which class may be meant."""
+    rows, files = data.train.labels == data.classes.index(label), data.train.images
+    if rows.sum() != 1 or not isinstance(files, ImageFiles):
+        return ""
+    meant = "" if label.isdecimal() else did_you_mean(label, others)
+    return f": {Path(files.names[int(rows.argmax())])}{meant and '.' + meant}"
 
 
 def drop_even_weights(data: FoundData) -> FoundData:
