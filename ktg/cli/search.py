@@ -105,10 +105,8 @@ def explain_nothing(result: "Result") -> str:
 
 def describe_no_trial(result: "Result") -> str:
     """Return why a search has left no more than the probe that it began with."""
-    kept = "the model that is kept is the probe of the weights that it began with"
-    if result.failed:
-        return f"No trial finished; the most common reason: {result.commonest_failure}; {kept}."
-    return f"No trial came to its end within the budget; {kept}. Give a longer budget to search."
+    why = explain_nothing(result).rstrip(".")
+    return f"N{why[1:]}. The model that is kept is the probe of the weights that it began with."
 
 
 def print_delivered(result: "Result", screen: Screen) -> None:

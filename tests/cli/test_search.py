@@ -30,13 +30,13 @@ def make_result(**changes) -> Result:
 
 
 def test_a_search_that_left_its_first_probe_says_why():
-    kept = "the model that is kept is the probe of the weights that it began with"
+    kept = "The model that is kept is the probe of the weights that it began with."
     assert describe_no_trial(make_result()) == (
-        f"No trial came to its end within the budget; {kept}. Give a longer budget to search."
+        f"No trial came to its end within the time; give a longer budget. {kept}"
     )
     failed = make_result(failed=2, commonest_failure="[nan] in epoch 1")
     assert describe_no_trial(failed) == (
-        f"No trial finished; the most common reason: [nan] in epoch 1; {kept}."
+        f"No trial finished; the most common reason: [nan] in epoch 1. {kept}"
     )
 
 
