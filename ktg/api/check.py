@@ -226,7 +226,7 @@ def describe_data(data: Data) -> dict[str, Any]:
         splits["unlabelled"] = f"{found.unlabelled} images"
     names = join_names(found.classes)
     described = {"classes": len(found.classes), "class names": names, "data": splits}
-    notes = [*remark(data), *few_images(sum(found.counts["val"]))]
+    notes = [*remark(data), *unused_images(data), *few_images(sum(found.counts["val"]))]
     notes += unequal_classes(found.classes, found.counts["train"])
     return described | ({"note": notes} if notes else {})
 
@@ -239,6 +239,22 @@ def unequal_classes(classes: Sequence[str], counts: Sequence[int]) -> Iterator[s
         shown = ", ".join(name_extremes(classes, counts))
         advice = "search.metric: balanced_accuracy and data.balance count each class alike"
         yield f"the classes are unequal ({shown}), so accuracy hides the small ones; {advice}"
+
+
+def unused_images(data: Data) -> Iterator[str]:
+    """Yield a sentence on images without labels that are not used, and what such are worth."""
+    from ktg.proposing.found_images import count_unlabelled
+    from ktg.proposing.kinds import LEADS
+
+    if data.path is None or data.unlabelled is not None:
+        return
+    if more := count_unlabelled(data.path, data.labels):
+        lead = LEADS["taught, unlabelled"]
+        worth = f"{100 * lead.mean:+.1f} points in the mean of {lead.sets} sets"
+        yield (
+            f"{count(more, 'image')} in the folder without a label: to a target that a stronger "
+            f"network teaches on such (data.unlabelled: auto) they were worth {worth}"
+        )
 
 
 def few_images(val: int) -> Iterator[str]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
 from ktg.data.label_table import read_table_folder
-from ktg.data.split_folders import find_splits
+from ktg.data.split_folders import find_splits, list_classes
 from ktg.data.undecoded import ImageFiles
-from ktg.data.walk import Walk, list_folders, walk
+from ktg.data.walk import Walk, walk
 from ktg.errors import DataError, did_you_mean, join_names
 
 
@@ -21,6 +21,7 @@ def read_folder(root: Path, title: str, labels: str | None = None) -> FoundData:
 
     labels: a table of labels, which goes before folders; without any folders of classes a table is
     looked for. See `ktg.data.label_table`.
+    A folder named unlabelled/ is no class: see `data.unlabelled`.
     Raises DataError for an empty class folder, for splits whose classes differ, for folders that
     are named as splits and hold no classes, and for a file with two labels or in two splits.
     """
@@ -29,11 +30,11 @@ def read_folder(root: Path, title: str, labels: str | None = None) -> FoundData:
         _check_encodable(table.classes, title)
         return table
     splits = find_splits(root, title) or {"train": ""}
-    classes = list_folders(root / splits["train"])
+    classes = list_classes(root / splits["train"])
     _check_encodable(classes, title)
     for split in ("val", "test"):
         if split in splits:
-            folders = list_folders(root / splits[split])
+            folders = list_classes(root / splits[split])
             _check_same_classes(classes, folders, splits[split], splits["train"], title)
     walks = {split: walk_classes(root, place, classes) for split, place in splits.items()}
     _check_shared([each for found in walks.values() for each in found.values()], title)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ktg.data.found_data import FoundData, LabelledImages, as_labels, drop_even_weights
-from ktg.data.split_folders import name_split
+from ktg.data.split_folders import is_unlabelled, name_split
 from ktg.data.undecoded import ImageFiles
 from ktg.data.walk import is_image, list_folders, walk
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names, show
@@ -244,13 +244,13 @@ def _name_split_of(line: Line, table: _Table, where: str) -> str:
 
 
 def _is_class(root: Path, name: str) -> bool:
-    """Return whether a folder may be a class: it is named neither as a split nor as a place.
+    """Return whether a folder may be a class: it is named as no split and as no place of images.
 
     A split with folders of classes in it counts as two classes.
     """
     if name_split(name):
         return bool([each for each in list_folders(root / name) if not name_split(each)])
-    return _PLACES.fullmatch(name) is None
+    return _PLACES.fullmatch(name) is None and not is_unlabelled(name)
 
 
 def _tables_in(root: Path, folder: Path, split: str | None) -> Iterator[_Table]:

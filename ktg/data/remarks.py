@@ -10,7 +10,7 @@ from pathlib import Path
 from ktg.data.folder import walk_classes
 from ktg.data.found_data import FoundData, LabelledImages
 from ktg.data.label_table import list_unlisted, read_table_folder
-from ktg.data.split_folders import find_splits, group_by_split
+from ktg.data.split_folders import find_splits, group_by_split, is_unlabelled, list_classes
 from ktg.data.threads import map_in_order
 from ktg.data.undecoded import ImageArray, ImageFiles
 from ktg.data.walk import is_hidden, is_image, list_folders
@@ -46,7 +46,10 @@ def remark_on_folder(spec: Data, base: Path | None = None) -> Iterator[str]:
         lie = "1 image lies" if len(images) == 1 else f"{len(images)} images lie"
         where = "beside the class folders and not in one, so nothing uses them"
         yield f"{lie} {where}: {join_names(images, _SHOWN)}"
-    if folders:
+    without = [name for name in folders if is_unlabelled(name.rpartition("/")[2])]
+    if without:
+        yield f"taken for images without labels, and for no class: {join_names(without)}"
+    if folders := [name for name in folders if name not in without]:
         rule = "folders beside train/ are used only if they are val/ or test/"
         yield f"{rule}; not used: {join_names(folders, _SHOWN)}"
     if below := find_nested(root):
@@ -106,15 +109,18 @@ def remark_on_images(parts: Mapping[str, LabelledImages], corrupt: str) -> Itera
 def find_unused(root: Path) -> tuple[list[str], list[str]]:
     """Return what of a data set in `root` is not used: images beside class folders, and folders.
 
-    Such a folder lies beside train/ and is no split. Paths are relative to `root`; only names are
-    read.
+    Such a folder lies beside train/ and is no split, or is named unlabelled/. Paths are relative to
+    `root`; only names are read.
     """
     splits = list(find_splits(root, str(root)).values())
     # A split in a folder of its own name, a/a/, may have images in either.
     outer = {split.partition("/")[0] for split in splits}
     places = ("", *(f"{place}/" for place in sorted({*splits, *outer})))
     images = [f"{place}{name}" for place in places for name in _images_in(root / place)]
-    return images, [name for name in list_folders(root) if splits and name not in outer]
+    named = [f"{place}{name}" for place in places for name in list_folders(root / place)]
+    without = [name for name in named if is_unlabelled(name.rpartition("/")[2])]
+    others = [name for name in list_folders(root) if splits and name not in outer]
+    return images, list(dict.fromkeys([*without, *others]))
 
 
 def find_nested(root: Path) -> list[str]:
@@ -124,7 +130,7 @@ def find_nested(root: Path) -> list[str]:
     to `root`; only names are read.
     """
     split = find_splits(root, str(root)).get("train", "")
-    classes = [f"{split}/{name}" if split else name for name in list_folders(root / split)]
+    classes = [f"{split}/{name}" if split else name for name in list_classes(root / split)]
     below = {name: list_folders(root / name) for name in classes}
     if any(len(folders) < 2 or _images_in(root / name) for name, folders in below.items()):
         return []
@@ -137,7 +143,7 @@ def _remark_on_classes(root: Path) -> Iterator[str]:
     if not splits:
         for name in (name for group in group_by_split(root).values() for name in group):
             yield f"{name}/ is taken for a class, though it is named as a split"
-    classes = list_folders(root / splits.get("train", ""))
+    classes = list_classes(root / splits.get("train", ""))
     walks = [
         found
         for place in (splits or {"": ""}).values()

@@ -1,4 +1,4 @@
-"""Tells folders that are splits of a data set from folders that are its classes."""
+"""Tells folders that are splits of a data set, or hold images without labels, from its classes."""
 
 import re
 from collections import defaultdict
@@ -15,6 +15,7 @@ _KINDS = {
 # These exact names always mean a split when train/ holds classes. The others, such as Training,
 # seg_train, test_set and test1, do where nothing contradicts.
 _PLAIN = {"train": ("train",), "val": _KINDS["val"], "test": ("test",)}
+_UNLABELLED = ("unlabelled", "unlabeled")
 _NAME = re.compile(
     r"(?:seg[_-])?(?P<word>[a-z]+?)(?:[_ -]?(?:set|data|images|imgs|split))?[_ -]?\d*",
     re.IGNORECASE,
@@ -26,9 +27,27 @@ def name_split(folder: str) -> str | None:
 
     "train", "Training", "train_set", "seg_train" -> "train"; "train_station" -> None.
     """
-    found = _NAME.fullmatch(folder)
-    word = found["word"].lower() if found else ""
+    word = _find_word(folder)
     return next((kind for kind, words in _KINDS.items() if word in words), None)
+
+
+def is_unlabelled(folder: str) -> bool:
+    """Return whether a folder is named as one of images without labels, and so is no class.
+
+    "unlabelled", "Unlabeled_images" -> True; "unlabelled bottles" -> False.
+    """
+    return _find_word(folder) in _UNLABELLED
+
+
+def list_classes(root: Path) -> tuple[str, ...]:
+    """Return the names of the folders in `root` that are classes, where its folders are such."""
+    return tuple(name for name in list_folders(root) if not is_unlabelled(name))
+
+
+def _find_word(folder: str) -> str:
+    """Return the word that a folder is named by without what is usual around it, "" without one."""
+    found = _NAME.fullmatch(folder)
+    return found["word"].lower() if found else ""
 
 
 def find_splits(root: Path, title: str) -> dict[str, str]:
@@ -39,7 +58,7 @@ def find_splits(root: Path, title: str) -> dict[str, str]:
     """
     named = group_by_split(root)
     train = _choose(root, "train", named, title)
-    alone = len(named) == 1 and len(list_folders(root)) > 1
+    alone = len(named) == 1 and len(list_classes(root)) > 1
     if train is None or (alone and train != "train" and not train.startswith("train/")):
         _refuse_lone_splits(root, named, title)
         return {}

@@ -10,6 +10,8 @@ import pytest
 from command import ktg
 from PIL import Image
 
+from ktg.proposing.kinds import LEADS
+
 
 def checked(room, file) -> dict:
     return json.loads(ktg("check", file, "--json", folder=room).out)
@@ -89,7 +91,11 @@ def test_what_of_a_folder_nothing_uses_is_said(room, photos):
     where = "beside the class folders and not in one, so nothing uses them"
     said = f"2 images lie {where}: one.png, train/two.JPG"
     splits = "folders beside train/ are used only if they are val/ or test/; not used: testing"
-    assert checked(room, "photos")["note"] == [said, splits, COARSE]
+    *first, worth, last = checked(room, "photos")["note"]
+    assert [*first, last] == [said, splits, COARSE]
+    assert worth.startswith("2 images in the folder without a label: ")
+    lead = LEADS["taught, unlabelled"]
+    assert f"{100 * lead.mean:+.1f} points in the mean of {lead.sets} sets" in worth
     assert "note\n  2 images lie beside" in ktg("check", "photos", folder=room).out
 
 

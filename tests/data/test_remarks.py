@@ -9,6 +9,7 @@ from PIL import Image
 
 from ktg.data.folder import read_folder
 from ktg.data.npz import read_npz
+from ktg.data.open import open_data
 from ktg.data.remarks import find_nested, find_unused, remark_on_folder, remark_on_images
 from ktg.graph import Data
 
@@ -35,6 +36,15 @@ def test_what_lies_beside_classes_or_splits_is_passed_over(make):
     (split / "valid/two.jpeg").touch()
     assert find_unused(plain) == (["one.png"], [])
     assert find_unused(split) == (["one.png", "valid/two.jpeg"], ["tset"])
+
+
+def test_a_folder_without_labels_is_said_to_be_no_class_unless_it_is_used(make):
+    root = make({"a": 4, "b": 4, "unlabelled": 3})
+    assert remarks(root) == ["taken for images without labels, and for no class: unlabelled"]
+    for place in ("auto", str(root / "unlabelled")):
+        spec = Data(path=str(root), unlabelled=(place,))
+        assert list(remark_on_folder(spec)) == []
+        assert len(open_data(spec).unlabelled) == 3
 
 
 @pytest.mark.parametrize("split", ["", "train/"])

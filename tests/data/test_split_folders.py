@@ -2,7 +2,8 @@
 
 import pytest
 
-from ktg.data.split_folders import find_splits, name_split
+from ktg.data.folder import read_folder
+from ktg.data.split_folders import find_splits, is_unlabelled, name_split
 from ktg.errors import DataError
 
 
@@ -55,3 +56,29 @@ def test_one_name_of_a_split_among_classes_is_a_class(make, places):
 def test_what_is_no_set_of_splits_is_refused_with_what_was_understood(make, places, message):
     with pytest.raises(DataError, match=message):
         find_splits(make(dict.fromkeys(places, 1)), "t")
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [
+        *((name, True) for name in ("unlabelled", "Unlabeled", "unlabeled_images", "unlabelled2")),
+        *((name, False) for name in ("labelled", "unlabelled bottles", "unlabel", "cat")),
+    ],
+)
+def test_names_of_folders_without_labels(name, without):
+    assert is_unlabelled(name) is without
+
+
+@pytest.mark.parametrize("places", [("", ""), ("train/", ""), ("train/", "train/"), ("Train/", "")])
+def test_a_folder_without_labels_is_no_class(make, places):
+    split, beside = places
+    root = make({f"{split}a": 3, f"{split}b": 3, f"{beside}unlabelled": 4})
+    found = read_folder(root, "t")
+    assert found.classes == ("a", "b")
+    assert len(found.train.labels) == 6
+
+
+def test_val_and_test_may_hold_one_too(make):
+    folders = ("train/a", "train/b", "test/a", "test/b", "test/unlabelled")
+    found = read_folder(make(dict.fromkeys(folders, 3)), "t")
+    assert len(found.test().labels) == 6
