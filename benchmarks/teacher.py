@@ -7,12 +7,16 @@ included, once every view has been shown; they take turns in one process, round 
     # MobileNetV2-0.35 taught by MobileNetV2-1.0, 96 x 96; about 5 minutes on one core.
     python benchmarks/teacher.py
     python benchmarks/teacher.py --device cuda --images 4096 --batch 128
+    # The trainings of a search of thirty trials with one teacher; about 5 minutes on one core.
+    python benchmarks/teacher.py --trials 30 --size 64 --images 160 --batch 16 --views 8
 """
 
 import argparse
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +55,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--trials", type=int, help="of a search with this teacher")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.trials:
+        measure.write("teacher_search_cpu", vars(args), time_searches(args))
+        return
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KTG_CACHE"] = str(Path(folder) / "cache")
         path = write_images(Path(folder), args)
@@ -69,6 +77,28 @@ def main() -> None:
     }
     result |= {f"{name}, seconds": measure.spread(values) for name, values in times.items()}
     measure.write(f"teacher_{args.device}", vars(args), result | {"answers, bytes": kept})
+
+
+def time_searches(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the CPU seconds of all trials, without a teacher and with one, and their ratios.
+
+    Each trial has a rate of its own and as many epochs as there are views. The teacher is made by
+    the first trial of its search, whose time that is part of.
+    """
+    seconds = {}
+    for name in ("alone, new views", "distillation, fixed views", "distillation, new views"):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["KTG_CACHE"] = str(Path(folder) / "cache")
+            graph = list_graphs(write_images(Path(folder), args), args)[name]
+            started = time.process_time()
+            for trial in range(args.trials):
+                lr = 0.01 * 1.1**trial
+                train = replace(graph.train, lr=lr, epochs=args.views)
+                for _ in start(replace(graph, train=train), args):
+                    pass
+            seconds[name] = round(time.process_time() - started, 1)
+    alone, fixed, new = seconds.values()
+    return {"seconds": seconds, "fixed over alone": fixed / alone, "fixed over new": fixed / new}
 
 
 def write_images(folder: Path, args: argparse.Namespace) -> Path:
@@ -91,7 +121,7 @@ def list_graphs(path: Path, args: argparse.Namespace) -> dict[str, Graph]:
     fixed = {"views": args.views}
 
     def make(edges: dict[str, Any], times: int = 1, **data: Any) -> Graph:
-        own = {"epochs": 1, "batch_size": args.batch}
+        own = {"epochs": 1, "batch_size": args.batch, "lr": 0.01}
         nodes = {"n0": {"model": args.student}, "n1": {"model": args.teacher, **own}}
         images = {"per_class": times * args.images // CLASSES, "batch_size": times * args.batch}
         return parse(
