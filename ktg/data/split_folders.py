@@ -8,7 +8,7 @@ from ktg.data.walk import list_folders
 from ktg.errors import DataError, join_names
 
 _KINDS = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "labelled", "labeled"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }

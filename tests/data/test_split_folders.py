@@ -11,9 +11,13 @@ from ktg.errors import DataError
     ("name", "kind"),
     [
         *((name, "train") for name in ("train", "Train", "TRAINING", "seg_train", "train_set")),
+        *((name, "train") for name in ("labelled", "Labeled_images")),
         *((name, "val") for name in ("val", "Valid", "validation", "val-images")),
         *((name, "test") for name in ("test", "Testing", "test1", "test_data", "seg_test")),
-        *((name, None) for name in ("train_station", "trainer", "testa", "cat", "1", "contest")),
+        *(
+            (name, None)
+            for name in ("unlabelled", "train_station", "trainer", "testa", "cat", "1", "contest")
+        ),
     ],
 )
 def test_names_of_splits(name, kind):
@@ -69,7 +73,9 @@ def test_names_of_folders_without_labels(name, without):
     assert is_unlabelled(name) is without
 
 
-@pytest.mark.parametrize("places", [("", ""), ("train/", ""), ("train/", "train/"), ("Train/", "")])
+@pytest.mark.parametrize(
+    "places", [("", ""), ("train/", ""), ("train/", "train/"), ("Train/", ""), ("labelled/", "")]
+)
 def test_a_folder_without_labels_is_no_class(make, places):
     split, beside = places
     root = make({f"{split}a": 3, f"{split}b": 3, f"{beside}unlabelled": 4})
