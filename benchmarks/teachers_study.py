@@ -10,6 +10,8 @@ interrupted and goes on where it stopped.
     python benchmarks/teachers_study.py SHARED            # 5 sets x 5 seeds; hours on one core
     python benchmarks/teachers_study.py SHARED --sets flowers --seeds 1
     python benchmarks/teachers_study.py SHARED --per-class 0 --arms ...   # all labels
+    python benchmarks/teachers_study.py SHARED --source none --model resnet20 --teacher resnet56 \
+        --size 32 --teacher-size 32 --teacher-steps 3000 ...              # both from nothing
     python benchmarks/teachers_study.py SHARED --table    # what is in the file, as tables
 
 SHARED holds data/ and weights/. One training takes 5 to 120 s on one core, most of it the target's
@@ -55,10 +57,10 @@ WEIGHTS = {
 BATCH = 32
 TEACHER_SIZE = 96
 EPOCHS = 10  # of every training, whatever its steps: the warm-up is one of them
-ALONE_STEPS = (100, 300, 1000)
+ALONE_STEPS = (100, 300, 1000, 3000)
 TAUGHT_STEPS = 400
 TEACHER_STEPS = 100
-TEACHER_EPOCHS = 15  # where all labels are there
+TEACHER_EPOCHS = 6  # where all labels are there
 UNLABELLED = {"unlabelled": "auto"}
 
 
@@ -87,6 +89,7 @@ TAUGHT = {
     # One edge leads from node to node, so the teacher is there twice; it is trained once.
     "embedding and kl, T 2": Taught([KL, {"loss": "embedding"}]),
     "kl, T 2, and label": Taught(label="through"),
+    "kl, T 2, and label, 2000 steps": Taught(label="through", steps=2000),
     "kl, T 2, labelled images only": Taught(data={}),
     "kl, T 2, from three": Taught([KL] * 3, copies=True),
     "kl, T 2, new views": Taught(data={**UNLABELLED, "views": None}),
@@ -101,7 +104,7 @@ TAUGHT = {
 THREE = "three teachers"  # the mean of their probabilities
 ALONE = [f"alone, {steps} steps" for steps in ALONE_STEPS]
 ARMS = ["probe", *ALONE, "teacher", THREE, *TAUGHT]
-USUAL = ["probe", *ALONE, "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
+USUAL = ["probe", *ALONE[:3], "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
 KEYS = ("set", "model", "teacher_model", "size", "per_class", "seed", "arm")
 
 
@@ -112,7 +115,7 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
     batch = min(BATCH, few or BATCH)
     data = {
         "path": str(args.shared / "data" / place),
-        "size": max(args.size, TEACHER_SIZE),
+        "size": max(args.size, args.teacher_size),
         "per_class": args.per_class or None,
         "batch_size": batch,
         "split_seed": seed,
@@ -131,16 +134,17 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
         elif "unlabelled" in data:
             data["unlabelled_share"] = BATCH / (BATCH + batch)
         edges = {"label -> n0": {"gate": taught.label}}
-        own = {"epochs": TEACHER_STEPS * batch // few if few else TEACHER_EPOCHS}
+        own = {"epochs": args.teacher_steps * batch // few if few else TEACHER_EPOCHS}
+        own |= {"input_size": args.teacher_size}
         for number, edge in enumerate(taught.edges, start=1):
             copy = {"copy": number - 1} if taught.copies else {}
-            nodes[f"n{number}"] = {"model": args.teacher, "input_size": TEACHER_SIZE, **own, **copy}
+            nodes[f"n{number}"] = {"model": args.teacher, **own, **copy}
             edges[f"n{number} -> n0"] = edge
         steps, aggregate = taught.steps, "mean" if taught.copies else "sum"
     train: dict[str, Any] = {"epochs": 0} if arm == "probe" else {"epochs": EPOCHS, "steps": steps}
     nodes["n0"] |= node
     train |= {"seed": seed, "aggregate": aggregate}
-    return assemble(args, data, train, nodes, edges)
+    return assemble(args, data, train, nodes, edges, args.source)
 
 
 def assemble(
@@ -149,10 +153,13 @@ def assemble(
     train: dict[str, Any],
     nodes: dict[str, dict[str, Any]],
     edges: dict[str, Any],
+    source: str = "imagenet",
 ) -> Graph:
-    """Return a graph of these parts, in which all nodes begin from ImageNet."""
+    """Return a graph of these parts, in which all nodes begin from the same source."""
+    if source == "none":
+        return parse({"data": data, "train": train, "nodes": nodes, "edges": edges})
     started = {
-        name: {**node, "source": "imagenet", "model_args": find_arguments(node["model"])}
+        name: {**node, "source": source, "model_args": find_arguments(node["model"])}
         for name, node in nodes.items()
     }
     weights = {node["model"]: find_weights(args, node["model"]) for node in nodes.values()}
@@ -268,8 +275,11 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     place = Path(__file__).parent / "results/teachers_study.jsonl"
     parser.add_argument("-o", "--output", type=Path, default=place)
-    parser.add_argument("--model", default="mobilenetv2_035", choices=WEIGHTS)
-    parser.add_argument("--teacher", default="mobilenetv2_100", choices=WEIGHTS)
+    parser.add_argument("--source", default="imagenet", choices=["imagenet", "none"])
+    parser.add_argument("--model", default="mobilenetv2_035", help=f"from ImageNet: {[*WEIGHTS]}")
+    parser.add_argument("--teacher", default="mobilenetv2_100")
+    parser.add_argument("--teacher-size", type=int, default=TEACHER_SIZE)
+    parser.add_argument("--teacher-steps", type=int, default=TEACHER_STEPS, help="of few labels")
     parser.add_argument("--size", type=int, default=64, help="side at which the target sees images")
     parser.add_argument("--per-class", type=int, default=10, help="labelled images; 0: all")
     parser.add_argument("--views", type=int, default=8)
