@@ -154,10 +154,14 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     teacher, decoding_s = plan_teacher(ranking, sources, data, images, means)
     began += decoding_s
     val, epochs = sum(images.counts["val"]), usual_epochs(images.per_class)
-    passes = count_passes(images.train, batch, epochs) if teacher and images.unlabelled else 1
-    length = choose_length({sides[0]: step}, images.train, val, epochs, available_s, passes)
-    if teacher is not None and images.unlabelled:
-        shown = 2 * passes * length.epochs * images.train
+    beside = teacher is not None and images.unlabelled > 0
+    patient = beside or (teacher is not None and noise is None)
+    passes = count_passes(images.train, batch, epochs, beside) if patient else 1
+    length = choose_length(
+        {sides[0]: step}, images.train, val, epochs, available_s, passes, beside=beside
+    )
+    if teacher is not None and patient:
+        shown = (1 + beside) * length.passes * length.epochs * images.train
         every = images.train + images.unlabelled
         teacher = replace(teacher, views=choose_views(teacher, every, shown, means.available_s))
     return Plan(

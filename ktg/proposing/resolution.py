@@ -19,10 +19,10 @@ LEAST_SHARE = 0.25  # of a budget that is hardly more than that
 LARGER = 2.0  # times as long may a training at a larger side take, to be tried beside the default
 MOST_EPOCHS = 3.0  # times `usual_epochs`, however large the budget is
 LEAST_EPOCHS = 0.5
-# Of a target that is taught on images without labels, where the budget has room. Over 400 steps
-# of 32 images they have +1.5 points on flowers (three seeds, all above 0), -2.5 on cats and dogs
-# (three) and +0.8 on CIFAR-10 (two): -0.2 in all (-2.8 to +2.5), so that neither is proven better
-# (benchmarks/teachers_study.py). The search of benchmarks/proof.py that won had them.
+# Of a target that is taught, where the budget has room. On images without labels, over 400 steps of
+# 32 images: +1.5 points on flowers (three seeds, all above 0), -2.5 on cats and dogs (three) and
+# +0.8 on CIFAR-10 (two), -0.2 in all (-2.8 to +2.5): neither is proven better. On labelled ones:
+# `ktg.proposing.opening.LONG_LEAD` (benchmarks/teachers_study.py).
 TAUGHT_STEPS = 1000
 
 
@@ -52,18 +52,21 @@ def usual_epochs(per_class: float) -> float:
     return 40 - 25 * place
 
 
-def count_passes(train: int, batch: int, epochs: float) -> int:
-    """Return how often an epoch should show each labelled image beside others without a label.
+def count_passes(train: int, batch: int, epochs: float, beside: bool) -> int:
+    """Return how often an epoch should show each labelled image to a target that is taught.
 
-    At least twice, so that the target is taught for twice as long as labels alone are worth it, and
-    so often that `epochs` have TAUGHT_STEPS. Without it every other step of fifty labelled images
-    would be followed by a validation.
+    beside: whether others without a label are shown with them. Then at least twice, so that the
+    target is taught for twice as long as labels alone are worth it; and so often that `epochs` have
+    TAUGHT_STEPS. Without it every other step of fifty labelled images would be followed by a
+    validation.
 
-    >>> count_passes(50, 16, 40), count_passes(1421, 32, 15)
+    >>> count_passes(50, 16, 40, True), count_passes(1421, 32, 15, True)
     (9, 2)
+    >>> count_passes(276, 32, 24, False), count_passes(6300, 32, 15, False)
+    (6, 1)
     """
     steps = max(1, train // batch)
-    return max(2, math.ceil(TAUGHT_STEPS / (epochs * steps)))
+    return max(1 + beside, math.ceil(TAUGHT_STEPS / (epochs * steps)))
 
 
 def training_seconds(budget_s: float, slots: int) -> float:
@@ -98,15 +101,17 @@ def choose_length(
     epochs: float,
     available_s: float,
     passes: int = 1,
+    *,
+    beside: bool = False,
 ) -> Length:
     """Return the largest side at which half of the wanted epochs fit, and the epochs that do.
 
     speeds: by side. train, val: images of each split. epochs: how many are wanted. passes: over the
-    labelled images in each, above 1 with as many images without labels beside them; where time is
-    short there are fewer of these before there are fewer epochs. Where nothing fits it is the
-    smallest side, with a single epoch if need be.
+    labelled images in each; where time is short there are fewer of these before there are fewer
+    epochs. beside: whether each step shows as many images without labels, too. Where nothing fits
+    it is the smallest side, with a single epoch if need be.
     """
-    shown = train if passes == 1 else 2 * train
+    shown = (1 + beside) * train
     for side in sorted(speeds, reverse=True):
         epoch_s = speeds[side].epoch_s(shown, val)
         if LEAST_EPOCHS * epochs * epoch_s <= available_s:

@@ -11,7 +11,7 @@ from ktg.graph.paths import make_paths_relative
 from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import dumps
 from ktg.proposing.commented_yaml import weave_comments, write_comment
-from ktg.proposing.opening import SECOND, TARGET, TEACHER, Need, choose_opening
+from ktg.proposing.opening import LONG_LEAD, SECOND, TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
 from ktg.proposing.resolution import TAUGHT_STEPS, list_sides
 from ktg.proposing.teacher import Teacher
@@ -192,11 +192,13 @@ def _train(plan: Plan) -> Section:
     )
     if length.passes == 1:
         return {"epochs": length.epochs}, {"train.epochs": why}
-    long = (
-        f"{length.passes} passes over the labelled images in each epoch: the search that was "
-        f"measured to win with a teacher and images without labels had {TAUGHT_STEPS:,} steps; "
-        "fewer were not proven worse"
+    measured = (
+        f"{TAUGHT_STEPS:,} steps or more where there is time; on images without labels 400 were "
+        "not proven worse"
+        if plan.images.unlabelled
+        else f"a teacher's lead over the target alone, where all images had labels, was {LONG_LEAD}"
     )
+    long = f"{length.passes} passes over the labelled images in each epoch: {measured}"
     return (
         {"epochs": length.epochs, "steps": plan.steps},
         {"train.epochs": why, "train.steps": long},

@@ -80,16 +80,16 @@ def plan_teacher(
 ) -> tuple[Teacher | None, float]:
     """Return the teacher for a target that begins from the first of `sources`, None for none.
 
-    data: as the target sees them at most. With images without labels it may see larger ones, and
-    then be the target's own weights, too. The second value is how long images were decoded for
-    that, in seconds.
+    data: as the target sees them at most. The teacher may see larger ones, and then be the target's
+    own weights, too, unless it is a probe that stands in for wrong labels. The second value is how
+    long images were decoded for that, in seconds.
     """
     if not ranking.scores:
         return None, 0.0
     chosen = choose_teacher(ranking, sources, leniently=images.unlabelled > 0)
     teacher = Teacher(chosen, ranking.scores[chosen]) if chosen else None
     decoding_s = 0.0
-    if images.unlabelled and images.train <= MOST_IMAGES:
+    if (images.unlabelled or means.trains) and images.train <= MOST_IMAGES:
         larger, decoding_s = _look_closer(ranking, sources, chosen, data, images, means)
         least = teacher.score if teacher else ranking.scores[sources[0]] + CLEARLY
         # A larger side shows more: where only chance speaks against it, it is taken.
@@ -187,7 +187,7 @@ def _plan_training(teacher: Teacher, data: Data, images: FoundImages, means: Mea
     speed = _measure(teacher.weights, seen, means)
     epoch_s, view_s = speed.epoch_s(images.train), _view_s(speed, images)
     answers_s = min(VIEWS[-1] * view_s, ANSWERS_SHARE * means.available_s)
-    time_s = means.available_s - (answers_s if images.unlabelled else 0.0)
+    time_s = means.available_s - answers_s
     epochs = min(round(usual_epochs(images.per_class)), int(time_s / epoch_s))
     epochs = epochs if epochs >= LEAST_EPOCHS and means.trains else 0
     return replace(teacher, epochs=epochs, training_s=epochs * epoch_s, view_s=view_s)

@@ -79,9 +79,11 @@ def test_the_size_that_the_target_sees_is_a_hole_unless_it_is_said(
     file.write_text(proposed.to_yaml(tmp_path))
     graph = load_space_file(file)
     assert graph.bind(graph.default()).nodes["n0"].input_size == found.length.side
-    plain = make_space(plan(large_photos, target="resnet8", size=20), "pets", "5m").plain
-    assert plain["data"]["size"] == 20
-    assert "input_size" not in plain["nodes"]["n0"]
+    wished = plan(large_photos, target="resnet8", size=20)
+    for planned in (wished, dataclasses.replace(wished, teacher=None)):
+        plain = make_space(planned, "pets", "5m").plain
+        assert plain["data"]["size"] == planned.decoded_side
+        assert plain["nodes"]["n0"].get("input_size", planned.decoded_side) == 20
 
 
 def test_a_side_is_the_largest_of_use_or_the_largest_that_fits(plan, large_photos, in_zoo):

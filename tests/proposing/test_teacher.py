@@ -95,8 +95,11 @@ def test_the_targets_own_weights_may_teach_what_they_see_in_larger_images(choose
 
 
 @pytest.mark.slow
-def test_a_larger_side_is_for_images_without_labels_and_within_the_time(choose):
-    assert choose({"resnet8": 0.0, "resnet14": 0.5}, more=0).weights.side is None
+def test_a_larger_side_is_within_the_time_and_no_probe_of_the_same_images(choose):
+    labelled = choose({"resnet8": 0.0, "resnet14": 0.0}, more=0)
+    assert labelled.weights.side == LARGEST
+    assert labelled.epochs >= LEAST_EPOCHS
+    assert choose({"resnet8": 0.0, "resnet14": 0.5}, more=0, trains=False).weights.side is None
     hurried = choose({"resnet8": 0.0, "resnet14": 0.5}, available_s=1e-6)
     assert (hurried.weights.side, hurried.epochs) == (None, 0)
     probe = choose({"resnet8": 0.0, "resnet14": 0.5}, trains=False)
