@@ -93,13 +93,15 @@ def search(args: argparse.Namespace, name: str, arm: str, place: Path) -> Line:
 def keep_target(space: dict[str, Any]) -> dict[str, Any]:
     """Return a space without helpers: its first node, which the labels teach.
 
-    What only helpers could use goes too: what is tried first, and images without labels.
+    What only helpers could use goes too: what is tried first, images without labels, and views that
+    are drawn once, so that a teacher answers once (the lines of 28 November 2026 had these).
     """
     target = next(iter(space["nodes"]))
     nodes = {target: space["nodes"][target]}
     found = {**space, "nodes": nodes, "edges": {f"label -> {target}": {}}}
     found["search"] = {key: value for key, value in space["search"].items() if key != "opening"}
-    kept = {key: value for key, value in space["data"].items() if "unlabelled" not in key}
+    useless = ("views", "unlabelled", "unlabelled_share")
+    kept = {key: value for key, value in space["data"].items() if key not in useless}
     return {**found, "data": kept}
 
 
