@@ -106,7 +106,8 @@ def explain_nothing(result: "Result") -> str:
 def describe_no_trial(result: "Result") -> str:
     """Return why a search has left no more than the probe that it began with."""
     why = explain_nothing(result).rstrip(".")
-    return f"N{why[1:]}. The model that is kept is the probe of the weights that it began with."
+    kept = "The model that is kept is the probe of the weights that it began with."
+    return f"{why[0].upper()}{why[1:]}. {kept}"
 
 
 def print_delivered(result: "Result", screen: Screen) -> None:
