@@ -132,13 +132,15 @@ def measure_delivered(
 
 
 def fit_into(graph: Graph, train_s: float, left_s: float | None) -> Graph:
-    """Return a graph with as many of its epochs as fit into the time that is left.
+    """Return a graph with as many of its epochs, and steps, as fit into the time that is left.
 
     train_s: what its training took in the search, on fewer images. left_s: None for no limit.
     """
-    epochs, expected_s = graph.train.epochs, train_s * MORE_IMAGES
+    (epochs, steps), expected_s = (graph.train.epochs, graph.train.steps), train_s * MORE_IMAGES
     if left_s is None or expected_s <= max(left_s, 1.0) or not epochs:
         return graph
     fewer = max(1, int(epochs * max(left_s, 1.0) / expected_s))
-    train = dataclasses.replace(graph.train, epochs=fewer)
+    if steps is not None:  # the length of all epochs together, which fewer of them do not change
+        steps = steps * fewer // epochs
+    train = dataclasses.replace(graph.train, epochs=fewer, steps=steps)
     return dataclasses.replace(graph, train=train)

@@ -51,17 +51,26 @@ def test_images_that_were_held_out_are_called_so(photos, tmp_path):
     assert "held out from the rest" in told.sentence
 
 
-@given(st.integers(1, 50), st.floats(0.1, 1e4), st.floats(-100, 1e4))
-def test_the_last_training_fits_into_the_time_that_is_left(epochs, train_s, left_s):
+@given(
+    st.integers(1, 50),
+    st.none() | st.integers(50, 2000),
+    st.floats(0.1, 1e4),
+    st.floats(-100, 1e4),
+)
+def test_the_last_training_fits_into_the_time_that_is_left(epochs, steps, train_s, left_s):
+    length = {"epochs": epochs} | ({} if steps is None else {"steps": steps})
     given_graph = parse(
         {
             "data": {"name": "digits"},
-            "train": {"epochs": epochs},
+            "train": length,
             "nodes": {"n0": {"model": "resnet8"}},
             "edges": {"label -> n0": {}},
         }
     )
-    fitted = fit_into(given_graph, train_s, left_s).train.epochs
+    train = fit_into(given_graph, train_s, left_s).train
+    fitted = train.epochs
+    if steps is not None:  # each epoch keeps its share of them
+        assert fitted <= train.steps <= steps * fitted / epochs < train.steps + 1
     per_epoch_s = MORE_IMAGES * train_s / epochs
     assert 1 <= fitted <= epochs
     assert fitted == 1 or fitted * per_epoch_s <= max(left_s, 1.0) * (1 + 1e-9)
