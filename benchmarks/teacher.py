@@ -14,7 +14,6 @@ included, once every view has been shown; they take turns in one process, round 
 import argparse
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +58,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.trials:
-        measure.write("teacher_search_cpu", vars(args), time_searches(args))
+        measure.write(f"teacher_search_{args.device}", vars(args), time_searches(args))
         return
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KTG_CACHE"] = str(Path(folder) / "cache")
@@ -80,23 +79,23 @@ def main() -> None:
 
 
 def time_searches(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the CPU seconds of all trials, without a teacher and with one, and their ratios.
+    """Return the seconds of all trials, without a teacher and with one, and their ratios.
 
     Each trial has a rate of its own and as many epochs as there are views. The teacher is made by
     the first trial of its search, whose time that is part of.
     """
-    seconds = {}
+    seconds, clock = {}, measure.clock_of(args.device)
     for name in ("alone, new views", "distillation, fixed views", "distillation, new views"):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["KTG_CACHE"] = str(Path(folder) / "cache")
             graph = list_graphs(write_images(Path(folder), args), args)[name]
-            started = time.process_time()
+            started = clock()
             for trial in range(args.trials):
                 lr = 0.01 * 1.1**trial
                 train = replace(graph.train, lr=lr, epochs=args.views)
                 for _ in start(replace(graph, train=train), args):
                     pass
-            seconds[name] = round(time.process_time() - started, 1)
+            seconds[name] = round(clock() - started, 1)
     alone, fixed, new = seconds.values()
     return {"seconds": seconds, "fixed over alone": fixed / alone, "fixed over new": fixed / new}
 

@@ -118,11 +118,10 @@ def describe_graph(graph: Graph) -> dict[str, Any]:
 
 def describe_made(graph: Graph, name: str) -> str:
     """Return how a teacher is made before the others begin: it learns first, and then answers."""
-    node = graph.nodes[name]
-    epochs = graph.train.epochs if node.epochs is None else node.epochs
-    if epochs:
+    if epochs := graph.epochs_of(name):
         return f"{name} by {count(epochs, 'epoch')} of its own"
-    return f"{name} by a linear probe" if node.head == "probe" else f"{name} as it comes"
+    has_probe = graph.nodes[name].head == "probe"
+    return f"{name} by a linear probe" if has_probe else f"{name} as it comes"
 
 
 def describe_noise(graph: Graph) -> dict[str, Any]:

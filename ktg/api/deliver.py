@@ -136,7 +136,8 @@ def fit_into(graph: Graph, train_s: float, left_s: float | None) -> Graph:
 
     train_s: what its training took in the search, on fewer images. left_s: None for no limit.
     """
-    (epochs, steps), expected_s = (graph.train.epochs, graph.train.steps), train_s * MORE_IMAGES
+    epochs, steps = graph.train.epochs, graph.train.steps
+    expected_s = train_s * MORE_IMAGES
     if left_s is None or expected_s <= max(left_s, 1.0) or not epochs:
         return graph
     fewer = max(1, int(epochs * max(left_s, 1.0) / expected_s))

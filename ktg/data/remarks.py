@@ -119,8 +119,8 @@ def find_unused(root: Path) -> tuple[list[str], list[str]]:
     images = [f"{place}{name}" for place in places for name in _images_in(root / place)]
     named = [f"{place}{name}" for place in places for name in list_folders(root / place)]
     without = [name for name in named if is_unlabelled(name.rpartition("/")[2])]
-    others = [name for name in list_folders(root) if splits and name not in outer]
-    return images, list(dict.fromkeys([*without, *others]))
+    others = [name for name in list_classes(root) if splits and name not in outer]
+    return images, [*without, *others]
 
 
 def find_nested(root: Path) -> list[str]:

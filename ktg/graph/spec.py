@@ -372,6 +372,11 @@ class Graph:
         """Return the files that a node of this model may name as its source."""
         return sources_for(model, self.sources, self.weights)
 
+    def epochs_of(self, name: str) -> int:
+        """Return how long a node trains: as it says itself, else as `train` does."""
+        own = self.nodes[name].epochs
+        return self.train.epochs if own is None else own
+
     def _repr_svg_(self) -> str:
         """Return the drawing, which a notebook shows."""
         # By its name, as drawing is built on this module, which imports nothing of the room.

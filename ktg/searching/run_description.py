@@ -78,8 +78,7 @@ def _describe_nodes(graph: Graph) -> str:
     for name in live_nodes(graph):
         node = graph.nodes[name]
         what = f"{name}, the target" if name == graph.target else name
-        epochs = graph.train.epochs if node.epochs is None else node.epochs
-        rows.append(f"| {what} | {node.model} | {node.source} | {epochs} |")
+        rows.append(f"| {what} | {node.model} | {node.source} | {graph.epochs_of(name)} |")
     return "\n".join(rows)
 
 
