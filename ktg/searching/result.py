@@ -98,10 +98,11 @@ class Result:
     was not asked for.
     `stopping`: what a scheduler stopped and saved, in sentences; None without one.
     `metric`: what the graphs are compared by. `left_s`: seconds of the budget that were left at
-    the end, None without one; `repeat_s`: how long training the best graph on other images takes,
-    its teachers made anew; `repeats`: trainings of the race; `warnings` are sentences that the
-    user should not miss. `delivered`: the model that was written (`ktg.api.deliver.Delivered`),
-    None where that was not asked for. `skipped`: files that `data.corrupt: skip` has left out.
+    the end, None without one; `repeat_s`: how long training the best graph on as many images takes
+    when nothing runs beside it, its teachers made anew; `repeats`: trainings of the race;
+    `warnings` are sentences that the user should not miss. `delivered`: the model that was written
+    (`ktg.api.deliver.Delivered`), None where that was not asked for. `skipped`: files that
+    `data.corrupt: skip` has left out.
     `pool`: the greedy ensemble of all trainings, None for fewer than two. `teacher`: what the best
     graph's teacher was good for, None where nothing teaches its target.
     """

@@ -27,6 +27,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from ktg.data import Dataset
@@ -125,6 +126,8 @@ def search(
             ray = stack.enter_context(start_ray(address))
         slots = plan_slots(space.search, ray, address, vary_each_hole(space), folder, warn)
         queue.at_once = slots.at_once
+        if address is None:  # what comes after the search is trained here
+            queue.gain_alone = slots.gain_alone(torch.get_num_threads())
         brackets = plan_brackets(space.search, queue.most_epochs)
 
         def record() -> SearchRecorder:

@@ -45,7 +45,8 @@ class SearchQueue(TrialQueue):
     reserve: what is left of the budget for the time after the search.
     prior: what the samplers learn of earlier searches.
     images: how many judge one training, None where not known.
-    at_once: how many trials run at the same time.
+    at_once: how many trials run at the same time. gain_alone: how much faster the training is that
+    comes after the search, when nothing runs beside it.
     """
 
     open_ended = True
@@ -65,6 +66,7 @@ class SearchQueue(TrialQueue):
         super().__init__(None if most is None else most + len(first))
         self.space, self.metric = space, space.search.metric
         self.reserve, self.at_once, self.images = reserve or Reserve(), 1, images
+        self.gain_alone = 1.0
         self.race_share = space.search.race_share
         # Another seed when going on, or a sampler would propose again what it did before.
         seed, alone = space.search.seed + len(trials), find_alone_space(space)
@@ -173,9 +175,11 @@ class SearchQueue(TrialQueue):
 
     @property
     def repeat_s(self) -> float:
-        """The seconds that training the best graph on other images takes, 0 before there is one."""
-        best = self.best
-        return measure_repeat(best, self.trials, self.reserve.teachers_s) if best else 0.0
+        """The seconds that training the best graph after the search takes, on as many images.
+
+        0 before there is one.
+        """
+        return self._repeat_alone_s(self.best) if self.best else 0.0
 
     def _longest_repeat_s(self) -> float:
         """Return the most that training one of the first few graphs on other images takes.
@@ -186,10 +190,10 @@ class SearchQueue(TrialQueue):
         first = sorted(self.ranked[:MAY_WIN], key=lambda one: one.repeat_s)
         # Making teachers takes as long for all, so that the longest with and without will do.
         longest = {bool(teachers(one.graph)): one for one in first}
-        each = (
-            measure_repeat(one, self.trials, self.reserve.teachers_s) for one in longest.values()
-        )
-        return max(each, default=0.0)
+        return max(map(self._repeat_alone_s, longest.values()), default=0.0)
+
+    def _repeat_alone_s(self, one: Trial) -> float:
+        return measure_repeat(one, self.trials, self.reserve.teachers_s) / self.gain_alone
 
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget."""

@@ -519,6 +519,18 @@ def taught_second(trial) -> float:
     return 0.9 if alone in (trial.number, trial.race_of) else 0.8 if teachers(trial.graph) else 0.1
 
 
+def test_less_is_left_for_a_last_training_that_has_all_the_cores():
+    settings = {"budget": "360s", "race_share": 0.25, "alone_share": 1 / 3, "lr": True}
+    one = space(None, 3, sampler="random", **settings)
+    queues = [SearchQueue(one, reserve=Reserve(1.25, 15.0, 50.0)) for _ in range(2)]
+    queues[1].gain_alone = 1.25
+    for queue in queues:
+        play(queue, taught_well, epoch_s=5.0, at_once=2, made_s=60.0)
+    assert [queue.repeat_s for queue in queues] == [80.0, 64.0]
+    assert [queue.end_s for queue in queues] == [360 - 15 - 100.0, 360 - 15 - 80.0]
+    assert queues[1].end_s - 20 <= queues[1].now_s <= queues[1].end_s
+
+
 def test_time_is_left_for_whoever_may_yet_win():
     reserve, made_s = Reserve(1.25, 15.0), 60.0
     settings = {"budget": "360s", "race_share": 0.25, "alone_share": 1 / 3, "lr": True}

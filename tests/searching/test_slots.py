@@ -4,7 +4,7 @@ import pytest
 
 from ktg.errors import SpecError
 from ktg.graph import Search
-from ktg.searching.slots import check_resources, count_gpu_slots, count_slots
+from ktg.searching.slots import ALL_CORES, Slots, check_resources, count_gpu_slots, count_slots
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,17 @@ def test_a_trial_that_would_wait_for_ever_is_refused(cpus, gpus, said):
 
 def test_a_trial_that_fits_is_not_refused():
     check_resources(2, 0.5, {"CPU": 2.0, "GPU": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("slots", "threads", "gain"),
+    [
+        (Slots(1, 0, 2), 2, ALL_CORES),
+        (Slots(1, 0, 1), 2, 1.0),  # nothing ran beside it before
+        (Slots(1, 0, 2), 1, 1.0),  # OMP_NUM_THREADS=1
+        (Slots(4, 0, 2), 4, 1.0),
+        (Slots(1, 0.5, 2), 16, 1.0),
+    ],
+)
+def test_a_training_with_the_cores_of_two_is_faster(slots, threads, gain):
+    assert slots.gain_alone(threads) == gain
