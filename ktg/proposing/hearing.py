@@ -1,12 +1,28 @@
 """Who is told how the look at a folder goes."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ktg.data import Dataset
+from ktg.data.open import open_data
+from ktg.graph import Data
 
-@dataclass(frozen=True)
+
+@dataclass
 class Hearing:
-    """Functions that are told how it goes: what is being done, and images that are decoded."""
+    """Functions that are told how it goes: what is being done, and images that are decoded.
+
+    decoding_s: how long images were decoded, in seconds, which no budget counts.
+    """
 
     status: Callable[[str], None]
     decoding: Callable[[int, int], None]
+    decoding_s: float = 0.0
+
+    def open_data(self, data: Data) -> Dataset:
+        """Return the images, decoded into the cache where they are not there."""
+        started = time.monotonic()
+        dataset = open_data(data, progress=self.decoding)
+        self.decoding_s += time.monotonic() - started
+        return dataset

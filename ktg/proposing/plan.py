@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ktg.auditing.noise import NoiseEstimate
 from ktg.data import Dataset
-from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
 from ktg.graph import IMAGENET, Data, Node, SourceFile, sources_for
 from ktg.models.names import check_model, shorten_model
@@ -101,6 +100,37 @@ class Plan:
         return self.length.epochs * self.length.passes * in_pass
 
 
+@dataclass(frozen=True)
+class _Ground:
+    """What there is before anything is trained: see `Plan`; here: the weights, to be ranked."""
+
+    wishes: Wishes
+    images: FoundImages
+    machine: Machine
+    here: list[WeightsHere]
+    unusable: Mapping[str, str]
+    batch: int
+    sides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The network to train and how it sees images: see `Plan`.
+
+    data: as it sees them at most; dataset: these, decoded.
+    """
+
+    model: str
+    sources: tuple[WeightsHere, ...]
+    ranking: Ranking
+    squares: Squares
+    sides: tuple[int, ...]
+    probes: Mapping[int, float]
+    step: Speed
+    data: Data
+    dataset: Dataset
+
+
 def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     """Return what to search for a folder of images.
 
@@ -108,80 +138,97 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     computed. Raises UserError for a folder that cannot be trained on, an unknown target, and a
     budget in which nothing could be trained.
     """
+    _check_wishes(wishes)
+    began, decoded_s = time.monotonic(), hearing.decoding_s
+    ground = _look(path, wishes, hearing)
+    target = _choose_target(ground, hearing)
+    noise = find_wrong_labels(target.ranking, wishes.files, target.dataset, hearing.status)
+    teacher, length = _choose_lessons(ground, target, noise is not None, hearing)
+    return Plan(
+        images=ground.images,
+        machine=ground.machine,
+        wishes=wishes,
+        model=target.model,
+        sources=target.sources,
+        teacher=teacher,
+        ranking=target.ranking,
+        unusable={**ground.unusable, **target.ranking.left_out},
+        length=length,
+        squares=target.squares,
+        sides=target.sides,
+        probes=target.probes,
+        step=target.step,
+        batch=ground.batch,
+        began=began + hearing.decoding_s - decoded_s,
+        noise=noise,
+    )
+
+
+def _check_wishes(wishes: Wishes) -> None:
     if wishes.budget_s < SHORTEST_S:
         problem = f"{wishes.budget_s:g} s is too short to train anything"
         raise UserError(f"--budget: {problem}; allowed: at least {SHORTEST_S:g}s")
     if wishes.target is not None:
         check_model(wishes.target, "--target")
-    _check_files(wishes)
-    began = time.monotonic()
+    for model, file in wishes.files.items():
+        check_model(model, "--weights")
+        if not Path(file.path).is_file():
+            raise UserError(f"--weights: there is no file {file.path} for {model}")
+
+
+def _look(path: Path, wishes: Wishes, hearing: Hearing) -> _Ground:
+    """Return what the folder and this machine hold, and the sides at which a network is fast."""
     hearing.status("Looking at the images")
     images, machine = look_at_images(path, wishes.labels), read_machine()
     hearing.status("Looking for weights on this machine")
     here, unusable = find_usable(wishes, machine)
     batch = min(32 if images.train >= 200 else 16, images.train)
     hearing.status("Measuring a few steps")
-    gauge = _choose_gauge(wishes, here)
-    sides = _choose_sides(gauge, wishes, images, machine, batch)
-    data = replace(images.spec, size=max(sides), batch_size=batch)
-    decoding = time.monotonic()
-    dataset = open_data(data, progress=hearing.decoding)
-    began += time.monotonic() - decoding
-    ranking = rank_usable(here, wishes, dataset, hearing.status)
-    chosen = _choose_model(wishes, ranking)
-    sources = tuple(choose_sources(ranking, chosen))
+    sides = _choose_sides(_choose_gauge(wishes, here), wishes, images, machine, batch)
+    return _Ground(wishes, images, machine, here, unusable, batch, sides)
+
+
+def _choose_target(ground: _Ground, hearing: Hearing) -> _Target:
+    """Return the network, by a ranking of the weights on a sample, and how it sees images best."""
+    wishes, images = ground.wishes, ground.images
+    data = replace(images.spec, size=max(ground.sides), batch_size=ground.batch)
+    dataset = hearing.open_data(data)
+    ranking = rank_usable(ground.here, wishes, dataset, hearing.status)
+    model = _choose_model(wishes, ranking)
+    sources = tuple(choose_sources(ranking, model))
     first = (sources[0], ranking.scores[sources[0]]) if sources else None
-    squares, dataset = choose_squares(
-        *(images, data, dataset, first, wishes.files),
-        status=hearing.status,
-        decoding=hearing.decoding,
-    )
-    began += squares.decoding_s
+    squares, dataset = choose_squares(images, data, dataset, first, wishes.files, hearing)
     data = replace(data, resize=squares.resize)
-    probes = _probe_sides(sources[:1], sides, wishes, dataset, hearing.status)
-    sides = order_sides(sides, probes)
-    own = sources[0].node if sources else Node(model=chosen)
+    probes = _probe_sides(sources[:1], ground.sides, wishes, dataset, hearing.status)
+    sides = order_sides(ground.sides, probes)
+    own = sources[0].node if sources else Node(model=model)
     node = replace(own, input_size=sides[0]) if len(sides) > 1 else own
     step = measure_speed(node, data, sources=wishes.files)
-    noise = find_wrong_labels(ranking, wishes.files, dataset, hearing.status)
-    available_s = training_seconds(wishes.budget_s, machine.slots)
-    means = Means(
-        available_s=TEACHER_TRAININGS * available_s,
-        trains=noise is None,  # a probe learns less of the wrong labels by heart
-        files=wishes.files,
-        hearing=hearing,
-    )
-    teacher, decoding_s = plan_teacher(ranking, sources, data, images, means)
-    began += decoding_s
-    val, epochs = sum(images.counts["val"]), usual_epochs(images.per_class)
+    return _Target(model, sources, ranking, squares, sides, probes, step, data, dataset)
+
+
+def _choose_lessons(
+    ground: _Ground, target: _Target, noisy: bool, hearing: Hearing
+) -> tuple[Teacher | None, Length]:
+    """Return the teacher, None without one, and how long the target is trained.
+
+    noisy: whether many labels look wrong. A probe learns less of these by heart.
+    """
+    images, files = ground.images, ground.wishes.files
+    available_s = training_seconds(ground.wishes.budget_s, ground.machine.slots)
+    means = Means(TEACHER_TRAININGS * available_s, not noisy, files, hearing)
+    teacher = plan_teacher(target.ranking, target.sources, target.data, images, means)
     beside = teacher is not None and images.unlabelled > 0
-    patient = beside or (teacher is not None and noise is None)
-    passes = count_passes(images.train, batch, epochs, beside) if patient else 1
-    length = choose_length(
-        {sides[0]: step}, images.train, val, epochs, available_s, passes, beside=beside
-    )
+    patient = beside or (teacher is not None and not noisy)
+    epochs = usual_epochs(images.per_class)
+    passes = count_passes(images.train, ground.batch, epochs, beside) if patient else 1
+    val, speeds = sum(images.counts["val"]), {target.sides[0]: target.step}
+    length = choose_length(speeds, images.train, val, epochs, available_s, passes, beside=beside)
     if teacher is not None and patient:
         shown = (1 + beside) * length.passes * length.epochs * images.train
         every = images.train + images.unlabelled
         teacher = replace(teacher, views=choose_views(teacher, every, shown, means.available_s))
-    return Plan(
-        images=images,
-        machine=machine,
-        wishes=wishes,
-        model=chosen,
-        sources=sources,
-        teacher=teacher,
-        ranking=ranking,
-        unusable={**unusable, **ranking.left_out},
-        length=length,
-        squares=squares,
-        sides=sides,
-        probes=probes,
-        step=step,
-        batch=batch,
-        began=began,
-        noise=noise,
-    )
+    return teacher, length
 
 
 def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], dict[str, str]]:
@@ -213,13 +260,6 @@ def rank_usable(
     """Return the ranking of the weights, for which a part of the budget is spent at most."""
     seconds = min(RANKING_SHARE * wishes.budget_s, RANKING_S)
     return rank_weights(here, wishes.files, dataset, seconds=seconds, status=status)
-
-
-def _check_files(wishes: Wishes) -> None:
-    for model, file in wishes.files.items():
-        check_model(model, "--weights")
-        if not Path(file.path).is_file():
-            raise UserError(f"--weights: there is no file {file.path} for {model}")
 
 
 def _ask_for_published(model: str) -> list[WeightsHere]:

@@ -5,15 +5,14 @@ is cut off with it: of magnetic tiles, three by four, a probe has 43 % balanced 
 and 58 % on whole tiles squeezed into 160 pixels, and fine-tuning 45 and 61 %.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ktg.data import Dataset
-from ktg.data.open import open_data
 from ktg.graph import Data, SourceFile
 from ktg.proposing.found_images import FoundImages
+from ktg.proposing.hearing import Hearing
 from ktg.proposing.ranking import rank_weights
 from ktg.proposing.weights_here import WeightsHere
 
@@ -23,14 +22,10 @@ MOST_IMAGES = 20_000  # decoding more of them twice takes minutes
 
 @dataclass(frozen=True)
 class Squares:
-    """How images become squares; scores: of the probe, by way, where it was measured.
-
-    decoding_s: how long decoding the second way took.
-    """
+    """How images become squares; scores: of the probe, by way, where it was measured."""
 
     resize: Literal["crop", "stretch"] = "crop"
     scores: Mapping[str, float] = field(default_factory=dict)
-    decoding_s: float = 0.0
 
 
 def choose_squares(
@@ -39,9 +34,7 @@ def choose_squares(
     dataset: Dataset,
     best: tuple[WeightsHere, float] | None,
     files: Mapping[str, SourceFile],
-    *,
-    status: Callable[[str], None],
-    decoding: Callable[[int, int], None],
+    hearing: Hearing,
 ) -> tuple[Squares, Dataset]:
     """Return how the images of a folder become squares best, and them so.
 
@@ -51,13 +44,11 @@ def choose_squares(
     if best is None or images.oblong < OBLONG or images.train > MOST_IMAGES:
         return Squares(), dataset
     weights, cropped = best
-    started = time.monotonic()
-    whole = open_data(replace(data, resize="stretch"), progress=decoding)
-    decoding_s = time.monotonic() - started
-    found = rank_weights([weights], files, whole, seconds=0.0, status=status).scores
+    whole = hearing.open_data(replace(data, resize="stretch"))
+    found = rank_weights([weights], files, whole, seconds=0.0, status=hearing.status).scores
     if weights not in found:
-        return Squares(decoding_s=decoding_s), dataset
+        return Squares(), dataset
     scores = {"crop": cropped, "stretch": found[weights]}
     if scores["stretch"] > cropped:
-        return Squares("stretch", scores, decoding_s), whole
-    return Squares("crop", scores, decoding_s), dataset
+        return Squares("stretch", scores), whole
+    return Squares("crop", scores), dataset

@@ -6,11 +6,9 @@ EfficientNet-lite0 has 71 % at 96 pixels, 79 % at 128 and at 160, where that of 
 MobileNetV2-0.35 at 96 pixels, has 64 %.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ktg.data.open import open_data
 from ktg.graph import Data, SourceFile
 from ktg.models.architectures import find_usual_size
 from ktg.proposing.found_images import FoundImages
@@ -77,31 +75,29 @@ def plan_teacher(
     data: Data,
     images: FoundImages,
     means: Means,
-) -> tuple[Teacher | None, float]:
+) -> Teacher | None:
     """Return the teacher for a target that begins from the first of `sources`, None for none.
 
     data: as the target sees them at most. The teacher may see larger ones, and then be the target's
-    own weights, too, unless it is a probe that stands in for wrong labels. The second value is how
-    long images were decoded for that, in seconds.
+    own weights, too, unless it is a probe that stands in for wrong labels.
     """
     if not ranking.scores:
-        return None, 0.0
+        return None
     chosen = choose_teacher(ranking, sources, leniently=images.unlabelled > 0)
     teacher = Teacher(chosen, ranking.scores[chosen]) if chosen else None
-    decoding_s = 0.0
     if (images.unlabelled or means.trains) and images.train <= MOST_IMAGES:
-        larger, decoding_s = _look_closer(ranking, sources, chosen, data, images, means)
+        larger = _look_closer(ranking, sources, chosen, data, images, means)
         least = teacher.score if teacher else ranking.scores[sources[0]] + CLEARLY
         # A larger side shows more: where only chance speaks against it, it is taken.
         if larger is not None and larger.score >= least - ranking.error:
             best = max(ranking.scores.values())
             teacher = replace(larger, at_target_side=best)
     if teacher is None:
-        return None, decoding_s
+        return None
     teacher = _plan_training(teacher, data, images, means)
     if teacher.epochs == 0 and means.trains and not images.unlabelled:
-        teacher = None  # a probe teaches nothing that the labels of the same images do not
-    return teacher, decoding_s
+        return None  # a probe teaches nothing that the labels of the same images do not
+    return teacher
 
 
 def _look_closer(
@@ -111,7 +107,7 @@ def _look_closer(
     data: Data,
     images: FoundImages,
     means: Means,
-) -> tuple[Teacher | None, float]:
+) -> Teacher | None:
     """Return the best weights at the largest side at which their answers are affordable.
 
     As at the side of the target, a larger network is taken unless it is proven to be worse.
@@ -124,19 +120,15 @@ def _look_closer(
         if (side := _find_affordable_side(one, data, images, means)) is not None
     ]
     if not closer:
-        return None, 0.0
+        return None
     largest = max(one.side or 0 for one in closer)
-    started = time.monotonic()
     # The images without labels are decoded by the search, at the side that is chosen.
-    dataset = open_data(
-        replace(data, size=largest, unlabelled=None), progress=means.hearing.decoding
-    )
-    decoding_s = time.monotonic() - started
+    dataset = means.hearing.open_data(replace(data, size=largest, unlabelled=None))
     seconds = ANSWERS_SHARE * means.available_s
     found = rank_weights(closer, means.files, dataset, seconds=seconds, status=means.hearing.status)
     own = [one for one in found.scores if _is_of(one, sources)]
     best = choose_teacher(found, own, leniently=True) or next(iter(found.scores), None)
-    return (Teacher(best, found.scores[best]) if best else None), decoding_s
+    return Teacher(best, found.scores[best]) if best else None
 
 
 def _is_of(one: WeightsHere, sources: Sequence[WeightsHere]) -> bool:
