@@ -139,16 +139,28 @@ def _is_of(one: WeightsHere, sources: Sequence[WeightsHere]) -> bool:
 def _find_affordable_side(
     one: WeightsHere, data: Data, images: FoundImages, means: Means
 ) -> int | None:
-    """Return the largest side above that of `data` at which all answers are affordable, if any."""
+    """Return the largest side above that of `data` that is affordable, if any."""
     own = data.size or images.side
     sides = [side for side in list_sides(images.side, find_usual_size(one.model)) if side > own]
     if not sides:
         return None
-    speed, most_s = _measure(one, data, means), ANSWERS_SHARE * means.available_s
-    for side in sides:
-        if VIEWS[-1] * _view_s(speed.at_side(side, own), images) <= most_s:
-            return side
-    return None
+    speed = _measure(one, data, means)
+    return next(
+        (side for side in sides if _is_affordable(speed.at_side(side, own), images, means)), None
+    )
+
+
+def _is_affordable(speed: Speed, images: FoundImages, means: Means) -> bool:
+    """Return whether there is time for a teacher's answers, and for training where it needs that.
+
+    Beside images without labels a probe teaches, too; on labelled images alone it does not.
+    """
+    answers_s = VIEWS[-1] * _view_s(speed, images)
+    needs = means.trains and not images.unlabelled
+    training_s = LEAST_EPOCHS * speed.epoch_s(images.train) if needs else 0.0
+    return answers_s <= ANSWERS_SHARE * means.available_s and (
+        answers_s + training_s <= means.available_s
+    )
 
 
 def choose_views(teacher: Teacher, images: int, shown: int, available_s: float) -> int | None:

@@ -15,6 +15,7 @@ from ktg.proposing.found_images import look_at_images
 from ktg.proposing.hearing import Hearing
 from ktg.proposing.ranking import Ranking
 from ktg.proposing.space_text import make_space
+from ktg.proposing.speed import Speed
 from ktg.proposing.teacher import (
     ANSWERS_SHARE,
     LEAST_EPOCHS,
@@ -105,6 +106,25 @@ def test_a_larger_side_is_within_the_time_and_no_probe_of_the_same_images(choose
     probe = choose({"resnet8": 0.0, "resnet14": 0.5}, trains=False)
     assert (probe.weights.side, probe.epochs) == (LARGEST, 0)
     assert choose({"resnet8": 0.0, "resnet14": 0.5}).epochs >= LEAST_EPOCHS
+
+
+@pytest.mark.slow
+def test_a_teacher_that_must_be_trained_sees_the_largest_side_at_which_that_fits(
+    choose, monkeypatch
+):
+    def measure(_node, data, **_more):
+        return Speed(0.1, 8).at_side(data.size, SIDE)
+
+    monkeypatch.setattr("ktg.proposing.teacher.measure_speed", measure)
+    # Seven images are one step: 0.4 s at 64 pixels, 0.225 s at 48. Three epochs, and the answers to
+    # two views at a third of a step for eight images, are 1.43 and 0.81 s.
+    probed = {"resnet8": 0.0}
+    assert choose(probed, available_s=1.5, more=0).weights.side == LARGEST
+    smaller = choose(probed, available_s=1.4, more=0)
+    assert smaller.weights.side == 48
+    assert smaller.epochs >= LEAST_EPOCHS
+    assert choose(probed, available_s=0.8, more=0) is None
+    assert choose(probed, available_s=1.4, more=12).weights.side == LARGEST  # its probe teaches
 
 
 @pytest.mark.slow
