@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -150,9 +151,14 @@ def measure_arm(
 
 
 def take_graph(lines: list[Line], place: Path) -> Graph:
-    """Return the graph of a search's line, for the images in a folder; its seed is null."""
+    """Return the graph of a search's line, for the images in a folder; its seed is null.
+
+    The table of groups went with the search's folder. It said which images to choose by, and these
+    are trained on now.
+    """
     (stored,) = (line["graph"] for line in lines if line["seed"] is None)
-    return parse(json.loads(json.dumps(stored).replace(PLACE, str(place))))
+    graph = parse(json.loads(json.dumps(stored).replace(PLACE, str(place))))
+    return replace(graph, data=replace(graph.data, groups=None))
 
 
 def measure_rival(args: argparse.Namespace, arm: str, task: rivals.Task, seed: int) -> Line:

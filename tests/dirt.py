@@ -12,3 +12,13 @@ def picture(seed: int, colour: tuple[int, int, int] = (120, 120, 120), side: int
     field = random.normal(0, 34, (9, 9, 3)) + np.array(colour)
     coarse = Image.fromarray(field.clip(0, 255).astype(np.uint8))
     return coarse.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def expose(image: Image.Image, seed: int) -> Image.Image:
+    """Return another photograph of the same: darker or lighter, noisy, a little moved."""
+    random = np.random.default_rng(seed)
+    left, top = random.integers(0, 3, 2).tolist()
+    moved = image.crop((left, top, left + 97, top + 97))
+    pixels = np.asarray(moved, np.float32) * random.uniform(0.6, 1.0)
+    noisy = pixels + random.normal(0, 6, pixels.shape)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))

@@ -83,8 +83,10 @@ def check_output(file: Path, *, force: bool) -> None:
     """Raise UserError unless the YAML file can be written."""
     if file.suffix not in (".yaml", ".yml"):
         raise UserError(f"{file}: a search space is a YAML file; give a name that ends in .yaml")
-    if file.exists() and not force:
-        raise UserError(f"{file}: is there already; give --force to overwrite it, or another name")
+    for there in (file, name_groups(file)):
+        if there.exists() and not force:
+            problem = "is there already; give --force to overwrite it, or another name"
+            raise UserError(f"{there}: {problem}")
     inputs.check_writable(file)
 
 
@@ -122,12 +124,23 @@ def plan_folder(path: Path, wishes: "Wishes", listener: Listener) -> "Plan":
     return plan_space(path, wishes, Hearing(listener.status, listener.decoding))
 
 
+def name_groups(file: Path) -> Path:
+    """Return the file of the groups for the file of a space: birds.yaml -> birds.groups.csv."""
+    return file.with_suffix(".groups.csv")
+
+
 def write_space(plan: "Plan", name: str, budget: str, file: Path) -> "ProposedSpace":
-    """Write the space of a plan to a file, whole or not at all, and return it."""
+    """Write the space of a plan to a file, whole or not at all, and return it.
+
+    Images that belong together are written to a table beside it.
+    """
     from ktg.local import atomic_write
     from ktg.proposing.space_text import make_space
 
-    proposed = make_space(plan, name, budget)
+    table = name_groups(file.absolute()) if plan.groups else None
+    if plan.groups and table:
+        plan.groups.write(table)
+    proposed = make_space(plan, name, budget, table)
     with atomic_write(file) as temporary:
         temporary.write_text(proposed.to_yaml(file.absolute().parent), encoding="utf-8")
     return proposed

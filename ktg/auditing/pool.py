@@ -59,11 +59,16 @@ def pool_training(dataset: Dataset, most: int) -> ImagePool:
 
 
 def gather(
-    spec: Data, *, base: Path | None = None, progress: DecodeProgress | None = None
+    spec: Data,
+    *,
+    base: Path | None = None,
+    progress: DecodeProgress | None = None,
+    test: bool = True,
 ) -> ImagePool:
     """Return all images of a data set; `per_class` and `unlabelled` are ignored.
 
-    Files that cannot be read are left out, and a warning names them: dirt is what is looked for.
+    test: whether those of the test split are read. Files that cannot be read are left out, and a
+    warning names them: dirt is what is looked for.
     Raises SpecError for data drawn by a formula, and what `open_data` raises.
     """
     if spec.name in FORMULAS:
@@ -72,13 +77,14 @@ def gather(
     spec = replace(spec, per_class=None, unlabelled=None, corrupt="skip")
     data = open_data(spec, base=base, progress=progress)
     parts = {"train": data.train, "val": data.val}
-    parts["test"] = open_test(spec, base=base, progress=progress)
-    named = name_images(spec, base=base)
+    if test:
+        parts["test"] = open_test(spec, base=base, progress=progress)
+    named = name_images(spec, base=base, test=test)
     return ImagePool(
         classes=data.classes,
-        images=join(join(parts["train"], parts["val"]), parts["test"]),
-        names=tuple(name for split in SPLITS for name in named[split]),
-        splits=tuple(np.repeat(SPLITS, [len(parts[split]) for split in SPLITS]).tolist()),
+        images=join(*parts.values()),
+        names=tuple(name for split in parts for name in named[split]),
+        splits=tuple(split for split, part in parts.items() for _ in range(len(part))),
         mean=data.mean,
         std=data.std,
     )

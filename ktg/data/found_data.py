@@ -19,17 +19,20 @@ Weights = npt.NDArray[np.float64]
 class LabelledImages:
     """Undecoded images with one label each, an index into the classes of the data set.
 
-    `weights` (N,) say how much each label counts, None where all count alike.
+    `weights` (N,) say how much each label counts, None where all count alike. `groups` (N,) are
+    numbers: images of one are on the same side of every split; None where each is by itself.
     """
 
     images: UndecodedImages
     labels: Rows
     weights: Weights | None = None
+    groups: Rows | None = None
 
     def take(self, rows: Rows) -> "LabelledImages":
         """Return these rows."""
         weights = None if self.weights is None else self.weights[rows]
-        return LabelledImages(self.images.take(rows), self.labels[rows], weights)
+        groups = None if self.groups is None else self.groups[rows]
+        return LabelledImages(self.images.take(rows), self.labels[rows], weights, groups)
 
     @property
     def used_labels(self) -> Rows:

@@ -4,20 +4,18 @@ A table is a CSV file (also with semicolons or tabs) or JSON lines with a column
 of labels and, if wanted, one of splits and one of weights, which say how much a label counts.
 """
 
-import csv
-import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ktg.data.found_data import FoundData, LabelledImages, as_labels, drop_even_weights
 from ktg.data.split_folders import is_unlabelled, name_split
+from ktg.data.table_rows import read_rows
 from ktg.data.undecoded import ImageFiles
 from ktg.data.walk import is_image, list_folders, walk
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names, show
@@ -145,7 +143,7 @@ def read_table_folder(root: Path, labels: str | None, title: str) -> FoundData |
     if twice is not None:
         both = join_names([each.place.name for each in tables])
         raise DataError(f"{title}: several tables of labels ({both}); name one with data.labels")
-    images = _ImageNames(walk(root, "").images)
+    images = ImageNames(walk(root, "").images)
     parts: dict[str, dict[str, _Said]] = {"train": {}, "val": {}, "test": {}}
     seen: dict[str, tuple[str, _Said, str]] = {}
     for table in tables:
@@ -172,7 +170,7 @@ def list_unlisted(root: Path, data: FoundData) -> list[str]:
     return sorted(name for name in walk(root, "").images if name not in named)
 
 
-class _ImageNames:
+class ImageNames:
     """The images below a folder, found by any end of their path, with or without their ending."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
@@ -288,39 +286,7 @@ def _find_named(root: Path, labels: str, title: str) -> _Table:
 def read_lines(file: Path, title: str) -> Iterator[Line]:
     """Yield the lines of a table. Raises DataError for what is none."""
     lead = f"{title}: {file.name}" if title else file.name
-    try:
-        # utf-8-sig: spreadsheets begin their files with a mark.
-        text = file.read_text(encoding="utf-8-sig")
-        rows = _read_json(text) if file.suffix.lower() == ".jsonl" else _read_csv(text)
-        yield from _pick_columns(rows, lead)
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"{lead} cannot be read as a table of labels ({error})") from error
-
-
-def _read_csv(text: str) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield line numbers and cells, the heading first."""
-    heading = text.partition("\n")[0]
-    delimiter = max(",;\t", key=heading.count)
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield reader.line_num, [cell.strip() for cell in cells]
-
-
-def _read_json(text: str) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield line numbers and cells of JSON lines, the keys of the first line before."""
-    keys: list[str] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        row: Any = json.loads(line)
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} is no JSON object")
-        if keys is None:
-            keys = list(row)
-            yield number, keys
-        values = (row.get(key) for key in keys)
-        yield number, ["" if value is None else str(value).strip() for value in values]
+    yield from _pick_columns(read_rows(file, lead, "a table of labels"), lead)
 
 
 def _pick_columns(rows: Iterable[tuple[int, Sequence[str]]], lead: str) -> Iterator[Line]:

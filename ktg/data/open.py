@@ -56,6 +56,11 @@ class _Decoded:
         return self.found.labels[self.rows]
 
     @property
+    def groups(self) -> Rows | None:
+        groups = self.found.groups
+        return None if groups is None else groups[self.rows]
+
+    @property
     def used_labels(self) -> Rows:
         """The labels without those of weight 0."""
         weights = self.found.weights
@@ -145,17 +150,18 @@ def name_val_images(spec: Data, places: Sequence[int], *, base: Path | None = No
     return [val.found.images.name(int(val.rows[rows[place]])) for place in places]
 
 
-def name_images(spec: Data, *, base: Path | None = None) -> dict[str, list[str]]:
+def name_images(spec: Data, *, base: Path | None = None, test: bool = True) -> dict[str, list[str]]:
     """Return the names of the images of train, val and test, in the order in which they are read.
 
-    Raises as `open_data` does.
+    test: whether the test split is read. Raises as `open_data` does.
     """
     data = find_data(spec, base)
     pool = _open_pool(data, spec, None)
     train_rows, val, val_rows = _divide(data, pool, spec, None)
-    test = _decode(_find_test(data, spec), spec, data.title, pool.cached.index.geometry, None)
     parts = {"train": (pool, train_rows), "val": (val, val_rows)}
-    parts["test"] = (test, np.arange(len(test.rows)))
+    if test:
+        held = _decode(_find_test(data, spec), spec, data.title, pool.cached.index.geometry, None)
+        parts["test"] = (held, np.arange(len(held.rows)))
     return {
         split: [part.found.images.name(int(row)) for row in part.rows[rows]]
         for split, (part, rows) in parts.items()
@@ -241,7 +247,8 @@ def _find_test(data: FoundData, spec: Data) -> LabelledImages:
 
 
 def _hold_out_test(data: FoundData, spec: Data) -> npt.NDArray[np.bool_]:
-    return hold_out(data.original(data.train.labels), spec.test_fraction, spec.split_seed, TEST)
+    labels, groups = data.original(data.train.labels), data.train.groups
+    return hold_out(labels, spec.test_fraction, spec.split_seed, TEST, groups)
 
 
 def _open_unlabelled(
@@ -299,7 +306,7 @@ def _divide_undecoded(data: FoundData, spec: Data) -> dict[str, LabelledImages]:
     """Return train and val as they will be if every image can be read."""
     pool = _select_pool(data, spec)
     if data.val is None:
-        train_rows, val_rows = _split_val(data, pool.labels, spec)
+        train_rows, val_rows = _split_val(data, pool.labels, pool.groups, spec)
         return {"train": pool.take(train_rows), "val": pool.take(val_rows)}
     _refuse_folds(data, spec)
     rows = _thin_out(data.original(pool.labels), np.arange(len(pool.labels)), spec)
@@ -311,7 +318,7 @@ def _divide(
 ) -> tuple[Rows, _Decoded, Rows]:
     """Return the places of train in the pool, what holds the val images, and their places in it."""
     if data.val is None:
-        train_rows, val_rows = _split_val(data, pool.labels, spec)
+        train_rows, val_rows = _split_val(data, pool.labels, pool.groups, spec)
         return train_rows, pool, val_rows
     _refuse_folds(data, spec)
     train_rows = _thin_out(data.original(pool.labels), np.arange(len(pool.rows)), spec)
@@ -320,16 +327,16 @@ def _divide(
     return train_rows, val, np.arange(len(val.rows))
 
 
-def _split_val(data: FoundData, pool: Rows, spec: Data) -> tuple[Rows, Rows]:
+def _split_val(data: FoundData, pool: Rows, groups: Rows | None, spec: Data) -> tuple[Rows, Rows]:
     """Return the places of train and val among the images of a pool, given their labels."""
     labels = data.original(pool)
     if spec.folds is None:
-        held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL)
+        held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL, groups)
     elif spec.folds > len(labels):
         few = f"data.folds: {spec.folds} are more than there are images to choose by and train on"
         raise DataError(f"{data.title}: {few}, {len(labels)}")
     else:
-        held = deal_folds(labels, spec.folds, spec.split_seed) == spec.fold
+        held = deal_folds(labels, spec.folds, spec.split_seed, groups) == spec.fold
     return _thin_out(labels, np.flatnonzero(~held), spec), np.flatnonzero(held)
 
 

@@ -67,6 +67,10 @@ def remark_on_splits(data: FoundData, spec: Data) -> Iterator[str]:
         yield _say_drawn("validation", share, f"data.{key}")
     if data.val is not None and data.test is None:
         yield _say_drawn("test", spec.test_fraction, "data.test_fraction")
+    if data.train.groups is not None:
+        groups = len(set(data.train.groups.tolist()))
+        images = len(data.train.groups)
+        yield f"{images} images are {groups} groups, which no drawn split cuts (data.groups)"
     if data.train.weights is not None:
         weights = data.train.weights
         span = f"{weights.min():.4g} to {weights.max():.4g}"

@@ -10,28 +10,45 @@ from ktg.data.undecoded import Rows
 TEST, VAL, FEW, FOLDS, NOISE = range(5)
 
 
-def hold_out(labels: Rows, fraction: float, seed: int, stream: int) -> npt.NDArray[np.bool_]:
+def hold_out(
+    labels: Rows, fraction: float, seed: int, stream: int, groups: Rows | None = None
+) -> npt.NDArray[np.bool_]:
     """Return a mask (N,) of the images held out: `fraction` of every class, rounded.
 
     At least one of a class is held out and never all of it: 0.2 of 7 images -> 1, of 8 -> 2, of
     2 -> 1. A class with a single image loses none; the caller checks that no class is that small.
+    groups: (N,) by number; the images of one are held out together, so that a class loses about
+    `fraction` of its images, and at least one group. A group counts for its commonest class.
     """
-    held = np.zeros(len(labels), dtype=bool)
-    for rows in _shuffle_each_class(labels, seed, stream):
-        count = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
-        held[rows[:count]] = True
-    return held
+    owner, main = list_groups(labels, groups)
+    sizes, held = np.bincount(owner), np.zeros(len(main), dtype=bool)
+    for own in _shuffle_each_class(main, seed, stream):
+        taken = np.cumsum(sizes[own])
+        wanted = max(round(fraction * int(taken[-1])), 1)
+        count = min(int(np.abs(taken - wanted).argmin()) + 1, len(own) - 1)
+        held[own[:count]] = True
+    return held[owner]
 
 
-def deal_folds(labels: Rows, folds: int, seed: int) -> Rows:
+def deal_folds(labels: Rows, folds: int, seed: int, groups: Rows | None = None) -> Rows:
     """Return for each image (N,) which fold it is in, from 0.
 
     Every class and all images together are dealt out evenly: 7 images in 3 folds are 3, 2 and 2.
+    groups: (N,) by number; one goes to the fold with the fewest images of its commonest class, of
+    equals that with the fewest images.
     """
-    shuffled = np.concatenate(_shuffle_each_class(labels, seed, FOLDS))
-    dealt = np.empty(len(labels), dtype=np.int64)
-    dealt[shuffled] = np.arange(len(labels)) % folds
-    return dealt
+    owner, main = list_groups(labels, groups)
+    shuffled = np.concatenate(_shuffle_each_class(main, seed, FOLDS))
+    dealt = np.empty(len(main), dtype=np.int64)
+    if groups is None:
+        dealt[shuffled] = np.arange(len(labels)) % folds
+        return dealt
+    sizes, filled = np.bincount(owner), np.zeros((int(main.max()) + 1, folds), dtype=np.int64)
+    for group in shuffled.tolist():
+        own = filled[main[group]]
+        dealt[group] = fold = np.lexsort((filled.sum(axis=0), own))[0]
+        own[fold] += sizes[group]
+    return dealt[owner]
 
 
 def pick_few_shot(labels: Rows, per_class: int, seed: int) -> Rows:
@@ -59,6 +76,18 @@ def corrupt_labels(labels: Rows, classes: int, share: float, seed: int) -> Rows:
 def count_per_class(labels: Rows, classes: int) -> tuple[int, ...]:
     """Return how many of the labels each of the classes has."""
     return tuple(np.bincount(labels, minlength=classes).tolist())
+
+
+def list_groups(labels: Rows, groups: Rows | None) -> tuple[Rows, Rows]:
+    """Return the group of each image, numbered from 0 in their order, and each one's main class."""
+    if groups is None:
+        return np.arange(len(labels)), labels
+    owner = np.unique(groups, return_inverse=True)[1]
+    pairs, counts = np.unique(np.stack([owner, labels]), axis=1, return_counts=True)
+    # By group, the commonest class first, of equals the first class.
+    order = np.lexsort((pairs[1], -counts, pairs[0]))
+    first = np.unique(pairs[0][order], return_index=True)[1]
+    return owner, pairs[1][order][first]
 
 
 def _shuffle_each_class(labels: Rows, seed: int, stream: int) -> list[Rows]:

@@ -50,6 +50,13 @@ class Data:
         "without weights.",
         None,
     )
+    groups: str | None = rule(
+        "A table (.csv, .tsv, .jsonl) with the columns file and group: a patient, a part, a burst "
+        "of photographs. Images of one group are on the same side of every split that is drawn, so "
+        "that no network is judged by another exposure of what it was trained on. Images that are "
+        "not in the table are by themselves.",
+        None,
+    )
     size: int | None = rule(
         "Side in pixels of the square images kept in the cache; default: their own size if all "
         "share one, else 224.",

@@ -270,10 +270,7 @@ def _is_ensemble(target: object) -> bool:
 
 
 def _check_data(data: Data) -> None:
-    if (data.name is None) == (data.path is None):
-        raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
-    if data.labels is not None and data.path is None:
-        raise SpecError("data.labels", f"goes with data.path, not with the data set {data.name}")
+    _check_place(data)
     if data.formula is not None and data.name not in FORMULAS:
         problem = f"is for data drawn by a formula, not for {data.name or data.path}"
         allowed = f"with it, allowed for data.name: {', '.join(FORMULAS)}"
@@ -294,6 +291,16 @@ def _check_data(data: Data) -> None:
         raise SpecError("data.unlabelled", "is empty; name a place, or leave it out")
     if data.only == ():
         raise SpecError("data.only", "is empty; name at least two classes, or leave it out")
+
+
+def _check_place(data: Data) -> None:
+    """Raise SpecError unless there is one place of images, and tables only beside a path."""
+    if (data.name is None) == (data.path is None):
+        raise SpecError("data", "give either `name` (a known data set) or `path` (your own images)")
+    for key in ("labels", "groups"):
+        if getattr(data, key) is not None and data.path is None:
+            problem = f"goes with data.path, not with the data set {data.name}"
+            raise SpecError(f"data.{key}", problem)
 
 
 def _check_drawn(data: Data) -> None:

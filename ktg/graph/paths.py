@@ -20,10 +20,10 @@ _HOLE_WORDS = ("choice", "affinity", "among")  # what may stand between a key an
 def make_paths_absolute(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a graph or space in which relative paths start at `base`, the folder of its file.
 
-    These are `data.path` and `data.unlabelled`, the `path` and `labels` of every source, the files
-    in `weights`, an edge's `distance` and a node's `source` where they are files and not names (a
-    source is one if it starts with `.`, `/` or `~`, or ends like a file of weights). The options of
-    a hole are treated alike.
+    These are `path`, `unlabelled` and `groups` of `data`, the `path` and `labels` of every source,
+    the files in `weights`, an edge's `distance` and a node's `source` where they are files and not
+    names (a source is one if it starts with `.`, `/` or `~`, or ends like a file of weights). The
+    options of a hole are treated alike.
     """
 
     def lengthen(path: str) -> str:
@@ -82,7 +82,7 @@ def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[
         return path if path == AUTO else change(path)
 
     changes = {
-        "data": (("path", "unlabelled"), change_data),
+        "data": (("path", "unlabelled", "groups"), change_data),
         "sources": (("path", "labels"), change),
         "nodes": (("source",), change_source),
         "edges": (("distance",), change_distance),

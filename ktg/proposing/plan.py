@@ -17,6 +17,7 @@ from ktg.graph import IMAGENET, Data, Node, SourceFile, sources_for
 from ktg.models.names import check_model, shorten_model
 from ktg.models.resolve import resolve_source
 from ktg.models.sources import Source
+from ktg.proposing.found_groups import FoundGroups, find_groups
 from ktg.proposing.found_images import FoundImages, look_at_images
 from ktg.proposing.hearing import Hearing
 from ktg.proposing.machine import Machine, read_machine
@@ -68,7 +69,7 @@ class Plan:
     some weights are left out. sides: of the images that the target sees, the default first. probes:
     by side, the score of a linear probe of the target's best weights. began: when the budget began,
     on the monotonic clock: all counts but the time in which images were decoded. noise: how many
-    labels look wrong, where these are many.
+    labels look wrong, where these are many. groups: images that belong together, where many do.
     """
 
     images: FoundImages
@@ -87,6 +88,7 @@ class Plan:
     batch: int
     began: float
     noise: NoiseEstimate | None = None
+    groups: FoundGroups | None = None
 
     @property
     def decoded_side(self) -> int:
@@ -127,6 +129,7 @@ class _Target:
     sides: tuple[int, ...]
     probes: Mapping[int, float]
     step: Speed
+    groups: FoundGroups | None
     data: Data
     dataset: Dataset
 
@@ -161,6 +164,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
         batch=ground.batch,
         began=began + hearing.decoding_s - decoded_s,
         noise=noise,
+        groups=target.groups,
     )
 
 
@@ -193,6 +197,7 @@ def _choose_target(ground: _Ground, hearing: Hearing) -> _Target:
     wishes, images = ground.wishes, ground.images
     data = replace(images.spec, size=max(ground.sides), batch_size=ground.batch)
     dataset = hearing.open_data(data)
+    groups = find_groups(images, data)
     ranking = rank_usable(ground.here, wishes, dataset, hearing.status)
     model = _choose_model(wishes, ranking)
     sources = tuple(choose_sources(ranking, model))
@@ -204,7 +209,7 @@ def _choose_target(ground: _Ground, hearing: Hearing) -> _Target:
     own = sources[0].node if sources else Node(model=model)
     node = replace(own, input_size=sides[0]) if len(sides) > 1 else own
     step = measure_speed(node, data, sources=wishes.files)
-    return _Target(model, sources, ranking, squares, sides, probes, step, data, dataset)
+    return _Target(model, sources, ranking, squares, sides, probes, step, groups, data, dataset)
 
 
 def _choose_lessons(

@@ -54,10 +54,10 @@ class ProposedSpace:
         return "\n".join([*head, *weave_comments(text, self.reasons)]) + "\n"
 
 
-def make_space(plan: Plan, name: str, budget: str) -> ProposedSpace:
-    """Return the search space of a plan."""
+def make_space(plan: Plan, name: str, budget: str, groups: Path | None = None) -> ProposedSpace:
+    """Return the search space of a plan. groups: the absolute place of their table, if any."""
     sections = {
-        "data": _data(plan),
+        "data": _data(plan, groups),
         "train": _train(plan),
         "weights": _weights(plan),
         "nodes": _nodes(plan),
@@ -113,6 +113,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
             f"{plan.model}` makes some in minutes, and `--weights MODEL=FILE` takes yours."
         )
     notes += [explain_noise(plan.noise)] if plan.noise else []
+    notes += [plan.groups.sentence] if plan.groups else []
     notes += [f"Note: {note}" for note in plan.images.notes]
     if plan.unusable:
         named = "; ".join(f"{name}: {why}" for name, why in list(plan.unusable.items())[:5])
@@ -120,7 +121,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _data(plan: Plan) -> Section:
+def _data(plan: Plan, groups: Path | None) -> Section:
     from ktg.models.architectures import find_usual_size
 
     images, length = plan.images, plan.length
@@ -153,6 +154,8 @@ def _data(plan: Plan) -> Section:
             f"{val} images to choose by: of fewer, one would be more than {100 / val:.1f} points; "
             "the last training sees them all"
         )
+    if groups is not None:
+        data["groups"] = str(groups)
     if images.unlabelled:
         data["unlabelled"] = "auto"
         reasons["data.unlabelled"] = (

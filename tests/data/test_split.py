@@ -10,11 +10,16 @@ from ktg.data.split import (
     count_per_class,
     deal_folds,
     hold_out,
+    list_groups,
     pick_few_shot,
 )
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(
     lambda drawn: np.array(drawn + drawn + drawn)
+)
+# Of each image the number of its group: some 20 groups, of one class or several.
+GROUPS = st.integers(0, 10**6).map(
+    lambda seed: np.random.default_rng(seed).integers(0, 20, 240) * 7 + 3
 )
 SEEDS = st.integers(0, 2**32)
 
@@ -93,3 +98,49 @@ def test_the_share_of_wrong_labels_is_right_and_all_other_classes_are_as_likely(
     noisy = corrupt_labels(np.zeros(90_000, np.int64), 4, 0.3, 1)
     np.testing.assert_allclose(np.bincount(noisy) / 90_000, [0.7, 0.1, 0.1, 0.1], atol=0.01)
     np.testing.assert_array_equal(corrupt_labels(np.arange(9) % 3, 3, 0.0, 1), np.arange(9) % 3)
+
+
+@given(LABELS, st.floats(0.01, 0.99), SEEDS)
+def test_groups_of_one_image_are_no_groups(labels, fraction, seed):
+    alone = np.arange(len(labels)) * 2
+    np.testing.assert_array_equal(
+        hold_out(labels, fraction, seed, VAL, alone), hold_out(labels, fraction, seed, VAL)
+    )
+    folds = 2 + seed % 4
+    np.testing.assert_array_equal(
+        deal_folds(labels, folds, seed, alone), deal_folds(labels, folds, seed)
+    )
+
+
+@given(LABELS, GROUPS, st.floats(0.05, 0.5), SEEDS)
+def test_a_split_cuts_no_group_and_leaves_each_class_some(labels, groups, fraction, seed):
+    groups = groups[: len(labels)]
+    held = hold_out(labels, fraction, seed, VAL, groups)
+    for group in np.unique(groups):
+        assert len(set(held[groups == group])) == 1
+    owner, main = list_groups(labels, groups)
+    for label in np.unique(main):
+        own = main[owner] == label
+        sizes = np.bincount(owner[own])
+        assert 0 < held[own].sum() < own.sum() or len(set(owner[own])) == 1
+        if len(set(owner[own])) > 2:
+            # What is missing to the share is at most a group, or the only one that is left.
+            assert abs(held[own].sum() - max(1, fraction * own.sum())) <= sizes.max() + 1
+
+
+@given(LABELS, GROUPS, st.integers(2, 5), SEEDS)
+def test_folds_cut_no_group_and_are_about_even(labels, groups, folds, seed):
+    groups = groups[: len(labels)]
+    dealt = deal_folds(labels, folds, seed, groups)
+    for group in np.unique(groups):
+        assert len(set(dealt[groups == group])) == 1
+    owner, main = list_groups(labels, groups)
+    for label in np.unique(main):
+        own = main[owner] == label
+        assert np.ptp(np.bincount(dealt[own], minlength=folds)) <= np.bincount(owner[own]).max()
+
+
+def test_a_group_is_of_its_commonest_class():
+    owner, main = list_groups(np.array([2, 0, 2, 1, 0, 1]), np.array([9, 4, 9, 9, 4, 7]))
+    assert owner.tolist() == [2, 0, 2, 2, 0, 1]
+    assert main.tolist() == [0, 1, 2]

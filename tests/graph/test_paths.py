@@ -86,7 +86,7 @@ def test_paths_inside_the_folder_become_relative_and_come_back():
 
 def test_files_of_a_graph_are_those_that_its_training_reads():
     raw = {
-        "data": {"path": "/data/birds", "unlabelled": "/data/more"},
+        "data": {"path": "/data/birds", "unlabelled": "/data/more", "groups": "/data/g.csv"},
         "sources": {"mine": {"path": "/w/mine.pth", "labels": "/w/names.txt"}},
         "weights": {"resnet8": "/w/r8.pth"},
         "nodes": {
@@ -101,5 +101,5 @@ def test_files_of_a_graph_are_those_that_its_training_reads():
             "n2 -> n0": {"loss": "emd"},
         },
     }
-    files = ["/data/birds", "/data/more", "/w/mine.pth", "/w/r8.pth", "/w/own.pth", "/words.txt"]
-    assert list_files(parse(raw)) == files
+    files = ["/data/birds", "/data/g.csv", "/data/more", "/w/mine.pth", "/w/r8.pth", "/w/own.pth"]
+    assert list_files(parse(raw)) == [*files, "/words.txt"]

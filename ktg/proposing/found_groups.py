@@ -1,0 +1,82 @@
+"""Finds images that belong together, and writes them as the table that `data.groups` reads."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ktg.auditing.alike import find_alike
+from ktg.auditing.pool import gather
+from ktg.data.group_table import COLUMNS
+from ktg.data.split import count_per_class, list_groups
+from ktg.data.undecoded import Rows
+from ktg.graph import Data
+from ktg.local import atomic_write
+from ktg.proposing.found_images import FoundImages
+
+
+@dataclass(frozen=True)
+class FoundGroups:
+    """Files with the number of their group, from 1; `looked_at`: how many files there are."""
+
+    files: tuple[tuple[str, int], ...]
+    looked_at: int
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return len({group for _, group in self.files})
+
+    @property
+    def sentence(self) -> str:
+        """Return what was found, and what it means."""
+        return (
+            f"{len(self.files):,} of {self.looked_at:,} images are so alike that they seem to show "
+            f"{self.groups:,} things, each several times. A network that was trained on one of "
+            "them knows the others, so the table of data.groups keeps them on one side of every "
+            "split; edit it, or leave it out if these are different things."
+        )
+
+    def write(self, file: Path) -> None:
+        """Write the table."""
+        with (
+            atomic_write(file) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as opened,
+        ):
+            writer = csv.writer(opened)
+            writer.writerow(COLUMNS)
+            writer.writerows(self.files)
+
+
+def find_groups(images: FoundImages, data: Data) -> FoundGroups | None:
+    """Return the groups among the images that splits are drawn from; None where there are none.
+
+    Pixels of test images are compared only where the test split is yet to be drawn. A class that is
+    too few groups for its splits keeps its images apart.
+    """
+    drawn = {"val", "test"}.difference(images.official)
+    if not drawn or not images.path.is_dir():
+        return None
+    every = gather(data, test="test" in drawn)
+    rows = np.flatnonzero(np.isin(every.splits, ["train", *drawn]))
+    alike = find_alike(every.images.take(rows))
+    if alike is None:
+        return None
+    kept = _list_kept(alike, every.labels[rows], len(images.classes), needed=1 + len(drawn))
+    numbers = {group: number for number, group in enumerate(kept, 1)}
+    files = sorted(
+        (every.names[row], numbers[group])
+        for row, group in zip(rows.tolist(), alike.tolist(), strict=True)
+        if group in numbers
+    )
+    return FoundGroups(tuple(files), len(rows)) if files else None
+
+
+def _list_kept(alike: Rows, labels: Rows, classes: int, needed: int) -> list[int]:
+    """Return the groups of two images and more whose classes have enough groups to be split."""
+    main = list_groups(labels, alike)[1]
+    counts = np.array(count_per_class(main, classes))
+    groups, sizes = np.unique(alike, return_counts=True)
+    kept: list[int] = groups[(sizes > 1) & (counts[main] >= needed)].tolist()
+    return kept
