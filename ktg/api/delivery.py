@@ -1,6 +1,7 @@
 """Goes along with a search that ends in a model: prepares a folder before, delivers afterwards."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from ktg.wording import format_duration, parse_duration
 if TYPE_CHECKING:
     from ktg.searching.budget import Reserve
     from ktg.searching.result import Result
+
+BROKEN = 0.1  # how much less accuracy on test images than on validation images is worth a warning
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,8 @@ def deliver_result(
             f"the best graph could not be trained again: {error}; "
             f"{describe_kept(first, delivery.out)}"
         )
+    if delivered and delivered is not first and (told := describe_promise(result, delivered)):
+        result = dataclasses.replace(result, warnings=(*result.warnings, told))
     if uri is not None and result.best is not None:
         write_report(result.name, delivery.out / PAGE, uri, listener)
     return dataclasses.replace(result, delivered=delivered)
@@ -199,6 +204,26 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
     origin |= {"val_accuracy": result.rows[0].accuracy, "version_ktg": __version__}
     named: Graph = dataclasses.replace(graph, provenance=origin)
     return deliver_graph(named, delivery.out, trial, listener, left_s=left_s)
+
+
+def describe_promise(result: "Result", delivered: Delivered) -> str | None:
+    """Return a sentence where validation images were proven to be much easier than test images.
+
+    The best of many trainings always seems a few points better than it is, so that BROKEN, and four
+    standard errors of the difference, are what chance and choice do not explain.
+    """
+    promised, kept = result.rows[0].accuracy, delivered.metrics["accuracy"]
+    if kept is None or not result.val_images:
+        return None
+    variance = promised * (1 - promised) / result.val_images + kept * (1 - kept) / delivered.images
+    if promised - kept < max(BROKEN, 4 * math.sqrt(variance)):
+        return None
+    return (
+        f"The best graph was right on {100 * promised:.1f} % of the validation images and is on "
+        f"{100 * kept:.1f} % of the test images: these are of another kind, or the training and "
+        "validation images show the same things (data.groups keeps such together). The graphs of "
+        "this search were compared by images that are too easy"
+    )
 
 
 def describe_kept(first: Delivered | None, out: Path) -> str:

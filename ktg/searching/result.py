@@ -104,7 +104,8 @@ class Result:
     (`ktg.api.deliver.Delivered`), None where that was not asked for. `skipped`: files that
     `data.corrupt: skip` has left out.
     `pool`: the greedy ensemble of all trainings, None for fewer than two. `teacher`: what the best
-    graph's teacher was good for, None where nothing teaches its target.
+    graph's teacher was good for, None where nothing teaches its target. `val_images`: how many
+    images the graphs were chosen by, None where not known.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Result:
     skipped: tuple[str, ...] = ()
     pool: PooledEnsemble | None = None
     teacher: TeacherWorth | None = None
+    val_images: int | None = None
 
     @property
     def measure(self) -> str:
@@ -189,6 +191,7 @@ def summarize_search(
         warnings=(*warn(queue, rows), *([unkept] if unkept else ())),
         pool=find_ensemble(pooled, queue.metric),
         teacher=_judge_teacher(queue, best) if best else None,
+        val_images=images,
     )
 
 

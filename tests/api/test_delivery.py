@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from ktg.api.delivery import (
     Delivery,
     FolderWishes,
     deliver_result,
+    describe_promise,
     open_delivery,
     settle_delivery,
 )
@@ -160,3 +162,23 @@ def test_a_folder_that_cannot_be_searched_is_refused_and_nothing_is_left(tmp_pat
             ktg.search("empty", tracking_uri=None, **wishes)
         assert said in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("promised", "val", "kept", "test", "odd"),
+    [
+        (0.995, 187, 0.725, 407, True),  # magnetic tiles, split by chance
+        (0.70, 180, 0.62, 400, False),  # the best of many seems better than it is
+        (0.90, 20, 0.75, 400, False),  # of twenty images three are nothing
+        (0.60, 500, 0.75, 400, False),
+        (0.995, None, 0.725, 407, False),  # how many were chosen by is not known
+        (0.995, 187, None, 407, False),
+    ],
+)
+def test_validation_images_that_promised_too_much_are_named(promised, val, kept, test, odd):
+    result = SimpleNamespace(rows=[SimpleNamespace(accuracy=promised)], val_images=val)
+    said = describe_promise(result, SimpleNamespace(metrics={"accuracy": kept}, images=test))
+    assert (said is not None) == odd
+    if odd:
+        assert "right on 99.5 % of the validation images and is on 72.5 % of the test" in said
+        assert "data.groups" in said
