@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ktg.auditing.alike import find_alike
 from ktg.auditing.doubtful_labels import LabelDoubts, doubt_labels
 from ktg.auditing.features import compute_features, compute_plain_features
 from ktg.auditing.pool import ImagePool
@@ -25,7 +26,8 @@ class Audit:
 
     `seen_by` says what the images were compared by, `certain` whether that was a network with
     weights. `strangeness` (N,) and `strangers`, rows, the strangest first; `doubts` of all labels,
-    and `doubtful`, the rows of those taken for wrong, the surest first.
+    and `doubtful`, the rows of those taken for wrong, the surest first. `alike`: of each image (N,)
+    the number of the thing that it shows, None where all seem to show things of their own.
     """
 
     pool: ImagePool
@@ -36,6 +38,14 @@ class Audit:
     strangers: Rows
     doubts: LabelDoubts
     doubtful: Rows
+    alike: Rows | None = None
+
+    @property
+    def alike_images(self) -> Rows:
+        """The rows of the images that are not the only one of what they show."""
+        if self.alike is None:
+            return np.arange(0)
+        return np.flatnonzero(np.bincount(self.alike)[self.alike] > 1)
 
     @property
     def leaks(self) -> list[Twins]:
@@ -61,6 +71,7 @@ class Audit:
             "twins with different labels": len(self.contradictions),
             "strangers": len(self.strangers),
             "doubtful labels": len(self.doubtful),
+            "images of one thing": len(self.alike_images),
         }
 
     @property
@@ -79,6 +90,10 @@ class Audit:
         exact, near = counts["exact twins"], counts["near twins"]
         if exact or near:
             yield f"{exact} images are there several times, and {near} nearly so"
+        if self.alike is not None:
+            things = len(np.unique(self.alike[self.alike_images]))
+            show = f"{len(self.alike_images)} images seem to show {things} things, each several"
+            yield f"{show} times: `ktg init` writes a table that keeps them on one side of a split"
         if counts["doubtful labels"]:
             share = f"{100 * counts['doubtful labels'] / images:.1f} %"
             yield f"{counts['doubtful labels']} labels of {images} ({share}) are doubtful"
@@ -171,6 +186,7 @@ def audit_pool(
         strangers=strange[np.argsort(-strangeness[strange], kind="stable")],
         doubts=doubts,
         doubtful=wrong[np.argsort(-doubts.doubt[wrong], kind="stable")],
+        alike=find_alike(pool.images),
     )
 
 

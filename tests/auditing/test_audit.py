@@ -1,7 +1,9 @@
 """Everything that was planted in a folder is found."""
 
 import json
+from pathlib import Path
 
+import dirt as pictures
 import pytest
 
 from ktg.auditing.audit import audit_pool
@@ -62,3 +64,24 @@ def test_labels_without_two_classes_of_two_images_are_not_doubted(tiny):
     found = audit_pool(replace(pool, images=alike), None, "colours")
     assert len(found.doubtful) == 0
     assert found.to_json()["noise"] == 0
+
+
+def test_several_photographs_of_one_thing_are_counted(tmp_path):
+    for label in ("good", "bad"):
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            thing = pictures.picture(number + 50 * (label == "bad"), side=100)
+            for again in range(1 + 2 * (number < 4)):
+                shot = pictures.expose(thing, 9 * number + again)
+                shot.save(tmp_path / label / f"{number:02d}_{again}.png")
+    found = audit_pool(gather(Data(path=str(tmp_path), size=48)), None, "colours")
+    assert found.counts["images of one thing"] == len(found.alike_images) == 24
+    numbers = {Path(name).stem[:2] for name in names(found, found.alike_images)}
+    assert numbers == {"00", "01", "02", "03"}
+    said = "24 images seem to show 8 things, each several times: `ktg init` writes a table"
+    assert any(sentence.startswith(said) for sentence in found.sentences)
+
+
+def test_things_that_are_shown_once_are_no_groups(found):
+    assert found.counts["images of one thing"] == 0
+    assert not any("each several times" in sentence for sentence in found.sentences)
