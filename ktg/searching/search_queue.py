@@ -31,6 +31,7 @@ from ktg.searching.trial import TUNED_ALONE, Duplicate, Outcome, Trial
 from ktg.searching.trials import TrialQueue
 
 MAY_WIN = 4  # graphs that a race is likely to choose among
+MOST_OF_RACE = 0.4  # of the search, for a race in which new teachers are made
 ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
 
 
@@ -217,9 +218,7 @@ class SearchQueue(TrialQueue):
         total = search.most_trials or 0 if self.main.exhausted else len(searched) + 1
         lags = self.alone is not None and alone + 1 <= search.alone_share * total + 1e-9
         arms = [*([self.alone] if self.alone and lags else []), self.main]
-        end_s = self.end_s
-        end_s = None if end_s is None else end_s * (1 - search.race_share)
-        return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, end_s)]
+        return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, self._race_s)]
 
     def _propose_ensemble(self) -> Trial | None:
         """Return the baseline `distilled ensemble`, None where there is none, or not yet.
@@ -294,10 +293,22 @@ class SearchQueue(TrialQueue):
         for trial in races:
             begun.setdefault(trial.race_of or 0, set()).add(trial.graph.train.seed)
         chosen = race.choose_next(starters, begun, self._first_seed)
-        if chosen is None or not self._can_race(chosen[0].cost_s, allowance_s, races):
+        if chosen is None:
             return None
         original = next(one for one in self.trials if one.number == chosen[0].number)
+        cost_s = self._race_cost_s(original, chosen[1], races)
+        if not self._can_race(cost_s, allowance_s, races):
+            return None
         return self._repeat(original, chosen[1])
+
+    def _race_cost_s(self, original: Trial, seed: int, races: Sequence[Trial]) -> float:
+        """Return how long a graph takes with a new seed: its teachers are made for it, too.
+
+        Unless another graph has begun to make them with that seed.
+        """
+        if any(one.graph.train.seed == seed and teachers(one.graph) for one in races):
+            return original.repeat_s
+        return measure_repeat(original, self.trials, self.reserve.teachers_s)
 
     @property
     def _first_seed(self) -> int:
@@ -308,6 +319,18 @@ class SearchQueue(TrialQueue):
         graph, folds = with_seed(original.graph, seed), self.space.search.folds
         fold = None if folds is None else (seed - self._first_seed) % folds
         return self._start(graph, canonical_key(graph), race_of=original.number, fold=fold)
+
+    @property
+    def _race_s(self) -> float | None:
+        """When the race begins, in seconds of the budget; None without one.
+
+        It is long enough for a new seed of whoever may win, with new teachers.
+        """
+        end_s, share = self.end_s, self.space.search.race_share
+        if end_s is None or not share:
+            return end_s
+        once_s = min(self._longest_repeat_s() * self.gain_alone, MOST_OF_RACE * end_s)
+        return end_s - max(share * end_s, once_s)
 
     def _race_allowance_s(self) -> float:
         """Return the device seconds of the whole race: its share of all there are.
