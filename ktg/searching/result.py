@@ -10,7 +10,14 @@ from ktg.graph.space import MetricName
 from ktg.intervals import Interval
 from ktg.searching.advice import Advice, Candidate, advise_by_validation, measure_effort
 from ktg.searching.asha import describe_stopping
-from ktg.searching.baselines import ALONE, COPIES, ENSEMBLE, FEWEST_TRIALS, MOST_OF_BUDGET
+from ktg.searching.baselines import (
+    ALONE,
+    COPIES,
+    ENSEMBLE,
+    FEWEST_TRIALS,
+    MOST_OF_BUDGET,
+    MUTUAL_LEARNING,
+)
 from ktg.searching.contestants import compare, expect, explain_choice, pair
 from ktg.searching.pool import (
     PooledEnsemble,
@@ -269,6 +276,9 @@ def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
         if collapsed:
             which = "1 training" if collapsed == 1 else f"{collapsed} trainings"
             yield f"{which} collapsed: the network said the same of all images."
+    if any(queue.is_too_dear(one) for one in queue.in_state("stopped")):
+        share = f"more than 1/{1 / MOST_OF_BUDGET:g} of the search"
+        yield f"The baseline {MUTUAL_LEARNING} was ended early: it would have taken {share}."
     if queue.lacks_ensemble and not queue.is_interrupted:
         least = f"a search of {FEWEST_TRIALS} trials, or of {1 / MOST_OF_BUDGET:g} times their time"
         yield f"The baseline {ENSEMBLE} was left out: its {COPIES + 1} trainings need {least}."

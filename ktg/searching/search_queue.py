@@ -19,6 +19,7 @@ from ktg.searching.baselines import (
     DISTILLATION,
     ENSEMBLE,
     MOST_OF_BUDGET,
+    MUTUAL_LEARNING,
     baselines,
     can_distil_ensemble,
 )
@@ -197,9 +198,20 @@ class SearchQueue(TrialQueue):
         return measure_repeat(one, self.trials, self.reserve.teachers_s) / self.gain_alone
 
     def is_out_of_time(self, trial: Trial) -> bool:
-        """Return whether another epoch of a trial would end after the budget."""
+        """Return whether another epoch of a trial would end after the budget, or it is too dear."""
         end_s = self.end_s
-        return end_s is not None and self.now_s + (trial.epoch_s or 0.0) > end_s
+        late = end_s is not None and self.now_s + (trial.epoch_s or 0.0) > end_s
+        return late or self.is_too_dear(trial)
+
+    def is_too_dear(self, trial: Trial) -> bool:
+        """Return whether mutual learning takes a part of the budget that is missed elsewhere.
+
+        Its helpers, which only taught in other graphs, may be large, and see larger images.
+        """
+        if trial.baseline != MUTUAL_LEARNING or trial.state == "finished" or self.end_s is None:
+            return False
+        most_s = MOST_OF_BUDGET * self.end_s * self.at_once
+        return (trial.epoch_s or 0.0) * trial.graph.train.epochs > most_s
 
     def _fits(self, graph: Graph, end_s: float | None) -> bool:
         """Return whether a graph can be trained before a time, as far as that is known."""

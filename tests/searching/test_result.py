@@ -60,6 +60,28 @@ def test_a_short_search_says_that_it_has_left_out_the_distilled_ensemble():
     assert not any("left out" in each for each in summarize_search(whole, "x", 1.0).warnings)
 
 
+def test_mutual_learning_that_took_too_long_is_named():
+    space = {
+        "data": {"name": "digits"},
+        "train": {"epochs": 2},
+        "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+        "edges": {"label -> any": {}, "n1 -> n0": {"gate": {"choice": ["through", "cutoff"]}}},
+        "search": {"budget": "100s", "sampler": "random"},
+    }
+    queue = SearchQueue(parse_space(space))
+    begun = {trial.baseline: trial for trial in (queue.propose() for _ in range(3))}
+    for name, trial in begun.items():
+        epochs = (1,) if name == "mutual learning" else (1, 2)
+        for epoch in epochs:
+            queue.record_epoch(trial, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 8.0)
+        queue.close(trial)
+    assert begun["mutual learning"].state == "stopped"
+    said = "The baseline mutual learning was ended early: it would have taken more than 1/8 of the"
+    assert any(each.startswith(said) for each in summarize_search(queue, "x", 1.0).warnings)
+    begun["mutual learning"].epoch_times[:] = [5.0]
+    assert not any(each.startswith(said) for each in summarize_search(queue, "x", 1.0).warnings)
+
+
 def test_states_are_counted_and_savings_follow_each_graph_s_own_epochs():
     queue = played()
     result = summarize_search(queue, "mine", 60.0)

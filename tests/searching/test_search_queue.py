@@ -143,6 +143,21 @@ def test_the_distilled_ensemble_waits_until_it_is_known_what_a_teacher_costs():
     assert queue.propose().baseline is None
 
 
+@pytest.mark.parametrize(("epoch_s", "dear"), [(2.0, False), (4.0, True)])
+def test_mutual_learning_takes_an_eighth_of_a_budget_at_most(epoch_s, dear):
+    queue = SearchQueue(space(None, 3, sampler="random", budget="100s"))
+    begun = {trial.baseline: trial for trial in (queue.propose() for _ in range(3))}
+    assert begun["mutual learning"].graph.train.epochs == 4
+    for trial in begun.values():
+        queue.record_epoch(trial, 1, {"val_accuracy": 0.5, "val_loss": 1.0}, epoch_s)
+    ended = {name for name, trial in begun.items() if queue.is_out_of_time(trial)}
+    assert ended == ({"mutual learning"} if dear else set())
+    counted = SearchQueue(space(12, 3))
+    mutual = [counted.propose() for _ in range(3)][2]
+    counted.record_epoch(mutual, 1, {"val_accuracy": 0.5, "val_loss": 1.0}, 1000.0)
+    assert not counted.is_out_of_time(mutual)
+
+
 def test_a_small_space_is_exhausted_and_every_graph_in_it_trained_once():
     queue = SearchQueue(space(10_000, baselines=False, sampler="random"))
     run(queue, ends=("finished",))
