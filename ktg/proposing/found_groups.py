@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ktg.auditing.alike import find_alike
+from ktg.auditing.alike import MOST, find_alike
 from ktg.auditing.pool import gather
 from ktg.data.group_table import COLUMNS
 from ktg.data.split import count_per_class, list_groups
@@ -14,6 +14,7 @@ from ktg.data.undecoded import Rows
 from ktg.graph import Data
 from ktg.local import atomic_write
 from ktg.proposing.found_images import FoundImages
+from ktg.proposing.hearing import Hearing
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,18 @@ class FoundGroups:
             writer.writerows(self.files)
 
 
-def find_groups(images: FoundImages, data: Data) -> FoundGroups | None:
+def find_groups(images: FoundImages, data: Data, hearing: Hearing) -> FoundGroups | None:
     """Return the groups among the images that splits are drawn from; None where there are none.
 
-    Pixels of test images are compared only where the test split is yet to be drawn. A class that is
-    too few groups for its splits keeps its images apart.
+    None as well where these are more than MOST. Pixels of test images are compared only where the
+    test split is yet to be drawn. A class that is too few groups keeps its images apart.
     """
     drawn = {"val", "test"}.difference(images.official)
-    if not drawn or not images.path.is_dir():
+    count = sum(sum(images.counts[split]) for split in ("train", *drawn))
+    if not drawn or count > MOST or not images.path.is_dir():
         return None
-    every = gather(data, test="test" in drawn)
+    with hearing.while_decoding():
+        every = gather(data, test="test" in drawn, progress=hearing.decoding)
     rows = np.flatnonzero(np.isin(every.splits, ["train", *drawn]))
     alike = find_alike(every.images.take(rows))
     if alike is None:

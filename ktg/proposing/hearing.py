@@ -1,7 +1,8 @@
 """Who is told how the look at a folder goes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ktg.data import Dataset
@@ -22,7 +23,12 @@ class Hearing:
 
     def open_data(self, data: Data) -> Dataset:
         """Return the images, decoded into the cache where they are not there."""
+        with self.while_decoding():
+            return open_data(data, progress=self.decoding)
+
+    @contextmanager
+    def while_decoding(self) -> Iterator[None]:
+        """Count the seconds of a block, in which images are decoded."""
         started = time.monotonic()
-        dataset = open_data(data, progress=self.decoding)
+        yield
         self.decoding_s += time.monotonic() - started
-        return dataset

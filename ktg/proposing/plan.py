@@ -197,7 +197,7 @@ def _choose_target(ground: _Ground, hearing: Hearing) -> _Target:
     wishes, images = ground.wishes, ground.images
     data = replace(images.spec, size=max(ground.sides), batch_size=ground.batch)
     dataset = hearing.open_data(data)
-    groups = find_groups(images, data)
+    groups = find_groups(images, data, hearing)
     ranking = rank_usable(ground.here, wishes, dataset, hearing.status)
     model = _choose_model(wishes, ranking)
     sources = tuple(choose_sources(ranking, model))

@@ -12,6 +12,7 @@ from ktg.api.inputs import load_space_file
 from ktg.data.open import name_images, open_data
 from ktg.proposing.found_groups import find_groups
 from ktg.proposing.found_images import look_at_images
+from ktg.proposing.hearing import Hearing
 
 THINGS, EACH = 8, 3  # of each class; photographs of a thing
 
@@ -37,7 +38,7 @@ def thing_of(name: str) -> str:
 def look(root: Path, **fields: object):
     images = look_at_images(root)
     data = dataclasses.replace(images.spec, size=48, **fields)
-    return find_groups(images, data)
+    return find_groups(images, data, Hearing(str, max))
 
 
 def test_each_thing_is_a_group(parts):
@@ -75,6 +76,12 @@ def test_a_class_of_too_few_things_is_left_as_it_is(parts):
 def test_different_photographs_are_no_groups(photos, large_photos):
     assert look(photos) is None
     assert look(large_photos) is None
+
+
+def test_of_more_images_than_are_compared_none_is_opened(parts, monkeypatch):
+    monkeypatch.setattr("ktg.proposing.found_groups.MOST", 2 * THINGS * EACH - 1)
+    monkeypatch.setattr("ktg.proposing.found_groups.gather", None)
+    assert look(parts) is None
 
 
 @pytest.mark.slow
