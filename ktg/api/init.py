@@ -137,8 +137,9 @@ def write_space(plan: "Plan", name: str, budget: str, file: Path) -> "ProposedSp
     from ktg.local import atomic_write
     from ktg.proposing.space_text import make_space
 
-    table = name_groups(file.absolute()) if plan.groups else None
-    if plan.groups and table:
+    table = None
+    if plan.groups is not None:
+        table = name_groups(file.absolute())
         plan.groups.write(table)
     proposed = make_space(plan, name, budget, table)
     with atomic_write(file) as temporary:

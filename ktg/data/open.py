@@ -57,8 +57,7 @@ class _Decoded:
 
     @property
     def groups(self) -> Rows | None:
-        groups = self.found.groups
-        return None if groups is None else groups[self.rows]
+        return None if self.found.groups is None else self.found.groups[self.rows]
 
     @property
     def used_labels(self) -> Rows:
@@ -145,9 +144,8 @@ def name_val_images(spec: Data, places: Sequence[int], *, base: Path | None = No
 
     Raises as `open_data` does.
     """
-    data = find_data(spec, base)
-    _, val, rows = _divide(data, _open_pool(data, spec, None), spec, None)
-    return [val.found.images.name(int(val.rows[rows[place]])) for place in places]
+    named = name_images(spec, base=base, test=False)["val"]
+    return [named[place] for place in places]
 
 
 def name_images(spec: Data, *, base: Path | None = None, test: bool = True) -> dict[str, list[str]]:

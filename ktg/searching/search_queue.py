@@ -173,7 +173,7 @@ class SearchQueue(TrialQueue):
         budget_s = self.space.search.budget_s
         if budget_s is None:
             return None
-        return budget_s - self.reserve.needed_s(self._longest_repeat_s())
+        return budget_s - self.reserve.needed_s(self._longest_repeat_s() / self.gain_alone)
 
     @property
     def repeat_s(self) -> float:
@@ -181,7 +181,7 @@ class SearchQueue(TrialQueue):
 
         0 before there is one.
         """
-        return self._repeat_alone_s(self.best) if self.best else 0.0
+        return self._measure_repeat(self.best) / self.gain_alone if self.best else 0.0
 
     def _longest_repeat_s(self) -> float:
         """Return the most that training one of the first few graphs on other images takes.
@@ -192,10 +192,10 @@ class SearchQueue(TrialQueue):
         first = sorted(self.ranked[:MAY_WIN], key=lambda one: one.repeat_s)
         # Making teachers takes as long for all, so that the longest with and without will do.
         longest = {bool(teachers(one.graph)): one for one in first}
-        return max(map(self._repeat_alone_s, longest.values()), default=0.0)
+        return max(map(self._measure_repeat, longest.values()), default=0.0)
 
-    def _repeat_alone_s(self, one: Trial) -> float:
-        return measure_repeat(one, self.trials, self.reserve.teachers_s) / self.gain_alone
+    def _measure_repeat(self, one: Trial) -> float:
+        return measure_repeat(one, self.trials, self.reserve.teachers_s)
 
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget, or it is too dear."""
@@ -230,7 +230,8 @@ class SearchQueue(TrialQueue):
         total = search.most_trials or 0 if self.main.exhausted else len(searched) + 1
         lags = self.alone is not None and alone + 1 <= search.alone_share * total + 1e-9
         arms = [*([self.alone] if self.alone and lags else []), self.main]
-        return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, self._race_s)]
+        race_s = self._race_s
+        return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, race_s)]
 
     def _propose_ensemble(self) -> Trial | None:
         """Return the baseline `distilled ensemble`, None where there is none, or not yet.
@@ -320,7 +321,7 @@ class SearchQueue(TrialQueue):
         """
         if any(one.graph.train.seed == seed and teachers(one.graph) for one in races):
             return original.repeat_s
-        return measure_repeat(original, self.trials, self.reserve.teachers_s)
+        return self._measure_repeat(original)
 
     @property
     def _first_seed(self) -> int:
@@ -341,7 +342,7 @@ class SearchQueue(TrialQueue):
         end_s, share = self.end_s, self.space.search.race_share
         if end_s is None or not share:
             return end_s
-        once_s = min(self._longest_repeat_s() * self.gain_alone, MOST_OF_RACE * end_s)
+        once_s = min(self._longest_repeat_s(), MOST_OF_RACE * end_s)
         return end_s - max(share * end_s, once_s)
 
     def _race_allowance_s(self) -> float:

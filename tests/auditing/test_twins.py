@@ -8,24 +8,6 @@ import pytest
 from PIL import Image
 
 from ktg.auditing.twins import find_twins, number_groups
-from ktg.data.decode import Geometry, fit
-from ktg.data.images import Images
-
-
-class Held:
-    """Pixels in memory, as a store that `Images` reads."""
-
-    def __init__(self, pixels):
-        self.pixels, self.geometry = pixels, Geometry(pixels.shape[1], pixels.shape[3])
-
-    def read(self, rows):
-        return self.pixels[rows]
-
-
-def images(*some: Image.Image) -> Images:
-    geometry = Geometry(64, 3)
-    pixels = np.stack([fit(image, geometry) for image in some])
-    return Images(Held(pixels), np.arange(len(some)), np.zeros(len(some), dtype=np.int64))
 
 
 def encode(image: Image.Image, quality: int) -> Image.Image:
@@ -48,7 +30,7 @@ COPIES = {
 @pytest.mark.parametrize("kind", COPIES)
 def test_copies_are_found_and_nothing_else(kind):
     made = [COPIES[kind](ORIGINALS[row]) for row in (3, 8, 20)]
-    found = find_twins(images(*ORIGINALS, *made))
+    found = find_twins(pictures.images(*ORIGINALS, *made))
     assert [group.rows for group in found] == [(3, 40), (8, 41), (20, 42)]
     assert [group.exact for group in found] == [kind == "exact"] * 3
     assert all(0.95 <= group.likeness <= 1 for group in found)
@@ -57,7 +39,7 @@ def test_copies_are_found_and_nothing_else(kind):
 def test_several_copies_are_one_group_and_its_images_share_a_number():
     copy = ORIGINALS[1].copy()
     small = COPIES["resized"](ORIGINALS[1])
-    found = find_twins(images(*ORIGINALS[:12], copy, small, copy))
+    found = find_twins(pictures.images(*ORIGINALS[:12], copy, small, copy))
     assert [(group.rows, group.exact) for group in found] == [((1, 12, 13, 14), False)]
     assert number_groups(found, 15).tolist() == [*range(12), 1, 1, 1]
 
@@ -68,7 +50,7 @@ def test_features_find_candidates_that_small_pixels_do_not():
     random = np.random.default_rng(0)
     features = random.normal(size=(41, 8))
     features[40] = features[5]
-    found = find_twins(images(*ORIGINALS, COPIES["resized"](ORIGINALS[5])), features)
+    found = find_twins(pictures.images(*ORIGINALS, COPIES["resized"](ORIGINALS[5])), features)
     assert [group.rows for group in found] == [(5, 40)]
 
 
@@ -82,10 +64,10 @@ def test_what_all_images_share_makes_no_twins():
     ]
     flat = [np.asarray(each, np.float64).ravel() for each in mixed[:2]]
     assert np.corrcoef(*flat)[0, 1] > 0.95
-    assert find_twins(images(*mixed)) == []
+    assert find_twins(pictures.images(*mixed)) == []
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_or_flat_images_are_no_twins(count):
     flat = [Image.new("RGB", (64, 64), (10 * level, 0, 0)) for level in range(count)]
-    assert find_twins(images(*flat)) == []
+    assert find_twins(pictures.images(*flat)) == []
