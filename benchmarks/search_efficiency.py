@@ -24,7 +24,7 @@ import itertools
 import json
 import random
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import measure
@@ -38,6 +38,7 @@ from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key, check_trainable
 from ktg.searching.asha import choose_bracket, plan_brackets, should_stop
 from ktg.searching.baselines import baselines
+from ktg.searching.folds import FoldEffects
 from ktg.searching.sampler import STARTUP
 from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import Outcome, Trial
@@ -213,14 +214,14 @@ def play_search(
 
 def tell_canonical(queue: SearchQueue) -> None:
     """Tell the sampler the canonical values, too, so that equal graphs look equal to it."""
-    by_key, tell_drawn = values_by_key(), queue._tell_samplers
+    by_key, tell_drawn = values_by_key(), queue.arms.learn
 
-    def tell(trial: Trial) -> None:
-        tell_drawn(trial)
+    def learn(trial: Trial, trials: Sequence[Trial], effects: FoldEffects) -> None:
+        tell_drawn(trial, trials, effects)
         if trial.values is not None and trial.values != by_key[trial.key]:
             queue.sampler.add(by_key[trial.key], trial.outcome)
 
-    queue._tell_samplers = tell  # type: ignore[method-assign]
+    queue.arms.learn = learn  # type: ignore[method-assign]
 
 
 def tell_no_stopped(queue: SearchQueue) -> None:

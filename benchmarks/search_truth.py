@@ -208,7 +208,7 @@ class Replay:
             prior=prior,
             images=VALIDATION[self.table.name] if kinds else None,
         )
-        queue.at_once = SLOTS
+        queue.time.at_once = SLOTS
         world = self.table.draw(seed)
         run_clock(queue, world)
         best = queue.best

@@ -15,15 +15,17 @@ from ktg.graph import LABEL, Choice, Graph, Hole, SearchSpace, edge_key
 from ktg.graph.canonical import check_trainable
 from ktg.graph.vocabulary import PEER_GATES
 from ktg.searching.baselines import ALONE
-from ktg.searching.prior import PastTrial
+from ktg.searching.folds import FoldEffects, count_fold_runs, judge_on_mean_fold
+from ktg.searching.prior import PastTrial, Prior
 from ktg.searching.sampler import Sampler
 from ktg.searching.score import worst_score
-from ktg.searching.trial import Outcome, Trial
+from ktg.searching.trial import TUNED_ALONE, Outcome, Trial
 from ktg.searching.values import Values
 
 MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts as exhausted
 # So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
 STUBBORN = 10
+ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
 _EPOCHS = ("train", "epochs")
 
 
@@ -77,6 +79,70 @@ class Arm:
                     worth = replace(outcome, score=outcome.score + past.ahead)
                     self.sampler.add(past.values, worth)
                 self.prior = ()
+
+
+class Arms:
+    """The arms of a search, and what their samplers learn of its trials.
+
+    main: the whole space. alone: the target by itself, None where there is nothing to tune.
+    drawn: how many trials an earlier process had: with its seed, samplers would propose them again.
+    """
+
+    def __init__(self, space: SearchSpace, drawn: int = 0, prior: Prior | None = None) -> None:
+        self.search = space.search
+        seed, alone = space.search.seed + drawn, find_alone_space(space)
+        self.main = Arm(None, space, seed)
+        self.alone = Arm(TUNED_ALONE, alone, seed + ALONE_SEED) if alone else None
+        for arm in self:
+            arm.prior = prior.by_arm.get(arm.name, ()) if prior else ()
+        self._untold: list[Trial] = []
+        self._waiting: dict[str, list[tuple[Arm, int]]] = {}
+
+    def __iter__(self) -> Iterator[Arm]:
+        """Yield the arms that there are."""
+        return filter(None, (self.main, self.alone))
+
+    def take_turns(self, searched: Sequence[Trial]) -> list[Arm]:
+        """Return the arms that the next trial may come from, first the one whose turn it is.
+
+        searched: the trials that samplers have chosen.
+        """
+        most = self.search.most_trials
+        if most is not None and len(searched) >= most:
+            return []
+        alone = sum(trial.arm == TUNED_ALONE for trial in searched)
+        # Where the whole space is exhausted, the arm still gets its share of the trials.
+        total = most or 0 if self.main.exhausted else len(searched) + 1
+        lags = self.alone is not None and alone + 1 <= self.search.alone_share * total + 1e-9
+        arms = [*([self.alone] if self.alone and lags else []), self.main]
+        return [arm for arm in arms if not arm.exhausted]
+
+    def learn_duplicate(self, arm: Arm, sample: int, known: Trial, effects: FoldEffects) -> None:
+        """Answer a point with the trial that its graph has had, once that has ended."""
+        if known.state == "running":
+            self._waiting.setdefault(known.key, []).append((arm, sample))
+        else:
+            arm.sampler.tell(sample, judge_on_mean_fold(known, effects))
+
+    def learn(self, trial: Trial, trials: Sequence[Trial], effects: FoldEffects) -> None:
+        """Tell the samplers of a trial that has ended, and those that wait for it.
+
+        Another seed of a known graph tells nothing of the space. Where trials have folds, the
+        samplers hear of them once the first baseline has told what these are worth.
+
+        trials: all of the search.
+        """
+        if trial.race_of is None:
+            self._untold.append(trial)
+        first, _, ended = count_fold_runs(trials)
+        pending = first is not None and first.state in ("running", "finished")
+        if not (pending and ended < (self.search.folds or 0)):
+            for each in self._untold:
+                for arm in self:
+                    arm.learn(each, judge_on_mean_fold(each, effects))
+            self._untold.clear()
+        for arm, sample in self._waiting.pop(trial.key, []):
+            arm.sampler.tell(sample, judge_on_mean_fold(trial, effects))
 
 
 def find_alone_space(space: SearchSpace) -> SearchSpace | None:

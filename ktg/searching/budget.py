@@ -1,15 +1,22 @@
-"""Says when a search that has a budget of wall time ends, and what still fits into it.
+"""Says when a search and its race end, and what still fits into the time that is left.
 
-Nothing here reads a clock: seconds since the search began are passed in.
+Nothing here reads a clock: the queue is told how many seconds have passed.
 """
 
+import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, teachers
+from ktg.graph.space import Search
+from ktg.searching.baselines import MOST_OF_BUDGET, MUTUAL_LEARNING
 from ktg.searching.trial import Trial
+from ktg.searching.trials import TrialQueue
+
+MAY_WIN = 4  # graphs that a race is likely to choose among
+MOST_OF_RACE = 0.4  # of the search, for a race in which new teachers are made
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,125 @@ class Reserve:
     def needed_s(self, best_s: float) -> float:
         """Return the seconds to leave if training the best graph takes `best_s`."""
         return self.trainings * best_s + self.seconds
+
+
+class Timetable:
+    """When a search ends, when its race begins, and what fits before.
+
+    queue: of the search, which knows what time it is. reserve: what is left of the budget for the
+    time after the search. at_once: how many trials run at the same time. gain_alone: how much
+    faster the training is that comes after the search, when nothing runs beside it.
+    """
+
+    def __init__(self, queue: TrialQueue, search: Search, reserve: Reserve) -> None:
+        self.queue, self.reserve = queue, reserve
+        self.budget_s, self.race_share = search.budget_s, search.race_share
+        self.at_once, self.gain_alone = 1, 1.0
+
+    @property
+    def end_s(self) -> float | None:
+        """When the search ends, in seconds of the budget; None without one."""
+        if self.budget_s is None:
+            return None
+        return self.budget_s - self.reserve.needed_s(self._longest_repeat_s() / self.gain_alone)
+
+    @property
+    def race_s(self) -> float | None:
+        """When the race begins, in seconds of the budget; None without one.
+
+        It is long enough for a new seed of whoever may win, with new teachers.
+        """
+        end_s, share = self.end_s, self.race_share
+        if end_s is None or not share:
+            return end_s
+        once_s = min(self._longest_repeat_s(), MOST_OF_RACE * end_s)
+        return end_s - max(share * end_s, once_s)
+
+    @property
+    def repeat_s(self) -> float:
+        """The seconds that training the best graph after the search takes, on as many images.
+
+        0 before there is one.
+        """
+        best = self.queue.best
+        return self.measure_repeat(best) / self.gain_alone if best else 0.0
+
+    @property
+    def dear_s(self) -> float:
+        """The device seconds above which a baseline takes too much; infinite without a budget."""
+        end_s = self.end_s
+        return math.inf if end_s is None else MOST_OF_BUDGET * end_s * self.at_once
+
+    def fits(self, graph: Graph, end_s: float | None) -> bool:
+        """Return whether a graph can be trained before a time, as far as that is known."""
+        if end_s is None:
+            return True
+        seconds = estimate_seconds(graph, self.queue.trials)
+        return self.queue.now_s + (seconds or 0.0) <= end_s
+
+    def is_out_of_time(self, trial: Trial) -> bool:
+        """Return whether another epoch of a trial would end after the budget, or it is too dear."""
+        end_s = self.end_s
+        late = end_s is not None and self.queue.now_s + (trial.epoch_s or 0.0) > end_s
+        return late or self.is_too_dear(trial)
+
+    def is_too_dear(self, trial: Trial) -> bool:
+        """Return whether mutual learning takes a part of the budget that is missed elsewhere.
+
+        Its helpers, which only taught in other graphs, may be large, and see larger images.
+        """
+        if trial.baseline != MUTUAL_LEARNING or trial.state == "finished":
+            return False
+        return (trial.epoch_s or 0.0) * trial.graph.train.epochs > self.dear_s
+
+    def measure_repeat(self, one: Trial) -> float:
+        """Return how long a graph takes to be trained on other images, its teachers made anew."""
+        return measure_repeat(one, self.queue.trials, self.reserve.teachers_s)
+
+    def race_allowance_s(self) -> float:
+        """Return the device seconds of the whole race: its share of all there are.
+
+        Where the trials are counted, these are what they took and the race itself, else the budget.
+        """
+        share, end_s = self.race_share, self.end_s
+        if end_s is not None and self.queue.planned is None:
+            return share * end_s * self.at_once
+        spent_s = sum(trial.train_s for trial in self.queue.trials if trial.race_of is None)
+        return share / (1 - share) * spent_s
+
+    def can_race(self, original: Trial, seed: int, races: Sequence[Trial]) -> bool:
+        """Return whether there is time for another training of the race.
+
+        races: those that have begun.
+        """
+        cost_s, end_s, queue = self._race_cost_s(original, seed, races), self.end_s, self.queue
+        if end_s is not None and (queue.now_s + cost_s > end_s or queue.planned is None):
+            return queue.now_s + cost_s <= end_s
+        costs = {trial.number: trial.train_s for trial in queue.trials}
+        known = sum(
+            costs[one.race_of or 0] if one.state == "running" else one.train_s for one in races
+        )
+        return 0 < known + cost_s <= self.race_allowance_s()
+
+    def _race_cost_s(self, original: Trial, seed: int, races: Sequence[Trial]) -> float:
+        """Return how long a graph takes with a new seed: its teachers are made for it, too.
+
+        Unless another graph has begun to make them with that seed.
+        """
+        if any(one.graph.train.seed == seed and teachers(one.graph) for one in races):
+            return original.repeat_s
+        return self.measure_repeat(original)
+
+    def _longest_repeat_s(self) -> float:
+        """Return the most that training one of the first few graphs on other images takes.
+
+        The race may let any of them win, when it is too late to leave more time for the last
+        training.
+        """
+        first = sorted(self.queue.ranked[:MAY_WIN], key=lambda one: one.repeat_s)
+        # Making teachers takes as long for all, so that the longest with and without will do.
+        longest = {bool(teachers(one.graph)): one for one in first}
+        return max(map(self.measure_repeat, longest.values()), default=0.0)
 
 
 def measure_repeat(best: Trial, trials: Iterable[Trial], teachers_s: float = 0.0) -> float:

@@ -6,11 +6,12 @@ which is trained on every fold; the others are those of the race.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
-from ktg.searching.trial import Trial
+from ktg.searching.trial import Outcome, Trial
 
 FoldEffects = Mapping[int | None, float]
 NO_EFFECTS: FoldEffects = MappingProxyType({})
@@ -54,3 +55,11 @@ def count_fold_runs(trials: Sequence[Trial]) -> tuple[Trial | None, int, int]:
     first = next((trial for trial in trials if trial.baseline is not None), None)
     more = [trial for trial in trials if first and trial.race_of == first.number]
     return first, len(more), sum(trial.state != "running" for trial in more)
+
+
+def judge_on_mean_fold(trial: Trial, effects: FoldEffects) -> Outcome:
+    """Return what a sampler learns of a trial: what it would be on the mean fold."""
+    outcome = trial.outcome
+    if trial.fold is None or trial.state == "failed":
+        return outcome
+    return replace(outcome, score=outcome.score - effects.get(trial.fold, 0.0))

@@ -176,7 +176,7 @@ class SearchRecorder(Recorder):
 
     def _holes(self, trial: Trial) -> Mapping[str, Hole]:
         """Return the holes of the part of the space that a trial was drawn from."""
-        alone = self.queue.alone
+        alone = self.queue.arms.alone
         return self.queue.space.holes if trial.arm is None or alone is None else alone.space.holes
 
     def _params(self, values: Values, holes: Mapping[str, Hole]) -> dict[str, Any]:

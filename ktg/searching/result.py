@@ -192,7 +192,7 @@ def summarize_search(
         ship=_advise(queue, shown, images),
         metric=queue.metric,
         left_s=None if budget_s is None else budget_s - queue.now_s,
-        repeat_s=queue.repeat_s,
+        repeat_s=queue.time.repeat_s,
         repeats=repeats,
         stopping=describe_stopping(queue.space.search, queue.trials),
         warnings=(*warn(queue, rows), *([unkept] if unkept else ())),
@@ -276,7 +276,7 @@ def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
         if collapsed:
             which = "1 training" if collapsed == 1 else f"{collapsed} trainings"
             yield f"{which} collapsed: the network said the same of all images."
-    if any(queue.is_too_dear(one) for one in queue.in_state("stopped")):
+    if any(queue.time.is_too_dear(one) for one in queue.in_state("stopped")):
         share = f"more than 1/{1 / MOST_OF_BUDGET:g} of the search"
         yield f"The baseline {MUTUAL_LEARNING} was ended early: it would have taken {share}."
     if queue.lacks_ensemble and not queue.is_interrupted:

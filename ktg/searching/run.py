@@ -125,9 +125,9 @@ def search(
         with console.status("Starting Ray"):
             ray = stack.enter_context(start_ray(address))
         slots = plan_slots(space.search, ray, address, vary_each_hole(space), folder, warn)
-        queue.at_once = slots.at_once
+        queue.time.at_once = slots.at_once
         if address is None:  # what comes after the search is trained here
-            queue.gain_alone = slots.gain_alone(torch.get_num_threads())
+            queue.time.gain_alone = slots.gain_alone(torch.get_num_threads())
         brackets = plan_brackets(space.search, queue.most_epochs)
 
         def record() -> SearchRecorder:

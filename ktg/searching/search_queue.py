@@ -6,34 +6,27 @@ clock, so that a test can replay a whole search.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
-from ktg.graph.canonical import canonical_key, check_trainable, teachers, with_seed
+from ktg.graph.canonical import canonical_key, check_trainable, with_seed
 from ktg.searching import race
-from ktg.searching.arms import Arm, find_alone_space
+from ktg.searching.arms import Arm, Arms
 from ktg.searching.baselines import (
     COPIES,
     DISTILLATION,
     ENSEMBLE,
-    MOST_OF_BUDGET,
-    MUTUAL_LEARNING,
     baselines,
     can_distil_ensemble,
 )
-from ktg.searching.budget import Reserve, estimate_seconds, measure_repeat
+from ktg.searching.budget import Reserve, Timetable, measure_repeat
 from ktg.searching.folds import count_fold_runs
 from ktg.searching.preflight import vary_each_hole
 from ktg.searching.prior import Prior
 from ktg.searching.sampler import Sampler
-from ktg.searching.trial import TUNED_ALONE, Duplicate, Outcome, Trial
+from ktg.searching.trial import TUNED_ALONE, Duplicate, Trial
 from ktg.searching.trials import TrialQueue
-
-MAY_WIN = 4  # graphs that a race is likely to choose among
-MOST_OF_RACE = 0.4  # of the search, for a race in which new teachers are made
-ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
 
 
 class SearchQueue(TrialQueue):
@@ -47,8 +40,7 @@ class SearchQueue(TrialQueue):
     reserve: what is left of the budget for the time after the search.
     prior: what the samplers learn of earlier searches.
     images: how many judge one training, None where not known.
-    at_once: how many trials run at the same time. gain_alone: how much faster the training is that
-    comes after the search, when nothing runs beside it.
+    arms: what its points are drawn from. time: when it ends.
     """
 
     open_ended = True
@@ -67,48 +59,40 @@ class SearchQueue(TrialQueue):
         most = space.search.most_trials
         super().__init__(None if most is None else most + len(first))
         self.space, self.metric = space, space.search.metric
-        self.reserve, self.at_once, self.images = reserve or Reserve(), 1, images
-        self.gain_alone = 1.0
-        self.race_share = space.search.race_share
-        # Another seed when going on, or a sampler would propose again what it did before.
-        seed, alone = space.search.seed + len(trials), find_alone_space(space)
-        self.main = Arm(None, space, seed)
-        self.alone = Arm(TUNED_ALONE, alone, seed + ALONE_SEED) if alone else None
-        for arm in filter(None, (self.main, self.alone)):
-            arm.prior = prior.by_arm.get(arm.name, ()) if prior else ()
+        self.images, self.race_share = images, space.search.race_share
+        self.time = Timetable(self, space.search, reserve or Reserve())
+        self.arms = Arms(space, len(trials), prior)
         self.duplicates.extend(duplicates)
         self._by_key: dict[str, Trial] = {}
-        self._waiting: dict[str, list[tuple[Arm, int]]] = {}
         self._ensemble = first.pop(ENSEMBLE, None)
         self._baselines = iter(first.items())
-        self._untold: list[Trial] = []
         self._opening = deque(space.search.opening)
         self._resumed = deque(trial for trial in trials if trial.state == "running")
         for trial in trials:
             self._add(trial)
             if trial.state != "running":
-                self._tell_samplers(trial)
+                self.arms.learn(trial, self.trials, self.fold_effects)
 
     @property
     def most_epochs(self) -> int:
         """The epochs of the longest training."""
-        spaces = [arm.space for arm in (self.main, self.alone) if arm]
-        return max(graph.train.epochs for one in spaces for graph in vary_each_hole(one))
+        graphs = (graph for arm in self.arms for graph in vary_each_hole(arm.space))
+        return max(graph.train.epochs for graph in graphs)
 
     @property
     def sampler(self) -> Sampler:
         """The sampler of the whole space."""
-        return self.main.sampler
+        return self.arms.main.sampler
 
     @property
     def exhausted(self) -> bool:
         """Whether every graph of the space that can be trained was."""
-        return self.main.exhausted
+        return self.arms.main.exhausted
 
     @property
     def untrainable(self) -> int:
         """How many points of the whole space were proposed that nothing can be learnt from."""
-        return self.main.untrainable
+        return self.arms.main.untrainable
 
     def propose(self) -> Trial | None:
         """Return the next trial to train, None when there is nothing new to try (yet)."""
@@ -119,13 +103,15 @@ class SearchQueue(TrialQueue):
             return trial
         for name, graph in self._baselines:
             key = canonical_key(graph)
-            if key not in self._by_key and self._fits(graph, self.end_s):
+            if key not in self._by_key and self.time.fits(graph, self.end_s):
                 return self._start(graph, key, baseline=name, values=self.space.locate(graph))
         for propose in (self._propose_ensemble, self._propose_fold):
             if (learnt := propose()) is not None:
                 return learnt
-        for arm in self._list_arms():
-            drawn = self._propose_opening() if arm is self.main else None
+        for arm in self.arms.take_turns(self.searched):
+            if not self.time.fits(arm.default, self.time.race_s):
+                continue
+            drawn = self._propose_opening() if arm is self.arms.main else None
             drawn = drawn or self._propose_of(arm)
             if drawn is not None:
                 return drawn
@@ -140,9 +126,7 @@ class SearchQueue(TrialQueue):
     def close(self, trial: Trial, reason: str | None = None) -> None:
         """End a trial, and let the samplers learn from it and its duplicates."""
         super().close(trial, reason)
-        self._tell_samplers(trial)
-        for arm, sample in self._waiting.pop(trial.key, []):
-            arm.sampler.tell(sample, self._judge(trial))
+        self.arms.learn(trial, self.trials, self.fold_effects)
 
     @property
     def searched(self) -> list[Trial]:
@@ -160,78 +144,14 @@ class SearchQueue(TrialQueue):
         wanted = self.space.search.baselines and can_distil_ensemble(self.space)
         return wanted and not any(trial.baseline == ENSEMBLE for trial in self.trials)
 
-    def _judge(self, trial: Trial) -> Outcome:
-        """Return what the samplers learn of a trial: what it would be on the mean fold."""
-        outcome = trial.outcome
-        if trial.fold is None or trial.state == "failed":
-            return outcome
-        return replace(outcome, score=outcome.score - self.fold_effects.get(trial.fold, 0.0))
-
     @property
     def end_s(self) -> float | None:
         """When the search ends, in seconds of the budget; None without one."""
-        budget_s = self.space.search.budget_s
-        if budget_s is None:
-            return None
-        return budget_s - self.reserve.needed_s(self._longest_repeat_s() / self.gain_alone)
-
-    @property
-    def repeat_s(self) -> float:
-        """The seconds that training the best graph after the search takes, on as many images.
-
-        0 before there is one.
-        """
-        return self._measure_repeat(self.best) / self.gain_alone if self.best else 0.0
-
-    def _longest_repeat_s(self) -> float:
-        """Return the most that training one of the first few graphs on other images takes.
-
-        The race may let any of them win, when it is too late to leave more time for the last
-        training.
-        """
-        first = sorted(self.ranked[:MAY_WIN], key=lambda one: one.repeat_s)
-        # Making teachers takes as long for all, so that the longest with and without will do.
-        longest = {bool(teachers(one.graph)): one for one in first}
-        return max(map(self._measure_repeat, longest.values()), default=0.0)
-
-    def _measure_repeat(self, one: Trial) -> float:
-        return measure_repeat(one, self.trials, self.reserve.teachers_s)
+        return self.time.end_s
 
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget, or it is too dear."""
-        end_s = self.end_s
-        late = end_s is not None and self.now_s + (trial.epoch_s or 0.0) > end_s
-        return late or self.is_too_dear(trial)
-
-    def is_too_dear(self, trial: Trial) -> bool:
-        """Return whether mutual learning takes a part of the budget that is missed elsewhere.
-
-        Its helpers, which only taught in other graphs, may be large, and see larger images.
-        """
-        if trial.baseline != MUTUAL_LEARNING or trial.state == "finished" or self.end_s is None:
-            return False
-        most_s = MOST_OF_BUDGET * self.end_s * self.at_once
-        return (trial.epoch_s or 0.0) * trial.graph.train.epochs > most_s
-
-    def _fits(self, graph: Graph, end_s: float | None) -> bool:
-        """Return whether a graph can be trained before a time, as far as that is known."""
-        if end_s is None:
-            return True
-        seconds = estimate_seconds(graph, self.trials)
-        return self.now_s + (seconds or 0.0) <= end_s
-
-    def _list_arms(self) -> list[Arm]:
-        """Return the arms that the next trial may come from, first the one whose turn it is."""
-        search, searched = self.space.search, self.searched
-        if search.most_trials is not None and len(searched) >= search.most_trials:
-            return []
-        alone = sum(trial.arm == TUNED_ALONE for trial in searched)
-        # Where the whole space is exhausted, the arm still gets its share of the trials.
-        total = search.most_trials or 0 if self.main.exhausted else len(searched) + 1
-        lags = self.alone is not None and alone + 1 <= search.alone_share * total + 1e-9
-        arms = [*([self.alone] if self.alone and lags else []), self.main]
-        race_s = self._race_s
-        return [arm for arm in arms if not arm.exhausted and self._fits(arm.default, race_s)]
+        return self.time.is_out_of_time(trial)
 
     def _propose_ensemble(self) -> Trial | None:
         """Return the baseline `distilled ensemble`, None where there is none, or not yet.
@@ -245,8 +165,8 @@ class SearchQueue(TrialQueue):
             known = next((one for one in self.trials if one.baseline == DISTILLATION), None)
             if known is None or known.state == "running":
                 return None
-            cost_s = COPIES * measure_repeat(known, [known], self.reserve.teachers_s)
-            most_s = min(MOST_OF_BUDGET * end_s * self.at_once, end_s - self.now_s)
+            cost_s = COPIES * measure_repeat(known, [known], self.time.reserve.teachers_s)
+            most_s = min(self.time.dear_s, end_s - self.now_s)
             if known.state != "finished" or cost_s > most_s:
                 graph = None
         self._ensemble = None
@@ -265,7 +185,7 @@ class SearchQueue(TrialQueue):
         first, begun, _ = count_fold_runs(self.trials)
         if first is None or first.state != "finished":
             return None
-        wanted = begun < folds and self._fits(first.graph, self.end_s)
+        wanted = begun < folds and self.time.fits(first.graph, self.end_s)
         return self._repeat(first, self._first_seed + begun) if wanted else None
 
     def _propose_opening(self) -> Trial | None:
@@ -289,18 +209,14 @@ class SearchQueue(TrialQueue):
             known = self._by_key.get(key)
             if known is None:
                 return self._start(graph, key, values=values, sample=sample, arm=arm.name)
-            if arm is self.main:
+            if arm is self.arms.main:
                 self.duplicates.append(Duplicate(values, known))
-            if known.state == "running":  # the sampler learns of it when that trial ends
-                self._waiting.setdefault(known.key, []).append((arm, sample))
-            else:
-                arm.sampler.tell(sample, self._judge(known))
+            self.arms.learn_duplicate(arm, sample, known, self.fold_effects)
         return None
 
     def _propose_repeat(self) -> Trial | None:
         """Return the next trial of the race, None when it is over or nothing is known yet."""
-        allowance_s = self._race_allowance_s()
-        starters = race.choose_starters(self.contestants, allowance_s)
+        starters = race.choose_starters(self.contestants, self.time.race_allowance_s())
         races = [trial for trial in self.trials if trial.race_of is not None]
         begun: dict[int, set[int]] = {}
         for trial in races:
@@ -309,63 +225,18 @@ class SearchQueue(TrialQueue):
         if chosen is None:
             return None
         original = next(one for one in self.trials if one.number == chosen[0].number)
-        cost_s = self._race_cost_s(original, chosen[1], races)
-        if not self._can_race(cost_s, allowance_s, races):
-            return None
-        return self._repeat(original, chosen[1])
-
-    def _race_cost_s(self, original: Trial, seed: int, races: Sequence[Trial]) -> float:
-        """Return how long a graph takes with a new seed: its teachers are made for it, too.
-
-        Unless another graph has begun to make them with that seed.
-        """
-        if any(one.graph.train.seed == seed and teachers(one.graph) for one in races):
-            return original.repeat_s
-        return self._measure_repeat(original)
+        able = self.time.can_race(original, chosen[1], races)
+        return self._repeat(original, chosen[1]) if able else None
 
     @property
     def _first_seed(self) -> int:
-        return race.FIRST_SEED + self.main.default.train.seed
+        return race.FIRST_SEED + self.arms.main.default.train.seed
 
     def _repeat(self, original: Trial, seed: int) -> Trial:
         """Return a training of a graph with another seed, and the fold that goes with it."""
         graph, folds = with_seed(original.graph, seed), self.space.search.folds
         fold = None if folds is None else (seed - self._first_seed) % folds
         return self._start(graph, canonical_key(graph), race_of=original.number, fold=fold)
-
-    @property
-    def _race_s(self) -> float | None:
-        """When the race begins, in seconds of the budget; None without one.
-
-        It is long enough for a new seed of whoever may win, with new teachers.
-        """
-        end_s, share = self.end_s, self.space.search.race_share
-        if end_s is None or not share:
-            return end_s
-        once_s = min(self._longest_repeat_s(), MOST_OF_RACE * end_s)
-        return end_s - max(share * end_s, once_s)
-
-    def _race_allowance_s(self) -> float:
-        """Return the device seconds of the whole race: its share of all there are.
-
-        Where the trials are counted, these are what they took and the race itself, else the budget.
-        """
-        share, end_s = self.space.search.race_share, self.end_s
-        if end_s is not None and self.planned is None:
-            return share * end_s * self.at_once
-        spent_s = sum(trial.train_s for trial in self.trials if trial.race_of is None)
-        return share / (1 - share) * spent_s
-
-    def _can_race(self, cost_s: float, allowance_s: float, races: Sequence[Trial]) -> bool:
-        """Return whether there is time for another training of the race that takes `cost_s`."""
-        end_s = self.end_s
-        if end_s is not None and (self.now_s + cost_s > end_s or self.planned is None):
-            return self.now_s + cost_s <= end_s
-        costs = {trial.number: trial.train_s for trial in self.trials}
-        known = sum(
-            costs[one.race_of or 0] if one.state == "running" else one.train_s for one in races
-        )
-        return 0 < known + cost_s <= allowance_s
 
     def _start(self, graph: Graph, graph_key: str, **known: Any) -> Trial:
         number = self.trials[-1].number + 1 if self.trials else 1
@@ -380,20 +251,3 @@ class SearchQueue(TrialQueue):
     def _add(self, trial: Trial) -> None:
         self.trials.append(trial)
         self._by_key[trial.key] = trial
-
-    def _tell_samplers(self, trial: Trial) -> None:
-        """Tell the samplers of a trial; of a baseline only at its full budget, which others lack.
-
-        Another seed of a known graph tells nothing of the space. Where trials have folds, the
-        samplers hear of them once the first baseline has told what these are worth.
-        """
-        if trial.race_of is None:
-            self._untold.append(trial)
-        first, _, ended = count_fold_runs(self.trials)
-        pending = first is not None and first.state in ("running", "finished")
-        if pending and ended < (self.space.search.folds or 0):
-            return
-        for each in self._untold:
-            for arm in filter(None, (self.main, self.alone)):
-                arm.learn(each, self._judge(each))
-        self._untold.clear()

@@ -90,7 +90,7 @@ def test_no_graph_is_trained_twice_and_every_proposal_is_accounted_for(seed, at_
     assert all(canonical_key(trial.graph) == trial.key for trial in queue.trials)
     assert all(duplicate.of in queue.trials for duplicate in queue.duplicates)
     assert not queue.in_state("running")
-    assert not queue._waiting
+    assert not queue.arms._waiting
 
 
 def test_baselines_come_first_and_the_winner_is_never_worse():
@@ -173,7 +173,7 @@ def test_a_duplicate_of_a_running_trial_waits_for_its_result():
     for trial in running:
         queue.record_epoch(trial, 4, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
         queue.close(trial)
-    assert not queue._waiting
+    assert not queue.arms._waiting
     assert not queue.sampler._asked  # the sampler knows of every point what became of it
 
 
@@ -268,7 +268,7 @@ class Played:
             if past
             else SearchQueue(self.space)
         )
-        self.queue.main.sampler = self.sampler = Repeating(script)
+        self.queue.arms.main.sampler = self.sampler = Repeating(script)
         self.recorder = SearchRecorder(self.tracker, self.queue, "played", {}, past)
         self.running: list = []
 
@@ -421,7 +421,7 @@ def play(
     It is what Ray does: it asks after each epoch, and again later where nothing is to do yet. Who
     first asks for a teacher makes it in `made_s`, and others that want it wait: one for each seed.
     """
-    queue.at_once, now, ends, made_at = at_once, 0.0, {}, {}
+    queue.time.at_once, now, ends, made_at = at_once, 0.0, {}, {}
     while True:
         queue.advance(now)
         while len(ends) < at_once and (trial := queue.propose()):
@@ -540,10 +540,10 @@ def test_less_is_left_for_a_last_training_that_has_all_the_cores():
     settings = {"budget": "360s", "race_share": 0.25, "alone_share": 1 / 3, "lr": True}
     one = space(None, 3, sampler="random", **settings)
     queues = [SearchQueue(one, reserve=Reserve(1.25, 15.0, 50.0)) for _ in range(2)]
-    queues[1].gain_alone = 1.25
+    queues[1].time.gain_alone = 1.25
     for queue in queues:
         play(queue, taught_well, epoch_s=5.0, at_once=2, made_s=60.0)
-    assert [queue.repeat_s for queue in queues] == [80.0, 64.0]
+    assert [queue.time.repeat_s for queue in queues] == [80.0, 64.0]
     assert [queue.end_s for queue in queues] == [360 - 15 - 100.0, 360 - 15 - 80.0]
     assert queues[1].end_s - 20 <= queues[1].now_s <= queues[1].end_s
 
@@ -554,7 +554,7 @@ def test_time_is_left_for_whoever_may_yet_win():
     queue = SearchQueue(space(None, 3, sampler="random", **settings), reserve=reserve)
     play(queue, taught_second, epoch_s=5.0, at_once=2, made_s=made_s)
     assert queue.best.baseline == "alone"
-    assert queue.repeat_s == 20  # of the best itself
+    assert queue.time.repeat_s == 20  # of the best itself
     assert queue.now_s <= 360 - (1.25 * (20 + made_s) + 15)
 
 
