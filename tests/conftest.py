@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,20 @@ class Searched:
     @property
     def uri(self) -> str:
         return f"sqlite:///{self.folder}/mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Returns the address of an empty SQLite store: a copy, as making its tables takes seconds."""
+    from ktg.tracking.store import open_client
+
+    empty = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    open_client(f"sqlite:///{empty}").search_experiments()
+
+    def copy() -> str:
+        return f"sqlite:///{shutil.copy(empty, tmp_path_factory.mktemp('store'))}"
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -52,8 +52,8 @@ def test_a_delivered_model_is_read_and_nothing_trained(trained):
         _ = SearchResult.of(result(), None).model
 
 
-def test_trials_are_a_table_with_the_best_first_and_a_column_for_each_hole(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_trials_are_a_table_with_the_best_first_and_a_column_for_each_hole(new_store):
+    uri = new_store()
     written(
         uri, "mine", ("finished", [0.1, 0.4, 0.5]), ("stopped", [0.7]), ("finished", [0.1, 0.8])
     )

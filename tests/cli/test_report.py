@@ -11,8 +11,8 @@ from ktg.tracking import find_experiment
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory):
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def uri(new_store):
+    return new_store()
 
 
 def run(searched, folder, *words, name="a search"):

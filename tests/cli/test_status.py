@@ -95,8 +95,8 @@ def test_a_running_confirmation_is_shown(tmp_path):
     }
 
 
-def test_no_search_is_a_mistake(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_no_search_is_a_mistake(new_store, tmp_path):
+    uri = new_store()
     with MlflowTracker("space", uri) as tracker:
         tracker.start("something else")
         assert tracker.flush()

@@ -28,9 +28,9 @@ VERSIONS = {"data.fingerprint": "abc"} | {
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(new_store: Callable[[], str]) -> str:
     """One store for all tests here: each has an experiment of its own in it."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    return new_store()
 
 
 @pytest.fixture

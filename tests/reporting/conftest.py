@@ -12,9 +12,9 @@ from ktg.tracking import find_experiment
 
 
 @pytest.fixture(scope="session")
-def uri(tmp_path_factory) -> str:
-    """A store for what tests write; they share it, as making one takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def uri(new_store) -> str:
+    """A store for what tests write; they share it."""
+    return new_store()
 
 
 @pytest.fixture(scope="session")

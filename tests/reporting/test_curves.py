@@ -62,8 +62,8 @@ def test_the_best_so_far_ends_at_the_best_and_at_the_whole_cost(record):
     assert known == sorted(known)
 
 
-def test_all_goes_by_the_metric_of_the_search(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_all_goes_by_the_metric_of_the_search(new_store):
+    uri = new_store()
     trials = [("finished", [0.5, 0.8, 0.6]), ("finished", [0.4, 0.5, 0.7])]
     written(uri, "made", *trials, metric="loss")
     record = read_last_search(find_experiment("made", uri))

@@ -19,8 +19,8 @@ from ktg.tracking import MlflowTracker, find_experiment, request_stop
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def uri(new_store) -> str:
+    return new_store()
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,9 @@ def space(lr=None, gates=("through", "cutoff", "linear"), nodes=2, **search):
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory) -> str:
+def uri(new_store) -> str:
     """A store with a search of which each trial is 0.01 ahead of the one before."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    uri = new_store()
     queue = SearchQueue(space())
     with MlflowTracker("past", uri) as tracker:
         recorder = SearchRecorder(tracker, queue, "past", {})

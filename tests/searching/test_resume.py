@@ -67,8 +67,8 @@ def play(journal: SearchRecorder, queue: SearchQueue, ends) -> None:
 
 
 @pytest.fixture
-def uri(tmp_path) -> str:
-    return f"sqlite:///{tmp_path}/mlflow.db"
+def uri(new_store) -> str:
+    return new_store()
 
 
 def written(uri: str, ends) -> SearchQueue:
@@ -223,8 +223,7 @@ def test_arm_and_race_are_read_back_and_gone_on_with(uri):
     assert again.best.number == queue.best.number
 
 
-def test_folds_come_back_and_go_on(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_folds_come_back_and_go_on(uri):
     queue = SearchQueue(space(6, {"alone_share": 0, "race_share": 0.3, "folds": 3}))
     with MlflowTracker("folds", uri) as tracker:
         journal = SearchRecorder(tracker, queue, "folds", {})
@@ -244,9 +243,9 @@ def test_folds_come_back_and_go_on(tmp_path):
     assert stored.trials[-2].graph.data.folds is None  # what is exported knows no fold
 
 
-def test_a_choice_by_few_images_is_the_same_for_queue_store_and_who_goes_on(tmp_path):
+def test_a_choice_by_few_images_is_the_same_for_queue_store_and_who_goes_on(uri):
     """Alone is best by these images; what teachers were worth elsewhere makes one of them win."""
-    uri, images = f"sqlite:///{tmp_path}/mlflow.db", 20.0
+    images = 20.0
     nodes = {"n0": {"model": "resnet18"}, "n1": {"model": "resnet50"}}
     plain = {
         "version": 2,

@@ -1,5 +1,6 @@
 """Zoos travel through the model registry of a real MLflow store."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from ktg.zoo import Zoo, pull, push
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Zoo]:
+def store(
+    tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[], str]
+) -> tuple[str, Zoo]:
     """A store with two versions of a model, and their zoo; the second has one entry less."""
-    folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder}/mlflow.db"
+    folder, uri = tmp_path_factory.mktemp("registry"), new_store()
     zoo = filled(
         folder, ("animals", "resnet8"), ("animals", "torchvision/resnet18"), ("fish", "resnet8")
     )

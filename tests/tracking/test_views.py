@@ -12,8 +12,8 @@ TAG = "mlflow.sharedViewState."
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory):
-    uri = f"sqlite:///{tmp_path_factory.mktemp('views')}/mlflow.db"
+def uri(new_store):
+    uri = new_store()
     with MlflowTracker("space", uri) as tracker:
         parent = tracker.start("search", tags={"kind": "search"}, params={"search.sampler": "tpe"})
         for number, accuracy in enumerate((0.5, 0.9, 0.7)):

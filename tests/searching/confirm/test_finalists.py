@@ -14,8 +14,8 @@ ALONE = {"label -> n0": {}}
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def uri(new_store) -> str:
+    return new_store()
 
 
 @pytest.mark.slow
