@@ -1,6 +1,7 @@
 """Goes along with a search that ends in a model: prepares a folder before, delivers afterwards."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -174,9 +175,12 @@ def deliver_result(
             f"the best graph could not be trained again: {error}; "
             f"{describe_kept(first, delivery.out)}"
         )
-    if delivered and delivered is not first and (told := describe_promise(result, delivered)):
+    told = describe_promise(result, delivered) if delivered and delivered is not first else None
+    if told is not None:
         result = dataclasses.replace(result, warnings=(*result.warnings, told))
     if uri is not None and result.best is not None:
+        if delivered is not None:
+            attach_delivered(result.name, uri, delivered, told, listener)
         write_report(result.name, delivery.out / PAGE, uri, listener)
     return dataclasses.replace(result, delivered=delivered)
 
@@ -229,6 +233,22 @@ def describe_promise(result: "Result", delivered: Delivered) -> str | None:
 def describe_kept(first: Delivered | None, out: Path) -> str:
     """Return what is left in the folder when the last training did not end."""
     return f"{out / MODEL} is the probe" if first else f"no model is in {out}"
+
+
+def attach_delivered(
+    experiment: str, uri: str, delivered: Delivered, warning: str | None, listener: Listener
+) -> None:
+    """Store with a search what it ended in, for its page; say why where that fails."""
+    from ktg.reporting.afterwards import DELIVERED_FILE
+    from ktg.searching.history import read_last_search
+    from ktg.tracking import attach, find_experiment
+
+    told = {**delivered.to_json(), "sentence": delivered.sentence, "warning": warning}
+    try:
+        run = read_last_search(find_experiment(experiment, uri)).run.run
+        attach(experiment, uri, run, DELIVERED_FILE, json.dumps(told, indent=1))
+    except KtgError as error:  # the model is there all the same
+        listener.warn(f"how good the model is could not be kept with its search: {error}")
 
 
 def write_report(experiment: str, file: Path, uri: str, listener: Listener) -> None:

@@ -1,14 +1,12 @@
 """Describes the greedy ensemble of a search: its members, what it is worth, and what it costs."""
 
-import json
 from typing import Any
 
-from ktg.errors import UserError
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes
 from ktg.reporting.networks import measure_network
 from ktg.searching.history import StoredSearch
-from ktg.searching.pool import DISTILLED_FILE, describe_unkept, find_ensemble
+from ktg.searching.pool import describe_unkept, find_ensemble
 
 _USUAL_SIDE = 32
 _COSTS = ("parameters", "megabytes", "milliseconds")
@@ -35,17 +33,6 @@ def describe_pool(search: StoredSearch) -> dict[str, Any] | None:
         for graph in [graphs[one.trial]]
     ]
     return {**found.to_json(), "members": members, **_add(members)}
-
-
-def read_distilled(search: StoredSearch) -> dict[str, Any] | None:
-    """Return what the last `ktg distill` of a search said, None where there was none."""
-    if DISTILLED_FILE not in search.experiment.artifacts(search.run):
-        return None
-    try:
-        found = json.loads(search.experiment.read_artifact(search.run, DISTILLED_FILE))
-    except (ValueError, UserError):  # a page without it is better than none
-        return None
-    return found if isinstance(found, dict) and "sentence" in found else None
 
 
 def _list_models(graph: Graph) -> list[str]:

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from ktg.graph import dump
+from ktg.reporting.afterwards import read_delivered, read_distilled
 from ktg.reporting.against_baselines import (
     advise_by_search,
     compare_with_baselines,
@@ -22,7 +23,7 @@ from ktg.reporting.curves import (
 from ktg.reporting.importances import correlate_rungs, measure_importances
 from ktg.reporting.mistakes import EpochCallback, find_mistakes
 from ktg.reporting.networks import describe_networks, describe_teacher
-from ktg.reporting.pooled import describe_pool, read_distilled
+from ktg.reporting.pooled import describe_pool
 from ktg.reporting.settings import compare_with_alone, list_settings
 from ktg.reporting.source_results import compare_sources
 from ktg.searching.contestants import explain_choice
@@ -73,6 +74,7 @@ def make_report(
         "ship": confirmed.get("ship") if confirmed else advise_by_search(search, images),
         "pool": describe_pool(search),
         "distilled": read_distilled(search),
+        "delivered": read_delivered(search),
         "progress": trace_best(search),
         "importance": measure_importances(search),
         "choices": count_choices(search),

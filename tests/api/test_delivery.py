@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import save_file
+from webpage import read
 
 import ktg
 from ktg.api.delivery import (
@@ -64,6 +65,10 @@ def test_a_search_ends_in_a_model_a_graph_and_a_page(photos, weights, tmp_path):
     assert "probe" in {row.what for row in result.rows}
     page = (tmp_path / "out" / "report.html").read_text()
     assert "has a balanced accuracy of" in page
+    assert told.sentence in read(page).text
+    delivered = ktg.report("pets", tracking_uri=uri, retrain=False)["delivered"]
+    assert delivered["accuracy"] == told.metrics["accuracy"]
+    assert [one["class"] for one in delivered["scores"]] == ["night", "noon"]
     assert "<th>validation balanced accuracy</th><th>validation accuracy</th>" in page
     with pytest.raises(UserError, match="is there already; give --force"):
         ktg.search(space, out="out", tracking_uri=None)

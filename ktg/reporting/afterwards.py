@@ -1,0 +1,43 @@
+"""Reads what was made of a search after its end: the model it was trained for, and what it taught.
+
+Both are files that the command which made them has stored with the search.
+"""
+
+import json
+from typing import Any
+
+from ktg.errors import UserError
+from ktg.searching.history import StoredSearch
+from ktg.searching.pool import DISTILLED_FILE
+
+DELIVERED_FILE = "delivered.json"  # that of a search that ended in a model
+
+
+def read_distilled(search: StoredSearch) -> dict[str, Any] | None:
+    """Return what the last `ktg distill` of a search said, None where there was none."""
+    found = _read_file(search, DISTILLED_FILE)
+    return found if found is not None and "sentence" in found else None
+
+
+def read_delivered(search: StoredSearch) -> dict[str, Any] | None:
+    """Return the model that a search ended in, and how it does on test images; None without one.
+
+    Its classes are a list, `scores`; `warning` is a sentence or None.
+    """
+    found = _read_file(search, DELIVERED_FILE)
+    try:
+        classes = (found or {})["classes"]
+        scores = [{"class": name, **classes[name]} for name in classes]
+    except (KeyError, TypeError):
+        return None
+    return {**(found or {}), "scores": scores}
+
+
+def _read_file(search: StoredSearch, name: str) -> dict[str, Any] | None:
+    if name not in search.experiment.artifacts(search.run):
+        return None
+    try:
+        found = json.loads(search.experiment.read_artifact(search.run, name))
+    except (ValueError, UserError):  # a page without it is better than none
+        return None
+    return found if isinstance(found, dict) else None
