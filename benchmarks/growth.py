@@ -41,6 +41,7 @@ from ktg.training import Training
 # Of each set: how many of its classes, in the order of their names, are those of the neighbours
 # study; the images of the others are the neighbouring domain.
 SETS = {"flowers": 3, "rsscn7": 4}
+TITLES = {"flowers": "flowers of five kinds", "rsscn7": "aerial pictures of seven kinds"}
 LABELLED, POOLS = (5, 10, 25), (0, 100, 300, 1000)
 NEIGHBOURS = {"own": (300, 0), "own and neighbours": (300, 300), "neighbours": (0, 300)}
 ALONE, TEACHER = "alone", "teacher"
@@ -253,11 +254,11 @@ def draw(lines: Sequence[Line], path: Path) -> None:
                 axes.errorbar(places, means, errors, marker="o", capsize=3, label=f"{per_class}")
         axes.axhline(0, color="#868E96", linewidth=0.8)
         axes.set_xticks(range(len(POOLS)), [f"{images:,}" for images in POOLS])
-        axes.set_title(name)
+        axes.set_title(TITLES[name])
         axes.set_xlabel("images without labels")
     panels[0].set_ylabel("points over the target alone")
-    panels[0].legend(title="labels a class", frameon=False)
-    figure.savefig(path, format="svg")
+    panels[-1].legend(title="labels a class", frameon=False, loc="upper left")
+    figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -223,8 +223,12 @@ def count(dataset: Dataset, test: Images, network: nn.Module) -> dict[str, int]:
 
 
 def show(path: Path, score: str) -> None:
-    """Print, for each set, the mean of every arm, and what it has over the tuned alone."""
+    """Print, for each set, the mean of every arm, and what it has over the tuned alone.
+
+    And what it has in all sets, where it was trained on several.
+    """
     rows = read_lines(path)
+    pooled: dict[tuple[Any, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     groups: dict[Any, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         group = (row["set"], *(row[key] for key in KEYS[1:5]))
@@ -240,7 +244,14 @@ def show(path: Path, score: str) -> None:
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
             seconds = statistics.fmean(run["cpu_s"] for run in runs.values())
             line = f"  {arm:32} {statistics.fmean(values):5.1f} +- {spread:4.1f} {seconds:6.0f} s"
-            print(line + f" n={len(values)}{compare(runs, tuned, score)}")
+            differences = subtract(runs, tuned, score)
+            pooled[group[1:], arm][group[0]] = differences
+            print(line + f" n={len(values)}{tell_mean(differences)}")
+    for (study, arm), by_set in pooled.items():
+        differences = [each for own in by_set.values() for each in own]
+        if len(by_set) > 1 and arm != "alone, tuned" and len(differences) > 1:
+            where = f"{len(differences)} pairs of {sum(map(bool, by_set.values()))} sets"
+            print("all", *study, f"{arm:38} {where}{tell_mean(differences)}")
 
 
 def tune_alone(
@@ -254,13 +265,16 @@ def tune_alone(
     return tuned
 
 
-def compare(
+def subtract(
     runs: Mapping[int, dict[str, Any]], tuned: Mapping[int, dict[str, Any]], score: str
-) -> str:
-    """Return what an arm has over the tuned alone, with a 95 % interval, seed by seed."""
-    shared = sorted(runs.keys() & tuned.keys())
+) -> list[float]:
+    """Return what an arm has over the tuned alone, in points, seed by seed."""
     key = f"test_{score}"
-    differences = [100 * (runs[seed][key] - tuned[seed][key]) for seed in shared]
+    return [100 * (runs[seed][key] - tuned[seed][key]) for seed in sorted(runs.keys() & tuned)]
+
+
+def tell_mean(differences: Sequence[float]) -> str:
+    """Return the mean of differences with a 95 % interval; nothing of less than two."""
     if len(differences) < 2:
         return ""
     low, high = paired_mean_interval(differences)

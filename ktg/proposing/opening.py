@@ -19,8 +19,8 @@ TEACHER_T = f"edges.{TEACHER}.{TARGET}.temperature"
 SECOND_GATE = f"edges.{SECOND}.{TARGET}.gate"
 # benchmarks/teachers_study.py --per-class 0; against alone of the length that its val split says
 LONG_LEAD = (
-    "+2.3 points (-0.9 to +5.5, six pairs of four sets) after 2,000 steps, and +0.5 after 400 "
-    "(three of them): not proven"
+    "+1.3 points (-0.7 to +3.2, ten pairs of five sets) after 2,000 steps, and +0.5 (-0.6 to +1.6) "
+    "over alone of 3,000 steps, which take as long: not proven"
 )
 
 

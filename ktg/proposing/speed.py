@@ -77,7 +77,7 @@ def measure_speed(
     classes: int = 10,
     side: int = 224,
 ) -> Speed:
-    """Return how fast a node trains alone, by the median of a few steps after a first epoch.
+    """Return how fast a node trains alone, by the mean of a few steps after a first epoch.
 
     side: that of the images where `data` does not say. threads: what a trial of a search gets.
     Raises a KtgError where the node cannot be trained at that size, or memory is too small.
