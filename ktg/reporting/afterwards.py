@@ -12,6 +12,9 @@ from ktg.searching.pool import DISTILLED_FILE
 
 DELIVERED_FILE = "delivered.json"  # that of a search that ended in a model
 
+_TOLD = {"sentence", "warning", "accuracy", "loss", "auroc", "images", "classes"}
+_SCORES = {"precision", "recall", "f1", "support"}
+
 
 def read_distilled(search: StoredSearch) -> dict[str, Any] | None:
     """Return what the last `ktg distill` of a search said, None where there was none."""
@@ -25,12 +28,12 @@ def read_delivered(search: StoredSearch) -> dict[str, Any] | None:
     Its classes are a list, `scores`; `warning` is a sentence or None.
     """
     found = _read_file(search, DELIVERED_FILE)
-    try:
-        classes = (found or {})["classes"]
-        scores = [{"class": name, **classes[name]} for name in classes]
-    except (KeyError, TypeError):
+    if found is None or not _TOLD.issubset(found) or not isinstance(found["classes"], dict):
         return None
-    return {**(found or {}), "scores": scores}
+    classes = found["classes"].items()
+    if not all(isinstance(one, dict) and _SCORES.issubset(one) for _, one in classes):
+        return None
+    return {**found, "scores": [{"class": name, **one} for name, one in classes]}
 
 
 def _read_file(search: StoredSearch, name: str) -> dict[str, Any] | None:

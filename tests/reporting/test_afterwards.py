@@ -1,5 +1,6 @@
 """What was made of a search after its end, and how its page tells of it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,13 @@ def test_the_model_that_a_search_ended_in_is_on_its_page(uri):
 
 def test_a_file_that_says_nothing_costs_its_part_of_the_page_alone(uri):
     search = find(uri)
-    for text in ("", "[]", "{}", '{"classes": 3}', '{"classes": {"wren": null}}'):
+    whole = DELIVERED.to_json() | {"sentence": "s", "warning": None}
+    partial = [whole | {"classes": each} for each in (3, [5], {"wren": None}, {"wren": {}})]
+    for text in ("", "[]", "{}", *map(json.dumps, partial)):
         for name in (DELIVERED_FILE, DISTILLED_FILE):
             attach("made", uri, search.run.run, name, text)
-        assert (read_delivered(search), read_distilled(search)) == (None, None)
+        assert read_delivered(search) is None
+        assert "sentence" in text or read_distilled(search) is None
 
 
 def test_a_store_that_is_gone_costs_a_sentence(tmp_path):
