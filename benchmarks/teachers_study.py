@@ -13,6 +13,7 @@ interrupted and goes on where it stopped.
     python benchmarks/teachers_study.py SHARED --source none --model resnet20 --teacher resnet56 \
         --size 32 --teacher-size 32 --teacher-steps 3000 ...              # both from nothing
     python benchmarks/teachers_study.py SHARED --table    # what is in the file, as tables
+    python benchmarks/teachers_study.py SHARED --table --lengths 3000   # over alone as long
 
 SHARED holds data/ and weights/. One training takes 5 to 120 s on one core, most of it the target's
 own; the teacher is trained once for each set and seed. Lengths are in steps, so all arms of equal
@@ -222,10 +223,11 @@ def count(dataset: Dataset, test: Images, network: nn.Module) -> dict[str, int]:
     }
 
 
-def show(path: Path, score: str) -> None:
+def show(path: Path, score: str, lengths: Sequence[int]) -> None:
     """Print, for each set, the mean of every arm, and what it has over the tuned alone.
 
-    And what it has in all sets, where it was trained on several.
+    And what it has in all sets, where it was trained on several. lengths: in steps, those that
+    alone is tuned over.
     """
     rows = read_lines(path)
     pooled: dict[tuple[Any, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -235,7 +237,7 @@ def show(path: Path, score: str) -> None:
         groups[group][row["arm"]][row["seed"]] = row
     for group, arms in sorted(groups.items()):
         print(*group)
-        tuned = tune_alone(arms, score)
+        tuned = tune_alone(arms, score, lengths)
         for arm in ["alone, tuned", *ARMS]:
             runs = tuned if arm == "alone, tuned" else arms.get(arm, {})
             if not runs:
@@ -255,14 +257,14 @@ def show(path: Path, score: str) -> None:
 
 
 def tune_alone(
-    arms: Mapping[str, Mapping[int, dict[str, Any]]], score: str
+    arms: Mapping[str, Mapping[int, dict[str, Any]]], score: str, lengths: Sequence[int]
 ) -> dict[int, dict[str, Any]]:
     """Return, by seed, the run alone of the length that is best on the validation images."""
-    tuned = {}
-    for seed in arms.get(ALONE[0], {}):
-        runs = [arms[arm][seed] for arm in ALONE if seed in arms.get(arm, {})]
-        tuned[seed] = max(runs, key=lambda run: run[f"val_{score}"])
-    return tuned
+    runs: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for steps in lengths:
+        for seed, run in arms.get(f"alone, {steps} steps", {}).items():
+            runs[seed].append(run)
+    return {seed: max(own, key=lambda run: run[f"val_{score}"]) for seed, own in runs.items()}
 
 
 def subtract(
@@ -301,13 +303,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", default=USUAL, choices=ARMS)
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--lengths", nargs="+", type=int, default=ALONE_STEPS, help="of alone")
     parser.add_argument(
         "--score", default="balanced_accuracy", choices=["accuracy", "balanced_accuracy"]
     )
     args = parser.parse_args()
     args.shared = args.shared.absolute()
     if args.table:
-        show(args.output, args.score)
+        show(args.output, args.score, args.lengths)
         return
     torch.set_num_threads(1)
     done = {tuple(line[key] for key in KEYS) for line in read_lines(args.output)}
