@@ -103,9 +103,10 @@ TAUGHT = {
     ),
 }
 THREE = "three teachers"  # the mean of their probabilities
-ALONE = [f"alone, {steps} steps" for steps in ALONE_STEPS]
-ARMS = ["probe", *ALONE, "teacher", THREE, *TAUGHT]
-USUAL = ["probe", *ALONE[:3], "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
+ALONE = {steps: f"alone, {steps} steps" for steps in ALONE_STEPS}
+ARMS = ["probe", *ALONE.values(), "teacher", THREE, *TAUGHT]
+SHORT = [ALONE[steps] for steps in ALONE_STEPS[:3]]
+USUAL = ["probe", *SHORT, "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
 KEYS = ("set", "model", "teacher_model", "size", "per_class", "seed", "arm")
 
 
@@ -230,7 +231,7 @@ def show(path: Path, score: str, lengths: Sequence[int]) -> None:
     alone is tuned over.
     """
     rows = read_lines(path)
-    pooled: dict[tuple[Any, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    pooled: dict[tuple[Any, ...], dict[str, list[float]]] = defaultdict(dict)
     groups: dict[Any, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         group = (row["set"], *(row[key] for key in KEYS[1:5]))
@@ -262,7 +263,7 @@ def tune_alone(
     """Return, by seed, the run alone of the length that is best on the validation images."""
     runs: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for steps in lengths:
-        for seed, run in arms.get(f"alone, {steps} steps", {}).items():
+        for seed, run in arms.get(ALONE[steps], {}).items():
             runs[seed].append(run)
     return {seed: max(own, key=lambda run: run[f"val_{score}"]) for seed, own in runs.items()}
 
@@ -303,7 +304,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", default=USUAL, choices=ARMS)
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--lengths", nargs="+", type=int, default=ALONE_STEPS, help="of alone")
+    parser.add_argument(
+        "--lengths", nargs="+", type=int, default=ALONE_STEPS, choices=ALONE_STEPS, help="of alone"
+    )
     parser.add_argument(
         "--score", default="balanced_accuracy", choices=["accuracy", "balanced_accuracy"]
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, teachers
-from ktg.graph.space import Search
 from ktg.searching.baselines import MOST_OF_BUDGET, MUTUAL_LEARNING
 from ktg.searching.trial import Trial
 from ktg.searching.trials import TrialQueue
@@ -45,9 +44,8 @@ class Timetable:
     faster the training is that comes after the search, when nothing runs beside it.
     """
 
-    def __init__(self, queue: TrialQueue, search: Search, reserve: Reserve) -> None:
-        self.queue, self.reserve = queue, reserve
-        self.budget_s, self.race_share = search.budget_s, search.race_share
+    def __init__(self, queue: TrialQueue, budget_s: float | None, reserve: Reserve) -> None:
+        self.queue, self.budget_s, self.reserve = queue, budget_s, reserve
         self.at_once, self.gain_alone = 1, 1.0
 
     @property
@@ -63,7 +61,7 @@ class Timetable:
 
         It is long enough for a new seed of whoever may win, with new teachers.
         """
-        end_s, share = self.end_s, self.race_share
+        end_s, share = self.end_s, self.queue.race_share
         if end_s is None or not share:
             return end_s
         once_s = min(self._longest_repeat_s(), MOST_OF_RACE * end_s)
@@ -115,7 +113,7 @@ class Timetable:
 
         Where the trials are counted, these are what they took and the race itself, else the budget.
         """
-        share, end_s = self.race_share, self.end_s
+        share, end_s = self.queue.race_share, self.end_s
         if end_s is not None and self.queue.planned is None:
             return share * end_s * self.at_once
         spent_s = sum(trial.train_s for trial in self.queue.trials if trial.race_of is None)

@@ -60,7 +60,7 @@ class SearchQueue(TrialQueue):
         super().__init__(None if most is None else most + len(first))
         self.space, self.metric = space, space.search.metric
         self.images, self.race_share = images, space.search.race_share
-        self.time = Timetable(self, space.search, reserve or Reserve())
+        self.time = Timetable(self, space.search.budget_s, reserve or Reserve())
         self.arms = Arms(space, len(trials), prior)
         self.duplicates.extend(duplicates)
         self._by_key: dict[str, Trial] = {}
@@ -121,7 +121,7 @@ class SearchQueue(TrialQueue):
     def expects_more(self) -> bool:
         """Whether what runs may be worth a place in the race, or the race more time."""
         running = any(trial.race_of is None for trial in self.in_state("running"))
-        return running and self.space.search.race_share > 0
+        return running and self.race_share > 0
 
     def close(self, trial: Trial, reason: str | None = None) -> None:
         """End a trial, and let the samplers learn from it and its duplicates."""
