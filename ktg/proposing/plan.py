@@ -24,6 +24,7 @@ from ktg.proposing.machine import Machine, read_machine
 from ktg.proposing.networks import SMALL, choose_sources, choose_target
 from ktg.proposing.ranking import Ranking, rank_weights
 from ktg.proposing.resolution import (
+    LONGER_TIMES,
     Length,
     choose_length,
     choose_sides,
@@ -94,6 +95,16 @@ class Plan:
     def decoded_side(self) -> int:
         """The side in pixels at which images are decoded: the largest that any network sees."""
         return max(*self.sides, self.teacher.weights.side or 0 if self.teacher else 0)
+
+    @property
+    def longer(self) -> int | None:
+        """The epochs that are tried beside the usual ones, None where more are of no use.
+
+        Who is taught has many steps already, and wrong labels are learnt by heart in more.
+        """
+        if self.length.passes > 1 or self.noise is not None:
+            return None
+        return LONGER_TIMES * self.length.epochs
 
     @property
     def steps(self) -> int:

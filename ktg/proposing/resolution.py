@@ -19,6 +19,7 @@ LEAST_SHARE = 0.25  # of a budget that is hardly more than that
 LARGER = 2.0  # times as long may a training at a larger side take, to be tried beside the default
 MOST_EPOCHS = 3.0  # times `usual_epochs`, however large the budget is
 LEAST_EPOCHS = 0.5
+LONGER_TIMES = 2  # the epochs of a training that is tried beside the usual one
 # Of a target that is taught, where the budget has room. On images without labels, over 400 steps of
 # 32 images: +1.5 points on flowers (three seeds, all above 0), -2.5 on cats and dogs (three) and
 # +0.8 on CIFAR-10 (two), -0.2 in all (-2.8 to +2.5): neither is proven better. On labelled ones:

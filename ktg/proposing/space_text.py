@@ -11,7 +11,15 @@ from ktg.graph.paths import make_paths_relative
 from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import dumps
 from ktg.proposing.commented_yaml import weave_comments, write_comment
-from ktg.proposing.opening import LONG_LEAD, SECOND, TARGET, TEACHER, Need, choose_opening
+from ktg.proposing.opening import (
+    EPOCHS,
+    LONG_LEAD,
+    SECOND,
+    TARGET,
+    TEACHER,
+    Need,
+    choose_opening,
+)
 from ktg.proposing.plan import Plan
 from ktg.proposing.resolution import TAUGHT_STEPS, list_sides
 from ktg.proposing.teacher import Teacher
@@ -193,6 +201,9 @@ def _train(plan: Plan) -> Section:
         "so long that about twelve fit the budget of an idle machine, baselines and new seeds "
         "of the best included"
     )
+    if plan.longer is not None:
+        why += "; twice as many are tried, too"
+        return {"epochs": {"choice": [length.epochs, plan.longer]}}, {"train.epochs": why}
     if length.passes == 1:
         return {"epochs": length.epochs}, {"train.epochs": why}
     measured = (
@@ -370,7 +381,7 @@ def _search(plan: Plan, plain: Mapping[str, Any], budget: str) -> Section:
     if plan.images.is_imbalanced:
         search["metric"] = "balanced_accuracy"
         reasons["search.metric"] = "the mean over classes: accuracy would hide the small ones"
-    opening = choose_opening(_list_needs(plan), _list_holes(plain))
+    opening = choose_opening(_list_needs(plan), _list_holes(plain), plan.longer)
     if opening:
         search["opening"] = [dict(one.settings) for one in opening]
         told = "; ".join(
@@ -386,13 +397,15 @@ def _list_needs(plan: Plan) -> list[Need]:
         "second": _find_second(plan) is not None,
         "unlabelled": plan.images.unlabelled > 0,
         "noise": plan.noise is not None,
+        "longer": plan.longer is not None,
     }
     return [need for need, there in has.items() if there]
 
 
 def _list_holes(plain: Mapping[str, Any]) -> list[str]:
-    """Return the dotted paths of the holes in the edges of a space."""
-    return [
+    """Return the dotted paths of the holes in the edges of a space, and that of its epochs."""
+    epochs = [EPOCHS] if isinstance(plain["train"]["epochs"], dict) else []
+    return epochs + [
         f"edges.{'.'.join(pair.split(' -> '))}.{key}"
         for pair, edge in plain["edges"].items()
         for key, value in edge.items()

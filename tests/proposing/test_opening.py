@@ -2,7 +2,15 @@
 
 import pytest
 
-from ktg.proposing.opening import LABEL_GATE, OPENING, TEACHER_GATE, TEACHER_T, choose_opening
+from ktg.proposing.opening import (
+    EPOCHS,
+    LABEL_GATE,
+    LONGEST,
+    OPENING,
+    TEACHER_GATE,
+    TEACHER_T,
+    choose_opening,
+)
 
 HOLES = (LABEL_GATE, TEACHER_GATE, TEACHER_T)
 
@@ -27,6 +35,14 @@ def test_settings_without_a_hole_are_left_out_and_equal_ones_are_listed_once():
     assert choose_opening(["teacher"], []) == []
     chosen = choose_opening(["teacher", "unlabelled"], [TEACHER_T])
     assert [one.settings for one in chosen] == [{TEACHER_T: 2.0}]
+
+
+def test_more_epochs_are_tried_where_there_is_a_hole_for_them():
+    chosen = choose_opening(["teacher", "longer"], [*HOLES, EPOCHS], longest=40)
+    (longer,) = (one for one in chosen if EPOCHS in one.settings)
+    assert longer.settings == {LABEL_GATE: "through", TEACHER_GATE: "cutoff", EPOCHS: 40}
+    assert [one.settings for one in choose_opening(["longer"], [EPOCHS], 40)] == [{EPOCHS: 40}]
+    assert LONGEST not in [value for one in chosen for value in one.settings.values()]
 
 
 def test_every_arrangement_has_its_figures():

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from ktg.api.inputs import load_space_file
+from ktg.auditing.noise import NoiseEstimate
 from ktg.graph import load_space
+from ktg.graph.parse_space import parse_space
 from ktg.graph.recipes import PRETRAINED
 from ktg.proposing.found_images import look_at_images
 from ktg.proposing.opening import OPENING
@@ -102,9 +104,8 @@ def test_without_weights_it_says_so_and_what_to_do(plan, photos, tmp_path):
     assert "No weights for resnet20 are on this machine" in " ".join(text.replace("#", "").split())
     assert "source pretrain fractaldb --preset tiny" in " ".join(text.replace("#", "").split())
     (tmp_path / "pets.yaml").write_text(text)
-    assert (
-        load_space(tmp_path / "pets.yaml").bind({"nodes.n0.lr": 0.1}).nodes["n0"].source == "none"
-    )
+    space = load_space(tmp_path / "pets.yaml")
+    assert space.bind(space.default()).nodes["n0"].source == "none"
 
 
 def test_every_choice_has_its_reason_above_it(taught, tmp_path):
@@ -166,6 +167,19 @@ def test_a_teacher_images_without_labels_and_unequal_classes_show(taught, tmp_pa
     first = next(one for one in OPENING if "noise" not in one.needs)
     assert plain["search"]["opening"][0] == first.settings
     assert "+7.7" in proposed.reasons["search.opening"]
+
+
+def test_twice_the_epochs_are_tried_unless_labels_look_wrong_or_it_is_taught_for_long(taught):
+    short = dataclasses.replace(taught, length=dataclasses.replace(taught.length, passes=1))
+    noisy = dataclasses.replace(short, noise=NoiseEstimate(0.4, 1000, "a probe"))
+    plans = (short, noisy, taught)
+    found = [make_space(one, "pets", "5m") for one in plans]
+    lengths = [one.plain["train"]["epochs"] for one in found]
+    assert lengths == [{"choice": [40, 80]}, 40, 40]
+    assert "twice" in found[0].reasons["train.epochs"]
+    opening = found[0].plain["search"]["opening"]
+    assert [one["train.epochs"] for one in opening if "train.epochs" in one] == [80]
+    assert parse_space(found[0].plain).search.opening
 
 
 def test_the_opening_is_of_holes_that_the_space_has(taught, tmp_path):
