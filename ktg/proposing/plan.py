@@ -29,6 +29,7 @@ from ktg.proposing.resolution import (
     choose_length,
     choose_sides,
     count_passes,
+    is_hurried,
     list_sides,
     order_sides,
     training_seconds,
@@ -95,6 +96,12 @@ class Plan:
     def decoded_side(self) -> int:
         """The side in pixels at which images are decoded: the largest that any network sees."""
         return max(*self.sides, self.teacher.weights.side or 0 if self.teacher else 0)
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether there is no teacher because labels alone need the time."""
+        given = self.images.unlabelled or self.noise is not None or self.teacher is not None
+        return not given and is_hurried(self.length, usual_epochs(self.images.per_class))
 
     @property
     def longer(self) -> int | None:
@@ -232,13 +239,16 @@ def _choose_lessons(
     """
     images, files = ground.images, ground.wishes.files
     available_s = training_seconds(ground.wishes.budget_s, ground.machine.slots)
+    epochs, val = usual_epochs(images.per_class), sum(images.counts["val"])
+    speeds = {target.sides[0]: target.step}
+    alone = choose_length(speeds, images.train, val, epochs, available_s)
+    if not (noisy or images.unlabelled) and is_hurried(alone, epochs):
+        return None, alone
     means = Means(TEACHER_TRAININGS * available_s, not noisy, files, hearing)
     teacher = plan_teacher(target.ranking, target.sources, target.data, images, means)
     beside = teacher is not None and images.unlabelled > 0
     patient = beside or (teacher is not None and not noisy)
-    epochs = usual_epochs(images.per_class)
     passes = count_passes(images.train, ground.batch, epochs, beside) if patient else 1
-    val, speeds = sum(images.counts["val"]), {target.sides[0]: target.step}
     length = choose_length(speeds, images.train, val, epochs, available_s, passes, beside=beside)
     if teacher is not None and patient:
         shown = (1 + beside) * length.passes * length.epochs * images.train

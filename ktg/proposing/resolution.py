@@ -20,6 +20,9 @@ LARGER = 2.0  # times as long may a training at a larger side take, to be tried 
 MOST_EPOCHS = 3.0  # times `usual_epochs`, however large the budget is
 LEAST_EPOCHS = 0.5
 LONGER_TIMES = 2  # the epochs of a training that is tried beside the usual one
+# Where all images have labels, patience is worth more than a teacher, at equal time nothing: so one
+# is proposed where there is time for so many times `usual_epochs`, and for a teacher besides.
+PATIENT_TIMES = 2.0
 # Of a target that is taught, where the budget has room. On images without labels, over 400 steps of
 # 32 images: +1.5 points on flowers (three seeds, all above 0), -2.5 on cats and dogs (three) and
 # +0.8 on CIFAR-10 (two), -0.2 in all (-2.8 to +2.5): neither is proven better. On labelled ones:
@@ -51,6 +54,14 @@ def usual_epochs(per_class: float) -> float:
     """
     place = math.log(min(200.0, max(10.0, per_class)) / 10) / math.log(20)
     return 40 - 25 * place
+
+
+def is_hurried(length: Length, usual: float) -> bool:
+    """Return whether the time would be missed for labels that a teacher takes.
+
+    length: of the target alone. usual: its `usual_epochs`.
+    """
+    return length.epochs < PATIENT_TIMES * usual
 
 
 def count_passes(train: int, batch: int, epochs: float, beside: bool) -> int:

@@ -21,7 +21,7 @@ from ktg.proposing.opening import (
     choose_opening,
 )
 from ktg.proposing.plan import Plan
-from ktg.proposing.resolution import TAUGHT_STEPS, list_sides
+from ktg.proposing.resolution import PATIENT_TIMES, TAUGHT_STEPS, list_sides, usual_epochs
 from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wrong_labels import (
@@ -32,8 +32,9 @@ from ktg.proposing.wrong_labels import (
 )
 from ktg.wording import round_minutes
 
-# The middle of a range is what the baselines use. Few: see `ktg.graph.recipes`.
-RATES = {"pretrained": [0.0001, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}
+# The middle of a range is what `alone` uses: the recipe's rate, so that `head, then fine-tuning` is
+# the same graph and takes no time of its own. Few: see `ktg.graph.recipes`.
+RATES = {"pretrained": [0.00009, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}
 FEW = 60  # training images
 
 
@@ -203,6 +204,12 @@ def _train(plan: Plan) -> Section:
     )
     if plan.longer is not None:
         why += "; twice as many are tried, too"
+        if plan.is_hurried:
+            least = round(PATIENT_TIMES * usual_epochs(plan.images.per_class))
+            why += (
+                f". No teacher is proposed where all images have labels and there is no time for "
+                f"{least} epochs: until then patience is worth more"
+            )
         return {"epochs": {"choice": [length.epochs, plan.longer]}}, {"train.epochs": why}
     if length.passes == 1:
         return {"epochs": length.epochs}, {"train.epochs": why}

@@ -8,9 +8,11 @@ from ktg.proposing.resolution import (
     LEAST_EPOCHS,
     MOST_EPOCHS,
     TAUGHT_STEPS,
+    Length,
     choose_length,
     choose_sides,
     count_passes,
+    is_hurried,
     list_sides,
     order_sides,
     training_seconds,
@@ -50,6 +52,11 @@ def test_a_target_with_few_labels_is_taught_for_long_enough(images, epochs, besi
     assert passes >= least
     assert epochs * passes * steps >= TAUGHT_STEPS
     assert passes == least or epochs * (passes - 1) * steps < TAUGHT_STEPS
+
+
+def test_who_has_half_of_the_patience_is_in_a_hurry():
+    lengths = [Length(96, epochs, 1.0) for epochs in (1, 39, 40, 90)]
+    assert [is_hurried(one, 20.0) for one in lengths] == [True, True, False, False]
 
 
 def test_passes_and_images_without_labels_take_their_time():

@@ -13,10 +13,11 @@ from ktg.graph.parse_space import parse_space
 from ktg.graph.recipes import PRETRAINED
 from ktg.proposing.found_images import look_at_images
 from ktg.proposing.opening import OPENING
-from ktg.proposing.space_text import make_space
+from ktg.proposing.space_text import FEW, make_space
 from ktg.proposing.squares import Squares
 from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
+from ktg.searching.baselines import ALONE, FINE_TUNED, PROBE, baselines
 
 
 @pytest.fixture
@@ -180,6 +181,29 @@ def test_twice_the_epochs_are_tried_unless_labels_look_wrong_or_it_is_taught_for
     opening = found[0].plain["search"]["opening"]
     assert [one["train.epochs"] for one in opening if "train.epochs" in one] == [80]
     assert parse_space(found[0].plain).search.opening
+
+
+def test_head_then_fine_tuning_is_what_alone_is(plan, photos, in_zoo):
+    in_zoo("small")
+    found = plan(photos, target="resnet8")
+    few = look_at_images(photos)
+    counts = {**few.counts, "train": (FEW, FEW)}
+    many = dataclasses.replace(found, images=dataclasses.replace(few, counts=counts))
+    first = baselines(parse_space(make_space(many, "pets", "5m").plain))
+    assert {PROBE, ALONE} <= set(first)
+    assert FINE_TUNED not in first
+
+
+def test_without_time_for_patience_there_is_no_teacher_and_that_is_said(plan, photos, in_zoo):
+    in_zoo("small")
+    in_zoo("large", "resnet14")
+    found = plan(photos, target="resnet8")
+    length = dataclasses.replace(found.length, epochs=10, passes=1)
+    images = dataclasses.replace(found.images, unlabelled=0)
+    hurried = dataclasses.replace(found, teacher=None, images=images, length=length)
+    patient = dataclasses.replace(hurried, length=dataclasses.replace(length, epochs=99))
+    said = [make_space(one, "pets", "5m").reasons["train.epochs"] for one in (hurried, patient)]
+    assert ["No teacher is proposed" in each for each in said] == [True, False]
 
 
 def test_the_opening_is_of_holes_that_the_space_has(taught, tmp_path):
