@@ -21,7 +21,7 @@ from ktg.proposing.opening import (
     choose_opening,
 )
 from ktg.proposing.plan import Plan
-from ktg.proposing.resolution import PATIENT_TIMES, TAUGHT_STEPS, list_sides, usual_epochs
+from ktg.proposing.resolution import MOST_EPOCHS, TAUGHT_STEPS, list_sides, usual_epochs
 from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wrong_labels import (
@@ -205,7 +205,7 @@ def _train(plan: Plan) -> Section:
     if plan.longer is not None:
         why += "; twice as many are tried, too"
         if plan.is_hurried:
-            least = round(PATIENT_TIMES * usual_epochs(plan.images.per_class))
+            least = round(MOST_EPOCHS * usual_epochs(plan.images.per_class))
             why += (
                 f". No teacher is proposed where all images have labels and there is no time for "
                 f"{least} epochs: until then patience is worth more"

@@ -54,8 +54,8 @@ def test_a_target_with_few_labels_is_taught_for_long_enough(images, epochs, besi
     assert passes == least or epochs * (passes - 1) * steps < TAUGHT_STEPS
 
 
-def test_who_has_half_of_the_patience_is_in_a_hurry():
-    lengths = [Length(96, epochs, 1.0) for epochs in (1, 39, 40, 90)]
+def test_who_has_fewer_than_the_most_epochs_is_in_a_hurry():
+    lengths = [Length(96, epochs, 1.0) for epochs in (1, 59, 60, 90)]
     assert [is_hurried(one, 20.0) for one in lengths] == [True, True, False, False]
 
 
