@@ -143,5 +143,14 @@ def fit_into(graph: Graph, train_s: float, left_s: float | None) -> Graph:
     fewer = max(1, int(epochs * max(left_s, 1.0) / expected_s))
     if steps is not None:  # the length of all epochs together, which fewer of them do not change
         steps = steps * fewer // epochs
-    train = dataclasses.replace(graph.train, epochs=fewer, steps=steps)
-    return dataclasses.replace(graph, train=train)
+    # Of one epoch that is all warm-up the rate never falls: worse than a probe.
+    share = fewer / epochs
+    warmup = share * graph.train.warmup_epochs
+    train = dataclasses.replace(graph.train, epochs=fewer, steps=steps, warmup_epochs=warmup)
+    nodes = {
+        name: node
+        if node.warmup_epochs is None or node.epochs is not None
+        else dataclasses.replace(node, warmup_epochs=share * node.warmup_epochs)
+        for name, node in graph.nodes.items()
+    }
+    return dataclasses.replace(graph, train=train, nodes=nodes)

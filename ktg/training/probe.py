@@ -6,6 +6,7 @@ Out-of-Distribution", ICLR 2022).
 """
 
 import hashlib
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from ktg.version import __version__
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse: the largest is hardly any regularisation
 FIXED_STRENGTH = 0.1  # where a class has one image only, so that nothing can be held out
 FOLDS = 5
+# So many held-out images tell which strength is best, in as few folds as have them: of 8,000 images
+# of ten classes the regression took 139 s with all folds, and takes 18 s so.
+HELD_OUT = 500
 STEPS = 2000
 
 Floats = NDArray[np.float64]
@@ -123,9 +127,10 @@ def fit_probe(
 ) -> tuple[Tensor, Tensor]:
     """Return weights (classes, D) and bias (classes,) of a logistic regression on features (N, D).
 
-    Its regularisation is the one of `STRENGTHS` with the lowest cross-validated loss, in at most
-    five stratified folds. `balanced` weighs each class alike. weights (N,): how much each label
-    counts, of which only the proportions matter; those of weight 0 are left out. Of two classes
+    Its regularisation is the first of `STRENGTHS` after which the cross-validated loss grows: in at
+    most five stratified folds, and in fewer where these hold out `HELD_OUT` images. `balanced`
+    weighs each class alike. weights (N,): how much each label counts, of which only the proportions
+    matter; those of weight 0 are left out. Of two classes
     each gets half of the difference; a class without an image gets weights of 0 and the lowest
     bias.
     """
@@ -193,22 +198,31 @@ def _choose_strength(
         return None if weights is None else weights[rows]
 
     folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    losses = np.zeros(len(STRENGTHS))
+    if len(values) > HELD_OUT:
+        values = values.astype(np.float32)  # twice as fast, and no worse
     with warnings.catch_warnings():
         # A head that has not quite converged is a good start, too.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if folds < 2:
             model = LogisticRegression(C=FIXED_STRENGTH, **given)
             return model.fit(values, labels, weigh(slice(None)))
-        for kept, out in StratifiedKFold(folds, shuffle=True, random_state=0).split(values, labels):
-            # Each begins where the one before it ended, the strongest regularisation first.
-            model = LogisticRegression(warm_start=True, **given)
-            for place, strength in enumerate(STRENGTHS):
+        cut = StratifiedKFold(folds, shuffle=True, random_state=0).split(values, labels)
+        parts = list(cut)[: math.ceil(folds * HELD_OUT / len(values))]
+        # Each begins where the one before it ended, the strongest regularisation first.
+        models = [LogisticRegression(warm_start=True, **given) for _ in parts]
+        lowest, best, begun = np.inf, STRENGTHS[0], (np.zeros(0), np.zeros(0))
+        for strength in STRENGTHS:
+            loss = 0.0
+            for model, (kept, out) in zip(models, parts, strict=True):
                 model.set_params(C=strength).fit(values[kept], labels[kept], weigh(kept))
                 said = model.predict_proba(values[out])
                 # Weighed as it is fitted: the plain loss would prefer hardly any regularisation,
                 # with which the weights of the classes do nothing.
                 alike = compute_sample_weight("balanced", labels[out]) if plainly else weigh(out)
-                losses[place] += log_loss(labels[out], said, sample_weight=alike)
-        best = STRENGTHS[int(losses.argmin())]
-        return LogisticRegression(C=best, **given).fit(values, labels, weigh(slice(None)))
+                loss += log_loss(labels[out], said, sample_weight=alike)
+            if loss >= lowest:
+                break  # weaker ones are worse still, and take longest
+            lowest, best, begun = loss, strength, (models[0].coef_, models[0].intercept_)
+        final = LogisticRegression(C=best, warm_start=True, **given)
+        final.coef_, final.intercept_ = begun
+        return final.fit(values, labels, weigh(slice(None)))

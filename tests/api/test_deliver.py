@@ -58,16 +58,25 @@ def test_images_that_were_held_out_are_called_so(photos, tmp_path):
     st.floats(-100, 1e4),
 )
 def test_the_last_training_fits_into_the_time_that_is_left(epochs, steps, train_s, left_s):
-    length = {"epochs": epochs} | ({} if steps is None else {"steps": steps})
+    length = {"epochs": epochs, "warmup_epochs": 0.5} | ({} if steps is None else {"steps": steps})
     given_graph = parse(
         {
             "data": {"name": "digits"},
             "train": length,
-            "nodes": {"n0": {"model": "resnet8"}},
-            "edges": {"label -> n0": {}},
+            "nodes": {
+                "n0": {"model": "resnet8", "warmup_epochs": 1},
+                "n1": {"model": "resnet8"},
+                "n2": {"model": "resnet8", "warmup_epochs": 1, "epochs": 1},
+            },
+            "edges": {"label -> n0": {}, "n1 -> n0": {}, "n2 -> n0": {}},
         }
     )
-    train = fit_into(given_graph, train_s, left_s).train
+    found = fit_into(given_graph, train_s, left_s)
+    train = found.train
+    share = train.epochs / epochs
+    warmups = [node.warmup_epochs for node in found.nodes.values()]
+    assert warmups == [pytest.approx(share), None, 1]  # another's own training stays as it is
+    assert train.warmup_epochs == pytest.approx(0.5 * share)
     fitted = train.epochs
     if steps is not None:  # each epoch keeps its share of them
         assert fitted <= train.steps <= steps * fitted / epochs < train.steps + 1

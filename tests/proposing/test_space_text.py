@@ -201,7 +201,7 @@ def test_without_time_for_patience_there_is_no_teacher_and_that_is_said(plan, ph
     length = dataclasses.replace(found.length, epochs=10, passes=1)
     images = dataclasses.replace(found.images, unlabelled=0)
     hurried = dataclasses.replace(found, teacher=None, images=images, length=length)
-    patient = dataclasses.replace(hurried, length=dataclasses.replace(length, epochs=99))
+    patient = dataclasses.replace(hurried, length=dataclasses.replace(length, epochs=400))
     said = [make_space(one, "pets", "5m").reasons["train.epochs"] for one in (hurried, patient)]
     assert ["No teacher is proposed" in each for each in said] == [True, False]
 
