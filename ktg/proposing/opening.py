@@ -86,8 +86,9 @@ OPENING = (
         "alone, for longer",
         {LABEL_GATE: "through", TEACHER_GATE: "cutoff", EPOCHS: LONGEST},
         "where all images had labels, 3,000 steps in place of up to 1,000 were +1.9 (+0.6 to +3.2, "
-        "ten pairs of five sets), more than a teacher was worth; on magnetic tiles three times the "
-        "epochs cost eleven points, so that it is tried and not taken for granted",
+        "ten pairs of five sets), more than a teacher was worth; three times the epochs of a graph "
+        "that a search had found were +3.7 on cats and dogs and -10.2 on magnetic tiles, so that "
+        "it is tried and not taken for granted",
         frozenset({"longer"}),
     ),
     Arrangement(
