@@ -1,0 +1,60 @@
+"""Times the fit of a probe on so many images, and tests it: what `ktg.training.probe` rests on.
+
+    python benchmarks/probe_time.py SHARED                  # two minutes on two cores
+    git worktree add /tmp/before ff587bc~1 && PYTHONPATH=/tmp/before python ...   # the code before
+
+One line is appended for each fit, with the commit's own words for it (--name).
+SHARED holds data/ and weights/.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import folder
+import numpy as np
+import rivals
+import torch
+from lines import append_line
+
+from ktg.training.probe import fit_probe
+
+COUNTS = (200, 1000, 2400, 8000)
+
+
+def main() -> None:
+    """Measure each number of images once."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shared", type=Path)
+    results = Path(__file__).parent / "results" / "probe_time.jsonl"
+    parser.add_argument("-o", "--output", type=Path, default=results)
+    parser.add_argument("--set", default="cifar10_small", choices=folder.SETS)
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
+    parser.add_argument("--name", default="now")
+    args = parser.parse_args()
+    shared = args.shared.absolute()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = rivals.make_folder(shared, folder.SETS[args.set], Path(temporary).resolve())
+        task = rivals.open_task(place, folder.SIZE)
+        network = rivals.make_network(shared, rivals.WEIGHTS[rivals.TARGET], 0).eval()
+        seen, unseen = (
+            torch.from_numpy(rivals.compute_features(network, pixels))
+            for pixels in (task.train, task.test)
+        )
+    order = np.random.default_rng(0).permutation(len(seen))
+    for count in args.counts:
+        rows, started = order[:count], time.perf_counter()
+        weight, bias = fit_probe(seen[rows], task.labels[rows], task.classes)
+        seconds = round(time.perf_counter() - started, 2)
+        right = (unseen @ weight.T + bias).argmax(1).numpy() == task.truth
+        line = {"set": args.set, "name": args.name, "images": count, "seconds": seconds}
+        line |= {"accuracy": round(float(right.mean()), 4), "threads": torch.get_num_threads()}
+        append_line(args.output, line)
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
