@@ -1,9 +1,9 @@
 """Times the fit of a probe on so many images, and tests it: what `ktg.training.probe` rests on.
 
-    python benchmarks/probe_time.py SHARED                  # two minutes on two cores
-    git worktree add /tmp/before ff587bc~1 && PYTHONPATH=/tmp/before python ...   # the code before
+    python benchmarks/probe_time.py SHARED                  # a minute on two cores
+    python benchmarks/probe_time.py SHARED --name before    # of another checkout, by PYTHONPATH
 
-One line is appended for each fit, with the commit's own words for it (--name).
+One line is appended for each fit.
 SHARED holds data/ and weights/.
 """
 

@@ -30,7 +30,7 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse: the largest is hardly any 
 FIXED_STRENGTH = 0.1  # where a class has one image only, so that nothing can be held out
 FOLDS = 5
 # So many held-out images tell which strength is best, in as few folds as have them: of 8,000 images
-# of ten classes the regression took 139 s with all folds, and takes 18 s so.
+# of ten classes the regression took 139 s with all folds, and takes 16 s so.
 HELD_OUT = 500
 STEPS = 2000
 
