@@ -111,9 +111,13 @@ def choose_opening(
 ) -> list[Arrangement]:
     """Return the arrangements that fit a folder, in order, with their settings of these holes.
 
-    Those that would then be equal are listed once. longest: the most epochs that the space has.
+    Those that would then be equal are listed once. longest: the most epochs of a hole for them,
+    None where there is no such hole.
     """
-    there, known = frozenset(has), frozenset(holes)
+    there, known = {*has}, {*holes}
+    if longest is not None:
+        there.add("longer")
+        known.add(EPOCHS)
     chosen: dict[tuple[tuple[str, Any], ...], Arrangement] = {}
     for one in OPENING:
         kept = {path: value for path, value in one.settings.items() if path in known}

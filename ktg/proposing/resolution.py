@@ -53,6 +53,15 @@ def usual_epochs(per_class: float) -> float:
     return 40 - 25 * place
 
 
+def most_epochs(usual: float) -> int:
+    """Return the most epochs of a training whose `usual_epochs` are so many.
+
+    >>> most_epochs(15.2)
+    46
+    """
+    return round(MOST_EPOCHS * usual)
+
+
 def is_hurried(length: Length, usual: float) -> bool:
     """Return whether the target alone has no time for all the epochs that may be worth something.
 
@@ -62,7 +71,7 @@ def is_hurried(length: Length, usual: float) -> bool:
 
     length: of the target alone. usual: its `usual_epochs`.
     """
-    return length.epochs < round(MOST_EPOCHS * usual)
+    return length.epochs < most_epochs(usual)
 
 
 def count_passes(train: int, batch: int, epochs: float, beside: bool) -> int:
@@ -132,7 +141,7 @@ def choose_length(
     fitting = math.floor(available_s / epoch_s)
     kept = max(1, min(passes, int(fitting / epochs)))
     epoch_s = speeds[side].epoch_s(kept * shown, val)
-    chosen = max(1, min(math.floor(available_s / epoch_s), round(MOST_EPOCHS * epochs)))
+    chosen = max(1, min(math.floor(available_s / epoch_s), most_epochs(epochs)))
     return Length(side, chosen, chosen * epoch_s, kept)
 
 

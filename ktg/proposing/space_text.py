@@ -11,17 +11,9 @@ from ktg.graph.paths import make_paths_relative
 from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import dumps
 from ktg.proposing.commented_yaml import weave_comments, write_comment
-from ktg.proposing.opening import (
-    EPOCHS,
-    LONG_LEAD,
-    SECOND,
-    TARGET,
-    TEACHER,
-    Need,
-    choose_opening,
-)
+from ktg.proposing.opening import LONG_LEAD, SECOND, TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
-from ktg.proposing.resolution import MOST_EPOCHS, TAUGHT_STEPS, list_sides, usual_epochs
+from ktg.proposing.resolution import TAUGHT_STEPS, list_sides, most_epochs, usual_epochs
 from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wrong_labels import (
@@ -205,10 +197,10 @@ def _train(plan: Plan) -> Section:
     if plan.longer is not None:
         why += "; twice as many are tried, too"
         if plan.is_hurried:
-            least = round(MOST_EPOCHS * usual_epochs(plan.images.per_class))
+            most = most_epochs(usual_epochs(plan.images.per_class))
             why += (
                 f". No teacher is proposed where all images have labels and there is no time for "
-                f"{least} epochs: until then patience is worth more"
+                f"{most} epochs: until then patience is worth more"
             )
         return {"epochs": {"choice": [length.epochs, plan.longer]}}, {"train.epochs": why}
     if length.passes == 1:
@@ -404,15 +396,13 @@ def _list_needs(plan: Plan) -> list[Need]:
         "second": _find_second(plan) is not None,
         "unlabelled": plan.images.unlabelled > 0,
         "noise": plan.noise is not None,
-        "longer": plan.longer is not None,
     }
     return [need for need, there in has.items() if there]
 
 
 def _list_holes(plain: Mapping[str, Any]) -> list[str]:
-    """Return the dotted paths of the holes in the edges of a space, and that of its epochs."""
-    epochs = [EPOCHS] if isinstance(plain["train"]["epochs"], dict) else []
-    return epochs + [
+    """Return the dotted paths of the holes in the edges of a space."""
+    return [
         f"edges.{'.'.join(pair.split(' -> '))}.{key}"
         for pair, edge in plain["edges"].items()
         for key, value in edge.items()

@@ -130,9 +130,8 @@ def fit_probe(
     Its regularisation is the first of `STRENGTHS` after which the cross-validated loss grows: in at
     most five stratified folds, and in fewer where these hold out `HELD_OUT` images. `balanced`
     weighs each class alike. weights (N,): how much each label counts, of which only the proportions
-    matter; those of weight 0 are left out. Of two classes
-    each gets half of the difference; a class without an image gets weights of 0 and the lowest
-    bias.
+    matter; those of weight 0 are left out. Of two classes each gets half of the difference; a class
+    without an image gets weights of 0 and the lowest bias.
     """
     values, truth = features.double().numpy(), np.asarray(labels)
     if weights is not None:
