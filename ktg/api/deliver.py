@@ -3,7 +3,6 @@
 What is left in the folder is `model.safetensors`, `best.yaml` and, after a search, `report.html`.
 """
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ktg.api.listener import Listener
 from ktg.errors import KtgError, make_printable
 from ktg.graph import Graph
+from ktg.graph.length import with_epochs
 
 if TYPE_CHECKING:
     from ktg.class_scores import ClassScores
@@ -95,6 +95,12 @@ def deliver_graph(
     calibrated = left_s is None or left_s - seconds >= seconds / MORE_IMAGES
     if calibrated:
         listener.status("Calibrating the model: the same training without the validation split")
+    else:
+        listener.say(
+            "No time is left to calibrate the model: its probabilities are likely too sure, and it "
+            f"cannot decline. `ktg train {out / GRAPH} --weights {out / MODEL} --force` makes one "
+            "that can"
+        )
     write_first_seed(out / MODEL, graph, results, calibrated=calibrated)
     write_graph(graph, out / GRAPH, force=True)
     return measure_delivered(graph, results, out, what, seconds)
@@ -132,25 +138,12 @@ def measure_delivered(
 
 
 def fit_into(graph: Graph, train_s: float, left_s: float | None) -> Graph:
-    """Return a graph with as many of its epochs, and steps, as fit into the time that is left.
+    """Return a graph with as many of its epochs as fit into the time that is left.
 
     train_s: what its training took in the search, on fewer images. left_s: None for no limit.
     """
-    epochs, steps = graph.train.epochs, graph.train.steps
+    epochs = graph.train.epochs
     expected_s = train_s * MORE_IMAGES
     if left_s is None or expected_s <= max(left_s, 1.0) or not epochs:
         return graph
-    fewer = max(1, int(epochs * max(left_s, 1.0) / expected_s))
-    if steps is not None:  # the length of all epochs together, which fewer of them do not change
-        steps = steps * fewer // epochs
-    # Of one epoch that is all warm-up the rate never falls: worse than a probe.
-    share = fewer / epochs
-    warmup = share * graph.train.warmup_epochs
-    train = dataclasses.replace(graph.train, epochs=fewer, steps=steps, warmup_epochs=warmup)
-    nodes = {
-        name: node
-        if node.warmup_epochs is None or node.epochs is not None
-        else dataclasses.replace(node, warmup_epochs=share * node.warmup_epochs)
-        for name, node in graph.nodes.items()
-    }
-    return dataclasses.replace(graph, train=train, nodes=nodes)
+    return with_epochs(graph, max(1, int(epochs * max(left_s, 1.0) / expected_s)))

@@ -1,0 +1,62 @@
+"""Makes a training longer or shorter, with every part of it that is counted in epochs.
+
+>>> from ktg.graph.parse import parse
+>>> node = {"model": "resnet8", "source": "fractaldb", "frozen_epochs": 5}
+>>> graph = {"data": {"name": "digits"}, "nodes": {"n0": node}, "edges": {"label -> n0": {}}}
+>>> train = {"epochs": 20, "schedule": "step", "milestones": [10, 15], "warmup_epochs": 2}
+>>> short = with_epochs(parse({**graph, "train": train}), 8)
+>>> short.train.milestones, short.train.warmup_epochs, short.nodes["n0"].frozen_epochs
+((4, 6), 0.8, 2)
+"""
+
+from dataclasses import replace
+
+from ktg.graph.canonical import teachers
+from ktg.graph.spec import Graph, Node
+
+
+def with_epochs(graph: Graph, epochs: int) -> Graph:
+    """Return a graph that trains for `epochs`, each part of its training in the share it had.
+
+    These are its steps, warm-up, milestones, frozen epochs and gradual unfreezing; what is whole is
+    rounded down. A backbone that never learned stays frozen. The training of a teacher that has a
+    length of its own stays as it is.
+    """
+    before = graph.train.epochs
+    if epochs == before or not before:
+        return graph
+    steps = graph.train.steps
+    train = replace(
+        graph.train,
+        epochs=epochs,
+        steps=None if steps is None else steps * epochs // before,
+        warmup_epochs=graph.train.warmup_epochs * epochs / before,
+        milestones=tuple(sorted({max(1, m * epochs // before) for m in graph.train.milestones})),
+    )
+    own = {name for name in teachers(graph) if graph.nodes[name].epochs is not None}
+    nodes = {
+        name: _limit(node, epochs) if name in own else _scale(node, epochs, before)
+        for name, node in graph.nodes.items()
+    }
+    return replace(graph, train=train, nodes=nodes)
+
+
+def _limit(node: Node, epochs: int) -> Node:
+    """Return a teacher with a length of its own whose phases a file may state: see `parse`."""
+    most = max(node.epochs or 0, epochs)
+    warmup = node.warmup_epochs
+    return replace(
+        node,
+        warmup_epochs=None if warmup is None else min(warmup, most),
+        frozen_epochs=min(node.frozen_epochs, most),
+    )
+
+
+def _scale(node: Node, epochs: int, before: int) -> Node:
+    warmup, every = node.warmup_epochs, node.unfreeze_every
+    return replace(
+        node,
+        warmup_epochs=None if warmup is None else warmup * epochs / before,
+        frozen_epochs=node.frozen_epochs * epochs // before,
+        unfreeze_every=None if every is None else max(1, every * epochs // before),
+    )
