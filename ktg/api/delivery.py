@@ -23,7 +23,7 @@ from ktg.api.init import BUDGET, make_wishes, name_folder
 from ktg.api.listener import Listener
 from ktg.api.report import report
 from ktg.errors import KtgError, UserError
-from ktg.graph import Graph, Scalar, Search
+from ktg.graph import Graph, Scalar, SearchSpace
 from ktg.version import __version__
 from ktg.wording import format_duration, parse_duration
 
@@ -141,16 +141,18 @@ def find_out(wishes: FolderWishes, name: str, images: Path | None) -> Path:
 
 
 def settle_delivery(
-    delivery: Delivery, name: str, search: Search, wishes: FolderWishes
+    delivery: Delivery, name: str, space: SearchSpace, wishes: FolderWishes
 ) -> Delivery:
-    """Return where the model of a search goes, now that its name and settings are known.
+    """Return where the model of a search goes, now that its name and its space are known.
 
     A search with a budget ends in a model, of a space too; one that counts trials where that is
     wished.
     """
-    if delivery.out is not None or search.budget is None:
+    if delivery.out is not None or space.search.budget is None:
         return delivery
-    return dataclasses.replace(delivery, out=find_out(wishes, name, None))
+    images = space.fill(space.default()).data.path
+    out = find_out(wishes, name, None if images is None else Path(images))
+    return dataclasses.replace(delivery, out=out)
 
 
 def deliver_result(

@@ -137,7 +137,7 @@ def search(
                 listener.say(plan.past.stored.sentence)
             plan = plan.with_settings(trials, seed, budget)
             if address is None:  # else this machine, which trains the model, may be a slow one
-                delivery = settle_delivery(delivery, plan.experiment, plan.space.search, wishes)
+                delivery = settle_delivery(delivery, plan.experiment, plan.space, wishes)
             with inputs.name_given_file(delivery.space):
                 if confirm is not None:
                     check_confirmable(plan.space, confirm, tracking_uri, listener)

@@ -11,6 +11,7 @@ from ktg.data.folder import read_folder
 from ktg.data.found_data import FoundData, LabelledImages
 from ktg.data.label_table import read_table_folder
 from ktg.data.npz import read_npz
+from ktg.data.split_folders import find_splits
 from ktg.data.undecoded import ImageFiles, Rows
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names, not_one_of
 from ktg.exporting.pixels import Picture
@@ -73,12 +74,7 @@ def _find_in_folder(root: Path, split: str | None) -> tuple[str, tuple[str, ...]
     table = read_table_folder(root, None, str(root))
     if table is not None:
         return str(root), table.classes, _pick(table, split, str(root))
-    present = {
-        name: folder
-        for name, folders in SPLITS.items()
-        for folder in folders
-        if _has_folders(root / folder)
-    }
+    present = _find_splits(root)
     place = root / present[_choose(split, list(present), str(root))] if present else root
     if not present and split is not None:
         raise DataError(f"{root}: has no {split}/ with class folders; leave out --split")
@@ -86,6 +82,22 @@ def _find_in_folder(root: Path, split: str | None) -> tuple[str, tuple[str, ...]
     if not data.classes:
         raise DataError(f"{place}: has no folder for each class, named like it, with its images")
     return str(place), data.classes, data.train
+
+
+def _find_splits(root: Path) -> dict[str, str]:
+    """Return the folder of each split that is there, by its usual name or as training finds it."""
+    try:
+        named = find_splits(root, str(root))
+    except DataError:  # no training split, which nothing is measured on; or `read_folder` says it
+        named = {}
+    usual = {
+        name: folder
+        for name, folders in SPLITS.items()
+        for folder in folders
+        if _has_folders(root / folder)
+    }
+    found = named | usual
+    return {name: found[name] for name in SPLITS if name in found}
 
 
 def _find_in_npz(path: Path, split: str | None) -> tuple[str, tuple[str, ...], LabelledImages]:

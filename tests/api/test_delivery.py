@@ -23,11 +23,18 @@ from ktg.api.delivery import (
 )
 from ktg.api.listener import QUIET
 from ktg.errors import UserError
-from ktg.graph import Search
+from ktg.graph import parse_space
 from ktg.graph.yaml_files import load_graph
 from ktg.models.cifar import CIFAR_MODELS
 
 FILES = {"model.safetensors", "best.yaml", "report.html", "best.svg"}
+
+
+def space_of(search, **data):
+    """A space that is never trained."""
+    nodes, edges = {"n0": {"model": "resnet8"}}, {"label -> n0": {}}
+    plain = {"data": data or {"name": "digits"}, "nodes": nodes, "edges": edges}
+    return parse_space({**plain, "search": search})
 
 
 @pytest.fixture
@@ -105,12 +112,12 @@ def test_a_space_is_searched_as_before_unless_a_folder_is_named_or_there_is_a_bu
     with open_delivery("space.yaml", None, FolderWishes(), QUIET) as plain:
         assert plain == Delivery("space.yaml", None, {})
         assert plain.make_reserve() is None
-    assert settle_delivery(plain, "birds", Search(trials=3), FolderWishes()) == plain
-    timed = settle_delivery(plain, "birds", Search(budget="6m"), FolderWishes())
+    assert settle_delivery(plain, "birds", space_of({"trials": 3}), FolderWishes()) == plain
+    timed = settle_delivery(plain, "birds", space_of({"budget": "6m"}), FolderWishes())
     assert str(timed.out) == "birds"
     with open_delivery("space.yaml", "mine", FolderWishes(out="out"), QUIET) as named:
         assert (named.name, str(named.out)) == ("mine", "out")
-        assert settle_delivery(named, "birds", Search(budget="6m"), FolderWishes()) == named
+        assert settle_delivery(named, "birds", space_of({"budget": "6m"}), FolderWishes()) == named
         reserve = named.make_reserve()
         assert reserve is not None
         assert reserve.needed_s(100.0) > 100.0
@@ -121,11 +128,19 @@ def test_results_of_a_space_are_not_overwritten_unless_that_is_said(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "birds").mkdir()
     (tmp_path / "birds" / "model.safetensors").write_bytes(b"")
-    plain, search = Delivery("space.yaml", None, {}), Search(budget="6m")
+    plain, space = Delivery("space.yaml", None, {}), space_of({"budget": "6m"})
     with pytest.raises(UserError, match=r"birds/model.safetensors is there already; give --force"):
-        settle_delivery(plain, "birds", search, FolderWishes())
+        settle_delivery(plain, "birds", space, FolderWishes())
     for more in (FolderWishes(force=True), FolderWishes(resume=True)):
-        assert str(settle_delivery(plain, "birds", search, more).out) == "birds"
+        assert str(settle_delivery(plain, "birds", space, more).out) == "birds"
+
+
+def test_results_of_a_space_that_init_wrote_do_not_lie_among_its_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    space = space_of({"budget": "6m"}, path=str(tmp_path / "photos"))
+    found = settle_delivery(Delivery("photos.yaml", None, {}), "photos", space, FolderWishes())
+    assert str(found.out) == "photos-result"
 
 
 def test_a_name_whose_results_are_in_a_folder_of_that_name_goes_on(tmp_path, monkeypatch):

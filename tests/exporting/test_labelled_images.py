@@ -62,6 +62,17 @@ def test_splits_by_their_names_and_the_test_split_if_none_is_named(animals, val)
 
 
 @pytest.mark.parametrize(
+    ("train", "test"),
+    [("Training", "Testing"), ("seg_train/seg_train", "seg_test/seg_test"), ("train", "test_set")],
+)
+def test_splits_by_the_names_that_training_knows(animals, train, test):
+    names = {"train": f"{train}/cat/1.png", "test": f"{test}/owl/3.png"}
+    root = animals(*names.values(), f"{train}/owl/2.png")
+    for split, name in (*names.items(), (None, names["test"])):
+        assert find_labelled(root, CLASSES, split).name(0) == str(root / name)
+
+
+@pytest.mark.parametrize(
     "arrays",
     [
         {"x": 4, "y": ["cat", "owl", "cat", "dog"]},
