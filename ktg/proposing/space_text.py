@@ -8,13 +8,12 @@ from typing import Any
 from ktg.graph import Data
 from ktg.graph.fields import to_plain
 from ktg.graph.paths import make_paths_relative
-from ktg.graph.recipes import PRETRAINED
 from ktg.graph.yaml_files import dumps
 from ktg.proposing.commented_yaml import weave_comments, write_comment
+from ktg.proposing.node_text import propose_nodes
 from ktg.proposing.opening import LONG_LEAD, SECOND, TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
 from ktg.proposing.resolution import TAUGHT_STEPS, list_sides, most_epochs, usual_epochs
-from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wrong_labels import (
     choose_second,
@@ -23,11 +22,6 @@ from ktg.proposing.wrong_labels import (
     propose_second,
 )
 from ktg.wording import round_minutes
-
-# The middle of a range is what `alone` uses: the recipe's rate, so that `head, then fine-tuning` is
-# the same graph and takes no time of its own. Few: see `ktg.graph.recipes`.
-RATES = {"pretrained": [0.00009, 0.001], "few": [0.00004, 0.001], "nothing": [0.02, 0.2]}
-FEW = 60  # training images
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ def make_space(plan: Plan, name: str, budget: str, groups: Path | None = None) -
         "data": _data(plan, groups),
         "train": _train(plan),
         "weights": _weights(plan),
-        "nodes": _nodes(plan),
+        "nodes": propose_nodes(plan),
         "edges": _edges(plan),
     }
     second = _find_second(plan)
@@ -229,116 +223,6 @@ def _weights(plan: Plan) -> Section:
         for plain in [to_plain(file)]
     }
     return files, {"weights": "your files, which stand for `source: imagenet`"} if files else {}
-
-
-def _nodes(plan: Plan) -> Section:
-    nodes = {TARGET: _target(plan)}
-    reasons = {f"nodes.{TARGET}.model": _explain_target(plan)}
-    if len(plan.sides) > 1:
-        reasons[f"nodes.{TARGET}.input_size"] = _explain_sides(plan)
-    if plan.sources:
-        reasons[f"nodes.{TARGET}.source"] = _explain_sources(plan)
-        reasons[f"nodes.{TARGET}.optimizer"] = (
-            "the recipe for pretrained weights: the head begins as a linear probe, batch norm "
-            "keeps its statistics, and the rate is small"
-        )
-    reasons[f"nodes.{TARGET}.lr"] = "a safe range around the recipe's rate"
-    if plan.teacher is not None:
-        nodes[TEACHER] = _teacher(plan.teacher)
-        if plan.noise is not None:
-            nodes[TEACHER]["augment"] = "none"  # of the whole image it answers once for all trials
-        reasons[f"nodes.{TEACHER}"] = _explain_teacher(plan, plan.teacher)
-    return nodes, reasons
-
-
-def _target(plan: Plan) -> dict[str, Any]:
-    sides: dict[str, Any] = {}
-    if len(plan.sides) > 1:
-        sides = {"input_size": {"choice": list(plan.sides)}}
-    elif plan.decoded_side > plan.sides[0]:
-        sides = {"input_size": plan.sides[0]}
-    if not plan.sources:
-        return {"model": plan.model, **sides, "lr": {"log": RATES["nothing"]}}
-    names = [one.source for one in plan.sources]
-    source = names[0] if len(names) == 1 else {"choice": names}
-    rates = RATES["few" if plan.images.train < FEW else "pretrained"]
-    recipe = {**PRETRAINED, "lr": {"log": rates}}
-    warmup = min(recipe["warmup_epochs"], plan.length.epochs)
-    return {"model": plan.model, "source": source, **sides, **recipe, "warmup_epochs": warmup}
-
-
-def _teacher(teacher: Teacher) -> dict[str, Any]:
-    weights = teacher.weights
-    sides = {"input_size": weights.side} if weights.side else {}
-    return {"model": weights.model, "source": weights.source, **sides, "epochs": teacher.epochs}
-
-
-def _explain_sides(plan: Plan) -> str:
-    lead = "the side in pixels at which the target sees the images. "
-    shown = [f"{side} pixels {100 * score:.1f} %" for side, score in sorted(plan.probes.items())]
-    if shown:
-        lead += f"Linear probes: {', '.join(shown)}. "
-    return f"{lead}The default is the best of those at which enough epochs fit the budget"
-
-
-def _explain_target(plan: Plan) -> str:
-    if plan.wishes.target is not None:
-        return "the target, which is deployed: as you say"
-    if not plan.sources:
-        return "a small network that can learn from nothing"
-    millions = plan.sources[0].parameters / 1e6
-    return (
-        f"the target, which is deployed: {millions:.1f} M parameters; of the small networks with "
-        "weights here their features suit the images best"
-    )
-
-
-def _explain_sources(plan: Plan) -> str:
-    scores = plan.ranking.scores
-    shown = [f"{one.source} {100 * scores[one]:.1f} %" for one in plan.ranking.of_model(plan.model)]
-    first = plan.sources[0]
-    told = f"; {first.source}: {first.told}" if first.told else ""
-    return (
-        f"linear probes on {plan.ranking.images} training images: {', '.join(shown[:6])}{told}. "
-        f"Kept: what is within chance of the best{_say_if_guessing(plan)}"
-    )
-
-
-def _say_if_guessing(plan: Plan) -> str:
-    """Return what to add where even the best weights tell the classes hardly better than chance."""
-    counts = plan.images.counts["train"]
-    guessing = max(counts) / max(1, sum(counts))
-    if plan.ranking.scores[plan.sources[0]] > guessing + plan.ranking.error:
-        return ""
-    return (
-        f". None is proven better than naming the largest class, {100 * guessing:.1f} %: these "
-        "weights seem to know little of such images"
-    )
-
-
-def _explain_teacher(plan: Plan, teacher: Teacher) -> str:
-    weights = teacher.weights
-    own = (
-        f", the target's {100 * plan.ranking.scores[plan.sources[0]]:.1f} %" if plan.sources else ""
-    )
-    if teacher.at_target_side is not None:
-        own = (
-            f" at {weights.side} pixels, the best at those of the target "
-            f"{100 * teacher.at_target_side:.1f} %{own}; it answers once for each image, so that "
-            "it may see more of it"
-        )
-    made = (
-        f"it is trained once for {teacher.epochs} epochs ({round_minutes(teacher.seconds)}), "
-        "for all trials"
-        if teacher.epochs
-        else "as a linear probe, because training would learn wrong labels by heart"
-        if plan.noise
-        else "as a linear probe, because its training would not fit the budget"
-    )
-    return (
-        f"a stronger network teaches ({weights.parameters / 1e6:.1f} M parameters, {weights.told}):"
-        f" its probe has {100 * teacher.score:.1f} %{own}; {made}"
-    )
 
 
 def _edges(plan: Plan) -> Section:

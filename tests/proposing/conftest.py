@@ -1,5 +1,6 @@
 """Weights on a made-up machine: a zoo with real files, and no cache of published ones."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from safetensors.torch import save_file
 from zoos import card
 
 from ktg.models.cifar import CIFAR_MODELS
+from ktg.proposing.found_images import look_at_images
 from ktg.proposing.hearing import Hearing
 from ktg.proposing.plan import Plan, Wishes, plan_space
+from ktg.proposing.teacher import Teacher
+from ktg.proposing.weights_here import WeightsHere
 from ktg.zoo import default_zoo
 
 
@@ -68,3 +72,25 @@ def plan() -> Callable[..., Plan]:
         return plan_space(path, Wishes(budget_s, **wishes), quiet)
 
     return make
+
+
+@pytest.fixture
+def taught(plan: Callable[..., Plan], photos: Path, in_zoo: Callable[..., None]) -> Plan:
+    """A plan with a teacher, images without labels, and unequal classes."""
+    in_zoo("small")
+    in_zoo("large", "resnet14")
+    found = plan(photos, target="resnet8")
+    weights = WeightsHere("resnet14", "zoo/large", 175_000, "trained on pictures")
+    scores = {**found.ranking.scores, weights: 0.9}
+    images = dataclasses.replace(
+        look_at_images(photos),
+        unlabelled=7,
+        counts={"train": (16, 4), "val": (4, 4), "test": (4, 4)},
+    )
+    return dataclasses.replace(
+        found,
+        images=images,
+        teacher=Teacher(weights, 0.9, epochs=3, training_s=100.0, views=8),
+        length=dataclasses.replace(found.length, epochs=40, passes=9),
+        ranking=dataclasses.replace(found.ranking, scores=scores),
+    )

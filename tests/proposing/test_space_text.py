@@ -4,42 +4,14 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-import pytest
-
 from ktg.api.inputs import load_space_file
 from ktg.auditing.noise import NoiseEstimate
 from ktg.graph import load_space
 from ktg.graph.parse_space import parse_space
 from ktg.graph.recipes import PRETRAINED
-from ktg.proposing.found_images import look_at_images
 from ktg.proposing.opening import OPENING
-from ktg.proposing.space_text import FEW, make_space
+from ktg.proposing.space_text import make_space
 from ktg.proposing.squares import Squares
-from ktg.proposing.teacher import Teacher
-from ktg.proposing.weights_here import WeightsHere
-from ktg.searching.baselines import ALONE, FINE_TUNED, PROBE, baselines
-
-
-@pytest.fixture
-def taught(plan, photos, in_zoo):
-    """A plan with a teacher, images without labels, and unequal classes."""
-    in_zoo("small")
-    in_zoo("large", "resnet14")
-    found = plan(photos, target="resnet8")
-    weights = WeightsHere("resnet14", "zoo/large", 175_000, "trained on pictures")
-    scores = {**found.ranking.scores, weights: 0.9}
-    images = dataclasses.replace(
-        look_at_images(photos),
-        unlabelled=7,
-        counts={"train": (16, 4), "val": (4, 4), "test": (4, 4)},
-    )
-    return dataclasses.replace(
-        found,
-        images=images,
-        teacher=Teacher(weights, 0.9, epochs=3, training_s=100.0, views=8),
-        length=dataclasses.replace(found.length, epochs=40, passes=9),
-        ranking=dataclasses.replace(found.ranking, scores=scores),
-    )
 
 
 def test_the_file_is_a_space_that_can_be_searched(plan, photos, in_zoo, tmp_path):
@@ -124,22 +96,6 @@ def test_every_choice_has_its_reason_above_it(taught, tmp_path):
         assert lines[at - 1].strip().startswith("#")
 
 
-def test_weights_that_only_guess_are_not_praised(taught):
-    first = taught.sources[0]
-    known = {score: {**taught.ranking.scores, first: score} for score in (0.1, 1.0)}
-    told = [
-        make_space(
-            dataclasses.replace(
-                taught, ranking=dataclasses.replace(taught.ranking, scores=scores, images=400)
-            ),
-            "pets",
-            "5m",
-        ).reasons["nodes.n0.source"]
-        for scores in known.values()
-    ]
-    assert ["largest class, 80.0 %" in each for each in told] == [True, False]
-
-
 def test_images_that_cannot_be_read_are_left_out_by_name(plan, photos, in_zoo, tmp_path):
     in_zoo("small")
     root = Path(shutil.copytree(photos, tmp_path / "photos_one_broken"))
@@ -181,17 +137,6 @@ def test_twice_the_epochs_are_tried_unless_labels_look_wrong_or_it_is_taught_for
     opening = found[0].plain["search"]["opening"]
     assert [one["train.epochs"] for one in opening if "train.epochs" in one] == [80]
     assert parse_space(found[0].plain).search.opening
-
-
-def test_head_then_fine_tuning_is_what_alone_is(plan, photos, in_zoo):
-    in_zoo("small")
-    found = plan(photos, target="resnet8")
-    few = look_at_images(photos)
-    counts = {**few.counts, "train": (FEW, FEW)}
-    many = dataclasses.replace(found, images=dataclasses.replace(few, counts=counts))
-    first = baselines(parse_space(make_space(many, "pets", "5m").plain))
-    assert {PROBE, ALONE} <= set(first)
-    assert FINE_TUNED not in first
 
 
 def test_without_time_for_patience_there_is_no_teacher_and_that_is_said(plan, photos, in_zoo):
