@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 def export(source: str, output: Path | None, top: int, as_json: bool, **given: Any) -> None:
     """Write the best graph of EXPERIMENT's last search as YAML, and its drawing beside it as SVG.
 
-    A search keeps no weights. For --weights, --onnx, --int8, --torch-export, --card and --register
-    the graph is trained once more, with its own seed. EXPERIMENT may also be a model.safetensors,
-    which is then brought into the other forms, or registered, as it is.
+    The store of a search has no weights. For --weights, --onnx, --int8, --torch-export, --card and
+    --register the graph is trained once more, with its own seed. EXPERIMENT may also be a
+    model.safetensors, which is then brought into the other forms, or registered, as it is.
     """
     with Screen(stderr=as_json) as screen:
         show, listener = make_epoch_printer(screen), screen.listener

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 def train(graph: Path, weights: Path | None, as_json: bool, **given: Any) -> None:
     """Train GRAPH on the training and validation splits, then read the test split once.
 
-    The test split is read here, and by `affinity study --test`, and nowhere else. With --weights
-    the network of the first seed is kept, not that of the best: choosing by the test split would
-    spoil what is measured on it.
+    Nothing is chosen by the test split. With --weights the network of the first seed is kept, not
+    that of the best: choosing by the test split would spoil what is measured on it.
     """
     with Screen(stderr=as_json) as screen:
         given |= {"listener": screen.listener, "on_epoch": make_epoch_printer(screen)}
