@@ -110,6 +110,17 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     notes += [explain_noise(plan.noise)] if plan.noise else []
     notes += [plan.groups.sentence] if plan.groups else []
     notes += [f"Note: {note}" for note in plan.images.notes]
+    if plan.images.unlabelled and plan.teacher is None:
+        why = (
+            f"on {plan.ranking.images} training images no weights on this machine seem to know "
+            f"more than those of {plan.model}, and a teacher that knows no more teaches nothing"
+            if plan.ranking.scores
+            else "no weights are on this machine that could teach"
+        )
+        notes.append(
+            f"Note: {plan.images.unlabelled:,} images without a label are used by nothing: {why}. "
+            "A node that you choose, with an edge to the target, uses them"
+        )
     if plan.unusable:
         named = "; ".join(f"{name}: {why}" for name, why in list(plan.unusable.items())[:5])
         notes.append(f"Weights left out: {named}")
@@ -156,6 +167,8 @@ def _data(plan: Plan, groups: Path | None) -> Section:
         reasons["data.unlabelled"] = (
             f"{images.unlabelled:,} images lie in the folder without a label; a teacher's answers "
             "on such images of the same kind were worth +7.7 points (+6.4 to +9.0)"
+            if plan.teacher
+            else "for a teacher that you may add; as it is nothing uses these images (see above)"
         )
     views = plan.teacher.views if plan.teacher else None
     if views is not None:

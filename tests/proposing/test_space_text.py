@@ -126,6 +126,17 @@ def test_a_teacher_images_without_labels_and_unequal_classes_show(taught, tmp_pa
     assert "+7.7" in proposed.reasons["search.opening"]
 
 
+def test_images_without_labels_that_nothing_uses_are_not_praised(taught, tmp_path):
+    alone = make_space(dataclasses.replace(taught, teacher=None), "pets", "5m")
+    assert alone.plain["data"]["unlabelled"] == "auto"  # for a teacher that is added by hand
+    assert "nothing uses" in alone.reasons["data.unlabelled"]
+    (note,) = (note for note in alone.notes if "used by nothing" in note)
+    assert note.startswith("Note: 7 images without a label")
+    with_teacher = make_space(taught, "pets", "5m")
+    assert "+7.7" in with_teacher.reasons["data.unlabelled"]
+    assert not [note for note in with_teacher.notes if "used by nothing" in note]
+
+
 def test_twice_the_epochs_are_tried_unless_labels_look_wrong_or_it_is_taught_for_long(taught):
     short = dataclasses.replace(taught, length=dataclasses.replace(taught.length, passes=1))
     noisy = dataclasses.replace(short, noise=NoiseEstimate(0.4, 1000, "a probe"))
