@@ -85,19 +85,16 @@ def _find_in_folder(root: Path, split: str | None) -> tuple[str, tuple[str, ...]
 
 
 def _find_splits(root: Path) -> dict[str, str]:
-    """Return the folder of each split that is there, by its usual name or as training finds it."""
+    """Return the folder of each split that is there, as training finds them."""
     try:
-        named = find_splits(root, str(root))
-    except DataError:  # no training split, which nothing is measured on; or `read_folder` says it
-        named = {}
-    usual = {
-        name: folder
-        for name, folders in SPLITS.items()
-        for folder in folders
-        if _has_folders(root / folder)
-    }
-    found = named | usual
-    return {name: found[name] for name in SPLITS if name in found}
+        return find_splits(root, str(root))
+    except DataError:  # training needs train/, measuring does not; `read_folder` says what is wrong
+        return {
+            name: folder
+            for name, folders in SPLITS.items()
+            for folder in folders
+            if _has_folders(root / folder)
+        }
 
 
 def _find_in_npz(path: Path, split: str | None) -> tuple[str, tuple[str, ...], LabelledImages]:

@@ -22,6 +22,8 @@ def with_epochs(graph: Graph, epochs: int) -> Graph:
     rounded down. A backbone that never learned stays frozen. The training of a teacher that has a
     length of its own stays as it is.
     """
+    # A warm-up that keeps its length while the rest shrinks may be all there is: one epoch in which
+    # the rate never falls ends below a probe.
     before = graph.train.epochs
     if epochs == before or not before:
         return graph

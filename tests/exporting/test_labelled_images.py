@@ -63,7 +63,12 @@ def test_splits_by_their_names_and_the_test_split_if_none_is_named(animals, val)
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("Training", "Testing"), ("seg_train/seg_train", "seg_test/seg_test"), ("train", "test_set")],
+    [
+        ("Training", "Testing"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train", "test_set"),
+        ("train/train", "test/test"),
+    ],
 )
 def test_splits_by_the_names_that_training_knows(animals, train, test):
     names = {"train": f"{train}/cat/1.png", "test": f"{test}/owl/3.png"}
