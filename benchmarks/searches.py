@@ -13,7 +13,8 @@ from typing import Any
 
 import measure
 
-from ktg.searching.history import StoredTrial, read_last_search
+from ktg.searching.history import read_last_search
+from ktg.searching.stored_search import StoredTrial
 from ktg.tracking import DEFAULT_URI, find_experiment
 
 

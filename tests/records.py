@@ -7,8 +7,9 @@ from typing import Any
 
 from ktg.graph import parse_space
 from ktg.graph.yaml_files import loads
-from ktg.searching.history import StoredSearch, StoredTrial
-from ktg.tracking import MlflowTracker, RunRecord
+from ktg.searching.history import read_last_search
+from ktg.searching.stored_search import StoredSearch, StoredTrial
+from ktg.tracking import MlflowTracker, RunRecord, find_experiment
 
 SPACE = """\
 data: {name: digits}
@@ -132,3 +133,13 @@ def written(uri: str, experiment: str, *trials: tuple[str, list[float]], **how: 
     """Write a search that is over."""
     with going_on(uri, experiment, *trials, **how):
         pass
+
+
+def read_back(
+    uri: str, experiment: str, *trials: tuple[str, list[float]], **how: str
+) -> StoredSearch:
+    """Write a search that is over, and return what the store has of it."""
+    written(uri, experiment, *trials, **how)
+    found = read_last_search(find_experiment(experiment, uri))
+    found.check_readable()
+    return found

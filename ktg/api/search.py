@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from ktg.api.search_result import SearchResult as SearchResult
     from ktg.searching.callback import EndedTrial as EndedTrial
     from ktg.searching.confirm.verdict import Confirmation
-    from ktg.searching.history import StoredSearch
     from ktg.searching.missing_weights import Missing as Missing
     from ktg.searching.result import Result as Result
     from ktg.searching.resume import ResumedSearch
+    from ktg.searching.stored_search import StoredSearch
     from ktg.tracking import Tracker
 
 

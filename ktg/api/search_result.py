@@ -65,7 +65,8 @@ class SearchResult(Result):
             raise UserError("trials: were not recorded; search with a tracking_uri")
         import pandas as pd
 
-        from ktg.searching.history import StoredTrial, read_newest_search
+        from ktg.searching.history import read_newest_search
+        from ktg.searching.stored_search import StoredTrial
         from ktg.tracking import find_experiment
 
         def row(trial: StoredTrial) -> dict[str, Any]:

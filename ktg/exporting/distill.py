@@ -30,7 +30,6 @@ from ktg.intervals import Interval, paired_interval, paired_proportion_interval
 from ktg.models.network import Ensemble, Network, choose_device
 from ktg.searching.baselines import ALONE
 from ktg.searching.ensemble import Answers, Labels, score_answers
-from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.pool import (
     PooledEnsemble,
     count_parameters,
@@ -39,6 +38,7 @@ from ktg.searching.pool import (
 )
 from ktg.searching.score import WORDS, format_difference, format_score
 from ktg.searching.seeds import OnEpoch
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.training import Training
 from ktg.training.graph_model import choose_precision
 from ktg.training.scoring import Split, compute_logits

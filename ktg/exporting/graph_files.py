@@ -15,14 +15,9 @@ from ktg.graph.paths import list_files, make_paths_relative
 from ktg.graph.vocabulary import Scalar
 from ktg.graph.yaml_files import save
 from ktg.local import atomic_write, check_name_length
-from ktg.searching.history import (
-    StoredSearch,
-    StoredTrial,
-    find_searches,
-    read_last_search,
-    read_newest_search,
-)
+from ktg.searching.history import find_searches, read_last_search, read_newest_search
 from ktg.searching.score import VAL_ACCURACY, VAL_LOSS
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.tracking import Experiment, find_experiment
 from ktg.version import __version__
 from ktg.wording import format_utc

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from ktg.errors import UserError
-from ktg.searching.history import StoredSearch
 from ktg.searching.pool import DISTILLED_FILE
+from ktg.searching.stored_search import StoredSearch
 
 DELIVERED_FILE = "delivered.json"  # that of a search that ended in a model
 

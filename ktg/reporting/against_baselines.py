@@ -14,8 +14,8 @@ from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
 from ktg.searching.baselines import ALONE
 from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.contestants import Contestant, compare, expect, pair
-from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, to_value
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment, RunRecord
 from ktg.wording import format_utc

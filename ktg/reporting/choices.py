@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ktg.graph import LABEL, Choice
-from ktg.searching.history import StoredSearch, StoredTrial
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.values import label
 
 TITLES = {"model": "Models", "source": "Initial weights"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph, teachers
-from ktg.searching.history import StoredSearch, StoredTrial
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 
 
 def sum_costs(search: StoredSearch) -> dict[str, Any]:

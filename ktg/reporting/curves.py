@@ -7,8 +7,8 @@ from ktg.graph import Graph, edge_key, edge_path
 from ktg.graph.canonical import open_edges
 from ktg.intervals import binomial_interval
 from ktg.reporting.cost import devices_per_trial
-from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.score import KEYS, to_value
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 
 
 def read_node_curves(search: StoredSearch, graph: Graph) -> list[dict[str, Any]]:

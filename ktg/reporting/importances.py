@@ -10,8 +10,8 @@ from typing import Any
 from scipy.stats import spearmanr
 
 from ktg.reporting.curves import read_scores
-from ktg.searching.history import StoredSearch
 from ktg.searching.importance import FEWEST, importance
+from ktg.searching.stored_search import StoredSearch
 
 FEWEST_ENDED = 8  # finished trials, below which a rank correlation says next to nothing
 

@@ -28,7 +28,7 @@ from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
 from ktg.graph import FORMULAS, Data
 from ktg.reporting.cost import devices_per_trial
-from ktg.searching.history import StoredSearch
+from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import attach
 from ktg.training import Training
 

@@ -5,8 +5,8 @@ from typing import Any
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes
 from ktg.reporting.networks import measure_network
-from ktg.searching.history import StoredSearch
 from ktg.searching.pool import describe_unkept, find_ensemble
+from ktg.searching.stored_search import StoredSearch
 
 _USUAL_SIDE = 32
 _COSTS = ("parameters", "megabytes", "milliseconds")

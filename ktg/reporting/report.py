@@ -27,8 +27,8 @@ from ktg.reporting.pooled import describe_pool
 from ktg.reporting.settings import compare_with_alone, list_settings
 from ktg.reporting.source_results import compare_sources
 from ktg.searching.contestants import explain_choice
-from ktg.searching.history import StoredSearch, StoredTrial
 from ktg.searching.score import WORDS, to_value
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.worth import judge_teacher
 from ktg.version import __version__
 from ktg.wording import format_utc

@@ -6,7 +6,7 @@ from ktg.graph import Graph, edge_key
 from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.fields import to_plain
 from ktg.reporting.side_by_side import find_differences, flatten
-from ktg.searching.history import StoredSearch
+from ktg.searching.stored_search import StoredSearch
 
 
 def list_settings(graph: Graph) -> dict[str, Any]:

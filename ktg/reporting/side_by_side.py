@@ -10,7 +10,7 @@ from ktg.intervals import binomial_interval
 from ktg.reporting.against_baselines import count_validation_images
 from ktg.reporting.cost import sum_costs
 from ktg.reporting.curves import trace_best
-from ktg.searching.history import StoredSearch
+from ktg.searching.stored_search import StoredSearch
 from ktg.version import __version__
 from ktg.wording import format_utc
 

@@ -8,7 +8,7 @@ from typing import Any
 from ktg.graph import Graph
 from ktg.reporting.importances import first_rung
 from ktg.searching.affinity import ARTIFACT
-from ktg.searching.history import StoredSearch
+from ktg.searching.stored_search import StoredSearch
 
 
 def compare_sources(search: StoredSearch, best: Graph) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from ktg.searching.confirm.store import TRAININGS_TAG, find_confirmations, read_result
 from ktg.searching.driver_lock import find_state
-from ktg.searching.history import StoredSearch, find_searches, read_newest_search
+from ktg.searching.history import find_searches, read_newest_search
+from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import Experiment, RunRecord
 
 STATES = ("running", "finished", "stopped", "failed", "interrupted", "duplicate")

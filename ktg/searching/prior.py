@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from ktg.errors import KtgError, join_names
 from ktg.graph import Graph, SearchSpace
-from ktg.searching.history import StoredSearch, find_searches, read_last_search
+from ktg.searching.history import find_searches, read_last_search
 from ktg.searching.score import KEYS, read_score
+from ktg.searching.stored_search import StoredSearch
 from ktg.searching.trial import TUNED_ALONE
 from ktg.searching.values import Values
 from ktg.tracking import Experiment

@@ -11,8 +11,9 @@ from ktg.graph.canonical import canonical_key, with_seed
 from ktg.searching.affinity import ARTIFACT, read_left_out
 from ktg.searching.arms import find_alone_space
 from ktg.searching.baselines import baselines
-from ktg.searching.history import StoredSearch, StoredTrial, read_newest_search
+from ktg.searching.history import read_newest_search
 from ktg.searching.score import KEYS, read_score
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.trial import TUNED_ALONE, Duplicate, Trial
 from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment

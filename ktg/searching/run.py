@@ -17,7 +17,7 @@ The life of a trial:
 
 Before the first trial `missing_weights.py` removes options without weights, `preflight.py` checks
 all others, and `affinity.py` narrows the sources by measuring them. At the end `result.py`
-summarizes. An interrupted search goes on from what `history.py` and `resume.py` read in the store.
+summarizes. An interrupted search goes on from what `resume.py` reads in the store.
 """
 
 import time
@@ -42,7 +42,6 @@ from ktg.searching.callback import EndedTrial, TrialCallback
 from ktg.searching.cluster import check_address, start_ray
 from ktg.searching.driver_lock import driver_tags
 from ktg.searching.expectation import JUDGES, count_judges
-from ktg.searching.history import StoredSearch
 from ktg.searching.last_words import leave_last_words, resume_command
 from ktg.searching.missing_weights import Missing, remove_unavailable
 from ktg.searching.preflight import check_space, vary_each_hole
@@ -54,6 +53,7 @@ from ktg.searching.result import Result, summarize_search
 from ktg.searching.resume import ResumedSearch
 from ktg.searching.search_queue import SearchQueue
 from ktg.searching.slots import plan_slots
+from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import Tracker, log_system_metrics
 
 

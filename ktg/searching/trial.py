@@ -33,8 +33,8 @@ class Outcome:
 class FinishedTrial(Protocol):
     """What is asked of a trial that was trained to its end, of a queue or of a store.
 
-    `Trial` and `ktg.searching.history.StoredTrial` say the same of one training, so that a running
-    search and a report on it find the same winner, ensemble and worth of a teacher.
+    `Trial` and `ktg.searching.stored_search.StoredTrial` say the same of one training, so that a
+    running search and a report on it find the same winner, ensemble and worth of a teacher.
     """
 
     @property

@@ -7,7 +7,8 @@ import pytest
 
 from ktg.reporting.page import render_report
 from ktg.reporting.report import make_report
-from ktg.searching.history import StoredSearch, read_last_search
+from ktg.searching.history import read_last_search
+from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import find_experiment
 
 

@@ -17,12 +17,13 @@ from ktg.reporting.cost import sum_costs
 from ktg.searching.baselines import FEWEST_TRIALS
 from ktg.searching.baselines import baselines as baselines_of
 from ktg.searching.budget import Reserve
-from ktg.searching.history import StoredSearch, read_last_search
+from ktg.searching.history import read_last_search
 from ktg.searching.recorder import SearchRecorder
 from ktg.searching.result import summarize_search
 from ktg.searching.resume import ResumedSearch
 from ktg.searching.sampler import Outcome
 from ktg.searching.search_queue import SearchQueue
+from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import Experiment, MemoryTracker, RunRecord
 
 # Two equal nodes, gates open or cut: with n1 -> n0 cut only label -> n0 is left to train n0; with

@@ -8,7 +8,8 @@ from ktg.errors import UserError
 from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key
 from ktg.searching.baselines import alone
-from ktg.searching.history import StoredSearch, StoredTrial, read_last_search
+from ktg.searching.history import read_last_search
+from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment
 
