@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 from ktg.api import inputs
 from ktg.api.deliver import FINISH_S, MODEL, MORE_IMAGES, PAGE, Delivered, deliver_graph, fit_into
 from ktg.api.folder import (
+    SPACE,
     PreparedFolder,
     check_out,
+    check_outside,
     choose_out,
     is_images,
     is_result,
     prepare_folder,
 )
-from ktg.api.init import BUDGET, make_wishes, name_folder
+from ktg.api.init import BUDGET, make_wishes, name_folder, name_groups
 from ktg.api.listener import Listener
 from ktg.api.report import report
 from ktg.errors import KtgError, UserError
@@ -66,14 +68,15 @@ class Delivery:
     prepared: PreparedFolder | None = None
 
     def make_reserve(self) -> "Reserve | None":
-        """Return what a search must leave of its budget for what comes after it."""
+        """Return what a search must leave of its budget for what comes before and after it."""
         from ktg.searching.budget import Reserve
 
         if self.out is None:
             return None
         if self.prepared is None:
             return Reserve(MORE_IMAGES, FINISH_S)
-        return Reserve(MORE_IMAGES, FINISH_S + self.prepared.spent_s, self.prepared.teacher_s)
+        prepared = self.prepared
+        return Reserve(MORE_IMAGES, FINISH_S, prepared.teacher_s, prepared.spent_s)
 
     def find_left_s(self, result: "Result") -> float | None:
         """Return the seconds that the last training may take, None for no limit."""
@@ -122,7 +125,7 @@ def check_no_images(wishes: FolderWishes) -> None:
 
 def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listener) -> Delivery:
     """Return what to search for a folder of images, which is prepared unless a search goes on."""
-    out = find_out(wishes, name, images)
+    out = find_out(wishes, name, images, more=(SPACE, name_groups(Path(SPACE)).name))
     if wishes.resume:
         return Delivery(name, name, inputs.NO_FILES, out)
     budget = wishes.budget or BUDGET
@@ -133,10 +136,17 @@ def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listene
     return Delivery(prepared.space, name, inputs.NO_FILES, out, prepared)
 
 
-def find_out(wishes: FolderWishes, name: str, images: Path | None) -> Path:
-    """Return the folder that results go to. Raises UserError for one that cannot be filled."""
+def find_out(
+    wishes: FolderWishes, name: str, images: Path | None, more: Sequence[str] = ()
+) -> Path:
+    """Return the folder that results go to; more: files that go there besides a model's.
+
+    Raises UserError for one that cannot be filled, or that lies among the images.
+    """
     out = choose_out(wishes.out, name, images)
-    check_out(out, force=wishes.force or wishes.resume)
+    if images is not None:
+        check_outside(out, images)
+    check_out(out, force=wishes.force or wishes.resume, more=more)
     return out
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktg.api.inputs import STORE, check_device
+from ktg.api.inputs import STORE, check_at_least, check_device
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError
 from ktg.wording import parse_duration
@@ -42,6 +42,7 @@ def distill(
 
     folder = Path(f"{experiment}-distilled" if out is None else out)
     check_out(folder, force=force)
+    check_at_least(1, seeds=seeds)
     check_device(device)
     check_budget(budget)
     search = read_last_search(tracking.find_experiment(experiment, tracking_uri))

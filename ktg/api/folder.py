@@ -7,6 +7,7 @@ later.
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def is_images(given: object) -> bool:
     if not isinstance(given, str | Path):
         return False
     path = Path(given).expanduser()
-    return path.is_dir() or path.suffix == ".npz"
+    return path.is_dir() or path.suffix.lower() == ".npz"
 
 
 def is_result(path: Path) -> bool:
@@ -71,11 +72,32 @@ def choose_out(out: str | Path | None, name: str, images: Path | None) -> Path:
     return place
 
 
-def check_out(out: Path, *, force: bool) -> None:
-    """Raise UserError unless a folder can be filled: it is writable and has no model yet."""
+def check_outside(out: Path, images: Path) -> None:
+    """Raise UserError where results or records would lie among the images, as a class of them.
+
+    Records go to the current folder, where no store is named. Beside train/ and test/ they may lie.
+    """
+    from ktg.data.split_folders import find_splits
+
+    root = images.resolve()
+    if not root.is_dir():
+        return
+    splits = [root / name for name in find_splits(root, str(images)).values()]
+    for what, place in (("--out", out), ("the current folder", Path())):
+        lies = place.absolute().resolve()
+        if any(lies.is_relative_to(inside) for inside in splits or [root]):
+            problem = f"{lies} lies among the images of {root}, where results must not"
+            raise UserError(f"{what}: {problem}; begin from another folder, such as {root.parent}")
+
+
+def check_out(out: Path, *, force: bool, more: Sequence[str] = ()) -> None:
+    """Raise UserError unless a folder can be filled: it is writable and has no model yet.
+
+    more: files besides those of a model that will be written there.
+    """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: {out} is a file; give the name of a folder")
-    there = [name for name in FILES if (out / name).exists()]
+    there = [name for name in (*more, *FILES) if (out / name).exists()]
     if there and not force:
         problem = f"{out / there[0]} is there already"
         raise UserError(f"--out: {problem}; give --force to overwrite it, or another folder")

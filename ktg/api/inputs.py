@@ -286,6 +286,13 @@ def check_store(uri: str | None) -> None:
         check_writable(file)
 
 
+def check_at_least(least: int, **numbers: int | None) -> None:
+    """Raise UserError for an argument that is given and below what is allowed."""
+    for name, number in numbers.items():
+        if number is not None and number < least:
+            raise UserError(f"{name}: {number} is not allowed; allowed: {least} or more")
+
+
 def check_device(device: str | None) -> None:
     """Raise UserError for a device that ktg does not train on, or that this machine has not."""
     if device is None or device == "cpu":

@@ -25,9 +25,12 @@ from ktg.api.delivery import (
 from ktg.api.listener import QUIET, Listener, find_listener, ignore
 from ktg.api.noise import settle_space_noise
 from ktg.api.report import attach_report
-from ktg.errors import UserError, show
+from ktg.errors import UserError, join_names, show
 from ktg.graph import Choice, Search, SearchSpace
 from ktg.wording import parse_duration
+
+# What the trials that are there were made by.
+KEPT = ("metric", "folds", "baselines", "alone_share")
 
 if TYPE_CHECKING:
     from ktg.api.search_result import SearchResult as SearchResult
@@ -122,6 +125,8 @@ def search(
     whatever could not be searched or confirmed.
     """
     inputs.check_store(tracking_uri)
+    inputs.check_at_least(1, trials=trials, confirm=confirm)
+    inputs.check_at_least(2, seeds=None if confirm is None else seeds)
     listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
     files, earlier = inputs.read_weights_option(weights), read_earlier(learn_from, tracking_uri)
@@ -152,13 +157,22 @@ def search(
     if tracking_uri is None or result.best is None or result.interrupted:
         return open_result(result, tracking_uri)
     if confirm is not None:
-        top, where = min(confirm, result.finished), (tracking_uri, address, place)
+        top = min(confirm, count_graphs(plan.experiment, tracking_uri))
+        where = tracking_uri, address, place
         found = run_confirmation(plan.experiment, top, seeds, *where, listener)
         result = dataclasses.replace(result, confirmation=found.to_json())
         on_confirmation(found)
     if (is_new and delivery.out is None) or confirm is not None:
         listener.say(f"Report: {attach_report(plan.experiment, tracking_uri)}")
     return open_result(result, tracking_uri)
+
+
+def count_graphs(experiment: str, uri: str) -> int:
+    """Return how many graphs can be confirmed: the race's trainings are none of their own."""
+    from ktg.searching.history import read_last_search
+    from ktg.tracking import find_experiment
+
+    return sum(1 for _ in read_last_search(find_experiment(experiment, uri)).distinct())
 
 
 def open_result(result: "Result", tracking_uri: str | None) -> "SearchResult":
@@ -191,6 +205,9 @@ def plan_search(
     if past is None:
         return SearchPlan(experiment, loaded)
     check_same(loaded, past.space, experiment, space)
+    if new := list_new_options(loaded, past.space):
+        why = "the search began without them, so it goes on without them"
+        listener.warn(f"left out: {join_names(new)}: {why}")
     return SearchPlan(experiment, dataclasses.replace(past.space, search=loaded.search), past)
 
 
@@ -280,17 +297,29 @@ def restore_finished(plan: SearchPlan, listener: Listener) -> "Result | None":
     past = plan.past
     if past is None or not past.is_over or has_more(plan.space.search, past.space.search):
         return None
+    from ktg.searching.budget import Reserve
     from ktg.searching.result import summarize_search
     from ktg.searching.search_queue import SearchQueue
 
-    trials = str(2 * (past.space.search.most_trials or len(past.trials)))
-    more = shlex.join(["ktg", "search", plan.experiment, "--resume", "--trials", trials])
-    said = "this search is finished, and stays as it is; for more trials:"
-    listener.say(f"{plan.experiment}: {said} {more}")
-    queue = SearchQueue(past.space, past.trials, past.duplicates, images=past.stored.images)
+    listener.say(
+        f"{plan.experiment}: this search is finished, and stays as it is; for more trials: "
+        + shlex.join(["ktg", "search", plan.experiment, "--resume", *ask_for_more(past)])
+    )
+    reserve = Reserve(spent_s=past.spent_s)
+    before = past.trials, past.duplicates
+    queue = SearchQueue(past.space, *before, reserve=reserve, images=past.stored.images)
+    queue.advance(past.elapsed_s)
     images = past.tags.get("data.val")
     counted = None if images is None else int(images)
     return summarize_search(queue, plan.experiment, past.stored.wall_s, counted)
+
+
+def ask_for_more(past: "ResumedSearch") -> list[str]:
+    """Return the options with which a search that is over gets twice as long."""
+    search = past.space.search
+    options = [] if search.budget_s is None else ["--budget", f"{2 * search.budget_s:g}s"]
+    counted = search.trials if options else search.most_trials
+    return options + ([] if counted is None else ["--trials", str(2 * counted)])
 
 
 def check_budget(budget: str | None) -> str | None:
@@ -360,7 +389,18 @@ def end_dead_and_count(
 def check_same(
     given: SearchSpace, searched: SearchSpace, experiment: str, source: inputs.SpaceLike
 ) -> None:
-    """Raise UserError unless `given` is what was searched, but for options without weights."""
+    """Raise UserError unless `given` is what was searched, but for more options of a choice.
+
+    Of its section `search` only what may change in between may differ: length, sampler, scheduler.
+    """
+    where = source if isinstance(source, str | Path) else "the space"
+    again = shlex.join(["ktg", "search", experiment, "--resume"])
+    advice = f"go on with it as it was: `{again}`, or search the changed one under another --name"
+    for key in KEPT:
+        now, before = getattr(given.search, key), getattr(searched.search, key)
+        if now != before:
+            problem = f"{show(now)} is not what the search began with, {show(before)}"
+            raise UserError(f"{where}: search.{key}: {problem}; {advice}")
     default = searched.default()
     same = given.holes.keys() == searched.holes.keys() and all(
         option in given.holes[place].options_to_check()
@@ -369,11 +409,16 @@ def check_same(
         for place, hole in searched.holes.items()
         for option in hole.options_to_check()
     )
-    same = same and given.search.folds == searched.search.folds
-    if same and given.fill(default) == searched.fill(default):
-        return
-    where = source if isinstance(source, str | Path) else "the space"
-    again = shlex.join(["ktg", "search", experiment, "--resume"])
-    changed = "has changed since the search began; go on with it as it was"
-    advice = "or search the changed one under another --name"
-    raise UserError(f"{where}: {changed}: `{again}`, {advice}")
+    if not same or given.fill(default) != searched.fill(default):
+        raise UserError(f"{where}: has changed since the search began; {advice}")
+
+
+def list_new_options(given: SearchSpace, searched: SearchSpace) -> list[str]:
+    """Return the options of choices that a search does not have, because it began without them."""
+    return [
+        f"{show(option)} of {place}"
+        for place, hole in given.holes.items()
+        if isinstance(hole, Choice)
+        for option in hole.options
+        if option not in searched.holes[place].options_to_check()
+    ]

@@ -8,13 +8,14 @@ from typing import Any
 from ktg.errors import KtgError
 from ktg.graph import Graph, parse
 from ktg.graph.canonical import seedless_key
+from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
 from ktg.intervals import binomial_interval, difference_interval, mean_interval
 from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
 from ktg.searching.baselines import ALONE
 from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.contestants import Contestant, compare, expect, pair
-from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, to_value
+from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, cut_score, to_value
 from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment, RunRecord
@@ -39,7 +40,7 @@ def compare_with_baselines(search: StoredSearch, images: int | None) -> list[dic
     return [
         {
             **_row(what, trial, search.best, images),
-            "race": _race(contestants, search.best.number, trial.number),
+            "race": _race(search.metric, contestants, search.best.number, trial.number),
             "test": _test(tests.get(what), None if what == ALONE else alone),
         }
         for what, trial in rivals.items()
@@ -56,7 +57,8 @@ def advise_by_search(search: StoredSearch, images: int | None) -> dict[str, Any]
     candidates = []
     for number, (what, trial) in named.items():
         one, effort = contestants[number], measure_effort(trial.graph, trial.train_s)
-        candidates.append((Candidate(what, trial.name, one.mean, effort), one))
+        score = cut_score(search.metric, one.mean)
+        candidates.append((Candidate(what, trial.name, score, effort), one))
     advice = advise_by_validation(candidates, images, search.metric)
     return None if advice is None else advice.to_json()
 
@@ -134,17 +136,20 @@ def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -
     }
 
 
-def _race(contestants: Mapping[int, Contestant], first: int, own: int) -> dict[str, Any] | None:
+def _race(
+    metric: MetricName, contestants: Mapping[int, Contestant], first: int, own: int
+) -> dict[str, Any] | None:
     """Return what new seeds said of a graph, by the metric of the search; None without any."""
     best, one = contestants[first], contestants[own]
     if not one.runs:
         return None
     differences = [] if one is best else pair(best, one)
+    expected = expect(one, contestants.values())
     return {
-        "score": one.mean,
+        "score": cut_score(metric, one.mean),
         "std": one.std,
         "n": one.runs,
-        "expected": expect(one, contestants.values()),
+        "expected": None if expected is None else cut_score(metric, expected),
         "behind": statistics.fmean(differences) if differences else None,
         "interval": None if one is best else compare(best, one),
     }

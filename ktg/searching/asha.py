@@ -116,23 +116,29 @@ def should_stop(
         for other in trials
         if other is not trial and epoch in other.scores and _counts_for(trial, other)
     ]
-    if brackets.proven and (trial.number % SPARED == 0 or not _is_proven(before, epoch)):
+    if brackets.proven and (trial.number % SPARED == 0 or not _is_proven(before, epoch, effects)):
         return False
     others = [other.scores[epoch] - effects.get(other.fold, 0.0) for other in before]
     score -= effects.get(trial.fold, 0.0)
     return bool(others) and score < compute_cutoff(others, brackets.factor)
 
 
-def _is_proven(trials: Sequence[Trial], epoch: int) -> bool:
+def _is_proven(trials: Sequence[Trial], epoch: int, effects: FoldEffects) -> bool:
     """Return whether ranks at an epoch are proven to foretell those at the end."""
-    return rank_correlation_bound(_list_ends(trials, epoch)) > PROVEN_CORRELATION
+    return rank_correlation_bound(_list_ends(trials, epoch, effects)) > PROVEN_CORRELATION
 
 
-def _list_ends(trials: Sequence[Trial], epoch: int) -> list[tuple[float, float]]:
-    """Return of finished trials the scores at an epoch and at the end."""
+def _list_ends(
+    trials: Sequence[Trial], epoch: int, effects: FoldEffects
+) -> list[tuple[float, float]]:
+    """Return of finished trials the scores at an epoch and at the end, as on the mean fold.
+
+    An easy fold is easy at both, which foretells nothing of a graph.
+    """
     return [
-        (trial.scores[epoch], trial.score)
+        (trial.scores[epoch] - easier, trial.score - easier)
         for trial in trials
+        for easier in (effects.get(trial.fold, 0.0),)
         if trial.state == "finished" and trial.epoch > epoch and epoch in trial.scores
     ]
 
@@ -161,10 +167,13 @@ def correlate_ranks(pairs: Sequence[tuple[float, float]]) -> tuple[float, Interv
     return found, (math.tanh(centre - half), math.tanh(centre + half))
 
 
-def describe_stopping(search: Search, trials: Sequence[Trial]) -> str | None:
+def describe_stopping(
+    search: Search, trials: Sequence[Trial], effects: FoldEffects = NO_EFFECTS
+) -> str | None:
     """Return in a sentence or two what a scheduler stopped and saved, None where there is none.
 
     Of `auto` it adds how well ranks foretold those at the end among the trials that it spares.
+    effects: as of `should_stop`.
     """
     if search.scheduler == "none":
         return None
@@ -181,7 +190,7 @@ def describe_stopping(search: Search, trials: Sequence[Trial]) -> str | None:
     if search.scheduler != "auto":
         return f"{said}."
     rungs = _list_rungs(search, spared)
-    ranks = [_describe_ranks(spared, epoch) for epoch in rungs]
+    ranks = [_describe_ranks(spared, epoch, effects) for epoch in rungs]
     return f"{said}. Ranks {'; '.join(ranks)}." if ranks else f"{said}."
 
 
@@ -192,9 +201,9 @@ def _list_rungs(search: Search, trials: Sequence[Trial]) -> tuple[int, ...]:
     return brackets.rungs[0] if brackets else ()
 
 
-def _describe_ranks(spared: Sequence[Trial], epoch: int) -> str:
+def _describe_ranks(spared: Sequence[Trial], epoch: int, effects: FoldEffects) -> str:
     """Return how the ranks of spared trials after an epoch go with those at their end."""
-    pairs = _list_ends(spared, epoch)
+    pairs = _list_ends(spared, epoch, effects)
     found, what = correlate_ranks(pairs), f"after epoch {epoch} and at the end"
     trials = count(len(pairs), "spared trial")
     if found is None:

@@ -20,27 +20,28 @@ MOST_OF_RACE = 0.4  # of the search, for a race in which new teachers are made
 
 @dataclass(frozen=True)
 class Reserve:
-    """What is left of a budget for the time after the search.
+    """What a budget is spent on besides the search.
 
-    trainings: of the best graph, in multiples of the time that its training takes, that of making
-    its teachers included; teachers_s: how long the latter is, where that is known beforehand;
-    seconds: more.
+    trainings: of the best graph afterwards, in multiples of the time that its training takes, that
+    of making its teachers included; teachers_s: how long the latter is, where that is known
+    beforehand; seconds: more. spent_s: the seconds that were spent before the search began.
     """
 
     trainings: float = 0.0
     seconds: float = 0.0
     teachers_s: float = 0.0
+    spent_s: float = 0.0
 
     def needed_s(self, best_s: float) -> float:
-        """Return the seconds to leave if training the best graph takes `best_s`."""
-        return self.trainings * best_s + self.seconds
+        """Return the seconds that the search has not, if training the best graph takes `best_s`."""
+        return self.trainings * best_s + self.seconds + self.spent_s
 
 
 class Timetable:
     """When a search ends, when its race begins, and what fits before.
 
-    queue: of the search, which knows what time it is. reserve: what is left of the budget for the
-    time after the search. at_once: how many trials run at the same time. gain_alone: how much
+    queue: of the search, which knows what time it is. reserve: what the budget is spent on besides
+    the search. at_once: how many trials run at the same time. gain_alone: how much
     faster the training is that comes after the search, when nothing runs beside it.
     """
 

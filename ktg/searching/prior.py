@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from ktg.errors import KtgError, join_names
 from ktg.graph import Graph, SearchSpace
+from ktg.searching.contestants import find_fold_effects
+from ktg.searching.folds import NO_EFFECTS
 from ktg.searching.history import find_searches, read_last_search
 from ktg.searching.score import KEYS, read_score
 from ktg.searching.stored_search import StoredSearch
@@ -85,17 +87,22 @@ def _list_ahead(
     search: StoredSearch, arm: str | None, space: SearchSpace
 ) -> list[tuple[Graph, float]]:
     """Return the graphs of an arm of a stored search, with their scores minus that of `alone`."""
-    metric = space.search.metric
+    metric, found = space.search.metric, []
     finished = [one for one in search.finished if KEYS[metric] in one.run.metrics]
     reference = search.alone
     if reference is None or KEYS[metric] not in reference.run.metrics:
         return []
-    base, found = read_score(metric, reference.run.metrics), []
+    scores = {one.number: read_score(metric, one.run.metrics) for one in finished}
+    # The effects of folds are known in the metric of that search only.
+    same = metric == search.metric
+    effects = find_fold_effects([*finished, *search.raced]) if same else NO_EFFECTS
+    base = scores[reference.number] - effects.get(reference.fold, 0.0)
     for trial in finished:
         if trial.arm != arm or trial is reference:
             continue
         try:
-            found.append((trial.graph, read_score(metric, trial.run.metrics) - base))
+            score = scores[trial.number] - effects.get(trial.fold, 0.0)
+            found.append((trial.graph, score - base))
         except KtgError:  # of another version, or without its file
             continue
     return found

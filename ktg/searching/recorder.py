@@ -30,6 +30,7 @@ from ktg.searching.values import Values, label
 from ktg.tracking import HOLES, METRIC, NOTE, TITLE, MlflowTracker, RunState, Tracker, UsedData
 from ktg.wording import count
 
+TIME_EVERY_S = 30.0  # at least, between two records of how much of a budget is spent
 PACKAGES = ("ktg-automl", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy")
 
 
@@ -103,7 +104,7 @@ class SearchRecorder(Recorder):
         else:  # a store keeps the parameters of a run as they were
             parent = tracker.start(name, run=past.run, tags=tags)
         super().__init__(tracker, queue, parent)
-        self.name, self.data = name, data
+        self.name, self.data, self._logged_s = name, data, queue.now_s
         tracker.artifact(parent, "space.yaml", dumps(dump_space(queue.space)))
         self._duplicates = len(queue.duplicates)
         if past:
@@ -135,6 +136,12 @@ class SearchRecorder(Recorder):
         self._runs[trial.number] = run
         self._write_duplicates()
 
+    def on_epoch(self, trial: Trial) -> None:
+        """Log an epoch, and now and then the time: a killed search resumes with the rest."""
+        super().on_epoch(trial)
+        if self.queue.now_s >= self._logged_s + TIME_EVERY_S:
+            self._log_time({})
+
     def on_end(self, trial: Trial) -> None:
         """Close a child run; the parent shows the best so far."""
         run = self._runs[trial.number]
@@ -149,12 +156,11 @@ class SearchRecorder(Recorder):
         if trial.state != "running":
             note = {NOTE: describe_trial(trial, self.name)}
             self.tracker.end(run, trial.state, tags | note)
-        best = self.queue.best
+        best, metrics = self.queue.best, {}
         if best is not None:
             names = {"accuracy", self.queue.metric}
             metrics = {f"best_val_{one}": best.metrics.get(f"val_{one}", 0.0) for one in names}
-            metrics["elapsed_s"] = self.queue.now_s
-            self.tracker.log(self.parent, metrics, len(self.queue.closed))
+        self._log_time(metrics)
 
     def end(self, result: Result) -> None:
         """Close the parent run with the result."""
@@ -169,10 +175,18 @@ class SearchRecorder(Recorder):
             self.tracker.artifact(self.parent, "best.yaml", dumps(dump(best.graph)))
             self.tracker.artifact(self.parent, "best.svg", draw(best.graph, "best graph"))
             tags |= {"best_trial": best.name}
-        metrics = {"epochs": result.epochs, "epochs_saved": result.epochs_saved}
-        self.tracker.log(self.parent, metrics, 0)
+        self.tracker.log(
+            self.parent, {"epochs": result.epochs, "epochs_saved": result.epochs_saved}, 0
+        )
+        self._log_time({})
         state: RunState = "interrupted" if result.interrupted else "finished" if best else "failed"
         self.tracker.end(self.parent, state, tags)
+
+    def _log_time(self, more: Mapping[str, float]) -> None:
+        """Log how much of the budget is spent, and more metrics of the search."""
+        self._logged_s = self.queue.now_s
+        metrics = {**more, "elapsed_s": self.queue.now_s}
+        self.tracker.log(self.parent, metrics, len(self.queue.closed))
 
     def _holes(self, trial: Trial) -> Mapping[str, Hole]:
         """Return the holes of the part of the space that a trial was drawn from."""

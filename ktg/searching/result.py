@@ -25,7 +25,7 @@ from ktg.searching.pool import (
     find_ensemble,
     pool_trainings,
 )
-from ktg.searching.score import WORDS, format_difference, format_score
+from ktg.searching.score import WORDS, cut_score, format_difference, format_score
 from ktg.searching.search_queue import SearchQueue
 from ktg.searching.trial import TUNED_ALONE, Trial, name_trial, teaches_nothing
 from ktg.searching.worth import TeacherWorth, judge_teacher
@@ -191,10 +191,10 @@ def summarize_search(
         commonest_failure=max(reasons, key=reasons.count, default=None),
         ship=_advise(queue, shown, images),
         metric=queue.metric,
-        left_s=None if budget_s is None else budget_s - queue.now_s,
+        left_s=None if budget_s is None else budget_s - queue.time.reserve.spent_s - queue.now_s,
         repeat_s=queue.time.repeat_s,
         repeats=repeats,
-        stopping=describe_stopping(queue.space.search, queue.trials),
+        stopping=describe_stopping(queue.space.search, queue.trials, queue.fold_effects),
         warnings=(*warn(queue, rows), *([unkept] if unkept else ())),
         pool=find_ensemble(pooled, queue.metric),
         teacher=_judge_teacher(queue, best) if best else None,
@@ -218,6 +218,7 @@ def build_rows(
     for what, trial in shown:
         one, best = contestants[trial.number], contestants[shown[0][1].number]
         differences = [] if one is best else pair(best, one)
+        expected = expect(one, contestants.values())
         rows.append(
             ResultRow(
                 what or "",
@@ -225,10 +226,10 @@ def build_rows(
                 trial.accuracy,
                 trial.loss,
                 trial.train_s,
-                score=one.mean,
+                score=cut_score(queue.metric, one.mean),
                 n=one.runs,
                 std=one.std,
-                expected=expect(one, contestants.values()),
+                expected=None if expected is None else cut_score(queue.metric, expected),
                 difference=statistics.fmean(differences) if differences else None,
                 interval=None if one is best else compare(best, one),
                 is_exact=one.is_exact,
@@ -293,5 +294,6 @@ def _advise(
     candidates = []
     for number, (what, trial) in named.items():
         one, effort = contestants[number], measure_effort(trial.graph, trial.train_s)
-        candidates.append((Candidate(what, name_trial(number), one.mean, effort), one))
+        score = cut_score(queue.metric, one.mean)
+        candidates.append((Candidate(what, name_trial(number), score, effort), one))
     return advise_by_validation(candidates, images, queue.metric)

@@ -18,6 +18,7 @@ from ktg.searching.trial import TUNED_ALONE, Duplicate, Trial
 from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment
 
+SPENT = "spent_s"  # the tag with what was spent of a budget before the search began
 CLOSED = ("finished", "stopped", "failed")
 
 
@@ -50,6 +51,11 @@ class ResumedSearch:
     def elapsed_s(self) -> float:
         """The seconds of its budget that it had spent."""
         return float(self.stored.run.metrics.get("elapsed_s", 0.0))
+
+    @property
+    def spent_s(self) -> float:
+        """The seconds of its budget that were spent before it began."""
+        return float(self.tags.get(SPENT, 0.0))
 
     @property
     def is_over(self) -> bool:

@@ -50,7 +50,7 @@ from ktg.searching.progress import format_headline, print_warning
 from ktg.searching.ray_run import drive_queue
 from ktg.searching.recorder import SearchRecorder, describe_data, size_tags
 from ktg.searching.result import Result, summarize_search
-from ktg.searching.resume import ResumedSearch
+from ktg.searching.resume import SPENT, ResumedSearch
 from ktg.searching.search_queue import SearchQueue
 from ktg.searching.slots import plan_slots
 from ktg.searching.stored_search import StoredSearch
@@ -118,6 +118,9 @@ def search(
     )
     if past and JUDGES not in past.tags:  # its winner is the best mean, as it began
         images = None
+    reserve = reserve or Reserve()
+    if past:
+        reserve = replace(reserve, spent_s=past.spent_s)
     queue = SearchQueue(space, *before, reserve=reserve, prior=prior, images=images)
     callback = None if on_trial is None else TrialCallback(on_trial)
     with ExitStack() as stack:
@@ -133,6 +136,7 @@ def search(
         def record() -> SearchRecorder:
             tags = size_tags(dataset) | slots.tags() | driver_tags()
             tags |= {} if images is None else {JUDGES: f"{images:g}"}
+            tags |= {SPENT: f"{reserve.spent_s:.1f}"}
             data = describe_data(space.bind(space.default()).data, dataset)
             recorder = SearchRecorder(tracker, queue, name, tags, past, data)
             resolved.record(tracker, recorder.parent)

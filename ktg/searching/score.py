@@ -48,6 +48,15 @@ def worst_score(metric: MetricName) -> float:
     return -_WORST_LOSS if metric == "loss" else 0.0
 
 
+def cut_score(metric: MetricName, score: float) -> float:
+    """Return a score within what it can be: without the effect of a hard fold 0.99 may be 1.03.
+
+    >>> cut_score("accuracy", 1.03), cut_score("loss", 0.01)
+    (1.0, 0.0)
+    """
+    return min(max(score, worst_score(metric)), 0.0 if metric == "loss" else 1.0)
+
+
 def to_value(metric: MetricName, score: float) -> float:
     """Return a score as the metric itself: the score of a loss is that loss, negated."""
     return -score if metric == "loss" else score
@@ -55,7 +64,7 @@ def to_value(metric: MetricName, score: float) -> float:
 
 def format_score(metric: MetricName, score: float) -> str:
     """Return a score as people read it: 0.9512 is 95.12 %; of loss, -0.25 is 0.2500."""
-    value = to_value(metric, score)
+    value = to_value(metric, cut_score(metric, score))
     return f"{value:.4f}" if metric == "loss" else format_percent(value)
 
 

@@ -242,11 +242,15 @@ class SearchQueue(TrialQueue):
         number = self.trials[-1].number + 1 if self.trials else 1
         own, folds = graph.with_needed_weights(), self.space.search.folds
         if folds is not None:  # baselines are compared with each other, so on one fold
-            fold = 0 if "baseline" in known else number % folds
+            fold = 0 if "baseline" in known else self._count_in_arm(known.get("arm")) % folds
             known = {"folds": folds, "fold": fold, **known}
         trial = Trial(number, own, graph_key, metric=self.metric, **known)
         self._add(trial)
         return trial
+
+    def _count_in_arm(self, arm: str | None) -> int:
+        """Return which of an arm's trials comes next, so that each arm meets all folds alike."""
+        return 1 + sum(one.arm == arm for one in self.searched)
 
     def _add(self, trial: Trial) -> None:
         self.trials.append(trial)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ktg.api.folder import check_out, choose_out, is_images
+from ktg.api.folder import check_out, check_outside, choose_out, is_images
 from ktg.errors import UserError
 
 
@@ -43,3 +43,31 @@ def test_a_folder_that_cannot_be_filled_is_refused(tmp_path):
     check_out(tmp_path / "full", force=True)
     check_out(tmp_path / "new", force=False)
     assert not (tmp_path / "new").exists()
+
+
+def test_results_and_records_do_not_lie_among_the_images(tmp_path, monkeypatch):
+    photos = tmp_path / "photos"
+    for name in ("cat", "dog"):
+        (photos / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    check_outside(Path("photos-result"), photos)
+    check_outside(Path("new"), tmp_path / "images.npz")
+    with pytest.raises(UserError, match=r"--out: .*photos/new lies among the images of .*photos,"):
+        check_outside(Path("photos/new"), photos)
+    monkeypatch.chdir(photos)
+    with pytest.raises(UserError, match=r"the current folder: .* begin from another folder, such"):
+        check_outside(tmp_path / "new", Path())
+    # Beside folders of splits nothing is taken for a class.
+    for name in ("cat", "dog"):
+        (photos / "train" / name).mkdir(parents=True)
+    check_outside(Path("photos"), Path())
+    with pytest.raises(UserError, match="lies among the images"):
+        check_outside(Path("train/new"), Path())
+
+
+def test_a_space_that_is_there_is_not_replaced(tmp_path):
+    (tmp_path / "space.yaml").touch()
+    check_out(tmp_path, force=False)
+    with pytest.raises(UserError, match=r"space\.yaml is there already; give --force"):
+        check_out(tmp_path, force=False, more=("space.yaml",))
+    check_out(tmp_path, force=True, more=("space.yaml",))

@@ -249,3 +249,24 @@ def test_ranks_correlate_within_their_interval(n, seed):
     assert -1 <= low < value < high <= 1
     again, ends = correlate_ranks([(a, -b) for a, b in drawn])
     assert (again, *ends) == pytest.approx((-value, -high, -low))
+
+
+def test_that_folds_differ_proves_nothing_of_ranks():
+    chance, race = np.random.default_rng(0), Race(scheduler="auto", grace_epochs=4)
+    effects = {fold: 0.1 * (fold - 2) for fold in range(5)}
+    for number in range(60):
+        trial = race.enter(fold=number // 5 % 5, folds=5)
+        for epoch in range(1, 9):
+            race.record_epoch(
+                trial,
+                epoch,
+                {"val_accuracy": 0.5 + effects[trial.fold] + chance.normal(0, 0.01)},
+                1.0,
+            )
+        race.close(trial)
+    hopeless = (race.brackets, race.trials, race.enter(fold=0, folds=5), 4, 0.0)
+    assert should_stop(*hopeless)
+    assert not should_stop(*hopeless, effects)
+    search = Search(scheduler="auto", grace_epochs=4)
+    assert "correlation 0.9" in describe_stopping(search, race.trials)
+    assert "correlation 0.9" not in describe_stopping(search, race.trials, effects)

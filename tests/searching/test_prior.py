@@ -114,3 +114,23 @@ def test_tpe_follows_a_strong_prior_from_its_first_trial():
 def test_an_experiment_without_results_is_refused(uri):
     with pytest.raises(UserError, match="'empty' has no finished trial"):
         read_searches([find_experiment("empty", uri)])
+
+
+def test_how_far_a_trial_was_ahead_is_told_without_the_effect_of_its_fold(new_store):
+    uri, queue = new_store(), SearchQueue(space(folds=2, trials=8, alone_share=0, race_share=0.3))
+    with MlflowTracker("folds", uri) as tracker:
+        recorder = SearchRecorder(tracker, queue, "folds", {})
+        while trial := queue.propose():
+            recorder.on_start(trial)
+            for epoch in (1, 2):
+                accuracy = 0.5 + 0.2 * trial.fold
+                queue.record_epoch(trial, epoch, {"val_accuracy": accuracy, "val_loss": 1.0}, 1.0)
+                recorder.on_epoch(trial)
+            queue.close(trial)
+            recorder.on_end(trial)
+        tracker.end(recorder.parent, "finished")
+    new = space()
+    prior = gather_prior(read_searches([find_experiment("folds", uri)]), {None: new})
+    assert {one.fold for one in queue.searched} == {0, 1}
+    # A part of an effect is not believed, as with few trainings it may be chance.
+    assert max(abs(one.ahead) for one in prior.by_arm[None]) < 0.05

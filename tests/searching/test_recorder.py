@@ -286,3 +286,16 @@ def test_what_the_best_trials_said_of_the_images_is_kept_with_them(
     assert kept == [True, True, False]  # the third was not among the best when it ended
     assert [bool(trial.said) for trial in queue.trials] == [False, True, False]
     assert np.array_equal(unpack(queue.best.said).labels, labels)
+
+
+def test_the_time_that_is_spent_is_kept_while_the_first_training_still_runs(queue, tracker):
+    recorder = SearchRecorder(tracker, queue, "slow", {})
+    trial = queue.propose()
+    recorder.on_start(trial)
+    for epoch, now in ((1, 20.0), (2, 40.0)):
+        queue.advance(now)
+        queue.record_epoch(trial, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 20.0)
+        recorder.on_epoch(trial)
+    queue.advance(55.0)
+    recorder.end(summarize_search(queue, "slow", 55.0))
+    assert tracker.runs[recorder.parent].history("elapsed_s") == [(0, 40.0), (0, 55.0)]

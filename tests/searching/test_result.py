@@ -2,11 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from ktg.graph import parse, parse_space
 from ktg.searching.result import summarize_search
 from ktg.searching.search_queue import SearchQueue
+
+SPACE = {
+    "data": {"name": "digits"},
+    "train": {"epochs": 2, "lr": {"log": [0.01, 0.1]}},
+    "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+    "edges": {"label -> any": {}, "n1 -> n0": {"gate": {"choice": ["through", "cutoff"]}}},
+}
 
 
 def played() -> SearchQueue:
@@ -122,14 +130,8 @@ def test_the_advice_counts_a_best_that_is_a_baseline_once_and_needs_the_images()
 
 def raced(**search) -> SearchQueue:
     """Play a search of two nodes with a race, in which every graph has its own score by seed."""
-    space = {
-        "data": {"name": "digits"},
-        "train": {"epochs": 2, "lr": {"log": [0.01, 0.1]}},
-        "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
-        "edges": {"label -> any": {}, "n1 -> n0": {"gate": {"choice": ["through", "cutoff"]}}},
-        "search": {"trials": 9, "sampler": "random", "race_share": 0.4, **search},
-    }
-    queue = SearchQueue(parse_space(space))
+    settings = {"trials": 9, "sampler": "random", "race_share": 0.4, **search}
+    queue = SearchQueue(parse_space({**SPACE, "search": settings}))
     while trial := queue.propose():
         of = next(one for one in queue.trials if one.number == (trial.race_of or trial.number))
         own = of.number / 100 + (0.2 if of.arm is None and of.baseline is None else 0.0)
@@ -216,3 +218,22 @@ def test_a_best_graph_without_a_teacher_is_named():
     result = summarize_search(gather_anew(queue), "mine", 60.0)
     assert result.rows[0].note == "no network teaches another here"
     assert "The best graph: no network teaches another here." in result.warnings
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_a_score_without_the_effect_of_its_fold_is_never_more_than_all_images(seed):
+    chance = np.random.default_rng(seed)
+    hard, fold_of = chance.random(200) < 0.06, np.arange(200) % 5
+    search = {"trials": 10, "folds": 5, "sampler": "random", "race_share": 0.25}
+    queue = SearchQueue(parse_space({**SPACE, "search": search}), images=40.0)
+    while trial := queue.propose():
+        right = chance.random(40) < np.where(hard, 0.5, 0.999)[fold_of == trial.fold]
+        metrics = {"val_accuracy": float(right.mean()), "val_loss": 0.1}
+        for epoch in range(1, trial.graph.train.epochs + 1):
+            queue.record_epoch(trial, epoch, metrics, 30.0)
+        queue.close(trial)
+    result = summarize_search(queue, "near all", 1.0, 40)
+    assert max(one.score for one in queue.contestants) > 1
+    assert all(0 <= row.score <= 1 for row in result.rows)
+    assert all(row.expected is None or row.expected <= 1 for row in result.rows)
+    assert result.ship is not None

@@ -648,3 +648,13 @@ def test_without_a_fold_of_its_own_nothing_of_a_search_changes():
     play(other, noisy)
     assert plain.fold_effects == {}
     assert [one.trained for one in plain.trials] == [one.graph for one in other.trials]
+
+
+def test_each_arm_meets_all_folds_alike():
+    queue = SearchQueue(space(18, 3, folds=3, alone_share=1 / 3, sampler="random", lr=True))
+    play(queue, on_folds)
+    met = Counter((one.arm, one.fold) for one in queue.searched)
+    assert len(met) == 6
+    for arm in (None, "tuned alone"):
+        counts = [met[arm, fold] for fold in range(3)]
+        assert max(counts) - min(counts) <= 1
