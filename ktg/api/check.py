@@ -34,7 +34,7 @@ def check(
     here, by a few real steps. Raises UserError for anything that is wrong.
     """
     file = Path(file)
-    if file.is_dir() or file.suffix == ".npz":
+    if file.is_dir() or file.suffix.lower() == ".npz":
         return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
     if not file.exists() and not file.suffix:
         hint = did_you_mean_path(file, (".yaml", ".yml", ".npz"))

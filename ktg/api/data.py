@@ -1,5 +1,6 @@
 """Draws views of the images of a data set, and looks for dirt among them."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def find_images_spec(images: str, size: int | None) -> Data:
 
     if Path(images).exists():
         return Data(path=str(Path(images).absolute()), size=size)
-    if "/" in images or images.endswith(".npz"):
+    if "/" in images or images.lower().endswith(".npz"):
         raise UserError(f"{images}: there is no such folder or .npz file")
     check_name(images)
     return Data(name=images, size=size)
@@ -92,6 +93,7 @@ def audit(
     output: str | Path | None = None,
     labels: str | Path | None = None,
     doubtful: Doubtful = "keep",
+    force: bool = False,
     device: str | None = None,
     seed: int = 0,
     listener: Listener = QUIET,
@@ -105,15 +107,16 @@ def audit(
 
     output: an HTML page to write. labels: a CSV table to write, which `data.labels` reads; doubtful
     labels of train and val are kept in it, replaced by the proposed ones, or left out, or all are
-    weighed by how much they are believed.
+    weighed by how much they are believed. force: overwrite these files, but never the table that
+    the labels of `data` are read from.
     """
     if doubtful != "keep" and labels is None:
         raise UserError(f"--doubtful {doubtful}: is for a table of labels; give --write labels.csv")
-    pages = [Path(file) for file in (output, labels) if file is not None]
-    for file in pages:
-        check_writable(file)
     check_device(device)
     given, files = read_input(str(data)), read_weights(weights)
+    for file in (output, labels):
+        if file is not None:
+            check_output(Path(file), given.data, force=force)
     given = replace(given, weights={**given.weights, **files})
     node = choose_node(given, model, source, input_size)
 
@@ -135,6 +138,22 @@ def audit(
     )
     write_audit(found, str(data), output, labels, doubtful)
     return found
+
+
+def check_output(file: Path, data: Data, *, force: bool) -> None:
+    """Raise UserError unless a file can be written, and, without `force`, is not there yet.
+
+    A table that the data are read from is never overwritten: labels may be nowhere else.
+    """
+    from ktg.data.locate import list_tables
+
+    check_writable(file)
+    if file.resolve() in {table.resolve() for table in list_tables(data)}:
+        problem = "is the table that these data are read from, and is never overwritten"
+        raise UserError(f"{file}: {problem}; give another name")
+    if not force and os.path.lexists(file):  # a link that leads nowhere is there too
+        problem = "is there already; give --force to overwrite it, or another name"
+        raise UserError(f"{file}: {problem}")
 
 
 def choose_node(

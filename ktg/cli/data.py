@@ -61,6 +61,7 @@ def show(images: str, output: Path, **settings: Any) -> None:
     help="With --write: what becomes of doubtful labels of train and val images; weigh: all labels "
     "count as much as they are believed.",
 )
+@options.flag("--force", help="Overwrite these files if they are there.")
 @click.option("--model", help="What looks at the images; default: the best network at hand.")
 @click.option("--source", help="Its weights; default: imagenet.")
 @click.option("--input-size", type=click.IntRange(4, 2048), help="Its size of images, in pixels.")

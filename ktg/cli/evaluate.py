@@ -34,6 +34,11 @@ MOST_WRONG = 10
     type=click.Choice(["train", "val", "test"]),
     help="Which split of FOLDER; default: test, where there are splits.",
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="A table of labels in FOLDER or beside it; default: the model's own, for its own data.",
+)
 @options.count("--batch-size", 64, "Images at once.")
 @options.device
 def evaluate(
@@ -41,19 +46,22 @@ def evaluate(
     folder: Path,
     form: str | None,
     split: str | None,
+    labels: str | None,
     batch_size: int,
     device: str | None,
 ) -> None:
     """Measure MODEL, a .safetensors or .onnx file of ktg, on the labelled images in FOLDER.
 
-    FOLDER has one folder for each class, named like it, or is an .npz; not all classes need be
-    there. An image that cannot be read is reported and left out, and the exit code is 1 at the end.
+    FOLDER has one folder for each class, named like it, or a table of labels, or is an .npz; not
+    all classes need be there. An image that cannot be read is reported and left out, and the exit
+    code is 1 at the end.
     """
     with Screen(stderr=True) as screen:
         found = api.evaluate(
             model,
             folder,
             split=split,
+            labels=labels,
             batch_size=batch_size,
             device=device,
             listener=screen.listener,

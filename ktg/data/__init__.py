@@ -3,6 +3,7 @@
     open.py        the one door: open_data (train, val), open_test, summarize
     locate.py      which data set is meant: set_names + torchvision_sets, folder, npz
     folder.py      folders of images: walk (links, endings), split_folders; remarks: what is odd
+    label_table.py tables of labels: table_rows, label_lines, image_names; unread_tables
     found_data.py  what a data set offers before decoding; class_subset, split: parts of it
     cache.py       decoded pixels in memory-mapped files: decode, image_index, threads
     images.py      one split, read by row; batches.py: its batches on a device

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ktg.data.found_data import FoundData, LabelledImages, as_labels, drop_even_weights
-from ktg.data.label_table import Line, read_lines
+from ktg.data.label_lines import Line, read_lines
 from ktg.data.split_folders import name_split
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names, show
 

@@ -23,7 +23,7 @@ from ktg.data.cache_limit import hold, read_limit_bytes, trim
 from ktg.data.decode import MAX_PIXELS, Geometry, Header, count_bits, max_pixels
 from ktg.data.image_index import DecodeProgress, ImageIndex, decode_all, load_index
 from ktg.data.threads import map_in_order
-from ktg.data.undecoded import UndecodedImages
+from ktg.data.undecoded import UndecodedImages, explain_fault
 from ktg.errors import DataError, join_names
 from ktg.local import atomic_write, cache_folder
 
@@ -120,7 +120,8 @@ def count_deep_bits(images: UndecodedImages, rows: Sequence[int]) -> int:
 def _read_peak(images: UndecodedImages, row: int) -> int:
     try:
         return images.peak(row)
-    except Exception:
+    except Exception as error:
+        explain_fault(error, images.name(row))  # raises what may pass, so that no form comes of it
         return 0  # decoding meets the same fault and reports it
 
 
@@ -131,7 +132,8 @@ def _read_headers(images: UndecodedImages) -> list[Header | None]:
 def _read_header(images: UndecodedImages, row: int) -> Header | None:
     try:
         return images.header(row)
-    except Exception:
+    except Exception as error:
+        explain_fault(error, images.name(row))
         return None  # decoding meets the same fault and reports it
 
 

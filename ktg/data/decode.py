@@ -113,6 +113,14 @@ def list_extensions() -> frozenset[str]:
     }
 
 
+def explain_unknown(name: str) -> str:
+    """Return why a file is not opened whose content is of no format that is."""
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - also of names in archives
+    if ending in _UNOPENED:
+        return f"{ending} files are not opened; convert them to JPEG or PNG"
+    return "not an image of a known format"
+
+
 def read_header(file: BinaryIO) -> Header:
     """Return the header of an open file. Raises what Pillow raises for a file that is no image."""
     with Image.open(file, formats=list_formats()) as image:

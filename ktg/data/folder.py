@@ -10,8 +10,9 @@ import numpy as np
 
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
 from ktg.data.label_table import read_table_folder
-from ktg.data.split_folders import find_splits, list_classes
+from ktg.data.split_folders import find_splits, is_place, list_classes
 from ktg.data.undecoded import ImageFiles
+from ktg.data.unread_tables import refuse_contradicted
 from ktg.data.walk import Walk, walk
 from ktg.errors import DataError, did_you_mean, join_names
 
@@ -23,7 +24,8 @@ def read_folder(root: Path, title: str, labels: str | None = None) -> FoundData:
     looked for. See `ktg.data.label_table`.
     A folder named unlabelled/ is no class: see `data.unlabelled`.
     Raises DataError for an empty class folder, for splits whose classes differ, for folders that
-    are named as splits and hold no classes, and for a file with two labels or in two splits.
+    are named as splits and hold no classes, for a file with two labels or in two splits, and for
+    folders that a table beside them shows to be no classes.
     """
     table = read_table_folder(root, labels, title)
     if table is not None:
@@ -35,8 +37,10 @@ def read_folder(root: Path, title: str, labels: str | None = None) -> FoundData:
     for split in ("val", "test"):
         if split in splits:
             folders = list_classes(root / splits[split])
+            _check_any_class(root, splits[split], split, classes, title)
             _check_same_classes(classes, folders, splits[split], splits["train"], title)
     walks = {split: walk_classes(root, place, classes) for split, place in splits.items()}
+    refuse_contradicted(root, walks["train"], title)
     _check_shared([each for found in walks.values() for each in found.values()], title)
     read = {split: functools.partial(_label, root, found, title) for split, found in walks.items()}
     val = read["val"]() if "val" in read else None
@@ -49,9 +53,12 @@ def walk_classes(root: Path, split: str, classes: Sequence[str]) -> dict[str, Wa
     return {place: walk(root, place) for place in places}
 
 
-def list_images(root: Path, folder: str) -> list[str]:
-    """Return the visible image files anywhere below `folder`, sorted, relative to `root`."""
-    return sorted(walk(root, folder).images)
+def list_images(root: Path, folder: str, *, once: bool = True) -> list[str]:
+    """Return the visible image files anywhere below `folder`, sorted, relative to `root`.
+
+    once: whether of several links to one file only one is listed.
+    """
+    return sorted(walk(root, folder, once=once).images)
 
 
 def _label(root: Path, classes: dict[str, Walk], title: str) -> LabelledImages:
@@ -94,6 +101,22 @@ def _check_encodable(classes: Iterable[str], title: str) -> None:
             raise DataError(
                 f"{title}: the class folder {readable} has a name that is not UTF-8; rename it"
             ) from None
+
+
+def _check_any_class(
+    root: Path, place: str, split: str, classes: Sequence[str], title: str
+) -> None:
+    """Raise DataError for a split that has no folder for each class, as of a competition."""
+    folders = list_classes(root / place)
+    if any(not is_place(name) or name in classes for name in folders):
+        return
+    images = len(walk(root, place).images)
+    holds = f"{images} image{'' if images == 1 else 's'}"
+    raise DataError(
+        f"{title}: {place}/ has {holds} and no folder for each class; sort them into "
+        f"{place}/{classes[0]}/ and so on, rename it unlabelled/, or move it away, and a {split} "
+        "split is drawn"
+    )
 
 
 def _check_same_classes(

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ktg.data.found_data import FoundData, LabelledImages
-from ktg.data.label_table import ImageNames
+from ktg.data.image_names import ImageNames
 from ktg.data.split import count_per_class, list_groups
 from ktg.data.table_rows import read_rows
 from ktg.data.undecoded import ImageFiles
-from ktg.data.walk import walk
 from ktg.errors import DataError, did_you_mean_path, join_names
 
 FILE, GROUP = COLUMNS = ("file", "group")
@@ -54,13 +53,16 @@ def _read(table: Path, root: Path, lead: str) -> dict[str, str]:
         problem = f"no columns {FILE} and {GROUP} among {join_names(heading) or 'none'}"
         raise DataError(f"{lead}: line {number}: {problem}; name two so in the first line")
     places = [plain.index(name) for name in COLUMNS]
-    images, found = ImageNames(walk(root, "").images), dict[str, str]()
+    there = list[tuple[str, str, str]]()
     for number, cells in rows:
         where = f"{lead}: line {number}"
         if len(cells) <= max(places):
             raise DataError(f"{where}: {len(cells)} of {len(heading)} columns are there")
         file, group = (cells[place] for place in places)
-        name = images.find(file, ".", "train", where)
+        there.append((where, file, group))
+    images, found = ImageNames(root, (file for _, file, _ in there)), dict[str, str]()
+    for where, file, group in there:
+        name = images.find(file, ".", where)
         if found.setdefault(name, group) != group:
             raise DataError(f"{where}: {file} is in the group {found[name]} in a line before")
     return found

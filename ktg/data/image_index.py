@@ -9,12 +9,11 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import UnidentifiedImageError
 
 from ktg.data.decode import Geometry, Pixels
 from ktg.data.threads import map_in_order
-from ktg.data.undecoded import Rows, UndecodedImages
-from ktg.errors import DataError, KtgError
+from ktg.data.undecoded import Rows, UndecodedImages, explain_fault
+from ktg.errors import DataError
 
 DecodeProgress = Callable[[int, int], None]
 Sums = npt.NDArray[np.uint64]
@@ -92,7 +91,8 @@ def decode_all(
     """Decode every image on all cores, hand its pixels to `write` in order, and return the index.
 
     An image that cannot be decoded is written as zeros, so that row numbers stay valid, and noted
-    in `faults`. `progress` gets (done, all).
+    in `faults`. `progress` gets (done, all). Raises DataError where a disk or the memory fails:
+    sound images would count as broken for ever.
     """
     count = len(images)
     digests = np.zeros((count, 32), np.uint8)
@@ -116,15 +116,14 @@ def decode_all(
 def _decode_one(
     images: UndecodedImages, row: int, geometry: Geometry
 ) -> tuple[bytes, Pixels, Sums] | str:
-    """Return hash, pixels and sums of one image, or why it cannot be decoded."""
+    """Return hash, pixels and sums of one image, or why it cannot be decoded.
+
+    Raises DataError where that may pass.
+    """
     try:
         digest, pixels = images.open(row, geometry)
-    except UnidentifiedImageError:
-        return "not an image of a known format"
-    except KtgError:
-        raise  # of the data set as a whole, not of this image
     except Exception as error:  # of many kinds: OSError, SyntaxError, struct.error, ...
-        return str(error) or type(error).__name__
+        return explain_fault(error, images.name(row))
     return digest, pixels, _sums(pixels)
 
 

@@ -7,7 +7,7 @@ from ktg.data.class_subset import keep_classes
 from ktg.data.folder import read_folder
 from ktg.data.found_data import FoundData, check_classes
 from ktg.data.group_table import add_groups
-from ktg.data.label_table import UNDERSTOOD
+from ktg.data.label_table import UNDERSTOOD, find_named, find_tables
 from ktg.data.npz import read_npz
 from ktg.data.set_names import check_name
 from ktg.data.torchvision_sets import read_named
@@ -34,6 +34,23 @@ def find_data(spec: Data, base: Path | None) -> FoundData:
         data = keep_classes(data, spec.only)
     check_classes(data)
     return data
+
+
+def list_tables(spec: Data, base: Path | None = None) -> list[Path]:
+    """Return the tables that labels and groups of a data set are read from, as they are named.
+
+    Raises DataError for a table that is named and is not there.
+    """
+    start = base or Path.cwd()
+    found = [] if spec.groups is None else [start / Path(spec.groups).expanduser()]
+    if spec.path is None:
+        return found
+    path = start / Path(spec.path).expanduser()
+    if path.is_dir() and spec.labels is None:
+        return [*found, *(table.place for table in find_tables(path))]
+    if path.is_dir() and spec.labels is not None:
+        return [*found, find_named(path, spec.labels, f"data.path: {spec.path}").place]
+    return found if spec.labels is None else [*found, path.parent / Path(spec.labels).expanduser()]
 
 
 def _read_path(spec: Data, base: Path | None) -> FoundData:

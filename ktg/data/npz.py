@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ktg.data.decode import Pixels
 from ktg.data.found_data import FoundData, LabelledImages, as_labels
 from ktg.data.undecoded import ImageArray, Rows
-from ktg.errors import DataError, KtgError, join_names
+from ktg.errors import DataError, KtgError, join_names, show
 
 # (images, labels) of train, val and test; of those without splits, the name of train.
 _WITH_SPLITS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))
@@ -192,11 +192,21 @@ def _classes(
     if "classes" not in members:
         values = np.unique(y)
         return tuple(str(value) for value in values), values
-    names = tuple(str(name) for name in _load(path, "classes").reshape(-1))
+    names = tuple(_to_text(name, title) for name in _load(path, "classes").reshape(-1).tolist())
     if len(set(names)) < len(names):
         raise DataError(f"{title}: classes names a class twice: {join_names(names)}")
     # Labels are then names of classes, or their places in `classes`.
     return names, np.array(names) if y.dtype.kind == "U" else np.arange(len(names))
+
+
+def _to_text(name: object, title: str) -> str:
+    """Return the name of a class; bytes, as other programs write them, are read as UTF-8."""
+    try:
+        return name.decode() if isinstance(name, bytes) else str(name)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{title}: classes: {show(name)} is not UTF-8; save names as text"
+        ) from error
 
 
 def _to_indices(y: npt.NDArray[Any], values: npt.NDArray[Any], name: str, title: str) -> Rows:

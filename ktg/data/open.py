@@ -8,7 +8,7 @@ with (numba), so they are imported only for a data set that is drawn.
 import functools
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,9 +34,9 @@ from ktg.data.split import (
     pick_few_shot,
 )
 from ktg.data.torchvision_sets import is_downloaded
-from ktg.data.undecoded import Rows
+from ktg.data.undecoded import Rows, name_faults
 from ktg.data.unlabelled import NO_LABEL, find_unlabelled
-from ktg.errors import DataError, join_names, make_printable
+from ktg.errors import DataError, make_printable
 from ktg.graph import FORMULAS, Data, Scalar
 from ktg.graph.vocabulary import AUTO
 
@@ -75,8 +75,8 @@ class _Decoded:
         weights = None if weights is None else weights[rows]
         return Images(store, rows, self.found.labels[rows], digests, weights)
 
-    def skipped(self) -> tuple[str, ...]:
-        return tuple(self.found.images.name(row) for row in self.cached.index.faults)
+    def reasons_to_skip(self) -> dict[str, str]:
+        return {self.found.images.name(row): why for row, why in self.cached.index.faults.items()}
 
 
 def open_data(
@@ -104,7 +104,7 @@ def open_data(
     parts = [(pool, train_rows), (val, val_rows)]
     more = _open_unlabelled(data, spec, pool, parts, base, progress)
     decoded = [pool, *(part for part, _ in (*parts, *more) if part.cached is not pool.cached)]
-    skipped = tuple(dict.fromkeys(name for part in decoded for name in part.skipped()))
+    skipped = {name: why for part in decoded for name, why in part.reasons_to_skip().items()}
     _warn_of_skipped(data.title, skipped)
     return Dataset(
         classes=data.classes,
@@ -113,7 +113,7 @@ def open_data(
         mean=mean,
         std=std,
         fingerprint=_hash_splits(data.classes, [*parts, *more]),
-        skipped=skipped,
+        skipped=tuple(skipped),
         unlabelled=join(*(part.images(rows) for part, rows in more)) if more else None,
         labelled_fingerprint=_hash_splits(data.classes, parts) if more else None,
     )
@@ -135,7 +135,7 @@ def open_test(
     geometry = _open_pool(data, spec, progress).cached.index.geometry
     test = _decode(_find_test(data, spec), spec, data.title, geometry, progress)
     check_present(data, test.labels, "test")
-    _warn_of_skipped(f"{data.title}: test split", test.skipped())
+    _warn_of_skipped(f"{data.title}: test split", test.reasons_to_skip())
     return test.images(np.arange(len(test.rows)))
 
 
@@ -351,10 +351,10 @@ def _thin_out(labels: Rows, rows: Rows, spec: Data) -> Rows:
     return rows[pick_few_shot(labels[rows], spec.per_class, spec.split_seed)]
 
 
-def _warn_of_skipped(title: str, names: tuple[str, ...]) -> None:
-    if names:
-        images = "1 image is" if len(names) == 1 else f"{len(names)} images are"
-        _warn(f"{title}: {images} left out, which cannot be read: {join_names(names)}")
+def _warn_of_skipped(title: str, faults: Mapping[str, str]) -> None:
+    if faults:
+        images = "1 image is" if len(faults) == 1 else f"{len(faults)} images are"
+        _warn(f"{title}: {images} left out, which cannot be read: {name_faults(faults)}")
 
 
 @functools.lru_cache(maxsize=64)

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from ktg.data.folder import walk_classes
@@ -12,9 +12,10 @@ from ktg.data.found_data import FoundData, LabelledImages
 from ktg.data.label_table import list_unlisted, read_table_folder
 from ktg.data.split_folders import find_splits, group_by_split, is_unlabelled, list_classes
 from ktg.data.threads import map_in_order
-from ktg.data.undecoded import ImageArray, ImageFiles
+from ktg.data.undecoded import ImageArray, ImageFiles, explain_fault, name_faults
+from ktg.data.unread_tables import find_unread_tables
 from ktg.data.walk import is_hidden, is_image, list_folders
-from ktg.errors import KtgError, join_names
+from ktg.errors import join_names
 from ktg.graph import Data
 from ktg.graph.vocabulary import AUTO
 
@@ -55,6 +56,9 @@ def remark_on_folder(spec: Data, base: Path | None = None) -> Iterator[str]:
     if below := find_nested(root):
         problem = "no class has images but in folders of its own"
         yield f"{problem}; if these are the classes, go one down: {join_names(below, _SHOWN)}"
+    for name in (file.name for file in find_unread_tables(root)):
+        rule = f"{name} beside the class folders is not read, because folders go before it"
+        yield f"{rule}; for its labels give data.labels: {name} (`ktg init --labels {name}`)"
     yield from _remark_on_classes(root)
 
 
@@ -89,16 +93,16 @@ def remark_on_images(parts: Mapping[str, LabelledImages], corrupt: str) -> Itera
     The first bytes of every file are read, and all bytes of those that have the size of another;
     arrays are read whole.
     """
-    broken, count = [], 0
+    broken, count = dict[str, str](), 0
     for part in parts.values():
-        sound = list(map_in_order(functools.partial(_is_readable, part), range(len(part.labels))))
-        broken += [part.images.name(row) for row, good in enumerate(sound) if not good]
-        count += len(sound)
+        faults = list(map_in_order(functools.partial(_find_fault, part), range(len(part.labels))))
+        broken |= {part.images.name(row): why for row, why in enumerate(faults) if why}
+        count += len(faults)
     if broken:
         end = "leaves them out" if corrupt == "skip" else "refuses them unless data.corrupt: skip"
         lead = f"{len(broken)} of {count} images cannot be read, and training {end}"
-        yield f"{lead}: {join_names(sorted(broken), _SHOWN)}"
-    twins = _find_twins(parts, frozenset(broken))
+        yield f"{lead}: {name_faults(dict(sorted(broken.items())), _SHOWN)}"
+    twins = _find_twins(parts, broken.keys())
     for what, place, why in (
         ("in two splits", 0, "accuracy on images that were trained on says nothing"),
         ("with two labels", 1, "one of the labels is wrong"),
@@ -164,18 +168,17 @@ def _remark_on_classes(root: Path) -> Iterator[str]:
             yield f"passed over in class folders: {what} {why} ({join_names(names, _SHOWN)})"
 
 
-def _is_readable(part: LabelledImages, row: int) -> bool:
+def _find_fault(part: LabelledImages, row: int) -> str:
+    """Return why an image cannot be read, by its first bytes; "" where it can be."""
     try:
         part.images.header(row)
-    except KtgError:
-        raise  # not of this image
-    except Exception:  # of many kinds, see `decode`
-        return False
-    return True
+    except Exception as error:  # of many kinds, see `decode`
+        return explain_fault(error, part.images.name(row))
+    return ""
 
 
 def _find_twins(
-    parts: Mapping[str, LabelledImages], broken: frozenset[str]
+    parts: Mapping[str, LabelledImages], broken: Collection[str]
 ) -> list[list[tuple[str, int, str]]]:
     """Return groups of files, or rows of arrays, of the same bytes.
 

@@ -20,6 +20,7 @@ _NAME = re.compile(
     r"(?:seg[_-])?(?P<word>[a-z]+?)(?:[_ -]?(?:set|data|images|imgs|split))?[_ -]?\d*",
     re.IGNORECASE,
 )
+_PLACES = re.compile(r"(images?|imgs?|photos?|pictures?|data|files|jpe?gs?|pngs?)", re.IGNORECASE)
 
 
 def name_split(folder: str) -> str | None:
@@ -37,6 +38,11 @@ def is_unlabelled(folder: str) -> bool:
     "unlabelled", "Unlabeled_images" -> True; "unlabelled bottles" -> False.
     """
     return _find_word(folder) in _UNLABELLED
+
+
+def is_place(folder: str) -> bool:
+    """Return whether a folder is named as one that holds images, whatever they are: "images"."""
+    return _PLACES.fullmatch(folder) is not None
 
 
 def list_classes(root: Path) -> tuple[str, ...]:
@@ -64,6 +70,16 @@ def find_splits(root: Path, title: str) -> dict[str, str]:
         return {}
     chosen = {kind: _choose(root, kind, named, title) for kind in ("val", "test")}
     return {"train": train} | {kind: place for kind, place in chosen.items() if place}
+
+
+def find_any_splits(root: Path, title: str) -> dict[str, str]:
+    """Return the folder of each split that has folders of classes, whether train is there or not.
+
+    Raises DataError where two folders may be the same split.
+    """
+    kinds = group_by_split(root)
+    chosen = {kind: _choose(root, kind, kinds, title) for kind in kinds}
+    return {kind: place for kind, place in chosen.items() if place and list_folders(root / place)}
 
 
 def group_by_split(root: Path) -> dict[str, list[str]]:

@@ -1,23 +1,37 @@
 """Opens images one by one where they were found: files on the disk, or rows of an array."""
 
+import errno
 import functools
 import hashlib
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from ktg.data.decode import Geometry, Header, Pixels, decode, fit, read_header, read_peak
+from ktg.data.decode import (
+    Geometry,
+    Header,
+    Pixels,
+    decode,
+    explain_unknown,
+    fit,
+    read_header,
+    read_peak,
+)
+from ktg.errors import DataError, KtgError, join_names
 
 Rows = npt.NDArray[np.int64]
 
 _LOADING = threading.Lock()
+_REASONS = 3  # that are told of many images
+# Of a link to nothing, or to itself: as lasting as what a file holds.
+_LASTING = (errno.ENOENT, errno.ELOOP)
 
 
 class UndecodedImages(Protocol):
@@ -167,6 +181,38 @@ class ImageArray:
                 self.__dict__["_loaded"] = self.load()
         loaded: Pixels = self.__dict__["_loaded"]
         return loaded
+
+
+def explain_fault(error: Exception, name: str) -> str:
+    """Return why an image cannot be decoded, given what was raised.
+
+    Raises DataError for what may have passed at the next try: it is no fault of the image, and must
+    not be kept as one, or images would be missing from every later training.
+    """
+    if isinstance(error, KtgError):
+        raise error  # of the data set as a whole, not of this image
+    if isinstance(error, UnidentifiedImageError):
+        return explain_unknown(name)
+    if isinstance(error, MemoryError):
+        problem = "there is no memory left to decode it"
+        raise DataError(f"{name}: {problem}; end other programs and try again") from error
+    # What Pillow says of the content has no number; what has one comes from the system.
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error) or type(error).__name__
+    if error.errno not in _LASTING:
+        problem = f"cannot be read now ({error.strerror})"
+        remedy = "look after the disk, the network and the rights to the file, and try again"
+        raise DataError(f"{name}: {problem}; {remedy}") from error
+    return error.strerror or "there is no such file"
+
+
+def name_faults(faults: Mapping[str, str], most: int = 20) -> str:
+    """Return the names of images that cannot be read, the first ones with the reason."""
+    named = [
+        f"{name} ({why})" if place < _REASONS else name
+        for place, (name, why) in enumerate(faults.items())
+    ]
+    return join_names(named, most)
 
 
 def _open_file(file: Path) -> BinaryIO:

@@ -41,11 +41,11 @@ class Walk:
     again: list[str] = field(default_factory=list)
 
 
-def walk(root: Path, folder: str) -> Walk:
+def walk(root: Path, folder: str, *, once: bool = True) -> Walk:
     """Return what lies anywhere below `folder`, which is relative to `root`. Only names are read.
 
     Links are followed, but a folder or file that was met before is not met again, so that circles
-    of links end and no image counts twice.
+    of links end and no image counts twice. once: False for an image under each name that it has.
     Raises DataError for a link to a folder around `folder`, and where a folder cannot be listed.
     """
     found, seen = Walk(), set()
@@ -54,11 +54,12 @@ def walk(root: Path, folder: str) -> Walk:
     # Links wait until nothing else is left: what has a name of its own keeps it.
     while waiting or links:
         name, place = waiting.pop() if waiting else links.pop()
-        if place in seen:
+        is_file = place != top and not os.path.isdir(place)  # noqa: PTH112 - of a text, for speed
+        if place in seen and (once or not is_file):
             found.again.append(name)
             continue
         seen.add(place)
-        if place != top and not os.path.isdir(place):  # noqa: PTH112 - of a text, for speed
+        if is_file:
             found.images[name] = place
             continue
         if top.startswith(f"{place.rstrip(os.sep)}{os.sep}"):

@@ -34,7 +34,8 @@ def _find(place: str) -> tuple[list[str], str]:
     """Return the images that a place names, and what is wrong with it where there are none."""
     path = Path(place)
     if path.is_dir():
-        found = [str(path / name) for name in list_images(path, "")]
+        # Under every name: who asks of three files, links among them, wants three answers.
+        found = [str(path / name) for name in list_images(path, "", once=False)]
         return found, "there are no images in this folder"
     if not os.path.lexists(place) and glob.has_magic(place):
         matches = glob.glob(place, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one

@@ -3,33 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
+from ktg.data.array_table import relabel_npz
 from ktg.data.decode import Geometry
 from ktg.data.folder import read_folder
 from ktg.data.found_data import FoundData, LabelledImages
 from ktg.data.label_table import read_table_folder
 from ktg.data.npz import read_npz
-from ktg.data.split_folders import find_splits
+from ktg.data.split_folders import find_any_splits, find_splits, group_by_split, list_classes
 from ktg.data.undecoded import ImageFiles, Rows
 from ktg.errors import DataError, did_you_mean, did_you_mean_path, join_names, not_one_of
 from ktg.exporting.pixels import Picture
 
-# What users call each split in folders.
-SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class LabelledFiles:
     """Images with a label each, an index (N,) into the classes of a model.
 
-    `place` is where they are, for people.
+    `place` is where they are, for people. `root` is the folder or the .npz that they are in, of
+    which `split` is one part; None for all of it, as of a folder that is a split. `left_out` counts
+    by class the images of classes that were not wanted.
     """
 
     place: str
     found: LabelledImages
     labels: Rows
+    root: Path
+    split: str | None = None
+    left_out: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,73 +50,116 @@ class LabelledFiles:
         images = self.found.images
         return self._path(row) if isinstance(images, ImageFiles) else images.open(row, geometry)[1]
 
+    def is_part_of(self, trained: Path) -> bool:
+        """Return whether a model that was trained on the data at `trained` has used these images.
+
+        That is to learn, or to choose by: the test split of these data was used for neither.
+        """
+        own, other = self.root.resolve(), trained.resolve()
+        if own == other:
+            return self.split != "test"
+        if not own.is_relative_to(other):
+            return False
+        try:
+            splits = find_splits(other, str(other))
+        except DataError:  # a table says which split an image is in
+            splits = {}
+        if not splits:
+            first = own.relative_to(other).parts[0]
+            return first not in group_by_split(other).get("test", [])
+        used = [other / place for kind, place in splits.items() if kind != "test"]
+        return any(own.is_relative_to(each) or each.is_relative_to(own) for each in used)
+
     def _path(self, row: int) -> Path:
-        return Path(self.place) / self.found.images.name(row)
+        return self.root / self.found.images.name(row)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Labelled images as they were found, with the names of their classes."""
+
+    place: str
+    root: Path
+    split: str | None
+    classes: tuple[str, ...]
+    found: LabelledImages
 
 
 def find_labelled(
-    path: str | Path, classes: Sequence[str], split: str | None = None
+    path: str | Path,
+    classes: Sequence[str],
+    split: str | None = None,
+    *,
+    labels: str | None = None,
+    leave_out: bool = False,
 ) -> LabelledFiles:
     """Return the labelled images of a folder or an .npz, matched to a model's classes by name.
 
-    split: train, val or test of data that have these; default: test. Not all classes need be there.
+    split: train, val or test of data that have these; default: test. labels: a table of labels: see
+    `data.labels`. leave_out: whether images of classes that the model has not are left out. Not all
+    classes need be there.
     Raises UserError for data that are not understood, and for a class that the model has not.
     """
     if split is not None and split not in SPLITS:
         raise not_one_of("--split", split, "a split", SPLITS)
     path = Path(path)
     if path.is_dir():
-        place, names, found = _find_in_folder(path, split)
+        part = _find_in_folder(path, split, labels, classes)
     elif not path.exists():
         raise DataError(f"{path}: does not exist.{did_you_mean_path(path, ('.npz',))}")
     elif path.suffix.lower() != ".npz":
         raise DataError(f"{path}: is neither a folder nor an .npz file")
     else:
-        place, names, found = _find_in_npz(path, split)
-    return LabelledFiles(place, found, _match(place, names, found.labels, classes))
+        part = _find_in_npz(path, split, labels)
+    return _match(part, classes, leave_out=leave_out)
 
 
-def _find_in_folder(root: Path, split: str | None) -> tuple[str, tuple[str, ...], LabelledImages]:
-    table = read_table_folder(root, None, str(root))
+def _find_in_folder(
+    root: Path, split: str | None, labels: str | None, classes: Sequence[str]
+) -> _Part:
+    table = read_table_folder(root, labels, str(root))
     if table is not None:
-        return str(root), table.classes, _pick(table, split, str(root))
-    present = _find_splits(root)
+        return _choose_part(table, split, root)
+    present = _find_splits(root, classes)
     place = root / present[_choose(split, list(present), str(root))] if present else root
     if not present and split is not None:
         raise DataError(f"{root}: has no {split}/ with class folders; leave out --split")
     data = read_folder(place, str(place))
     if not data.classes:
         raise DataError(f"{place}: has no folder for each class, named like it, with its images")
-    return str(place), data.classes, data.train
+    return _Part(str(place), place, None, data.classes, data.train)
 
 
-def _find_splits(root: Path) -> dict[str, str]:
-    """Return the folder of each split that is there, as training finds them."""
+def _find_splits(root: Path, classes: Sequence[str]) -> dict[str, str]:
+    """Return the folder of each split that is there, as training finds them.
+
+    Training needs train/, measuring does not: of folders that are all named as splits, and not as
+    classes of the model, those that hold folders are splits.
+    """
     try:
-        return find_splits(root, str(root))
-    except DataError:  # training needs train/, measuring does not; `read_folder` says what is wrong
-        return {
-            name: folder
-            for name, folders in SPLITS.items()
-            for folder in folders
-            if _has_folders(root / folder)
-        }
+        found = find_splits(root, str(root))
+    except DataError:
+        return find_any_splits(root, str(root))  # of what is no split `read_folder` says why
+    kinds = group_by_split(root)
+    named = {name for names in kinds.values() for name in names}
+    if found or named != {*list_classes(root)} or named & {*classes}:
+        return found
+    return find_any_splits(root, str(root))
 
 
-def _find_in_npz(path: Path, split: str | None) -> tuple[str, tuple[str, ...], LabelledImages]:
+def _find_in_npz(path: Path, split: str | None, labels: str | None) -> _Part:
     data = read_npz(path, str(path))
-    if data.val is None and data.test is None and split is None:
-        return str(path), data.classes, data.train
-    parts = _list_parts(data)
-    chosen = _choose(split, list(parts), str(path))
-    return f"{path} ({chosen})", data.classes, parts[chosen]
+    data = data if labels is None else relabel_npz(data, path, labels)
+    return _choose_part(data, split, path)
 
 
-def _pick(data: FoundData, split: str | None, place: str) -> LabelledImages:
-    """Return a split of a data set; all of one that has no splits."""
+def _choose_part(data: FoundData, split: str | None, root: Path) -> _Part:
+    """Return the split of a data set that is measured; all of one that has no splits."""
     parts = _list_parts(data)
-    whole = len(parts) == 1 and split is None
-    return data.train if whole else parts[_choose(split, list(parts), place)]
+    if len(parts) == 1 and split is None:
+        return _Part(str(root), root, None, data.classes, data.train)
+    chosen = _choose(split, list(parts), str(root))
+    return _Part(f"{root} ({chosen})", root, chosen, data.classes, parts[chosen])
 
 
 def _list_parts(data: FoundData) -> dict[str, LabelledImages]:
@@ -129,21 +178,21 @@ def _choose(split: str | None, present: Sequence[str], place: str) -> str:
     return split or "test"
 
 
-def _match(place: str, names: Sequence[str], labels: Rows, classes: Sequence[str]) -> Rows:
-    """Return the labels as indices into the model's classes."""
+def _match(part: _Part, classes: Sequence[str], *, leave_out: bool) -> LabelledFiles:
+    """Return the images with their labels as indices into the model's classes."""
+    # In one Unicode form: a Mac writes e and its accent apart.
+    known = {normalize("NFC", name): index for index, name in enumerate(classes)}
+    numbers = np.array([known.get(normalize("NFC", name), -1) for name in part.classes])
+    labels = numbers[part.found.labels].astype(np.int64)
+    rows = np.flatnonzero(labels >= 0)
     # Of an .npz all classes have names, even those without an image in this split.
-    present = np.unique(labels).tolist()
-    known = {name: index for index, name in enumerate(classes)}
-    unknown = [names[label] for label in present if names[label] not in known]
-    if unknown:
+    present, counts = np.unique(part.found.labels[labels < 0], return_counts=True)
+    unknown = [part.classes[label] for label in present.tolist()]
+    if unknown and not (leave_out and len(rows)):
         raise DataError(
-            f"{place}: has classes that the model does not know: {join_names(unknown)}; it knows "
-            f"{join_names(classes)}.{did_you_mean(unknown[0], classes)}"
+            f"{part.place}: has classes that the model does not know: {join_names(unknown)}; it "
+            f"knows {join_names(classes)}.{did_you_mean(unknown[0], classes)}"
         )
-    return np.array([known.get(name, -1) for name in names], dtype=np.int64)[labels]
-
-
-def _has_folders(folder: Path) -> bool:
-    return folder.is_dir() and any(
-        entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir()
-    )
+    found = part.found.take(rows) if unknown else part.found
+    left_out = tuple(zip(unknown, counts.tolist(), strict=True))
+    return LabelledFiles(part.place, found, labels[rows], part.root, part.split, left_out)

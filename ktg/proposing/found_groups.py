@@ -43,7 +43,8 @@ class FoundGroups:
         """Write the table."""
         with (
             atomic_write(file) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as opened,
+            # Names of files need not be UTF-8; they are written as the bytes that they are.
+            temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as opened,
         ):
             writer = csv.writer(opened)
             writer.writerow(COLUMNS)

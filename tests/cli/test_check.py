@@ -53,6 +53,8 @@ def test_data(room):
     assert found["data"]["test"] == "32 images, at least 8 in each class"
     assert found["class names"] == "0, 1, 2, 3"
     assert "class names  0, 1, 2, 3\n" in ktg("check", "tiny.npz", folder=room).out
+    (room / "tiny.npz").rename(room / "TINY.NPZ")
+    assert checked(room, "TINY.NPZ") == found
 
 
 def test_splits_without_classes_are_refused_alike_by_check_and_train(room, refused):

@@ -10,6 +10,8 @@ from PIL import Image
 from ktg.data import open_data
 from ktg.graph import Data
 
+BARE = "nodes: {n0: {model: resnet8}}\nedges: {label -> n0: {}}\n"
+
 
 def test_a_sheet_shows_the_images_and_below_them_their_views(room):
     done = ktg(
@@ -80,6 +82,55 @@ def test_an_audit_as_json_names_what_looked_at_the_images(room):
     assert found["seen_by"] == "resnet8@none at 32 px"
     assert not found["certain"]
     assert found["images"] == {"train": 104, "val": 24, "test": 32}
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """A folder of images with the only table of their labels that there is, and its bytes."""
+    root = tmp_path / "plain"
+    root.mkdir()
+    random = np.random.default_rng(0)
+    lines = ["file,label,note"]
+    for number in range(24):
+        pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{number}.png")
+        lines.append(f"{number}.png,{('cat', 'dog')[number % 2]},by hand")
+    (root / "labels.csv").write_text("\n".join(lines))
+    return root
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("option", ["--write", "-o"])
+def test_an_audit_never_writes_over_the_table_that_it_reads(plain, option, force):
+    before = (plain / "labels.csv").read_bytes()
+    link = plain.parent / "link.csv"
+    link.symlink_to(plain / "labels.csv")
+    graph = f"data: {{path: plain, labels: labels.csv}}\n{BARE}"
+    (plain.parent / "graph.yaml").write_text(graph)
+    for data, file in (
+        ("plain", "plain/labels.csv"),
+        ("plain", "link.csv"),
+        ("graph.yaml", "plain/labels.csv"),
+    ):
+        words = ("data", "audit", data, option, file, *["--force"][: int(force)])
+        done = ktg(*words, folder=plain.parent)
+        problem = "is the table that these data are read from, and is never overwritten"
+        assert (done.code, done.err) == (2, f"ktg: {file}: {problem}; give another name\n")
+    assert (plain / "labels.csv").read_bytes() == before
+
+
+def test_an_audit_overwrites_other_files_with_force_only(plain):
+    (plain.parent / "mine.csv").write_text("my own\n")
+    words = ("data", "audit", "plain", "--write", "mine.csv", "--model", "resnet8")
+    words = (*words, "--source", "none")
+    refused = ktg(*words, folder=plain.parent)
+    assert (refused.code, refused.err) == (
+        2,
+        "ktg: mine.csv: is there already; give --force to overwrite it, or another name\n",
+    )
+    assert (plain.parent / "mine.csv").read_text() == "my own\n"
+    assert ktg(*words, "--force", folder=plain.parent).code == 0
+    assert (plain.parent / "mine.csv").read_text().startswith("file,label,split,weight,")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,18 @@ def test_an_image_that_cannot_be_read_is_named_and_the_exit_code_is_1(folder):
     assert [each["file"] for each in found["unreadable"]] == ["photos/test/noon/broken.jpg"]
 
 
+def test_a_table_of_labels_may_be_named(folder):
+    files = sorted((folder / "photos/test").glob("*/*"))
+    lines = [f"{file.name},{file.parent.name}" for file in files]
+    (folder / "mine.csv").write_text("\n".join(["file,label", *lines]))
+    words = ("evaluate", "model.safetensors", "photos/test", "--json")
+    by_folders, by_table = (
+        json.loads(ktg(*words, *more, folder=folder).out)
+        for more in ((), ("--labels", str(folder / "mine.csv")))
+    )
+    assert by_table == by_folders
+
+
 @pytest.mark.slow
 def test_the_onnx_file_has_the_same_figures(folder, everything):
     def measure(model):

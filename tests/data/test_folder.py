@@ -52,6 +52,21 @@ def test_an_empty_class_folder_is_named(make):
         read_folder(root, "t")
 
 
+@pytest.mark.parametrize("folder", ["", "images/"])
+@pytest.mark.parametrize(("split", "count", "holds"), [("test", 5, "5 images"), ("val", 1, "1 im")])
+def test_a_split_without_class_folders_says_what_to_do(make, split, count, holds, folder):
+    root = make({"train/cat": 4, "train/dog": 4, f"{split}/{folder}": count})
+    with pytest.raises(DataError) as refused:
+        read_folder(root, "t")
+    assert str(refused.value).startswith(f"t: {split}/ has {holds}")
+    assert str(refused.value).endswith(
+        f" and no folder for each class; sort them into {split}/cat/ and so on, rename it "
+        f"unlabelled/, or move it away, and a {split} split is drawn"
+    )
+    (root / split).rename(root / "unlabelled")
+    assert read_folder(root, "t").classes == ("cat", "dog")
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_classes_of_the_splits_must_agree_before_any_image_is_read(make, split: str):
     root = make({"train/cat": 1, "train/dog": 1, f"{split}/cat": 1, f"{split}/dogs": 1})

@@ -1,6 +1,7 @@
 """Labels in a table: the layouts of Kaggle and Hugging Face, and one's own CSV."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -160,6 +161,54 @@ def test_bytes_that_are_no_text_several_tables_and_none(flat):
     with pytest.raises(DataError, match=r"several tables of labels \(labels.csv, metadata.csv\)"):
         find_data(Data(path=str(flat)), None)
     assert read_table_folder(flat.parent / "classes", None, "") is None
+
+
+def test_a_training_image_that_is_missing_is_not_taken_from_the_test_images(flat, tmp_path):
+    root = tmp_path / "competition"
+    shutil.copytree(flat, root / "train")
+    shutil.copytree(flat, root / "test")
+    write(root / "train.csv", "image,label", *list_lines(root / "train"))
+    assert len(find_data(Data(path=str(root)), None).train.labels) == 16
+    (root / "train" / "cat_05.png").unlink()
+    said = (
+        r"train.csv: line 7: there is no train image 'cat_05.png', and test/cat_05.png is another"
+    )
+    with pytest.raises(DataError, match=said):
+        find_data(Data(path=str(root)), None)
+
+
+def test_a_column_of_splits_goes_before_the_names_of_folders(flat, tmp_path):
+    root = tmp_path / "competition"
+    shutil.copytree(flat, root / "train")
+    shutil.copytree(flat, root / "test_1")
+    for file in (root / "test_1").iterdir():
+        file.rename(file.with_name(f"unseen_{file.name}"))
+    splits = ("train", "val", "test", "train")
+    lines = [f"{line},{splits[i % 4]}" for i, line in enumerate(list_lines(root / "train"))]
+    write(root / "labels.csv", "file,label,split", *lines)
+    data = find_data(Data(path=str(root)), None)
+    assert [len(part.labels) for part in (data.train, data.val, data.test())] == [8, 4, 4]
+    assert all(name.startswith("train/") for name in data.test().images.names)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_labels_that_are_not_utf_8_say_how_to_save_the_table(flat, encoding):
+    lines = [line.replace(",dog", ",d\xf6g") for line in list_lines(flat)]
+    (flat / "labels.csv").write_bytes("\n".join(["file,label", *lines]).encode(encoding))
+    said = r"labels.csv: line 10: the label 'd.*g' is not UTF-8; save it as CSV in UTF-8"
+    with pytest.raises(DataError, match=said):
+        find_data(Data(path=str(flat)), None)
+
+
+def test_a_name_of_a_file_need_not_be_utf_8(flat):
+    odd = os.fsdecode(os.fsencode(flat) + b"/caf\xe9.png")
+    (flat / "cat_00.png").rename(odd)
+    lines = [line.replace("cat_00", Path(odd).stem) for line in list_lines(flat)]
+    lines = [line.replace(",caf", ",cat") for line in lines]
+    text = "\n".join(["file,label", *lines])
+    (flat / "labels.csv").write_text(text, encoding="utf-8", errors="surrogateescape")
+    found = find_data(Data(path=str(flat)), None)
+    assert f"./{Path(odd).name}" in found.train.images.names
 
 
 def test_where_no_layout_fits_those_that_are_understood_are_named(flat):

@@ -44,6 +44,12 @@ def test_without_splits(save, keys):
     assert len(found.train.images) == 6
 
 
+def test_names_of_classes_may_be_bytes(save):
+    names = np.array(["cat", "dög", "owl"])
+    found = read_npz(save(x=X, y=Y, classes=np.char.encode(names, "utf-8")), "t")
+    assert found.classes == ("cat", "dög", "owl")
+
+
 def test_labels_may_be_any_numbers_or_text_and_classes_name_them(save):
     assert read_npz(save(x=X, y=Y * 10 + 5), "t").classes == ("5", "15", "25")
     words = np.array(["b", "a", "b", "a", "c", "c"])
@@ -76,6 +82,7 @@ def test_labels_may_be_any_numbers_or_text_and_classes_name_them(save):
         ({"x": X, "y": np.eye(6, 3, dtype=int)}, r"y has shape \(6, 3\); allowed: \(N,\)"),
         ({"x": X, "y": Y, "classes": np.array(["a", "b"])}, "y has labels that are no class.*: 2"),
         ({"x": X, "y": Y, "classes": np.array(["a", "b", "a"])}, "names a class twice"),
+        ({"x": X, "y": Y, "classes": np.array([b"a", b"b", b"\xe9"])}, r"xe9' is not UTF-8; save"),
         (
             {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1},
             "y_test has labels that are no class.*: 3",

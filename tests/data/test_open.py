@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ktg.data.open import (
     open_test,
     summarize,
 )
+from ktg.data.undecoded import ImageFiles
 from ktg.errors import DataError, SpecError
 from ktg.graph import Data, Formula
 
@@ -174,6 +176,26 @@ def test_skipped_files_are_reported_and_left_out(make):
     assert data.skipped
 
 
+@pytest.mark.parametrize("cache", ["always", "never"])
+@pytest.mark.parametrize("failing", ["open", "header", "peak"])
+def test_a_disk_that_fails_once_takes_no_image_for_good(make, monkeypatch, cache, failing):
+    root = make({"a": 10, "b": 10}, mode="I;16" if failing == "peak" else "RGB")
+    sound = getattr(ImageFiles, failing)
+
+    def fail(images, row, *more):
+        if images.names[row].endswith("3.png"):
+            raise OSError(errno.EIO, "Input/output error", images.names[row])
+        return sound(images, row, *more)
+
+    wanted = spec(root, corrupt="skip", cache=cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFiles, failing, fail)
+        with pytest.raises(DataError, match=r"/03.png: cannot be read now \(Input/output error\);"):
+            open_data(wanted)
+    data = open_data(wanted)
+    assert (len(data.train) + len(data.val), data.skipped) == (16, ())
+
+
 def test_train_says_what_it_leaves_out_and_what_is_odd_once(make, caplog):
     root = make({"a": 10, "b": 10, "a/@eaDir": 1})
     for path in root.glob("a/0*.png"):
@@ -187,6 +209,7 @@ def test_train_says_what_it_leaves_out_and_what_is_odd_once(make, caplog):
     oddity, left_out, left_out_of_test = (record.getMessage() for record in caplog.records)
     assert oddity.startswith(f"data.path: {root}: passed over in class folders: 1 folder that")
     assert f"{len(data.skipped)} images are left out, which cannot be read: a/0" in left_out
+    assert "(not an image of a known format)" in left_out
     assert "test split: " in left_out_of_test
 
 

@@ -1,5 +1,6 @@
 """What is said of data sets that are odd."""
 
+import errno
 import os
 import shutil
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ktg.data import undecoded
 from ktg.data.folder import read_folder
 from ktg.data.npz import read_npz
 from ktg.data.open import open_data
 from ktg.data.remarks import find_nested, find_unused, remark_on_folder, remark_on_images
+from ktg.errors import DataError
 from ktg.graph import Data
 
 
@@ -113,8 +116,33 @@ def test_files_that_are_no_images_are_named(make, corrupt):
     does = "leaves them out" if corrupt == "skip" else "refuses them unless data.corrupt: skip"
     assert end == (
         f"4 of 8 images cannot be read, and training {does}: "
-        "a/00.png, a/gone.png, b/00.png, b/pipe.png"
+        "a/00.png (not an image of a known format), a/gone.png (No such file or directory), "
+        "b/00.png (not an image of a known format), b/pipe.png"
     )
+
+
+def test_what_is_not_opened_says_what_to_do(make, monkeypatch):
+    root = make({"a": 2, "b": 2})
+    (root / "a/IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 200)
+    (said,) = of_images(root)
+    assert said.endswith(": a/IMG_1.HEIC (.heic files are not opened; convert them to JPEG or PNG)")
+    monkeypatch.setenv("KTG_MAX_PIXELS", "100")
+    (said,) = of_images(root)
+    assert "a/00.png (12 x 10 pixels, more than the 100 that are opened (KTG_MAX_PIXELS" in said
+
+
+def test_a_disk_that_fails_is_no_broken_image(make, monkeypatch):
+    root = make({"a": 2, "b": 2})
+    monkeypatch.setattr(undecoded, "_open_file", fail(errno.EIO))
+    with pytest.raises(DataError, match=r"a/00.png: cannot be read now \(Input/output error\)"):
+        of_images(root)
+
+
+def fail(number: int):
+    def open_file(file):
+        raise OSError(number, os.strerror(number), str(file))
+
+    return open_file
 
 
 def test_a_truncated_image_has_a_header_and_is_found_by_training_alone(make):

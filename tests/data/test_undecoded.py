@@ -1,11 +1,15 @@
+import errno
 import os
 import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import UnidentifiedImageError
 
 from ktg.data.decode import Geometry, Header
-from ktg.data.undecoded import ImageArray, ImageFiles, wrap_array
+from ktg.data.undecoded import ImageArray, ImageFiles, explain_fault, name_faults, wrap_array
+from ktg.errors import DataError
 
 
 def test_identity_of_files_sees_place_names_sizes_and_times(make):
@@ -67,3 +71,47 @@ class _Load:
 
     def __call__(self) -> np.ndarray:
         return np.load(self.path)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (UnidentifiedImageError("<_io.BytesIO object at 0x7f>"), "not an image of a known format"),
+        (OSError("image file is truncated"), "image file is truncated"),
+        (EOFError(), "EOFError"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), "No such file or directory"),
+        (OSError(errno.ELOOP, "Too many links"), "Too many links"),
+    ],
+)
+def test_lasting_faults_have_a_reason(error, why):
+    assert explain_fault(error, "a.png") == why
+
+
+def test_a_format_that_is_not_opened_says_so():
+    why = ".nef files are not opened; convert them to JPEG or PNG"
+    assert explain_fault(UnidentifiedImageError(), "deep/A.NEF") == why
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.EIO, "Input/output error"),
+            r"a.png: cannot be read now \(Input/output error",
+        ),
+        (TimeoutError(errno.ETIMEDOUT, "timed out"), r"\(timed out\); look after the disk"),
+        (PermissionError(errno.EACCES, "Permission denied"), r"the rights to the file, and try"),
+        (MemoryError(), "a.png: there is no memory left to decode it; end other programs"),
+        (DataError("of all images"), "of all images"),
+    ],
+)
+def test_what_may_pass_is_raised(error, said):
+    with pytest.raises(DataError, match=said):
+        explain_fault(error, "a.png")
+
+
+def test_the_first_names_have_their_reasons():
+    faults = {f"{number}.png": "odd" for number in range(6)}
+    assert (
+        name_faults(faults, 5) == "0.png (odd), 1.png (odd), 2.png (odd), 3.png, 4.png and 1 more"
+    )

@@ -1,5 +1,7 @@
 """Metrics of a model on labelled images: scikit-learn's, of the answers that `predict` gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -67,7 +69,7 @@ def test_some_of_the_classes(model, photos):
     night = photos / "val/night"
     images = find_labelled(photos / "val", model.classes)
     rows = [row for row in range(len(images)) if images.name(row).startswith(str(night))]
-    some = type(images)(images.place, images.found.take(np.array(rows)), images.labels[rows])
+    some = replace(images, found=images.found.take(np.array(rows)), labels=images.labels[rows])
     found = evaluate(model, some, 64, ignore)
     assert found.auroc is None
     assert vars(found.classes["noon"]) == {

@@ -34,6 +34,15 @@ def test_folders_patterns_and_files(folder):
     assert found("[1].png") == ["[1].png"]
 
 
+def test_links_have_answers_of_their_own_but_circles_end(folder):
+    (folder / "c.png").symlink_to("a.png")
+    (folder / "d.png").symlink_to("a.png")
+    (folder / "deep/round").symlink_to("..")
+    (folder / "twice").symlink_to("deep/er")
+    images = ["[1].png", "a.png", "b.jpg", "c.png", "d.png", "deep/er/c.webp"]
+    assert found(".") == images
+
+
 def test_what_names_nothing(folder):
     os.mkfifo(folder / "pipe")
     assert found("empty", "x.png", "*.gif", "pipe") == [

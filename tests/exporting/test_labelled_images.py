@@ -1,5 +1,8 @@
 """Labelled images of folders and .npz files, matched to the classes of a model by name."""
 
+import shutil
+from unicodedata import normalize
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -151,3 +154,98 @@ def test_a_table_of_labels_with_and_without_splits(tmp_path):
     assert len(find_labelled(tmp_path, ("dog", "cat"), "train")) == 4
     with pytest.raises(DataError, match="has no val split; it has train, test"):
         find_labelled(tmp_path, ("dog", "cat"), "val")
+
+
+@pytest.mark.parametrize("name", ["Test", "test", "seg_test/seg_test", "validation"])
+def test_a_folder_with_one_split_alone_by_the_names_that_training_knows(animals, name):
+    kind = "val" if name == "validation" else "test"
+    root = animals(f"{name}/cat/1.png", f"{name}/dog/2.png")
+    images = find_labelled(root, CLASSES, kind)
+    assert (images.place, images.labels.tolist()) == (str(root / name), [1, 0])
+
+
+def test_a_class_that_is_named_as_a_split_is_a_class(animals):
+    root = animals("Test/deep/1.png")
+    assert find_labelled(root, ("Test", "cat")).labels.tolist() == [0]
+    assert find_labelled(root, ("deep", "cat")).labels.tolist() == [0]
+
+
+def test_classes_are_compared_in_one_unicode_form(animals):
+    names = [normalize(form, "é") for form in ("NFD", "NFC")]
+    for written, known in (names, reversed(names)):
+        root = animals(f"{written}/1.png")
+        assert find_labelled(root, ("cat", known)).labels.tolist() == [1]
+        shutil.rmtree(root)
+
+
+def test_a_table_of_any_name_is_read_where_it_is_named(tmp_path):
+    for number in range(4):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    lines = [f"{number}.png,{('cat', 'dog')[number % 2]}" for number in range(4)]
+    (tmp_path / "mine.csv").write_text("\n".join(["file,label", *lines]))
+    with pytest.raises(DataError, match="has no folder for each class"):
+        find_labelled(tmp_path, CLASSES)
+    assert sorted(find_labelled(tmp_path, CLASSES, labels="mine.csv").labels) == [0, 0, 1, 1]
+    np.savez(tmp_path / "x.npz", x=np.zeros((4, 5, 5), np.uint8), y=["owl"] * 4)
+    rows = [line.replace(".png", "") for line in lines]
+    (tmp_path / "mine.csv").write_text("\n".join(["file,label", *rows]))
+    found = find_labelled(tmp_path / "x.npz", CLASSES, labels="mine.csv")
+    assert found.labels.tolist() == [1, 0, 1, 0]
+
+
+def test_images_of_other_classes_may_be_left_out_but_not_all(animals):
+    root = animals("cat/1.png", "emu/2.png", "emu/3.png", "owl/4.png")
+    images = find_labelled(root, CLASSES, leave_out=True)
+    assert (images.left_out, images.labels.tolist()) == ((("emu", 2),), [1, 2])
+    assert [images.name(row) for row in range(2)] == [f"{root}/cat/1.png", f"{root}/owl/4.png"]
+    with pytest.raises(DataError, match="does not know: cat, emu, owl"):
+        find_labelled(root, ("gnu", "yak"), leave_out=True)
+
+
+SPLIT = ("train/cat/1.png", "val/cat/2.png", "test/cat/3.png")
+
+
+@pytest.mark.parametrize(
+    ("names", "measured", "split", "trained", "part"),
+    [
+        (SPLIT, "", None, "", False),
+        (SPLIT, "", "train", "", True),
+        (SPLIT, "", "val", "", True),
+        (SPLIT, "test", None, "", False),
+        (SPLIT, "train", None, "", True),
+        (SPLIT, "val", None, "", True),
+        (SPLIT, "", None, "test", True),  # as if training had split that folder
+        (SPLIT, "", "train", "test", False),
+        (("a/train/cat/1.png", "a/test/cat/2.png"), "a", None, "a/train", False),
+        (("cat/1.png", "dog/2.png"), "", None, "", True),
+        (("cat/1.png", "dog/2.png"), "", None, "elsewhere", False),
+        (("cat/tom/1.png", "dog/2.png"), "cat", None, "", True),
+        ((*SPLIT, "more/cat/4.png"), "more", None, "", False),
+        (("Test/cat/1.png", "images/2.png"), "Test", None, "", False),  # beside a table
+    ],
+)
+def test_which_images_a_training_has_used(animals, names, measured, split, trained, part):
+    root = animals(*names)
+    images = find_labelled(root / measured, (*CLASSES, "tom"), split)
+    assert images.is_part_of(root / trained) is part
+
+
+def test_the_test_split_of_a_table_or_of_arrays_was_not_used(tmp_path):
+    root = tmp_path / "photos"
+    root.mkdir()
+    lines = ["file,label,split"]
+    for number in range(4):
+        Image.new("RGB", (8, 8)).save(root / f"{number}.png")
+        lines.append(f"{number}.png,cat,{('train', 'test')[number % 2]}")
+    (root / "labels.csv").write_text("\n".join(lines))
+    arrays = {
+        f"{key}_{split}": value
+        for split in ("train", "test")
+        for key, value in (("x", np.zeros((2, 5, 5), np.uint8)), ("y", np.array(["cat"] * 2)))
+    }
+    np.savez(tmp_path / "x.npz", **arrays)
+    for place in (root, tmp_path / "x.npz"):
+        found = {split: find_labelled(place, CLASSES, split) for split in (None, "test", "train")}
+        used = {split: images.is_part_of(place) for split, images in found.items()}
+        assert used == {None: False, "test": False, "train": True}
+        assert found["train"].place == f"{place} (train)"

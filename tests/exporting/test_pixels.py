@@ -1,6 +1,8 @@
 """Images of every kind become the pixels of the data's own decoder, or a clause says why not."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,51 @@ def test_a_pillow_image_keeps_its_orientation_and_is_left_as_it_was():
     turned = to_pixels(opened, FORM)
     np.testing.assert_array_equal(turned, decode(ODD["rotated"], FORM))
     assert opened.size == (20, 12)
+
+
+def deep_png() -> bytes:
+    """Return a PNG of 16 bits a colour that fills 12 of them, which Pillow does not write."""
+    values = NOISE.astype(">u2") * 16
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        size, check = len(content), zlib.crc32(kind + content)
+        return struct.pack(">I", size) + kind + content + struct.pack(">I", check)
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20, 12, 16, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        (encoded(Image.fromarray(NOISE).resize((900, 700)), "JPEG"), FORM),
+        (deep_png(), Geometry(8, 3, 12)),
+        (ODD["animated"], FORM),
+    ],
+)
+def test_a_pillow_image_that_is_not_loaded_is_its_file(content, form):
+    opened, expected = Image.open(io.BytesIO(content)), decode(content, form)
+    for _ in range(2):  # it is left as it was
+        np.testing.assert_array_equal(to_pixels(opened, form), expected)
+    np.testing.assert_array_equal(np.asarray(opened), np.asarray(Image.open(io.BytesIO(content))))
+    loaded = Image.open(io.BytesIO(content))
+    loaded.load()
+    assert to_pixels(loaded, form).shape == form.shape
+
+
+def test_another_frame_than_the_first_is_what_was_chosen():
+    opened = Image.open(io.BytesIO(ODD["animated"]))
+    opened.seek(1)
+    assert not to_pixels(opened, FORM).any()  # the second is black
+
+
+def test_a_format_that_is_not_opened_says_what_to_do(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(
+        PictureError, match=r"^\.heic files are not opened; convert them to JPEG or"
+    ):
+        to_pixels(tmp_path / "a.heic", FORM)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Images that show one thing are found in a folder, and written as a table."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import dirt as pictures
@@ -9,8 +10,10 @@ import pytest
 from command import ktg
 
 from ktg.api.inputs import load_space_file
+from ktg.data.locate import find_data
 from ktg.data.open import name_images, open_data
-from ktg.proposing.found_groups import find_groups
+from ktg.graph import Data
+from ktg.proposing.found_groups import FoundGroups, find_groups
 from ktg.proposing.found_images import look_at_images
 from ktg.proposing.hearing import Hearing
 
@@ -104,3 +107,12 @@ def test_init_writes_them_beside_the_space(parts, tmp_path, monkeypatch):
     again = ktg(*words, folder=tmp_path)
     assert again.code == 2
     assert "parts.groups.csv: is there already; give --force" in again.err
+
+
+def test_a_name_that_is_not_utf_8_is_written_and_read_again(tmp_path, parts):
+    odd = os.fsdecode(b"good/caf\xe9.png")
+    (parts / "train/good/00_0.png").rename(parts / "train" / odd)
+    FoundGroups(((odd, 1), ("good/00_1.png", 1)), 2).write(tmp_path / "groups.csv")
+    data = Data(path=str(parts / "train"), groups=str(tmp_path / "groups.csv"))
+    groups = find_data(data, None).train.groups
+    assert len(groups) - len(set(groups.tolist())) == 1
