@@ -31,11 +31,15 @@ def binomial_interval(accuracy: float, images: int) -> Interval:
     return float(low), float(high)
 
 
-def mean_interval(mean: float, std: float, n: int) -> Interval:
+def mean_interval(mean: float, std: float, n: int) -> Interval | None:
     """Return the interval of a mean over n >= 2 seeds with standard deviation `std`.
 
-    It is Student's t with n - 1 degrees of freedom: mean 0.9, std 0.01, n 5 -> (0.888, 0.912).
+    It is Student's t with n - 1 degrees of freedom: mean 0.9, std 0.01, n 5 -> (0.888, 0.912). None
+    for seeds that are all equal, as on few images they often are by chance: mean 0.9, std 0 would
+    be (0.9, 0.9), and nothing says how far the next seed may lie.
     """
+    if std <= _ROUNDING:
+        return None
     half = _quantile(n - 1) * std / math.sqrt(n)
     return max(mean - half, 0.0), min(mean + half, 1.0)
 
@@ -103,12 +107,14 @@ def difference_interval(a: tuple[float, float, int], b: tuple[float, float, int]
 
     The method is Welch's (Biometrika, 1947): (0.92, 0.01, 5) and (0.9, 0.01, 5) -> (0.005, 0.035).
     It does not need the same seeds on both sides, and makes no use of them where they are the same.
+    Where the seeds of either side are all equal, it is that of so many equal pairs (see
+    `paired_mean_interval`): (0.95, 0, 2) and (0.9, 0, 2) -> (-0.0217, 0.1217).
     """
     (mean_a, std_a, n_a), (mean_b, std_b, n_b) = a, b
     part_a, part_b = std_a**2 / n_a, std_b**2 / n_b
     difference = mean_a - mean_b
-    if part_a + part_b == 0:
-        return difference, difference
+    if max(std_a, std_b) <= _ROUNDING:
+        return _within(*paired_mean_interval([difference] * min(n_a, n_b)))
     freedom = (part_a + part_b) ** 2 / (part_a**2 / (n_a - 1) + part_b**2 / (n_b - 1))
     half = _quantile(freedom) * math.sqrt(part_a + part_b)
     return _within(difference - half, difference + half)
@@ -148,15 +154,16 @@ def paired_mean_interval(differences: Sequence[float], comparisons: int = 1) -> 
     """Return the interval of a mean difference over seeds, of which there are at least two.
 
     It is Student's t over the pairs (Student, Biometrika, 1908), of any metric, and covers other
-    seeds on the same images. comparisons: as of `paired_interval`. On few images two differences
-    are often equal by chance, and a spread of zero would prove anything: the width of two such is
-    that with a third pair, without a difference.
+    seeds on the same images. comparisons: as of `paired_interval`. On few images differences are
+    often equal by chance, and a spread of zero would prove anything: where all are, the width is
+    that with one more pair, without a difference.
 
-    Differences 0.01, 0.02 and 0.03 -> (-0.0048, 0.0448); twice 0.05 -> (-0.0217, 0.1217).
+    Differences 0.01, 0.02 and 0.03 -> (-0.0048, 0.0448); twice 0.05 -> (-0.0217, 0.1217), three
+    times (0.0102, 0.0898).
     """
     mean = statistics.fmean(differences)
     seen = list(differences)
-    if len(seen) == 2 and abs(seen[0] - seen[1]) <= _ROUNDING:
+    if max(seen) - min(seen) <= _ROUNDING:
         seen.append(0.0)
     half = statistics.stdev(seen) / math.sqrt(len(seen)) * _quantile(len(seen) - 1, comparisons)
     return mean - half, mean + half

@@ -80,8 +80,13 @@ def test_the_interval_of_a_difference_is_welch_s(mean_a, std_a, n_a, mean_b, std
         assert found.pvalue == pytest.approx(0.05, rel=1e-6)
 
 
-def test_without_spread_a_difference_is_a_point():
-    assert difference_interval((0.9, 0.0, 3), (0.5, 0.0, 2)) == (0.4, 0.4)
+def test_seeds_without_spread_prove_no_more_than_as_many_equal_pairs():
+    assert mean_interval(0.9, 0.0, 5) is None
+    assert mean_interval(0.9, 1e-17, 5) is None  # by which equal accuracies may differ
+    found = difference_interval((0.95, 0.0, 3), (0.9, 1e-17, 2))
+    assert found == pytest.approx(paired_mean_interval([0.05, 0.05]))
+    assert found == pytest.approx((-0.0217, 0.1217), abs=1e-4)
+    assert difference_interval((0.9, 0.0, 9), (0.0, 0.0, 9))[1] == 1
 
 
 TABLES = st.tuples(st.integers(2, 6), st.integers(2, 30), st.integers(0, 1000)).map(
@@ -161,6 +166,14 @@ def test_a_mean_over_seeds_has_the_interval_of_student_and_of_any_unit():
     wide = paired_mean_interval([0.01, 0.02, 0.03], comparisons=5)
     assert wide[0] < -0.0048
     assert wide[1] > 0.0448
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 9])
+def test_equal_differences_are_as_uncertain_as_one_more_pair_without_any_makes_them(n):
+    low, high = paired_mean_interval([0.1 + 0.2, *[0.3] * (n - 1)])
+    half = stats.t.isf(0.025, n) * np.std([0.3] * n + [0.0], ddof=1) / (n + 1) ** 0.5
+    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half))
+    assert paired_mean_interval([0.3] * (n + 1))[0] > low
 
 
 def test_two_equal_differences_prove_nothing_and_three_do():

@@ -24,7 +24,7 @@ from ktg.data import Dataset, Images
 from ktg.data.open import open_data, open_test
 from ktg.errors import KtgError
 from ktg.graph import Graph
-from ktg.graph.canonical import canonical_key, independent_graph
+from ktg.graph.canonical import canonical_key, independent_graph, with_seed
 from ktg.graph.holes import ScoreName
 from ktg.local import atomic_write, cache_folder
 from ktg.models.resolve import resolve_source
@@ -140,15 +140,15 @@ def study(
 
 
 def build_graphs(target: Target, candidate: Candidate, seeds: int) -> list[Graph]:
-    """Return the graph of the candidate alone, with each seed from the recipe's own on."""
+    """Return the graph of the candidate alone, with each seed from the recipe's own on.
+
+    It is trained as the candidate says, and where it says nothing as the target's graph does.
+    """
     name, train = target.graph.target, target.graph.train
     alone = independent_graph(
         dataclasses.replace(target.graph, nodes={**target.graph.nodes, name: candidate.node}), name
     )
-    each = range(train.seed, train.seed + seeds)
-    return [
-        dataclasses.replace(alone, train=dataclasses.replace(train, seed=seed)) for seed in each
-    ]
+    return [with_seed(alone, seed) for seed in range(train.seed, train.seed + seeds)]
 
 
 def fine_tune(

@@ -75,7 +75,7 @@ def init(
 def name_folder(path: Path) -> str:
     """Return what an experiment on a folder or an .npz is called: its own name."""
     place = path.resolve()
-    name = place.stem if place.suffix == ".npz" else place.name
+    name = place.stem if place.suffix.lower() == ".npz" else place.name
     return name.strip(". ")[:100] or "images"
 
 

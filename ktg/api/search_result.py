@@ -48,7 +48,7 @@ class SearchResult(Result):
         from ktg.exporting.model_file import make_runner
         from ktg.exporting.retrain import describe_model, retrain
 
-        training, accuracies = retrain(self.best)
+        training, accuracies = retrain(self.best, metric=self.metric)
         measured = accuracies.get(self.best.target)
         about = describe_model(self.best, training, self.best.target, measured, training)
         return Classifier(about, make_runner(training.scored, None, about.temperature))

@@ -140,7 +140,8 @@ def distill_search(
     for place, member in enumerate(ensemble.members, start=1):
         say(f"teacher {place} of {len(ensemble.members)}: {member.trial}")
         file = out / TEACHERS / f"{member.trial}.safetensors"
-        answers.append(train_member(graphs[member.trial], file, device, on_epoch))
+        graph = graphs[member.trial]
+        answers.append(train_member(graph, file, device, on_epoch, search.metric))
         files[member.trial] = file.absolute()
     weights = {one.trial: one.times for one in ensemble.members}
     teachers = {name: (graphs[name], file) for name, file in files.items()}
@@ -242,11 +243,16 @@ def build_alone(graph: Graph) -> Graph:
 
 
 def train_member(
-    graph: Graph, file: Path, device: str | None = None, on_epoch: OnEpoch | None = None
+    graph: Graph,
+    file: Path,
+    device: str | None = None,
+    on_epoch: OnEpoch | None = None,
+    metric: MetricName = "accuracy",
 ) -> Answers:
     """Train a member once more and write its target; return its probabilities (N, C).
 
-    These are of the validation images. A file that has this very network is read instead.
+    These are of the validation images. A file that has this very network is read instead. metric:
+    of its search, by which it may keep its best epoch.
     """
     dataset = open_data(graph.data)
     with suppress(KtgError, OSError):
@@ -254,7 +260,7 @@ def train_member(
         same = canonical_key(about.graph) == canonical_key(graph)
         if same and about.training.fingerprint == dataset.fingerprint:
             return _ask(network, graph, dataset, device)
-    training, accuracies = retrain(graph, device=device, on_epoch=on_epoch)
+    training, accuracies = retrain(graph, device=device, on_epoch=on_epoch, metric=metric)
     write_weights(file, graph, training, accuracies)
     return _ask(training.scored, graph, dataset, device)
 
@@ -282,7 +288,7 @@ def _train_arms(
         for name, graph in arms.items():
             say(f"{name}, training {place + 1} of {seeds}")
             own = with_seed(graph, graph.train.seed + place)
-            training, _ = retrain(own, device=device, on_epoch=on_epoch)
+            training, _ = retrain(own, device=device, on_epoch=on_epoch, metric=metric)
             said = _ask(training.scored, graph, dataset, device)
             score = score_answers(metric, dataset.val.labels, said)
             known = found[name]

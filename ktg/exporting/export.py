@@ -98,7 +98,12 @@ def export(
             force=force,
         )
     training, accuracies = retrain(
-        graph, final=final, device=device, on_epoch=on_epoch, decoding=decoding
+        graph,
+        final=final,
+        device=device,
+        on_epoch=on_epoch,
+        decoding=decoding,
+        metric=graphs[0].search.metric if graphs[0].search else "accuracy",
     )
     by = train_to_calibrate(graph, training) if calibrated else None
     result = _from_training(graphs, training, accuracies, formats, all_nodes, by)

@@ -42,6 +42,7 @@ def retrain(
     graph: Graph,
     *,
     final: bool = False,
+    metric: str = "accuracy",
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
@@ -51,9 +52,10 @@ def retrain(
     Where the ensemble is what is scored, its accuracy stands for the target's.
 
     final: train on the training and validation splits together, as `ktg train` does; no accuracy is
-    measured then.
+    measured then. metric: that of the search, by which `train.keep: best` chooses.
     """
-    training = Training(graph, open_data(graph.data, progress=decoding), device=device, final=final)
+    dataset = open_data(graph.data, progress=decoding)
+    training = Training(graph, dataset, device=device, final=final, metric=metric)
     accuracies: dict[str, Accuracy] = {}
     for epoch in training:
         measured = {name: figures.val_accuracy for name, figures in epoch.nodes.items()}
@@ -135,7 +137,7 @@ def train_to_calibrate(graph: Graph, training: Training) -> Training:
     """
     if has_held_out(training):
         return training
-    again = Training(graph, training.dataset, device=training.device)
+    again = Training(graph, training.dataset, device=training.device, metric=training.metric)
     for _ in again:
         pass
     return again

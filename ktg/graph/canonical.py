@@ -345,7 +345,9 @@ def _simplify_node(graph: Graph, node: Node, learns: bool) -> Node:
         node = replace(node, epochs=None, batch_size=None, copy=0)
     else:  # what `train` and `data` say, too, need not be said
         length = length if node.epochs is None else node.epochs
-        node = replace(node, epochs=None if node.epochs == graph.train.epochs else node.epochs)
+        # Its own epochs are passes over the images; those of `train` are parts of `steps`, if any.
+        if node.epochs == graph.train.epochs and graph.train.steps is None:
+            node = replace(node, epochs=None)
         own = None if node.batch_size == graph.data.batch_size else node.batch_size
         node = replace(node, batch_size=own)
     if node.frozen_epochs >= length:  # the backbone never learns

@@ -9,10 +9,11 @@
 ((4, 6), 0.8, 2)
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from ktg.graph.canonical import teachers
-from ktg.graph.spec import Graph, Node
+from ktg.graph.spec import Graph, Node, Train
 
 
 def with_epochs(graph: Graph, epochs: int) -> Graph:
@@ -20,33 +21,51 @@ def with_epochs(graph: Graph, epochs: int) -> Graph:
 
     These are its steps, warm-up, milestones, frozen epochs and gradual unfreezing; what is whole is
     rounded down. A backbone that never learned stays frozen. The training of a teacher that has a
-    length of its own stays as it is.
+    length of its own stays as it is, but for milestones where other nodes use them, too: no node
+    has any of its own.
     """
     # A warm-up that keeps its length while the rest shrinks may be all there is: one epoch in which
     # the rate never falls ends below a probe.
     before = graph.train.epochs
     if epochs == before or not before:
         return graph
+    own = {name for name in teachers(graph) if graph.nodes[name].epochs is not None}
     steps = graph.train.steps
     train = replace(
         graph.train,
         epochs=epochs,
         steps=None if steps is None else steps * epochs // before,
         warmup_epochs=graph.train.warmup_epochs * epochs / before,
-        milestones=tuple(sorted({max(1, m * epochs // before) for m in graph.train.milestones})),
+        milestones=_scale_milestones(graph, epochs, own),
     )
-    own = {name for name in teachers(graph) if graph.nodes[name].epochs is not None}
     nodes = {
-        name: _limit(node, epochs) if name in own else _scale(node, epochs, before)
+        name: _keep(node, graph.train, train) if name in own else _scale(node, epochs, before)
         for name, node in graph.nodes.items()
     }
     return replace(graph, train=train, nodes=nodes)
 
 
-def _limit(node: Node, epochs: int) -> Node:
-    """Return a teacher with a length of its own whose phases a file may state: see `parse`."""
-    most = max(node.epochs or 0, epochs)
-    warmup = node.warmup_epochs
+def _scale_milestones(graph: Graph, epochs: int, own: Collection[str]) -> tuple[int, ...]:
+    """Return the milestones in their share of the training, as they are if only `own` use them."""
+    train = graph.train
+    steps = {
+        name for name, node in graph.nodes.items() if (node.schedule or train.schedule) == "step"
+    }
+    if steps and steps <= {*own}:
+        return train.milestones
+    return tuple(sorted({max(1, m * epochs // train.epochs) for m in train.milestones}))
+
+
+def _keep(node: Node, before: Train, after: Train) -> Node:
+    """Return a teacher with a length of its own, trained as before, after `train` has changed.
+
+    Its phases are such as a file may state: see `parse`.
+    """
+    length = node.epochs or 0
+    warmup, most = node.warmup_epochs, max(length, after.epochs)
+    inherited, other = (min(train.warmup_epochs, length) for train in (before, after))
+    if warmup is None and inherited != other:
+        warmup = inherited
     return replace(
         node,
         warmup_epochs=None if warmup is None else min(warmup, most),

@@ -7,6 +7,7 @@ from typing import Any
 from ktg.errors import SpecError, UserError, not_one_of
 from ktg.graph import FORMULAS, LABEL, Data, Graph, dump, edge_key, parse
 from ktg.graph.fields import to_plain
+from ktg.graph.length import with_epochs
 from ktg.models.names import locate_model
 from ktg.pretraining.presets import PRESETS, SMALL_SIZE, USUAL_SIZE, PresetName
 
@@ -74,20 +75,38 @@ def change_recipe(
     formula: Mapping[str, Any] | None = None,
     **given: Any,
 ) -> Graph:
-    """Return a graph of one node with other values of its fields: see `build_recipe`."""
+    """Return a graph of one node with other values of its fields: see `build_recipe`.
+
+    With other epochs each part of the training keeps its place. `size` is what the network sees;
+    images that it sees shrunk, or squares of, keep their proportion to that.
+    """
     check_one_node(graph)
+    if given.get("epochs"):
+        graph = with_epochs(graph, given["epochs"])
     plain = dump(graph)
     node = plain["nodes"][graph.target]
     node |= {
         name: value for name, value in (("model", model), ("source", source)) if value is not None
     }
     if size is not None:
-        plain["data"]["size"] = size
+        plain["data"] |= _size_images(graph, size)
+        node |= {"input_size": size} if "input_size" in node else {}
     for name, value in given.items():
         plain["data" if name in _OF_DATA else "train"][name] = value
     if formula:
         plain["data"]["formula"] = plain["data"].get("formula", {}) | formula
     return parse(plain)
+
+
+def _size_images(graph: Graph, size: int) -> dict[str, int]:
+    """Return the size of the images of which a network then sees `size` pixels; none if as stored.
+
+    Images of 362 pixels for a network that sees 224 -> 181 for one that sees 112.
+    """
+    seen, stored = graph.nodes[graph.target].input_size, graph.data.size
+    if seen is None:
+        return {"size": size}
+    return {} if stored is None else {"size": round(size * stored / seen)}
 
 
 def check_one_node(graph: Graph) -> None:

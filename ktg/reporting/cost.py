@@ -79,14 +79,19 @@ def _trained_graphs(search: StoredSearch) -> Iterable[Graph]:
 def _count_teachers(graphs: Iterable[Graph]) -> dict[str, int]:
     """Return how often a teacher trained by itself was needed, and what sharing them saved.
 
-    `uses` counts the needs, `different` the teachers, `epochs` what was not trained again.
+    `uses` counts the needs, `different` the teachers, `epochs` what was not trained again, in those
+    of the teacher's own training. One that teaches as it is, or as a probe, has no training.
     """
-    epochs: dict[str, int] = {}
+    different: set[str] = set()
     uses = saved = 0
     for graph in graphs:
         for teacher in teachers(graph):
-            alone = canonical_key(independent_graph(graph, teacher))
+            alone = independent_graph(graph, teacher)
+            if not alone.train.epochs:
+                continue
+            key = canonical_key(alone)
             uses += 1
-            saved += graph.train.epochs if alone in epochs else 0
-            epochs[alone] = graph.train.epochs
-    return {"uses": uses, "different": len(epochs), "repeated": uses - len(epochs), "epochs": saved}
+            saved += alone.train.epochs if key in different else 0
+            different.add(key)
+    repeated = uses - len(different)
+    return {"uses": uses, "different": len(different), "repeated": repeated, "epochs": saved}

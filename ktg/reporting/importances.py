@@ -22,7 +22,8 @@ def measure_importances(search: StoredSearch) -> dict[str, Any]:
     At the first rung, the last epoch that every trial was given, no trial is missing, but what
     helps late (a gate that opens slowly) looks unimportant or harmful. At the end it shows, but the
     trials left are those that were good early. A column is None where there are too few trials, or
-    where they do not differ.
+    where they do not differ. `at_end`: whether the first rung is the end of every trial. `stopped`:
+    how many trials were stopped.
     """
     compared = [
         trial for trial in search.trials if trial.values is not None and trial.state != "failed"
@@ -45,6 +46,8 @@ def measure_importances(search: StoredSearch) -> dict[str, Any]:
         "epoch": epoch,
         "trials_early": len(early),
         "trials_end": len(final),
+        "at_end": all(trial.epochs == epoch for trial in compared),
+        "stopped": sum(trial.state == "stopped" for trial in compared),
         "fewest": dict(FEWEST),
         "known": any(columns.values()),
         "holes": [

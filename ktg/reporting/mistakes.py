@@ -77,7 +77,7 @@ def find_mistakes(
 
 
 def _read_stored(search: StoredSearch) -> dict[str, Any] | None:
-    """Return what an earlier report stored of this very trial."""
+    """Return what an earlier report stored of this very trial, trained in this very way."""
     if ARTIFACT not in search.experiment.artifacts(search.run):
         return None
     try:
@@ -85,7 +85,12 @@ def _read_stored(search: StoredSearch) -> dict[str, Any] | None:
     except ValueError:
         return None
     known = isinstance(found, dict) and found.get("version") == VERSION
-    return found if known and found["trial_run"] == search.best.run.id else None
+    if not known or found["trial_run"] != search.best.run.id:
+        return None
+    # An older ktg kept the best epoch by accuracy, whatever the metric, and did not say so.
+    by = found.get("metric", "accuracy")
+    same = search.best.graph.train.keep == "last" or by == search.metric
+    return found if same else None
 
 
 def _train_again(search: StoredSearch, on_epoch: EpochCallback | None) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def _train_again(search: StoredSearch, on_epoch: EpochCallback | None) -> dict[s
     on = "cuda" if device == "GPU" and torch.cuda.is_available() else "cpu"
     started = time.perf_counter()
     with _use_threads(max(1, int(share)) if device == "CPU core" else torch.get_num_threads()):
-        training = Training(graph, dataset, device=on)
+        training = Training(graph, dataset, device=on, metric=search.metric)
         for epoch in training:
             if on_epoch is not None:
                 on_epoch(epoch.number, graph.train.epochs)
@@ -110,6 +115,7 @@ def _train_again(search: StoredSearch, on_epoch: EpochCallback | None) -> dict[s
         "version": VERSION,
         "trial": best.name,
         "trial_run": best.run.id,
+        "metric": search.metric,
         "device": on,
         "train_s": time.perf_counter() - started,
         "val_accuracy": accuracy,

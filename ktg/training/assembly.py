@@ -42,6 +42,7 @@ def assemble(
     *,
     final: bool = False,
     cache: Path | None = None,
+    metric: str = "accuracy",
 ) -> GraphParts:
     """Return all parts of a canonical graph, on the device.
 
@@ -64,10 +65,11 @@ def assemble(
             train_alone,
             final=final,
             cache=cache,
+            metric=metric,
             where=where,
         )
         trained[name] = network.eval().requires_grad_(False)
-        keys[name] = compute_teacher_key(graph, name, dataset, final=final)
+        keys[name] = compute_teacher_key(graph, name, dataset, final=final, metric=metric)
     layers = find_mapped_layers(graph, networks, names)
     adapters = build_adapters(graph, networks, layers, dataset, names, device)
     learners = {}

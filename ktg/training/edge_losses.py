@@ -13,7 +13,7 @@ from ktg.graph.canonical import open_edges
 from ktg.graph.vocabulary import KEEPING_GATES, LossName
 from ktg.training.adapters import Adapter, Pair
 from ktg.training.gates import GATES
-from ktg.training.label_weights import weigh_by_class
+from ktg.training.label_weights import shift_to_weights, weigh_by_class
 from ktg.training.losses import (
     attention,
     bootstrap,
@@ -156,6 +156,15 @@ class EdgeInputs:
         return self.edge.noise
 
     @property
+    def labels(self) -> Tensor:
+        """The labels as the loss of an edge from `label` reads them (B,), or mixed ones (B, C).
+
+        Of the two classes of a mixed one each counts by its weight.
+        """
+        labels, weights = self.nodes.labels, self.class_weights
+        return labels if weights is None else shift_to_weights(weights, labels)
+
+    @property
     def log_peer(self) -> Tensor:
         """Log-probabilities (B, C) of the peer, without gradients."""
         return self._rows(self.nodes.log_probabilities(self.peer, 1.0).detach())
@@ -214,7 +223,7 @@ def _decoupled(inputs: EdgeInputs) -> Tensor:
 
 def _bootstrapped(inputs: EdgeInputs) -> Tensor:
     share = inputs.edge.trust * inputs.progress
-    return bootstrap(inputs.log_peer, inputs.log_q, inputs.nodes.labels, share, inputs.smoothing)
+    return bootstrap(inputs.log_peer, inputs.log_q, inputs.labels, share, inputs.smoothing)
 
 
 def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -> Tensor:
@@ -227,12 +236,10 @@ def _mean_over(maps: list[tuple[Tensor, Tensor]], loss: Callable[..., Tensor]) -
 # The factors make up for what a temperature T does to the gradients: that of kl, js and dkd falls
 # with T^2 (Hinton et al., 2015), that of emd with T. That of dist is as its authors' code has it.
 LOSSES: Mapping[LossName, Callable[[EdgeInputs], Tensor]] = {
-    "ce": lambda inputs: ce(inputs.log_q, inputs.nodes.labels, inputs.smoothing),
-    "gce": lambda inputs: gce(
-        inputs.log_q, inputs.nodes.labels, inputs.edge.exponent, inputs.smoothing
-    ),
+    "ce": lambda inputs: ce(inputs.log_q, inputs.labels, inputs.smoothing),
+    "gce": lambda inputs: gce(inputs.log_q, inputs.labels, inputs.edge.exponent, inputs.smoothing),
     "sce": lambda inputs: sce(
-        inputs.log_q, inputs.nodes.labels, inputs.edge.alpha, inputs.edge.beta, inputs.smoothing
+        inputs.log_q, inputs.labels, inputs.edge.alpha, inputs.edge.beta, inputs.smoothing
     ),
     "bootstrap": _bootstrapped,
     "kl": lambda inputs: kl(inputs.log_p, inputs.log_q) * inputs.temperature**2,

@@ -1,6 +1,6 @@
 """Computes the features of frozen backbones once, so that an epoch then costs the head alone."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -107,20 +107,26 @@ class FrozenFeatures:
         self._train: dict[tuple[str, int], Tensor] = {}
         self._val: dict[str, Tensor] = {}
 
-    def train(self, epoch: int) -> dict[str, Tensor]:
-        """Return the features (N, ...) of all training images, by node, in this epoch's view.
+    def train(self, epoch: int, shown: Sequence[int]) -> dict[str, list[Tensor]]:
+        """Return the features (N, ...) of all training images in each step of an epoch, by node.
 
-        The epoch counts from 0.
+        The epoch counts from 0. `shown` is the view that each step shows of images with fixed views
+        for all nodes; a node that has fixed views alone shows one of them in an epoch.
         """
         self._release(epoch)
         features = {}
         for name, backbone in self._backbones.items():
             if epoch < backbone.until and backbone.views:
-                key = (name, epoch % backbone.views)
-                if key not in self._train:
-                    self._train[key] = self._compute_view(backbone, key[1])
-                features[name] = self._train[key]
+                common = self._shown.draws_once(backbone.augment)
+                views = shown if common else [epoch % backbone.views] * len(shown)
+                features[name] = [self._find_view(name, view) for view in views]
         return features
+
+    def _find_view(self, name: str, view: int) -> Tensor:
+        key = (name, view)
+        if key not in self._train:
+            self._train[key] = self._compute_view(self._backbones[name], view)
+        return self._train[key]
 
     def val(self, epoch: int) -> dict[str, Tensor]:
         """Return the features (N, ...) of the validation images, by node.

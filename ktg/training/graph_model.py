@@ -60,6 +60,7 @@ class GraphModel:
         device: torch.device | str | None = None,
         final: bool = False,
         cache: Path | None = None,
+        metric: str = "accuracy",
     ) -> None:
         check_trainable(graph)
         check_settled(graph)
@@ -70,12 +71,19 @@ class GraphModel:
         self._target = names[graph.target]  # of an ensemble it need not be the first
         self.device = choose_device(device)
         self.precision = choose_precision(graph, self.device)
-        self.dataset, self.final, self.epoch = dataset, final, 0
+        self.dataset, self.final, self.metric, self.epoch = dataset, final, metric, 0
         both = final and graph.data.per_class is None
         self.images = merge(dataset) if both else dataset.train
         check_batch(graph.data, len(self.images))
         parts = assemble(
-            self.graph, dataset, self.names, self.device, train_alone, final=final, cache=cache
+            self.graph,
+            dataset,
+            self.names,
+            self.device,
+            train_alone,
+            final=final,
+            cache=cache,
+            metric=metric,
         )
         self.learners, self.teachers = parts.learners, parts.teachers
         self.teacher_keys, self.layers = parts.teacher_keys, parts.layers

@@ -42,3 +42,18 @@ def weigh_by_class(class_weights: Tensor, labels: Tensor) -> Tensor:
     if labels.ndim == 1:
         return class_weights[labels]
     return labels.to(class_weights.dtype) @ class_weights
+
+
+def shift_to_weights(class_weights: Tensor, labels: Tensor) -> Tensor:
+    """Return mixed labels (B, C) in which each class counts by its weight; hard ones as they are.
+
+    So that the loss of such a label times `weigh_by_class` is the sum of the losses of its classes,
+    each in its share and by the weight of its own class.
+
+    >>> shift_to_weights(torch.tensor([1.0, 3.0]), torch.tensor([[0.5, 0.5]]))
+    tensor([[0.2500, 0.7500]])
+    """
+    if labels.ndim == 1:
+        return labels
+    counted = labels * class_weights.to(labels.dtype)
+    return counted / counted.sum(dim=1, keepdim=True).clamp(min=torch.finfo(counted.dtype).tiny)

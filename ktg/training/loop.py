@@ -13,6 +13,7 @@ is frozen. The figures stay on the device until the epoch is over (metrics.py).
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Training(GraphModel):
     final: train on the training and validation splits together, without validation. With few-shot
     data (`per_class`) only the training split is used.
     cache: the folder of shared teachers and probes (see `ktg.training.tensor_cache`).
-    metric: the score of a validation by which `train.keep: best` chooses.
+    metric: the score of a validation by which `train.keep: best` chooses, for teachers too.
 
     Without epochs (`train.epochs: 0`) the networks are validated once, as they begin.
     """
@@ -67,7 +68,10 @@ class Training(GraphModel):
         cache: Path | None = None,
         metric: str = "accuracy",
     ) -> None:
-        super().__init__(graph, dataset, train_alone, device=device, final=final, cache=cache)
+        alone = partial(train_alone, cache=cache, metric=metric)
+        super().__init__(
+            graph, dataset, alone, device=device, final=final, cache=cache, metric=metric
+        )
         classes, more = len(dataset.classes), dataset.unlabelled
         self._batches = TrainingBatches(self.graph, self.images, classes, self.device, more)
         self._val = None if final else self.split(dataset.val)
@@ -192,7 +196,7 @@ class Training(GraphModel):
         table, total = StepTable(steps, self.device), steps * self.graph.train.epochs
         with use_seed(derive_seed(self.graph.train.seed, "dropout", epoch), self.device):
             with explain_errors(f"epoch {number}, frozen features", self.graph.data.batch_size):
-                features = self._features.train(epoch)
+                features = self._features.train(epoch, self._batches.views(epoch))
             for index, batch in enumerate(self._batches(epoch, features, self._known)):
                 place = f"epoch {number}, step {index + 1} of {steps}"
                 with explain_errors(place, self.graph.data.batch_size):
@@ -258,10 +262,15 @@ class Training(GraphModel):
 
 
 def train_alone(
-    graph: Graph, dataset: Dataset, device: torch.device, final: bool
+    graph: Graph,
+    dataset: Dataset,
+    device: torch.device,
+    final: bool,
+    cache: Path | None = None,
+    metric: str = "accuracy",
 ) -> dict[str, Tensor]:
     """Return the weights of a one-node graph after its training, for a teacher of another graph."""
-    training = Training(graph, dataset, device=device, final=final)
+    training = Training(graph, dataset, device=device, final=final, cache=cache, metric=metric)
     for _ in training:
         pass
     return training.target.body.state_dict()

@@ -18,6 +18,7 @@ from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.models.network import Network
 from ktg.models.resolve import resolve_source
+from ktg.models.sources import ZooEntry
 from ktg.training.tensor_cache import make_once
 from ktg.version import __version__
 
@@ -36,15 +37,17 @@ def load_teacher(
     *,
     final: bool = False,
     cache: Path | None = None,
+    metric: str = "accuracy",
     where: str = "node",
 ) -> None:
     """Load the weights of the node's independent training into `network`, training it if need be.
 
     Other processes that want the same teacher wait for the one that trains it. Where that training
     has no epochs and the weights tell the classes of the data apart, they are left as they are.
-    where: the node's dotted place for messages.
+    metric: by which the training keeps its best weights, if it does. where: the node's dotted place
+    for messages.
     """
-    name = compute_teacher_key(graph, node, dataset, final=final)
+    name = compute_teacher_key(graph, node, dataset, final=final, metric=metric)
     alone = independent_graph(graph, node)
     if alone.train.epochs == 0 and _is_final(network, graph, node, dataset, where):
         return
@@ -52,17 +55,25 @@ def load_teacher(
     network.body.load_state_dict(state)
 
 
-def compute_teacher_key(graph: Graph, node: str, dataset: Dataset, *, final: bool) -> str:
+def compute_teacher_key(
+    graph: Graph, node: str, dataset: Dataset, *, final: bool, metric: str = "accuracy"
+) -> str:
     """Return the SHA-256 (64 hex digits) of all that decides the teacher's weights.
 
-    That is the graph, the data, the initial weights, the split, and the version that trains it.
+    That is the graph, the data, the initial weights, the split, and the version that trains it;
+    `metric` where the best epoch by it is kept.
     """
-    spec = graph.nodes[node]
-    weights = resolve_source(spec, graph.sources_for(spec.model)).content_hash()
-    alone = canonical_key(independent_graph(graph, node))
+    spec, alone = graph.nodes[node], independent_graph(graph, node)
+    source = resolve_source(spec, graph.sources_for(spec.model))
     data = dataset.labelled_fingerprint or dataset.fingerprint
-    text = f"{__version__} {alone} {data} {weights} {final}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    parts: list[object] = [__version__, canonical_key(alone), data, source.content_hash(), final]
+    if isinstance(source, ZooEntry):  # no graph says how its card wants images to be normalised
+        parts.append(source.statistics())
+    # Without validation images there is no best epoch. Accuracy is left out, so that teachers are
+    # found which were made when there was no other choice.
+    if alone.train.keep == "best" and not final and metric != "accuracy":
+        parts.append(metric)
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
 
 
 def _is_final(network: Network, graph: Graph, node: str, dataset: Dataset, where: str) -> bool:

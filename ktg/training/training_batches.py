@@ -99,13 +99,13 @@ class TrainingBatches:
     def __call__(
         self,
         epoch: int,
-        features: Mapping[str, Tensor],
+        features: Mapping[str, Sequence[Tensor]],
         ask: Mapping[str, Ask] = MappingProxyType({}),
     ) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch.
 
-        `features` are (N, ...) by image, and `ask` are teachers that know all images; for the nodes
-        in either no images are made.
+        `features` are (N, ...) by image, for every step, and `ask` are teachers that know all
+        images; for the nodes in either no images are made.
         """
         steps = self._places(epoch)
         others = self._unlabelled_places(epoch, len(steps))
@@ -118,8 +118,9 @@ class TrainingBatches:
             unlabelled = self._views(self.unlabelled, "augment unlabelled", epoch, others, names)
         mix, generator = MIXTURES.get(self.graph.data.augment), self._generator("mix", epoch)
         rows = self.labelled.plain.on_device([step.rows for step in steps])
-        for chosen, seen, more, place, other in zip(
-            rows, images, unlabelled, steps, others or itertools.repeat(None), strict=False
+        asked = zip(steps, others or itertools.repeat(None), strict=False)
+        for step, (chosen, seen, more, (place, other)) in enumerate(
+            zip(rows, images, unlabelled, asked, strict=False)
         ):
             labels = self.labelled.plain.labels[chosen]
             weights = None if self.label_weights is None else self.label_weights[chosen]
@@ -127,7 +128,7 @@ class TrainingBatches:
                 # One mixture for all nodes, because they must agree on the label of an image.
                 mixture = mix(generator)
                 side = next(iter(seen.values())).shape[-1]
-                labels = mixture.labels(labels, self.classes, side)
+                labels = mixture.labels(labels, self.classes, side, weights)
                 weights = None if weights is None else mixture.weights(weights, side)
                 seen = {name: mixture.images(each) for name, each in seen.items()}
                 more = {name: mixture.images(each) for name, each in more.items()}
@@ -137,7 +138,7 @@ class TrainingBatches:
                     name: (both if both and name in self.unlabelled_nodes else seen)[view[name]]
                     for name in needing
                 },
-                features={name: values[chosen] for name, values in features.items()},
+                features={name: values[step][chosen] for name, values in features.items()},
                 labels=labels,
                 answers={
                     name: teacher(place, other if name in self.unlabelled_nodes else None)
@@ -155,17 +156,19 @@ class TrainingBatches:
             seed=self.graph.train.seed,
         )
 
-    def _places(self, epoch: int) -> list[Places]:
-        """Return where the labelled images of every step of an epoch are.
+    def views(self, epoch: int) -> list[int]:
+        """Return the view of the labelled images that every step of an epoch shows.
 
         They take another view in each pass over them.
         """
-        rows, in_pass = self.rows(epoch), len(self.labelled) // self.graph.data.batch_size
-        first = epoch * self.steps
-        views = [self.labelled.turn((first + step) // in_pass) for step in range(len(rows))]
+        in_pass, first = len(self.labelled) // self.graph.data.batch_size, epoch * self.steps
+        return [self.labelled.turn((first + step) // in_pass) for step in range(self.steps)]
+
+    def _places(self, epoch: int) -> list[Places]:
+        """Return where the labelled images of every step of an epoch are."""
         return [
             Places(torch.full_like(step, view), step)
-            for view, step in zip(views, rows, strict=True)
+            for view, step in zip(self.views(epoch), self.rows(epoch), strict=True)
         ]
 
     def _unlabelled_places(self, epoch: int, steps: int) -> list[Places]:

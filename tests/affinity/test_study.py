@@ -18,6 +18,8 @@ from ktg.affinity.study import (
 from ktg.affinity.table import parse_table
 from ktg.errors import TrainingError
 from ktg.graph import Node, parse
+from ktg.graph.canonical import with_seed
+from ktg.graph.recipes import PRETRAINED
 from ktg.tracking import MemoryTracker
 
 
@@ -68,6 +70,30 @@ def test_each_candidate_is_trained_alone_with_each_seed(tiny):
         list(graph.nodes) == ["n0"] and graph.nodes["n0"].model == "resnet14" for graph in each
     )
     assert all(graph.train.epochs == 1 and graph.data == main.graph.data for graph in each)
+
+
+def test_a_candidate_is_trained_as_its_node_says():
+    pretrained = {"model": "resnet8", "source": "zoo/fractals"}
+    graph = parse(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": 4, "warmup_epochs": 2, "seed": 7},
+            "nodes": {"a": pretrained, "b": {**pretrained, "lr": 0.01, "epochs": 3}},
+            "edges": {"label -> a": {}, "b -> a": {}},
+        }
+    )
+    by_recipe, by_itself = (
+        build_graphs(Target("tiny", graph, []), Candidate("c", node), 2)
+        for node in graph.nodes.values()
+    )
+    for each in (by_recipe, by_itself):
+        assert [one.train.seed for one in each] == [7, 8]
+        assert [with_seed(one, 7) for one in each] == [each[0], each[0]]
+    train = by_recipe[0].train
+    assert graph.train.optimizer == "sgd"
+    assert (train.optimizer, train.lr) == (PRETRAINED["optimizer"], PRETRAINED["lr"])
+    assert (train.epochs, train.warmup_epochs) == (4, 2)
+    assert (by_itself[0].train.lr, by_itself[0].train.epochs) == (0.01, 3)
 
 
 def test_rows_have_scores_and_accuracies_and_are_tracked(tiny):

@@ -601,6 +601,26 @@ def test_what_only_a_teacher_says_is_nothing_where_the_node_learns():
     assert key(same, teaches) == key(bare, teaches)  # what `train` and `data` say by default
 
 
+@pytest.mark.parametrize("steps", [None, 2000])
+@pytest.mark.parametrize("epochs", [None, 0, 10, 11])
+def test_a_teacher_is_trained_alike_as_written_and_in_the_canonical_form(epochs, steps):
+    """Ten epochs of its own are ten passes, those of `train` with `steps` are 2000 steps."""
+    own = {} if epochs is None else {"epochs": epochs}
+    graph = parse(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": 10, "steps": steps},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet20", **own}},
+            "edges": {"label -> n0": {}, "n1 -> n0": {}},
+        }
+    )
+    form = canonicalise(graph)
+    assert independent_graph(form, "n1") == independent_graph(graph, "n1")
+    silent = replace(graph, nodes={**graph.nodes, "n1": replace(graph.nodes["n1"], epochs=None)})
+    same = epochs is None or (epochs == 10 and steps is None)
+    assert (canonical_key(silent) == canonical_key(graph)) == same
+
+
 def test_views_and_share_are_nothing_where_they_do_nothing():
     def key(data, node=None):
         raw = {

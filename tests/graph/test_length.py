@@ -1,6 +1,7 @@
 """Longer and shorter trainings."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from strategies import graphs
 
 from ktg.graph import dump, parse
+from ktg.graph.canonical import independent_graph
 from ktg.graph.length import with_epochs
 
 TEACHER = {"model": "resnet8", "warmup_epochs": 1, "frozen_epochs": 2}
@@ -71,6 +73,36 @@ def test_a_teacher_with_a_length_of_its_own_stays_as_it_is():
     assert found.nodes["n1"] == graph.nodes["n1"]
     assert found.nodes["n2"].frozen_epochs == 1
     assert found.nodes["n2"].warmup_epochs == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("own", [0, 1, 3, 30])
+@pytest.mark.parametrize("epochs", [1, 5, 40])
+def test_the_training_of_a_teacher_with_a_length_of_its_own_is_the_same(own, epochs):
+    """Also what it has from `train`: the warm-up, and the milestones if only it uses them."""
+    graph = parse(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": 20, "warmup_epochs": 2, "milestones": [10, 15], "steps": 900},
+            "nodes": {
+                "n0": {"model": "resnet8"},
+                "n1": {"model": "resnet20", "epochs": own, "schedule": "step"},
+            },
+            "edges": {"label -> n0": {}, "n1 -> n0": {}},
+        }
+    )
+    found = with_epochs(graph, epochs)
+    assert independent_graph(found, "n1") == independent_graph(graph, "n1")
+    assert parse(dump(found)) == found
+    assert found.train.warmup_epochs == pytest.approx(epochs / 10)
+    both = replace(graph, train=replace(graph.train, schedule="step"))
+    assert with_epochs(both, 10).train.milestones == (5, 7)
+
+
+def test_what_nothing_would_change_is_not_written_into_a_teacher():
+    graph = make(20, {})
+    nodes = {name: replace(node, warmup_epochs=None) for name, node in graph.nodes.items()}
+    found = with_epochs(replace(graph, nodes=nodes), 10)
+    assert found.nodes["n1"] == nodes["n1"]
 
 
 def test_a_backbone_that_never_learned_stays_frozen():

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from ktg.data.open import summarize
 from ktg.errors import SpecError, UserError
-from ktg.graph import Data, dump, parse
+from ktg.graph import Data, Train, dump, parse
 from ktg.pretraining.presets import NAMES, PRESETS
 from ktg.pretraining.recipe import build_recipe, change_recipe, check_one_node
 
@@ -93,16 +95,53 @@ def test_options_take_the_place_of_fields():
     )
     assert (
         again.nodes["n0"].model,
+        again.nodes["n0"].input_size,
         again.data.size,
         again.data.batch_size,
         again.train.epochs,
-    ) == (
-        "resnet20",
-        20,
-        3,
-        7,
-    )
+        again.train.milestones,
+    ) == ("resnet20", 20, 32, 3, 7, (2, 4))
     assert (again.data.formula.points, again.data.formula.classes) == (9, 5)
+
+
+@pytest.mark.parametrize(
+    ("stored", "seen", "sizes"),
+    [
+        (32, None, (64, None)),
+        (None, None, (64, None)),
+        (362, 224, (103, 64)),
+        (None, 32, (None, 64)),
+    ],
+)
+def test_size_is_what_the_network_sees(stored, seen, sizes):
+    node = {"model": "resnet20", "input_size": seen}
+    graph = parse(
+        {
+            "data": {"name": "digits", "size": stored},
+            "nodes": {"a": node},
+            "edges": {"label -> a": {}},
+        }
+    )
+    changed = change_recipe(graph, size=64)
+    assert (changed.data.size, changed.nodes["a"].input_size) == sizes
+    assert change_recipe(graph) == graph
+
+
+def test_with_other_epochs_each_part_of_a_training_keeps_its_place():
+    train = {"epochs": 200, "schedule": "step", "milestones": [60, 120, 180], "warmup_epochs": 4}
+    graph = parse(
+        {
+            "data": {"name": "digits"},
+            "train": {**train, "steps": 8000},
+            "nodes": {"a": {"model": "resnet20"}},
+            "edges": {"label -> a": {}},
+        }
+    )
+    found = change_recipe(graph, epochs=50).train
+    assert (found.epochs, found.milestones, found.warmup_epochs) == (50, (15, 30, 45), 1)
+    assert found.steps == 2000
+    untrained = replace(graph, train=Train(epochs=0))
+    assert change_recipe(untrained, epochs=50).train == Train(epochs=50)
 
 
 def test_what_cannot_be():

@@ -67,6 +67,18 @@ def test_a_teacher_is_trained_once_for_all_its_graphs():
     }
 
 
+@pytest.mark.parametrize(("epochs", "trainings", "saved"), [(5, 2, 5), (30, 2, 30), (0, 0, 0)])
+def test_what_sharing_a_teacher_saved_is_counted_in_its_own_epochs(epochs, trainings, saved):
+    """One of no epochs teaches as it is, so that there is nothing to share."""
+    space = TEACHERS.replace("n1: {", f"n1: {{epochs: {epochs}, ")
+    trials = [
+        trial(number, values={"nodes.n1.model": "resnet8", "edges.n1.n0.gate": gate}, base={})
+        for number, gate in enumerate(("through", "linear"), 1)
+    ]
+    found = sum_costs(search(*trials, space=space))["saved"]["teachers"]
+    assert (found["uses"], found["epochs"]) == (trainings, saved)
+
+
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=10))
 def test_what_was_trained_and_what_was_saved_is_the_whole_budget(epochs):
     trials = [

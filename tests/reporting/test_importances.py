@@ -1,6 +1,7 @@
 """Importances of holes, and correlations of rungs with the end: by hand, and for any trials."""
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from records import SPACE, search, trial
 
 from ktg.reporting.importances import FEWEST_ENDED, correlate_rungs, first_rung, measure_importances
+from ktg.reporting.page import render
 
 ONE = "edges.n1.n0.gate"
 
@@ -68,6 +70,37 @@ def test_the_first_rung_is_that_of_early_stopping_or_the_whole_budget():
         "search: {trials: 2, scheduler: none}\n",
     )
     assert first_rung(free) == 8
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "lengths", "states", "said"),
+    [
+        ("none", [8, 8], ["finished"], "Nothing was stopped here. All 24 trials are compared at"),
+        ("asha", [8, 8], ["finished"], "Nothing was stopped here. The bars compare all 24 trials"),
+        ("none", [8, 4], ["finished"], "Nothing was stopped here. The bars compare all 24 trials"),
+        ("asha", [8, 8], ["finished", "stopped"], "Early stopping limits what this can say."),
+    ],
+)
+def test_the_page_says_at_which_epoch_trials_are_compared(scheduler, lengths, states, said):
+    draw, made = random.Random(0), []
+    for number in range(24):
+        length, state = lengths[number % len(lengths)], states[number % len(states)]
+        epochs = length if state == "finished" else 2
+        levels = tuple(draw.random() for _ in range(epochs))
+        gate = {ONE: draw.choice(["through", "cutoff"])}
+        made.append(trial(number, state, levels, gate))
+        made[-1].__dict__["epochs"] = length
+    space = SPACE.replace("scheduler: asha", f"scheduler: {scheduler}")
+    found = measure_importances(search(*made, space=space))
+    page = render(
+        "report/importance.html", {"importance": found}, found=found, pictures={"importance": ""}
+    )
+    text = " ".join(re.sub(r"<[^>]*>", "", page).split())
+    assert said in text
+    at_end = "All 24 trials are compared at their end" in text
+    assert at_end == found["at_end"] == (scheduler == "none" and lengths == [8, 8])
+    epoch = min(lengths) if scheduler == "none" else 2
+    assert (f"after epoch {epoch}, the last that every one of them had" in text) != at_end
 
 
 def curve(rank: int, at_two: int, at_four: int) -> tuple[float, ...]:

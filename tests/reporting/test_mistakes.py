@@ -13,10 +13,12 @@ from PIL import Image
 
 from ktg.errors import UserError
 from ktg.graph.yaml_files import dumps, load
+from ktg.reporting import mistakes
 from ktg.reporting.mistakes import (
     ARTIFACT,
     MOST_CLASSES,
     MOST_PAIRS,
+    VERSION,
     describe_answers,
     find_doubtful,
     find_mistakes,
@@ -115,15 +117,17 @@ def test_pictures_are_small_and_tiny_ones_exact(shape, kind):
 def made(tiny, tmp_path, uri):
     """Return a function that writes a search with one finished trial, and reads it back."""
 
-    def write(experiment, train_s=1.0, images=tiny, **tags):
-        file = graph_file(tmp_path / "graph.yaml", images, train={"epochs": 1})
+    def write(experiment, train_s=1.0, images=tiny, keep="last", metric="accuracy", **tags):
+        train = {"epochs": 1, "keep": keep}
+        file = graph_file(tmp_path / "graph.yaml", images, train=train)
         space = {
             **load(file),
-            "train": {"epochs": 1, "lr": {"choice": [0.05, 0.1]}},
-            "search": {"trials": 1},
+            "train": {**train, "lr": {"choice": [0.05, 0.1]}},
+            "search": {"trials": 1, "metric": metric},
         }
         with MlflowTracker(experiment, uri) as tracker:
-            run = tracker.start("made", tags={"kind": "search", **tags})
+            params = {"search.metric": metric}
+            run = tracker.start("made", params=params, tags={"kind": "search", **tags})
             tracker.artifact(run, "space.yaml", dumps(space))
             trial = tracker.start(
                 "trial-0001", parent=run, params={"train.lr": 0.05}, tags={"kind": "trial"}
@@ -170,6 +174,35 @@ def test_what_was_kept_of_something_else_is_not_taken(made, kept):
     assert find_mistakes(record, retrain=False) == {
         "why": "The best graph was not trained again for this page."
     }
+
+
+@pytest.mark.parametrize(
+    ("keep", "told", "taken"),
+    [
+        ("best", {"metric": "balanced_accuracy"}, True),
+        ("best", {"metric": "accuracy"}, False),
+        ("best", {}, False),  # as an older ktg stored it
+        ("last", {}, True),
+    ],
+)
+def test_what_another_metric_kept_is_not_taken(made, keep, told, taken):
+    record = made("by metric", keep=keep, metric="balanced_accuracy")
+    kept = {"version": VERSION, "trial_run": record.best.run.id, **told}
+    attach("by metric", record.experiment.uri, record.run.run, ARTIFACT, json.dumps(kept))
+    assert (find_mistakes(record, retrain=False) == kept) == taken
+
+
+def test_the_graph_is_trained_again_by_the_metric_of_the_search(made, monkeypatch):
+    metrics = []
+
+    class Noted(mistakes.Training):
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            metrics.append(self.metric)
+
+    monkeypatch.setattr(mistakes, "Training", Noted)
+    found = find_mistakes(made("metric", keep="best", metric="loss"), retrain=True)
+    assert metrics == [found["metric"]] == ["loss"]
 
 
 def test_another_figure_than_the_search_had_is_told(made):

@@ -33,7 +33,7 @@ def test_who_has_begun_stays():
 
 def test_only_what_is_proven_worse_is_out():
     leader, near, far = one(1, 0.9, 0.90, 0.92, 0.91), one(2, 0.9, 0.89, 0.93, 0.90), None
-    far = one(3, 0.9, 0.50, 0.52, 0.51)
+    far = one(3, 0.9, 0.50, 0.52, 0.50)
     assert find_dropped([leader, near, far]) == {3}
     assert find_dropped([one(1, 0.9, 0.9), one(2, 0.9, 0.1)]) == set()  # one seed proves nothing
 

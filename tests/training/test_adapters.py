@@ -280,7 +280,7 @@ def test_distances_that_are_none_are_refused_at_the_edge(tiny, dataset, tmp_path
 def test_a_frozen_backbone_stays_frozen_though_its_maps_are_compared(tiny, dataset):
     graph = make(tiny, {"loss": "feature"}, data={"augment": "none"}, n0={"frozen_epochs": 2})
     begun = Training(graph, dataset, device="cpu")
-    assert begun._features.train(0) == {}  # features stand for images where no map is needed
+    assert begun._features.train(0, [0]) == {}  # features stand for images where no map is needed
     before = copy.deepcopy(begun.target.body.state_dict())
     projection = begun.adapters["n1", "n0"].projections[0].weight.clone()
     list(begun)
@@ -290,7 +290,7 @@ def test_a_frozen_backbone_stays_frozen_though_its_maps_are_compared(tiny, datas
     } == begun.target.head
     assert not torch.equal(projection, begun.adapters["n1", "n0"].projections[0].weight)
     plain = make(tiny, {"loss": "kl"}, data={"augment": "none"}, n0={"frozen_epochs": 2})
-    assert set(Training(plain, dataset, device="cpu")._features.train(0)) == {"n0"}
+    assert set(Training(plain, dataset, device="cpu")._features.train(0, [0])) == {"n0"}
 
 
 def test_graphs_that_compare_no_maps_take_none(tiny, dataset, monkeypatch):
@@ -344,6 +344,6 @@ def test_embedding_compares_what_the_heads_are_given_through_one_linear_layer(ti
 def test_features_of_a_frozen_backbone_are_compared_as_they_are_stored(tiny, dataset):
     graph = make(tiny, {"loss": "embedding"}, data={"augment": "none"}, n0={"frozen_epochs": 2})
     begun = Training(graph, dataset, device="cpu")
-    assert set(begun._features.train(0)) == {"n0"}
+    assert set(begun._features.train(0, [0])) == {"n0"}
     epochs = list(begun)
     assert epochs[1].edges["n1", "n0"].loss < epochs[0].edges["n1", "n0"].loss

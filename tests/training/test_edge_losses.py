@@ -231,6 +231,20 @@ def test_class_weights_are_for_edges_from_the_label_only(mixed):
     assert torch.equal(found["n1", "n0"].value, plain["n1", "n0"].value)
 
 
+@pytest.mark.parametrize("loss", ["ce", "gce"])
+def test_of_a_mixed_label_each_class_counts_by_its_own_weight(loss):
+    logits, weights = random_logits(1), torch.tensor([0.5, 2.0, 1.0, 0.25, 4.0])
+    other = (LABELS + 1) % 5
+    mixed = 0.7 * one_hot(LABELS, 5).double() + 0.3 * one_hot(other, 5).double()
+    graph = doubtful(label_n0={"loss": loss})
+
+    def value(labels):
+        outputs = NodeOutputs({**logits, "n1": logits["n0"]}, labels)
+        return edge_losses(graph, outputs, 0.5, class_weights=weights)["label", "n0"].value.item()
+
+    assert value(mixed) == pytest.approx(0.7 * value(LABELS) + 0.3 * value(other))
+
+
 def doubtful(**edges):
     """A graph of two nodes; a keyword `label_n0` is the edge from the label to n0."""
     return parse(

@@ -10,6 +10,8 @@ import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file
+from zoos import card
+from zoos import weights as zoo_weights
 
 from ktg.data import open_data
 from ktg.errors import SpecError
@@ -20,6 +22,7 @@ from ktg.models.state_dicts import write_weights
 from ktg.searching.baselines import distilled_ensemble
 from ktg.training import loop, tensor_cache
 from ktg.training.teachers import compute_teacher_key, load_teacher
+from ktg.zoo import Zoo
 
 
 def graph(tiny: Path, model: str = "resnet8", edges: dict | None = None, **train) -> Graph:
@@ -51,6 +54,52 @@ def test_the_key_depends_on_model_schedule_seed_data_and_split_only(tiny: Path):
         name(final=True),
     ]
     assert len({name(), *others}) == 6
+
+
+@pytest.mark.parametrize(
+    ("keep", "final", "counts"),
+    [("best", False, True), ("best", True, False), ("last", False, False)],
+)
+def test_the_metric_counts_where_the_best_epoch_is_kept(tiny: Path, keep, final, counts):
+    one = graph(tiny, keep=keep)
+    data = open_data(one.data)
+    keys = {
+        compute_teacher_key(one, "n1", data, final=final, metric=metric)
+        for metric in ("accuracy", "loss", "macro_f1")
+    }
+    assert len(keys) == (3 if counts else 1)
+    assert compute_teacher_key(one, "n1", data, final=final) in keys
+
+
+def test_a_teacher_is_kept_by_the_metric_and_in_the_cache_of_the_training(
+    tiny: Path, tmp_path: Path, monkeypatch
+):
+    made = []
+
+    class Noted(loop.Training):
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            made.append((len(self.graph.nodes), self.metric, self._best.metric, self._cache))
+
+    monkeypatch.setattr(loop, "Training", Noted)
+    one = graph(tiny, keep="best")
+    Noted(one, open_data(one.data), device="cpu", cache=tmp_path, metric="loss")
+    assert made == [(1, "loss", "loss", tmp_path), (2, "loss", "loss", tmp_path)]
+
+
+def test_how_the_card_of_its_source_normalises_counts(tiny: Path, tmp_path: Path, monkeypatch):
+    """Nothing else of two entries of equal weights differs: neither name nor content."""
+    one = graph(tiny)
+    nodes = {**one.nodes, "n1": dataclasses.replace(one.nodes["n1"], source="zoo/animals")}
+    one, data = dataclasses.replace(one, nodes=nodes), open_data(one.data)
+    keys = set()
+    for mean in (0.5, 0.4):
+        folder = tmp_path / str(mean)
+        folder.mkdir()
+        Zoo(folder / "zoo").add(card(mean=(mean,)), zoo_weights(folder / "file.safetensors"))
+        monkeypatch.setenv("KTG_ZOO", str(folder / "zoo"))
+        keys.add(compute_teacher_key(one, "n1", data, final=False))
+    assert len(keys) == 2
 
 
 def test_three_copies_of_a_teacher_teach_together_and_are_not_alike(tiny: Path, tmp_path: Path):

@@ -16,6 +16,7 @@ from ktg.data.views import open_view
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Graph, parse
 from ktg.graph.canonical import canonical_key
+from ktg.models.network import split_forward
 from ktg.training import Training
 from ktg.training.edge_losses import NodeOutputs, edge_losses
 from ktg.training.randomness import derive_seed, endless_rows, epoch_rows
@@ -90,14 +91,14 @@ def test_a_node_sees_views_of_its_own_without_changing_those_of_the_others(tiny)
 def test_features_are_given_by_image_and_take_the_place_of_images(tiny):
     graph = make(tiny, n0={}, n1={})
     count = len(open_data(graph.data).train)
-    for shown, row in zip(
-        batches_of(graph)(1, {"n1": torch.arange(count)}), epoch_rows(count, 16, 5, 1), strict=True
-    ):
+    rows = epoch_rows(count, 16, 5, 1)
+    features = [step * count + torch.arange(count) for step in range(len(rows))]
+    shown_in = enumerate(zip(batches_of(graph)(1, {"n1": features}), rows, strict=True))
+    for step, (shown, row) in shown_in:
         assert set(shown.images) == {"n0"}
-        assert torch.equal(shown.features["n1"], row)
+        assert torch.equal(shown.features["n1"], step * count + row)
     assert all(
-        not shown.images
-        for shown in batches_of(graph)(1, dict.fromkeys(graph.nodes, torch.arange(count)))
+        not shown.images for shown in batches_of(graph)(1, dict.fromkeys(graph.nodes, features))
     )
 
 
@@ -270,7 +271,7 @@ def test_a_frozen_node_that_sees_images_without_labels_has_no_features(unlabelle
     nodes = {**unlabelled_graph.nodes, "n0": frozen, "n2": frozen}
     graph = dataclasses.replace(unlabelled_graph, data=data, nodes=nodes)
     training = Training(graph, open_data(graph.data), device="cpu")
-    assert {training.names[name] for name in training._features.train(0)} == {"n2"}
+    assert {training.names[name] for name in training._features.train(0, [0])} == {"n2"}
     assert math.isfinite(next(training).metrics()["val_loss"])
 
 
@@ -323,12 +324,33 @@ def test_images_without_labels_take_another_view_in_each_pass(unlabelled_graph):
             assert torch.equal(shown.images["n0"][16:], pixels)
 
 
+@pytest.mark.parametrize("steps", [None, 10, 22])
+def test_a_frozen_backbone_has_the_features_of_what_all_others_are_shown(tiny, steps):
+    """An epoch is one pass, a part of one, or more than one, and each pass has another view."""
+    graph = make(tiny, n0={"frozen_epochs": 2}, n1={})
+    data = dataclasses.replace(graph.data, views=3)
+    graph = dataclasses.replace(
+        graph, data=data, train=dataclasses.replace(graph.train, steps=steps)
+    )
+    training = Training(graph, open_data(graph.data), device="cpu")
+    network, batches = training.trained_networks["n0"], training._batches
+    for learner in training.learners.values():
+        learner.begin_epoch(0)
+    for epoch in range(2):
+        features = training._features.train(epoch, batches.views(epoch))
+        assert set(features) == {"n0"}
+        shown_as = zip(batches(epoch, features), batches(epoch, {}), strict=True)
+        for stored, shown in shown_as:
+            (expected,), _ = split_forward(network, shown.images["n1"])
+            torch.testing.assert_close(stored.features["n0"], expected)
+
+
 def test_fixed_views_resume_and_a_frozen_backbone_sees_them_too(tiny):
     graph = make(tiny, n0={"frozen_epochs": 2, "source": "none"}, n1={})
     graph = dataclasses.replace(graph, data=dataclasses.replace(graph.data, views=2))
     dataset = open_data(graph.data)
     whole = Training(graph, dataset, device="cpu")
-    assert [whole.names[name] for name in whole._features.train(0)] == ["n0"]
+    assert [whole.names[name] for name in whole._features.train(0, [0])] == ["n0"]
     epochs = list(whole)
     half, resumed = (Training(graph, dataset, device="cpu") for _ in range(2))
     next(half)

@@ -24,20 +24,36 @@ class Mixture:
         own = self._shares(images.shape[-2], images.shape[-1])
         return own * images + (1 - own) * images.roll(1, 0)
 
-    def labels(self, labels: Tensor, classes: int, side: int) -> Tensor:
+    def labels(
+        self, labels: Tensor, classes: int, side: int, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the probabilities (B, classes) of the labels (B,) for images of `side` pixels.
 
-        MixUp of share 0.7 with labels [0, 1] -> [[0.7, 0.3], [0.3, 0.7]].
+        weights (B,): how much each label counts. Times those of `weights`, the loss of a mixture is
+        then the sum of the two labels' losses, each in its share and by its weight; a label of
+        weight 0 has no part in it.
+
+        MixUp of share 0.7 with labels [0, 1] -> [[0.7, 0.3], [0.3, 0.7]]; with weights [1, 0] ->
+        [[1, 0], [1, 0]].
         """
-        # From the pixels kept at this side, not from the box: at a coarse resolution they differ.
-        own = self._shares(side, side).mean()
-        hard = one_hot(labels, classes).to(own.dtype)
-        return own * hard + (1 - own) * hard.roll(1, 0)
+        hard = one_hot(labels, classes).to(self.share.dtype)
+        plain = self._blend(hard, side)
+        if weights is None:
+            return plain
+        mass = self._blend(weights[:, None] * hard, side)
+        total = mass.sum(dim=1, keepdim=True)
+        # Where neither counts the mixture of both stays, which has weight 0.
+        return torch.where(total > 0, mass / total.clamp(min=torch.finfo(mass.dtype).tiny), plain)
 
     def weights(self, weights: Tensor, side: int) -> Tensor:
         """Return the weights (B,) of mixed labels: the means of two, in the labels' shares."""
+        return self._blend(weights, side)
+
+    def _blend(self, values: Tensor, side: int) -> Tensor:
+        """Return the values (B, ...) of the images mixed in the shares of their pixels."""
+        # From the pixels kept at this side, not from the box: at a coarse resolution they differ.
         own = self._shares(side, side).mean()
-        return own * weights + (1 - own) * weights.roll(1, 0)
+        return own * values + (1 - own) * values.roll(1, 0)
 
     def _shares(self, height: int, width: int) -> Tensor:
         """Return the share (H, W) of itself that each pixel keeps; in the box if its centre is."""

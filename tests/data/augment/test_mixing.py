@@ -1,5 +1,7 @@
+import pytest
 import torch
 from pixels import generator, noise
+from torch.nn.functional import one_hot
 
 from ktg.data.augment.basic import to_float
 from ktg.data.augment.mixing import Mixture, cutmix_or_mixup
@@ -16,6 +18,29 @@ def test_mixup_blends_each_image_and_label_with_the_one_before():
     torch.testing.assert_close(mixture.labels(LABELS, 3, 32), expected)
     weights = mixture.weights(torch.tensor([1.0, 0, 2, 0]), 32)
     torch.testing.assert_close(weights, torch.tensor([0.7, 0.3, 1.4, 0.6]))
+
+
+@pytest.mark.parametrize("share", [0.7, 1.0, 0.0])
+def test_each_of_two_labels_counts_in_its_share_and_by_its_own_weight(share):
+    mixture, weights = Mixture(NOTHING, torch.tensor(share)), torch.tensor([1.0, 0, 2, 0])
+    counted = weights[:, None] * one_hot(LABELS, 3)
+    expected = share * counted + (1 - share) * counted[[3, 0, 1, 2]]
+    labels = mixture.labels(LABELS, 3, 32, weights)
+    torch.testing.assert_close(mixture.weights(weights, 32)[:, None] * labels, expected)
+    torch.testing.assert_close(labels.sum(1), torch.ones(4))
+    alike = mixture.labels(LABELS, 3, 32, torch.full((4,), 3.0))
+    torch.testing.assert_close(alike, mixture.labels(LABELS, 3, 32))
+
+
+def test_a_label_of_weight_0_is_not_used_in_a_mixture_either():
+    mixture, weights = Mixture(NOTHING, torch.tensor(0.5)), torch.tensor([2.0, 0, 0, 1])
+    mixed = [
+        mixture.labels(torch.tensor([0, unused, unused, 2]), 3, 8, weights) for unused in range(3)
+    ]
+    used = mixture.weights(weights, 8) > 0
+    assert used.tolist() == [True, True, False, True]
+    assert all(torch.equal(each[used], mixed[0][used]) for each in mixed)
+    assert torch.equal(mixed[1][2], torch.tensor([0.0, 1, 0]))  # of weight 0 in the loss
 
 
 def test_cutmix_pastes_a_box_and_weighs_labels_by_its_pixels():
