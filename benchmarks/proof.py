@@ -1,6 +1,6 @@
 """Compares ktg's default search with every arrangement a user would try, in the same wall time.
 
-On eight sets, with the same budget on the same cores: the search of the space that `ktg init`
+On eleven sets, with the same budget on the same cores: the search of the space that `ktg init`
 writes, and its best graph trained again with every seed. Against it: a search of the target alone
 (the same space without helpers, the whole budget), the probe of the target's weights, a head first
 and then fine-tuning, and distillation by hand from a fine-tuned larger network, on the unlabelled
@@ -8,6 +8,7 @@ images too where there are some. The last three are plain timm and torch.
 
     python benchmarks/proof.py SHARED                      # all that is missing; many hours
     python benchmarks/proof.py SHARED --sets wbc4 --budget 2m --seeds 2
+    python benchmarks/proof.py SHARED --size 0 --arms search "tuned alone"    # init's own size
     python benchmarks/proof.py SHARED --table              # what is in the file, as a table
 
 One line is appended for each training, so the script may be interrupted and goes on where it was.
@@ -41,6 +42,10 @@ SETS = {
     "magtile": RealSet("magtile", metric=BALANCED),
     "fsdd_spec": RealSet("fsdd_spec/fsdd_spec.npz"),
     "cifar10_100": RealSet(CIFAR, per_class=100),
+    # Ten labels a class, and all other training images without labels: where a teacher pays.
+    "cats_dogs_10": RealSet("cats_dogs", per_class=10, unlabelled=True),
+    "rsscn7_10": RealSet("rsscn7", per_class=10, unlabelled=True),
+    "cifar10_10": RealSet(CIFAR, per_class=10, unlabelled=True),
 }
 OURS, ALONE, HEAD_FIRST, BY_HAND = "search", "tuned alone", "head, then all", "distillation"
 RIVALS = (ALONE, "probe", HEAD_FIRST, BY_HAND)
@@ -76,7 +81,7 @@ def measure_rival(args: argparse.Namespace, arm: str, task: rivals.Task, seed: i
 def search(args: argparse.Namespace, name: str, arm: str, place: Path) -> Line:
     """Search the space that ktg proposes, whole or of its target alone; return the best graph."""
     options = ["--target", WEIGHTS[TARGET].model, "--budget", args.budget, "-o", "space.yaml"]
-    options += ["--size", str(args.size)]
+    options += ["--size", str(args.size)] if args.size else []
     folder.run_ktg("init", rivals.LABELLED, *options, place=place)
     space = load(place / "space.yaml")
     space["search"] = {**space.get("search", {}), "metric": SETS[name].metric}

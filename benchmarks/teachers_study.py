@@ -12,6 +12,7 @@ interrupted and goes on where it stopped.
     python benchmarks/teachers_study.py SHARED --per-class 0 --arms ...   # all labels
     python benchmarks/teachers_study.py SHARED --source none --model resnet20 --teacher resnet56 \
         --size 32 --teacher-size 32 --teacher-steps 3000 ...              # both from nothing
+    python benchmarks/teachers_study.py SHARED --teacher-steps 0 -o FILE ...  # the teacher's probe
     python benchmarks/teachers_study.py SHARED --table    # what is in the file, as tables
     python benchmarks/teachers_study.py SHARED --table --lengths 3000   # over alone as long
 
@@ -107,7 +108,9 @@ ALONE = {steps: f"alone, {steps} steps" for steps in ALONE_STEPS}
 ARMS = ["probe", *ALONE.values(), "teacher", THREE, *TAUGHT]
 SHORT = [ALONE[steps] for steps in ALONE_STEPS[:3]]
 USUAL = ["probe", *SHORT, "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
-KEYS = ("set", "model", "teacher_model", "size", "per_class", "seed", "arm")
+KEYS = ("set", "model", "teacher_model", "size", "per_class", "teacher_size", "teacher_steps")
+KEYS += ("seed", "arm")
+BEFORE = {"teacher_size": TEACHER_SIZE, "teacher_steps": TEACHER_STEPS}  # of lines without
 
 
 def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Graph:
@@ -234,10 +237,13 @@ def show(path: Path, score: str, lengths: Sequence[int]) -> None:
     pooled: dict[tuple[Any, ...], dict[str, list[float]]] = defaultdict(dict)
     groups: dict[Any, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        group = (row["set"], *(row[key] for key in KEYS[1:5]))
-        groups[group][row["arm"]][row["seed"]] = row
+        groups[find_key(row)[:-2]][row["arm"]][row["seed"]] = row
     for group, arms in sorted(groups.items()):
         print(*group)
+        for row in rows:  # who has no teacher is compared with all of them
+            same = all(find_key(row)[place] == group[place] for place in (0, 1, 3, 4))
+            if same and row["arm"].startswith(("alone", "probe")):
+                arms[row["arm"]].setdefault(row["seed"], row)
         tuned = tune_alone(arms, score, lengths)
         for arm in ["alone, tuned", *ARMS]:
             runs = tuned if arm == "alone, tuned" else arms.get(arm, {})
@@ -255,6 +261,11 @@ def show(path: Path, score: str, lengths: Sequence[int]) -> None:
         if len(by_set) > 1 and arm != "alone, tuned" and len(differences) > 1:
             where = f"{len(differences)} pairs of {sum(map(bool, by_set.values()))} sets"
             print("all", *study, f"{arm:38} {where}{tell_mean(differences)}")
+
+
+def find_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells a line from all others."""
+    return tuple((BEFORE | row)[key] for key in KEYS)
 
 
 def tune_alone(
@@ -316,12 +327,13 @@ def main() -> None:
         show(args.output, args.score, args.lengths)
         return
     torch.set_num_threads(1)
-    done = {tuple(line[key] for key in KEYS) for line in read_lines(args.output)}
+    done = {find_key(line) for line in read_lines(args.output)}
     for seed in range(args.seeds):
         for name in args.sets:
             test = None
             for arm in args.arms:
-                key = (name, args.model, args.teacher, args.size, args.per_class, seed, arm)
+                sizes = (args.size, args.per_class, args.teacher_size, args.teacher_steps)
+                key = (name, args.model, args.teacher, *sizes, seed, arm)
                 if key not in done:
                     if test is None:
                         test = open_test(make_graph(args, name, seed, "probe").data)

@@ -5,7 +5,7 @@ from typing import Any
 from ktg.graph.recipes import PRETRAINED
 from ktg.proposing.opening import TARGET, TEACHER
 from ktg.proposing.plan import Plan
-from ktg.proposing.teacher import Teacher
+from ktg.proposing.teacher import TRAINED_FROM, Teacher, is_for_probe
 from ktg.wording import round_minutes
 
 # The middle of a range is what `alone` uses: the recipe's rate, so that `head, then fine-tuning` is
@@ -111,15 +111,21 @@ def _explain_teacher(plan: Plan, teacher: Teacher) -> str:
             f"{100 * teacher.at_target_side:.1f} %{own}; it answers once for each image, so that "
             "it may see more of it"
         )
-    made = (
-        f"it is trained once for {teacher.epochs} epochs ({round_minutes(teacher.seconds)}), "
-        "for all trials"
-        if teacher.epochs
-        else "as a linear probe, because training would learn wrong labels by heart"
-        if plan.noise
-        else "as a linear probe, because its training would not fit the budget"
-    )
+    elif plan.sources and teacher.score < plan.ranking.scores[plan.sources[0]]:
+        own += f", which {plan.ranking.images} images do not prove to be better"
     return (
         f"a stronger network teaches ({weights.parameters / 1e6:.1f} M parameters, {weights.told}):"
-        f" its probe has {100 * teacher.score:.1f} %{own}; {made}"
+        f" its probe has {100 * teacher.score:.1f} %{own}; {_explain_training(plan, teacher)}"
     )
+
+
+def _explain_training(plan: Plan, teacher: Teacher) -> str:
+    if teacher.epochs:
+        once = f"it is trained once for {teacher.epochs} epochs ({round_minutes(teacher.seconds)})"
+        return f"{once}, for all trials"
+    if plan.noise:
+        return "as a linear probe, because training would learn wrong labels by heart"
+    if is_for_probe(plan.images, plan.decoded_side):
+        few = f"with fewer than {TRAINED_FROM} images of each class"
+        return f"as a linear probe, which {few} teaches more than a trained network"
+    return "as a linear probe, because its training would not fit the budget"

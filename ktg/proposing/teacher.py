@@ -20,6 +20,12 @@ from ktg.proposing.speed import Speed, measure_speed
 from ktg.proposing.weights_here import WeightsHere
 
 LEAST_EPOCHS = 3
+# Training images of each class, and the side in pixels, up to and from which the probe of a teacher
+# teaches more than its training, and costs a forward pass: at 128 pixels with ten images of each
+# class +3.9 points (+2.1 to +5.6, five pairs of three sets); at 96 pixels with CIFAR-10 less, and
+# with 25 images it depends on the set (docs/studies.md).
+TRAINED_FROM = 20
+PROBE_SIDE = 128
 MOST_CANDIDATES = 3  # that are looked at once more, at a larger side
 MOST_IMAGES = 20_000  # decoding more of them twice takes minutes
 # Views are drawn once: a teacher that answers new ones at every step costs more than the target.
@@ -163,6 +169,16 @@ def _is_affordable(speed: Speed, images: FoundImages, means: Means) -> bool:
     )
 
 
+def is_for_probe(images: FoundImages, side: int | None) -> bool:
+    """Return whether a probe is the best teacher, as far as that was measured.
+
+    It is of large images, few of them with labels beside others without. side: in pixels, at which
+    the teacher sees them; None for their own.
+    """
+    few = images.unlabelled > 0 and images.per_class < TRAINED_FROM
+    return few and (side or images.side) >= PROBE_SIDE
+
+
 def choose_views(teacher: Teacher, images: int, shown: int, available_s: float) -> int | None:
     """Return how many views of each image are drawn once: the most whose answers are affordable.
 
@@ -193,7 +209,8 @@ def _plan_training(teacher: Teacher, data: Data, images: FoundImages, means: Mea
     answers_s = min(VIEWS[-1] * view_s, ANSWERS_SHARE * means.available_s)
     time_s = means.available_s - answers_s
     epochs = min(round(usual_epochs(images.per_class)), int(time_s / epoch_s))
-    epochs = epochs if epochs >= LEAST_EPOCHS and means.trains else 0
+    trains = means.trains and not is_for_probe(images, seen.size) and epochs >= LEAST_EPOCHS
+    epochs = epochs if trains else 0
     return replace(teacher, epochs=epochs, training_s=epochs * epoch_s, view_s=view_s)
 
 

@@ -41,7 +41,7 @@ def test_a_teacher_is_clearly_better_than_the_target():
 
 
 def test_with_images_without_labels_a_larger_network_teaches_unless_it_is_worse():
-    for big, taught in ((0.72, True), (0.68, True), (0.6, False)):  # the error is 0.025
+    for big, taught in ((0.72, True), (0.66, True), (0.64, False)):  # the error is 0.025
         ranked = ranking(small_a=0.7, big_a=big)
         teacher = choose_teacher(ranked, choose_sources(ranked, SMALL_NET), leniently=True)
         assert (teacher is not None) == taught

@@ -96,7 +96,7 @@ def test_the_targets_own_weights_may_teach_what_they_see_in_larger_images(choose
 
 
 @pytest.mark.slow
-def test_a_larger_side_is_within_the_time_and_no_probe_of_the_same_images(choose):
+def test_a_larger_side_is_within_the_time_and_no_probe_of_the_same_images(choose, monkeypatch):
     labelled = choose({"resnet8": 0.0, "resnet14": 0.0}, more=0)
     assert labelled.weights.side == LARGEST
     assert labelled.epochs >= LEAST_EPOCHS
@@ -106,6 +106,11 @@ def test_a_larger_side_is_within_the_time_and_no_probe_of_the_same_images(choose
     probe = choose({"resnet8": 0.0, "resnet14": 0.5}, trains=False)
     assert (probe.weights.side, probe.epochs) == (LARGEST, 0)
     assert choose({"resnet8": 0.0, "resnet14": 0.5}).epochs >= LEAST_EPOCHS
+    # As if its images were large: of few labels the probe teaches.
+    monkeypatch.setattr("ktg.proposing.teacher.PROBE_SIDE", LARGEST)
+    few = choose({"resnet8": 0.0, "resnet14": 0.5})
+    assert (few.weights.side, few.epochs) == (LARGEST, 0)
+    assert choose({"resnet8": 0.0, "resnet14": 0.5}, more=0).epochs >= LEAST_EPOCHS
 
 
 @pytest.mark.slow
