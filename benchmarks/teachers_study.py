@@ -240,8 +240,9 @@ def show(path: Path, score: str, lengths: Sequence[int]) -> None:
         groups[find_key(row)[:-2]][row["arm"]][row["seed"]] = row
     for group, arms in sorted(groups.items()):
         print(*group)
+        known = dict(zip(KEYS, group, strict=False))
         for row in rows:  # who has no teacher is compared with all of them
-            same = all(find_key(row)[place] == group[place] for place in (0, 1, 3, 4))
+            same = all(row[key] == known[key] for key in ("set", "model", "size", "per_class"))
             if same and row["arm"].startswith(("alone", "probe")):
                 arms[row["arm"]].setdefault(row["seed"], row)
         tuned = tune_alone(arms, score, lengths)

@@ -1,6 +1,5 @@
 """Draws views of the images of a data set, and looks for dirt among them."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -146,14 +145,13 @@ def check_output(file: Path, data: Data, *, force: bool) -> None:
     A table that the data are read from is never overwritten: labels may be nowhere else.
     """
     from ktg.data.locate import list_tables
+    from ktg.exporting.graph_files import check_free
 
     check_writable(file)
     if file.resolve() in {table.resolve() for table in list_tables(data)}:
         problem = "is the table that these data are read from, and is never overwritten"
         raise UserError(f"{file}: {problem}; give another name")
-    if not force and os.path.lexists(file):  # a link that leads nowhere is there too
-        problem = "is there already; give --force to overwrite it, or another name"
-        raise UserError(f"{file}: {problem}")
+    check_free([file], force=force)
 
 
 def choose_node(

@@ -22,7 +22,7 @@ from ktg.proposing.weights_here import WeightsHere
 LEAST_EPOCHS = 3
 # Training images of each class, and the side in pixels, up to and from which the probe of a teacher
 # teaches more than its training, and costs a forward pass: at 128 pixels with ten images of each
-# class +3.9 points (+2.1 to +5.6, five pairs of three sets); at 96 pixels with CIFAR-10 less, and
+# class +3.8 points (+2.1 to +5.6, five pairs of three sets); at 96 pixels with CIFAR-10 less, and
 # with 25 images it depends on the set (docs/studies.md).
 TRAINED_FROM = 20
 PROBE_SIDE = 128

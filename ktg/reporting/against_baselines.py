@@ -1,7 +1,6 @@
 """Puts the best graph beside the baselines, on validation images and, if read, test images."""
 
 import math
-import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from ktg.intervals import binomial_interval, difference_interval, mean_interval
 from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
 from ktg.searching.baselines import ALONE
 from ktg.searching.confirm.store import find_confirmations, read_result
-from ktg.searching.contestants import Contestant, compare, expect, pair
+from ktg.searching.contestants import Contestant, measure_standing
 from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, cut_score, to_value
 from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.trial import TUNED_ALONE
@@ -143,15 +142,14 @@ def _race(
     best, one = contestants[first], contestants[own]
     if not one.runs:
         return None
-    differences = [] if one is best else pair(best, one)
-    expected = expect(one, contestants.values())
+    standing = measure_standing(one, best, contestants.values(), metric)
     return {
-        "score": cut_score(metric, one.mean),
+        "score": standing.score,
         "std": one.std,
         "n": one.runs,
-        "expected": None if expected is None else cut_score(metric, expected),
-        "behind": statistics.fmean(differences) if differences else None,
-        "interval": None if one is best else compare(best, one),
+        "expected": standing.expected,
+        "behind": standing.ahead,
+        "interval": standing.interval,
     }
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from ktg.graph import Search
 from ktg.intervals import Interval
-from ktg.searching.folds import NO_EFFECTS, FoldEffects
+from ktg.searching.folds import NO_EFFECTS, FoldEffects, to_mean_fold
 from ktg.searching.trial import Trial
 from ktg.wording import count, format_duration
 
@@ -118,9 +118,9 @@ def should_stop(
     ]
     if brackets.proven and (trial.number % SPARED == 0 or not _is_proven(before, epoch, effects)):
         return False
-    others = [other.scores[epoch] - effects.get(other.fold, 0.0) for other in before]
-    score -= effects.get(trial.fold, 0.0)
-    return bool(others) and score < compute_cutoff(others, brackets.factor)
+    others = [to_mean_fold(other.scores[epoch], other.fold, effects) for other in before]
+    level = to_mean_fold(score, trial.fold, effects)
+    return bool(others) and level < compute_cutoff(others, brackets.factor)
 
 
 def _is_proven(trials: Sequence[Trial], epoch: int, effects: FoldEffects) -> bool:
@@ -136,9 +136,11 @@ def _list_ends(
     An easy fold is easy at both, which foretells nothing of a graph.
     """
     return [
-        (trial.scores[epoch] - easier, trial.score - easier)
+        (
+            to_mean_fold(trial.scores[epoch], trial.fold, effects),
+            to_mean_fold(trial.score, trial.fold, effects),
+        )
         for trial in trials
-        for easier in (effects.get(trial.fold, 0.0),)
         if trial.state == "finished" and trial.epoch > epoch and epoch in trial.scores
     ]
 

@@ -16,8 +16,8 @@ from ktg.graph.space import MetricName
 from ktg.intervals import Interval, paired_mean_interval
 from ktg.proposing.kinds import Kind, describe_lead
 from ktg.searching.expectation import Seen, expect_scores
-from ktg.searching.folds import FoldEffects, estimate_fold_effects
-from ktg.searching.score import format_score
+from ktg.searching.folds import FoldEffects, estimate_fold_effects, to_mean_fold
+from ktg.searching.score import cut_score, format_score
 from ktg.searching.trial import TUNED_ALONE, FinishedTrial, name_trial
 from ktg.wording import count
 
@@ -89,7 +89,8 @@ def gather(runs: Iterable[FinishedTrial], images: float | None = None) -> list[C
     fold_of: dict[int, int | None] = {}
     for run in finished:
         if run.race_of is not None:
-            scores.setdefault(run.race_of, {})[run.seed] = run.score - effects.get(run.fold, 0.0)
+            level = to_mean_fold(run.score, run.fold, effects)
+            scores.setdefault(run.race_of, {})[run.seed] = level
             fold_of[run.seed] = run.fold
     if by_fold:
         often = Counter(seed for own in scores.values() for seed in own)
@@ -101,7 +102,7 @@ def gather(runs: Iterable[FinishedTrial], images: float | None = None) -> list[C
     found = [
         Contestant(
             run.number,
-            run.score - effects.get(run.fold, 0.0),
+            to_mean_fold(run.score, run.fold, effects),
             run.loss,
             scores.get(run.number, {}),
             is_exact=run.is_exact and not by_fold,
@@ -231,6 +232,38 @@ def expect(one: Contestant, contestants: Collection[Contestant]) -> float | None
         return one.expected
     tried = [other.score for other in contestants if not other.is_rival]
     return None if one.is_exact else shrink(one, tried, measure_spread(contestants))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a graph stands in a search, as people read it.
+
+    score, expected: within what a score can be, which one on the mean fold may leave. ahead: how
+    far the best is before it, with the interval of 95 % over the seeds of both; None where they
+    have none, and for the best itself.
+    """
+
+    score: float
+    expected: float | None
+    ahead: float | None
+    interval: Interval | None
+
+
+def measure_standing(
+    one: Contestant,
+    best: Contestant,
+    contestants: Collection[Contestant],
+    metric: MetricName,
+) -> Standing:
+    """Return how one of the contestants stands beside the best of them."""
+    expected = expect(one, contestants)
+    differences = [] if one is best else pair(best, one)
+    return Standing(
+        cut_score(metric, one.mean),
+        None if expected is None else cut_score(metric, expected),
+        statistics.fmean(differences) if differences else None,
+        None if one is best else compare(best, one),
+    )
 
 
 def measure_spread(contestants: Collection[Contestant]) -> float | None:

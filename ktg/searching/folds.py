@@ -57,9 +57,14 @@ def count_fold_runs(trials: Sequence[Trial]) -> tuple[Trial | None, int, int]:
     return first, len(more), sum(trial.state != "running" for trial in more)
 
 
+def to_mean_fold(score: float, fold: int | None, effects: FoldEffects) -> float:
+    """Return what a score would be on the mean fold; one without a fold stays as it is."""
+    return score - effects.get(fold, 0.0)
+
+
 def judge_on_mean_fold(trial: Trial, effects: FoldEffects) -> Outcome:
     """Return what a sampler learns of a trial: what it would be on the mean fold."""
     outcome = trial.outcome
     if trial.fold is None or trial.state == "failed":
         return outcome
-    return replace(outcome, score=outcome.score - effects.get(trial.fold, 0.0))
+    return replace(outcome, score=to_mean_fold(outcome.score, trial.fold, effects))

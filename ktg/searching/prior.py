@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ktg.errors import KtgError, join_names
 from ktg.graph import Graph, SearchSpace
 from ktg.searching.contestants import find_fold_effects
-from ktg.searching.folds import NO_EFFECTS
+from ktg.searching.folds import NO_EFFECTS, to_mean_fold
 from ktg.searching.history import find_searches, read_last_search
 from ktg.searching.score import KEYS, read_score
 from ktg.searching.stored_search import StoredSearch
@@ -96,12 +96,12 @@ def _list_ahead(
     # The effects of folds are known in the metric of that search only.
     same = metric == search.metric
     effects = find_fold_effects([*finished, *search.raced]) if same else NO_EFFECTS
-    base = scores[reference.number] - effects.get(reference.fold, 0.0)
+    base = to_mean_fold(scores[reference.number], reference.fold, effects)
     for trial in finished:
         if trial.arm != arm or trial is reference:
             continue
         try:
-            score = scores[trial.number] - effects.get(trial.fold, 0.0)
+            score = to_mean_fold(scores[trial.number], trial.fold, effects)
             found.append((trial.graph, score - base))
         except KtgError:  # of another version, or without its file
             continue

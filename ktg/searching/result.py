@@ -1,6 +1,5 @@
 """Summarizes a search: the best graph, the baselines beside it, what was spent and saved."""
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from ktg.searching.baselines import (
     MOST_OF_BUDGET,
     MUTUAL_LEARNING,
 )
-from ktg.searching.contestants import compare, expect, explain_choice, pair
+from ktg.searching.contestants import explain_choice, measure_standing
 from ktg.searching.pool import (
     PooledEnsemble,
     describe_unkept,
@@ -217,8 +216,7 @@ def build_rows(
     rows: list[ResultRow] = []
     for what, trial in shown:
         one, best = contestants[trial.number], contestants[shown[0][1].number]
-        differences = [] if one is best else pair(best, one)
-        expected = expect(one, contestants.values())
+        standing = measure_standing(one, best, contestants.values(), queue.metric)
         rows.append(
             ResultRow(
                 what or "",
@@ -226,12 +224,12 @@ def build_rows(
                 trial.accuracy,
                 trial.loss,
                 trial.train_s,
-                score=cut_score(queue.metric, one.mean),
+                score=standing.score,
                 n=one.runs,
                 std=one.std,
-                expected=None if expected is None else cut_score(queue.metric, expected),
-                difference=statistics.fmean(differences) if differences else None,
-                interval=None if one is best else compare(best, one),
+                expected=standing.expected,
+                difference=standing.ahead,
+                interval=standing.interval,
                 is_exact=one.is_exact,
                 note=describe_fault(trial),
             )

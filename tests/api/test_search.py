@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from command import graph_file
@@ -12,15 +11,8 @@ from records import written
 
 import ktg
 from ktg.api.listener import Listener
-from ktg.api.search import (
-    ask_for_more,
-    check_same,
-    count_graphs,
-    end_dead_and_count,
-    list_new_options,
-)
+from ktg.api.search import count_graphs, end_dead_and_count
 from ktg.errors import UserError
-from ktg.graph import parse_space
 from ktg.graph.yaml_files import load
 from ktg.tracking import MemoryTracker, find_experiment
 
@@ -148,36 +140,6 @@ def test_of_two_resumes_one_waits_for_the_records_and_the_other_says_who_goes_on
     assert not list((tmp_path / "cache" / "ray").iterdir())
 
 
-def given(models=("resnet8", "resnet14"), **search):
-    return parse_space(
-        {
-            "data": {"name": "digits"},
-            "nodes": {"n0": {"model": {"choice": [*models]}}},
-            "edges": {"label -> n0": {}},
-            "search": search,
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("metric", "loss"), ("folds", 3), ("baselines", False), ("alone_share", 0.5)],
-)
-def test_a_search_goes_on_only_by_what_its_trials_were_made_by(key, value):
-    with pytest.raises(UserError, match=rf"x\.yaml: search\.{key}: .* `ktg search x --resume`"):
-        check_same(given(**{key: value}), given(), "x", "x.yaml")
-    check_same(given(trials=7, sampler="random", seed=3, budget="9m"), given(), "x", "x.yaml")
-
-
-def test_an_option_that_a_search_began_without_is_named():
-    more = given(("resnet8", "resnet14", "resnet20"))
-    check_same(more, given(), "x", "x.yaml")
-    assert list_new_options(more, given()) == ["'resnet20' of nodes.n0.model"]
-    assert list_new_options(given(), given()) == []
-    with pytest.raises(UserError, match=r"x\.yaml: has changed since the search began; go on"):
-        check_same(given(), more, "x", "x.yaml")
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -201,16 +163,3 @@ def test_as_many_graphs_are_confirmed_as_there_are_different_ones(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     written(uri, "birds", *[("finished", [0.1, 0.2, 0.3])] * 2)
     assert count_graphs("birds", uri) == 1  # both have the same graph
-
-
-@pytest.mark.parametrize(
-    ("search", "options"),
-    [
-        ({"budget": "4m"}, ["--budget", "480s"]),
-        ({"budget": "4m", "trials": 5}, ["--budget", "480s", "--trials", "10"]),
-        ({"trials": 5}, ["--trials", "10"]),
-        ({}, ["--trials", "200"]),
-    ],
-)
-def test_what_is_advised_for_more_trials_gives_more_of_what_ended_the_search(search, options):
-    assert ask_for_more(SimpleNamespace(space=given(**search))) == options
