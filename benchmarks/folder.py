@@ -4,10 +4,12 @@ For each set `ktg search FOLDER --budget B --target mobilenetv2_035` searches on
 published weights, and its best graph is trained again with every seed. Against it stand the probe
 (logistic regression on frozen features) of the target's weights and of the best weights, and a
 plain fine-tuning with timm and AdamW that takes the same time. All see the same images, at 96
-pixels, and are judged on the same test images.
+pixels, and are judged on the same test images. With `--size 0` the search is told neither size nor
+target, and its rivals get, for nothing, the size and the weights that it came to.
 
     python benchmarks/folder.py SHARED                      # all that is missing; hours
     python benchmarks/folder.py SHARED --sets wbc4 --arms probe timm
+    python benchmarks/folder.py SHARED --size 0             # `ktg search FOLDER --budget 6m`
     python benchmarks/folder.py SHARED --table              # what is in the file, as a table
 
 One line is appended for each training, so the script may be interrupted and goes on where it was.
@@ -65,7 +67,7 @@ def main() -> None:
         for arm in args.arms:
             search = partial(search_folder, args) if arm == OURS else None
             measure = partial(measure_rival, args, arm)
-            measure_arm(args, SETS[name], find_missing(args, name, arm), search, measure)
+            measure_arm(args, name, SETS[name], find_missing(args, name, arm), search, measure)
 
 
 def read_arguments(
@@ -118,12 +120,28 @@ def find_missing(
     return keys, lines, [seed for seed in range(args.seeds if budget else 1) if seed not in done]
 
 
+def find_given(args: argparse.Namespace, name: str) -> tuple[int, rivals.Pretrained]:
+    """Return the side at which rivals see a set, and their weights.
+
+    Without a size these are what the search came to, for it had to choose and they need not.
+    """
+    if args.size:
+        return args.size, WEIGHTS[TARGET]
+    lines = read_lines(args.output)
+    for line in lines:
+        if (line["set"], line["arm"], line["size"], line["seed"]) == (name, OURS, 0, None):
+            data, node = line["graph"]["data"], line["graph"]["nodes"]["n0"]
+            return node.get("input_size", data["size"]), WEIGHTS[node["source"].split("/")[1]]
+    raise SystemExit(f"{name}: with --size 0 the arm {OURS!r} comes first")
+
+
 def measure_arm(
     args: argparse.Namespace,
+    name: str,
     what: RealSet,
     found: tuple[Line, list[Line], list[int]],
     search: Callable[[Path], Line] | None,
-    measure: Callable[[rivals.Task, int], Line],
+    measure: Callable[[rivals.Task, rivals.Pretrained, int], Line],
 ) -> None:
     """Append the missing lines of an arm on a set.
 
@@ -145,7 +163,8 @@ def measure_arm(
             if search is not None:
                 figures = train_graph(take_graph(lines, place), seed)
             else:
-                figures = measure(rivals.open_task(place, args.size), seed)
+                size, weights = find_given(args, name)
+                figures = measure(rivals.open_task(place, size), weights, seed)
             took = {"seconds": round(time.perf_counter() - started, 1), "threads": args.threads}
             rivals.record(args.output, {**keys, "seed": seed, **figures, **took})
 
@@ -161,15 +180,17 @@ def take_graph(lines: list[Line], place: Path) -> Graph:
     return replace(graph, data=replace(graph.data, groups=None))
 
 
-def measure_rival(args: argparse.Namespace, arm: str, task: rivals.Task, seed: int) -> Line:
+def measure_rival(
+    args: argparse.Namespace, arm: str, task: rivals.Task, of: rivals.Pretrained, seed: int
+) -> Line:
     """Return the figures of one training without ktg."""
-    target, more = WEIGHTS[TARGET], {}
+    more: Line = {}
     if arm == "probe":
-        predicted = rivals.probe(task, args.shared, target)[0]
+        predicted = rivals.probe(task, args.shared, of)[0]
     elif arm == "best probe":
         predicted, more["weights"] = rivals.probe_best(task, args.shared)
     else:
-        network, more["epochs"] = rivals.fine_tune(task, args.shared, target, seed, args.seconds)
+        network, more["epochs"] = rivals.fine_tune(task, args.shared, of, seed, args.seconds)
         predicted = rivals.predict(network, task.test)
     return rivals.score(task.truth, predicted) | more
 
@@ -185,8 +206,9 @@ def train_graph(graph: Graph, seed: int) -> Line:
 
 def search_folder(args: argparse.Namespace, place: Path) -> Line:
     """Run `ktg search FOLDER`; return its best graph and what the delivered model does."""
-    options = ["--budget", args.budget, "--target", WEIGHTS[TARGET].model, "--out", "out"]
-    options += ["--size", str(args.size)]
+    options = ["--budget", args.budget, "--out", "out"]
+    if args.size:
+        options += ["--target", WEIGHTS[TARGET].model, "--size", str(args.size)]
     started = time.perf_counter()
     run_ktg("search", rivals.LABELLED, *options, place=place)
     seconds = round(time.perf_counter() - started, 1)

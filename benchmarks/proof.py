@@ -63,12 +63,15 @@ def main() -> None:
         for arm in args.arms:
             found = folder.find_missing(args, name, arm)
             find = partial(search, args, name, arm) if arm in (OURS, ALONE) else None
-            folder.measure_arm(args, SETS[name], found, find, partial(measure_rival, args, arm))
+            measure = partial(measure_rival, args, arm)
+            folder.measure_arm(args, name, SETS[name], found, find, measure)
 
 
-def measure_rival(args: argparse.Namespace, arm: str, task: rivals.Task, seed: int) -> Line:
+def measure_rival(
+    args: argparse.Namespace, arm: str, task: rivals.Task, of: rivals.Pretrained, seed: int
+) -> Line:
     """Return the figures of one training without ktg."""
-    given = task, args.shared, WEIGHTS[TARGET]
+    given = task, args.shared, of
     if arm == "probe":
         return rivals.score(task.truth, rivals.probe(*given)[0])
     if arm == BY_HAND:

@@ -62,7 +62,10 @@ def _explain_sides(plan: Plan) -> str:
     shown = [f"{side} pixels {100 * score:.1f} %" for side, score in sorted(plan.probes.items())]
     if shown:
         lead += f"Linear probes: {', '.join(shown)}. "
-    return f"{lead}The default is the best of those at which enough epochs fit the budget"
+    return (
+        f"{lead}The default is the largest at which enough epochs fit the budget and features are "
+        "no worse; larger ones cost more, and their probes are tried, too"
+    )
 
 
 def _explain_target(plan: Plan) -> str:

@@ -223,9 +223,9 @@ def _choose_target(ground: _Ground, hearing: Hearing) -> _Target:
     squares, dataset = choose_squares(images, data, dataset, first, wishes.files, hearing)
     data = replace(data, resize=squares.resize)
     probes = _probe_sides(sources[:1], ground.sides, wishes, dataset, hearing.status)
-    sides = order_sides(ground.sides, probes)
+    sides = order_sides(ground.sides, probes, ranking.error)
     own = sources[0].node if sources else Node(model=model)
-    node = replace(own, input_size=sides[0]) if len(sides) > 1 else own
+    node = replace(own, input_size=sides[0]) if len(ground.sides) > 1 else own
     step = measure_speed(node, data, sources=wishes.files)
     return _Target(model, sources, ranking, squares, sides, probes, step, groups, data, dataset)
 
@@ -328,7 +328,8 @@ def _choose_sides(
     available_s = training_seconds(wishes.budget_s, machine.slots)
     wanted = usual_epochs(images.per_class)
     val = sum(images.counts["val"])
-    chosen = choose_sides(speeds, images.train, val, wanted, available_s)
+    probed = gauge.source != "none"
+    chosen = choose_sides(speeds, images.train, val, wanted, available_s, probed=probed)
     return chosen if takes_any_size(gauge) else chosen[:1]
 
 

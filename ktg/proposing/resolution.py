@@ -1,7 +1,8 @@
 """Chooses the side of the images and how many epochs a training has, from what a step costs here.
 
-The side counts more than the epochs: of frozen MobileNetV2-0.35 a probe on five flowers has 46 % at
-64 pixels and 60 % at 96, where 80 epochs more are worth one point.
+The side counts more than the epochs. At equal time MobileNetV2-0.35 from ImageNet has 90 % of cats
+and dogs after 12 epochs at 96 pixels, 95 after 7 at 128 and 96 after 4 at 160; a probe of
+EfficientNet-lite0 at 160 pixels, one forward pass, has 99 (benchmarks/sides.py).
 """
 
 import math
@@ -16,9 +17,12 @@ LEAST_SIDE = 96
 TRAININGS = 12
 OVERHEAD_S = 50.0  # of the budget: the look at the images and weights, Ray's start, the report
 LEAST_SHARE = 0.25  # of a budget that is hardly more than that
-LARGER = 2.0  # times as long may a training at a larger side take, to be tried beside the default
+LARGER = 2.0  # times as long may a training from nothing take that sees more than the default
 MOST_EPOCHS = 3.0  # times `usual_epochs`, however large the budget is
-LEAST_EPOCHS = 0.5
+# A larger side is worth it from this share of `usual_epochs` on, and these steps; without them from
+# the second share on. Four epochs of 160 pixels were better than twelve of 96 with 1,120 to 2,248
+# images, and worse with 276, where they are 36 steps (benchmarks/sides.py).
+LEAST_EPOCHS, LEAST_STEPS, ENOUGH_EPOCHS = 0.2, 100, 0.5
 LONGER_TIMES = 2  # the epochs of a training that is tried beside the usual one
 # Of a target that is taught, where the budget has room. On images without labels, over 400 steps of
 # 32 images: +1.5 points on flowers (three seeds, all above 0), -2.5 on cats and dogs (three) and
@@ -74,6 +78,16 @@ def is_hurried(length: Length, usual: float) -> bool:
     return length.epochs < most_epochs(usual)
 
 
+def least_epochs(usual: float, train: int, batch: int) -> float:
+    """Return the fewest epochs with which a larger side is worth its time.
+
+    >>> least_epochs(15, 2248, 32), least_epochs(15, 1120, 32), least_epochs(24, 276, 32)
+    (3.0, 3.0, 12.0)
+    """
+    steps = max(1, train // batch)
+    return min(ENOUGH_EPOCHS * usual, max(LEAST_EPOCHS * usual, LEAST_STEPS / steps))
+
+
 def count_passes(train: int, batch: int, epochs: float, beside: bool) -> int:
     """Return how often an epoch should show each labelled image to a target that is taught.
 
@@ -126,7 +140,7 @@ def choose_length(
     *,
     beside: bool = False,
 ) -> Length:
-    """Return the largest side at which half of the wanted epochs fit, and the epochs that do.
+    """Return the largest side at which `least_epochs` fit, and the epochs that do.
 
     speeds: by side. train, val: images of each split. epochs: how many are wanted. passes: over the
     labelled images in each; where time is short there are fewer of these before there are fewer
@@ -136,7 +150,7 @@ def choose_length(
     shown = (1 + beside) * train
     for side in sorted(speeds, reverse=True):
         epoch_s = speeds[side].epoch_s(shown, val)
-        if LEAST_EPOCHS * epochs * epoch_s <= available_s:
+        if least_epochs(epochs, train, speeds[side].batch) * epoch_s <= available_s:
             break
     fitting = math.floor(available_s / epoch_s)
     kept = max(1, min(passes, int(fitting / epochs)))
@@ -146,34 +160,58 @@ def choose_length(
 
 
 def choose_sides(
-    speeds: Mapping[int, Speed], train: int, val: int, epochs: float, available_s: float
+    speeds: Mapping[int, Speed],
+    train: int,
+    val: int,
+    epochs: float,
+    available_s: float,
+    *,
+    probed: bool,
 ) -> tuple[int, ...]:
-    """Return the sides to search: the one of `choose_length`, and its neighbours after it.
+    """Return the sides to look at: the one of `choose_length`, the next smaller, and larger ones.
 
-    The next smaller one trains sooner; the next larger one is left out where half of the wanted
-    epochs take more than twice the time that there is for them.
+    probed: whether there are weights. Then a larger side is one whose probe takes no longer than a
+    training may; else one at which `least_epochs` take no more than twice that.
     """
     side = choose_length(dict(speeds), train, val, epochs, available_s).side
     smaller = [other for other in sorted(speeds) if other < side][-1:]
-    larger = [other for other in sorted(speeds) if other > side][:1]
-    most_s = LARGER * available_s
-    affordable = [
-        other
-        for other in larger
-        if LEAST_EPOCHS * epochs * speeds[other].epoch_s(train, val) <= most_s
-    ]
-    return (side, *smaller, *affordable)
+    larger = [other for other in sorted(speeds) if other > side]
+    if probed:
+        return (
+            side,
+            *smaller,
+            *(other for other in larger if speeds[other].forward_s(train + val) <= available_s),
+        )
+    least = least_epochs(epochs, train, speeds[side].batch)
+    return (
+        side,
+        *smaller,
+        *(
+            other
+            for other in larger[:1]
+            if least * speeds[other].epoch_s(train, val) <= LARGER * available_s
+        ),
+    )
 
 
-def order_sides(sides: Sequence[int], scores: Mapping[int, float]) -> tuple[int, ...]:
-    """Return sides with the default first: the best by `scores` of those for which there is time.
+def order_sides(
+    sides: Sequence[int], scores: Mapping[int, float], error: float = 0.0
+) -> tuple[int, ...]:
+    """Return the sides to search, the default first; all of them where probes have no scores.
 
-    These are the first one and what is smaller; of equals the larger one is taken. All others
-    follow by their size.
+    For training there is time at the first and at smaller ones. The default is the largest of these
+    that is not worse than the best by more than an error of the scores. Larger sides are kept where
+    a probe sees as much there, or more; smaller ones are not, for they are worse in equal time.
 
-    >>> order_sides((128, 96, 160), {96: 0.70, 128: 0.65, 160: 0.80})
-    (96, 128, 160)
+    >>> order_sides((128, 96, 160), {96: 0.70, 128: 0.65, 160: 0.80}, error=0.01)
+    (96, 160)
+    >>> order_sides((128, 96, 160), {96: 0.70, 128: 0.65, 160: 0.60}, error=0.10)
+    (128,)
     """
-    affordable = [side for side in sides if side <= sides[0]]
-    first = max(affordable, key=lambda side: (scores.get(side, 0.0), side))
-    return (first, *sorted(side for side in sides if side != first))
+    affordable = {side: scores[side] for side in sides if side <= sides[0] and side in scores}
+    if not affordable:
+        return tuple(sides)
+    least = max(affordable.values()) - error
+    first = max(side for side, score in affordable.items() if score >= least)
+    larger = [side for side in sides if side > first and scores.get(side, 0.0) >= scores[first]]
+    return (first, *sorted(larger))

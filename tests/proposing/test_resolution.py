@@ -4,8 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktg.proposing.resolution import (
+    ENOUGH_EPOCHS,
     LARGER,
     LEAST_EPOCHS,
+    LEAST_STEPS,
     MOST_EPOCHS,
     TAUGHT_STEPS,
     Length,
@@ -13,6 +15,7 @@ from ktg.proposing.resolution import (
     choose_sides,
     count_passes,
     is_hurried,
+    least_epochs,
     list_sides,
     order_sides,
     training_seconds,
@@ -33,7 +36,14 @@ def test_a_training_fits_or_is_the_shortest_there_is(step_s, images, available_s
     assert 1 <= found.epochs <= MOST_EPOCHS * 20
     assert found.training_s <= available_s or (found.side, found.epochs) == (96, 1)
     if found.side > 96:
-        assert found.epochs >= LEAST_EPOCHS * 20 - 1
+        assert found.epochs > least_epochs(20, images, 32) - 1
+
+
+@given(st.floats(15, 40), st.integers(16, 10_000), st.integers(1, 64))
+def test_a_larger_side_needs_steps_or_half_of_the_usual_epochs(usual, images, batch):
+    least = least_epochs(usual, images, batch)
+    assert LEAST_EPOCHS * usual <= least <= ENOUGH_EPOCHS * usual
+    assert least == ENOUGH_EPOCHS * usual or least * (images // batch) >= LEAST_STEPS - 1e-6
 
 
 @given(st.integers(32, 10_000), TIMES, st.floats(1, 10))
@@ -93,26 +103,42 @@ def test_slots_share_the_work():
     assert training_seconds(360, 4) == 2 * training_seconds(360, 2)
 
 
-@given(st.floats(0.001, 10), st.integers(32, 10_000), TIMES)
-def test_the_sides_to_search_are_the_affordable_one_and_its_neighbours(step_s, images, available_s):
+@given(st.floats(0.001, 10), st.integers(32, 10_000), TIMES, st.booleans())
+def test_the_sides_to_look_at(step_s, images, available_s, probed):
     known = speeds(step_s)
-    first, *others = choose_sides(known, images, 0, 20, available_s)
+    first, *others = choose_sides(known, images, 0, 20, available_s, probed=probed)
     assert first == choose_length(known, images, 0, 20, available_s).side
     every = sorted(known)
     place = every.index(first)
-    assert set(others) <= set(every[max(0, place - 1) : place + 2]) - {first}
-    assert place == 0 or every[place - 1] in others
-    for side in others:
-        if side > first:
-            assert LEAST_EPOCHS * 20 * known[side].epoch_s(images) <= LARGER * available_s
+    assert [side for side in others if side < first] == every[:place][-1:]
+    larger = [side for side in others if side > first]
+    if probed:
+        fitting = [side for side in every if known[side].forward_s(images) <= available_s]
+        assert larger == [side for side in fitting if side > first]
+    else:
+        assert larger in ([], every[place + 1 : place + 2])
+        for side in larger:
+            least = least_epochs(20, images, 32)
+            assert least * known[side].epoch_s(images) <= LARGER * available_s
 
 
 @given(
     st.permutations([96, 128, 160]),
     st.dictionaries(st.sampled_from([96, 128, 160]), st.floats(0, 1)),
+    st.floats(0, 0.2),
 )
-def test_the_default_is_the_best_side_that_there_is_time_for(sides, scores):
-    first, *others = order_sides(sides, scores)
-    assert {first, *others} == set(sides)
-    assert first <= sides[0]
-    assert all(scores.get(first, 0) >= scores.get(side, 0) for side in others if side <= sides[0])
+def test_the_default_is_the_largest_side_with_time_that_no_probe_speaks_against(
+    sides, scores, error
+):
+    first, *others = order_sides(sides, scores, error)
+    measured = [side for side in sides if side <= sides[0] and side in scores]
+    if not measured:
+        assert [first, *others] == sides
+        return
+    assert first in measured
+    best = max(scores[side] for side in measured)
+    assert scores[first] >= best - error
+    assert all(scores[side] < best - error for side in measured if side > first)
+    assert others == sorted(others)
+    for side in {*sides} - {first}:
+        assert (side in others) == (side > first and scores.get(side, 0) >= scores[first])

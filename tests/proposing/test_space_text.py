@@ -44,6 +44,12 @@ def test_the_size_that_the_target_sees_is_a_hole_unless_it_is_said(
 ):
     in_zoo("small")
     found = plan(large_photos, target="resnet8")
+    found = dataclasses.replace(
+        found,
+        sides=(48, 64),
+        probes={48: 0.6, 64: 0.7},
+        length=dataclasses.replace(found.length, side=48),
+    )
     proposed = make_space(found, "pets", "5m")
     assert proposed.plain["data"]["size"] == max(found.sides)
     assert proposed.plain["nodes"]["n0"]["input_size"] == {"choice": list(found.sides)}

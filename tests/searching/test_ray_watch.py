@@ -121,7 +121,9 @@ def test_a_search_whose_ray_is_killed_ends_interrupted_and_goes_on(tmp_path, tin
     found = find_experiment("space", store)
     for trial in found.trials(found.searches()[0]):
         assert trial.status == "FINISHED"
-        assert [step for step, _ in found.history(trial, "val_accuracy")] == list(range(1, EPOCHS + 1))
+        assert [step for step, _ in found.history(trial, "val_accuracy")] == list(
+            range(1, EPOCHS + 1)
+        )
 
 
 def wait_for_an_epoch(store: str) -> None:
