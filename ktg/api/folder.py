@@ -20,7 +20,8 @@ from ktg.errors import KtgError, UserError, join_names
 from ktg.wording import round_minutes
 
 if TYPE_CHECKING:
-    from ktg.proposing.plan import Plan, Wishes
+    from ktg.proposing.plan import Plan
+    from ktg.proposing.wishes import Wishes
 
 SPACE = "space.yaml"
 

@@ -11,8 +11,9 @@ from ktg.errors import UserError, show
 from ktg.wording import parse_duration
 
 if TYPE_CHECKING:
-    from ktg.proposing.plan import Plan, Wishes
+    from ktg.proposing.plan import Plan
     from ktg.proposing.space_text import ProposedSpace
+    from ktg.proposing.wishes import Wishes
 
 BUDGET = "30m"
 
@@ -99,7 +100,7 @@ def make_wishes(
 ) -> "Wishes":
     """Return what the user says of a space, checked. Raises UserError."""
     from ktg.graph.parse import read_weights
-    from ktg.proposing.plan import Wishes
+    from ktg.proposing.wishes import Wishes
 
     files = read_weights(inputs.read_weights_option(weights))
     if size is not None and not 4 <= size <= 2048:

@@ -12,8 +12,7 @@ from ktg.graph import Graph, Node
 from ktg.graph.vocabulary import AUTO
 from ktg.proposing.machine import read_machine
 from ktg.proposing.networks import choose_teacher
-from ktg.proposing.plan import RANKING_S
-from ktg.proposing.ranking import Ranking, rank_weights
+from ktg.proposing.ranking import MOST_S, Ranking, rank_weights
 from ktg.proposing.weights_here import WeightsHere, find_weights_here, limit_parameters
 from ktg.wording import count
 
@@ -31,7 +30,7 @@ def choose_helpers(
     asking: Mapping[str, Node],
     dataset: Dataset,
     status: Callable[[str], None],
-    seconds: float = RANKING_S,
+    seconds: float = MOST_S,
 ) -> dict[str, Chosen]:
     """Return for each node that says `auto` the best weights on this machine that fit what it says.
 

@@ -6,17 +6,25 @@ from ktg.proposing.ranking import Ranking
 from ktg.proposing.weights_here import WeightsHere
 
 SMALL = 6_000_000  # parameters of a network that goes anywhere: 24 MB, 6 MB in 8 bits
-MOST_SOURCES = 3
+MOST_TARGETS, MOST_SOURCES = 3, 3
 CLEARLY = 0.01  # a teacher carries about four fifths of its lead over
 
 
-def choose_target(ranking: Ranking) -> WeightsHere:
-    """Return the small network whose weights suit the images best, else the smallest of all.
+def choose_targets(ranking: Ranking) -> list[WeightsHere]:
+    """Return the weights of small networks that suit the images, best first, one for each network.
 
-    The ranking must not be empty.
+    They are at most three, within two standard errors of the best; the smallest network of all
+    where none is small. The ranking must not be empty.
     """
     small = [one for one in ranking.scores if one.parameters <= SMALL]
-    return small[0] if small else min(ranking.scores, key=lambda one: one.parameters)
+    if not small:
+        return [min(ranking.scores, key=lambda one: one.parameters)]
+    least = ranking.scores[small[0]] - 2 * ranking.error
+    found: dict[str, WeightsHere] = {}
+    for one in small:
+        if ranking.scores[one] >= least:
+            found.setdefault(one.model, one)
+    return list(found.values())[:MOST_TARGETS]
 
 
 def choose_sources(ranking: Ranking, model: str) -> list[WeightsHere]:

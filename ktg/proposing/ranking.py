@@ -17,6 +17,7 @@ from ktg.graph import SourceFile, sources_for
 from ktg.proposing.weights_here import WeightsHere
 
 SAMPLE = (120, 600)  # least and most images that are looked at
+BUDGET_SHARE, MOST_S = 0.15, 120.0  # of a search, for one ranking
 
 
 @dataclass(frozen=True)
@@ -90,3 +91,15 @@ def rank_weights(
             scores[one] = value
     best_first = sorted(scores, key=lambda one: -scores[one])
     return Ranking({one: scores[one] for one in best_first}, left_out, sample)
+
+
+def rank_in_time(
+    candidates: Sequence[WeightsHere],
+    files: Mapping[str, SourceFile],
+    data: Dataset,
+    budget_s: float,
+    status: Callable[[str], None],
+) -> Ranking:
+    """Return the ranking of candidates, for which a part of a search's budget is spent at most."""
+    seconds = min(BUDGET_SHARE * budget_s, MOST_S)
+    return rank_weights(candidates, files, data, seconds=seconds, status=status)

@@ -17,11 +17,12 @@ LEAST_SIDE = 96
 TRAININGS = 12
 OVERHEAD_S = 50.0  # of the budget: the look at the images and weights, Ray's start, the report
 LEAST_SHARE = 0.25  # of a budget that is hardly more than that
-LARGER = 2.0  # times as long may a training from nothing take that sees more than the default
+LARGER = 2.0  # times as long may a training take that sees more, of what knows no photographs
 MOST_EPOCHS = 3.0  # times `usual_epochs`, however large the budget is
-# A larger side is worth it from this share of `usual_epochs` on, and these steps; without them from
-# the second share on. Four epochs of 160 pixels were better than twelve of 96 with 1,120 to 2,248
-# images, and worse with 276, where they are 36 steps (benchmarks/sides.py).
+# What knows photographs gains by a larger side from this share of `usual_epochs` on, if these are
+# so many steps, and from the second share on at any rate. Four epochs of 160 pixels were better
+# than twelve of 96 with 1,120 to 2,248 images, and worse with 276, of which they are 36 steps
+# (benchmarks/sides.py).
 LEAST_EPOCHS, LEAST_STEPS, ENOUGH_EPOCHS = 0.2, 100, 0.5
 LONGER_TIMES = 2  # the epochs of a training that is tried beside the usual one
 # Of a target that is taught, where the budget has room. On images without labels, over 400 steps of
@@ -131,7 +132,8 @@ def list_sides(own: int, usual: int) -> list[int]:
 
 
 def choose_length(
-    speeds: dict[int, Speed],
+    side: int,
+    speed: Speed,
     train: int,
     val: int,
     epochs: float,
@@ -140,21 +142,16 @@ def choose_length(
     *,
     beside: bool = False,
 ) -> Length:
-    """Return the largest side at which `least_epochs` fit, and the epochs that do.
+    """Return how long a training at a side is, for which there are so many seconds.
 
-    speeds: by side. train, val: images of each split. epochs: how many are wanted. passes: over the
-    labelled images in each; where time is short there are fewer of these before there are fewer
-    epochs. beside: whether each step shows as many images without labels, too. Where nothing fits
-    it is the smallest side, with a single epoch if need be.
+    train, val: images of each split. epochs: how many are wanted. passes: over the labelled images
+    in each; where time is short there are fewer of these before there are fewer epochs. beside:
+    whether each step shows as many images without labels, too. It is one epoch at least.
     """
     shown = (1 + beside) * train
-    for side in sorted(speeds, reverse=True):
-        epoch_s = speeds[side].epoch_s(shown, val)
-        if least_epochs(epochs, train, speeds[side].batch) * epoch_s <= available_s:
-            break
-    fitting = math.floor(available_s / epoch_s)
+    fitting = math.floor(available_s / speed.epoch_s(shown, val))
     kept = max(1, min(passes, int(fitting / epochs)))
-    epoch_s = speeds[side].epoch_s(kept * shown, val)
+    epoch_s = speed.epoch_s(kept * shown, val)
     chosen = max(1, min(math.floor(available_s / epoch_s), most_epochs(epochs)))
     return Length(side, chosen, chosen * epoch_s, kept)
 
@@ -166,32 +163,29 @@ def choose_sides(
     epochs: float,
     available_s: float,
     *,
-    probed: bool,
+    photographs: bool,
 ) -> tuple[int, ...]:
-    """Return the sides to look at: the one of `choose_length`, the next smaller, and larger ones.
+    """Return the sides to look at: the default, the next smaller one, and larger ones.
 
-    probed: whether there are weights. Then a larger side is one whose probe takes no longer than a
-    training may; else one at which `least_epochs` take no more than twice that.
+    The default is the largest at which the fewest useful epochs fit, else the smallest of all.
+
+    photographs: whether the network knows them. Then it needs but `least_epochs`, and larger sides
+    are those at which a probe takes no longer than a training may. Else it needs half of the wanted
+    epochs, and a larger side is the next, where these take no more than twice that time.
     """
-    side = choose_length(dict(speeds), train, val, epochs, available_s).side
-    smaller = [other for other in sorted(speeds) if other < side][-1:]
-    larger = [other for other in sorted(speeds) if other > side]
-    if probed:
-        return (
-            side,
-            *smaller,
-            *(other for other in larger if speeds[other].forward_s(train + val) <= available_s),
-        )
-    least = least_epochs(epochs, train, speeds[side].batch)
-    return (
-        side,
-        *smaller,
-        *(
-            other
-            for other in larger[:1]
-            if least * speeds[other].epoch_s(train, val) <= LARGER * available_s
-        ),
-    )
+    sides = sorted(speeds)
+    least = ENOUGH_EPOCHS * epochs
+    if photographs:
+        least = least_epochs(epochs, train, speeds[sides[0]].batch)
+    needed_s = {side: least * speeds[side].epoch_s(train, val) for side in sides}
+    side = max((side for side in sides if needed_s[side] <= available_s), default=sides[0])
+    smaller = [other for other in sides if other < side][-1:]
+    larger = [other for other in sides if other > side]
+    if photographs:
+        seen_s = {other: speeds[other].forward_s(train + val) for other in larger}
+        return (side, *smaller, *(other for other in larger if seen_s[other] <= available_s))
+    most_s = LARGER * available_s
+    return (side, *smaller, *(other for other in larger[:1] if needed_s[other] <= most_s))
 
 
 def order_sides(

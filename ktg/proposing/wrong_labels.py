@@ -6,7 +6,7 @@ from typing import Any
 from ktg.auditing.noise import NoiseEstimate, estimate_set_noise
 from ktg.data import Dataset
 from ktg.graph import SourceFile
-from ktg.proposing.networks import choose_target
+from ktg.proposing.networks import choose_targets
 from ktg.proposing.opening import SECOND
 from ktg.proposing.ranking import Ranking
 from ktg.proposing.weights_here import WeightsHere
@@ -37,7 +37,7 @@ def find_wrong_labels(
     needed, (least, most) = OF_A_CLASS * len(dataset.classes), SAMPLE
     if not ranking.scores or not needed <= min(len(dataset.train), most):
         return None
-    node, sample = choose_target(ranking).node, max(least, needed)
+    node, sample = choose_targets(ranking)[0].node, max(least, needed)
     found = estimate_set_noise([node], dataset, files=files, most=sample, status=status)
     return found if found is not None and found.noise >= NOISY else None
 

@@ -13,9 +13,10 @@ from zoos import card
 from ktg.models.cifar import CIFAR_MODELS
 from ktg.proposing.found_images import look_at_images
 from ktg.proposing.hearing import Hearing
-from ktg.proposing.plan import Plan, Wishes, plan_space
+from ktg.proposing.plan import Plan, plan_space
 from ktg.proposing.teacher import Teacher
 from ktg.proposing.weights_here import WeightsHere
+from ktg.proposing.wishes import Wishes
 from ktg.zoo import default_zoo
 
 

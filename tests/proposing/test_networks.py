@@ -1,6 +1,6 @@
 """Target, sources and teacher among ranked weights."""
 
-from ktg.proposing.networks import SMALL, choose_sources, choose_target, choose_teacher
+from ktg.proposing.networks import SMALL, choose_sources, choose_targets, choose_teacher
 from ktg.proposing.ranking import Ranking
 from ktg.proposing.weights_here import WeightsHere
 
@@ -18,13 +18,23 @@ def ranking(**scores: float) -> Ranking:
     return Ranking({one: found[one] for one in ordered}, {}, 400)
 
 
-def test_the_target_is_small():
-    assert choose_target(ranking(small_a=0.7, big_a=0.9)).model == SMALL_NET
-    assert choose_target(ranking(big_a=0.9)).model == BIG_NET
+def test_targets_are_small_if_any_network_is():
+    assert [one.model for one in choose_targets(ranking(small_a=0.7, big_a=0.9))] == [SMALL_NET]
+    assert [one.model for one in choose_targets(ranking(big_a=0.9, big_b=0.8))] == [BIG_NET]
 
 
-def test_the_best_small_one_is_taken():
-    assert choose_target(ranking(small_a=0.7, small_b=0.8)).source == "zoo/b"
+def test_each_small_network_within_chance_of_the_best_may_be_the_target_with_its_best_weights():
+    names = {
+        WeightsHere(name, f"zoo/{name}", 10**6): 0.9 - place / 100
+        for place, name in enumerate(("resnet20", "resnet32", "resnet44", "resnet56"))
+    }
+    best = ranking(small_a=0.7, small_b=0.8)
+    assert [one.source for one in choose_targets(best)] == ["zoo/b"]
+    several = Ranking({**names, WeightsHere("resnet8", "zoo/worse", 10**6): 0.7}, {}, 400)
+    assert [one.model for one in choose_targets(several)] == ["resnet20", "resnet32", "resnet44"]
+    apart = {one: score - place / 10 for place, (one, score) in enumerate(names.items())}
+    few = Ranking(apart, {}, 400)
+    assert [one.model for one in choose_targets(few)] == ["resnet20"]
 
 
 def test_sources_within_chance_of_the_best_are_kept_best_first():

@@ -32,7 +32,8 @@ def speeds(step_s: float) -> dict[int, Speed]:
 
 @given(st.floats(0.001, 10), st.integers(32, 10_000), TIMES)
 def test_a_training_fits_or_is_the_shortest_there_is(step_s, images, available_s):
-    found = choose_length(speeds(step_s), images, 0, 20, available_s)
+    side, *_ = choose_sides(speeds(step_s), images, 0, 20, available_s, photographs=True)
+    found = choose_length(side, speeds(step_s)[side], images, 0, 20, available_s)
     assert 1 <= found.epochs <= MOST_EPOCHS * 20
     assert found.training_s <= available_s or (found.side, found.epochs) == (96, 1)
     if found.side > 96:
@@ -46,13 +47,13 @@ def test_a_larger_side_needs_steps_or_half_of_the_usual_epochs(usual, images, ba
     assert least == ENOUGH_EPOCHS * usual or least * (images // batch) >= LEAST_STEPS - 1e-6
 
 
-@given(st.integers(32, 10_000), TIMES, st.floats(1, 10))
-def test_more_time_never_means_smaller_images(images, available_s, more):
+@given(st.integers(32, 10_000), TIMES, st.floats(1, 10), st.booleans())
+def test_more_time_never_means_smaller_images(images, available_s, more, photographs):
     less, greater = (
-        choose_length(speeds(0.1), images, 0, 20, seconds)
+        choose_sides(speeds(0.1), images, 0, 20, seconds, photographs=photographs)
         for seconds in (available_s, more * available_s)
     )
-    assert less.side <= greater.side
+    assert less[0] <= greater[0]
 
 
 @given(st.integers(16, 10_000), st.floats(15, 40), st.booleans())
@@ -70,9 +71,9 @@ def test_who_has_fewer_than_the_most_epochs_is_in_a_hurry():
 
 
 def test_passes_and_images_without_labels_take_their_time():
-    one = choose_length({96: Speed(1.0, 16)}, 64, 0, 10, 1000.0)
-    two = choose_length({96: Speed(1.0, 16)}, 64, 0, 10, 1000.0, passes=3)
-    more = choose_length({96: Speed(1.0, 16)}, 64, 0, 10, 1000.0, passes=3, beside=True)
+    one = choose_length(96, Speed(1.0, 16), 64, 0, 10, 1000.0)
+    two = choose_length(96, Speed(1.0, 16), 64, 0, 10, 1000.0, passes=3)
+    more = choose_length(96, Speed(1.0, 16), 64, 0, 10, 1000.0, passes=3, beside=True)
     assert (one.epochs, one.training_s, one.passes) == (30, 120.0, 1)
     assert (two.epochs, two.training_s, two.passes) == (30, 360.0, 3)
     assert (more.epochs, more.training_s, more.passes) == (30, 720.0, 3)
@@ -80,7 +81,7 @@ def test_passes_and_images_without_labels_take_their_time():
 
 @given(st.floats(0.1, 10_000), st.integers(2, 30), st.booleans())
 def test_short_time_first_costs_passes_then_epochs(available_s, passes, beside):
-    found = choose_length({96: Speed(0.1, 16)}, 64, 20, 40, available_s, passes, beside=beside)
+    found = choose_length(96, Speed(0.1, 16), 64, 20, 40, available_s, passes, beside=beside)
     assert 1 <= found.passes <= passes
     assert found.passes == 1 or found.epochs >= 40
     assert found.training_s <= available_s or (found.passes, found.epochs) == (1, 1)
@@ -104,22 +105,23 @@ def test_slots_share_the_work():
 
 
 @given(st.floats(0.001, 10), st.integers(32, 10_000), TIMES, st.booleans())
-def test_the_sides_to_look_at(step_s, images, available_s, probed):
+def test_the_sides_to_look_at(step_s, images, available_s, photographs):
     known = speeds(step_s)
-    first, *others = choose_sides(known, images, 0, 20, available_s, probed=probed)
-    assert first == choose_length(known, images, 0, 20, available_s).side
+    first, *others = choose_sides(known, images, 0, 20, available_s, photographs=photographs)
     every = sorted(known)
     place = every.index(first)
+    least = least_epochs(20, images, 32) if photographs else ENOUGH_EPOCHS * 20
+    needed_s = [least * known[side].epoch_s(images) for side in every]
+    assert place == 0 or needed_s[place] <= available_s
+    assert all(needed > available_s for needed in needed_s[place + 1 :])
     assert [side for side in others if side < first] == every[:place][-1:]
     larger = [side for side in others if side > first]
-    if probed:
+    if photographs:
         fitting = [side for side in every if known[side].forward_s(images) <= available_s]
         assert larger == [side for side in fitting if side > first]
     else:
         assert larger in ([], every[place + 1 : place + 2])
-        for side in larger:
-            least = least_epochs(20, images, 32)
-            assert least * known[side].epoch_s(images) <= LARGER * available_s
+        assert all(needed_s[every.index(side)] <= LARGER * available_s for side in larger)
 
 
 @given(
