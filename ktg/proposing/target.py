@@ -2,9 +2,10 @@
 
 How large they are counts more than which network sees them, and what a side costs depends on the
 network. So each of the small ones whose weights suit the images is asked what it is worth at the
-sides for which it has time.
+sides for which it has time, and the smallest is taken of those that are not clearly worse.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -111,7 +112,7 @@ def choose_target(ground: Ground, hearing: Hearing) -> Target:
     squares, dataset = choose_squares(images, data, dataset, first, files, hearing)
     data = replace(data, resize=squares.resize)
     looked = [_look_at(model, ranking, ground, most, dataset, hearing.status) for model in models]
-    chosen = max(looked, key=lambda one: one.worth)
+    chosen = choose_candidate(looked, ranking.images)
     node = chosen.node
     if chosen.sides[0] != most:
         node = replace(node, input_size=chosen.sides[0])
@@ -127,6 +128,17 @@ def choose_target(ground: Ground, hearing: Hearing) -> Target:
         data=data,
         dataset=dataset,
     )
+
+
+def choose_candidate(candidates: Sequence[Candidate], images: int) -> Candidate:
+    """Return the smallest candidate that is worth no less than the best but for a standard error.
+
+    images: of which the probes are. A smaller network trains for longer in the same time.
+    """
+    best = max(one.worth for one in candidates)
+    error = math.sqrt(max(0.0, best * (1 - best)) / max(1, images))
+    fitting = [one for one in candidates if one.worth >= best - error]
+    return min(fitting, key=lambda one: one.sources[0].parameters if one.sources else 0)
 
 
 def _shortlist(wishes: Wishes, ranking: Ranking) -> list[str]:

@@ -171,16 +171,36 @@ def estimate_seconds(graph: Graph, trials: Iterable[Trial]) -> float | None:
     """Return how long a graph is likely to train, None before anything is measured.
 
     It is the graph's number of epochs times the median over trials of their seconds per epoch: of
-    those with as many networks and images of the same size, or else with as many networks, or all.
+    those with the same networks and images of the same size, or else of the same networks, in
+    proportion to the area of what they see, or else of as many networks, or of all.
     """
     measured = [(trial.graph, trial.epoch_s) for trial in trials if trial.epoch_s is not None]
     if not measured:
         return None
-    for kind in (_describe_work, _count_networks):
-        alike = [seconds for other, seconds in measured if kind(other) == kind(graph)]
+    for kind in (_describe_work, _list_models, _count_networks):
+        alike = [
+            seconds * (_compare_areas(graph, other) if kind is _list_models else 1.0)
+            for other, seconds in measured
+            if kind(other) == kind(graph)
+        ]
         if alike:
             break
     return graph.train.epochs * statistics.median(alike or [each for _, each in measured])
+
+
+def _compare_areas(graph: Graph, other: Graph) -> float:
+    """Return how many times as many pixels the networks of a graph see; 1 where that is unknown."""
+    own, others = (
+        [one.nodes[name].input_size or one.data.size or 0 for name in live_nodes(one)]
+        for one in (graph, other)
+    )
+    if not (all(own) and all(others)):
+        return 1.0
+    return sum(side**2 for side in own) / sum(side**2 for side in others)
+
+
+def _list_models(graph: Graph) -> list[str]:
+    return sorted(graph.nodes[name].model for name in live_nodes(graph))
 
 
 def _count_networks(graph: Graph) -> int:

@@ -57,7 +57,12 @@ def test_graphs_that_see_images_of_the_same_size_count_before_others():
     known = [sized(32), sized(64), sized(96)]
     for size in (32, 64, 96):
         assert estimate_seconds(sized(size).graph, known) == 9 * size
-    assert estimate_seconds(sized(128).graph, known) == 9 * 64
+
+
+def test_larger_images_take_longer_in_proportion_to_their_area():
+    known = [sized(32), sized(64), sized(96)]
+    assert estimate_seconds(sized(128).graph, known) == 9 * 64 * (128 / 64) ** 2
+    assert estimate_seconds(sized(None).graph, known) == 9 * 64  # nobody knows its size
 
 
 def taught(seconds: list[float]) -> Trial:
