@@ -76,7 +76,8 @@ def _explain_target(plan: Plan) -> str:
     millions = plan.sources[0].parameters / 1e6
     return (
         f"the target, which is deployed: {millions:.1f} M parameters; of the small networks with "
-        "weights here their features suit the images best"
+        "weights here the smallest whose features suit the images as well as the best's, at the "
+        "side for which there is time"
     )
 
 

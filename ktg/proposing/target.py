@@ -96,6 +96,15 @@ class Target:
     dataset: Dataset
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """Decoded images with their side in pixels, and the scores of probes of them that are known."""
+
+    dataset: Dataset
+    side: int
+    known: Mapping[WeightsHere, float]
+
+
 def choose_target(ground: Ground, hearing: Hearing) -> Target:
     """Return the network, by a ranking of the weights on a sample, and how it sees images best."""
     wishes, images = ground.wishes, ground.images
@@ -109,9 +118,10 @@ def choose_target(ground: Ground, hearing: Hearing) -> Target:
     models = _shortlist(wishes, ranking)
     best = next(iter(choose_sources(ranking, models[0])), None)
     first = (best, ranking.scores[best]) if best else None
-    squares, dataset = choose_squares(images, data, dataset, first, files, hearing)
+    squares, squared = choose_squares(images, data, dataset, first, files, hearing)
+    shown = _Shown(squared, most, ranking.scores if squared is dataset else {})
     data = replace(data, resize=squares.resize)
-    looked = [_look_at(model, ranking, ground, most, dataset, hearing.status) for model in models]
+    looked = [_look_at(model, ranking, ground, shown, hearing.status) for model in models]
     chosen = choose_candidate(looked, ranking.images)
     node = chosen.node
     if chosen.sides[0] != most:
@@ -126,7 +136,7 @@ def choose_target(ground: Ground, hearing: Hearing) -> Target:
         step=measure_speed(node, data, sources=files),
         groups=groups,
         data=data,
-        dataset=dataset,
+        dataset=squared,
     )
 
 
@@ -154,16 +164,15 @@ def _look_at(
     model: str,
     ranking: Ranking,
     ground: Ground,
-    most: int,
-    dataset: Dataset,
+    shown: _Shown,
     status: Callable[[str], None],
 ) -> Candidate:
-    """Return a network with the sides at which it may see images. most: that of the data set."""
+    """Return a network with the sides at which it may see images."""
     sources = tuple(choose_sources(ranking, model))
-    found = Candidate(model, sources, (most,), {})
+    found = Candidate(model, sources, (shown.side,), {})
     allowed = _choose_sides(found.node, ground)
-    sides = tuple(side for side in allowed if side <= most) or (most,)
-    probes = _probe_sides(sources[:1], sides, ground.wishes, dataset, status)
+    sides = tuple(side for side in allowed if side <= shown.side) or (shown.side,)
+    probes = _probe_sides(next(iter(sources), None), sides, ground.wishes, shown, status)
     return replace(found, sides=order_sides(sides, probes, ranking.error), probes=probes)
 
 
@@ -206,13 +215,18 @@ def _choose_sides(node: Node, ground: Ground) -> tuple[int, ...]:
 
 
 def _probe_sides(
-    best: Sequence[WeightsHere],
+    best: WeightsHere | None,
     sides: Sequence[int],
     wishes: Wishes,
-    dataset: Dataset,
+    shown: _Shown,
     status: Callable[[str], None],
 ) -> dict[int, float]:
     """Return by side the score of a probe of the target's best weights, where there are any."""
-    seen = [replace(one, side=side) for one in best for side in sides]
-    scores = rank_in_time(seen, wishes.files, dataset, wishes.budget_s, status).scores
-    return {one.side: score for one, score in scores.items() if one.side}
+    if best is None:
+        return {}
+    scores = {shown.side: shown.known[best]} if best in shown.known else {}
+    seen = [replace(best, side=side) for side in sides if side not in scores]
+    if seen:
+        found = rank_in_time(seen, wishes.files, shown.dataset, wishes.budget_s, status).scores
+        scores |= {one.side: score for one, score in found.items() if one.side}
+    return {side: scores[side] for side in sides if side in scores}

@@ -14,7 +14,7 @@ def scored(monkeypatch):
 
     def let(**scores: dict[int, float]) -> None:
         def probe(best, sides, *_):
-            own = scores[best[0].model]
+            own = scores[best.model]
             return {side: own.get(side, 0.5) for side in sides}
 
         monkeypatch.setattr(target, "_probe_sides", probe)
