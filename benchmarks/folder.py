@@ -127,9 +127,8 @@ def find_given(args: argparse.Namespace, name: str) -> tuple[int, rivals.Pretrai
     """
     if args.size:
         return args.size, WEIGHTS[TARGET]
-    lines = read_lines(args.output)
-    for line in lines:
-        if (line["set"], line["arm"], line["size"], line["seed"]) == (name, OURS, 0, None):
+    for line in find_missing(args, name, OURS)[1]:
+        if line["seed"] is None:
             data, node = line["graph"]["data"], line["graph"]["nodes"]["n0"]
             return node.get("input_size", data["size"]), WEIGHTS[node["source"].split("/")[1]]
     raise SystemExit(f"{name}: with --size 0 the arm {OURS!r} comes first")

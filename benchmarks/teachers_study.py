@@ -91,9 +91,7 @@ TAUGHT = {
     # One edge leads from node to node, so the teacher is there twice; it is trained once.
     "embedding and kl, T 2": Taught([KL, {"loss": "embedding"}]),
     "kl, T 2, and label": Taught(label="through"),
-    "kl, T 2, and label, 1000 steps": Taught(label="through", steps=1000),
     "kl, T 2, and label, 2000 steps": Taught(label="through", steps=2000),
-    "embedding and label, 1000 steps": Taught([{"loss": "embedding"}], "through", steps=1000),
     "kl, T 2, labelled images only": Taught(data={}),
     "kl, T 2, from three": Taught([KL] * 3, copies=True),
     "kl, T 2, new views": Taught(data={**UNLABELLED, "views": None}),
@@ -142,7 +140,6 @@ def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Grap
             data["unlabelled_share"] = BATCH / (BATCH + batch)
         edges = {"label -> n0": {"gate": taught.label}}
         own = {"epochs": args.teacher_steps * batch // few if few else TEACHER_EPOCHS}
-        own |= {} if args.teacher_steps else {"epochs": 0}
         own |= {"input_size": args.teacher_size}
         for number, edge in enumerate(taught.edges, start=1):
             copy = {"copy": number - 1} if taught.copies else {}

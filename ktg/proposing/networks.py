@@ -19,11 +19,9 @@ def choose_targets(ranking: Ranking) -> list[WeightsHere]:
     small = [one for one in ranking.scores if one.parameters <= SMALL]
     if not small:
         return [min(ranking.scores, key=lambda one: one.parameters)]
-    least = ranking.scores[small[0]] - 2 * ranking.error
     found: dict[str, WeightsHere] = {}
-    for one in small:
-        if ranking.scores[one] >= least:
-            found.setdefault(one.model, one)
+    for one in _keep_equals(ranking, small):
+        found.setdefault(one.model, one)
     return list(found.values())[:MOST_TARGETS]
 
 
@@ -32,11 +30,13 @@ def choose_sources(ranking: Ranking, model: str) -> list[WeightsHere]:
 
     They are at most three, within two standard errors of the best.
     """
-    own = ranking.of_model(model)
-    if not own:
-        return []
-    least = ranking.scores[own[0]] - 2 * ranking.error
-    return [one for one in own if ranking.scores[one] >= least][:MOST_SOURCES]
+    return _keep_equals(ranking, ranking.of_model(model))[:MOST_SOURCES]
+
+
+def _keep_equals(ranking: Ranking, ordered: Sequence[WeightsHere]) -> list[WeightsHere]:
+    """Return those that are not worse than the first by more than two standard errors."""
+    least = ranking.scores[ordered[0]] - 2 * ranking.error if ordered else 0.0
+    return [one for one in ordered if ranking.scores[one] >= least]
 
 
 def choose_teacher(

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from ktg.auditing.noise import NoiseEstimate
 from ktg.errors import KtgError
-from ktg.graph import IMAGENET, Node, sources_for
+from ktg.graph import IMAGENET, Node
 from ktg.models.names import shorten_model
-from ktg.models.resolve import resolve_source
-from ktg.models.sources import Source
 from ktg.proposing.found_groups import FoundGroups
 from ktg.proposing.found_images import FoundImages, look_at_images
 from ktg.proposing.hearing import Hearing
@@ -34,7 +32,12 @@ from ktg.proposing.speed import Speed
 from ktg.proposing.squares import Squares
 from ktg.proposing.target import Ground, Target, choose_target
 from ktg.proposing.teacher import Means, Teacher, choose_views, plan_teacher
-from ktg.proposing.weights_here import WeightsHere, find_weights_here, limit_parameters
+from ktg.proposing.weights_here import (
+    WeightsHere,
+    find_weights_here,
+    knows_photographs,
+    limit_parameters,
+)
 from ktg.proposing.wishes import Wishes, check_wishes
 from ktg.proposing.wrong_labels import find_wrong_labels
 
@@ -181,14 +184,10 @@ def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], di
             unusable[one.name] = f"{one.parameters / 1e6:.0f} M parameters are too many here"
     wanted = wishes.target and shorten_model(wishes.target)
     has_own = any(one.model == wanted for one in kept)
-    photographs = [one for one in kept if _resolve(one, wishes).knows_photographs]
+    photographs = [one for one in kept if knows_photographs(one.node, wishes.files)]
     if not has_own and (wanted or not photographs):
         kept = [*_ask_for_published(wanted or FALLBACK), *kept]
     return sorted(kept, key=lambda one: one.model != wanted), unusable
-
-
-def _resolve(one: WeightsHere, wishes: Wishes) -> Source:
-    return resolve_source(one.node, sources_for(one.model, {}, wishes.files))
 
 
 def _ask_for_published(model: str) -> list[WeightsHere]:

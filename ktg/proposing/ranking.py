@@ -35,7 +35,16 @@ class Ranking:
     @property
     def error(self) -> float:
         """The standard error of a score at one half: 0.05 for 100 images."""
-        return 0.5 / math.sqrt(max(1, self.images))
+        return standard_error(0.5, self.images)
+
+
+def standard_error(score: float, images: int) -> float:
+    """Return the standard error of an accuracy on so many images.
+
+    >>> round(standard_error(0.5, 100), 4), round(standard_error(0.9, 900), 4)
+    (0.05, 0.01)
+    """
+    return math.sqrt(score * (1 - score) / max(1, images))
 
 
 def choose_sample(classes: int, train: int) -> int:
@@ -93,13 +102,10 @@ def rank_weights(
     return Ranking({one: scores[one] for one in best_first}, left_out, sample)
 
 
-def rank_in_time(
-    candidates: Sequence[WeightsHere],
-    files: Mapping[str, SourceFile],
-    data: Dataset,
-    budget_s: float,
-    status: Callable[[str], None],
-) -> Ranking:
-    """Return the ranking of candidates, for which a part of a search's budget is spent at most."""
-    seconds = min(BUDGET_SHARE * budget_s, MOST_S)
-    return rank_weights(candidates, files, data, seconds=seconds, status=status)
+def ranking_seconds(budget_s: float) -> float:
+    """Return how long one ranking may take of a search's budget.
+
+    >>> ranking_seconds(360), ranking_seconds(7200)
+    (54.0, 120.0)
+    """
+    return min(BUDGET_SHARE * budget_s, MOST_S)

@@ -188,9 +188,7 @@ def choose_sides(
     return (side, *smaller, *(other for other in larger[:1] if needed_s[other] <= most_s))
 
 
-def order_sides(
-    sides: Sequence[int], scores: Mapping[int, float], error: float = 0.0
-) -> tuple[int, ...]:
+def order_sides(sides: Sequence[int], scores: Mapping[int, float], error: float) -> tuple[int, ...]:
     """Return the sides to search, the default first; all of them where probes have no scores.
 
     For training there is time at the first and at smaller ones. The default is the largest of these

@@ -5,20 +5,18 @@ network. So each of the small ones whose weights suit the images is asked what i
 sides for which it has time, and the smallest is taken of those that are not clearly worse.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ktg.data import Dataset
-from ktg.graph import Data, Node, sources_for
+from ktg.graph import Data, Node
 from ktg.models.names import shorten_model
-from ktg.models.resolve import resolve_source
 from ktg.proposing.found_groups import FoundGroups, find_groups
 from ktg.proposing.found_images import FoundImages
 from ktg.proposing.hearing import Hearing
 from ktg.proposing.machine import Machine
 from ktg.proposing.networks import SMALL, choose_sources, choose_targets
-from ktg.proposing.ranking import Ranking, rank_in_time
+from ktg.proposing.ranking import Ranking, rank_weights, ranking_seconds, standard_error
 from ktg.proposing.resolution import (
     choose_sides,
     list_sides,
@@ -28,7 +26,7 @@ from ktg.proposing.resolution import (
 )
 from ktg.proposing.speed import Speed, measure_speed
 from ktg.proposing.squares import Squares, choose_squares
-from ktg.proposing.weights_here import WeightsHere
+from ktg.proposing.weights_here import WeightsHere, knows_photographs
 from ktg.proposing.wishes import Wishes
 
 FROM_NOTHING = "resnet20"
@@ -98,28 +96,36 @@ class Target:
 
 @dataclass(frozen=True)
 class _Shown:
-    """Decoded images with their side in pixels, and the scores of probes of them that are known."""
+    """Decoded images with their side in pixels, and what is known: scores of probes of them.
+
+    sides: at which the network `gauge` has time to see images.
+    """
 
     dataset: Dataset
     side: int
     known: Mapping[WeightsHere, float]
+    gauge: Node
+    sides: tuple[int, ...]
 
 
 def choose_target(ground: Ground, hearing: Hearing) -> Target:
     """Return the network, by a ranking of the weights on a sample, and how it sees images best."""
     wishes, images = ground.wishes, ground.images
     hearing.status("Measuring a few steps")
-    most = max(_choose_sides(_choose_gauge(wishes, ground.here), ground))
+    gauge = _choose_gauge(wishes, ground.here)
+    sides = _choose_sides(gauge, ground)
+    most = max(sides)
     data = replace(images.spec, size=most, batch_size=ground.batch)
     dataset = hearing.open_data(data)
     groups = find_groups(images, data, hearing)
-    files, budget_s = wishes.files, wishes.budget_s
-    ranking = rank_in_time(ground.here, files, dataset, budget_s, hearing.status)
+    files, seconds = wishes.files, ranking_seconds(wishes.budget_s)
+    ranking = rank_weights(ground.here, files, dataset, seconds=seconds, status=hearing.status)
     models = _shortlist(wishes, ranking)
     best = next(iter(choose_sources(ranking, models[0])), None)
     first = (best, ranking.scores[best]) if best else None
     squares, squared = choose_squares(images, data, dataset, first, files, hearing)
-    shown = _Shown(squared, most, ranking.scores if squared is dataset else {})
+    known = ranking.scores if squared is dataset else {}
+    shown = _Shown(squared, most, known, gauge, sides)
     data = replace(data, resize=squares.resize)
     looked = [_look_at(model, ranking, ground, shown, hearing.status) for model in models]
     chosen = choose_candidate(looked, ranking.images)
@@ -146,8 +152,8 @@ def choose_candidate(candidates: Sequence[Candidate], images: int) -> Candidate:
     images: of which the probes are. A smaller network trains for longer in the same time.
     """
     best = max(one.worth for one in candidates)
-    error = math.sqrt(max(0.0, best * (1 - best)) / max(1, images))
-    fitting = [one for one in candidates if one.worth >= best - error]
+    least = best - standard_error(min(best, 1.0), images)
+    fitting = [one for one in candidates if one.worth >= least]
     return min(fitting, key=lambda one: one.sources[0].parameters if one.sources else 0)
 
 
@@ -170,7 +176,8 @@ def _look_at(
     """Return a network with the sides at which it may see images."""
     sources = tuple(choose_sources(ranking, model))
     found = Candidate(model, sources, (shown.side,), {})
-    allowed = _choose_sides(found.node, ground)
+    same = found.node == shown.gauge
+    allowed = shown.sides if same else _choose_sides(found.node, ground)
     sides = tuple(side for side in allowed if side <= shown.side) or (shown.side,)
     probes = _probe_sides(next(iter(sources), None), sides, ground.wishes, shown, status)
     return replace(found, sides=order_sides(sides, probes, ranking.error), probes=probes)
@@ -207,9 +214,7 @@ def _choose_sides(node: Node, ground: Ground) -> tuple[int, ...]:
         sum(images.counts["val"]),
         usual_epochs(images.per_class),
         training_seconds(wishes.budget_s, ground.machine.slots),
-        photographs=resolve_source(
-            node, sources_for(node.model, {}, wishes.files)
-        ).knows_photographs,
+        photographs=knows_photographs(node, wishes.files),
     )
     return chosen if takes_any_size(node) else chosen[:1]
 
@@ -227,6 +232,7 @@ def _probe_sides(
     scores = {shown.side: shown.known[best]} if best in shown.known else {}
     seen = [replace(best, side=side) for side in sides if side not in scores]
     if seen:
-        found = rank_in_time(seen, wishes.files, shown.dataset, wishes.budget_s, status).scores
-        scores |= {one.side: score for one, score in found.items() if one.side}
+        seconds = ranking_seconds(wishes.budget_s)
+        found = rank_weights(seen, wishes.files, shown.dataset, seconds=seconds, status=status)
+        scores |= {one.side: score for one, score in found.scores.items() if one.side}
     return {side: scores[side] for side in sides if side in scores}

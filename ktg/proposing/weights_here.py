@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ktg.errors import KtgError
 from ktg.graph import IMAGENET, Node, SourceFile, sources_for
 from ktg.models.names import list_library_models, locate_model
+from ktg.models.resolve import resolve_source
 from ktg.proposing.machine import Machine
 from ktg.zoo import Card, default_zoo, shipped_zoo
 
@@ -61,6 +62,11 @@ def find_weights_here(
         else:
             found.append(WeightsHere(model, source, parameters, told))
     return sorted(found, key=lambda one: one.parameters), faults
+
+
+def knows_photographs(node: Node, files: Mapping[str, SourceFile]) -> bool:
+    """Return whether a node's weights have seen photographs. files: of the user, by model."""
+    return resolve_source(node, sources_for(node.model, {}, files)).knows_photographs
 
 
 def limit_parameters(machine: Machine) -> int:
