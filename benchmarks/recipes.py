@@ -7,6 +7,7 @@ each training, so the script may be interrupted and goes on where it stopped.
 
     python benchmarks/recipes.py SHARED --counts 10 50 0   # 0: all images; hours on one core
     python benchmarks/recipes.py SHARED --model mobilenetv2_100 --seeds 2
+    python benchmarks/recipes.py SHARED --counts 0 --epochs 4   # where time is short
     python benchmarks/recipes.py SHARED --table            # what is in the file, as a table
 
 SHARED holds data/ and weights/. One training takes 1 to 60 s on one core. What the default recipe
@@ -68,8 +69,8 @@ def arms(epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
             "train": {**tuned, "lr": head},
             "node": {**first, "backbone_lr_scale": lr / head},
         }
-    for lr in (0.0001, 0.0002, 0.0003, 0.001):
-        found[f"probe, then {lr:g}"] = {"train": {**tuned, "lr": lr}, "node": kept}
+    for lr in (0.00003, 0.0001, 0.0002, 0.0003, 0.001):
+        found[f"probe, then {lr:f}".rstrip("0")] = {"train": {**tuned, "lr": lr}, "node": kept}
     found["probe, then 0.0003, twice as long"] = {
         "train": {**tuned, "lr": 0.0003, "epochs": 2 * epochs},
         "node": kept,
@@ -124,7 +125,7 @@ def measure_arm(
     args: argparse.Namespace, name: str, count: int | None, seed: int, arm: str
 ) -> dict[str, Any]:
     """Train one arm and return its figures on the test images."""
-    epochs = EPOCHS[count]
+    epochs = args.epochs or EPOCHS[count]
     probe = arm == "probe"
     settings = arms(epochs)["head 0.001" if probe else arm]
     graph = graph_of(args, name, count, seed, settings)
@@ -173,9 +174,8 @@ def show(path: Path) -> None:
     rows = read_lines(path)
     values: dict[Any, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        values[row["model"], row["size"], row["per_class"], row["set"]][row["arm"]][row["seed"]] = (
-            row["balanced_accuracy"]
-        )
+        key = (row["model"], row["size"], row["per_class"], row.get("epochs", 0), row["set"])
+        values[key][row["arm"]][row["seed"]] = row["balanced_accuracy"]
     lost: dict[str, list[float]] = defaultdict(list)
     for key, by_arm in sorted(values.items(), key=str):
         seeds = set.intersection(*(set(v) for v in by_arm.values()))
@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 50], help="0: all")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--epochs", type=int, default=0, help="default: usual ones")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", help="default: all")
     parser.add_argument("--table", action="store_true")
@@ -216,13 +217,13 @@ def main() -> None:
         show(args.output)
         return
     torch.set_num_threads(1)
-    keys = ("set", "model", "size", "per_class", "seed", "arm")
-    done = {tuple(line[key] for key in keys) for line in read_lines(args.output)}
+    keys = ("set", "model", "size", "per_class", "seed", "arm", "epochs")
+    done = {tuple(line.get(key, 0) for key in keys) for line in read_lines(args.output)}
     for count in args.counts:
         for seed in range(args.seeds):
             for name in args.sets:
                 for arm in args.arms or ("probe", *arms(EPOCHS[count or None])):
-                    key = (name, args.model, args.size, count, seed, arm)
+                    key = (name, args.model, args.size, count, seed, arm, args.epochs)
                     if key in done:
                         continue
                     figures = measure_arm(args, name, count or None, seed, arm)
