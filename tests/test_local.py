@@ -1,6 +1,9 @@
 import hashlib
 import os
+import platform
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -149,3 +152,31 @@ def test_a_name_that_no_file_can_have(tmp_path: Path, name: str):
         UserError, match=r"\.\.\..*: the name of this file has \d+ bytes; at most 255"
     ):
         check_name_length(tmp_path / name)
+
+
+"""What a process has freed it uses again; what the user says of memory is left."""
+
+# Prints whether memory is kept, and how many pages the system clears for 64 MiB the second time.
+ALLOCATE_TWICE = """
+import resource
+import numpy as np
+from ktg.local import keep_freed_memory
+
+kept = keep_freed_memory()
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(2**23)
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back so soon")
+@pytest.mark.parametrize("said", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}])
+def test_freed_memory_is_used_again_but_where_the_user_says_how(said: dict[str, str]):
+    given = {name: value for name, value in os.environ.items() if "MALLOC" not in name} | said
+    command = [sys.executable, "-c", ALLOCATE_TWICE]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=True)
+    kept, pages = done.stdout.split()
+    assert kept == str(not said)
+    # 64 MiB are 16384 pages of 4 KiB, or 32 huge ones.
+    assert int(pages) < 16 if kept == "True" else int(pages) > 16

@@ -44,7 +44,7 @@ def extract(
     temporary file that the system deletes with the last reference to them. `progress` is called
     with (done, all) images.
     """
-    network = network.to(device)
+    network = network.to(device, memory_format=torch.channels_last)
     layer = find_last_map(network)
     maps = _allocate(len(rows), *layer.shape)
     probs: list[Tensor] = []
@@ -61,7 +61,8 @@ def extract(
         network.eval()
         with torch.inference_mode():
             for batch, _ in Batches(images, device)(torch.split(rows, _batch(network.size))):
-                probs.append(network(to_float(batch)).softmax(dim=1).to("cpu", torch.float32))
+                shown = to_float(batch).contiguous(memory_format=torch.channels_last)
+                probs.append(network(shown).softmax(dim=1).to("cpu", torch.float32))
                 maps[done : done + len(batch)] = taken[0]
                 done += len(batch)
                 if progress is not None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ktg.errors import SpecError, show
 from ktg.graph import Node
+from ktg.local import keep_freed_memory
 from ktg.models.cifar import CIFAR_MODELS
 from ktg.models.names import check_model, locate_model
 from ktg.models.stages import select_unfrozen
@@ -96,6 +97,7 @@ def build_body(node: Node, *, classes: int, size: int) -> nn.Module:
     They come from torch's global CPU generator. Takes what `build_on_meta` has accepted: mistakes
     of the user are found there.
     """
+    keep_freed_memory()  # whoever builds a network computes with it
     return _create(node.model, make_constructor_args(node, size), classes)
 
 
@@ -180,18 +182,26 @@ def _find_size_argument(node: Node) -> str | None:
     return "img_size" if library == "timm" and read_timm_config(name).fixed_input_size else None
 
 
-# A search asks for the same few networks over and over, and on the meta device they weigh nothing.
-@functools.lru_cache(maxsize=64)
 def _build_on_meta(
     model: str, args: tuple[tuple[str, Any], ...], classes: int, size: int
 ) -> MetaNetwork:
+    body, axes = _create_shapes(model, args, classes)
+    _check_size(model, args, size)
+    return MetaNetwork(body, axes, size)
+
+
+# A search asks for the same few networks over and over, and on the meta device they weigh nothing.
+@functools.lru_cache(maxsize=64)
+def _create_shapes(
+    model: str, args: tuple[tuple[str, Any], ...], classes: int
+) -> tuple[nn.Module, Mapping[str, int]]:
+    """Return a network and the axes of its classes, see `MetaNetwork`."""
     with torch.random.fork_rng(devices=[]):
         try:
             body = _create_on_meta(model, dict(args), classes)
             wider = _create_on_meta(model, dict(args), classes + 1)
         except Exception as error:  # constructors raise whatever they like for what they dislike
             raise _describe_refusal(model, dict(args), error) from error
-        _probe(body, model, classes, size)
     # No library says reliably which parameters are the head. Those that grow with one more class
     # are it, and the axis that grows is the one of the classes.
     shapes = {name: parameter.shape for name, parameter in wider.named_parameters()}
@@ -200,7 +210,7 @@ def _build_on_meta(
         for name, parameter in body.named_parameters()
         if parameter.shape != shapes[name]
     }
-    return MetaNetwork(body, axes, size)
+    return body, axes
 
 
 def _create_on_meta(model: str, args: Mapping[str, Any], classes: int) -> nn.Module:
@@ -226,10 +236,16 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _probe(body: nn.Module, model: str, classes: int, size: int) -> None:
-    """Pass shapes through the network, to find out now whether it takes images of this size."""
+@functools.lru_cache(maxsize=256)
+def _check_size(model: str, args: tuple[tuple[str, Any], ...], size: int) -> None:
+    """Pass shapes through the network, to find out now whether it takes images of this size.
+
+    How many classes there are does not matter for it.
+    """
+    classes = 2
+    body, _ = _create_shapes(model, args, classes)
     try:
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
             logits = body.train()(torch.empty(2, 3, size, size))
     except Exception as error:  # whatever it is, the network stumbles over the size of the images
         problem = f"{model} cannot take images of {size}x{size} pixels ({_first_line(error)})"

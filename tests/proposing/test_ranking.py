@@ -1,9 +1,11 @@
 """Weights ranked by a linear probe on a sample."""
 
 import itertools
+from dataclasses import replace
 
 from ktg.data.open import open_data
 from ktg.graph import Data
+from ktg.local import cache_folder
 from ktg.proposing.ranking import rank_weights
 from ktg.proposing.weights_here import find_weights_here
 
@@ -36,3 +38,17 @@ def test_what_does_not_fit_the_time_is_left_out(in_zoo, photos):
     ranking = rank_weights(here, {}, data, seconds=5, status=ignore, clock=lambda: next(seconds))
     assert len(ranking.scores) == 1
     assert ranking.left_out == {"resnet8@zoo/two": "not measured, for want of time"}
+
+
+def test_networks_for_tiny_images_are_ranked_at_a_side_that_suits_them(in_zoo, photos):
+    in_zoo("one", seed=1)
+    (one,), _ = find_weights_here({}, 32)
+    data = open_data(Data(path=str(photos), size=96))
+
+    def count_measured(weights):
+        rank_weights([weights], {}, data, seconds=60, status=ignore)
+        return len([*(cache_folder() / "affinity").iterdir()])  # results by what was seen
+
+    first = count_measured(one)
+    assert count_measured(replace(one, side=64)) == first
+    assert count_measured(replace(one, side=96)) == first + 1
