@@ -8,6 +8,7 @@ training, so the script may be interrupted.
     python benchmarks/sides.py SHARED --weights imagenet_035 --epochs 12
     python benchmarks/sides.py SHARED --weights lite0 --epochs 8 --sets wbc4
     python benchmarks/sides.py SHARED --weights lite0 --epochs 8 --table
+    python benchmarks/sides.py SHARED --sets flowers --arms 160:4 160:7   # side:epochs; no table
 
 SHARED holds data/ and weights/.
 """
@@ -28,7 +29,7 @@ from rivals import WEIGHTS
 from ktg.graph import Graph, parse
 
 LEAST, SIDES = 96, (96, 128, 160)
-SETS = {name: folder.SETS[name] for name in ("cats_dogs", "flowers", "wbc4", "rsscn7")}
+SETS = ("cats_dogs", "flowers", "wbc4", "rsscn7")
 KEYS = ("set", "weights", "side", "epochs", "seed")
 
 
@@ -40,22 +41,23 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     results = Path(__file__).parent / "results/sides.jsonl"
     parser.add_argument("-o", "--output", type=Path, default=results)
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=folder.SETS)
     parser.add_argument("--weights", default="imagenet_035", choices=WEIGHTS)
     parser.add_argument("--epochs", type=int, default=12, help=f"at {LEAST} pixels")
+    parser.add_argument("--arms", nargs="+", type=read_arm, help="default: those at equal time")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     if args.table:
         print("\n".join(show(read_lines(args.output), args.weights, args.epochs)))
         return
+    arms = args.arms or list_arms(args.epochs)
     torch.set_num_threads(1)
     done = {tuple(row[key] for key in KEYS) for row in read_lines(args.output)}
     for seed, name in itertools.product(range(args.seeds), args.sets):
         with tempfile.TemporaryDirectory() as temporary:
-            place = rivals.make_folder(args.shared, SETS[name], Path(temporary).resolve())
-            for side, length in itertools.product(SIDES, (0, args.epochs)):
-                epochs = shorten(length, side)
+            place = rivals.make_folder(args.shared, folder.SETS[name], Path(temporary).resolve())
+            for side, epochs in arms:
                 key = (name, args.weights, side, epochs, seed if epochs else 0)
                 if key in done:
                     continue
@@ -65,7 +67,19 @@ def main() -> None:
                 figures: Line = folder.train_graph(graph, seed)
                 figures["cpu_s"] = round(time.process_time() - started, 1)
                 append_line(args.output, dict(zip(KEYS, key, strict=True)) | figures)
-                print(*key, round(figures[SETS[name].metric], 3), flush=True)
+                print(*key, round(figures[folder.SETS[name].metric], 3), flush=True)
+
+
+def read_arm(text: str) -> tuple[int, int]:
+    """Return side and epochs of `160:4`."""
+    side, epochs = text.split(":")
+    return int(side), int(epochs)
+
+
+def list_arms(epochs: int) -> list[tuple[int, int]]:
+    """Return side and epochs of all arms: by side the probe, and the training at equal time."""
+    lengths = itertools.product(SIDES, (0, epochs))
+    return [(side, shorten(length, side)) for side, length in lengths]
 
 
 def shorten(epochs: int, side: int) -> int:
@@ -96,8 +110,8 @@ def show(rows: list[Line], weights: str, epochs: int) -> list[str]:
     for row in rows:
         if row["weights"] == weights:
             arm = (row["set"], row["side"], row["epochs"])
-            runs[arm][row["seed"]] = row[SETS[row["set"]].metric]
-    arms = [(side, shorten(length, side)) for length in (0, epochs) for side in SIDES]
+            runs[arm][row["seed"]] = row[folder.SETS[row["set"]].metric]
+    arms = sorted(list_arms(epochs), key=lambda arm: arm[1] > 0)
     head = [f"{side} px, {length or 'probe'}" for side, length in arms]
     found = [f"| set | {' | '.join(head)} |", "|" + "---|" * (1 + len(arms))]
     gains: dict[tuple[int, int], list[float]] = defaultdict(list)
