@@ -15,7 +15,7 @@ from ktg.models.maps import Layer, find_last_map
 from ktg.models.network import Network
 
 MEMORY_BYTES = 2**30
-_BATCH_BYTES = 2**25
+_BATCH_BYTES = 2**23  # of images: their activations are tens of times as large
 _BATCH = (4, 256)
 
 Progress = Callable[[int, int], None]
