@@ -44,7 +44,8 @@ def extract(
     temporary file that the system deletes with the last reference to them. `progress` is called
     with (done, all) images.
     """
-    network = network.to(device, memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)
+    network = network.to(device)
     layer = find_last_map(network)
     maps = _allocate(len(rows), *layer.shape)
     probs: list[Tensor] = []

@@ -157,8 +157,8 @@ def choose_length(
     fitting = math.floor(available_s / speed.epoch_s(shown, val))
     kept = max(1, min(passes, int(fitting / epochs)))
     epoch_s = speed.epoch_s(kept * shown, val)
-    fitting = available_s / epoch_s
-    patient = max(fitting, min(epochs, HURRIED_TIMES * fitting))
+    at_most = available_s / epoch_s
+    patient = max(at_most, min(epochs, HURRIED_TIMES * at_most))
     chosen = max(1, min(math.floor(patient), most_epochs(epochs)))
     return Length(side, chosen, chosen * epoch_s, kept)
 
