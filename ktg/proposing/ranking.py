@@ -69,9 +69,8 @@ def rank_weights(
 ) -> Ranking:
     """Return the candidates ranked on a sample of the training split.
 
-    They are measured in their order, the first always, others until `seconds` are spent; at the
-    side of the images, but networks for tiny ones at a side that suits these. status: told what is
-    measured next.
+    They are measured in their order, the first always, others until `seconds` are spent. status:
+    told what is measured next.
     """
     sample = choose_sample(len(data.classes), len(data.train))
     scores: dict[WeightsHere, float] = {}
@@ -86,7 +85,7 @@ def rank_weights(
         status(f"Ranking weights: {one.name}")
         try:
             measured = measure_candidate(
-                Candidate(one.name, _limit_side(one, data.train.shape[0]).node),
+                Candidate(one.name, one.node),
                 data,
                 ["linear_probe"],
                 sources=sources_for(one.model, {}, files),
@@ -104,7 +103,7 @@ def rank_weights(
     return Ranking({one: scores[one] for one in best_first}, left_out, sample)
 
 
-def _limit_side(one: WeightsHere, side: int) -> WeightsHere:
+def limit_side(one: WeightsHere, side: int) -> WeightsHere:
     """Return the weights at a side at which they would be searched, if that is below `side`.
 
     A ResNet20 for 32 pixels takes longer at 160 than a MobileNetV2, and sees less than at 64.

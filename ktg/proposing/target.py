@@ -16,7 +16,13 @@ from ktg.proposing.found_images import FoundImages
 from ktg.proposing.hearing import Hearing
 from ktg.proposing.machine import Machine
 from ktg.proposing.networks import SMALL, choose_sources, choose_targets
-from ktg.proposing.ranking import Ranking, rank_weights, ranking_seconds, standard_error
+from ktg.proposing.ranking import (
+    Ranking,
+    limit_side,
+    rank_weights,
+    ranking_seconds,
+    standard_error,
+)
 from ktg.proposing.resolution import (
     choose_sides,
     list_sides,
@@ -60,7 +66,8 @@ class Candidate:
     @property
     def node(self) -> Node:
         """The network with its best weights, without a side."""
-        return self.sources[0].node if self.sources else Node(model=self.model)
+        known = replace(self.sources[0], side=None) if self.sources else None
+        return known.node if known else Node(model=self.model)
 
     @property
     def worth(self) -> float:
@@ -119,7 +126,9 @@ def choose_target(ground: Ground, hearing: Hearing) -> Target:
     dataset = hearing.open_data(data)
     groups = find_groups(images, data, hearing)
     files, seconds = wishes.files, ranking_seconds(wishes.budget_s)
-    ranking = rank_weights(ground.here, files, dataset, seconds=seconds, status=hearing.status)
+    # A side that the user says is that of all networks.
+    here = ground.here if wishes.size else [limit_side(one, most) for one in ground.here]
+    ranking = rank_weights(here, files, dataset, seconds=seconds, status=hearing.status)
     models = _shortlist(wishes, ranking)
     best = next(iter(choose_sources(ranking, models[0])), None)
     first = (best, ranking.scores[best]) if best else None
@@ -229,7 +238,7 @@ def _probe_sides(
     """Return by side the score of a probe of the target's best weights, where there are any."""
     if best is None:
         return {}
-    scores = {shown.side: shown.known[best]} if best in shown.known else {}
+    scores = {best.side or shown.side: shown.known[best]} if best in shown.known else {}
     seen = [replace(best, side=side) for side in sides if side not in scores]
     if seen:
         seconds = ranking_seconds(wishes.budget_s)
