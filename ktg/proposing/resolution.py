@@ -15,6 +15,10 @@ SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
 LEAST_SIDE = 96
 # As many whole trainings should fit: baselines, trials, new seeds of the best, and the last one.
 TRAININGS = 12
+# Slots from which on more of them bring more trainings and not longer ones. Those of a search come
+# one after the other: baselines, trials, new seeds of the best, the last one. With two slots each
+# may take a sixth of the budget; in proportion to eight slots it would take two thirds.
+MOST_SLOTS = 2
 OVERHEAD_S = 50.0  # of the budget: the look at the images and weights, Ray's start, the report
 LEAST_SHARE = 0.25  # of a budget that is hardly more than that
 LARGER = 2.0  # times as long may a training take that sees more, of what knows no photographs
@@ -111,12 +115,15 @@ def count_passes(train: int, batch: int, epochs: float, beside: bool) -> int:
 
 
 def training_seconds(budget_s: float, slots: int) -> float:
-    """Return how long one training may take.
+    """Return how long one training may take on one slot.
 
     >>> [round(training_seconds(budget_s, slots=2)) for budget_s in (60, 360, 1800)]
     [2, 52, 292]
+    >>> [round(training_seconds(360, slots)) for slots in (1, 2, 64)]
+    [26, 52, 52]
     """
-    return slots * max(LEAST_SHARE * budget_s, budget_s - OVERHEAD_S) / TRAININGS
+    usable_s = max(LEAST_SHARE * budget_s, budget_s - OVERHEAD_S)
+    return min(slots, MOST_SLOTS) * usable_s / TRAININGS
 
 
 def list_sides(own: int, usual: int) -> list[int]:
@@ -151,7 +158,11 @@ def choose_length(
     train, val: images of each split. epochs: how many are wanted. passes: over the labelled images
     in each; where time is short there are fewer of these before there are fewer epochs. beside:
     whether each step shows as many images without labels, too. It is one epoch at least; up to
-    those that are wanted it may take HURRIED_TIMES as long.
+    those that are wanted it may take HURRIED_TIMES as long. Epochs are rounded: where only few fit,
+    half an epoch less than the time allows would be a third less.
+
+    >>> [choose_length(96, Speed(step_s, 32), 6400, 0, 15, 52).epochs for step_s in (0.21, 0.27, 0.4)]
+    [2, 2, 1]
     """
     shown = (1 + beside) * train
     fitting = math.floor(available_s / speed.epoch_s(shown, val))
@@ -159,7 +170,7 @@ def choose_length(
     epoch_s = speed.epoch_s(kept * shown, val)
     at_most = available_s / epoch_s
     patient = max(at_most, min(epochs, HURRIED_TIMES * at_most))
-    chosen = max(1, min(math.floor(patient), most_epochs(epochs)))
+    chosen = max(1, min(round(patient), most_epochs(epochs)))
     return Length(side, chosen, chosen * epoch_s, kept)
 
 
