@@ -19,6 +19,11 @@ from ktg.proposing.weights_here import WeightsHere
 
 SAMPLE = (120, 600)  # least and most images that are looked at
 BUDGET_SHARE, MOST_S = 0.15, 120.0  # of a search, for one ranking
+NO_TIME = "not measured, for want of time"
+
+
+class _OutOfTimeError(Exception):
+    """The time for a ranking ended while a network looked through its images."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,23 @@ def rank_weights(
 ) -> Ranking:
     """Return the candidates ranked on a sample of the training split.
 
-    They are measured in their order, the first always, others until `seconds` are spent. status:
-    told what is measured next.
+    They are measured in their order, the first always, others until `seconds` are spent: what has
+    not looked through its images by then is left out, too. status: told what is measured next.
     """
     sample = choose_sample(len(data.classes), len(data.train))
     scores: dict[WeightsHere, float] = {}
     left_out: dict[str, str] = {}
     started = clock()
+
+    def check_time(*_: int) -> None:
+        if scores and clock() - started > seconds:
+            raise _OutOfTimeError
+
     for place, one in enumerate(candidates):
         spent = clock() - started
         # The next one is larger and takes longer than the mean of those before it.
         if place and spent + spent / place > seconds:
-            left_out[one.name] = "not measured, for want of time"
+            left_out[one.name] = NO_TIME
             continue
         status(f"Ranking weights: {one.name}")
         try:
@@ -90,7 +100,11 @@ def rank_weights(
                 ["linear_probe"],
                 sources=sources_for(one.model, {}, files),
                 sample=sample,
+                progress=check_time,
             )
+        except _OutOfTimeError:  # a network that wants large images may be a hundred times slower
+            left_out[one.name] = NO_TIME
+            continue
         except KtgError as error:
             left_out[one.name] = str(error)
             continue

@@ -14,7 +14,7 @@ from ktg.proposing.node_text import propose_nodes
 from ktg.proposing.opening import LONG_LEAD, SECOND, TARGET, TEACHER, Need, choose_opening
 from ktg.proposing.plan import Plan
 from ktg.proposing.resolution import TAUGHT_STEPS, list_sides, most_epochs, usual_epochs
-from ktg.proposing.weights_here import WeightsHere
+from ktg.proposing.weights_here import WeightsHere, knows_photographs
 from ktg.proposing.wrong_labels import (
     choose_second,
     explain_noise,
@@ -106,6 +106,16 @@ def _notes(plan: Plan) -> tuple[str, ...]:
             f"No weights for {plan.model} are on this machine and none can be had from here, so it "
             "begins from nothing. `ktg source pretrain fractaldb --preset tiny --model "
             f"{plan.model}` makes some in minutes, and `--weights MODEL=FILE` takes yours."
+        )
+    elif not any(
+        knows_photographs(one.node, plan.wishes.files)
+        for one in (*plan.sources, *plan.ranking.scores)
+    ):
+        notes.append(
+            f"Note: no weights on this machine have seen photographs: {plan.model} begins from "
+            f"{plan.sources[0].source}. If yours are photographs, weights from ImageNet are worth "
+            "far more: `--weights MODEL=FILE` takes a file, and `--target mobilenetv2_100` "
+            "downloads published ones where there is a network"
         )
     notes += [explain_noise(plan.noise)] if plan.noise else []
     notes += [plan.groups.sentence] if plan.groups else []

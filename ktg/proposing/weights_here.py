@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ktg.errors import KtgError
 from ktg.graph import IMAGENET, Node, SourceFile, sources_for
-from ktg.models.names import list_library_models, locate_model
+from ktg.models.names import list_library_models, list_tags, locate_model
 from ktg.models.resolve import resolve_source
 from ktg.proposing.machine import Machine
 from ktg.zoo import Card, default_zoo, shipped_zoo
@@ -119,6 +119,29 @@ def _list_cached() -> Iterator[str]:
             except (KtgError, ValueError, KeyError):  # published nowhere, or under an odd name
                 continue
         bare |= list_library_models(library)
+    yield from _list_cached_tags()
+
+
+def _list_cached_tags() -> Iterator[str]:
+    """Yield timm's models with a tag, `resnet18.a2_in1k`, that are in the cache of the hub.
+
+    Those of the tag that the bare name stands for are left out: they are listed by that.
+    """
+    from pathlib import Path
+
+    from huggingface_hub import constants
+
+    from ktg.models.imagenet import find_cached, find_published
+
+    for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--timm--*")):
+        model = folder.name.removeprefix("models--timm--")
+        architecture, _, tag = model.partition(".")
+        if tag not in list_tags(architecture):
+            continue
+        published = find_published(model)
+        is_default = published.repository == find_published(f"timm/{architecture}").repository
+        if not is_default and find_cached(published) is not None:
+            yield model
 
 
 def _has_cache() -> bool:

@@ -40,6 +40,18 @@ def test_what_does_not_fit_the_time_is_left_out(in_zoo, photos):
     assert ranking.left_out == {"resnet8@zoo/two": "not measured, for want of time"}
 
 
+def test_a_network_that_takes_far_longer_than_the_others_is_given_up(in_zoo, photos):
+    in_zoo("one", seed=11)
+    in_zoo("two", seed=12)
+    here, _ = find_weights_here({}, 32)
+    data = open_data(Data(path=str(photos), size=16))
+    # The first takes 1 s; the second has looked at its first batch after 100.
+    seconds = iter([0, 0, 1, 100])
+    ranking = rank_weights(here, {}, data, seconds=10, status=ignore, clock=lambda: next(seconds))
+    assert [one.source for one in ranking.scores] == ["zoo/one"]
+    assert ranking.left_out == {"resnet8@zoo/two": "not measured, for want of time"}
+
+
 def test_networks_for_tiny_images_are_ranked_at_a_side_that_suits_them(in_zoo, photos):
     in_zoo("one", seed=1)
     (one,), _ = find_weights_here({}, 32)

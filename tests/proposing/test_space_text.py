@@ -12,6 +12,7 @@ from ktg.graph.recipes import PRETRAINED
 from ktg.proposing.opening import OPENING
 from ktg.proposing.space_text import make_space
 from ktg.proposing.squares import Squares
+from ktg.zoo import shipped_zoo
 
 
 def test_the_file_is_a_space_that_can_be_searched(plan, photos, in_zoo, tmp_path):
@@ -85,6 +86,21 @@ def test_without_weights_it_says_so_and_what_to_do(plan, photos, tmp_path):
     (tmp_path / "pets.yaml").write_text(text)
     space = load_space(tmp_path / "pets.yaml")
     assert space.bind(space.default()).nodes["n0"].source == "none"
+
+
+def test_with_nothing_but_the_weights_that_ktg_ships_it_says_what_these_are_worth(
+    plan, photos, in_zoo, monkeypatch
+):
+    monkeypatch.setattr("ktg.proposing.weights_here.shipped_zoo", shipped_zoo)
+
+    def note():
+        found = [one for one in make_space(plan(photos), "pets", "5m").notes if "ImageNet" in one]
+        return " ".join(found)
+
+    assert "no weights on this machine have seen photographs" in note()
+    assert "begins from zoo/fractals" in note()
+    in_zoo("seen")
+    assert note() == ""
 
 
 def test_every_choice_has_its_reason_above_it(taught, tmp_path):
@@ -174,4 +190,4 @@ def test_the_opening_is_of_holes_that_the_space_has(taught, tmp_path):
     plain["data"].pop("unlabelled")  # no such images are there
     from ktg.api.inputs import read_space
 
-    assert len(read_space(plain).search.opening) == 4
+    assert len(read_space(plain).search.opening) == 3

@@ -31,6 +31,19 @@ def test_weights_that_do_not_fit_are_named(weights):
     assert list(faults) == ["resnet20@imagenet"]
 
 
+def test_weights_of_a_tag_that_is_not_the_usual_one_are_found_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name in ("resnet18.a1_in1k", "resnet18.a2_in1k", "resnet18.nobody", "birds"):
+        folder = tmp_path / f"models--timm--{name}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs/main").write_text("0" * 40)
+        file = folder / "snapshots" / ("0" * 40) / "model.safetensors"
+        file.parent.mkdir(parents=True)
+        file.touch()
+    # a1_in1k is what `resnet18` stands for.
+    assert list(weights_here._list_cached_tags()) == ["resnet18.a2_in1k"]
+
+
 @pytest.mark.slow  # it imports timm and asks for the weights of each of its models
 def test_published_weights_are_found_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(weights_here, "_has_cache", lambda: True)
