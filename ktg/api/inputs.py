@@ -159,11 +159,12 @@ def shorten_known_model(model: str) -> str:
     return shorten_model(model)
 
 
-def read_imagenet_files(texts: Iterable[str]) -> dict[str, Any]:
+def read_imagenet_files(texts: Iterable[str], option: str = "--weights") -> dict[str, Any]:
     """Return by model the files that `MODEL=FILE` texts name, with absolute paths.
 
     A text may also be a YAML file with a section `weights`, whose entries can say more of a file
-    (mean, std, model_args): see `read_weights_section`. Raises UserError for other texts.
+    (mean, std, model_args): see `read_weights_section`. Raises UserError, which begins with the
+    option, for other texts.
     """
     files: dict[str, Any] = {}
     for text in texts:
@@ -174,11 +175,11 @@ def read_imagenet_files(texts: Iterable[str]) -> dict[str, Any]:
             given = {model: str(Path(file).expanduser().absolute())}
         else:
             example = "such as resnet18=resnet18.safetensors, nor a YAML file with `weights:`"
-            raise UserError(f"--imagenet: {show(text)} is not MODEL=FILE, {example}")
+            raise UserError(f"{option}: {show(text)} is not MODEL=FILE, {example}")
         for each in given:
-            check_model(each, "--imagenet")
+            check_model(each, option)
             if each in files:
-                raise UserError(f"--imagenet: two files are given for {each}; a model has one")
+                raise UserError(f"{option}: two files are given for {each}; a model has one")
         files |= given
     return files
 

@@ -2,11 +2,13 @@
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 _logger = logging.getLogger(__name__)
+SECONDS_APART = 5.0  # of lines that say what is being done now
 
 
 def ignore(*_: object) -> None:
@@ -57,4 +59,26 @@ def make_notebook_listener() -> Listener:
     console = Console(
         file=sys.stdout, force_terminal=False, force_jupyter=False, width=100, highlight=False
     )
-    return Listener(say=print, warn=print, console=console)
+    lines = SparseLines()
+    return Listener(say=print, warn=print, status=lines.tell, count=lines.tell_count, console=console)
+
+
+class SparseLines:
+    """Prints what is being done now, at most once in SECONDS_APART, where lines cannot be replaced.
+
+    clock: in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._last_s, self._last = clock, -SECONDS_APART, ""
+
+    def tell(self, text: str) -> None:
+        """Print a text unless it was the last, or another one has just been printed."""
+        now_s = self._clock()
+        if text != self._last and now_s - self._last_s >= SECONDS_APART:
+            print(text)
+            self._last_s, self._last = now_s, text
+
+    def tell_count(self, what: str, done: int, total: int) -> None:
+        """Print how many of all are done, as rarely."""
+        self.tell(f"{what}: {done:,} of {total:,}")

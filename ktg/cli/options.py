@@ -60,7 +60,7 @@ def imagenet(*names: str) -> Callable[[C], C]:
         "imagenet",
         multiple=True,
         metavar="MODEL=FILE|YAML",
-        callback=lambda _context, _option, texts: read_imagenet_files(texts),
+        callback=lambda _context, _option, texts: read_imagenet_files(texts, names[0]),
         help=HELP_IMAGENET,
     )
 

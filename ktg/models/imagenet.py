@@ -63,8 +63,8 @@ class PublishedFile:
         host = f"{_hub_endpoint()}/{self.repository}" if self.repository else self.url
         return (
             f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be "
-            f"downloaded now; get the file {file} from {host} and give it with `--imagenet "
-            f"{self.model}={file}`, or in the graph or space as `weights: {{{self.model}: {file}}}`"
+            f"downloaded now; get the file {file} from {host} and give it with `--weights "
+            f"{self.model}={file}` (`ktg train`: `--imagenet`), or in the graph or space as `weights: {{{self.model}: {file}}}`"
         )
 
 

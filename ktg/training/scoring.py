@@ -17,8 +17,9 @@ from ktg.models.network import Network, average_logits, classify, split_forward
 ENSEMBLE = "ensemble"
 
 
-# A loss this near to that of guessing says that nothing was learned.
-COLLAPSE = 1e-3
+# A loss this near to that of guessing says that nothing was learned, where no class is said to be
+# likelier by more than this share: one that is sure and often wrong may have that loss, too.
+COLLAPSE, UNDECIDED = 1e-3, 0.1
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,11 @@ def measure_classes(measured: Evaluation, logits: Tensor, labels: Tensor) -> Eva
     # Everything here is checked already, and of a small split the checks would take the most time.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         _, recalls, f1, images = precision_recall_fscore_support(truth, guesses, zero_division=0)
-    finite = bool(logits.isfinite().all())
-    auroc = rank_areas(truth, logits.double().softmax(dim=1).numpy()) if finite else None
-    guessing = abs(measured.loss - math.log(logits.shape[1])) < COLLAPSE
+    finite, classes = bool(logits.isfinite().all()), logits.shape[1]
+    shares = logits.double().softmax(dim=1)
+    auroc = rank_areas(truth, shares.numpy()) if finite else None
+    undecided = float(shares.amax(dim=1).mean()) < 1 / classes + UNDECIDED
+    guessing = undecided and abs(measured.loss - math.log(classes)) < COLLAPSE
     constant = int((images > 0).sum()) > 1 and bool((guesses == guesses[0]).all())
     return replace(
         measured,

@@ -86,9 +86,9 @@ def test_a_graph_takes_its_file_from_the_command_line_or_from_its_own_section(ro
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("resnet8", "--imagenet: 'resnet8' is not MODEL=FILE"),
-        ("=r.pth", "--imagenet: '=r.pth' is not MODEL=FILE"),
-        ("resnet9=r.pth", "--imagenet: 'resnet9' is not a model"),
+        ("resnet8", ": 'resnet8' is not MODEL=FILE"),
+        ("=r.pth", ": '=r.pth' is not MODEL=FILE"),
+        ("resnet9=r.pth", ": 'resnet9' is not a model"),
         ("resnet8=gone.pth", "--imagenet resnet8: there is no file"),
         ("resnet8=tiny.npz", "is not a weights file; allowed: .safetensors"),
         (
@@ -105,7 +105,7 @@ def test_two_files_for_one_model(refused):
     said = refused(
         "check", "graph.yaml", "--imagenet", "resnet8=r.pth", "--imagenet", "resnet8=s.pth"
     )
-    assert said == "--imagenet: two files are given for resnet8; a model has one"
+    assert said == "--weights: two files are given for resnet8; a model has one"
 
 
 @pytest.mark.parametrize(

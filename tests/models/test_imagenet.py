@@ -155,7 +155,7 @@ def test_offline_is_said_at_once_with_the_file_and_the_remedy(monkeypatch, close
     )
     assert "model.safetensors from http://127.0.0.1" in message
     assert "timm/mobilenetv2_100.ra_in1k" in message
-    assert "`--imagenet mobilenetv2_100=model.safetensors`" in message
+    assert "`--weights mobilenetv2_100=model.safetensors` (`ktg train`: `--imagenet`)" in message
     assert "`weights: {mobilenetv2_100: model.safetensors}`" in message
     assert "\n" not in message
 

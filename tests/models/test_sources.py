@@ -202,6 +202,11 @@ def test_what_nobody_says_of_a_file_is_a_guess_and_warned_of_once(tmp_path, capl
     assert normalisation.startswith("the normalisation (mean 0.485, 0.456, 0.406; std ")
     assert "want pad_type: same" in padding
     assert len(WeightsFile(Node(model="resnet18", source="x"), str(file)).list_guesses()) == 1
+    ours, theirs = (
+        WeightsFile(Node(model=model, source="x"), str(file)).list_guesses()
+        for model in ("mobilenetv2_100", "timm/mobilenetv2_100")
+    )
+    assert ours == theirs
     for _ in range(2):
         args = {"classes": 10, "image_size": 64, "mean": (0.5,), "std": (0.5,), "seed": 0}
         build_network(bare.node, {}, **args)

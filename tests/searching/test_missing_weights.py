@@ -209,7 +209,7 @@ def test_imagenet_offline_is_dropped_for_the_models_without_a_file(tmp_path):
     found = remove_unavailable(space(free, weights=files), "drop")
     assert list(found.lost) == ["nodes.n1: mobilenetv2_100 from imagenet"]
     assert (
-        "`--imagenet mobilenetv2_100=model.safetensors`"
+        "`--weights mobilenetv2_100=model.safetensors`"
         in found.lost["nodes.n1: mobilenetv2_100 from imagenet"]
     )
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from torch import nn
+from torch.nn import functional
 
 from ktg.data import open_data
 from ktg.graph import Data
@@ -112,8 +113,18 @@ def test_logits_that_overflow_have_no_curve():
 )
 def test_saying_one_class_or_guessing_is_named_a_collapse(loss, constant, collapsed):
     logits, labels = draw(3)
-    logits = Fixed(0.0, 1.0, 0.0)(logits) if constant else logits
+    logits = Fixed(0.0, 1.0, 0.0)(logits) if constant else 0.01 * logits
     assert measure_classes(Evaluation(0.4, loss), logits, labels).collapsed is collapsed
+
+
+def test_who_is_sure_and_often_wrong_has_the_loss_of_guessing_and_is_no_collapse():
+    labels = torch.arange(20) % 2
+    guesses = torch.where(torch.arange(20) < 3, 1 - labels, labels)  # 17 of 20 are right
+    confidence = 4.62  # at which the three that are wrong cost log(2) in the mean over all
+    logits = confidence * functional.one_hot(guesses, 2).float()
+    loss = float(functional.cross_entropy(logits, labels))
+    assert abs(loss - math.log(2)) < 0.02
+    assert measure_classes(Evaluation(0.85, math.log(2)), logits, labels).collapsed is False
 
 
 def test_all_scores_are_those_of_the_networks_asked_for(tiny: Path):
