@@ -1,7 +1,7 @@
 """Computes confidence intervals of 95 % for accuracies and their differences.
 
 An interval is (low, high), in the unit of its accuracy, and never beyond what can be: an accuracy
-lies in [0, 1], a difference of two in [-1, 1].
+lies in [0, 1], a difference of two in [-1, 1]. Only that of `paired_mean_interval` is of any unit.
 """
 
 import math
@@ -153,8 +153,9 @@ def paired_interval(differences: NDArray[Any], comparisons: int = 1) -> Interval
 def paired_mean_interval(differences: Sequence[float], comparisons: int = 1) -> Interval:
     """Return the interval of a mean difference over seeds, of which there are at least two.
 
-    It is Student's t over the pairs (Student, Biometrika, 1908), of any metric, and covers other
-    seeds on the same images. comparisons: as of `paired_interval`. On few images differences are
+    It is Student's t over the pairs (Student, Biometrika, 1908), of any metric, so that it is not
+    cut here (`ktg.searching.score.cut_difference` does), and covers other seeds on the same images.
+    comparisons: as of `paired_interval`. On few images differences are
     often equal by chance, and a spread of zero would prove anything: where all are, the width is
     that with one more pair, without a difference.
 

@@ -15,6 +15,7 @@ from ktg.intervals import (
     paired_proportion_interval,
     proportion_difference_interval,
 )
+from ktg.searching.score import cut_difference
 
 ACCURACY = st.floats(0.3, 0.7)
 STD = st.floats(0, 0.002)  # small enough that no end is cut to what can be
@@ -61,6 +62,10 @@ def test_no_interval_goes_beyond_what_can_be():
     assert mean_interval(0.9, 0.3, 2) == (0, 1)
     assert difference_interval((0.9, 0.4, 2), (0.5, 0.4, 2)) == (-1, 1)
     assert paired_interval(np.array([[1.0, 1.0, 0.0], [-1.0, 0.0, -1.0]])) == (-1, 1)
+    wide = paired_mean_interval([0.9, -0.2])  # of any unit, so its metric says what can be
+    assert wide[0] < -1 < 1 < wide[1]
+    assert cut_difference("accuracy", wide) == cut_difference("auroc", wide) == (-1, 1)
+    assert cut_difference("loss", wide) == wide
 
 
 @given(ACCURACY, STD.filter(lambda std: std > 1e-6), SEEDS)

@@ -17,7 +17,7 @@ from ktg.graph.space import MetricName
 from ktg.intervals import Interval, proportion_difference_interval
 from ktg.models.architectures import build_on_meta
 from ktg.searching.contestants import Contestant, compare
-from ktg.searching.score import format_difference
+from ktg.searching.score import cut_difference, format_difference
 
 BEST = "best graph"
 MOST_BEHIND = 0.01  # of accuracy: less than what may be given up for a simpler graph
@@ -110,16 +110,18 @@ def advise_by_validation(
     one training each, and by accuracy alone, where it is known on how many `images`: the interval
     is that of two unpaired proportions. Neither knows that the best was chosen by these images. On
     few images hardly anything is proven, so that a graph of which less is expected, by more than
-    MOST_BEHIND, is not advised either.
+    MOST_BEHIND, is not advised either; nor is one of which a training failed.
     """
     raced = {one.what: contestant for one, contestant in candidates}
     others = max(1, len(candidates) - 1)
 
     def compare_two(best: Candidate, other: Candidate) -> Interval | None:
+        if raced[best.what].failed or raced[other.what].failed:
+            return None
         own, behind = raced[best.what].expected, raced[other.what].expected
         if own is not None and behind is not None and own - behind > MOST_BEHIND:
             return None
-        by_seed = compare(raced[best.what], raced[other.what], others)
+        by_seed = cut_difference(metric, compare(raced[best.what], raced[other.what], others))
         if by_seed is not None or metric != "accuracy" or not images:
             return by_seed
         return proportion_difference_interval(best.accuracy, other.accuracy, images, others)

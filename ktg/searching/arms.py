@@ -33,7 +33,8 @@ class Arm:
     """A space and the sampler that chooses its points.
 
     name: None of the whole space. seed: of the sampler. prior: trials of earlier searches, of which
-    the sampler learns once it is known how good `alone` is.
+    the sampler learns once it is known how good `alone` is. late: how many of its points there was
+    no time for. late_since: how many trials had ended when there was time for none that it drew.
     """
 
     def __init__(self, name: str | None, space: SearchSpace, seed: int) -> None:
@@ -43,6 +44,13 @@ class Arm:
         self.prior: Sequence[PastTrial] = ()
         self.exhausted = False
         self.untrainable = 0
+        self.late = 0
+        self.late_since: int | None = None
+
+    def pass_over(self, sample: int) -> None:
+        """Leave out a point that there is no time for."""
+        self.late += 1
+        self.sampler.forget(sample)
 
     def samples(self) -> Iterator[tuple[int, Values, Graph]]:
         """Yield points whose target learns, until too many in a row are of no use."""
@@ -112,7 +120,7 @@ class Arms:
             return []
         alone = sum(trial.arm == TUNED_ALONE for trial in searched)
         # Where the whole space is exhausted, the arm still gets its share of the trials.
-        total = most or 0 if self.main.exhausted else len(searched) + 1
+        total = most if most is not None and self.main.exhausted else len(searched) + 1
         lags = self.alone is not None and alone + 1 <= self.search.alone_share * total + 1e-9
         arms = [*([self.alone] if self.alone and lags else []), self.main]
         return [arm for arm in arms if not arm.exhausted]

@@ -1,10 +1,10 @@
 """Decides by pure functions of the trials so far which ones ASHA, Hyperband and auto stop early.
 
 ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020) compares
-trials at certain epochs, the rungs. A trial that reaches one goes on only if it is as accurate
-there as the best one in `factor` of the trials that got there before it. Nobody waits for others:
-what comes early is judged by little. Hyperband (Li et al., JMLR 2018) divides the trials into
-brackets, whose first rungs come later and later.
+trials of one length at certain epochs, the rungs. A trial that reaches one goes on only if it is as
+accurate there as the best one in `factor` of the trials that got there before it. Nobody waits for
+others: what comes early is judged by little. Hyperband (Li et al., JMLR 2018) divides the trials
+into brackets, whose first rungs come later and later.
 
 Under a schedule that ends with small steps, who is ahead early says little, or the contrary, of who
 is ahead at the end. So `auto` has the rungs of ASHA, but one stops trials only once the finished
@@ -225,11 +225,14 @@ def compute_cutoff(scores: Sequence[float], factor: float) -> float:
 def _counts_for(trial: Trial, other: Trial) -> bool:
     """Return whether a trial is judged beside another one.
 
-    Those of the race are not, as their graphs count already, nor those of another arm, which may
-    have more epochs. A trial of an earlier process counts in every bracket, as nobody knows any
-    more which was its own, unless it failed or has not been taken up again.
+    Those of the race are not, as their graphs count already, nor those of another arm, or of
+    another length: with fewer epochs, the small steps of the end are taken sooner. A trial of an
+    earlier process counts in every bracket, as nobody knows any more which was its own, unless it
+    failed or has not been taken up again.
     """
     if other.race_of is not None or other.arm != trial.arm:
+        return False
+    if other.graph.train.epochs != trial.graph.train.epochs:
         return False
     if other.bracket is None:
         return other.state in ("finished", "stopped")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, teachers
 from ktg.searching.baselines import MOST_OF_BUDGET, MUTUAL_LEARNING
-from ktg.searching.trial import Trial
+from ktg.searching.trial import Trial, list_teacher_keys
 from ktg.searching.trials import TrialQueue
 
 MAY_WIN = 4  # graphs that a race is likely to choose among
@@ -84,10 +84,16 @@ class Timetable:
         return math.inf if end_s is None else MOST_OF_BUDGET * end_s * self.at_once
 
     def fits(self, graph: Graph, end_s: float | None) -> bool:
-        """Return whether a graph can be trained before a time, as far as that is known."""
+        """Return whether a graph can be trained before a time, as far as that is known.
+
+        Teachers that no trial has had yet are made first.
+        """
         if end_s is None:
             return True
-        seconds = estimate_seconds(graph, self.queue.trials)
+        trials = self.queue.trials
+        seconds = estimate_seconds(graph, trials)
+        if seconds is not None and needs_new_teachers(graph, trials):
+            seconds += measure_making(trials, self.reserve.teachers_s)
         return self.queue.now_s + (seconds or 0.0) <= end_s
 
     def is_out_of_time(self, trial: Trial) -> bool:
@@ -120,12 +126,12 @@ class Timetable:
         spent_s = sum(trial.train_s for trial in self.queue.trials if trial.race_of is None)
         return share / (1 - share) * spent_s
 
-    def can_race(self, original: Trial, seed: int, races: Sequence[Trial]) -> bool:
+    def can_race(self, original: Trial, again: Graph, races: Sequence[Trial]) -> bool:
         """Return whether there is time for another training of the race.
 
-        races: those that have begun.
+        again: the graph of `original` with a new seed. races: those that have begun.
         """
-        cost_s, end_s, queue = self._race_cost_s(original, seed, races), self.end_s, self.queue
+        cost_s, end_s, queue = self._race_cost_s(original, again), self.end_s, self.queue
         if end_s is not None and (queue.now_s + cost_s > end_s or queue.planned is None):
             return queue.now_s + cost_s <= end_s
         costs = {trial.number: trial.train_s for trial in queue.trials}
@@ -134,14 +140,14 @@ class Timetable:
         )
         return 0 < known + cost_s <= self.race_allowance_s()
 
-    def _race_cost_s(self, original: Trial, seed: int, races: Sequence[Trial]) -> float:
+    def _race_cost_s(self, original: Trial, again: Graph) -> float:
         """Return how long a graph takes with a new seed: its teachers are made for it, too.
 
-        Unless another graph has begun to make them with that seed.
+        Unless another graph has begun to make them.
         """
-        if any(one.graph.train.seed == seed and teachers(one.graph) for one in races):
-            return original.repeat_s
-        return self.measure_repeat(original)
+        if needs_new_teachers(again, self.queue.trials):
+            return self.measure_repeat(original)
+        return original.repeat_s
 
     def _longest_repeat_s(self) -> float:
         """Return the most that training one of the first few graphs on other images takes.
@@ -158,13 +164,32 @@ class Timetable:
 def measure_repeat(best: Trial, trials: Iterable[Trial], teachers_s: float = 0.0) -> float:
     """Return how long a graph takes to be trained on other images, its teachers made anew.
 
-    Making them took what the first training that waited for them took more than its epochs.
-    teachers_s: at least so long, for they may have been kept from an earlier search.
+    teachers_s: see `measure_making`.
     """
     if not teachers(best.graph):
         return best.repeat_s
-    made_s = max((one.train_s - one.repeat_s for one in trials if teachers(one.graph)), default=0.0)
-    return best.repeat_s + max(made_s, teachers_s)
+    return best.repeat_s + measure_making(trials, teachers_s)
+
+
+def measure_making(trials: Iterable[Trial], teachers_s: float = 0.0) -> float:
+    """Return the seconds that making the teachers of a graph takes.
+
+    It is what the first training that waited for them took more than its epochs.
+    teachers_s: at least so long, for they may have been kept from an earlier search.
+    """
+    return max([teachers_s, *(one.making_s for one in trials if teachers(one.graph))])
+
+
+def needs_new_teachers(graph: Graph, trials: Iterable[Trial]) -> bool:
+    """Return whether a graph has a teacher that no trial has made, or begun to make.
+
+    Each seed, rate or length has teachers of its own.
+    """
+    keys = list_teacher_keys(graph)
+    if not keys:
+        return False
+    begun = (one for one in trials if one.epoch or one.state == "running")
+    return not keys.issubset(key for one in begun for key in one.teacher_keys)
 
 
 def estimate_seconds(graph: Graph, trials: Iterable[Trial]) -> float | None:

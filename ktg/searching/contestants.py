@@ -17,7 +17,7 @@ from ktg.intervals import Interval, paired_mean_interval
 from ktg.proposing.kinds import Kind, describe_lead
 from ktg.searching.expectation import Seen, expect_scores
 from ktg.searching.folds import FoldEffects, estimate_fold_effects, to_mean_fold
-from ktg.searching.score import cut_score, format_score
+from ktg.searching.score import cut_difference, cut_score, format_score
 from ktg.searching.trial import TUNED_ALONE, FinishedTrial, name_trial
 from ktg.wording import count
 
@@ -32,6 +32,7 @@ class Contestant:
     scores: by new seed.
     is_exact: whether another seed would change nothing, so that it is not trained again.
     is_rival: whether it is there to be compared with: a baseline or the control.
+    failed: whether a training of it in the race failed: those that are left are the lucky ones.
     cost_s: the seconds of its training.
     kind, images: what arrangement it is, and how many different images judged its trainings; None
     where its kind's worth is not known, or says nothing of such scores.
@@ -45,6 +46,7 @@ class Contestant:
     scores: Mapping[int, float] = field(default_factory=dict)
     is_exact: bool = False
     is_rival: bool = False
+    failed: bool = False
     cost_s: float = 0.0
     kind: Kind | None = None
     images: float | None = None
@@ -72,11 +74,15 @@ class Contestant:
         return self.mean if self.expected is None else self.expected
 
 
-def gather(runs: Iterable[FinishedTrial], images: float | None = None) -> list[Contestant]:
+def gather(
+    runs: Iterable[FinishedTrial],
+    images: float | None = None,
+    failed: Collection[int | None] = (),
+) -> list[Contestant]:
     """Return a contestant for each finished trial but those of the race, whose scores they get.
 
     images: how many judge one training; None where not known, and for a score that is no share of
-    images, such as a loss.
+    images, such as a loss. failed: the numbers of graphs of which a training in the race failed.
 
     Rivals are the baselines and the best of the arm `tuned alone`. Where trials have folds, their
     effects are taken out of all scores, and a new seed counts once two graphs have it: the first
@@ -107,6 +113,7 @@ def gather(runs: Iterable[FinishedTrial], images: float | None = None) -> list[C
             scores.get(run.number, {}),
             is_exact=run.is_exact and not by_fold,
             is_rival=run.baseline is not None,
+            failed=run.number in failed,
             cost_s=run.repeat_s,
             kind=run.kind,
         )
@@ -152,14 +159,15 @@ def rank(contestants: Collection[Contestant]) -> list[Contestant]:
     """Return all graphs, the best first.
 
     Those with as many new seeds as any, or one less, come first, by their mean score, or what is
-    expected by that and their kind; a graph that is exact is one of them. Then come all others, by
-    their one score. Of equals the lower loss wins, then the lower number.
+    expected by that and their kind; a graph that is exact is one of them. Then come all others,
+    those too of which a training failed, likewise. Of equals the lower loss wins, then the lower
+    number.
     """
     most = max((one.runs for one in contestants), default=0)
 
     def place(one: Contestant) -> tuple[bool, float, float, int]:
         proven = most == 0 or one.is_exact or one.runs >= max(1, most - 1)
-        return (not proven, -one.worth, one.loss, one.number)
+        return (one.failed or not proven, -one.worth, one.loss, one.number)
 
     return sorted(contestants, key=place)
 
@@ -186,10 +194,13 @@ def explain_choice(contestants: Sequence[Contestant], metric: MetricName) -> str
 def compare(a: Contestant, b: Contestant, comparisons: int = 1) -> Interval | None:
     """Return the interval of a's mean score minus b's, over the new seeds that both have.
 
-    An exact graph has the same score with each seed. None for fewer than two seeds.
+    An exact graph has the same score with each seed. None for fewer than two seeds, and where a
+    training of either failed, which proves nothing.
     """
     differences = pair(a, b)
-    return paired_mean_interval(differences, comparisons) if len(differences) > 1 else None
+    if len(differences) < 2 or a.failed or b.failed:
+        return None
+    return paired_mean_interval(differences, comparisons)
 
 
 def pair(a: Contestant, b: Contestant) -> list[float]:
@@ -262,7 +273,7 @@ def measure_standing(
         cut_score(metric, one.mean),
         None if expected is None else cut_score(metric, expected),
         statistics.fmean(differences) if differences else None,
-        None if one is best else compare(best, one),
+        None if one is best else cut_difference(metric, compare(best, one)),
     )
 
 

@@ -34,10 +34,12 @@ _FAILED_STD = 0.3
 
 
 JUDGES = "data.judges"  # the tag of a search that says how many images judge one training
+# By which images are right or wrong one by one: only of these scores are noise and leads known.
+JUDGED: tuple[MetricName, ...] = ("accuracy", "balanced_accuracy")
 
 
 def count_judges(metric: MetricName, val: Labels, train: Labels, folds: int | None) -> float | None:
-    """Return how many images judge one training, None for a score that is no share of images.
+    """Return how many images judge one training, None for a score that is no accuracy.
 
     val, train: labels (N,) of the split, of which folds are cut if there are any. The mean over
     classes of different sizes is as uncertain as an accuracy on fewer images: of 10 and 90 images
@@ -46,7 +48,7 @@ def count_judges(metric: MetricName, val: Labels, train: Labels, folds: int | No
     >>> count_judges("balanced_accuracy", np.repeat([0, 1], [10, 90]), np.array([]), None)
     36.0
     """
-    if metric == "loss":
+    if metric not in JUDGED:
         return None
     labels, times = (val, 1) if folds is None else (np.concatenate([val, train]), folds)
     if metric == "accuracy":

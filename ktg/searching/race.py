@@ -3,9 +3,9 @@
 The best of many single trainings is the luckiest: its score says more than another training would
 find. So the last part of a search trains its best graphs, the tuned control and the baselines again
 with new seeds, the same seeds for all, round by round. A graph is out once the leader is proven
-better on the seeds of both. The scores of the new seeds alone say who wins, since those of the
-search chose who takes part. All is a pure function of what has been trained, so that a search that
-was interrupted goes on, and a report finds the same winner.
+better on the seeds of both, or a training of it failed. The scores of the new seeds alone say who
+wins, since those of the search chose who takes part. All is a pure function of what has been
+trained, so that a search that was interrupted goes on, and a report finds the same winner.
 
 The winner is the best mean, or who is expected to be best by that and by what its kind is worth
 elsewhere: see `contestants.py`.
@@ -30,9 +30,10 @@ def choose_starters(contestants: Sequence[Contestant], allowance_s: float) -> li
 
     These are the best few by their one score, or by what is expected by it, and all rivals, as long
     as the time is likely to suffice for FEWEST_ROUNDS with each; but at least two, one of which is
-    a rival if there is one. Whoever has run stays.
+    a rival if there is one. Whoever has run stays, unless a training of it failed.
     """
-    able = sorted((one for one in contestants if not one.is_exact), key=_by_one_score)
+    able = [one for one in contestants if not one.is_exact and not one.failed]
+    able.sort(key=_by_one_score)
     candidates = [one for one in able if not one.is_rival][:MOST_CANDIDATES]
     rivals = [one for one in able if one.is_rival]
     entered = sorted((*candidates, *rivals), key=_by_one_score)

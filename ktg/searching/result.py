@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ktg.errors import join_names
 from ktg.graph import Graph, dump
 from ktg.graph.space import MetricName
 from ktg.intervals import Interval
@@ -275,10 +276,20 @@ def warn(queue: SearchQueue, rows: Sequence[ResultRow]) -> Iterator[str]:
         if collapsed:
             which = "1 training" if collapsed == 1 else f"{collapsed} trainings"
             yield f"{which} collapsed: the network said the same of all images."
+    yield from _warn_of_time(queue)
+
+
+def _warn_of_time(queue: SearchQueue) -> Iterator[str]:
+    """Yield which baselines are missing, because their time was missed elsewhere or was over."""
     if any(queue.time.is_too_dear(one) for one in queue.in_state("stopped")):
         share = f"more than 1/{1 / MOST_OF_BUDGET:g} of the search"
         yield f"The baseline {MUTUAL_LEARNING} was ended early: it would have taken {share}."
-    if queue.lacks_ensemble and not queue.is_interrupted:
+    if queue.is_interrupted:
+        return
+    if late := queue.late_baselines:
+        names = f"baseline{'s' if len(late) > 1 else ''} {join_names(late)}"
+        yield f"There was no time for the {names}."
+    if queue.lacks_ensemble:
         least = f"a search of {FEWEST_TRIALS} trials, or of {1 / MOST_OF_BUDGET:g} times their time"
         yield f"The baseline {ENSEMBLE} was left out: its {COPIES + 1} trainings need {least}."
 

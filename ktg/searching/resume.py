@@ -27,7 +27,8 @@ class ResumedSearch:
     """What a search had done before it goes on; `runs` are the tracker's ids by trial number.
 
     A trial that is `running` was being trained when the search ended, and is trained again, or to
-    its end. One that is `unended` had trained all its epochs, but the store does not know its end.
+    its end; so is one that the budget cut off, where there is more time now. One that is `unended`
+    had trained all its epochs, but the store does not know its end.
     """
 
     stored: StoredSearch
@@ -132,7 +133,8 @@ def _to_trial(
         state=state,
         reason=run.tags.get("reason") if state == "failed" else None,
         epoch=epoch,
-        train_s=float(run.tags.get("train_s", 0.0)),
+        train_s=trial.train_s,
+        epoch_times=_read_epoch_times(trial),
         metrics=dict(run.metrics),
         scores=scores,
         arm=trial.arm,
@@ -143,6 +145,19 @@ def _to_trial(
         metric=metric,
         said=trial.said,
     )
+
+
+def _read_epoch_times(trial: StoredTrial) -> list[float]:
+    """Return the seconds of a trial's epochs, none where they were not recorded.
+
+    What is recorded of an epoch lacks what came before the first one, such as the making of its
+    teachers; of a trial that has ended, all its seconds are known.
+    """
+    recorded = dict(trial.search.experiment.history(trial.run, "epoch_s"))
+    times = [recorded[epoch] for epoch in sorted(recorded)]
+    if times:
+        times[0] += max(0.0, trial.train_s - sum(times))
+    return times
 
 
 def _build_graph(

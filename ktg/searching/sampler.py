@@ -95,6 +95,13 @@ class Sampler:
         else:
             self._study.tell(trial, outcome.score)
 
+    def forget(self, number: int) -> None:
+        """Let go of a proposed point that is not trained: it says nothing of its place.
+
+        Optuna's samplers learn of no trial that is marked as failed.
+        """
+        self._study.tell(self._asked.pop(number), state=TrialState.FAIL)
+
     def add(self, values: Values, outcome: Outcome) -> None:
         """Record what became of a point of a baseline, of an earlier process or another search.
 

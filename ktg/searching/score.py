@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from ktg.graph.space import MetricName
+from ktg.intervals import Interval
 from ktg.wording import format_percent
 
 # What workers, the store and its readers call the accuracies and losses of a split.
@@ -55,6 +56,17 @@ def cut_score(metric: MetricName, score: float) -> float:
     (1.0, 0.0)
     """
     return min(max(score, worst_score(metric)), 0.0 if metric == "loss" else 1.0)
+
+
+def cut_difference(metric: MetricName, interval: Interval | None) -> Interval | None:
+    """Return the interval of a difference of two scores within what that can be.
+
+    >>> cut_difference("accuracy", (-0.2, 1.4)), cut_difference("loss", (-0.2, 1.4))
+    ((-0.2, 1.0), (-0.2, 1.4))
+    """
+    if interval is None or metric == "loss":
+        return interval
+    return max(interval[0], -1.0), min(interval[1], 1.0)
 
 
 def to_value(metric: MetricName, score: float) -> float:

@@ -10,9 +10,9 @@ from typing import Any
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace
-from ktg.graph.canonical import canonical_key, check_trainable, with_seed
+from ktg.graph.canonical import canonical_key, check_trainable, with_fold, with_seed
 from ktg.searching import race
-from ktg.searching.arms import Arm, Arms
+from ktg.searching.arms import STUBBORN, Arm, Arms
 from ktg.searching.baselines import (
     COPIES,
     DISTILLATION,
@@ -28,6 +28,8 @@ from ktg.searching.sampler import Sampler
 from ktg.searching.trial import TUNED_ALONE, Duplicate, Trial
 from ktg.searching.trials import TrialQueue
 
+MOST_LATE = 2 * STUBBORN  # points of an arm without time for them, after which no more are drawn
+
 
 class SearchQueue(TrialQueue):
     """The trials of a search: its baselines, points of the space, and a race between the best.
@@ -36,7 +38,7 @@ class SearchQueue(TrialQueue):
     answered with the result of that trial.
 
     trials, duplicates: those of an earlier process, which this one goes on with; what was running
-    then is proposed first.
+    then is proposed first, and what its budget cut off, as far as there is time for that now.
     reserve: what is left of the budget for the time after the search.
     prior: what the samplers learn of earlier searches.
     images: how many judge one training, None where not known.
@@ -65,12 +67,13 @@ class SearchQueue(TrialQueue):
         self.duplicates.extend(duplicates)
         self._by_key: dict[str, Trial] = {}
         self._ensemble = first.pop(ENSEMBLE, None)
-        self._baselines = iter(first.items())
+        self._named, self._baselines = first, iter(first.items())
         self._opening = deque(space.search.opening)
-        self._resumed = deque(trial for trial in trials if trial.state == "running")
+        again = [one for one in trials if one.state == "running" or self._is_cut_off(one)]
+        self._resumed, numbers = deque(again), {one.number for one in again}
         for trial in trials:
             self._add(trial)
-            if trial.state != "running":
+            if trial.number not in numbers:
                 self.arms.learn(trial, self.trials, self.fold_effects)
 
     @property
@@ -87,7 +90,7 @@ class SearchQueue(TrialQueue):
     @property
     def exhausted(self) -> bool:
         """Whether every graph of the space that can be trained was."""
-        return self.arms.main.exhausted
+        return self.arms.main.exhausted and not self.arms.main.late
 
     @property
     def untrainable(self) -> int:
@@ -96,20 +99,18 @@ class SearchQueue(TrialQueue):
 
     def propose(self) -> Trial | None:
         """Return the next trial to train, None when there is nothing new to try (yet)."""
-        if self._resumed:
-            trial = self._resumed.popleft()
-            # Compared is only what this process has seen: what it trained before was judged then.
-            trial.scores.clear()
-            return trial
+        while self._resumed:
+            if self._take_up(trial := self._resumed.popleft()):
+                return trial
         for name, graph in self._baselines:
             key = canonical_key(graph)
-            if key not in self._by_key and self.time.fits(graph, self.end_s):
+            if key not in self._by_key and self._fits(graph, self.end_s, 0):
                 return self._start(graph, key, baseline=name, values=self.space.locate(graph))
         for propose in (self._propose_ensemble, self._propose_fold):
             if (learnt := propose()) is not None:
                 return learnt
         for arm in self.arms.take_turns(self.searched):
-            if not self.time.fits(arm.default, self.time.race_s):
+            if arm.late_since == len(self.closed) or not self._fits_arm(arm.default, arm):
                 continue
             drawn = self._propose_opening() if arm is self.arms.main else None
             drawn = drawn or self._propose_of(arm)
@@ -145,6 +146,18 @@ class SearchQueue(TrialQueue):
         return wanted and not any(trial.baseline == ENSEMBLE for trial in self.trials)
 
     @property
+    def late_baselines(self) -> list[str]:
+        """The baselines that the budget had no time for: they were left out, or cut off."""
+        if self.end_s is None:
+            return []
+        trials = {name: self._by_key.get(canonical_key(one)) for name, one in self._named.items()}
+        return [
+            name
+            for name, trial in trials.items()
+            if trial is None or (self._is_cut_off(trial) and not self.time.is_too_dear(trial))
+        ]
+
+    @property
     def end_s(self) -> float | None:
         """When the search ends, in seconds of the budget; None without one."""
         return self.time.end_s
@@ -152,6 +165,35 @@ class SearchQueue(TrialQueue):
     def is_out_of_time(self, trial: Trial) -> bool:
         """Return whether another epoch of a trial would end after the budget, or it is too dear."""
         return self.time.is_out_of_time(trial)
+
+    def _is_cut_off(self, trial: Trial) -> bool:
+        """Return whether a trial was stopped by the budget, and not by a scheduler."""
+        by_time = self.space.search.budget_s is not None and trial.rung is None
+        return by_time and trial.state == "stopped"
+
+    def _take_up(self, trial: Trial) -> bool:
+        """Let a trial of an earlier process run again; return whether there is time for it.
+
+        One that was running goes on as if nothing had happened.
+        """
+        if trial.state == "stopped":
+            sampled = trial.baseline is None and trial.race_of is None
+            until_s = self.time.race_s if sampled else self.end_s
+            if self.time.is_too_dear(trial) or not self.time.fits(trial.trained, until_s):
+                self.arms.learn(trial, self.trials, self.fold_effects)
+                return False
+            trial.state = "running"
+        # Compared is only what this process has seen: what it trained before was judged then.
+        trial.scores.clear()
+        return True
+
+    def _fits(self, graph: Graph, end_s: float | None, fold: int | None) -> bool:
+        """Return whether there is time for a graph before `end_s`, on its fold if there are any."""
+        return self.time.fits(with_fold(graph, self.space.search.folds, fold), end_s)
+
+    def _fits_arm(self, graph: Graph, arm: Arm) -> bool:
+        """Return whether there is time for a graph of an arm before the race."""
+        return self._fits(graph, self.time.race_s, self._choose_fold(arm.name))
 
     def _propose_ensemble(self) -> Trial | None:
         """Return the baseline `distilled ensemble`, None where there is none, or not yet.
@@ -189,7 +231,10 @@ class SearchQueue(TrialQueue):
         return self._repeat(first, self._first_seed + begun) if wanted else None
 
     def _propose_opening(self) -> Trial | None:
-        """Return the next point of `search.opening` whose graph is new, None when all were."""
+        """Return the next point of `search.opening` whose graph is new, None when all were.
+
+        One that there is no time for is left out: time only gets less.
+        """
         while self._opening:
             values = self.space.default() | dict(self._opening.popleft())
             try:
@@ -198,17 +243,27 @@ class SearchQueue(TrialQueue):
             except SpecError:  # with other holes at their defaults it contradicts itself
                 continue
             key = canonical_key(graph)
-            if key not in self._by_key:
+            if key not in self._by_key and self._fits_arm(graph, self.arms.main):
                 return self._start(graph, key, values=values)
         return None
 
     def _propose_of(self, arm: Arm) -> Trial | None:
-        """Return a trial of an arm whose graph is new, None when none can be found."""
+        """Return a trial of an arm whose graph is new and in time, None when none can be found.
+
+        Where too many would come too late, the arm is asked again once another trial has ended.
+        """
+        most_late = arm.late + MOST_LATE
         for sample, values, graph in arm.samples():
             key = canonical_key(graph)
             known = self._by_key.get(key)
             if known is None:
-                return self._start(graph, key, values=values, sample=sample, arm=arm.name)
+                if self._fits_arm(graph, arm):
+                    return self._start(graph, key, values=values, sample=sample, arm=arm.name)
+                arm.pass_over(sample)
+                if arm.late == most_late:
+                    arm.late_since = len(self.closed)
+                    return None
+                continue
             if arm is self.arms.main:
                 self.duplicates.append(Duplicate(values, known))
             self.arms.learn_duplicate(arm, sample, known, self.fold_effects)
@@ -225,8 +280,10 @@ class SearchQueue(TrialQueue):
         if chosen is None:
             return None
         original = next(one for one in self.trials if one.number == chosen[0].number)
-        able = self.time.can_race(original, chosen[1], races)
-        return self._repeat(original, chosen[1]) if able else None
+        seed = chosen[1]
+        again = with_seed(original.graph, seed)
+        again = with_fold(again, self.space.search.folds, self._fold_of_seed(seed))
+        return self._repeat(original, seed) if self.time.can_race(original, again, races) else None
 
     @property
     def _first_seed(self) -> int:
@@ -234,23 +291,29 @@ class SearchQueue(TrialQueue):
 
     def _repeat(self, original: Trial, seed: int) -> Trial:
         """Return a training of a graph with another seed, and the fold that goes with it."""
-        graph, folds = with_seed(original.graph, seed), self.space.search.folds
-        fold = None if folds is None else (seed - self._first_seed) % folds
+        graph, fold = with_seed(original.graph, seed), self._fold_of_seed(seed)
         return self._start(graph, canonical_key(graph), race_of=original.number, fold=fold)
+
+    def _fold_of_seed(self, seed: int) -> int | None:
+        folds = self.space.search.folds
+        return None if folds is None else (seed - self._first_seed) % folds
 
     def _start(self, graph: Graph, graph_key: str, **known: Any) -> Trial:
         number = self.trials[-1].number + 1 if self.trials else 1
         own, folds = graph.with_needed_weights(), self.space.search.folds
         if folds is not None:  # baselines are compared with each other, so on one fold
-            fold = 0 if "baseline" in known else self._count_in_arm(known.get("arm")) % folds
+            fold = 0 if "baseline" in known else self._choose_fold(known.get("arm"))
             known = {"folds": folds, "fold": fold, **known}
         trial = Trial(number, own, graph_key, metric=self.metric, **known)
         self._add(trial)
         return trial
 
-    def _count_in_arm(self, arm: str | None) -> int:
-        """Return which of an arm's trials comes next, so that each arm meets all folds alike."""
-        return 1 + sum(one.arm == arm for one in self.searched)
+    def _choose_fold(self, arm: str | None) -> int | None:
+        """Return the fold of an arm's next trial, so that each arm meets all folds alike."""
+        folds = self.space.search.folds
+        if folds is None:
+            return None
+        return (1 + sum(one.arm == arm for one in self.searched)) % folds
 
     def _add(self, trial: Trial) -> None:
         self.trials.append(trial)

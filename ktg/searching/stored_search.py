@@ -23,7 +23,7 @@ from ktg.proposing.kinds import Kind, read_kind
 from ktg.searching.baselines import ALONE
 from ktg.searching.contestants import Contestant, gather, rank
 from ktg.searching.driver_lock import find_state
-from ktg.searching.expectation import JUDGES
+from ktg.searching.expectation import JUDGED, JUDGES
 from ktg.searching.pool import Pooled, pool_trainings
 from ktg.searching.score import KEYS, VAL_ACCURACY, VAL_LOSS, read_score
 from ktg.searching.trial import TUNED_ALONE, is_collapsed
@@ -287,13 +287,15 @@ class StoredSearch:
     @cached_property
     def contestants(self) -> list[Contestant]:
         """The finished trials, each with the scores of its graph in the race."""
-        return gather([*self.finished, *self.raced], self.images)
+        failed = {trial.race_of for trial in self.repeats if trial.state == "failed"}
+        return gather([*self.finished, *self.raced], self.images, failed)
 
     @property
     def images(self) -> float | None:
-        """How many images judge one training, None where an old version did not record it."""
+        """How many images judge one training, None where they do not, or it was not recorded."""
         found = self.run.tags.get(JUDGES)
-        return None if found is None else float(found)
+        # An old version recorded it for all metrics but the loss.
+        return None if found is None or self.metric not in JUDGED else float(found)
 
     @cached_property
     def pooled(self) -> list[Pooled]:

@@ -8,7 +8,13 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from ktg.graph import Graph
-from ktg.graph.canonical import live_nodes, with_fold
+from ktg.graph.canonical import (
+    canonical_key,
+    independent_graph,
+    live_nodes,
+    teachers,
+    with_fold,
+)
 from ktg.graph.space import MetricName
 from ktg.proposing.kinds import Kind, classify
 from ktg.searching.score import VAL_ACCURACY, VAL_LOSS, read_score, worst_score
@@ -124,7 +130,7 @@ class Trial:
     arm: the name of the part of the space that it was drawn from, None for all of it.
     values: what fills the holes of that part; sample: the number by which its sampler knows them.
     metric: what trials are compared by; score, metrics: after `epoch` epochs; scores: by epoch.
-    epoch_times: the seconds of each epoch that this process has seen.
+    epoch_times: the seconds of each epoch that was trained, as far as they are known.
     Of scores higher is better.
     rung: the epoch at which a scheduler has stopped it; None also where its time was over.
     bracket: the ASHA bracket it runs in, None for a trial of an earlier process.
@@ -195,6 +201,11 @@ class Trial:
         """The graph as a worker trains it, which knows its fold."""
         return with_fold(self.graph, self.folds, self.fold)
 
+    @cached_property
+    def teacher_keys(self) -> frozenset[str]:
+        """Which teachers it is trained with."""
+        return list_teacher_keys(self.trained)
+
     @property
     def score(self) -> float:
         """How good the last epoch was, by the metric of the search: higher is better."""
@@ -225,11 +236,11 @@ class Trial:
 
     @property
     def epoch_s(self) -> float | None:
-        """The seconds of a usual epoch, None before one is over.
+        """The seconds of a usual epoch, None before one is over, or where nobody recorded it.
 
         The first one is longer: it makes what is kept for others, such as teachers.
         """
-        if not self.epoch:
+        if not self.epoch or not self.train_s:
             return None
         return statistics.median_low(self.epoch_times or [self.train_s / self.epoch])
 
@@ -237,6 +248,16 @@ class Trial:
     def repeat_s(self) -> float:
         """The seconds of another training of the graph, for which all that is kept is there."""
         return self.train_s if self.epoch_s is None else self.epoch * self.epoch_s
+
+    @property
+    def making_s(self) -> float:
+        """The seconds that its epochs took more than usual ones, to make what is kept for others.
+
+        0 where it is not known how long each of them was.
+        """
+        if self.epoch_s is None or not self.epoch_times:
+            return 0.0
+        return self.train_s - len(self.epoch_times) * self.epoch_s
 
     @property
     def saved_s(self) -> float:
@@ -275,6 +296,11 @@ class Duplicate:
 def is_collapsed(metrics: Mapping[str, float]) -> bool:
     """Return whether the metrics of an epoch are those of a network that says one class always."""
     return bool(metrics.get("collapsed", 0.0))
+
+
+def list_teacher_keys(graph: Graph) -> frozenset[str]:
+    """Return a key for each teacher of a graph; with equal keys they are trained once for all."""
+    return frozenset(canonical_key(independent_graph(graph, one)) for one in teachers(graph))
 
 
 def teaches_nothing(graph: Graph) -> bool:

@@ -33,7 +33,7 @@ class TrialQueue:
         self.planned = planned
         self.trials: list[Trial] = []
         self.duplicates: list[Duplicate] = []
-        self._gathered: tuple[int, list[Contestant]] = (0, [])
+        self._gathered: tuple[int, list[Contestant]] = (0, [])  # and of how many that had ended
 
     def propose(self) -> Trial | None:
         """Return the next trial to train, None when there is none (yet: see `expects_more`)."""
@@ -99,11 +99,13 @@ class TrialQueue:
     def contestants(self) -> list[Contestant]:
         """The finished trials, each with the scores of its graph in the race.
 
-        Asked for at every report of every trial, and gathered when another one has finished.
+        Asked for at every report of every trial, and gathered when another one has ended.
         """
-        finished = self.in_state("finished")
-        if self._gathered[0] != len(finished):
-            self._gathered = len(finished), gather(finished, self.images)
+        finished, failed = self.in_state("finished"), self.in_state("failed")
+        ended = len(finished) + len(failed)
+        if self._gathered[0] != ended:
+            numbers = {trial.race_of for trial in failed}
+            self._gathered = ended, gather(finished, self.images, numbers)
         return self._gathered[1]
 
     @property

@@ -1,5 +1,7 @@
 """The advice: the simplest graph that is not proven worse than the best, and how it is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,22 @@ def test_new_seeds_of_a_race_say_more_than_one_training():
     found = advise_by_validation(entered(best, alone, scores=seeds), 100, "loss")
     assert found.what == "alone"
     assert "nats" in found.sentence
+
+
+def test_a_graph_of_which_a_training_failed_is_not_advised():
+    seeds = {"best graph": {1: 0.9, 2: 0.91, 3: 0.92}, "alone": {1: 0.9, 3: 0.95}}
+    whole = entered(BEST, ALONE, scores=seeds)
+    assert advise_by_validation(whole, 100, "accuracy").what == "alone"
+    failed = [whole[0], (ALONE, replace(whole[1][1], failed=True))]
+    for metric in ("accuracy", "auroc"):  # nor by its one training
+        found = advise_by_validation(failed, 100, metric)
+        assert found is None or found.what == "best graph"
+
+
+def test_the_advice_names_no_difference_that_cannot_be():
+    seeds = {"best graph": {1: 0.9, 2: 0.2}, "alone": {1: 0.1, 2: 0.7}}
+    found = advise_by_validation(entered(BEST, ALONE, scores=seeds), None, "accuracy")
+    assert found.sentence.endswith("95 % -100.00 to +100.00).")
 
 
 def test_the_truly_best_is_kept_in_95_of_100_worlds():

@@ -6,7 +6,7 @@ import pytest
 
 from ktg.graph import parse_space
 from ktg.graph.canonical import live_nodes
-from ktg.searching.arms import Arm, find_alone_space
+from ktg.searching.arms import Arm, Arms, find_alone_space
 from ktg.searching.baselines import baselines
 from ktg.searching.trial import TUNED_ALONE, Outcome, Trial
 
@@ -106,6 +106,18 @@ def test_every_point_trains_the_target_alone():
         assert live_nodes(graph) == ("n0",)
         arm.sampler.tell(sample, arm.useless)
     assert not arm.exhausted
+
+
+@pytest.mark.parametrize(("length", "turns"), [({"budget": "1h"}, 3), ({"trials": 12}, 6)])
+def test_an_exhausted_space_leaves_the_arm_its_share(length, turns):
+    """Half of the trials so far where only time ends the search, else half of those planned."""
+    arms = Arms(space(search={"alone_share": 0.5, **length}))
+    arms.main.exhausted = True
+    searched = [Trial(number, arms.main.default, str(number)) for number in range(3)]
+    while arms.take_turns(searched) == [arms.alone]:
+        searched.append(Trial(9, arms.main.default, "own", arm=TUNED_ALONE))
+    assert sum(one.arm == TUNED_ALONE for one in searched) == turns
+    assert arms.take_turns(searched) == []
 
 
 def test_it_learns_of_its_own_trials_and_of_the_baseline_alone():

@@ -1,6 +1,7 @@
 """Whom ASHA stops: at the rungs, by those that were there before, and never a baseline."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +140,21 @@ def test_trials_of_an_earlier_process_count_in_the_rungs_of_all_brackets(schedul
                 for more in (-0.01, 0.0)
             ]
             assert decide == [STOP, CONTINUE]
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "auto"])
+def test_trials_of_another_length_are_not_judged_beside_each_other(scheduler):
+    """Near its end a short one is ahead of a long one that will be better."""
+    race = Race(scheduler=scheduler)
+    longer = replace(GRAPH, train=replace(GRAPH.train, epochs=16))
+    for _ in range(20):
+        short = race.enter()
+        for epoch in range(1, 9):
+            race.record_epoch(short, epoch, {"val_accuracy": 0.9 + short.number / 1000}, 1.0)
+        race.close(short)
+    for graph, decision in ((longer, CONTINUE), (GRAPH, STOP)):
+        trial = replace(race.enter(), graph=graph, number=21, bracket=0)
+        assert should_stop(race.brackets, race.trials, trial, 4, 0.1) == decision
 
 
 def test_a_baseline_is_never_stopped_but_counts():

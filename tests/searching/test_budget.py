@@ -5,8 +5,16 @@ from dataclasses import replace
 import pytest
 
 from ktg.graph import parse
-from ktg.searching.budget import Reserve, estimate_seconds, measure_repeat
+from ktg.graph.canonical import with_seed
+from ktg.searching.budget import (
+    Reserve,
+    Timetable,
+    estimate_seconds,
+    measure_repeat,
+    needs_new_teachers,
+)
 from ktg.searching.trial import Trial
+from ktg.searching.trials import TrialQueue
 
 
 def graph(epochs: int, networks: int = 1):
@@ -87,3 +95,49 @@ def test_what_a_teacher_took_to_be_made_counts_for_graphs_that_have_one_and_once
     assert measure_repeat(later, [later, alone], teachers_s=40.0) == 46.0  # kept from before
     assert measure_repeat(alone, trials, teachers_s=40.0) == 30.0
     assert measure_repeat(taught([52.0, 2.0]), []) == 4.0  # two epochs, of which one was long
+
+
+def test_a_trial_without_seconds_says_nothing_of_the_others():
+    unknown = replace(trial(0.0), epoch=3)
+    assert unknown.epoch_s is None
+    assert estimate_seconds(graph(4), [unknown]) is None
+    assert estimate_seconds(graph(4), [unknown, trial(2.0)]) == 8.0
+
+
+def test_an_epoch_that_is_trained_again_is_no_teacher_that_was_made():
+    again = replace(taught([2.0, 2.0, 2.0]), epoch_times=[2.0] * 5, train_s=10.0)
+    assert measure_repeat(again, [again]) == 6.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "makes"),
+    [
+        ({}, False),
+        ({"seed": 7}, True),
+        ({"lr": 0.03}, True),
+        ({"epochs": 6}, True),
+        ({"aggregate": "mean"}, False),  # of which a teacher knows nothing
+    ],
+)
+def test_a_graph_fits_with_the_teachers_that_are_made_for_it(changed, makes):
+    paid = taught([52.0, 2.0, 2.0])
+    other = replace(paid.graph, train=replace(paid.graph.train, **changed))
+    queue = TrialQueue(None)
+    queue.trials = [paid, trial(30.0, epochs=10)]
+    assert needs_new_teachers(other, queue.trials) == makes
+    needed_s = 2.0 * other.train.epochs + (50.0 if makes else 0.0)
+    for reserve, more_s in ((Reserve(), 0.0), (Reserve(teachers_s=80.0), 30.0 if makes else 0.0)):
+        time = Timetable(queue, 1000, reserve)
+        queue.advance(500)
+        assert time.fits(other, 500 + needed_s + more_s)
+        assert not time.fits(other, 499 + needed_s + more_s)
+
+
+def test_a_teacher_is_known_once_a_trial_has_begun_to_make_it_and_not_where_that_failed():
+    paid = taught([52.0, 2.0])
+    other = with_seed(paid.graph, 7)
+    begun = Trial(2, other, "other")
+    assert not needs_new_teachers(other, [paid, begun])
+    assert needs_new_teachers(other, [paid, replace(begun, state="failed")])
+    assert needs_new_teachers(paid.graph, [replace(paid, folds=3, fold=1)])  # on other images
+    assert not needs_new_teachers(graph(9), [])

@@ -16,6 +16,7 @@ from ktg.searching.contestants import (
     explain_choice,
     gather,
     measure_spread,
+    measure_standing,
     pair,
     rank,
     shrink,
@@ -50,6 +51,29 @@ def test_new_seeds_alone_decide_and_who_has_none_comes_after():
 def test_who_ran_much_less_than_others_cannot_win():
     assert numbers(rank([one(1, 0.9, 0.9), one(2, 0.9, 0.8, 0.8, 0.8)])) == [2, 1]
     assert numbers(rank([one(1, 0.9, 0.9, 0.9), one(2, 0.9, 0.8, 0.8, 0.8)])) == [1, 2]
+
+
+def test_who_failed_with_a_new_seed_comes_after_who_did_not():
+    """Two good seeds of three are the lucky ones; a mean of them proves nothing."""
+    lucky, steady = one(1, 0.9, 0.9, 0.9, failed=True), one(2, 0.8, 0.8, 0.8, 0.8)
+    unraced, probe = one(3, 0.95), one(4, 0.7, is_exact=True)
+    assert numbers(rank([lucky, unraced, steady, probe])) == [2, 4, 3, 1]
+    assert numbers(rank([one(1, 0.9, failed=True), one(2, 0.8)])) == [2, 1]
+    assert compare(lucky, steady) is None
+    assert compare(steady, lucky) is None
+
+
+def test_gathered_is_who_failed():
+    runs = [Ran(1, 0.8), Ran(2, 0.7), Ran(3, 0.9, race_of=1, seed=102)]
+    assert [one.failed for one in gather(runs, failed={1})] == [True, False]
+    assert not any(one.failed for one in gather(runs, failed={None}))  # in the search itself
+
+
+def test_how_far_the_best_is_ahead_is_never_more_than_all():
+    best, other = one(1, 0.9, 1.0, 0.9), one(2, 0.9, 0.1, 0.9)
+    standing = measure_standing(other, best, [best, other], "accuracy")
+    assert standing.interval == (-1, 1)
+    assert measure_standing(other, best, [best, other], "loss").interval == compare(best, other)
 
 
 def test_an_exact_graph_competes_by_its_one_score():

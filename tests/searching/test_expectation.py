@@ -110,8 +110,14 @@ def test_an_imbalanced_mean_over_classes_counts_as_fewer_images():
     assert count_judges("accuracy", labels, none, None) == 100
     assert count_judges("balanced_accuracy", labels, none, None) == 36
     assert count_judges("balanced_accuracy", np.repeat([0, 1], 50), none, None) == 100
-    assert count_judges("loss", labels, none, None) is None
     assert count_judges("accuracy", labels, np.zeros(300, dtype=np.int64), 5) == 80
+
+
+@pytest.mark.parametrize("metric", ["loss", "auroc", "macro_f1"])
+def test_no_images_judge_by_a_score_that_is_no_accuracy(metric):
+    labels = np.repeat([0, 1], 50)
+    assert count_judges(metric, labels, labels, None) is None
+    assert count_judges(metric, labels, labels, 5) is None
 
 
 def test_the_images_share_of_a_difference_falls_with_the_root_of_their_number():

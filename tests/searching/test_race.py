@@ -51,6 +51,12 @@ def test_rounds_give_all_the_same_seeds_until_one_is_left():
     assert choose_next([one(1, 0.9, 0.9, 0.9), one(2, 0.8, 0.11, 0.1)], {}, 101) is None
 
 
+def test_who_failed_runs_no_more_and_speaks_against_nobody():
+    graphs = [one(1, 0.9, 0.9, 0.91, 0.9, failed=True), one(2, 0.8, 0.5, 0.51), one(3, 0.7, 0.5)]
+    assert numbers(choose_starters(graphs, 1e9)) == [2, 3]
+    assert find_dropped(graphs) == set()
+
+
 def test_what_is_expected_decides_who_takes_part():
     graphs = [one(1, 0.9, promise=0.6), *(one(number, 0.5, promise=0.7) for number in range(2, 6))]
     assert numbers(choose_starters(graphs, 1e9)) == [2, 3, 4, 5]

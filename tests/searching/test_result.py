@@ -90,6 +90,39 @@ def test_mutual_learning_that_took_too_long_is_named():
     assert not any(each.startswith(said) for each in summarize_search(queue, "x", 1.0).warnings)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_baselines_without_time_are_named(cut):
+    search = {"budget": "60s", "sampler": "random", "race_share": 0}
+    queue = SearchQueue(parse_space({**SPACE, "search": search}))
+    begun = [queue.propose() for _ in range(3 if cut else 1)]
+    for trial in begun:
+        for epoch in (1, 2) if trial.baseline == "alone" else (1,):
+            queue.record_epoch(trial, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+        queue.close(trial)
+    queue.advance(59)
+    if not cut:
+        assert queue.propose() is None
+    said = "There was no time for the baselines distillation, mutual learning."
+    warnings = summarize_search(queue, "x", 1.0).warnings
+    assert warnings.count(said) == 1
+
+
+def test_a_search_with_time_for_its_baselines_names_none():
+    for queue in (raced(), played()):
+        assert not any("no time" in each for each in summarize_search(queue, "x", 1.0).warnings)
+
+
+def test_a_graph_of_which_a_new_seed_failed_does_not_win():
+    queue = raced()
+    first = queue.best
+    assert first.race_of is None
+    last = next(one for one in reversed(queue.trials) if one.race_of == first.number)
+    assert first.score == max(one.score for one in queue.trials if one.race_of is None)
+    queue.close(last, "nan")
+    assert gather_anew(queue).best is not first
+    assert summarize_search(queue, "x", 1.0).best == queue.best.graph != first.graph
+
+
 def test_states_are_counted_and_savings_follow_each_graph_s_own_epochs():
     queue = played()
     result = summarize_search(queue, "mine", 60.0)

@@ -286,6 +286,99 @@ def test_a_choice_by_few_images_is_the_same_for_queue_store_and_who_goes_on(uri)
     assert old.best.baseline == "alone"
 
 
+def budgeted(budget: str):
+    """Return a space whose search has so much time."""
+    return space(None, {**PLAIN, "budget": budget})
+
+
+def write_cut_off(uri: str) -> SearchQueue:
+    """Write a search of 12 s: two trainings to their end, one cut off, one stopped at a rung."""
+    queue = SearchQueue(budgeted("12s"))
+    with MlflowTracker("cut", uri) as tracker:
+        journal = SearchRecorder(tracker, queue, "cut", {"data.fingerprint": "abc"})
+        for epochs, rung in ((4, None), (2, None), (4, None), (1, 1)):
+            trial = queue.propose()
+            journal.on_start(trial)
+            for epoch in range(1, epochs + 1):
+                # What is recorded of an epoch lacks the teacher that was made before the first.
+                made_s = 3.0 if (trial.number, epoch) == (2, 1) else 0.0
+                metrics = {"val_accuracy": 0.5, "val_loss": 1.0, "epoch_s": 1.0}
+                queue.record_epoch(trial, epoch, metrics, 1.0 + made_s)
+                journal.on_epoch(trial)
+            trial.rung = rung
+            queue.close(trial)
+            journal.on_end(trial)
+        queue.advance(12.0)
+        journal.end(summarize_search(queue, "cut", 12.0))
+    return queue
+
+
+def test_what_the_budget_cut_off_is_trained_again_with_more_of_it(uri):
+    before = write_cut_off(uri)
+    assert [one.state for one in before.trials] == ["finished", "stopped", "finished", "stopped"]
+    past = read_search_to_resume(find_experiment("cut", uri))
+    assert past.is_over  # with no more time nothing is to be done
+    assert [one.state for one in past.trials] == [one.state for one in before.trials]
+
+    short = SearchQueue(past.space, past.trials)
+    short.advance(past.elapsed_s)
+    assert short.propose() is None
+    assert short.late_baselines == ["distillation"]
+
+    past = read_search_to_resume(find_experiment("cut", uri))
+    long = SearchQueue(budgeted("1h"), past.trials)
+    long.advance(past.elapsed_s)
+    again = long.propose()
+    assert (again.baseline, again.state, again.epoch) == ("distillation", "running", 2)
+    assert long.late_baselines == []
+    assert long.propose().number == 5  # what a scheduler stopped stays so
+    assert [one.state for one in long.trials[:4]] == ["finished", "running", "finished", "stopped"]
+
+
+def test_a_sampler_is_told_once_of_a_trial_that_was_cut_off(uri):
+    write_cut_off(uri)
+    past = read_search_to_resume(find_experiment("cut", uri))
+    cut = past.trials[3]
+    cut.rung = None
+    queue = SearchQueue(budgeted("1h"), past.trials)
+    told = len(queue.sampler._study.trials)
+    taken = [queue.propose() for _ in range(2)][1]
+    assert taken is cut
+    for epoch in range(1, 5):
+        queue.record_epoch(taken, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+    queue.close(taken)
+    assert [one.state.name for one in queue.sampler._study.trials[told:]] == ["COMPLETE"]
+
+
+def test_what_a_teacher_took_is_known_after_a_resume(uri):
+    before = write_cut_off(uri)
+    after = SearchQueue(budgeted("1h"), read_search_to_resume(find_experiment("cut", uri)).trials)
+    for was, now in zip(before.trials, after.trials, strict=True):
+        assert (now.train_s, now.epoch_s) == (was.train_s, was.epoch_s)
+        assert (now.repeat_s, now.making_s) == (was.repeat_s, was.making_s)
+    taught = after.trials[1]
+    assert (taught.repeat_s, taught.making_s) == (2.0, 3.0)
+    assert after.time.measure_repeat(taught) == 5.0
+
+
+@pytest.mark.parametrize(("recorded", "epoch_s"), [({"epoch_s": 1.5}, 1.5), ({}, None)])
+def test_a_trial_without_an_end_has_the_seconds_of_its_epochs_or_none(uri, recorded, epoch_s):
+    queue, tracker = SearchQueue(space()), MlflowTracker("open", uri)
+    journal = SearchRecorder(tracker, queue, "open", {})
+    trial = queue.propose()
+    journal.on_start(trial)
+    for epoch in (1, 2):
+        metrics = {"val_accuracy": 0.5, "val_loss": 1.0, **recorded}
+        queue.record_epoch(trial, epoch, metrics, 1.5)
+        journal.on_epoch(trial)
+    assert tracker.flush()
+    tracker._running.clear()  # killed: nothing is ended
+    tracker.close()
+    (now,) = read_search_to_resume(find_experiment("open", uri)).trials
+    assert (now.state, now.epoch_s) == ("running", epoch_s)
+    assert now.train_s == 2 * (epoch_s or 0.0)
+
+
 @pytest.mark.slow
 def test_what_was_said_of_the_images_is_not_lost(uri):
     queue, tracker = SearchQueue(space()), MlflowTracker("space", uri)

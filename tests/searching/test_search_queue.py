@@ -22,7 +22,7 @@ from ktg.searching.recorder import SearchRecorder
 from ktg.searching.result import summarize_search
 from ktg.searching.resume import ResumedSearch
 from ktg.searching.sampler import Outcome
-from ktg.searching.search_queue import SearchQueue
+from ktg.searching.search_queue import MOST_LATE, SearchQueue
 from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import Experiment, MemoryTracker, RunRecord
 
@@ -610,6 +610,69 @@ def test_an_opening_that_nothing_can_be_trained_from_is_passed_over():
     queue = SearchQueue(space(2, opening=[shut]))
     run(queue, ends=("finished",))
     assert sum(trial.baseline is None for trial in queue.trials) == 2
+
+
+def finish(queue: SearchQueue, trial, epoch_s: float = 1.0) -> None:
+    """Train a trial to its end, by a clock that stands still."""
+    for epoch in range(1, trial.graph.train.epochs + 1):
+        queue.record_epoch(trial, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, epoch_s)
+    queue.close(trial)
+
+
+def short_of_time(**search) -> SearchQueue:
+    """Return a queue with time for 14 epochs before the race, of a space that offers 28 too."""
+    lengths = {"choice": [14, 28]}
+    queue = SearchQueue(space(None, epochs=lengths, budget="1000s", race_share=0.25, **search))
+    for _ in range(4):
+        trial = queue.propose()
+        assert trial.baseline is not None
+        assert trial.graph.train.epochs == 14
+        finish(queue, trial)
+    queue.advance(queue.time.race_s - 14)
+    return queue
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_what_would_run_into_the_race_is_not_begun(sampler):
+    queue = short_of_time(lr=True, sampler=sampler, opening=[{"train.epochs": 28}])
+    told = len(queue.sampler._study.trials)
+    begun = [queue.propose() for _ in range(20)]
+    assert {one.graph.train.epochs for one in begun} == {14}
+    assert all(one.sample is not None for one in begun)  # the opening was too long
+    states = Counter(one.state.name for one in queue.sampler._study.trials[told:])
+    assert states["FAIL"] == queue.arms.main.late > 0
+    assert states["COMPLETE"] == queue.untrainable  # nothing is learnt of what was left out
+    assert len(queue.searched) == 20
+    waiting = {sample for each in queue.arms._waiting.values() for _, sample in each}
+    assert queue.sampler._asked.keys() == {one.sample for one in begun} | waiting
+
+
+def test_an_opening_that_fits_comes_after_one_that_does_not():
+    long, short = {"train.epochs": 28}, {"train.epochs": 14, "train.lr": 0.05}
+    queue = short_of_time(lr=True, sampler="random", opening=[long, short])
+    first = queue.propose()
+    assert (first.graph.train.epochs, first.graph.train.lr, first.sample) == (14, 0.05, None)
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_where_only_long_graphs_are_left_few_are_drawn_until_a_trial_has_ended(sampler):
+    queue = short_of_time(sampler=sampler)
+    running = []
+    while (trial := queue.propose()) is not None and trial.race_of is None:
+        running.append(trial)
+    assert {one.graph.train.epochs for one in running} == {14}
+    assert not queue.exhausted  # half of the space was never trained
+    asked, late = len(queue.sampler._study.trials), queue.arms.main.late
+    assert late > 0
+    queue.propose()
+    assert (len(queue.sampler._study.trials), queue.arms.main.late) == (asked, late)
+    if sampler == "grid":
+        values = {canonical_key(queue.space.bind(one.values)) for one in queue.trials if one.values}
+        assert len(values) == GRAPHS
+    else:
+        finish(queue, running[0])
+        queue.propose()
+        assert late < queue.arms.main.late <= late + MOST_LATE
 
 
 def on_folds(trial) -> float:

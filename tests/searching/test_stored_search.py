@@ -1,6 +1,7 @@
 """A search read back: its space, the order of its trials, one of another version."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from records import GRAPH, PLAIN, read_back, run, search, trial
@@ -10,6 +11,7 @@ from ktg.exporting.graph_files import TrialChoice, choose_trials
 from ktg.graph.yaml_files import loads
 from ktg.reporting.status import read_status
 from ktg.searching.confirm.finalists import read_finalists
+from ktg.searching.expectation import JUDGES
 from ktg.searching.history import read_last_search
 from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import MlflowTracker, find_experiment
@@ -103,6 +105,26 @@ def test_trials_of_an_older_version_have_the_time_of_their_epochs(uri):
     assert found == {"trial-0001": (6.0, 3, 3), "trial-0002": (2.0, 1, 3)}
     assert record.best.name == "trial-0001"
     assert record.best.values == {"edges.n1.n0.gate": "cutoff"}
+
+
+@pytest.mark.parametrize(("metric", "images"), [("balanced_accuracy", 36.0), ("auroc", None)])
+def test_images_judge_accuracies_alone_whatever_an_old_version_recorded(metric, images):
+    found = search(trial(1), **{JUDGES: 36})
+    object.__setattr__(found, "run", replace(found.run, params={"search.metric": metric}))
+    assert found.images == images
+
+
+def test_a_graph_of_which_a_new_seed_failed_is_not_the_best():
+    found = search(trial(1, curve=(0.9,)), trial(2, curve=(0.8,)))
+    raced = [trial(3, curve=(0.9,), race_of=1), trial(4, curve=(0.8,), race_of=2)]
+    broken = trial(5, "failed", (), race_of=1)
+    for each in (*raced, broken):
+        object.__setattr__(each, "search", found)
+    found.__dict__["repeats"] = raced
+    assert found.best.number == 1
+    again = search(*found.trials)
+    again.__dict__["repeats"] = [*raced, broken]
+    assert again.best.number == 2
 
 
 def test_a_run_with_another_name_has_no_number():
