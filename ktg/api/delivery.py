@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -176,8 +177,10 @@ def deliver_result(
         return result
     delivery.out.mkdir(exist_ok=True)
     first = delivery.prepared.probe if delivery.prepared else None
+    made = None
     try:
-        delivered = deliver_best(delivery, result, listener) or first
+        made = deliver_best(delivery, result, listener)
+        delivered = made or first
     except KeyboardInterrupt:
         delivered, result = first, dataclasses.replace(result, interrupted=True)
         listener.warn(f"interrupted; {describe_kept(first, delivery.out)}")
@@ -187,12 +190,11 @@ def deliver_result(
             f"the best graph could not be trained again: {error}; "
             f"{describe_kept(first, delivery.out)}"
         )
-    told = describe_promise(result, delivered) if delivered and delivered is not first else None
-    if told is not None:
-        result = dataclasses.replace(result, warnings=(*result.warnings, told))
+    told = list_warnings(result, made, uri) if made else []
+    result = dataclasses.replace(result, warnings=(*result.warnings, *told))
     if uri is not None and result.best is not None:
         if delivered is not None:
-            attach_delivered(result.name, uri, delivered, told, listener)
+            attach_delivered(result.name, uri, delivered, " ".join(told) or None, listener)
         write_report(result.name, delivery.out / PAGE, uri, listener)
     return dataclasses.replace(result, delivered=delivered)
 
@@ -202,6 +204,7 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
 
     Returns None where there is none, and the probe that is there where that is the best graph.
     """
+    from ktg.exporting.graph_files import describe_figures
     from ktg.graph.canonical import canonical_key
 
     best, prepared = result.best, delivery.prepared
@@ -216,30 +219,65 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
         listener.warn(f"little time is left: the last training has {shorter}")
     about = format_duration(MORE_IMAGES * made_s * graph.train.epochs / max(1, best.train.epochs))
     listener.say(f"Training the best graph, {trial}, on all images but the test split: {about}")
-    origin: dict[str, Scalar] = {"experiment": result.name, "trial": trial}
-    origin |= {"val_accuracy": result.rows[0].accuracy, "version_ktg": __version__}
+    row, origin = result.rows[0], dict[str, Scalar](experiment=result.name, trial=trial)
+    origin |= describe_figures(result.metric, row.score, row.n, row.accuracy)
+    origin["version_ktg"] = __version__
     named: Graph = dataclasses.replace(graph, provenance=origin)
     return deliver_graph(named, delivery.out, trial, listener, left_s=left_s)
+
+
+def list_warnings(result: "Result", made: Delivered, uri: str | None) -> list[str]:
+    """Return what to know of the best graph's model, in sentences, of which there may be none."""
+    found = describe_promise(result, made), describe_simpler(result, made.folder, uri)
+    return [sentence for sentence in found if sentence is not None]
+
+
+def describe_simpler(result: "Result", out: Path, uri: str | None) -> str | None:
+    """Return a sentence where another graph is advised than the best one, which was delivered.
+
+    It is the simplest that is not proven worse; the sentence has the command that makes its model.
+    """
+    best, ship = result.rows[0].trial.partition(" ")[0], result.ship
+    if ship is None or ship.trial in ("", best):
+        return None
+    files = ["-o", str(out / "simpler.yaml"), "--weights", str(out / "simpler.safetensors")]
+    words = ["ktg", "export", result.name, "--trial", ship.trial, *files, *name_store(uri)]
+    simpler = f"the simplest one that is not proven worse is {ship.what} ({ship.trial})"
+    how = "" if uri is None else f", whose network is written by `{shlex.join(words)}`"
+    return f"{out / MODEL} is the network of the best graph, {best}; {simpler}{how}."
 
 
 def describe_promise(result: "Result", delivered: Delivered) -> str | None:
     """Return a sentence where validation images were proven to be much easier than test images.
 
     The best of many trainings always seems a few points better than it is, so that BROKEN, and four
-    standard errors of the difference, are what chance and choice do not explain.
+    standard errors of the difference, are what chance and choice do not explain. New seeds tell how
+    good it is, where there are any; else its one training does.
     """
-    promised, kept = result.rows[0].accuracy, delivered.metrics["accuracy"]
+    row, kept = result.rows[0], delivered.metrics["accuracy"]
     if kept is None or not result.val_images:
         return None
+    by_seeds = result.metric == "accuracy" and row.n > 0
+    promised = row.score if by_seeds else row.accuracy
+    which = row.basis if by_seeds else "one training"
     variance = promised * (1 - promised) / result.val_images + kept * (1 - kept) / delivered.images
     if promised - kept < max(BROKEN, 4 * math.sqrt(variance)):
         return None
     return (
-        f"The best graph was right on {100 * promised:.1f} % of the validation images and is on "
-        f"{100 * kept:.1f} % of the test images: these are of another kind, or the training and "
-        "validation images show the same things (data.groups keeps such together). The graphs of "
-        "this search were compared by images that are too easy"
+        f"The best graph was right on {100 * promised:.1f} % of the validation images ({which}) "
+        f"and is on {100 * kept:.1f} % of the test images: these are of another kind, or the "
+        "training and validation images show the same things (data.groups keeps such together). "
+        "The graphs of this search were compared by images that are too easy."
     )
+
+
+def name_store(uri: str | None) -> list[str]:
+    """Return the option of a command for a store that is not this folder's, without its login."""
+    if uri in (None, inputs.STORE):
+        return []
+    from ktg.tracking import redact
+
+    return ["--tracking-uri", redact(str(uri))]
 
 
 def describe_kept(first: Delivered | None, out: Path) -> str:
@@ -256,11 +294,29 @@ def attach_delivered(
     from ktg.tracking import attach, find_experiment
 
     told = {**delivered.to_json(), "sentence": delivered.sentence, "warning": warning}
+    told["confusion"] = read_confusion(delivered.folder / MODEL)
     try:
         run = read_last_search(find_experiment(experiment, uri)).run.run
         attach(experiment, uri, run, DELIVERED_FILE, json.dumps(told, indent=1))
     except KtgError as error:  # the model is there all the same
         listener.warn(f"how good the model is could not be kept with its search: {error}")
+
+
+def read_confusion(model: Path) -> list[list[int]] | None:
+    """Return how many test images of a class (row) were taken for which (column).
+
+    A model's file has that of the predictions that measured it. None where it has none, as for many
+    classes.
+    """
+    from ktg.exporting.model_file import read_model
+
+    try:
+        found = read_model(model)[1].held_out
+    except KtgError:  # a page without it is better than none
+        return None
+    if found is None or found.split != "test" or not found.confusion:
+        return None
+    return [list(row) for row in found.confusion]
 
 
 def write_report(experiment: str, file: Path, uri: str, listener: Listener) -> None:

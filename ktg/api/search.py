@@ -12,6 +12,7 @@ from ktg.api import inputs
 from ktg.api.auto_nodes import settle_space_nodes
 from ktg.api.check import describe_time
 from ktg.api.confirm import SEEDS, run_confirmation
+from ktg.api.deliver import PAGE
 from ktg.api.deliver import Delivered as Delivered
 from ktg.api.delivery import (
     Delivery,
@@ -19,6 +20,7 @@ from ktg.api.delivery import (
     deliver_result,
     open_delivery,
     settle_delivery,
+    write_report,
 )
 from ktg.api.listener import QUIET, Listener, find_listener, ignore
 from ktg.api.noise import settle_space_noise
@@ -162,8 +164,19 @@ def search(
         result = dataclasses.replace(result, confirmation=found.to_json())
         on_confirmation(found)
     if (is_new and delivery.out is None) or confirm is not None:
-        listener.say(f"Report: {attach_report(plan.experiment, tracking_uri)}")
+        keep_page(plan.experiment, delivery.out, tracking_uri, listener)
     return open_result(result, tracking_uri)
+
+
+def keep_page(experiment: str, out: Path | None, uri: str, listener: Listener) -> None:
+    """Write the page of a search to where it is kept: with the search, and in its folder, if any.
+
+    The page of a folder was written with the model, before a confirmation.
+    """
+    if out is not None:
+        write_report(experiment, out / PAGE, uri, listener)
+    else:
+        listener.say(f"Report: {attach_report(experiment, uri)}")
 
 
 def count_graphs(experiment: str, uri: str) -> int:

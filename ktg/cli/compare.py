@@ -9,7 +9,7 @@ from ktg import api
 from ktg.cli import options
 from ktg.cli.screen import echo, make_console, print_json
 from ktg.cli.tables import make_table
-from ktg.wording import format_duration, format_percent
+from ktg.wording import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,15 +38,19 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     from rich.text import Text
 
     figures = ("best", "alone", "trials", "stopped", "epochs", "training")
-    table = make_table("experiment", *figures, title="Validation split", right=figures)
+    metrics = {search["best"]["level"]["words"] for search in data["searches"]}
+    by = f", {', '.join(metrics)}" if len(metrics) == 1 else ""
+    title = f"Validation split{by}; (n): mean of n new seeds, else one training"
+    table = make_table(
+        "experiment", *figures, title=title, right=figures, fold=("experiment",), whole=figures
+    )
     for search in data["searches"]:
-        cost, alone = search["cost"], search["alone"]
-        name = Text(search["experiment"] + (" (unfinished)" if search["unfinished"] else ""))
-        accuracies = format_percent(search["best"]["val_accuracy"]), alone and format_percent(alone)
+        cost, best, alone = search["cost"], search["best"]["level"], search["alone_level"]
+        also = [f"by {best['words']}"] * (len(metrics) > 1) + ["unfinished"] * search["unfinished"]
+        name = Text(search["experiment"] + (f" ({', '.join(also)})" if also else ""))
         counts = [str(cost["trials"]), str(cost["states"].get("stopped", 0)), f"{cost['epochs']:,}"]
-        table.add_row(
-            name, *(text or "-" for text in accuracies), *counts, format_duration(cost["device_s"])
-        )
+        scores = [format_level(best), "-" if alone is None else format_level(alone)]
+        table.add_row(name, *scores, *counts, format_duration(cost["device_s"]))
     console.print(table)
     for search in data["searches"]:
         if search["of"] > 1:
@@ -54,6 +58,9 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
             console.print(f"{search['experiment']}: {which}", markup=False, highlight=False)
     if not data["same_data"]:
         problem = "They did not choose by the same images: accuracies cannot be compared."
+        console.print(problem, style="yellow")
+    if len(metrics) > 1:
+        problem = "They did not choose by the same metric: their scores cannot be compared."
         console.print(problem, style="yellow")
     if not data["differences"]:
         console.print("Their spaces are equal.")
@@ -64,3 +71,12 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     for row in data["differences"]:
         different.add_row(Text(row["place"]), *(Text(value or "-") for value in row["values"]))
     console.print(different)
+
+
+def format_level(level: dict[str, Any]) -> str:
+    """Return a score, with the number of its trainings where these have new seeds.
+
+    >>> format_level({"text": "89.50 %", "n": 3}), format_level({"text": "90.00 %", "n": 0})
+    ('89.50 % (3)', '90.00 %')
+    """
+    return f"{level['text']} ({level['n']})" if level["n"] else str(level["text"])

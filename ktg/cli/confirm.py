@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg import api
+from ktg.api.delivery import name_store
 from ktg.cli import options
 from ktg.cli.screen import Screen, print_json
 from ktg.cli.tables import make_table
@@ -39,19 +40,22 @@ def confirm(experiment: str, as_json: bool, **given: Any) -> None:
             if as_json:
                 print_json(confirmation.to_json())
             else:
-                print_confirmation(confirmation, screen)
+                print_confirmation(confirmation, screen, given["tracking_uri"])
 
         api.confirm(experiment, listener=screen.listener, on_confirmation=show, **given)
 
 
-def print_confirmation(confirmation: "Confirmation", screen: Screen) -> None:
-    """Print the graphs on the test split, the differences to the baselines, and the sentence."""
-    figures = ("accuracy", "std", "seeds")
+def print_confirmation(confirmation: "Confirmation", screen: Screen, uri: str) -> None:
+    """Print the graphs on the test split, the differences to the baselines, and the sentence.
+
+    uri: of the store, for the command that tries again what failed.
+    """
+    figures = (confirmation.measure, "std", "seeds")
     table = make_table("", *figures, "trial", title="Test split, mean over seeds", right=figures)
     for row in confirmation.rows:
         name = row.what if row.baseline in (None, row.what) else f"{row.what} ({row.baseline})"
         mean, std = (
-            "-" if value is None else format_percent(value) for value in (row.mean, row.std)
+            "-" if value is None else format_percent(value) for value in (row.score, row.score_std)
         )
         style = "bold" if row is confirmation.rows[0] else None
         table.add_row(name, mean, std, str(len(row.runs)), row.trial, style=style)
@@ -67,14 +71,16 @@ def print_confirmation(confirmation: "Confirmation", screen: Screen) -> None:
         screen.console.print(text, markup=False, highlight=False)
     if any(row.failures for row in confirmation.rows):
         settings = ["--top", str(confirmation.top), "--seeds", str(len(confirmation.seeds))]
-        again = shlex.join(["ktg", "confirm", confirmation.experiment, *settings])
+        words = ["ktg", "confirm", confirmation.experiment, *settings, *name_store(uri)]
+        again = shlex.join(words)
         screen.say(f"To try again what failed: {again}")
 
 
 def draw_differences(confirmation: "Confirmation") -> "Table":
     """Return the table of all differences, in points."""
     figures = ("points", "95 % interval")
-    table = make_table("", "minus", *figures, "", title="Differences in points", right=figures)
+    title = f"Differences in points of {confirmation.measure}"
+    table = make_table("", "minus", *figures, "", title=title, right=figures)
     for each in confirmation.differences:
         mean = "-" if each.difference is None else f"{100 * each.difference:+.2f}"
         ends = [f"{100 * end:+.2f}" for end in each.interval or ()]

@@ -94,7 +94,8 @@ def describe_graph(exported: "ExportedGraph") -> str:
     files = f"{exported.file} and {exported.drawing}"
     if "trial" not in exported.graph.provenance:
         return files
-    return f"{files}: {exported.trial}, validation accuracy {format_percent(exported.accuracy)}"
+    accuracy = f"validation accuracy {format_percent(exported.accuracy)} ({exported.basis})"
+    return f"{files}: {exported.trial}, {accuracy}"
 
 
 def describe_model(found: "ExportResult") -> Iterator[str]:

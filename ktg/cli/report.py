@@ -7,7 +7,7 @@ import click
 from ktg import api
 from ktg.cli import options
 from ktg.cli.screen import Screen, echo, print_json
-from ktg.wording import count, format_percent
+from ktg.wording import count
 
 
 @click.command(epilog="Example: ktg report quickstart -o report.html")
@@ -52,6 +52,6 @@ def report(
     if as_json:
         print_json(data)
         return
-    best = data["comparison"][0]
-    found = f"best {best['trial']}, validation accuracy {format_percent(best['val_accuracy'])}"
+    best, level = data["best"]["trial"], data["best"]["level"]
+    found = f"best {best}, validation {level['words']} {level['text']} ({level['basis']})"
     echo(f"{output}: {count(data['cost']['trials'], 'trial')}, {found}")

@@ -1,6 +1,7 @@
 """Defines `ktg search`."""
 
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import click
 
 from ktg import api
 from ktg.api.confirm import SEEDS
+from ktg.api.delivery import name_store
 from ktg.cli import options
 from ktg.cli.confirm import print_confirmation
 from ktg.cli.init import labels, size, target
@@ -65,15 +67,18 @@ def search(
     if seeds and not confirm:
         meaning = "says how often --confirm trains each graph"
         raise UserError(f"--seeds: {meaning}; give that too, for example --confirm 1")
+    shown: list[str] = []  # sentences that need not be said again
     with Screen(stderr=as_json) as screen:
 
         def show(result: "Result") -> None:
             if not as_json:
-                print_result(result, screen, to_confirm=confirm is not None)
+                place = {"out": given["out"], "uri": given["tracking_uri"]}
+                print_result(result, screen, to_confirm=confirm is not None, **place)
+            shown.extend(result.warnings)
 
         def show_confirmation(found: "Confirmation") -> None:
             if not as_json:
-                print_confirmation(found, screen)
+                print_confirmation(found, screen, given["tracking_uri"])
 
         given |= {"on_result": show, "on_confirmation": show_confirmation}
         given["weights"] = given.pop("imagenet")
@@ -81,7 +86,7 @@ def search(
             space, confirm=confirm, seeds=seeds or SEEDS, listener=screen.listener, **given
         )
         if result.delivered is not None and not as_json:
-            print_delivered(result, screen)
+            print_delivered(result, screen, shown)
     if as_json:
         print_json(result.to_json())
     if result.interrupted:
@@ -110,10 +115,11 @@ def describe_no_trial(result: "Result") -> str:
     return f"{why[0].upper()}{why[1:]}. {kept}"
 
 
-def print_delivered(result: "Result", screen: Screen) -> None:
+def print_delivered(result: "Result", screen: Screen, shown: Collection[str] = ()) -> None:
     """Print how the delivered model does on the test images, by class, and a sentence.
 
-    And why it is no more than a probe, where no trial came to its end.
+    And why it is no more than a probe, where no trial came to its end, and what the user should
+    not miss of it. shown: warnings that have been printed with the search.
     """
     delivered: Delivered = result.delivered
     if result.best is None and not result.interrupted:
@@ -122,11 +128,14 @@ def print_delivered(result: "Result", screen: Screen) -> None:
     table = make_table("class", *figures, title="Test split", right=figures)
     for name, scores in delivered.classes.items():
         shares = (scores.precision, scores.recall, scores.f1)
-        shown = ("n/a" if share is None else format_percent(share) for share in shares)
-        table.add_row(name, *shown, str(scores.support))
+        cells = ("n/a" if share is None else format_percent(share) for share in shares)
+        table.add_row(name, *cells, str(scores.support))
     screen.clear()
     screen.console.print(table)
     screen.say(delivered.sentence)
+    for warning in result.warnings:
+        if warning not in shown:
+            screen.warn(warning)
 
 
 def print_basis(result: "Result", screen: Screen) -> None:
@@ -160,12 +169,39 @@ def print_race(result: "Result", screen: Screen) -> None:
     screen.console.print(table)
 
 
-def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) -> None:
+def print_faults(result: "Result", screen: Screen) -> None:
+    """Print what is wrong with the trainings in the table; that of the best is one of its warnings.
+
+    A collapsed baseline is nothing to be better than.
+    """
+    for row in result.rows[1:]:
+        if row.note:
+            said = f"{row.what} ({row.trial.partition(' ')[0]}) {row.note}."
+            screen.console.print(said, style="yellow", markup=False, highlight=False)
+
+
+def print_next(result: "Result", screen: Screen, *, to_confirm: bool, store: list[str]) -> None:
+    """Print the commands that come next. store: the option that names it, if one must."""
+    if result.best is not None:
+        advice = [] if to_confirm or result.interrupted else [["ktg", "confirm", result.name]]
+        advice.append(["ktg", "export", result.name, "-o", "best.yaml"])
+        screen.say("\nNext:" + "".join(f"\n  {shlex.join([*each, *store])}" for each in advice))
+
+
+def print_result(
+    result: "Result",
+    screen: Screen,
+    *,
+    to_confirm: bool = False,
+    out: Path | None = None,
+    uri: str | None = None,
+) -> None:
     """Print the best graph beside the baselines, what was spent and saved, and what to do next.
 
-    to_confirm: whether it is about to be confirmed, which is then no advice.
+    to_confirm: whether it is about to be confirmed, which is then no advice. out, uri: the folder
+    that was given for the model, and the store, which the next commands must be given, too.
     """
-    figures = (result.measure, "new seeds", "time")
+    store, figures = name_store(uri), (result.measure, "new seeds", "time")
     table = make_table("", *figures, "trial", title="Validation split", right=figures)
     for row in result.rows:
         is_best = row.what == "best graph"
@@ -178,6 +214,7 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
     if result.rows:
         console.print(table)
     print_race(result, screen)
+    print_faults(result, screen)
     states = f"{result.finished} finished, {result.stopped} stopped early, {result.failed} failed"
     spent = f"{count(result.epochs, 'epoch')} in {format_duration(result.wall_s)}"
     saved = f"{count(result.epochs_saved, 'epoch')} saved by stopping early"
@@ -191,12 +228,10 @@ def print_result(result: "Result", screen: Screen, *, to_confirm: bool = False) 
         console.print("The space is exhausted: every graph in it that could be trained was.")
     if result.interrupted:
         console.print("Interrupted; what was found so far is kept.", style="yellow")
-        again = shlex.join(["ktg", "search", result.name, "--resume"])
+        place = [] if out is None else ["--out", str(out)]
+        again = shlex.join(["ktg", "search", result.name, "--resume", *place, *store])
         screen.say(f"To go on:\n  {again}")
     if result.ship is not None and not to_confirm:
         by = "By the validation images, which the best was chosen by:"
         console.print(f"{by} {result.ship.sentence}", markup=False, highlight=False)
-    if result.best is not None:
-        advice = [] if to_confirm or result.interrupted else [["ktg", "confirm", result.name]]
-        advice.append(["ktg", "export", result.name, "-o", "best.yaml"])
-        screen.say("\nNext:" + "".join(f"\n  {shlex.join(words)}" for words in advice))
+    print_next(result, screen, to_confirm=to_confirm, store=store)

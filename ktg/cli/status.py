@@ -97,7 +97,7 @@ def list_statuses(every: "Sequence[Status]") -> "Table":
     for one in every:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start_s))
         trials = sum(number for state, number in one.counts.items() if state != "duplicate")
-        best = "-" if one.best_accuracy is None else format_percent(one.best_accuracy)
+        best = "-" if one.level is None else one.level.sentence
         table.add_row(
             Text(one.name), one.state, began, format_duration(one.wall_s), str(trials), best
         )
@@ -122,8 +122,15 @@ def draw_status(now: "Status") -> "Table":
     on_top = f"{now.planned} planned, baselines on top"
     planned = on_top if now.planned else "as many as fit the budget"
     add("trials", f"{counts or 'none yet'}; {planned}")
-    best = f"{format_percent(now.best_accuracy or 0)}, {now.best}"
-    add("best", "none finished yet" if now.best is None else best)
+    if now.collapsed:
+        add(
+            "collapsed",
+            f"{count(now.collapsed, 'training')}: the network says the same of all images",
+        )
+    if now.level is None:
+        add("best", "none finished yet")
+    else:
+        add("best", f"{now.best}: {now.level.sentence}" + (f"; {now.note}" if now.note else ""))
     confirmation = now.confirmation
     if confirmation is not None:
         failed = f", {confirmation.failed} failed" if confirmation.failed else ""
@@ -131,6 +138,7 @@ def draw_status(now: "Status") -> "Table":
         going = f"{confirmation.state}, {done}, {confirmation.trainings} asked for"
         add("confirm", confirmation.sentence or going)
     for trial in (*now.running, *(confirmation.running if confirmation else ())):
-        reached = "" if trial.accuracy is None else f", {format_percent(trial.accuracy)}"
+        accuracy = trial.accuracy
+        reached = "" if accuracy is None else f", validation accuracy {format_percent(accuracy)}"
         add("running", f"{trial.name}: {count(trial.epoch, 'epoch')} done{reached}")
     return grid

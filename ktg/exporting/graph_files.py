@@ -12,11 +12,12 @@ from ktg.errors import UserError, did_you_mean, show
 from ktg.graph import Graph, dump, parse
 from ktg.graph.drawing import draw
 from ktg.graph.paths import list_files, make_paths_relative
+from ktg.graph.space import MetricName
 from ktg.graph.vocabulary import Scalar
 from ktg.graph.yaml_files import save
 from ktg.local import atomic_write, check_name_length
 from ktg.searching.history import find_searches, read_last_search, read_newest_search
-from ktg.searching.score import VAL_ACCURACY, VAL_LOSS
+from ktg.searching.score import KEYS, VAL_ACCURACY, VAL_LOSS, cut_score, to_value
 from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.tracking import Experiment, find_experiment
 from ktg.version import __version__
@@ -51,8 +52,13 @@ class ExportedGraph:
 
     @property
     def accuracy(self) -> float:
-        """The trial's accuracy on the validation split, in [0, 1]."""
+        """The trial's accuracy on the validation split, in [0, 1]: see `basis`."""
         return float(self.graph.provenance["val_accuracy"])
+
+    @property
+    def basis(self) -> str:
+        """What the accuracy is of: one training, or so many with new seeds."""
+        return str(self.graph.provenance["val_accuracy_of"])
 
     @property
     def trial(self) -> str:
@@ -85,7 +91,7 @@ def export_graphs(
     files = name_graph_files(output, choice.top)
     check_free([*files, *(file.with_suffix(".svg") for file in files)], force=force)
     trials = choose_trials(find_experiment(experiment, uri), choice)
-    graphs = [parse(one.plain_graph | {"provenance": collect_provenance(one)}) for one in trials]
+    graphs = [parse(one.plain_graph | {"provenance": _describe_origin(one)}) for one in trials]
     search = trials[0].search
     pairs = zip(graphs, files, strict=False)  # there may be fewer finished trials than asked for
     return [write_graph(graph, file, force=force, search=search) for graph, file in pairs]
@@ -149,11 +155,11 @@ def _find_named(search: StoredSearch, choice: TrialChoice) -> list[StoredTrial]:
 def _is_called(trial: StoredTrial, name: str) -> bool:
     """Return whether `name` is a trial's name, or its number: 7 and 0007 are trial-0007.
 
-    A baseline is called by its number too: `trial-0007 (alone)`.
+    So is the baseline `trial-0007 (alone)`, as tables and sentences name it.
     """
     number = re.match(r"trial-(\d+)\b", trial.run.name)
     is_number = bool(number and name.isdecimal() and int(name) == int(number[1]))
-    return name == trial.run.name or is_number
+    return name in (trial.run.name, trial.name) or is_number
 
 
 def _describe_missing(name: str, trials: list[StoredTrial], choice: TrialChoice) -> UserError:
@@ -192,6 +198,32 @@ def collect_provenance(trial: StoredTrial) -> dict[str, Scalar]:
         "version_ktg": __version__,
         **{f"version_{name}": tags.get(f"version.{name}", "unknown") for name in VERSIONS},
     }
+
+
+def describe_figures(
+    metric: MetricName, score: float, runs: int, accuracy: float
+) -> dict[str, Scalar]:
+    """Return what a search found of a graph, by the metric and by accuracy, and of how many runs.
+
+    score: by the metric, higher is better: the mean of `runs` trainings with new seeds, or of the
+    one training where there are none; accuracy: of that one training, in [0, 1].
+    """
+    key, once = KEYS[metric], "one training"
+    figures: dict[str, Scalar] = {VAL_ACCURACY: accuracy, f"{VAL_ACCURACY}_of": once}
+    if runs or metric != "accuracy":
+        basis = f"the mean of {runs} trainings with new seeds" if runs > 1 else once
+        figures |= {key: to_value(metric, cut_score(metric, score)), f"{key}_of": basis}
+    return figures
+
+
+def _describe_origin(trial: StoredTrial) -> dict[str, Scalar]:
+    """Return where a trial's graph comes from, and how good it is, as far as new seeds tell."""
+    search = trial.search
+    pairs = zip(search.finished, search.contestants, strict=True)
+    raced = next((one for stored, one in pairs if stored is trial), None)
+    score, runs = (trial.score, 0) if raced is None else (raced.mean, raced.runs)
+    figures = describe_figures(search.metric, score, runs, trial.run.metrics[VAL_ACCURACY])
+    return collect_provenance(trial) | figures
 
 
 def write_graph(

@@ -96,7 +96,8 @@ def _head(metadata: ModelMetadata) -> str:
 
 def _accuracy(metadata: ModelMetadata) -> str:
     lines = ["## Accuracy"]
-    measured, searched = metadata.accuracy, metadata.graph.provenance.get("val_accuracy")
+    measured, origin = metadata.accuracy, metadata.graph.provenance
+    searched = origin.get("val_accuracy")
     if measured is not None:
         lines.append(f"**{measured.format()}** of the {_SPLITS[measured.split]}.")
         if measured.n > 1:
@@ -106,8 +107,10 @@ def _accuracy(metadata: ModelMetadata) -> str:
     else:
         lines.append("Not measured: no labelled image was left out of this training.")
     if searched is not None and (measured is None or measured.split == "test"):
+        # An older ktg did not say what it wrote: it was that of one training.
+        basis = quote_text(str(origin.get("val_accuracy_of", "one training")))
         lines.append(
-            f"In the search: {format_percent(float(searched))} of the validation images, "
+            f"In the search: {format_percent(float(searched))} of the validation images ({basis}), "
             "by which it was chosen."
         )
     return "\n".join(lines)

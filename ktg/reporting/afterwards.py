@@ -25,7 +25,8 @@ def read_distilled(search: StoredSearch) -> dict[str, Any] | None:
 def read_delivered(search: StoredSearch) -> dict[str, Any] | None:
     """Return the model that a search ended in, and how it does on test images; None without one.
 
-    Its classes are a list, `scores`; `warning` is a sentence or None.
+    Its classes are a list, `scores`; `warning` is one sentence or several, or None. `confusion`
+    counts test images by class (row) and answer; None where that was not kept.
     """
     found = _read_file(search, DELIVERED_FILE)
     if found is None or not _TOLD.issubset(found) or not isinstance(found["classes"], dict):
@@ -33,7 +34,12 @@ def read_delivered(search: StoredSearch) -> dict[str, Any] | None:
     classes = found["classes"].items()
     if not all(isinstance(one, dict) and _SCORES.issubset(one) for _, one in classes):
         return None
-    return {**found, "scores": [{"class": name, **one} for name, one in classes]}
+    table = found.get("confusion")
+    square = isinstance(table, list) and all(
+        isinstance(row, list) and len(row) == len(table) == len(classes) for row in table
+    )
+    scores = [{"class": name, **one} for name, one in classes]
+    return {**found, "scores": scores, "confusion": table if square else None}
 
 
 def _read_file(search: StoredSearch, name: str) -> dict[str, Any] | None:

@@ -10,11 +10,19 @@ from ktg.graph.canonical import seedless_key
 from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
 from ktg.intervals import binomial_interval, difference_interval, mean_interval
+from ktg.reporting.levels import describe_fault
 from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
 from ktg.searching.baselines import ALONE
+from ktg.searching.confirm.measure import explain_measure
 from ktg.searching.confirm.store import find_confirmations, read_result
 from ktg.searching.contestants import Contestant, measure_standing
-from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, cut_score, to_value
+from ktg.searching.score import (
+    TEST_ACCURACY,
+    TEST_ACCURACY_STD,
+    WORDS,
+    cut_score,
+    to_value,
+)
 from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment, RunRecord
@@ -29,8 +37,9 @@ def compare_with_baselines(search: StoredSearch, images: int | None) -> list[dic
     """Return a row for the best graph, then one for each baseline that was trained to its end.
 
     Each has the accuracy of the one training on the validation images, with its binomial interval
-    where the number of `images` is known, its `value` by the metric of the search, and under
-    `test`, if `ktg train` has trained that graph since, the accuracy on the test images.
+    where the number of `images` is known, its `value` by the metric of the search, what is wrong
+    with it as its `note`, and under `test`, if `ktg train` has trained that graph since, the
+    accuracy on the test images.
     """
     rivals = _name_rivals(search)
     contestants = {one.number: one for one in search.contestants}
@@ -82,8 +91,29 @@ def read_confirmation(search: StoredSearch) -> dict[str, Any] | None:
         except (KtgError, ValueError):  # a page without it is better than none
             continue
         if found.get("version") == CONFIRMATION_VERSION:
-            return {**found, "run": run.id, "ended": format_utc(run.end_s or run.start_s)}
+            ended = format_utc(run.end_s or run.start_s)
+            named = _name_metric(found, search.metric)
+            words = WORDS[named["metric"]]
+            return {**named, "measure_words": words, "run": run.id, "ended": ended}
     return None
+
+
+def _name_metric(found: dict[str, Any], searched_by: MetricName) -> dict[str, Any]:
+    """Return a confirmation with its metric; an older ktg named none, and went by accuracy."""
+    if "metric" in found:
+        return found
+    rows = [
+        {
+            **row,
+            "test_score": row["test_accuracy"],
+            "score_std": row["test_std"],
+            "runs": [{**run, "score": run["accuracy"]} for run in row["runs"]],
+        }
+        for row in found["rows"]
+    ]
+    basis = f"{found['basis']} {explain_measure(searched_by, 'accuracy')}".rstrip()
+    named = {"metric": "accuracy", "searched_by": searched_by, "basis": basis}
+    return {**found, **named, "rows": rows}
 
 
 def count_validation_images(search: StoredSearch) -> int | None:
@@ -132,6 +162,7 @@ def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -
         "val_interval": binomial_interval(trial.accuracy, images) if images else None,
         "val_loss": trial.loss if math.isfinite(trial.loss) else None,
         "train_s": trial.train_s,
+        "note": describe_fault(trial),
     }
 
 

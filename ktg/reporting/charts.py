@@ -176,20 +176,20 @@ def draw_comparison(rows: Sequence[Data], *, test: bool, metric: MetricName = "a
 
 
 def draw_seeds(confirmed: Data) -> Markup:
-    """Draw the test accuracy of every training of a confirmation, and the mean of each graph."""
-    rows = confirmed["rows"]
+    """Draw the test score of every training of a confirmation, and the mean of each graph."""
+    rows, measure = confirmed["rows"], WORDS[confirmed["metric"]]
     with open_figure(_ROW * len(rows) + 58) as drawn:
         axes = drawn.subplots()
         for place, row in enumerate(reversed(rows)):
             colour = ACCENT if row is rows[0] else MUTED
-            values, mean = [run["accuracy"] for run in row["runs"]], row["test_accuracy"]
+            values, mean = [run["score"] for run in row["runs"]], row["test_score"]
             dot: dict[str, Any] = {"markersize": 4, "alpha": 0.45, "markeredgewidth": 0}
             axes.plot(values, [place] * len(values), "o", color=colour, **dot)
             if mean is not None:
                 axes.plot([mean], [place], "|", color=colour, markersize=15, markeredgewidth=2.6)
-        words = "test accuracy: a dot for each seed, a bar for the mean"
+        words = f"test {measure}: a dot for each seed, a bar for the mean"
         _name_rows(axes, [row["what"] for row in rows], words, percent="x")
-        return to_svg(drawn, "seeds", "Test accuracy of each graph, by seed")
+        return to_svg(drawn, "seeds", f"Test {measure} of each graph, by seed")
 
 
 def draw_differences(confirmed: Data) -> Markup:
@@ -209,7 +209,9 @@ def draw_differences(confirmed: Data) -> Markup:
             f"{each['of']} \N{MINUS SIGN} {each['against']}" if several else each["against"]
             for each in shown
         ]
-        _name_rows(axes, names, "points more than the baseline, with 95 % interval")
+        measure = WORDS[confirmed["metric"]]
+        words = f"points of {measure} more than the baseline, with 95 % interval"
+        _name_rows(axes, names, words)
         says = "Differences between the best graphs and the baselines on the test images"
         return to_svg(drawn, "differences", says)
 

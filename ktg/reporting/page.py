@@ -17,6 +17,7 @@ from ktg.wording import format_duration, format_percent
 
 MOST_CELLS = 20  # classes up to which the confusion matrix is drawn cell by cell
 MOST_SCORES = 100  # classes whose scores are listed
+MOST_NAMED = 20  # trials with something wrong that are named
 # What HTML cannot hold or UTF-8 cannot encode, and what would turn the direction of the page.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -51,6 +52,7 @@ def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
         "parallel": draw_parallel(data["trials"], holes, order, best["trial"], metric),
     }
     limits = {"cells": MOST_CELLS, "curves": charts.MOST_CURVES, "classes": MOST_SCORES}
+    limits["named"] = MOST_NAMED
     return render("report.html", data, pictures=pictures, limits=limits, target=target)
 
 

@@ -10,6 +10,7 @@ from ktg.intervals import binomial_interval
 from ktg.reporting.against_baselines import count_validation_images
 from ktg.reporting.cost import sum_costs
 from ktg.reporting.curves import trace_best
+from ktg.reporting.levels import read_level
 from ktg.searching.stored_search import StoredSearch
 from ktg.version import __version__
 from ktg.wording import format_utc
@@ -80,8 +81,10 @@ def _search(search: StoredSearch) -> dict[str, Any]:
             "baseline": best.baseline,
             "val_accuracy": best.accuracy,
             "val_interval": binomial_interval(best.accuracy, images) if images else None,
+            "level": read_level(search, best).to_json(),
         },
         "alone": search.alone.accuracy if search.alone else None,
+        "alone_level": read_level(search, search.alone).to_json() if search.alone else None,
         "cost": sum_costs(search),
         "progress": trace_best(search),
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ktg.reporting.levels import Level, describe_fault, read_level
 from ktg.searching.confirm.store import TRAININGS_TAG, find_confirmations, read_result
 from ktg.searching.driver_lock import find_state
 from ktg.searching.history import find_searches, read_newest_search
@@ -49,6 +50,9 @@ class Status:
 
     `planned` counts trials without baselines and duplicates. `start_s` is in seconds since 1970,
     `wall_s` in seconds up to the end of the search. `confirmation` is the last that began.
+    `best_accuracy` is of the best graph's one training; `level` says how good it is by the metric
+    of the search, and `note` what is wrong with it. `collapsed` counts trainings of networks that
+    say the same of all images.
     """
 
     name: str
@@ -57,6 +61,9 @@ class Status:
     counts: Mapping[str, int]
     best: str | None
     best_accuracy: float | None
+    level: Level | None
+    note: str
+    collapsed: int
     running: tuple[RunningTrial, ...]
     start_s: float
     wall_s: float
@@ -73,7 +80,7 @@ class Status:
         running = [vars(trial) for trial in self.running]
         confirmation = self.confirmation and self.confirmation.to_json()
         changed = {"counts": dict(self.counts), "running": running, "confirmation": confirmation}
-        return vars(self) | changed
+        return vars(self) | changed | {"level": self.level and self.level.to_json()}
 
 
 def read_statuses(experiments: Iterable[Experiment]) -> list[Status]:
@@ -101,6 +108,9 @@ def _status(search: StoredSearch) -> Status:
         counts={state: counts[state] for state in STATES},
         best=ranked[0].run.name if ranked else None,
         best_accuracy=ranked[0].accuracy if ranked else None,
+        level=read_level(search, ranked[0]) if ranked else None,
+        note=describe_fault(ranked[0]) if ranked else "",
+        collapsed=sum(one.is_collapsed for one in (*search.trials, *search.repeats)),
         running=tuple(_read_running(experiment, run) for run in going_on),
         start_s=search.run.start_s,
         wall_s=search.wall_s,

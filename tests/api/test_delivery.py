@@ -1,10 +1,12 @@
 """`ktg search FOLDER`, from images to a model in a folder."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,19 +15,27 @@ from safetensors.torch import save_file
 from webpage import read
 
 import ktg
+from ktg.api import delivery
 from ktg.api.delivery import (
     Delivery,
     FolderWishes,
     deliver_result,
     describe_promise,
+    describe_simpler,
     open_delivery,
+    read_confusion,
     settle_delivery,
 )
+from ktg.api.inputs import STORE
 from ktg.api.listener import QUIET
 from ktg.errors import UserError
+from ktg.exporting.metadata import HeldOut
+from ktg.exporting.model_file import read_model, write_model
 from ktg.graph import parse_space
 from ktg.graph.yaml_files import load_graph
 from ktg.models.cifar import CIFAR_MODELS
+from ktg.searching.advice import Advice
+from ktg.searching.result import Result, ResultRow
 
 FILES = {"model.safetensors", "best.yaml", "report.html", "best.svg"}
 
@@ -76,6 +86,9 @@ def test_a_search_ends_in_a_model_a_graph_and_a_page(photos, weights, tmp_path):
     delivered = ktg.report("pets", tracking_uri=uri, retrain=False)["delivered"]
     assert delivered["accuracy"] == told.metrics["accuracy"]
     assert [one["class"] for one in delivered["scores"]] == ["night", "noon"]
+    assert [sum(row) for row in delivered["confusion"]] == [4, 4]
+    assert sum(row[i] for i, row in enumerate(delivered["confusion"])) / 8 == delivered["accuracy"]
+    assert "Confusion matrix, on the test images" in page
     assert "<th>validation balanced accuracy</th><th>validation accuracy</th>" in page
     with pytest.raises(UserError, match="is there already; give --force"):
         ktg.search(space, out="out", tracking_uri=None)
@@ -196,9 +209,84 @@ def test_a_folder_that_cannot_be_searched_is_refused_and_nothing_is_left(tmp_pat
     ],
 )
 def test_validation_images_that_promised_too_much_are_named(promised, val, kept, test, odd):
-    result = SimpleNamespace(rows=[SimpleNamespace(accuracy=promised)], val_images=val)
+    row = SimpleNamespace(accuracy=promised, n=0)
+    result = SimpleNamespace(rows=[row], val_images=val, metric="accuracy")
     said = describe_promise(result, SimpleNamespace(metrics={"accuracy": kept}, images=test))
     assert (said is not None) == odd
     if odd:
-        assert "right on 99.5 % of the validation images and is on 72.5 % of the test" in said
+        assert "right on 99.5 % of the validation images (one training) and is on 72.5 %" in said
         assert "data.groups" in said
+
+
+def make_result(**changes):
+    """A search whose best graph, trial-0007, has won with three new seeds."""
+    row = ResultRow("best graph", "trial-0007", 0.99, 0.1, 9.0, score=0.8, n=3, std=0.01)
+    known = {"name": "my birds", "rows": (row,), "val_images": 200, "metric": "accuracy"}
+    return SimpleNamespace(**(known | {"ship": None} | changes))
+
+
+def test_what_new_seeds_promised_counts_and_not_one_training():
+    kept = SimpleNamespace(metrics={"accuracy": 0.75}, images=400)
+    assert describe_promise(make_result(), kept) is None  # of 99 % in one training nothing is said
+    said = describe_promise(make_result(), SimpleNamespace(metrics={"accuracy": 0.4}, images=400))
+    assert "80.0 % of the validation images (the mean of 3 trainings with new seeds)" in said
+    other = describe_promise(make_result(metric="auroc"), kept)  # of that new seeds say no accuracy
+    assert "99.0 % of the validation images (one training)" in other
+
+
+def test_a_simpler_graph_that_is_advised_but_not_delivered_is_named_with_its_command():
+    ship = Advice("alone", "trial-0003", "validation", "Ship alone (trial-0003): ...")
+    result, out = make_result(ship=ship), Path("out")
+    assert describe_simpler(result, out, "sqlite:///mine.db") == (
+        "out/model.safetensors is the network of the best graph, trial-0007; the simplest one that "
+        "is not proven worse is alone (trial-0003), whose network is written by `ktg export "
+        "'my birds' --trial trial-0003 -o out/simpler.yaml --weights out/simpler.safetensors "
+        "--tracking-uri sqlite:///mine.db`."
+    )
+    assert describe_simpler(result, out, STORE).count("--") == 2
+    assert describe_simpler(result, out, None).endswith("is alone (trial-0003).")
+    for same in (None, dataclasses.replace(ship, trial="trial-0007")):
+        assert describe_simpler(make_result(ship=same), out, STORE) is None
+
+
+def test_what_is_to_be_known_of_a_model_is_a_warning_of_its_search(tmp_path, monkeypatch):
+    ship = Advice("alone", "trial-0003", "validation", "Ship alone (trial-0003): ...")
+    row = ResultRow("best graph", "trial-0007 (distillation)", 0.7, 0.1, 9.0, score=0.7)
+    made = SimpleNamespace(metrics={"accuracy": 0.7}, images=400, folder=tmp_path)
+    plain = {field.name: None for field in dataclasses.fields(Result)}
+    known = {"name": "birds", "rows": (row,), "ship": ship, "metric": "accuracy"}
+    result = Result(**(plain | known | {"warnings": ("before",)}))
+    monkeypatch.setattr(delivery, "deliver_best", lambda *_: made)
+    found = deliver_result(Delivery("space.yaml", None, {}, tmp_path), result, None, QUIET)
+    assert found.delivered is made
+    assert found.warnings[0] == "before"
+    assert "is the network of the best graph, trial-0007; the simplest" in found.warnings[1]
+
+
+def test_a_delivered_graph_says_what_its_accuracy_is_of(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(delivery, "deliver_graph", lambda graph, *_, **__: given.append(graph))
+    space = space_of({"trials": 3})
+    best = space.fill(space.default())
+    result = make_result(best=best, repeat_s=1.0, left_s=None)
+    delivery.deliver_best(Delivery("space.yaml", None, {}, tmp_path), result, QUIET)
+    origin = given[0].provenance
+    assert (origin["val_accuracy"], origin["trial"]) == (0.8, "trial-0007")
+    assert origin["val_accuracy_of"] == "the mean of 3 trainings with new seeds"
+
+
+def test_the_confusions_of_a_model_are_those_in_its_file(trained, tmp_path):
+    network, about = read_model(trained.file)
+    table = ((3, 1), (0, 4))
+    shares = dict.fromkeys(("precision", "recall", "f1"), (0.9, 0.8))
+    found = HeldOut(split="test", support=(4, 4), confusion=table, **shares)
+    for name, held_out in (
+        ("tested", found),
+        ("validated", dataclasses.replace(found, split="val")),
+        ("unknown", None),
+    ):
+        about = dataclasses.replace(about, held_out=held_out)
+        write_model(tmp_path / f"{name}.safetensors", network, about)
+    assert read_confusion(tmp_path / "tested.safetensors") == [[3, 1], [0, 4]]
+    for name in ("validated", "unknown", "gone"):
+        assert read_confusion(tmp_path / f"{name}.safetensors") is None

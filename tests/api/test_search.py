@@ -11,12 +11,17 @@ from records import written
 
 import ktg
 from ktg.api.listener import Listener
-from ktg.api.search import count_graphs, end_dead_and_count
+from ktg.api.search import count_graphs, end_dead_and_count, keep_page
 from ktg.errors import UserError
 from ktg.graph.yaml_files import load
 from ktg.tracking import MemoryTracker, find_experiment
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def uri(new_store) -> str:
+    return new_store()
 
 
 @pytest.mark.slow
@@ -53,6 +58,20 @@ def test_what_needs_a_store_is_refused_without_one(tiny, tmp_path):
     for options in ({"confirm": 1}, {"resume": True}):
         with pytest.raises(UserError, match="needs a store to read the search from"):
             ktg.search(file, tracking_uri=None, **options)
+
+
+def test_the_page_in_the_folder_of_a_search_gets_its_confirmation(uri, tmp_path):
+    written(uri, "page", ("finished", [0.1, 0.2, 0.3]))
+    (tmp_path / "report.html").write_text("from before the confirmation")
+    said = []
+    keep_page("page", tmp_path, uri, Listener(say=said.append))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h1>page</h1>" in page
+    experiment = find_experiment("page", uri)
+    assert experiment.read_artifact(experiment.searches()[0], "report.html") == page
+    keep_page("page", None, uri, Listener(say=said.append))
+    assert said[0] == f"Report: {tmp_path / 'report.html'}"
+    assert "ktg report page" in said[1]
 
 
 KTG = [str(Path(sys.executable).with_name("ktg"))]

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from ktg.api.inputs import STORE
 from ktg.cli.confirm import print_confirmation
 from ktg.cli.screen import Screen
 from ktg.searching.confirm.verdict import Confirmation, Difference, FinalistRow
@@ -14,8 +15,10 @@ RUNS = tuple(
     SeedRun(seed, accuracy, 0.1, 1.0, "01") for seed, accuracy in ((1000, 0.9), (1001, 0.8))
 )
 ROWS = (
-    FinalistRow("best graph", "trial-0003", "mutual learning", 0.9, 0.85, 0.0707, RUNS, {}),
-    FinalistRow("2nd best", "trial-0012", None, 0.8, 0.85, 0.0707, RUNS, {}),
+    FinalistRow(
+        "best graph", "trial-0003", "mutual learning", 0.9, 0.85, 0.0707, RUNS, {}, (0.9, 0.8)
+    ),
+    FinalistRow("2nd best", "trial-0012", None, 0.8, 0.85, 0.0707, RUNS, {}, (0.9, 0.8)),
     FinalistRow(
         "alone",
         "trial-0001",
@@ -25,8 +28,11 @@ ROWS = (
         None,
         (),
         {1000: "out of memory; try 8", 1001: "it died"},
+        (),
     ),
-    FinalistRow("distillation", "trial-0002", "distillation", 0.75, 0.8, 0.01, RUNS, {}),
+    FinalistRow(
+        "distillation", "trial-0002", "distillation", 0.75, 0.8, 0.01, RUNS, {}, (0.81, 0.79)
+    ),
 )
 DIFFERENCES = (
     Difference("best graph", "alone", None, None),
@@ -36,10 +42,10 @@ DIFFERENCES = (
 )
 
 
-def printed(rows=ROWS, differences=DIFFERENCES, width=80) -> str:
+def printed(rows=ROWS, differences=DIFFERENCES, width=80, uri=STORE, **how) -> str:
     page = io.StringIO()
-    found = Confirmation("my birds", "run", 2, (1000, 1001), 359, rows, differences)
-    print_confirmation(found, Screen(Console(file=page, width=width)))
+    found = Confirmation("my birds", "run", 2, (1000, 1001), 359, rows, differences, **how)
+    print_confirmation(found, Screen(Console(file=page, width=width)), uri)
     return page.getvalue()
 
 
@@ -58,7 +64,7 @@ def test_it_fits_80_columns_with_a_line_for_each_graph_and_each_difference():
         ["best graph (mutual learning)", "85.00 %", "7.07 %", "2", "trial-0003"],
         ["2nd best", "85.00 %", "7.07 %", "2", "trial-0012"],
         ["alone", "-", "-", "0", "trial-0001"],
-        ["distillation", "80.00 %", "1.00 %", "2", "trial-0002"],
+        ["distillation", "80.00 %", "1.41 %", "2", "trial-0002"],
         ["best graph", "alone", "-", "-", "not proven"],
         ["best graph", "distillation", "+5.00", "+1.00 to +9.00", "better"],
         ["2nd best", "distillation", "-5.00", "-9.00 to +1.00", "not proven"],
@@ -78,6 +84,22 @@ def test_failures_are_told_with_their_reason_and_the_sentence_stands_below():
         "All 4 intervals hold at once with 95 %" in text
     )
     assert text.endswith("To try again what failed: ktg confirm 'my birds' --top 2 --seeds 2")
+
+
+def test_what_is_not_in_the_store_of_this_folder_is_tried_again_in_its_own():
+    text = " ".join(printed(width=200, uri="sqlite:///other.db").split())
+    assert text.endswith("--top 2 --seeds 2 --tracking-uri sqlite:///other.db")
+
+
+def test_figures_are_called_by_their_metric():
+    assert "┃ accuracy ┃" in printed()
+    assert "Differences in points of accuracy" in printed()
+    balanced = {"metric": "balanced_accuracy", "searched_by": "balanced_accuracy"}
+    text = printed(**balanced)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "balanced accuracy ┃" in text
+    assert "Differences in points of balanced accuracy" in text
+    assert "by 5.00 points of balanced accuracy" in " ".join(text.split())
 
 
 def test_without_baselines_there_is_no_table_of_differences():

@@ -17,7 +17,7 @@ def test_the_files_and_the_next_three_commands(searched, tmp_path):
     assert (done.code, done.err) == (0, "")
     best = searched.result["rows"][0]
     first, *_ = done.out.splitlines()
-    accuracy = f"validation accuracy {100 * best['accuracy']:.2f} %"
+    accuracy = f"validation accuracy {100 * best['accuracy']:.2f} % (one training)"
     assert first == f"best.yaml and best.svg: {best['trial']}, {accuracy}"
     commands = [
         line.split("#")[0].strip() for line in done.out.splitlines() if line.startswith("  ktg ")

@@ -35,7 +35,8 @@ def test_the_page_and_json_have_the_same_numbers(searched, tmp_path):
     done = run(searched, tmp_path, "-o", "page.html")
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith(
-        f"best {searched.result['rows'][0]['trial'].split()[0]}, validation accuracy 100.00 %\n"
+        f"best {searched.result['rows'][0]['trial'].split()[0]}, validation accuracy 100.00 % "
+        "(one training)\n"
     )
     told = run(searched, tmp_path, "--json")
     assert told.code == 0

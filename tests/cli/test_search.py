@@ -4,13 +4,16 @@ import dataclasses
 import io
 import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import ktg
 from rich.console import Console
 
+from ktg.api.inputs import STORE
 from ktg.cli.screen import Screen
-from ktg.cli.search import describe_no_trial, print_result
+from ktg.cli.search import describe_no_trial, print_delivered, print_result
 from ktg.searching.result import Result, ResultRow
 from ktg.tracking import find_experiment
 
@@ -40,7 +43,7 @@ def test_a_search_that_left_its_first_probe_says_why():
     )
 
 
-def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
+def printed(width: int = 80, to_confirm: bool = False, out=None, uri=None, **changes) -> str:
     known = {
         "rows": ROWS,
         "best": object(),
@@ -54,7 +57,8 @@ def printed(width: int = 80, to_confirm: bool = False, **changes) -> str:
     }
     page = io.StringIO()
     result = make_result(**(known | changes))
-    print_result(result, Screen(Console(file=page, width=width)), to_confirm=to_confirm)
+    place = {"to_confirm": to_confirm, "out": out, "uri": uri}
+    print_result(result, Screen(Console(file=page, width=width)), **place)
     return page.getvalue()
 
 
@@ -105,6 +109,32 @@ def test_new_seeds_have_a_table_with_what_to_expect_and_a_scheduler_its_sentence
 def test_how_it_ended(changes, said):
     assert said in printed(**changes)
     assert said not in printed()
+
+
+def test_what_is_wrong_with_another_row_is_said():
+    alone = dataclasses.replace(ROWS[1], note="collapsed: it says the same of all images")
+    text = " ".join(printed(rows=(ROWS[0], alone, ROWS[2]), width=200).split())
+    assert "alone (trial-0001) collapsed: it says the same of all images." in text
+    assert "collapsed" not in printed()
+
+
+def test_the_next_commands_go_to_the_same_folder_and_store():
+    place = {"out": Path("my out"), "uri": "sqlite:///other.db", "width": 200}
+    text = " ".join(printed(interrupted=True, **place).split())
+    store = "--tracking-uri sqlite:///other.db"
+    assert f"To go on: ktg search mine --resume --out 'my out' {store}" in text
+    assert text.endswith(f"Next: ktg export mine -o best.yaml {store}")
+    assert f"ktg confirm mine {store} ktg export" in " ".join(printed(**place).split())
+    assert printed(interrupted=True, uri=STORE) == printed(interrupted=True)
+
+
+def test_what_is_to_be_known_of_a_model_is_said_once():
+    told = SimpleNamespace(classes={}, sentence="It is good.")
+    result = make_result(best=object(), delivered=told, warnings=("shown before", "it is new"))
+    page = io.StringIO()
+    print_delivered(result, Screen(Console(file=page)), ["shown before"])
+    assert "it is new" in page.getvalue()
+    assert "shown before" not in page.getvalue()
 
 
 def test_without_a_winner_nothing_is_next():

@@ -1,10 +1,15 @@
 """`ktg status` and `ktg stop`, of a search that is over and of one that runs; `ktg ui` refusing."""
 
+import io
 import json
 
 import pytest
 from command import ktg
+from rich.console import Console
 
+from ktg.cli.status import draw_status, list_statuses
+from ktg.reporting.levels import Level
+from ktg.reporting.status import Status
 from ktg.tracking import MlflowTracker, find_experiment
 
 
@@ -23,6 +28,8 @@ def test_the_status_of_a_search_that_is_over(searched):
     assert told["counts"]["duplicate"] == searched.result["duplicates"]
     assert told["best"] == searched.result["rows"][0]["trial"]
     assert told["best_accuracy"] == searched.result["rows"][0]["accuracy"]
+    assert (told["level"]["metric"], told["level"]["basis"]) == ("accuracy", "one training")
+    assert f"{told['best']}: accuracy 100.00 % (one training)" in done.out
     assert (told["planned"], told["running"]) == (8, [])
     everything = json.loads(
         ktg("status", "--tracking-uri", searched.uri, "--json", folder=searched.folder).out
@@ -44,7 +51,7 @@ def test_a_running_search_is_shown_and_stopped(tmp_path):
         tracker.start("trial-0002", parent=parent, tags={"kind": "trial"})
         assert tracker.flush()
         shown = ktg("status", "space", "--tracking-uri", uri, folder=tmp_path).out
-        assert "trial-0001: 3 epochs done, 25.00 %" in shown
+        assert "trial-0001: 3 epochs done, validation accuracy 25.00 %" in shown
         assert (
             "trial-0002: 0 epochs done\n"
             in "\n".join(line.rstrip() for line in shown.splitlines()) + "\n"
@@ -93,6 +100,37 @@ def test_a_running_confirmation_is_shown(tmp_path):
         "running": [{"name": "alone, seed 3", "epoch": 2, "accuracy": None}],
         "sentence": None,
     }
+
+
+STATUS = Status(
+    name="birds",
+    state="finished",
+    planned=5,
+    counts={"finished": 3},
+    best="trial-0002",
+    best_accuracy=0.9,
+    level=Level("balanced_accuracy", 0.6, 3),
+    note="no network teaches another here",
+    collapsed=2,
+    running=(),
+    start_s=0.0,
+    wall_s=1.0,
+    confirmation=None,
+    search={"number": 1, "of": 1, "started": "today"},
+)
+
+
+def test_the_best_is_shown_by_the_metric_of_its_search_with_what_is_wrong():
+    page = Console(file=io.StringIO(), width=200)
+    page.print(draw_status(STATUS))
+    shown = page.file.getvalue()
+    level = "balanced accuracy 60.00 % (mean of 3 trainings with new seeds)"
+    assert f"trial-0002: {level}; no network teaches another here" in shown
+    assert "collapsed  2 trainings: the network says the same of all images" in shown
+    page.print(list_statuses([STATUS]))
+    assert level in page.file.getvalue().removeprefix(shown)
+    plain = json.loads(json.dumps(STATUS.to_json()))
+    assert (plain["level"]["value"], plain["level"]["n"], plain["collapsed"]) == (0.6, 3, 2)
 
 
 def test_no_search_is_a_mistake(new_store, tmp_path):

@@ -8,7 +8,12 @@ import torch
 from command import graph_file
 
 from ktg.errors import UserError
-from ktg.exporting.graph_files import TrialChoice, export_graphs, write_graph
+from ktg.exporting.graph_files import (
+    TrialChoice,
+    describe_figures,
+    export_graphs,
+    write_graph,
+)
 from ktg.graph import parse
 from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import load, load_graph
@@ -191,6 +196,7 @@ def test_the_top_graphs_in_order_of_accuracy_and_no_more_than_there_are(uri, rec
         ({"trial": "trial-0003"}, "trial-0003"),
         ({"trial": "3"}, "trial-0003"),
         ({"trial": "0001"}, "trial-0001 (alone)"),
+        ({"trial": "trial-0001"}, "trial-0001 (alone)"),  # as tables and sentences name it
         ({"baseline": "alone"}, "trial-0001 (alone)"),
     ],
 )
@@ -224,6 +230,39 @@ def test_a_trial_that_is_not_there_or_has_no_result(uri, record, tmp_path, which
     with pytest.raises(UserError, match=said):
         export_best(name, uri, tmp_path / "best.yaml", **which)
     assert not list(tmp_path.glob("best*"))
+
+
+def test_new_seeds_say_how_good_a_graph_is_and_else_one_training_is_called_so(
+    uri, record, tmp_path
+):
+    record(
+        "raced",
+        ("trial-0001", "finished", FIGURES, {"seed": "0"}),
+        ("trial-0002", "finished", FIGURES | {"val_accuracy": 0.5}),
+        *(
+            (f"trial-{n:04d}", "finished", {"val_accuracy": accuracy, "val_loss": 0.3}, own)
+            for n, accuracy in ((3, 0.7), (4, 0.8))
+            for own in [{"race_of": "1", "seed": str(100 + n)}]
+        ),
+    )
+    best = export_best("raced", uri, tmp_path / "best.yaml")
+    assert (best.trial, best.basis) == ("trial-0001", "the mean of 2 trainings with new seeds")
+    assert best.accuracy == pytest.approx(0.75)
+    other = export_best("raced", uri, tmp_path / "other.yaml", trial="2")
+    assert (other.accuracy, other.basis) == (0.5, "one training")
+
+
+def test_figures_are_named_by_the_metric_of_the_search():
+    once = {"val_accuracy": 0.9, "val_accuracy_of": "one training"}
+    assert describe_figures("accuracy", 0.9, 0, 0.9) == once
+    assert describe_figures("balanced_accuracy", 0.6, 3, 0.9) == once | {
+        "val_balanced_accuracy": 0.6,
+        "val_balanced_accuracy_of": "the mean of 3 trainings with new seeds",
+    }
+    assert describe_figures("loss", -0.3, 0, 0.9) == once | {
+        "val_loss": 0.3,
+        "val_loss_of": "one training",
+    }
 
 
 def test_what_is_there_is_not_overwritten_unless_forced(uri, record, tmp_path):

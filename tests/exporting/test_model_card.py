@@ -55,6 +55,19 @@ def test_accuracy_over_seeds_is_told_with_its_deviation(everything):
     )
 
 
+def test_the_accuracy_of_the_search_says_of_how_many_trainings_it_is(everything):
+    about = dataclasses.replace(everything.delivered.about, accuracy=None)
+
+    def card(**origin):
+        graph = dataclasses.replace(about.graph, provenance={"val_accuracy": 0.9, **origin})
+        return format_model_card(dataclasses.replace(about, graph=graph), {}, everything.folder)
+
+    said = "In the search: 90.00 % of the validation images (one training), by which it was chosen."
+    assert said in card()
+    by_seeds = "the mean of 3 trainings with new seeds"
+    assert f"images ({by_seeds}), by which it was chosen." in card(val_accuracy_of=by_seeds)
+
+
 @pytest.mark.parametrize("model", ["mobilenetv2_035", "torchvision/squeezenet1_1"])
 def test_the_weights_work_in_plain_timm_and_torchvision_without_ktg(
     everything, photos, tmp_path, model

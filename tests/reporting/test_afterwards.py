@@ -74,6 +74,29 @@ def test_the_model_that_a_search_ended_in_is_on_its_page(uri):
     assert numbers["delivered.scores.0.recall"] == 0.5
 
 
+def test_the_confusions_of_the_model_are_on_its_page_where_they_were_kept(uri):
+    search = find(uri)
+    told = DELIVERED.to_json() | {"sentence": "It is good.", "warning": "Mind this."}
+
+    def store(confusion):
+        text = json.dumps(told | {"confusion": confusion})
+        attach("made", uri, search.run.run, DELIVERED_FILE, text)
+        return make_report(find(uri), retrain=False)
+
+    data = store([[5, 5], [3, 27]])
+    page = read(render_report(data, search.space.holes))
+    assert "Confusion matrix, on the test images" in page.text
+    assert float(page.numbers["delivered.confusion.1.0"][0]) == 3
+    assert "Mind this." in page.text
+    assert "Mind this.." not in page.text
+    for other in (None, 3, [[1]], [[1, 2], [3]], [[1, 2], 3]):
+        data = store(other)
+        assert data["delivered"]["confusion"] is None
+    assert "on the test images" not in read(render_report(data, search.space.holes)).text.replace(
+        "Each class, on the test images", ""
+    )
+
+
 def test_a_file_that_says_nothing_costs_its_part_of_the_page_alone(uri):
     search = find(uri)
     whole = DELIVERED.to_json() | {"sentence": "s", "warning": None}

@@ -153,6 +153,20 @@ FOUND = {
 }
 
 
+def add_scores(row):
+    """Return a row of a confirmation by balanced accuracy."""
+    scored = [run | {"score": run["accuracy"] - 0.2} for run in row["runs"]]
+    score = row["test_accuracy"] and row["test_accuracy"] - 0.2
+    return row | {"test_score": score, "score_std": row["test_std"], "runs": scored}
+
+
+BALANCED = FOUND | {
+    "metric": "balanced_accuracy",
+    "searched_by": "balanced_accuracy",
+    "rows": [add_scores(row) for row in FOUND["rows"]],
+}
+
+
 def write(uri: str, search: str, found: object, state: str = "finished") -> None:
     with MlflowTracker("confirmed", uri) as tracker:
         run = tracker.start("confirm", tags={"kind": "confirm", "search": search})
@@ -170,13 +184,41 @@ def test_it_is_that_of_this_search_and_of_one_that_came_to_its_end(uri):
     write(uri, record.run.id, FOUND | {"test_images": 2}, "interrupted")
     write(uri, record.run.id, {"version": 99})
     found = read_confirmation(record)
-    assert {name: value for name, value in found.items() if name not in ("run", "ended")} == FOUND
+    assert {name: found[name] for name in FOUND if name != "rows"} == {
+        name: FOUND[name] for name in FOUND if name != "rows"
+    }
     assert found["ended"].endswith("UTC")
+    # An older ktg named no metric: all was accuracy.
+    assert (found["metric"], found["measure_words"]) == ("accuracy", "accuracy")
+    assert [row["test_score"] for row in found["rows"]] == [0.75, 0.7, None]
+    assert found["rows"][0]["runs"][1]["score"] == 0.8
+
+
+def test_one_by_a_metric_keeps_its_scores_and_an_older_one_says_that_it_has_none(uri):
+    written(uri, "balanced", ("finished", [0.1, 0.2, 0.3]), metric="balanced_accuracy")
+    record = read_last_search(find_experiment("balanced", uri))
+
+    def read_one(found):
+        with MlflowTracker("balanced", uri) as tracker:
+            run = tracker.start("confirm", tags={"kind": "confirm", "search": record.run.id})
+            tracker.artifact(run, "confirm.json", json.dumps(found))
+            tracker.end(run, "finished")
+        return read_confirmation(record)
+
+    older = read_one(FOUND)
+    assert older["basis"].endswith(
+        "Scores and differences are of accuracy, and not of balanced accuracy, which the search "
+        "chose by: the intervals are of images that were right or wrong."
+    )
+    found = read_one(BALANCED)
+    assert {name: found[name] for name in BALANCED} == BALANCED
+    assert found["measure_words"] == "balanced accuracy"
 
 
 @pytest.fixture(scope="module")
 def confirmed(reported):
-    return reported | {"confirmation": FOUND | {"run": "id", "ended": "today"}}
+    about = {"run": "id", "ended": "today", "measure_words": "balanced accuracy"}
+    return reported | {"confirmation": BALANCED | about}
 
 
 @pytest.mark.slow
@@ -189,12 +231,14 @@ def test_the_page_shows_every_graph_and_difference_with_the_numbers_of_the_data(
         assert float(value) == look_up(confirmed, path), path
     for place in (0, 1):
         assert {
-            f"confirmation.rows.{place}.{name}" for name in ("test_accuracy", "test_std", "n")
+            f"confirmation.rows.{place}.{name}" for name in ("test_score", "score_std", "n")
         } <= numbers.keys()
     assert numbers["confirmation.differences.0.interval.1"][1] == "+9.00"
     assert numbers["confirmation.test_images"][1] == "1,234"
     assert page.text.count(FOUND["sentence"]) == 2  # at the top and in its section
     assert FOUND["basis"] in page.text
+    assert page.text.count("test balanced accuracy") >= 3  # the tile, the table and the chart
+    assert "points of balanced accuracy" in page.text
     assert "2nd best (distillation)" in page.text
     assert "alone: 1 of 2 trainings failed (out of <memory>)" in page.text
     assert "ktg confirm" not in page.text.split("What the best network")[0]
@@ -209,7 +253,7 @@ def test_without_one_the_page_says_how_to_get_it(page):
 
 @pytest.mark.slow
 def test_without_baselines_there_is_nothing_to_draw_of_differences(confirmed, record):
-    alone = confirmed["confirmation"] | {"differences": [], "rows": FOUND["rows"][:1]}
+    alone = confirmed["confirmation"] | {"differences": [], "rows": BALANCED["rows"][:1]}
     text = read(render_report(confirmed | {"confirmation": alone}, record.space.holes)).text
-    assert "points more than the baseline" not in text
+    assert "more than the baseline" not in text
     assert "Confirmation on test images" in text

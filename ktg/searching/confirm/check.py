@@ -7,23 +7,24 @@ from ktg.errors import DataError, UserError
 from ktg.graph import Data, SearchSpace
 from ktg.searching.baselines import baselines
 from ktg.searching.confirm.finalists import Finalists
+from ktg.searching.confirm.measure import Labels
 from ktg.searching.preflight import ImageCounts, check_graphs, select_image_fields
 
 
-def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str, str], int]:
+def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str, str], Labels]:
     """Open the data and the test split, and look for all weights.
 
-    Returns the fingerprint of the data of each trial, and how many test images there are.
+    Returns the fingerprint of the data of each trial, and the labels (N,) of the test images.
     Raises as `ktg.searching.preflight.check_space` does, and DataError where the data are no longer
     those of the search.
     """
     opened: dict[Data, Dataset] = {}
-    tests: dict[Data, int] = {}
+    tests: dict[Data, Labels] = {}
     specs = {each.trial: select_image_fields(each.graph.data) for each in chosen.graphs}
     for spec in specs.values():
         if spec not in opened:
             opened[spec] = open_data(spec, progress=decoding)
-            tests[spec] = len(open_test(spec, progress=decoding))
+            tests[spec] = open_test(spec, progress=decoding).labels
     default = select_image_fields(chosen.space.fill(chosen.space.default()).data)
     searched = chosen.search.run.tags.get("data.fingerprint")
     if default in opened and searched not in (None, opened[default].fingerprint):
@@ -39,7 +40,7 @@ def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str,
     for fault in check_graphs([each.graph for each in chosen.graphs], look).values():
         raise fault
     fingerprints = {trial: opened[spec].fingerprint for trial, spec in specs.items()}
-    return fingerprints, max(tests.values())
+    return fingerprints, max(tests.values(), key=len)
 
 
 def check_test(space: SearchSpace, top: int, decoding: DecodeProgress | None = None) -> None:

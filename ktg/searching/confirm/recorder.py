@@ -75,6 +75,7 @@ class ConfirmRecorder(Recorder):
             if row.mean is not None:
                 state, std = "finished", row.std or 0.0
                 metrics = {f"test_accuracy/{row.what}": row.mean, f"test_std/{row.what}": std}
+                metrics[f"test_{confirmation.metric}/{row.what}"] = row.score or 0.0
                 self.tracker.log(self.parent, metrics, 0)
         self.tracker.end(self.parent, state, {NOTE: describe_confirmation(confirmation)})
 
@@ -86,9 +87,9 @@ def describe_confirmation(confirmation: Confirmation) -> str:
         lines += [confirmation.ship.sentence, ""]
     if confirmation.teacher is not None:
         lines += [confirmation.teacher.sentence, ""]
-    lines += ["| graph | test accuracy | std | seeds |", "|---|---|---|---|"]
+    lines += [f"| graph | test {confirmation.measure} | std | seeds |", "|---|---|---|---|"]
     for row in confirmation.rows:
-        shares = (row.mean, row.std)
+        shares = (row.score, row.score_std)
         mean, std = ("-" if share is None else format_percent(share) for share in shares)
         lines.append(f"| {row.what} | {mean} | {std} | {len(row.runs)} |")
     return "\n".join(lines)

@@ -30,7 +30,7 @@ from ktg.searching.progress import print_warning
 from ktg.searching.ray_run import drive_queue
 from ktg.searching.seed_queue import SeedQueue
 from ktg.searching.slots import Slots, plan_slots
-from ktg.tracking import Experiment, Tracker
+from ktg.tracking import DEFAULT_URI, Experiment, Tracker, redact
 from ktg.wording import count
 
 
@@ -67,11 +67,11 @@ def confirm_search(
     chosen, name = read_finalists(experiment, top), experiment.name
     if chosen.search.of > 1:
         console.print(chosen.search.sentence, markup=False, highlight=False, soft_wrap=True)
-    fingerprints, images = check(chosen, decoding)
-    queue = build_queue(chosen, seeds, read_done(experiment, fingerprints.values(), images))
+    fingerprints, labels = check(chosen, decoding)
+    queue = build_queue(chosen, seeds, read_done(experiment, fingerprints.values(), len(labels)))
     before = next(iter(find_confirmations(experiment, chosen.search.run.id)), None)
     if before and not queue.left:
-        verdict = judge(name, chosen, queue, images)
+        verdict = judge(name, chosen, queue, labels)
         if is_same(read_result(experiment, before), verdict.to_json()):
             said = f"{name}: confirmed before; nothing is trained again"
             console.print(said, markup=False, highlight=False)
@@ -104,19 +104,23 @@ def confirm_search(
         )
     if queue.is_interrupted:
         recorder.interrupt()
-        print_interruption(queue, name, top, seeds, console)
+        print_interruption(queue, experiment, top, seeds, console)
         raise KeyboardInterrupt
-    confirmation = judge(name, chosen, queue, images)
+    confirmation = judge(name, chosen, queue, labels)
     recorder.end(confirmation)
     return confirmation
 
 
 def is_same(known: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Return whether two confirmations are of the same graphs and seeds."""
+    """Return whether two confirmations are of the same graphs and seeds, and by the same metric."""
     old, now = (
         [(row["what"], row["trial"]) for row in one.get("rows", ())] for one in (known, new)
     )
-    return old == now and known["seeds"] == new["seeds"]
+    # One that says nothing of metrics went by accuracy.
+    by, now_by = (
+        [one.get(key, "accuracy") for key in ("metric", "searched_by")] for one in (known, new)
+    )
+    return old == now and known["seeds"] == new["seeds"] and by == now_by
 
 
 def format_headline(queue: SeedQueue, graphs: int, name: str) -> Text:
@@ -128,13 +132,18 @@ def format_headline(queue: SeedQueue, graphs: int, name: str) -> Text:
     return Text.assemble("confirming ", (name, "bold"), f": {what}")
 
 
-def print_interruption(queue: SeedQueue, name: str, top: int, seeds: int, console: Console) -> None:
+def print_interruption(
+    queue: SeedQueue, experiment: Experiment, top: int, seeds: int, console: Console
+) -> None:
     """Print what is left after an interruption, and how to go on.
 
     No result is printed, which could tempt to stop at a lucky moment.
     """
     done = queue.total - queue.left + len(queue.in_state("finished"))
-    again = shlex.join(["ktg", "confirm", name, "--top", str(top), "--seeds", str(seeds)])
+    words = ["ktg", "confirm", experiment.name, "--top", str(top), "--seeds", str(seeds)]
+    if experiment.uri != DEFAULT_URI:
+        words += ["--tracking-uri", redact(experiment.uri)]
+    again = shlex.join(words)
     kept = f"{done} of {queue.total} trainings are done and kept"
     console.print(f"Interrupted; {kept}.", style="yellow")
     console.print(f"To go on:\n  {again}", markup=False, highlight=False, soft_wrap=True)

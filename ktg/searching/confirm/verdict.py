@@ -1,14 +1,24 @@
-"""Judges a confirmation: test accuracies of the graphs, and their differences from baselines."""
+"""Judges a confirmation: how graphs do on the test split, and their differences from baselines."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from ktg.graph.space import MetricName
 from ktg.intervals import Interval, paired_interval
 from ktg.searching.advice import Advice, Candidate, advise, measure_effort
 from ktg.searching.confirm.finalists import BEST, CONTROL, Finalist, Finalists
+from ktg.searching.confirm.measure import (
+    Labels,
+    Measure,
+    explain_measure,
+    make_measure,
+    parse_bits,
+)
+from ktg.searching.score import WORDS
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 from ktg.searching.seeds import SeedResults
 from ktg.searching.worth import Gap, TeacherWorth, divide_sizes, find_teachers
@@ -20,7 +30,10 @@ Results = dict[str, list[SeedRun]]
 
 @dataclass(frozen=True)
 class FinalistRow:
-    """One graph: accuracies in [0, 1]; mean and deviation over seeds, None if too few trained."""
+    """One graph: accuracies in [0, 1]; mean and deviation over seeds, None if too few trained.
+
+    scores: of its runs, by the metric of the verdict, and likewise in [0, 1].
+    """
 
     what: str
     trial: str
@@ -30,6 +43,17 @@ class FinalistRow:
     std: float | None
     runs: tuple[SeedRun, ...]
     failures: dict[int, str]
+    scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float | None:
+        """The mean score, None if nothing trained."""
+        return statistics.fmean(self.scores) if self.scores else None
+
+    @property
+    def score_std(self) -> float | None:
+        """The deviation of the score between seeds (n - 1), None for fewer than two."""
+        return statistics.stdev(self.scores) if len(self.scores) > 1 else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain data; which images were right is with the trainings' own runs."""
@@ -41,15 +65,20 @@ class FinalistRow:
             "val_accuracy": self.val_accuracy,
             "test_accuracy": self.mean,
             "test_std": self.std,
+            "test_score": self.score,
+            "score_std": self.score_std,
             "n": len(self.runs),
-            "runs": [run.to_json() for run in self.runs],
+            "runs": [
+                run.to_json() | {"score": score}
+                for run, score in zip(self.runs, self.scores, strict=True)
+            ],
             "failures": failures,
         }
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A graph's accuracy minus a baseline's, in [-1, 1]; no interval if a training failed."""
+    """A graph's score minus a baseline's, in [-1, 1]; no interval if a training failed."""
 
     of: str
     against: str
@@ -74,7 +103,8 @@ class Confirmation:
     """The end of a confirmation: a row for each graph, the best first, and all differences.
 
     Each of the best graphs is compared with each baseline. teacher: what the best one's teacher was
-    good for, None where nothing teaches its target.
+    good for, None where nothing teaches its target. metric: what scores and differences are of;
+    searched_by: that of the search.
     """
 
     experiment: str
@@ -86,6 +116,8 @@ class Confirmation:
     differences: tuple[Difference, ...]
     ship: Advice | None = None
     teacher: TeacherWorth | None = None
+    metric: MetricName = "accuracy"
+    searched_by: MetricName = "accuracy"
 
     @property
     def sentence(self) -> str:
@@ -93,18 +125,26 @@ class Confirmation:
         best = self.rows[0]
         baseline = f" ({best.baseline})" if best.baseline else ""
         name = f"The best graph, {best.trial}{baseline},"
-        if best.mean is None:
+        if best.score is None:
             why = next(iter(best.failures.values()))
             return f"{name} cannot be judged: none of its trainings ended ({why})."
         own = [each for each in self.differences if each.of == BEST]
         if not own:
             alone = "there is no other baseline to compare it with"
-            return f"{name} has {format_percent(best.mean)} right; {alone}."
+            score = format_percent(best.score)
+            told = f"{score} right" if self.metric == "accuracy" else f"{score} {self.measure}"
+            return f"{name} has {told}; {alone}."
         unproven = [each.against for each in own if each.verdict == "not proven"]
-        parts = [_format_proven(own, verdict) for verdict in ("better", "worse")]
+        of = f" of {self.measure}" if explain_measure(self.searched_by, self.metric) else ""
+        parts = [_format_proven(own, verdict, of) for verdict in ("better", "worse")]
         if unproven:
             parts.append(f"is not proven to be better than {join_words(unproven, 'or')}")
         return f"{name} {'; it '.join(part for part in parts if part)}."
+
+    @property
+    def measure(self) -> str:
+        """What scores and differences are of, in words."""
+        return WORDS[self.metric]
 
     @property
     def basis(self) -> str:
@@ -115,6 +155,8 @@ class Confirmation:
         if count:
             holds = f"All {count} intervals hold at once" if count > 1 else "The interval holds"
             parts.append(f"{holds} with 95 %, for other seeds and other images.")
+        if said := explain_measure(self.searched_by, self.metric):
+            parts.append(said)
         if any(row.baseline == CONTROL for row in self.rows):
             parts.append(f"{CONTROL.capitalize()}: {_describe_control(self.rows)}.")
         return " ".join(parts)
@@ -126,6 +168,8 @@ class Confirmation:
             "experiment": self.experiment,
             "search": self.search,
             "top": self.top,
+            "metric": self.metric,
+            "searched_by": self.searched_by,
             "seeds": list(self.seeds),
             "test_images": self.test_images,
             "rows": [row.to_json() for row in self.rows],
@@ -137,11 +181,13 @@ class Confirmation:
         }
 
 
-def judge(experiment: str, chosen: Finalists, queue: SeedQueue, images: int) -> Confirmation:
-    """Return the verdict on a queue that is done. images: how many each trial was tested on."""
+def judge(experiment: str, chosen: Finalists, queue: SeedQueue, labels: Labels) -> Confirmation:
+    """Return the verdict on a queue that is done. labels: (N,), of the images of the test split."""
+    searched_by = chosen.search.metric
+    measure = make_measure(searched_by, labels)
     results = {finalist.what: queue.results(finalist.what) for finalist in chosen.graphs}
     rows = [
-        _build_row(finalist, results[finalist.what], queue.failures(finalist.what))
+        _build_row(finalist, results[finalist.what], queue.failures(finalist.what), measure)
         for finalist in chosen.graphs
     ]
     bests = [finalist for finalist in chosen.graphs if finalist.rank is not None]
@@ -158,26 +204,32 @@ def judge(experiment: str, chosen: Finalists, queue: SeedQueue, images: int) -> 
         search=chosen.search.run.id,
         top=len(bests),
         seeds=tuple(queue.seeds),
-        test_images=images,
+        test_images=len(labels),
         rows=tuple(rows),
         differences=tuple(
-            _compare(best, other, results, len(queue.seeds), len(pairs)) for best, other in pairs
+            _compare(best, other, results, len(queue.seeds), len(pairs), measure)
+            for best, other in pairs
         ),
-        ship=_advise(chosen, results, len(queue.seeds)),
+        ship=_advise(chosen, results, len(queue.seeds), measure),
         teacher=_judge_teacher(chosen, results[BEST], len(queue.seeds)),
+        metric=measure.metric,
+        searched_by=searched_by,
     )
 
 
 def _judge_teacher(chosen: Finalists, runs: Sequence[SeedRun], seeds: int) -> TeacherWorth | None:
-    """Return what the best graph's teacher was good for, where all its trainings tell of it."""
+    """Return what the best graph's teacher was good for, where all its trainings tell of it.
+
+    That is by accuracy, whatever the metric, and its sentence says so.
+    """
     graph = next((one.graph for one in chosen.graphs if one.what == BEST), None)
     if graph is None or len(runs) < max(2, seeds):
         return None
     names = [name for name in find_teachers(graph) if all(name in one.taught_by for one in runs)]
     if not names:
         return None
-    own = np.stack([_parse_bits(run.right) for run in runs])
-    taught = {name: np.stack([_parse_bits(run.taught_by[name]) for run in runs]) for name in names}
+    own = np.stack([parse_bits(run.right) for run in runs])
+    taught = {name: np.stack([parse_bits(run.taught_by[name]) for run in runs]) for name in names}
     best = max(names, key=lambda name: float(taught[name].mean()))
     table = own - taught[best]
     return TeacherWorth(
@@ -192,26 +244,26 @@ def _judge_teacher(chosen: Finalists, runs: Sequence[SeedRun], seeds: int) -> Te
     )
 
 
-def _advise(chosen: Finalists, results: Results, seeds: int) -> Advice | None:
+def _advise(chosen: Finalists, results: Results, seeds: int, measure: Measure) -> Advice | None:
     """Return which graph to ship, of those all of whose trainings ended."""
     whole = [one for one in chosen.graphs if len(results[one.what]) == seeds]
     graphs = {one.what: one for one in whole}
     candidates = []
     for name, one in graphs.items():
-        found = SeedResults(tuple(results[name]))
-        train_s = float(np.mean([run.train_s for run in found.runs]))
+        train_s = float(np.mean([run.train_s for run in results[name]]))
+        score = statistics.fmean(map(measure.score, results[name]))
         trial = "" if one.val_accuracy is None else one.trial  # no trial of the search is it
-        candidates.append(Candidate(name, trial, found.mean, measure_effort(one.graph, train_s)))
+        candidates.append(Candidate(name, trial, score, measure_effort(one.graph, train_s)))
 
     def compare(best: Candidate, other: Candidate) -> Interval | None:
         pair = graphs[best.what], graphs[other.what]
-        return _compare(*pair, results, seeds, len(candidates) - 1).interval
+        return _compare(*pair, results, seeds, len(candidates) - 1, measure).interval
 
     return advise(candidates, compare, "test")
 
 
 def _build_row(
-    finalist: Finalist, runs: Sequence[SeedRun], failures: dict[int, str]
+    finalist: Finalist, runs: Sequence[SeedRun], failures: dict[int, str], measure: Measure
 ) -> FinalistRow:
     results = SeedResults(tuple(runs)) if runs else None
     return FinalistRow(
@@ -223,11 +275,17 @@ def _build_row(
         std=results.std if results else None,
         runs=tuple(runs),
         failures=failures,
+        scores=tuple(map(measure.score, runs)),
     )
 
 
 def _compare(
-    of: Finalist, against: Finalist, results: Results, seeds: int, comparisons: int
+    of: Finalist,
+    against: Finalist,
+    results: Results,
+    seeds: int,
+    comparisons: int,
+    measure: Measure,
 ) -> Difference:
     """Return the difference by the seeds that both were trained with.
 
@@ -239,27 +297,27 @@ def _compare(
     name = against.baseline or against.what
     if not shared:
         return Difference(of.what, name, None, None)
-    # (seeds, images): 1 where only the graph was right, -1 where only the baseline was.
+    # (seeds, images): what the image counts where only the graph was right, minus that where only
+    # the baseline was.
     table = np.stack(
-        [_parse_bits(own[seed].right) - _parse_bits(others[seed].right) for seed in shared]
+        [measure.mark(own[seed].right) - measure.mark(others[seed].right) for seed in shared]
     )
     complete = len(shared) == seeds > 1
     interval = paired_interval(table, comparisons) if complete else None
     return Difference(of.what, name, float(table.mean()), interval)
 
 
-def _parse_bits(right: str) -> np.ndarray:
-    return np.frombuffer(right.encode(), np.uint8) - np.float64(ord("0"))
+def _format_proven(differences: Sequence[Difference], verdict: Verdict, of: str) -> str:
+    """Return "is better than a by 1.00 and b by 2.00 points", empty without such a difference.
 
-
-def _format_proven(differences: Sequence[Difference], verdict: Verdict) -> str:
-    """Return "is better than a by 1.00 and b by 2.00 points", empty without such a difference."""
+    of: what the points are of, where that must be said.
+    """
     parts = [
         f"{each.against} by {100 * abs(each.difference):.2f}"
         for each in differences
         if each.verdict == verdict and each.difference is not None
     ]
-    return f"is {verdict} than {join_words(parts, 'and')} points" if parts else ""
+    return f"is {verdict} than {join_words(parts, 'and')} points{of}" if parts else ""
 
 
 def _describe_control(rows: Sequence[FinalistRow]) -> str:

@@ -28,9 +28,9 @@ def test_the_data_and_the_test_split_are_opened_once_for_all_graphs(chosen, monk
         monkeypatch.setattr(
             module, name, lambda spec, o=original, n=name, **how: opened.append(n) or o(spec, **how)
         )
-    prints, images = check(chosen, None)
+    prints, labels = check(chosen, None)
     assert opened == ["open_data", "open_test"]
-    assert (set(prints.values()), images) == ({chosen.search.run.tags["data.fingerprint"]}, 32)
+    assert (set(prints.values()), len(labels)) == ({chosen.search.run.tags["data.fingerprint"]}, 32)
     assert prints.keys() == {each.trial for each in chosen.graphs}
 
 

@@ -285,6 +285,15 @@ def test_a_search_that_is_told_to_confirm_ends_with_the_verdict(mended, cut, sea
     assert "Next: ktg export" in shown
 
 
+def test_an_older_confirmation_went_by_accuracy():
+    known = {"rows": [{"what": "best graph", "trial": "trial-0001"}], "seeds": [1000, 1001]}
+    assert module.is_same(known, known | {"metric": "accuracy", "searched_by": "accuracy"})
+    for metric in ("accuracy", "balanced_accuracy"):
+        new = known | {"metric": metric, "searched_by": "balanced_accuracy"}
+        assert not module.is_same(known, new)
+        assert module.is_same(new, new)
+
+
 def test_in_python(mended, cut):
     result, place = json.loads(mended[0].out), {"tracking_uri": cut.uri}
     assert api.confirm("a search", seeds=3, **place).sentence == result["sentence"]

@@ -6,15 +6,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from ktg.graph import parse
 from ktg.graph.canonical import canonical_key, with_seed
 from ktg.intervals import paired_interval
 from ktg.searching.confirm.finalists import CONTROL, Finalist, Finalists
+from ktg.searching.confirm.recorder import describe_confirmation
 from ktg.searching.confirm.verdict import join_words, judge
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 
 IMAGES = 200
+LABELS = (np.arange(IMAGES) >= 160).astype(np.int64)  # 160 images of a class, 40 of another
 GRAPHS = {}
 
 
@@ -30,16 +33,18 @@ def finalist(number, rank=None, baseline=None):
     return Finalist(trial=trial, rank=rank, baseline=baseline, val_accuracy=0.5, graph=graph(trial))
 
 
-def done_queue(*accuracies, seeds=(1000, 1001, 1002), failed=()):
+def done_queue(*accuracies, seeds=(1000, 1001, 1002), failed=(), metric="accuracy", rare=0.0):
     """Return a queue that is done, and its finalists.
 
-    accuracies: of finalists; failed: (finalist, seed) whose training failed.
+    accuracies: of finalists; failed: (finalist, seed) whose training failed. metric: that of the
+    search; rare: by how much less each finalist but the first is right on the rare class.
     """
     random, done, failures = np.random.default_rng(0), {}, []
     hard = random.uniform(size=IMAGES)  # the same images are hard for all
-    for one, accuracy in accuracies:
+    for place, (one, accuracy) in enumerate(accuracies):
+        levels = accuracy - LABELS * (rare if place else 0.0)
         for seed in seeds:
-            right = hard + random.normal(scale=0.02, size=IMAGES) < accuracy
+            right = hard + random.normal(scale=0.02, size=IMAGES) < levels
             text = "".join("01"[int(each)] for each in right)
             run = SeedRun(seed, float(right.mean()), 0.1, 1.0, text)
             done[canonical_key(with_seed(one.graph, seed))] = run
@@ -49,7 +54,7 @@ def done_queue(*accuracies, seeds=(1000, 1001, 1002), failed=()):
     queue = SeedQueue({one.what: one.graph for one in finalists}, list(seeds), done)
     for _ in failures:
         queue.close(queue.propose(), "out of memory")
-    stored = SimpleNamespace(run=SimpleNamespace(id="run"))
+    stored = SimpleNamespace(run=SimpleNamespace(id="run"), metric=metric)
     return queue, Finalists(stored, finalists, frozenset())
 
 
@@ -59,7 +64,7 @@ ALONE, DISTILLATION = finalist(1, baseline="alone"), finalist(2, baseline="disti
 
 def judged(*accuracies, **how):
     queue, finalists = done_queue(*accuracies, **how)
-    return judge("mine", finalists, queue, IMAGES)
+    return judge("mine", finalists, queue, LABELS)
 
 
 def test_better_worse_and_not_proven_in_one_sentence():
@@ -87,7 +92,7 @@ def test_two_baselines_share_their_points_in_the_sentence():
 
 def test_differences_are_paired_by_seed_and_image_and_corrected_for_their_number():
     queue, finalists = done_queue((BEST, 0.7), (SECOND, 0.69), (ALONE, 0.68), (DISTILLATION, 0.6))
-    found = judge("mine", finalists, queue, IMAGES)
+    found = judge("mine", finalists, queue, LABELS)
     assert [(each.of, each.against) for each in found.differences] == [
         ("best graph", "alone"),
         ("best graph", "distillation"),
@@ -158,10 +163,59 @@ def test_json_has_all_but_the_images():
     found = judged((BEST, 0.9), (ALONE, 0.5), failed=[(ALONE, 1002)])
     plain = json.loads(json.dumps(found.to_json()))
     assert plain == found.to_json()
-    assert plain["rows"][0]["runs"][0].keys() == {"seed", "accuracy", "loss", "train_s"}
+    assert plain["rows"][0]["runs"][0].keys() == {"seed", "accuracy", "loss", "train_s", "score"}
     assert plain["rows"][1]["failures"] == [{"seed": 1002, "reason": "out of memory"}]
     assert plain["differences"][0]["interval"] is None
     assert (plain["sentence"], plain["version"]) == (found.sentence, 1)
+
+
+def test_a_search_by_balanced_accuracy_is_judged_by_that():
+    queue, finalists = done_queue((BEST, 0.6), (ALONE, 0.75), metric="balanced_accuracy", rare=0.6)
+    found = judge("mine", finalists, queue, LABELS)
+    bits = {
+        one.what: np.array([[int(each) for each in run.right] for run in queue.results(one.what)])
+        for one in (BEST, ALONE)
+    }
+    own = [
+        balanced_accuracy_score(LABELS, np.where(row, LABELS, 1 - LABELS))
+        for row in bits[BEST.what]
+    ]
+    best, alone = found.rows
+    assert best.scores == pytest.approx(own)
+    assert best.score == pytest.approx(np.mean(own))
+    assert best.mean < alone.mean  # by accuracy the baseline is no worse
+    (difference,) = found.differences
+    weights = np.where(LABELS, IMAGES / 80, IMAGES / 320)
+    table = (bits[BEST.what] - bits["alone"]) * weights
+    assert difference.difference == pytest.approx(best.score - alone.score)
+    assert difference.interval == pytest.approx(paired_interval(table))
+    assert difference.verdict == "better"
+    assert found.sentence.endswith(
+        f"is better than alone by {100 * difference.difference:.2f} points of balanced accuracy."
+    )
+    assert found.basis.endswith(
+        "Scores and differences are of balanced accuracy, as in the search."
+    )
+    assert found.ship.what == "best graph"
+    plain = found.to_json()
+    assert (plain["metric"], plain["searched_by"]) == ("balanced_accuracy", "balanced_accuracy")
+    assert plain["rows"][0]["test_accuracy"] == best.mean
+    assert plain["rows"][0]["test_score"] == best.score
+    assert "| graph | test balanced accuracy | std | seeds |" in describe_confirmation(found)
+    lonely = judged((BEST, 0.9), metric="balanced_accuracy")
+    assert " % balanced accuracy; there is no other baseline" in lonely.sentence
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"), [("macro_f1", "macro F1"), ("auroc", "AUROC"), ("loss", "loss")]
+)
+def test_a_search_by_what_single_images_do_not_tell_says_that_its_verdict_goes_by_accuracy(
+    metric, words
+):
+    plain, found = (judged((BEST, 0.9), (ALONE, 0.5), metric=each) for each in ("accuracy", metric))
+    assert found.differences == plain.differences
+    assert f"are of accuracy, and not of {words}, which the search chose by" in found.basis
+    assert found.sentence.endswith(" points of accuracy.")
 
 
 @pytest.mark.parametrize(
@@ -201,8 +255,9 @@ def test_the_best_graph_is_held_against_its_teacher_on_the_test_images():
     }
     queue = SeedQueue({taught.what: taught.graph}, list(seeds), done)
     run = SimpleNamespace(id="run", tags={"data.classes": "10"})
-    chosen = Finalists(SimpleNamespace(run=run), (taught,), frozenset())
-    found = judge("mine", chosen, queue, IMAGES).teacher
+    search = SimpleNamespace(run=run, metric="accuracy")
+    chosen = Finalists(search, (taught,), frozenset())
+    found = judge("mine", chosen, queue, LABELS).teacher
     table = rows[0].astype(float) - rows[1]
     assert found.minus_teacher.difference == pytest.approx(table.mean())
     assert found.minus_teacher.interval == pytest.approx(paired_interval(table))
@@ -210,4 +265,4 @@ def test_the_best_graph_is_held_against_its_teacher_on_the_test_images():
     assert "n1 (resnet20)" in found.sentence
     known = {key: replace(one, taught_by={}) for key, one in done.items()}
     older = SeedQueue({taught.what: taught.graph}, list(seeds), known)
-    assert judge("mine", chosen, older, IMAGES).teacher is None
+    assert judge("mine", chosen, older, LABELS).teacher is None
