@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktg.api import inputs
-from ktg.api.deliver import FINISH_S, MODEL, MORE_IMAGES, PAGE, Delivered, deliver_graph, fit_into
+from ktg.api.deliver import (
+    FINISH_S,
+    MODEL,
+    PAGE,
+    Delivered,
+    deliver_graph,
+    fit_into,
+    measure_growth,
+)
 from ktg.api.folder import (
     SPACE,
     PreparedFolder,
@@ -68,16 +76,17 @@ class Delivery:
     out: Path | None = None
     prepared: PreparedFolder | None = None
 
-    def make_reserve(self) -> "Reserve | None":
-        """Return what a search must leave of its budget for what comes before and after it."""
+    def make_reserve(self, space: SearchSpace) -> "Reserve | None":
+        """Return what the search of a space must leave of its budget for what comes around it."""
         from ktg.searching.budget import Reserve
 
         if self.out is None:
             return None
+        growth = measure_growth(space.bind(space.default()))
         if self.prepared is None:
-            return Reserve(MORE_IMAGES, FINISH_S)
+            return Reserve(growth, FINISH_S)
         prepared = self.prepared
-        return Reserve(MORE_IMAGES, FINISH_S, prepared.teacher_s, prepared.spent_s)
+        return Reserve(growth, FINISH_S, prepared.teacher_s, prepared.spent_s)
 
     def find_left_s(self, result: "Result") -> float | None:
         """Return the seconds that the last training may take, None for no limit."""
@@ -217,7 +226,8 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
     if graph.train.epochs < best.train.epochs:
         shorter = f"{graph.train.epochs} epochs instead of {best.train.epochs}"
         listener.warn(f"little time is left: the last training has {shorter}")
-    about = format_duration(MORE_IMAGES * made_s * graph.train.epochs / max(1, best.train.epochs))
+    share = graph.train.epochs / max(1, best.train.epochs)
+    about = format_duration(measure_growth(best) * made_s * share)
     listener.say(f"Training the best graph, {trial}, on all images but the test split: {about}")
     row, origin = result.rows[0], dict[str, Scalar](experiment=result.name, trial=trial)
     origin |= describe_figures(result.metric, row.score, row.n, row.accuracy)

@@ -60,7 +60,7 @@ def make_notebook_listener() -> Listener:
         file=sys.stdout, force_terminal=False, force_jupyter=False, width=100, highlight=False
     )
     lines = SparseLines()
-    return Listener(say=print, warn=print, status=lines.tell, count=lines.tell_count, console=console)
+    return Listener(print, print, status=lines.tell, count=lines.tell_count, console=console)
 
 
 class SparseLines:

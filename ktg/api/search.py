@@ -296,7 +296,7 @@ def run(
             past=past,
             stop_asked=stop,
             held=held,
-            reserve=delivery.make_reserve(),
+            reserve=delivery.make_reserve(plan.space),
             on_checked=tell_minutes if untold else None,
             on_trial=on_trial,
             learn_from=earlier,

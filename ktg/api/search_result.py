@@ -58,13 +58,15 @@ class SearchResult(Result):
         """All trials of the search, the best first, a row each; its index is the trial's name.
 
         Columns: what it is (a baseline, an arm), its state, its score by the metric of the search
-        (higher is better), val_accuracy, val_loss, epochs, train_s, seed, and one for each hole by
-        its dotted path. Raises UserError for a search without a store.
+        (higher is better), val_accuracy, val_loss, epochs, train_s, seed, note (what is wrong with
+        it: collapsed, or no network teaches another), and one for each hole by its dotted path.
+        Raises UserError for a search without a store.
         """
         if self.tracking_uri is None:
             raise UserError("trials: were not recorded; search with a tracking_uri")
         import pandas as pd
 
+        from ktg.reporting.levels import describe_fault
         from ktg.searching.history import read_newest_search
         from ktg.searching.stored_search import StoredTrial
         from ktg.tracking import find_experiment
@@ -78,6 +80,7 @@ class SearchResult(Result):
                 "epochs": trial.epoch,
                 "train_s": trial.train_s,
                 "seed": int(trial.run.tags.get("seed", 0)),
+                "note": describe_fault(trial),
             }
             return {"trial": trial.name, **about, **figures, **(trial.values or {})}
 
@@ -87,7 +90,7 @@ class SearchResult(Result):
         places = {number: place for place, number in enumerate(ranked)}
         trials = sorted(search.trials, key=lambda one: (places.get(one.number, last), one.number))
         columns = ["trial", "what", "state", "score", "val_accuracy", "val_loss", "epochs"]
-        columns += ["train_s", "seed", *search.space.holes]
+        columns += ["train_s", "seed", "note", *search.space.holes]
         return pd.DataFrame([row(one) for one in trials], columns=columns).set_index("trial")
 
     def to_json(self) -> dict[str, Any]:

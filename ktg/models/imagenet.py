@@ -64,7 +64,8 @@ class PublishedFile:
         return (
             f"the ImageNet weights of {self.model!r} are not in the local cache and cannot be "
             f"downloaded now; get the file {file} from {host} and give it with `--weights "
-            f"{self.model}={file}` (`ktg train`: `--imagenet`), or in the graph or space as `weights: {{{self.model}: {file}}}`"
+            f"{self.model}={file}` (`ktg train`: `--imagenet`), or in the graph or space "
+            f"as `weights: {{{self.model}: {file}}}`"
         )
 
 

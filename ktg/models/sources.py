@@ -19,7 +19,9 @@ from ktg.models.names import HUB, locate_model
 from ktg.zoo import Card, find_zoo
 
 # Families of timm whose weights were often trained in TensorFlow, which pads in another way.
-_PADDED = re.compile(r"(timm/)?(mobilenet|efficientnet|mnasnet|mixnet|fbnet|spnasnet|lcnet|tinynet)")
+_PADDED = re.compile(
+    r"(timm/)?(mobilenet|efficientnet|mnasnet|mixnet|fbnet|spnasnet|lcnet|tinynet)"
+)
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 

@@ -161,7 +161,8 @@ def choose_length(
     those that are wanted it may take HURRIED_TIMES as long. Epochs are rounded: where only few fit,
     half an epoch less than the time allows would be a third less.
 
-    >>> [choose_length(96, Speed(step_s, 32), 6400, 0, 15, 52).epochs for step_s in (0.21, 0.27, 0.4)]
+    >>> speeds = (Speed(step_s, 32) for step_s in (0.21, 0.27, 0.4))
+    >>> [choose_length(96, speed, 6400, 0, 15, 52).epochs for speed in speeds]
     [2, 2, 1]
     """
     shown = (1 + beside) * train

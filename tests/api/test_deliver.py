@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ktg
-from ktg.api.deliver import GRAPH, MODEL, MORE_IMAGES, deliver_graph, fit_into
+from ktg.api.deliver import GRAPH, MODEL, MORE_IMAGES, deliver_graph, fit_into, measure_growth
 from ktg.api.listener import QUIET
 from ktg.graph import parse
 from ktg.graph.yaml_files import load_graph
@@ -57,11 +57,22 @@ def test_the_last_training_fits_into_the_time_that_is_left(epochs, train_s, left
     plain = {"data": {"name": "digits"}, "train": {"epochs": epochs}, "nodes": nodes}
     given_graph = parse({**plain, "edges": edges})
     fitted = fit_into(given_graph, train_s, left_s).train.epochs
-    per_epoch_s = MORE_IMAGES * train_s / epochs
+    per_epoch_s = measure_growth(given_graph) * train_s / epochs
     assert 1 <= fitted <= epochs
     assert fitted == 1 or fitted * per_epoch_s <= max(left_s, 1.0) * (1 + 1e-9)
     assert fitted == epochs or math.floor(max(left_s, 1.0) / per_epoch_s) <= fitted + 1
     assert fit_into(given_graph, train_s, None) == given_graph
+
+
+def test_the_last_training_is_longer_by_the_images_that_were_held_out(photos):
+    def grow(path, **train):
+        known = graph(path)
+        held_out = dataclasses.replace(known.data, val_fraction=0.4)
+        longer = dataclasses.replace(known.train, **train)
+        return measure_growth(dataclasses.replace(known, data=held_out, train=longer))
+
+    assert grow(photos / "train") == pytest.approx(1 / 0.6)
+    assert grow(photos / "train", steps=100) == MORE_IMAGES  # these are as many
 
 
 def test_a_graph_without_epochs_always_fits(photos):

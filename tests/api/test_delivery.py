@@ -124,14 +124,14 @@ def test_a_space_is_searched_as_before_unless_a_folder_is_named_or_there_is_a_bu
     monkeypatch.chdir(tmp_path)
     with open_delivery("space.yaml", None, FolderWishes(), QUIET) as plain:
         assert plain == Delivery("space.yaml", None, {})
-        assert plain.make_reserve() is None
+        assert plain.make_reserve(space_of({"trials": 3})) is None
     assert settle_delivery(plain, "birds", space_of({"trials": 3}), FolderWishes()) == plain
     timed = settle_delivery(plain, "birds", space_of({"budget": "6m"}), FolderWishes())
     assert str(timed.out) == "birds"
     with open_delivery("space.yaml", "mine", FolderWishes(out="out"), QUIET) as named:
         assert (named.name, str(named.out)) == ("mine", "out")
         assert settle_delivery(named, "birds", space_of({"budget": "6m"}), FolderWishes()) == named
-        reserve = named.make_reserve()
+        reserve = named.make_reserve(space_of({"budget": "6m"}))
         assert reserve is not None
         assert reserve.needed_s(100.0) > 100.0
     assert not list(tmp_path.iterdir())
