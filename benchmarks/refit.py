@@ -1,7 +1,8 @@
 """Compares longer last trainings of graphs that searches found, on test images, seed by seed.
 
 The graphs are those of proof.jsonl, each with its own lines of five seeds there. Here each is
-trained with the same seeds for TIMES as many epochs and steps, on all images but the test split.
+trained with the same seeds for TIMES as many epochs and steps, on all images but the test split;
+warm-up is lengthened, too, which the lines of the arm `search` were made without.
 
     python benchmarks/refit.py SHARED                      # all that is missing; hours on one core
     python benchmarks/refit.py SHARED --sets magtile --size 160 --times 3
@@ -16,7 +17,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import folder
@@ -25,7 +25,7 @@ import rivals
 import torch
 from lines import Line, read_lines
 
-from ktg.graph import Graph
+from ktg.graph.length import with_epochs
 
 RESULTS = Path(__file__).parent / "results"
 KEYS = ("set", "arm", "size", "budget")
@@ -77,19 +77,13 @@ def measure_graph(args: argparse.Namespace, found: Line) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary).resolve()
         rivals.make_folder(args.shared, proof.SETS[found["set"]], place)
-        graph = lengthen(folder.take_graph([found], place), args.times)
+        graph = folder.take_graph([found], place)
+        graph = with_epochs(graph, args.times * graph.train.epochs)
         for seed in missing:
             started = time.perf_counter()
             figures = folder.train_graph(graph, seed)
             took = {"seconds": round(time.perf_counter() - started, 1), "threads": args.threads}
             rivals.record(args.output, {**keys, "seed": seed, **figures, **took})
-
-
-def lengthen(graph: Graph, times: int) -> Graph:
-    """Return a graph that trains for so many times its epochs, and its steps."""
-    train = graph.train
-    steps = None if train.steps is None else times * train.steps
-    return replace(graph, train=replace(train, epochs=times * train.epochs, steps=steps))
 
 
 def compare(once: list[Line], longer: list[Line]) -> list[str]:
