@@ -210,8 +210,7 @@ def draw_differences(confirmed: Data) -> Markup:
             for each in shown
         ]
         measure = WORDS[confirmed["metric"]]
-        words = f"points of {measure} more than the baseline, with 95 % interval"
-        _name_rows(axes, names, words)
+        _name_rows(axes, names, f"points of {measure} more than the baseline")
         says = "Differences between the best graphs and the baselines on the test images"
         return to_svg(drawn, "differences", says)
 
