@@ -162,13 +162,12 @@ def measure_growth(graph: Graph) -> float:
     return MORE_IMAGES if has_own else 1 / (1 - graph.data.val_fraction)
 
 
-def fit_into(graph: Graph, train_s: float, left_s: float | None) -> Graph:
+def fit_into(graph: Graph, expected_s: float, left_s: float | None) -> Graph:
     """Return a graph with as many of its epochs as fit into the time that is left.
 
-    train_s: what its training took in the search, on fewer images. left_s: None for no limit.
+    expected_s: what its training is likely to take. left_s: None for no limit.
     """
     epochs = graph.train.epochs
-    expected_s = train_s * measure_growth(graph)
     if left_s is None or expected_s <= max(left_s, 1.0) or not epochs:
         return graph
     return with_epochs(graph, max(1, int(epochs * max(left_s, 1.0) / expected_s)))

@@ -222,12 +222,13 @@ def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> De
     if prepared and prepared.probe and prepared.probe_key == canonical_key(best):
         return prepared.probe
     trial, made_s, left_s = result.rows[0].trial, result.repeat_s, delivery.find_left_s(result)
-    graph = fit_into(best, made_s, left_s)
+    expected_s = measure_growth(best) * made_s
+    graph = fit_into(best, expected_s, left_s)
     if graph.train.epochs < best.train.epochs:
         shorter = f"{graph.train.epochs} epochs instead of {best.train.epochs}"
         listener.warn(f"little time is left: the last training has {shorter}")
     share = graph.train.epochs / max(1, best.train.epochs)
-    about = format_duration(measure_growth(best) * made_s * share)
+    about = format_duration(expected_s * share)
     listener.say(f"Training the best graph, {trial}, on all images but the test split: {about}")
     row, origin = result.rows[0], dict[str, Scalar](experiment=result.name, trial=trial)
     origin |= describe_figures(result.metric, row.score, row.n, row.accuracy)
@@ -251,7 +252,7 @@ def describe_simpler(result: "Result", out: Path, uri: str | None) -> str | None
     if ship is None or ship.trial in ("", best):
         return None
     files = ["-o", str(out / "simpler.yaml"), "--weights", str(out / "simpler.safetensors")]
-    words = ["ktg", "export", result.name, "--trial", ship.trial, *files, *name_store(uri)]
+    words = ["ktg", "export", result.name, "--trial", ship.trial, *files, *inputs.name_store(uri)]
     simpler = f"the simplest one that is not proven worse is {ship.what} ({ship.trial})"
     how = "" if uri is None else f", whose network is written by `{shlex.join(words)}`"
     return f"{out / MODEL} is the network of the best graph, {best}; {simpler}{how}."
@@ -279,15 +280,6 @@ def describe_promise(result: "Result", delivered: Delivered) -> str | None:
         "training and validation images show the same things (data.groups keeps such together). "
         "The graphs of this search were compared by images that are too easy."
     )
-
-
-def name_store(uri: str | None) -> list[str]:
-    """Return the option of a command for a store that is not this folder's, without its login."""
-    if uri in (None, inputs.STORE):
-        return []
-    from ktg.tracking import redact
-
-    return ["--tracking-uri", redact(str(uri))]
 
 
 def describe_kept(first: Delivered | None, out: Path) -> str:

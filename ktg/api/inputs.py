@@ -347,3 +347,10 @@ def _mapping(given: object) -> Mapping[str, Any]:
         allowed = "a path, plain data or a parsed graph or space"
         raise UserError(f"expected {allowed}, got {show(given)}")
     return given
+
+
+def name_store(uri: str | None) -> list[str]:
+    """Return the option of a command for a store: see `ktg.tracking`, which is imported late."""
+    from ktg.tracking import name_store as name_it
+
+    return name_it(uri)

@@ -66,7 +66,6 @@ class SearchResult(Result):
             raise UserError("trials: were not recorded; search with a tracking_uri")
         import pandas as pd
 
-        from ktg.reporting.levels import describe_fault
         from ktg.searching.history import read_newest_search
         from ktg.searching.stored_search import StoredTrial
         from ktg.tracking import find_experiment
@@ -80,7 +79,7 @@ class SearchResult(Result):
                 "epochs": trial.epoch,
                 "train_s": trial.train_s,
                 "seed": int(trial.run.tags.get("seed", 0)),
-                "note": describe_fault(trial),
+                "note": trial.fault,
             }
             return {"trial": trial.name, **about, **figures, **(trial.values or {})}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg import api
-from ktg.api.delivery import name_store
+from ktg.api.inputs import name_store
 from ktg.cli import options
 from ktg.cli.screen import Screen, print_json
 from ktg.cli.tables import make_table

@@ -9,7 +9,7 @@ import click
 
 from ktg import api
 from ktg.api.confirm import SEEDS
-from ktg.api.delivery import name_store
+from ktg.api.inputs import name_store
 from ktg.cli import options
 from ktg.cli.confirm import print_confirmation
 from ktg.cli.init import labels, size, target

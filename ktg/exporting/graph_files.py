@@ -218,11 +218,9 @@ def describe_figures(
 
 def _describe_origin(trial: StoredTrial) -> dict[str, Scalar]:
     """Return where a trial's graph comes from, and how good it is, as far as new seeds tell."""
-    search = trial.search
-    pairs = zip(search.finished, search.contestants, strict=True)
-    raced = next((one for stored, one in pairs if stored is trial), None)
+    raced = trial.search.find_contestant(trial)
     score, runs = (trial.score, 0) if raced is None else (raced.mean, raced.runs)
-    figures = describe_figures(search.metric, score, runs, trial.run.metrics[VAL_ACCURACY])
+    figures = describe_figures(trial.search.metric, score, runs, trial.run.metrics[VAL_ACCURACY])
     return collect_provenance(trial) | figures
 
 

@@ -10,7 +10,6 @@ from ktg.graph.canonical import seedless_key
 from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
 from ktg.intervals import binomial_interval, difference_interval, mean_interval
-from ktg.reporting.levels import describe_fault
 from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
 from ktg.searching.baselines import ALONE
 from ktg.searching.confirm.measure import explain_measure
@@ -162,7 +161,7 @@ def _row(what: str, trial: StoredTrial, best: StoredTrial, images: int | None) -
         "val_interval": binomial_interval(trial.accuracy, images) if images else None,
         "val_loss": trial.loss if math.isfinite(trial.loss) else None,
         "train_s": trial.train_s,
-        "note": describe_fault(trial),
+        "note": trial.fault,
     }
 
 

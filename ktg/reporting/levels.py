@@ -1,14 +1,11 @@
 """Says how good a graph is: the mean of the race where it has new seeds, else one training."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.errors import KtgError
 from ktg.graph.space import MetricName
 from ktg.searching.score import WORDS, cut_score, format_score, to_value
 from ktg.searching.stored_search import StoredSearch, StoredTrial
-from ktg.searching.trial import teaches_nothing
 
 
 @dataclass(frozen=True)
@@ -48,23 +45,7 @@ class Level:
 
 def read_level(search: StoredSearch, trial: StoredTrial) -> Level:
     """Return how good the graph of a finished trial is, as far as new seeds tell."""
-    pairs = zip(search.finished, search.contestants, strict=True)
-    raced = next((one for stored, one in pairs if stored is trial), None)
+    raced = search.find_contestant(trial)
     if raced is None or not raced.runs:
         return Level(search.metric, trial.score, 0)
     return Level(search.metric, raced.mean, raced.runs)
-
-
-def describe_fault(trial: StoredTrial) -> str:
-    """Return in a few words what is wrong with a training, empty for nothing.
-
-    They are those of `ktg.searching.result.describe_fault`, of a trial that is read from a store.
-    """
-    if trial.is_collapsed:
-        return "collapsed: it says the same of all images"
-    if trial.baseline is None and trial.arm is None:
-        with suppress(KtgError):  # a space that this version cannot read
-            values = trial.values
-            if values is not None and teaches_nothing(trial.search.space.bind(values)):
-                return "no network teaches another here"
-    return ""

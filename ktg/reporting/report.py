@@ -21,7 +21,7 @@ from ktg.reporting.curves import (
     trace_best,
 )
 from ktg.reporting.importances import correlate_rungs, measure_importances
-from ktg.reporting.levels import describe_fault, read_level
+from ktg.reporting.levels import read_level
 from ktg.reporting.mistakes import EpochCallback, find_mistakes
 from ktg.reporting.networks import describe_networks, describe_teacher
 from ktg.reporting.pooled import describe_pool
@@ -58,7 +58,7 @@ def make_report(
             "run": best.run.id,
             "baseline": best.baseline,
             "level": read_level(search, best).to_json(),
-            "note": describe_fault(best),
+            "note": best.fault,
             "seed": graph.train.seed,
             "epochs": best.epochs,
             "graph": dump(graph),
@@ -149,5 +149,5 @@ def _describe_trial(trial: StoredTrial) -> dict[str, Any]:
         "val_accuracy": list(trial.curve),
         "values_by_epoch": [to_value(trial.search.metric, one) for one in read_scores(trial)],
         "reason": trial.run.tags.get("reason"),
-        "note": describe_fault(trial) if trial.state in ("finished", "stopped") else "",
+        "note": trial.fault if trial.state in ("finished", "stopped") else "",
     }

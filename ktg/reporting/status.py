@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktg.reporting.levels import Level, describe_fault, read_level
+from ktg.reporting.levels import Level, read_level
 from ktg.searching.confirm.store import TRAININGS_TAG, find_confirmations, read_result
 from ktg.searching.driver_lock import find_state
 from ktg.searching.history import find_searches, read_newest_search
@@ -109,7 +109,7 @@ def _status(search: StoredSearch) -> Status:
         best=ranked[0].run.name if ranked else None,
         best_accuracy=ranked[0].accuracy if ranked else None,
         level=read_level(search, ranked[0]) if ranked else None,
-        note=describe_fault(ranked[0]) if ranked else "",
+        note=ranked[0].fault if ranked else "",
         collapsed=sum(one.is_collapsed for one in (*search.trials, *search.repeats)),
         running=tuple(_read_running(experiment, run) for run in going_on),
         start_s=search.run.start_s,

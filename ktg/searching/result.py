@@ -27,10 +27,8 @@ from ktg.searching.pool import (
 )
 from ktg.searching.score import WORDS, cut_score, format_difference, format_score
 from ktg.searching.search_queue import SearchQueue
-from ktg.searching.trial import TUNED_ALONE, Trial, name_trial, teaches_nothing
+from ktg.searching.trial import COLLAPSED, TUNED_ALONE, Trial, name_trial
 from ktg.searching.worth import TeacherWorth, judge_teacher
-
-COLLAPSED = "collapsed"
 
 
 @dataclass(frozen=True)
@@ -232,19 +230,10 @@ def build_rows(
                 difference=standing.ahead,
                 interval=standing.interval,
                 is_exact=one.is_exact,
-                note=describe_fault(trial),
+                note=trial.fault,
             )
         )
     return tuple(rows)
-
-
-def describe_fault(trial: Trial) -> str:
-    """Return in a few words what is wrong with a training that has ended, empty for nothing."""
-    if trial.is_collapsed:
-        return f"{COLLAPSED}: it says the same of all images"
-    if trial.baseline is None and trial.arm is None and teaches_nothing(trial.graph):
-        return "no network teaches another here"
-    return ""
 
 
 def _explain_baseline(queue: SearchQueue, name: str) -> str:

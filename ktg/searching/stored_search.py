@@ -10,6 +10,7 @@ import math
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,7 +27,7 @@ from ktg.searching.driver_lock import find_state
 from ktg.searching.expectation import JUDGED, JUDGES
 from ktg.searching.pool import Pooled, pool_trainings
 from ktg.searching.score import KEYS, VAL_ACCURACY, VAL_LOSS, read_score
-from ktg.searching.trial import TUNED_ALONE, is_collapsed
+from ktg.searching.trial import TUNED_ALONE, describe_fault, is_collapsed
 from ktg.searching.values import Values, parse_values
 from ktg.tracking import Experiment, RunRecord
 from ktg.version import __version__
@@ -103,6 +104,15 @@ class StoredTrial:
     def is_collapsed(self) -> bool:
         """Whether the network ended by saying the same of all images."""
         return is_collapsed(self.run.metrics)
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it once it has ended: see `describe_fault`."""
+        graph = None
+        if self.baseline is None and not self.is_collapsed:
+            with suppress(KtgError):  # a space that this version cannot read
+                graph = None if self.values is None else self.search.space.bind(self.values)
+        return describe_fault(collapsed=self.is_collapsed, graph=graph)
 
     @cached_property
     def said(self) -> bytes:
@@ -289,6 +299,11 @@ class StoredSearch:
         """The finished trials, each with the scores of its graph in the race."""
         failed = {trial.race_of for trial in self.repeats if trial.state == "failed"}
         return gather([*self.finished, *self.raced], self.images, failed)
+
+    def find_contestant(self, trial: StoredTrial) -> Contestant | None:
+        """Return what is known of a trial's graph; None for one that has not finished."""
+        pairs = zip(self.finished, self.contestants, strict=True)
+        return next((one for stored, one in pairs if stored is trial), None)
 
     @property
     def images(self) -> float | None:

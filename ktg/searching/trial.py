@@ -23,6 +23,7 @@ from ktg.searching.values import Values
 RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial.right`
 SAID = "said"  # another one: see `Trial.said`
 TUNED_ALONE = "tuned alone"  # the arm of the target by itself
+COLLAPSED = "collapsed"
 LAST_EPOCHS = 3  # whose mean score the sampler is told: a single one is noisier
 State = Literal["running", "finished", "stopped", "failed"]
 
@@ -284,6 +285,12 @@ class Trial:
         """Whether the network ended by saying the same of all images."""
         return is_collapsed(self.metrics)
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with it once it has ended: see `describe_fault`."""
+        is_point = self.baseline is None and self.arm is None
+        return describe_fault(collapsed=self.is_collapsed, graph=self.graph if is_point else None)
+
 
 @dataclass(frozen=True)
 class Duplicate:
@@ -301,6 +308,19 @@ def is_collapsed(metrics: Mapping[str, float]) -> bool:
 def list_teacher_keys(graph: Graph) -> frozenset[str]:
     """Return a key for each teacher of a graph; with equal keys they are trained once for all."""
     return frozenset(canonical_key(independent_graph(graph, one)) for one in teachers(graph))
+
+
+def describe_fault(*, collapsed: bool, graph: Graph | None) -> str:
+    """Return in a few words what is wrong with a training that has ended, empty for nothing.
+
+    collapsed: see `is_collapsed`. graph: that of a point of the whole space, whose networks may
+    teach each other nothing; None for a baseline or a trial of another arm, of which that is clear.
+    """
+    if collapsed:
+        return f"{COLLAPSED}: it says the same of all images"
+    if graph is not None and teaches_nothing(graph):
+        return "no network teaches another here"
+    return ""
 
 
 def teaches_nothing(graph: Graph) -> bool:

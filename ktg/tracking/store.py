@@ -105,6 +105,11 @@ def redact(uri: str) -> str:
     return f"{scheme}{slashes}{user}:***@{tail}" if at and colon else uri
 
 
+def name_store(uri: str | None) -> list[str]:
+    """Return the option of a command for a store that is not this folder's, without its login."""
+    return [] if uri in (None, DEFAULT_URI) else ["--tracking-uri", redact(str(uri))]
+
+
 def explain(error: BaseException, uri: str) -> str:
     """Return the first meaningful line of an error, cut and without the password of `uri`."""
     refused = refusal(error, uri)

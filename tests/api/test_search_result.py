@@ -10,7 +10,6 @@ from webpage import read
 
 from ktg.api.search_result import SearchResult
 from ktg.errors import UserError
-from ktg.reporting.levels import describe_fault
 from ktg.searching.history import read_last_search
 from ktg.searching.result import Result, ResultRow
 from ktg.tracking import find_experiment
@@ -64,7 +63,7 @@ def test_trials_are_a_table_with_the_best_first_and_a_column_for_each_hole(new_s
     ranked = [trial.name for trial in search.ranked]
     assert table.index.tolist()[: len(ranked)] == ranked
     assert set(table.index) == {trial.name for trial in search.trials}
-    wrong = {trial.name: describe_fault(trial) for trial in search.trials}
+    wrong = {trial.name: trial.fault for trial in search.trials}
     assert table["note"].to_dict() == wrong
     assert list(table.columns[-len(search.space.holes) :]) == list(search.space.holes)
     assert table.loc[ranked[0], "val_accuracy"] == search.best.accuracy

@@ -3,16 +3,15 @@
 import re
 
 import pytest
-from records import SPACE, search, trial
+from records import GRAPH, PLAIN, SPACE, search, trial
 from webpage import read
 
 from ktg.errors import UserError
-from ktg.reporting.levels import Level, describe_fault, read_level
+from ktg.reporting.levels import Level, read_level
 from ktg.reporting.page import render_report
 from ktg.reporting.report import make_report
 from ktg.reporting.status import read_status
 from ktg.searching.history import read_last_search
-from ktg.searching.result import describe_fault as describe_fault_of_trial
 from ktg.searching.trial import Trial
 from ktg.tracking import MlflowTracker, find_experiment
 
@@ -59,10 +58,10 @@ def test_new_seeds_count_where_there_are_any():
 )
 def test_what_is_wrong_is_said_as_at_the_end_of_a_search(made, said):
     found = search(made, space=SPACE)
-    assert describe_fault(made) == said
+    assert made.fault == said
     graph = found.space.bind(made.values)
     other = Trial(1, graph, "key", made.baseline, metrics=dict(made.run.metrics))
-    assert describe_fault_of_trial(other) == said
+    assert other.fault == said
 
 
 def test_a_space_that_cannot_be_read_costs_no_status(monkeypatch):
@@ -72,18 +71,7 @@ def test_a_space_that_cannot_be_read_costs_no_status(monkeypatch):
     made = trial(1, values=CUT)
     search(made, space=SPACE)
     monkeypatch.setattr("ktg.graph.SearchSpace.bind", refuse)
-    assert describe_fault(made) == ""
-
-
-PLAIN = """\
-data: {name: digits}
-train: {epochs: 3}
-nodes: {n0: {model: resnet8}, n1: {model: resnet8}}
-edges:
-  label -> n0: {loss: ce}
-  n1 -> n0: {loss: kl, gate: {choice: [through, cutoff]}}
-"""
-GRAPH = PLAIN.replace("{choice: [through, cutoff]}", "cutoff")
+    assert made.fault == ""
 
 
 def test_the_status_and_the_page_name_collapsed_trainings_and_helpers_without_effect(new_store):

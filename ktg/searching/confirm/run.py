@@ -30,7 +30,7 @@ from ktg.searching.progress import print_warning
 from ktg.searching.ray_run import drive_queue
 from ktg.searching.seed_queue import SeedQueue
 from ktg.searching.slots import Slots, plan_slots
-from ktg.tracking import DEFAULT_URI, Experiment, Tracker, redact
+from ktg.tracking import Experiment, Tracker, name_store
 from ktg.wording import count
 
 
@@ -141,9 +141,7 @@ def print_interruption(
     """
     done = queue.total - queue.left + len(queue.in_state("finished"))
     words = ["ktg", "confirm", experiment.name, "--top", str(top), "--seeds", str(seeds)]
-    if experiment.uri != DEFAULT_URI:
-        words += ["--tracking-uri", redact(experiment.uri)]
-    again = shlex.join(words)
+    again = shlex.join([*words, *name_store(experiment.uri)])
     kept = f"{done} of {queue.total} trainings are done and kept"
     console.print(f"Interrupted; {kept}.", style="yellow")
     console.print(f"To go on:\n  {again}", markup=False, highlight=False, soft_wrap=True)
