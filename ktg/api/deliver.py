@@ -16,6 +16,7 @@ from ktg.graph.length import with_epochs
 
 if TYPE_CHECKING:
     from ktg.class_scores import ClassScores
+    from ktg.searching.result import Result
     from ktg.searching.seeds import SeedResults
 
 MODEL, GRAPH, PAGE = FILES = ("model.safetensors", "best.yaml", "report.html")
@@ -136,6 +137,43 @@ def measure_delivered(
         classes=score_classes(labels, predicted, training.dataset.classes),
         train_s=seconds,
     )
+
+
+def describe_delivered(delivered: Delivered, warning: str | None = None) -> dict[str, Any]:
+    """Return what a page tells of the model that a search ended in, as plain data."""
+    told = {**delivered.to_json(), "sentence": delivered.sentence, "warning": warning}
+    return told | {"confusion": read_confusion(delivered.folder / MODEL)}
+
+
+def write_early_page(name: str, delivered: Delivered, result: "Result | None" = None) -> None:
+    """Write the page of a search whose first model is all there is.
+
+    name: of the experiment. result: of a search that has ended without a finished training; None
+    before one has begun.
+    """
+    from ktg.api.report import write_page
+    from ktg.reporting.afterwards import make_early_report
+    from ktg.reporting.page import render_early
+
+    data = make_early_report(name, describe_delivered(delivered), result)
+    write_page(delivered.folder / PAGE, render_early(data))
+
+
+def read_confusion(model: Path) -> list[list[int]] | None:
+    """Return how many test images of a class (row) were taken for which (column).
+
+    A model's file has that of the predictions that measured it. None where it has none, as for many
+    classes.
+    """
+    from ktg.exporting.model_file import read_model
+
+    try:
+        found = read_model(model)[1].held_out
+    except KtgError:  # a page without it is better than none
+        return None
+    if found is None or found.split != "test" or not found.confusion:
+        return None
+    return [list(row) for row in found.confusion]
 
 
 def measure_growth(graph: Graph) -> float:

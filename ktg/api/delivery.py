@@ -17,8 +17,10 @@ from ktg.api.deliver import (
     PAGE,
     Delivered,
     deliver_graph,
+    describe_delivered,
     fit_into,
     measure_growth,
+    write_early_page,
 )
 from ktg.api.folder import (
     SPACE,
@@ -201,7 +203,10 @@ def deliver_result(
         )
     told = list_warnings(result, made, uri) if made else []
     result = dataclasses.replace(result, warnings=(*result.warnings, *told))
-    if uri is not None and result.best is not None:
+    if result.best is None and delivered is not None:
+        write_early_page(result.name, delivered, result)
+        listener.say(f"Report: {delivery.out / PAGE}")
+    elif uri is not None and result.best is not None:
         if delivered is not None:
             attach_delivered(result.name, uri, delivered, " ".join(told) or None, listener)
         write_report(result.name, delivery.out / PAGE, uri, listener)
@@ -295,30 +300,12 @@ def attach_delivered(
     from ktg.searching.history import read_last_search
     from ktg.tracking import attach, find_experiment
 
-    told = {**delivered.to_json(), "sentence": delivered.sentence, "warning": warning}
-    told["confusion"] = read_confusion(delivered.folder / MODEL)
+    told = describe_delivered(delivered, warning)
     try:
         run = read_last_search(find_experiment(experiment, uri)).run.run
         attach(experiment, uri, run, DELIVERED_FILE, json.dumps(told, indent=1))
     except KtgError as error:  # the model is there all the same
         listener.warn(f"how good the model is could not be kept with its search: {error}")
-
-
-def read_confusion(model: Path) -> list[list[int]] | None:
-    """Return how many test images of a class (row) were taken for which (column).
-
-    A model's file has that of the predictions that measured it. None where it has none, as for many
-    classes.
-    """
-    from ktg.exporting.model_file import read_model
-
-    try:
-        found = read_model(model)[1].held_out
-    except KtgError:  # a page without it is better than none
-        return None
-    if found is None or found.split != "test" or not found.confusion:
-        return None
-    return [list(row) for row in found.confusion]
 
 
 def write_report(experiment: str, file: Path, uri: str, listener: Listener) -> None:

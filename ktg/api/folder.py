@@ -1,8 +1,8 @@
 """Prepares `ktg search FOLDER`: a space for the images, and at once the simplest model of all.
 
 The model is the probe, logistic regression on the frozen features of the target's weights. It takes
-one forward pass, so that from the first seconds on there is something to use, whatever happens
-later.
+one forward pass, so that from the first seconds on there is something to use, with a page about it,
+whatever happens later.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktg.api import inputs
-from ktg.api.deliver import FILES, Delivered, deliver_graph
+from ktg.api.deliver import FILES, Delivered, deliver_graph, write_early_page
 from ktg.api.init import plan_folder, write_space
 from ktg.api.listener import Listener
 from ktg.errors import KtgError, UserError, join_names
@@ -126,6 +126,8 @@ def prepare_folder(
         listener.say(note)
     side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
     probe, key = deliver_probe(file, side, out, listener)
+    if probe is not None:
+        write_early_page(name, probe)
     return PreparedFolder(
         file, budget, plan.began, plan.teacher.seconds if plan.teacher else 0.0, probe, key
     )

@@ -56,6 +56,14 @@ def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
     return render("report.html", data, pictures=pictures, limits=limits, target=target)
 
 
+def render_early(data: Mapping[str, Any]) -> str:
+    """Return the HTML page of a search without a finished training, complete in itself.
+
+    data: what `make_early_report` returned.
+    """
+    return render("early.html", data, limits={"cells": MOST_CELLS, "classes": MOST_SCORES})
+
+
 def render_comparison(data: Mapping[str, Any]) -> str:
     """Return the HTML page of a comparison, complete in itself.
 

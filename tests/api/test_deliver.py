@@ -7,12 +7,25 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from webpage import read
 
 import ktg
-from ktg.api.deliver import GRAPH, MODEL, MORE_IMAGES, deliver_graph, fit_into, measure_growth
+from ktg.api.deliver import (
+    GRAPH,
+    MODEL,
+    MORE_IMAGES,
+    deliver_graph,
+    fit_into,
+    measure_growth,
+    read_confusion,
+    write_early_page,
+)
 from ktg.api.listener import QUIET
+from ktg.exporting.metadata import HeldOut
+from ktg.exporting.model_file import read_model, write_model
 from ktg.graph import parse
 from ktg.graph.yaml_files import load_graph
+from ktg.searching.result import Result
 
 
 def graph(photos, epochs: int = 2):
@@ -79,3 +92,39 @@ def test_a_graph_without_epochs_always_fits(photos):
     as_it_is = dataclasses.replace(graph(photos).train, epochs=0)
     begun = dataclasses.replace(graph(photos), train=as_it_is)
     assert fit_into(begun, 100.0, 1.0) == begun
+
+
+def test_the_confusions_of_a_model_are_those_in_its_file(trained, tmp_path):
+    network, about = read_model(trained.file)
+    table = ((3, 1), (0, 4))
+    shares = dict.fromkeys(("precision", "recall", "f1"), (0.9, 0.8))
+    found = HeldOut(split="test", support=(4, 4), confusion=table, **shares)
+    for name, held_out in (
+        ("tested", found),
+        ("validated", dataclasses.replace(found, split="val")),
+        ("unknown", None),
+    ):
+        about = dataclasses.replace(about, held_out=held_out)
+        write_model(tmp_path / f"{name}.safetensors", network, about)
+    assert read_confusion(tmp_path / "tested.safetensors") == [[3, 1], [0, 4]]
+    for name in ("validated", "unknown", "gone"):
+        assert read_confusion(tmp_path / f"{name}.safetensors") is None
+
+
+def test_the_page_of_a_first_model_says_that_nothing_was_compared_with_it(photos, tmp_path):
+    told = deliver_graph(graph(photos, epochs=1), tmp_path, "<b>probe</b>", QUIET)
+    write_early_page("my <i>pets</i>", told)
+    page = (tmp_path / "report.html").read_text()
+    assert "<i>pets" not in page
+    found = read(page)
+    assert float(found.numbers["delivered.accuracy"][0]) == told.metrics["accuracy"]
+    assert "had not ended when this page was written. Its first model is the <b>" in found.text
+    assert "Confusion matrix, on the test images" in found.text
+
+    plain = {field.name: None for field in dataclasses.fields(Result)}
+    ended = {"wall_s": 70.0, "stopped": 2, "failed": 1, "interrupted": True}
+    why = {"commonest_failure": "nodes.n0: no memory"}
+    write_early_page("pets", told, Result(**(plain | ended | why)))
+    text = read((tmp_path / "report.html").read_text()).text
+    assert "No training of this search has finished: it was interrupted." in text
+    assert "1 training failed; most often: nodes.n0: no memory" in text

@@ -23,14 +23,11 @@ from ktg.api.delivery import (
     describe_promise,
     describe_simpler,
     open_delivery,
-    read_confusion,
     settle_delivery,
 )
 from ktg.api.inputs import STORE
 from ktg.api.listener import QUIET
 from ktg.errors import UserError
-from ktg.exporting.metadata import HeldOut
-from ktg.exporting.model_file import read_model, write_model
 from ktg.graph import parse_space
 from ktg.graph.yaml_files import load_graph
 from ktg.models.cifar import CIFAR_MODELS
@@ -106,8 +103,8 @@ def test_a_search_that_is_ended_early_leaves_a_model(photos, weights, tmp_path):
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
-    model = tmp_path / "out" / "model.safetensors"
-    while not model.exists() and process.poll() is None:
+    model, first_page = tmp_path / "out" / "model.safetensors", tmp_path / "out" / "report.html"
+    while not first_page.exists() and process.poll() is None:
         time.sleep(0.1)
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
@@ -116,6 +113,9 @@ def test_a_search_that_is_ended_early_leaves_a_model(photos, weights, tmp_path):
     assert "Traceback" not in said
     found = ktg.evaluate(model, photos, split="test")
     assert len(found.answers) == 8
+    page = read(first_page.read_text())
+    assert float(page.numbers["delivered.accuracy"][0]) == found.accuracy
+    assert "Its first model is the probe" in page.text or "Its model is the probe" in page.text
 
 
 def test_a_space_is_searched_as_before_unless_a_folder_is_named_or_there_is_a_budget(
@@ -255,7 +255,9 @@ def test_what_is_to_be_known_of_a_model_is_a_warning_of_its_search(tmp_path, mon
     made = SimpleNamespace(metrics={"accuracy": 0.7}, images=400, folder=tmp_path)
     plain = {field.name: None for field in dataclasses.fields(Result)}
     known = {"name": "birds", "rows": (row,), "ship": ship, "metric": "accuracy"}
-    result = Result(**(plain | known | {"warnings": ("before",)}))
+    space = space_of({"trials": 3})
+    best = space.fill(space.default())
+    result = Result(**(plain | known | {"warnings": ("before",), "best": best}))
     monkeypatch.setattr(delivery, "deliver_best", lambda *_: made)
     found = deliver_result(Delivery("space.yaml", None, {}, tmp_path), result, None, QUIET)
     assert found.delivered is made
@@ -273,20 +275,3 @@ def test_a_delivered_graph_says_what_its_accuracy_is_of(tmp_path, monkeypatch):
     origin = given[0].provenance
     assert (origin["val_accuracy"], origin["trial"]) == (0.8, "trial-0007")
     assert origin["val_accuracy_of"] == "the mean of 3 trainings with new seeds"
-
-
-def test_the_confusions_of_a_model_are_those_in_its_file(trained, tmp_path):
-    network, about = read_model(trained.file)
-    table = ((3, 1), (0, 4))
-    shares = dict.fromkeys(("precision", "recall", "f1"), (0.9, 0.8))
-    found = HeldOut(split="test", support=(4, 4), confusion=table, **shares)
-    for name, held_out in (
-        ("tested", found),
-        ("validated", dataclasses.replace(found, split="val")),
-        ("unknown", None),
-    ):
-        about = dataclasses.replace(about, held_out=held_out)
-        write_model(tmp_path / f"{name}.safetensors", network, about)
-    assert read_confusion(tmp_path / "tested.safetensors") == [[3, 1], [0, 4]]
-    for name in ("validated", "unknown", "gone"):
-        assert read_confusion(tmp_path / f"{name}.safetensors") is None
