@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ktg.errors import MissingSourceError, SpecError, did_you_mean, show
-from ktg.graph.canonical import canonical_key
+from ktg.graph.canonical import canonical_key, live_nodes, open_edges
 from ktg.graph.fields import rule
 from ktg.graph.holes import Choice, Hole, Int
 from ktg.graph.parse import FORMAT_VERSION, parse, split_edge
@@ -186,6 +186,28 @@ class SearchSpace:
         """Return the number of combinations, None where a hole is a continuum."""
         sizes = [size for hole in self.holes.values() if (size := hole.size()) is not None]
         return math.prod(sizes) if len(sizes) == len(self.holes) else None
+
+    def find_acting(self, graph: Graph) -> set[str]:
+        """Return the holes whose values change what a graph of this space trains.
+
+        Those of a node do so where an open edge leads on from it to the target, those of an edge
+        where it ends at such a node and is open; its gate does, open or not. In an ensemble any
+        gate does, as an open edge makes its ends members.
+        """
+        alive, opened = {graph.target, *live_nodes(graph)}, open_edges(graph)
+
+        def acts(place: tuple[str, ...]) -> bool:
+            section, name, *fields = place
+            if section == "nodes":
+                return name in alive
+            if section != "edges":
+                return True
+            pair = split_edge(name)
+            if fields in ([], ["gate"]):
+                return graph.ensemble or pair[1] in alive
+            return pair[1] in alive and pair in opened
+
+        return {path for path, place in self.places.items() if acts(place)}
 
     def locate(self, graph: Graph) -> dict[str, Any] | None:
         """Return values whose `bind` trains what `graph` does, or None when the space lacks it.

@@ -74,14 +74,15 @@ class Arm:
 
         Of a baseline it learns only at its full budget, which others lack when they are stopped.
         """
+        acting = self.space.find_acting(trial.graph)
         if trial.sample is not None and trial.arm == self.name:
-            self.sampler.tell(trial.sample, outcome)
+            self.sampler.tell(trial.sample, outcome, acting)
         elif trial.baseline is None and trial.arm == self.name and trial.values is not None:
-            self.sampler.add(trial.values, outcome)  # of an earlier process
+            self.sampler.add(trial.values, outcome, acting)  # of an earlier process
         elif trial.baseline is not None and trial.state == "finished":
             values = trial.values if self.name is None else self.space.locate(trial.graph)
             if values is not None:
-                self.sampler.add(values, outcome)
+                self.sampler.add(values, outcome, acting)
             if trial.baseline == ALONE:
                 for past in self.prior:
                     worth = replace(outcome, score=outcome.score + past.ahead)
@@ -104,7 +105,7 @@ class Arms:
         for arm in self:
             arm.prior = prior.by_arm.get(arm.name, ()) if prior else ()
         self._untold: list[Trial] = []
-        self._waiting: dict[str, list[tuple[Arm, int]]] = {}
+        self._waiting: dict[str, list[tuple[Arm, int, set[str]]]] = {}
 
     def __iter__(self) -> Iterator[Arm]:
         """Yield the arms that there are."""
@@ -125,12 +126,15 @@ class Arms:
         arms = [*([self.alone] if self.alone and lags else []), self.main]
         return [arm for arm in arms if not arm.exhausted]
 
-    def learn_duplicate(self, arm: Arm, sample: int, known: Trial, effects: FoldEffects) -> None:
-        """Answer a point with the trial that its graph has had, once that has ended."""
+    def learn_duplicate(
+        self, arm: Arm, sample: int, graph: Graph, known: Trial, effects: FoldEffects
+    ) -> None:
+        """Answer a point with the trial that an equal graph has had, once that has ended."""
+        acting = arm.space.find_acting(graph)
         if known.state == "running":
-            self._waiting.setdefault(known.key, []).append((arm, sample))
+            self._waiting.setdefault(known.key, []).append((arm, sample, acting))
         else:
-            arm.sampler.tell(sample, judge_on_mean_fold(known, effects))
+            arm.sampler.tell(sample, judge_on_mean_fold(known, effects), acting)
 
     def learn(self, trial: Trial, trials: Sequence[Trial], effects: FoldEffects) -> None:
         """Tell the samplers of a trial that has ended, and those that wait for it.
@@ -149,8 +153,8 @@ class Arms:
                 for arm in self:
                     arm.learn(each, judge_on_mean_fold(each, effects))
             self._untold.clear()
-        for arm, sample in self._waiting.pop(trial.key, []):
-            arm.sampler.tell(sample, judge_on_mean_fold(trial, effects))
+        for arm, sample, acting in self._waiting.pop(trial.key, []):
+            arm.sampler.tell(sample, judge_on_mean_fold(trial, effects), acting)
 
 
 def find_alone_space(space: SearchSpace) -> SearchSpace | None:

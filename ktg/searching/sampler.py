@@ -4,13 +4,16 @@ Optuna learns from every trial: from a finished one its score at the end (COMPLE
 was stopped early that at its last epochs (PRUNED, which TPE ranks by epoch first), from a failed
 one the worst score there is, so that it avoids that place. Optuna shows its Gaussian process no
 pruned trials: until STARTUP have finished it draws at random, which early stopping delays.
+
+A hole that does nothing at a point, such as the rate of a network that teaches nobody there, would
+only blur what is learnt of it. So TPE is told of trials without such holes.
 """
 
 import itertools
 import math
 import random
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import optuna
@@ -86,10 +89,18 @@ class Sampler:
             }
             self._study.enqueue_trial(drawn)
 
-    def tell(self, number: int, outcome: Outcome) -> None:
-        """Record what became of a proposed point."""
+    def tell(self, number: int, outcome: Outcome, acting: Collection[str] | None = None) -> None:
+        """Record what became of a proposed point.
+
+        acting: the holes that do something there; default: all.
+        """
         trial = self._asked.pop(number)
-        if outcome.state == "stopped":
+        acting_params = self._keep(trial.params, acting)
+        if acting_params != trial.params:
+            # Optuna keeps all holes of a trial that it was asked for, so another stands for it.
+            self._study.tell(trial, state=TrialState.FAIL)
+            self._study.add_trial(self._write_trial(acting_params, outcome))
+        elif outcome.state == "stopped":
             trial.report(outcome.score, outcome.epoch)
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
@@ -102,22 +113,32 @@ class Sampler:
         """
         self._study.tell(self._asked.pop(number), state=TrialState.FAIL)
 
-    def add(self, values: Values, outcome: Outcome) -> None:
+    def add(self, values: Values, outcome: Outcome, acting: Collection[str] | None = None) -> None:
         """Record what became of a point of a baseline, of an earlier process or another search.
 
-        The latter may lack holes; the sampler then chooses these by themselves.
+        The latter may lack holes; the sampler then chooses these by themselves. acting: as of
+        `tell`.
         """
         params = {path: label(self._holes[path], value) for path, value in values.items()}
         self._known.append(params)
+        self._study.add_trial(self._write_trial(self._keep(params, acting), outcome))
+
+    def _keep(self, params: Values, acting: Collection[str] | None) -> Values:
+        """Return the values of the holes that act: of such trials only TPE learns."""
+        if acting is None or self._search.sampler != "tpe":
+            return params
+        return {path: value for path, value in params.items() if path in acting}
+
+    def _write_trial(self, params: Values, outcome: Outcome) -> optuna.trial.FrozenTrial:
+        """Return a trial as Optuna stores it; params: the labels of values."""
         stopped = outcome.state == "stopped"
-        known = create_trial(
+        return create_trial(
             params=params,
             distributions={path: self._distributions[path] for path in params},
             value=outcome.score,
             state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
             intermediate_values={outcome.epoch: outcome.score} if stopped else {},
         )
-        self._study.add_trial(known)
 
 
 def build_optuna_sampler(search: Search) -> optuna.samplers.BaseSampler:

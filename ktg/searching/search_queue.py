@@ -266,7 +266,7 @@ class SearchQueue(TrialQueue):
                 continue
             if arm is self.arms.main:
                 self.duplicates.append(Duplicate(values, known))
-            self.arms.learn_duplicate(arm, sample, known, self.fold_effects)
+            self.arms.learn_duplicate(arm, sample, graph, known, self.fold_effects)
         return None
 
     def _propose_repeat(self) -> Trial | None:

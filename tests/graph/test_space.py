@@ -28,20 +28,20 @@ RAW = {
     },
 }
 SPACE = parse_space(RAW)
+ENSEMBLE = parse_space(RAW | {"target": "ensemble"})
 
 
 @st.composite
 def values_of(draw, space):
     """Values for every hole, as a sampler might draw them."""
-    values = {}
-    for path, hole in space.holes.items():
-        if isinstance(hole, Choice):
-            values[path] = draw(st.sampled_from(hole.options))
-        elif hole.word == "int":
-            values[path] = draw(st.integers(hole.low, hole.high))
-        else:
-            values[path] = draw(st.floats(hole.low, hole.high))
-    return values
+    return {path: draw(value_of(hole)) for path, hole in space.holes.items()}
+
+
+def value_of(hole):
+    """Values that one hole allows."""
+    if isinstance(hole, Choice):
+        return st.sampled_from(hole.options)
+    return (st.integers if hole.word == "int" else st.floats)(hole.low, hole.high)
 
 
 def test_holes_are_named_by_dotted_paths_in_the_order_of_the_file():
@@ -84,6 +84,31 @@ def test_bound_values_stand_where_the_paths_say(values):
 @given(values_of(SPACE))
 def test_locate_finds_what_was_bound(values):
     assert SPACE.locate(SPACE.bind(values)) == values
+
+
+@pytest.mark.parametrize("space", [SPACE, ENSEMBLE], ids=["one target", "ensemble"])
+@given(data=st.data())
+def test_a_hole_that_does_not_act_changes_nothing(space, data):
+    values = data.draw(values_of(space))
+    graph = space.bind(values)
+    idle = sorted(space.holes.keys() - space.find_acting(graph))
+    other = values | {path: data.draw(value_of(space.holes[path])) for path in idle}
+    assert canonical_key(space.bind(other)) == canonical_key(graph)
+
+
+def test_a_gate_acts_where_it_ends_at_a_node_that_counts_open_or_not():
+    edges = {
+        "label -> any": {},
+        "n1 -> n0": {"gate": {"choice": ["cutoff", "through"]}, "weight": {"log": [0.1, 1]}},
+        "n2 -> n1": {"gate": {"choice": ["cutoff", "through"]}},
+    }
+    nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8", "lr": {"log": [0.01, 0.1]}}}
+    space = parse_space(RAW | {"edges": edges, "nodes": {**nodes, "n2": {"model": "resnet8"}}})
+    shut = space.default()
+    first, weight, lr = "edges.n1.n0.gate", "edges.n1.n0.weight", "nodes.n1.lr"
+    own = set(shut) - {first, weight, lr, "edges.n2.n1.gate"}
+    assert space.find_acting(space.bind(shut)) == own | {first}
+    assert space.find_acting(space.bind(shut | {first: "through"})) == set(shut)
 
 
 @pytest.mark.slow

@@ -72,6 +72,25 @@ def test_results_from_outside_count_too():
     assert share_of_good(source, Outcome("finished", 0.1, 9), asks=40) > 0.7
 
 
+def told_of(sampler: str) -> list[dict]:
+    """The parameters of two trials whose gate did nothing: one asked for, one from outside."""
+    source = Sampler(HOLES, Search(sampler=sampler))
+    number, values = source.ask()
+    acting = HOLES.keys() - {"edges.n1.n0.gate"}
+    source.tell(number, Outcome("stopped", 0.5, 3), acting)
+    source.add(values, Outcome("finished", 0.7, 9), acting)
+    seen = [one for one in source._study.trials if one.state.name != "FAIL"]
+    assert [(one.state.name, one.value) for one in seen] == [("PRUNED", 0.5), ("COMPLETE", 0.7)]
+    return [one.params for one in seen]
+
+
+def test_tpe_learns_of_a_trial_only_the_holes_that_did_something():
+    for params in told_of("tpe"):
+        assert params.keys() == HOLES.keys() - {"edges.n1.n0.gate"}
+    # A Gaussian process needs all: it draws at random what a trial lacks.
+    assert all(params.keys() == HOLES.keys() for params in told_of("gp"))
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_a_prior_of_affinity_draws_the_favourite_more_often(sampler):
     def share(prior: bool, trials: int) -> float:

@@ -217,12 +217,12 @@ class Repeating:
         self.asked.append(point)
         return len(self.asked) - 1, point
 
-    def tell(self, number: int, outcome: Outcome) -> None:
+    def tell(self, number: int, outcome: Outcome, acting: object = None) -> None:
         assert number < len(self.asked)
         assert number not in self.told
         self.told[number] = outcome
 
-    def add(self, values: dict, outcome: Outcome) -> None:
+    def add(self, values: dict, outcome: Outcome, acting: object = None) -> None:
         pass
 
 
@@ -643,7 +643,7 @@ def test_what_would_run_into_the_race_is_not_begun(sampler):
     assert states["FAIL"] == queue.arms.main.late > 0
     assert states["COMPLETE"] == queue.untrainable  # nothing is learnt of what was left out
     assert len(queue.searched) == 20
-    waiting = {sample for each in queue.arms._waiting.values() for _, sample in each}
+    waiting = {sample for each in queue.arms._waiting.values() for _, sample, _ in each}
     assert queue.sampler._asked.keys() == {one.sample for one in begun} | waiting
 
 
