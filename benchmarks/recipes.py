@@ -1,17 +1,20 @@
-"""Compares recipes for a pretrained network on few images: six sets, several seeds, test images.
+"""Compares recipes for a network on few images: several sets and seeds, by test images.
 
 A seed draws the labelled images. Compared are, for one network from ImageNet: logistic regression
 on its frozen features (the probe), a new head on the frozen backbone, fine-tuning, and a head first
-and then fine-tuning with a small rate, each with several learning rates. One line is appended for
-each training, so the script may be interrupted and goes on where it stopped.
+and then fine-tuning with a small rate, each with several learning rates; for a network from nothing
+or from formula-generated images, optimizers with several rates. One line is appended for each
+training, so the script may be interrupted and goes on where it stopped.
 
     python benchmarks/recipes.py SHARED --counts 10 50 0   # 0: all images; hours on one core
     python benchmarks/recipes.py SHARED --model mobilenetv2_100 --seeds 2
     python benchmarks/recipes.py SHARED --counts 0 --epochs 4   # where time is short
+    python benchmarks/recipes.py SHARED --source none --model resnet20 --size 32
+    python benchmarks/recipes.py SHARED --source zoo/fractals --model resnet20 --size 32
     python benchmarks/recipes.py SHARED --table            # what is in the file, as a table
 
-SHARED holds data/ and weights/. One training takes 1 to 60 s on one core. What the default recipe
-of `ktg.graph.recipes` rests on: five seeds with 10 images a class, two with 50.
+SHARED holds data/ and weights/. One training takes 1 to 60 s on one core. What the default recipes
+of `ktg.graph.recipes` rest on.
 """
 
 import argparse
@@ -41,6 +44,8 @@ SETS = {
     "wbc4": "wbc4",
     "magtile": "magtile",
     "cifar10_small": "cifar10_small/cifar10_small.npz",
+    "fsdd_spec": "fsdd_spec/fsdd_spec.npz",
+    "digits": "",  # those that come with scikit-learn
 }
 WEIGHTS = {
     "mobilenetv2_035": "mobilenetv2_035.imagenet.pth",
@@ -51,8 +56,32 @@ EPOCHS = {10: 40, 50: 30, None: 15}
 HEAD_EPOCHS = 100  # of frozen features, which are computed once
 
 
-def arms(epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
+def arms(source: str, epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what each arm sets in `train` and in its node."""
+    if source == "imagenet":
+        return arms_from_photographs(epochs)
+    found = {"sgd 0.1, as it is": {"train": {"lr": 0.1, "epochs": epochs}, "node": {}}}
+    calm = {"clip_norm": 1.0, "warmup_epochs": 1, "epochs": epochs}
+    for optimizer, rates in (("sgd", (0.01, 0.03, 0.1)), ("adamw", (0.0003, 0.001, 0.003, 0.01))):
+        for lr in rates:
+            said = {**calm, "optimizer": optimizer, "lr": lr}
+            found[f"{optimizer} {lr:g}"] = {"train": said, "node": {}}
+    for lr in (0.003, 0.01):
+        said = {**calm, "optimizer": "adamw", "lr": lr, "weight_decay": 0.05}
+        found[f"adamw {lr:g}, decay 0.05"] = {"train": said, "node": {}}
+    if source != "none":
+        for lr in (0.0003, 0.001, 0.003):
+            said = {**calm, "optimizer": "adamw", "lr": lr}
+            found[f"probe, then {lr:g}, kept statistics"] = {
+                "train": said,
+                "node": {"frozen_norm": True},
+            }
+            found[f"probe, then {lr:g}"] = {"train": said, "node": {}}
+    return found
+
+
+def arms_from_photographs(epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the arms of a network that has seen photographs."""
     tuned = {"clip_norm": 1.0, "warmup_epochs": 1, "epochs": epochs, "optimizer": "adamw"}
     kept = {"frozen_norm": True}
     first = {**kept, "frozen_epochs": max(2, epochs // 4)}
@@ -95,26 +124,32 @@ def arms(epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
+def list_arms(source: str, epochs: int) -> list[str]:
+    """Return the names of the arms; nothing has features for a probe."""
+    probe = [] if source == "none" else ["probe"]
+    return probe + list(arms(source, epochs))
+
+
 def graph_of(
     args: argparse.Namespace, name: str, count: int | None, seed: int, arm: dict[str, Any]
 ) -> Graph:
     """Return the graph of one training."""
-    node = {"model": args.model, "source": "imagenet", "model_args": {"pad_type": "same"}}
-    if args.model == "tf_efficientnet_lite0":
-        node.pop("model_args")
-    weights = {
-        "path": str(args.shared / "weights" / WEIGHTS[args.model]),
-        "mean": [0.5],
-        "std": [0.5],
-    }
-    data = {"path": str(args.shared / "data" / SETS[name]), "size": args.size, "split_seed": seed}
+    node = {"model": args.model, "source": args.source}
+    weights = {}
+    if args.source == "imagenet":
+        path = str(args.shared / "weights" / WEIGHTS[args.model])
+        weights = {args.model: {"path": path, "mean": [0.5], "std": [0.5]}}
+        if args.model != "tf_efficientnet_lite0":
+            node["model_args"] = {"pad_type": "same"}
+    data = {"path": str(args.shared / "data" / SETS[name])} if SETS[name] else {"name": name}
+    data |= {"size": args.size, "split_seed": seed}
     if count is not None:
         data["per_class"] = count
     return parse(
         {
             "data": {**data, "batch_size": 16 if count == 10 else 32},
             "train": {"seed": seed, **arm["train"]},
-            "weights": {args.model: weights},
+            "weights": weights,
             "nodes": {"n0": {**node, **arm["node"]}},
             "edges": {"label -> n0": {}},
         }
@@ -127,7 +162,7 @@ def measure_arm(
     """Train one arm and return its figures on the test images."""
     epochs = args.epochs or EPOCHS[count]
     probe = arm == "probe"
-    settings = arms(epochs)["head 0.001" if probe else arm]
+    settings = {"train": {}, "node": {}} if probe else arms(args.source, epochs)[arm]
     graph = graph_of(args, name, count, seed, settings)
     dataset, test = open_data(graph.data), open_test(graph.data)
     started = time.process_time()
@@ -174,7 +209,8 @@ def show(path: Path) -> None:
     rows = read_lines(path)
     values: dict[Any, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        key = (row["model"], row["size"], row["per_class"], row.get("epochs", 0), row["set"])
+        start = (row.get("source", "imagenet"), row["model"], row["size"])
+        key = (*start, row["per_class"], row.get("epochs", 0), row["set"])
         values[key][row["arm"]][row["seed"]] = row["balanced_accuracy"]
     lost: dict[str, list[float]] = defaultdict(list)
     for key, by_arm in sorted(values.items(), key=str):
@@ -203,7 +239,9 @@ def main() -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path(__file__).parent / "results/recipes.jsonl"
     )
-    parser.add_argument("--model", default="mobilenetv2_035", choices=WEIGHTS)
+    sources = ("imagenet", "none", "zoo/fractals")
+    parser.add_argument("--source", default="imagenet", choices=sources)
+    parser.add_argument("--model", default="mobilenetv2_035", help="one with weights, or any")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 50], help="0: all")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
@@ -217,13 +255,14 @@ def main() -> None:
         show(args.output)
         return
     torch.set_num_threads(1)
-    keys = ("set", "model", "size", "per_class", "seed", "arm", "epochs")
-    done = {tuple(line.get(key, 0) for key in keys) for line in read_lines(args.output)}
+    keys = ("set", "model", "size", "per_class", "seed", "arm", "epochs", "source")
+    early = {"epochs": 0, "source": "imagenet"}  # what the first lines do not say
+    done = {tuple((early | line)[key] for key in keys) for line in read_lines(args.output)}
     for count in args.counts:
         for seed in range(args.seeds):
             for name in args.sets:
-                for arm in args.arms or ("probe", *arms(EPOCHS[count or None])):
-                    key = (name, args.model, args.size, count, seed, arm, args.epochs)
+                for arm in args.arms or list_arms(args.source, EPOCHS[count or None]):
+                    key = (name, args.model, args.size, count, seed, arm, args.epochs, args.source)
                     if key in done:
                         continue
                     figures = measure_arm(args, name, count or None, seed, arm)
