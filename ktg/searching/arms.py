@@ -26,7 +26,6 @@ MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts a
 # So many in a row, and points are drawn evenly: a sure sampler may propose the same one for ever.
 STUBBORN = 10
 ALONE_SEED = 1_000_000  # added to the seed of the arm `tuned alone`, so that it draws other points
-_EPOCHS = ("train", "epochs")
 
 
 class Arm:
@@ -161,9 +160,9 @@ def find_alone_space(space: SearchSpace) -> SearchSpace | None:
     """Return the space of the arm `tuned alone`, None where there is nothing to tune or compare.
 
     It has the target with its own holes and those of data, training and the edge from the label,
-    which is opened if it is shut, and a hole for the epochs where there is none: as many as the
-    space says, up to as many times as it has nodes. A space of one node is this arm already, and of
-    an ensemble no node is the target.
+    which is opened if it is shut, and a hole for the length where there is none: the epochs, or
+    steps, that the space says, and as many times as it has nodes. A space of one node is this arm
+    already, and of an ensemble no node is the target.
     """
     nodes, default = space.template["nodes"], space.bind(space.default())
     target, line = default.target, edge_key(LABEL, default.target)
@@ -181,12 +180,14 @@ def find_alone_space(space: SearchSpace) -> SearchSpace | None:
     holes: dict[str, Hole] = {
         path: _ask_nobody(space.holes[path], place) for path, place in places.items()
     }
-    path = ".".join(_EPOCHS)
-    if path not in places and "steps" not in template.get("train", {}):
-        epochs = default.train.epochs
-        lengths = Choice((epochs, len(nodes) * epochs))
-        holes[path], places[path] = lengths, _EPOCHS
-        template["train"] = {**template.get("train", {}), "epochs": lengths.plain()}
+    field, length = "epochs", default.train.epochs
+    if default.train.steps is not None:
+        field, length = "steps", default.train.steps
+    path = f"train.{field}"
+    if path not in places:
+        lengths = Choice((length, len(nodes) * length))
+        holes[path], places[path] = lengths, ("train", field)
+        template["train"] = {**template.get("train", {}), field: lengths.plain()}
     return replace(space, holes=holes, places=places, template=template)
 
 

@@ -197,9 +197,14 @@ def estimate_seconds(graph: Graph, trials: Iterable[Trial]) -> float | None:
 
     It is the graph's number of epochs times the median over trials of their seconds per epoch: of
     those with the same networks and images of the same size, or else of the same networks, in
-    proportion to the area of what they see, or else of as many networks, or of all.
+    proportion to the area of what they see, or else of as many networks, or of all. Where lengths
+    are in steps, an epoch is as long as its share of them.
     """
-    measured = [(trial.graph, trial.epoch_s) for trial in trials if trial.epoch_s is not None]
+    measured = [
+        (trial.graph, trial.epoch_s * _compare_epochs(graph, trial.graph))
+        for trial in trials
+        if trial.epoch_s is not None
+    ]
     if not measured:
         return None
     for kind in (_describe_work, _list_models, _count_networks):
@@ -211,6 +216,14 @@ def estimate_seconds(graph: Graph, trials: Iterable[Trial]) -> float | None:
         if alike:
             break
     return graph.train.epochs * statistics.median(alike or [each for _, each in measured])
+
+
+def _compare_epochs(graph: Graph, other: Graph) -> float:
+    """Return how many times the steps of another graph's epoch one of this graph has."""
+    if graph.train.steps is None or other.train.steps is None:
+        return 1.0
+    own = graph.train.steps / max(1, graph.train.epochs)
+    return own / (other.train.steps / max(1, other.train.epochs))
 
 
 def _compare_areas(graph: Graph, other: Graph) -> float:

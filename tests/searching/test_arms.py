@@ -40,6 +40,16 @@ def test_epochs_that_are_a_hole_already_stay_as_they_are():
     assert found.holes["train.epochs"].options == (4, 8)
 
 
+def test_where_steps_are_the_length_they_are_its_hole():
+    found = find_alone_space(space(train={"epochs": 4, "steps": 100}))
+    assert found.holes["train.steps"].options == (100, 300)
+    assert "train.epochs" not in found.holes
+    graph = found.bind(found.default() | {"train.steps": 300})
+    assert (graph.train.steps, graph.train.epochs) == (300, 4)
+    own = find_alone_space(space(train={"epochs": 4, "steps": {"choice": [50, 100]}}))
+    assert own.holes["train.steps"].options == (50, 100)
+
+
 def test_a_label_that_is_shut_is_opened_for_it():
     found = find_alone_space(space(label={"gate": "cutoff"}, edges=EDGES))
     graph = found.bind(found.default())

@@ -48,6 +48,17 @@ def test_graphs_with_as_many_networks_count_before_others():
     assert estimate_seconds(graph(2, 2), known) == 8.0  # of all, where none is alike
 
 
+def test_an_epoch_is_as_long_as_its_share_of_the_steps():
+    def stepped(steps: int | None, epochs: int = 4):
+        one = graph(epochs)
+        return replace(one, train=replace(one.train, steps=steps))
+
+    known = [replace(trial(6.0), graph=stepped(100))]  # 25 steps an epoch
+    assert estimate_seconds(stepped(300), known) == 4 * 18.0
+    assert estimate_seconds(stepped(100, epochs=2), known) == 2 * 12.0
+    assert estimate_seconds(stepped(None), known) == 4 * 6.0
+
+
 @pytest.mark.parametrize(
     ("reserve", "left"), [(Reserve(), 0), (Reserve(1.5), 30), (Reserve(1.5, 5.0), 35)]
 )
