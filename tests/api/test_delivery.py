@@ -92,6 +92,27 @@ def test_a_search_ends_in_a_model_a_graph_and_a_page(photos, weights, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_folder_is_searched_until_its_time_is_over(photos, weights, tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    known = {"target": "resnet8", "size": 16, "weights": weights, "out": "out"}
+    result = ktg.search(photos, name="pets", budget="70s", tracking_uri=uri, **known)
+    assert not result.interrupted
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES | {"space.yaml"}
+    told = ktg.report("pets", tracking_uri=uri, retrain=False)
+    assert told["search"]["state"] == "finished"
+    assert told["search"]["settings"]["budget"] == "70s"
+    assert "probe" in {row.what for row in result.rows}  # and whatever else there was time for
+    assert result.finished >= 1
+    best = load_graph(tmp_path / "out" / "best.yaml")
+    assert best.provenance["trial"].startswith("trial-") or best.provenance["trial"] == "probe"
+    found = ktg.evaluate("out/model.safetensors", photos, split="test")
+    assert found.accuracy == result.delivered.metrics["accuracy"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert result.delivered.sentence in read(page).text
+    assert "had not ended" not in page  # the page of the first model is gone
+
+
+@pytest.mark.slow
 def test_a_search_that_is_ended_early_leaves_a_model(photos, weights, tmp_path):
     words = ["search", str(photos), "--target", "resnet8", "--size", "16", "--budget", "20m"]
     words += ["--out", "out", "--weights", f"resnet8={weights['resnet8']}"]
