@@ -28,6 +28,7 @@ def export(
     register: str | None = None,
     final: bool = False,
     calibrate: bool = True,
+    pooled: bool = False,
     force: bool = False,
     device: str | None = None,
     tracking_uri: str = STORE,
@@ -39,7 +40,8 @@ def export(
     The arguments are the options of `ktg export`; `experiment` may also be a .safetensors file of
     ktg. on_epoch: called with the seed, each epoch, and how many there are.
     """
-    check_writable(output or "best.yaml")
+    if not pooled:
+        check_writable(output or "best.yaml")
     files = {"weights": weights, "onnx": onnx, "int8": int8, "torch_export": torch_export}
     files |= {"card": card}
     paths = {kind: None if file is None else check_writable(file) for kind, file in files.items()}
@@ -59,10 +61,12 @@ def export(
         name=register,
         final=final,
         calibrated=calibrate,
+        pooled=pooled,
         force=force,
         device=device,
         on_epoch=on_epoch,
         decoding=listener.decoding,
+        say=lambda text: listener.say(f"exporting: {text}"),
     )
     search = result.graphs[0].search if result.graphs else None
     if search is not None and search.of > 1:

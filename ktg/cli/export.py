@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     help="The trained target as a version of NAME in MLflow's model registry.",
 )
 @options.flag("--final", help="Train on the validation split too, as `ktg train` does.")
+@options.flag(
+    "--pooled", help="The ensemble of the search's trainings as one model, not its best graph."
+)
 @options.calibrate
 @options.flag("--force", help="Overwrite files that are there.")
 @options.device
@@ -104,7 +107,7 @@ def describe_model(found: "ExportResult") -> Iterator[str]:
     if about is None:
         return
     for name, path in found.weights.items():
-        yield f"{path}: node {name}"
+        yield f"{path}: {about.models if about.members else f'node {name}'}"
     for kind, difference in written.differences.items():
         yield f"{written.files[kind]}: logits within {difference:.0e} of torch's"
     if written.quantised is not None:

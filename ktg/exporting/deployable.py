@@ -47,13 +47,13 @@ class DeployableNetwork(nn.Module):
 class DeployableEnsemble(nn.Module):
     """Takes the same images, and returns the logarithms of its members' mean probabilities."""
 
-    def __init__(self, members: Sequence[DeployableNetwork]) -> None:
+    def __init__(self, members: Sequence[DeployableNetwork], times: Sequence[int]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members, self.times = nn.ModuleList(members), tuple(times)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, classes)."""
-        return average_logits([member(images) for member in self.members])
+        return average_logits([member(images) for member in self.members], self.times)
 
 
 def resize_matrix(side: int, size: int) -> Tensor:
@@ -85,7 +85,7 @@ def make_deployable(
     module: nn.Module
     if isinstance(network, Ensemble):
         members = [_make_one(member, given) for member in network.networks.values()]
-        module = DeployableEnsemble(members).eval()
+        module = DeployableEnsemble(members, network.times).eval()
     else:
         module = _make_one(network, given)
     return module if temperature == 1 else Tempered(module, temperature).eval()

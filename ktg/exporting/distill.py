@@ -195,7 +195,7 @@ def choose_ensemble(search: StoredSearch) -> PooledEnsemble:
         why = describe_unkept(search.pooled)
         few = "fewer than two of its trainings have kept what they said of the validation images"
         name = search.experiment.name
-        raise UserError(f"experiment {name!r} has no ensemble to distil: {why or few}")
+        raise UserError(f"experiment {name!r} has no ensemble: {why or few}")
     return found
 
 

@@ -20,7 +20,8 @@ from ktg.exporting.graph_files import (
     write_graph,
 )
 from ktg.exporting.metadata import Accuracy, ModelMetadata
-from ktg.exporting.model_file import SUFFIX, read_model
+from ktg.exporting.model_file import SUFFIX, read_model, write_model
+from ktg.exporting.pooled import PooledModel, train_pool
 from ktg.exporting.registering import register_network, temporary_file
 from ktg.exporting.retrain import (
     describe_model,
@@ -30,7 +31,9 @@ from ktg.exporting.retrain import (
     write_weights,
 )
 from ktg.graph.canonical import live_nodes
+from ktg.searching.history import read_last_search
 from ktg.searching.seeds import OnEpoch
+from ktg.tracking import find_experiment
 from ktg.tracking.models import check_model_name
 from ktg.training import Training
 
@@ -64,9 +67,11 @@ def export(
     final: bool = False,
     force: bool = False,
     calibrated: bool = True,
+    pooled: bool = False,
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> ExportResult:
     """Export from an experiment of the store `uri`, or from a trained model file (.safetensors).
 
@@ -74,18 +79,30 @@ def export(
     any format is wanted, with its own seed, on the training split, or (`final`) on the validation
     split too; then the calibration takes another training (see `train_to_calibrate`), unless it is
     left out (`calibrated`). That of a model file goes to `output` where one is given. `name` is
-    that of a model in the store's registry, where the network becomes a new version. Raises
-    UserError before any training for whatever can be known before.
+    that of a model in the store's registry, where the network becomes a new version.
+    pooled: the greedy ensemble of all trainings instead, one model, whose members `say` names while
+    they are trained. Raises UserError before any training for whatever can be known before.
     """
     choice, formats = choice or TrialChoice(), formats or Formats()
     formats.check()
     _check(choice, formats, all_nodes, name)
+    if pooled:
+        _check_pooled(source, output, choice, formats, all_nodes=all_nodes, final=final)
     check_free(list(formats.files.values()), force=force)
     if Path(source).suffix == SUFFIX:
         result = _from_model(
             Path(source), output, formats, force, decoding, registered=name is not None
         )
         return _register(result, Path(source), name, uri)
+    if pooled:
+        found = train_pool(
+            read_last_search(find_experiment(source, uri)),
+            device=device,
+            on_epoch=on_epoch,
+            decoding=decoding,
+            say=say,
+        )
+        return _register(_from_pool(found, formats), formats.weights, name, uri)
     graphs = tuple(export_graphs(source, uri, output or Path("best.yaml"), choice, force=force))
     if not formats.files and name is None:
         return ExportResult(graphs, {}, WrittenFormats())
@@ -152,6 +169,16 @@ def _from_training(
     )
 
 
+def _from_pool(found: PooledModel, formats: Formats) -> ExportResult:
+    """Write the forms of an ensemble of several trainings."""
+    weights: dict[str, Path] = {}
+    if formats.weights:
+        write_model(formats.weights, found.network, found.about)
+        weights = {found.about.training.node: formats.weights}
+    written = write_formats(formats, found.network, found.about, lambda: found.dataset)
+    return ExportResult((), weights, written, found.about)
+
+
 def _from_model(
     file: Path,
     output: Path | None,
@@ -184,6 +211,27 @@ def _images(
     if dataset.fingerprint != metadata.training.fingerprint:
         raise UserError(f"{file}: the images at hand are not those that this model was trained on")
     return dataset
+
+
+def _check_pooled(
+    source: str,
+    output: Path | None,
+    choice: TrialChoice,
+    formats: Formats,
+    *,
+    all_nodes: bool,
+    final: bool,
+) -> None:
+    """Raise UserError for what cannot be asked of the ensemble of all trainings."""
+    if Path(source).suffix == SUFFIX:
+        raise UserError(f"{source}: --pooled is for an experiment, not for a model file")
+    if choice != TrialChoice() or all_nodes or final:
+        wrong = "--trial, --top, --baseline, --all-nodes and --final are for one graph"
+        raise UserError(f"--pooled exports several trainings as one model; {wrong}")
+    if output is not None:
+        raise UserError("--pooled: no one graph trains its members; leave out -o")
+    if formats.weights is None:
+        raise UserError("--pooled: give --weights, the file of the ensemble")
 
 
 def _check(choice: TrialChoice, formats: Formats, all_nodes: bool, name: str | None) -> None:

@@ -119,7 +119,8 @@ class ModelMetadata:
     `held_out` and `calibration` are None too where no image was left out, and in files of versions
     that did not measure them.
     `members` has the input of each node of an ensemble, and is empty for a single network; of
-    `input`, which is the target's, all share what lies outside the networks.
+    `input`, which is the target's, all share what lies outside the networks. `times`: how often a
+    member counts, where that is more than once.
     """
 
     classes: tuple[str, ...]
@@ -128,6 +129,7 @@ class ModelMetadata:
     graph: Graph
     accuracy: Accuracy | None = None
     members: Mapping[str, ModelInput] = field(default_factory=dict)
+    times: Mapping[str, int] = field(default_factory=dict)
     held_out: HeldOut | None = None
     calibration: Calibration | None = None
 
@@ -162,6 +164,7 @@ def to_json(metadata: ModelMetadata, folder: Path) -> str:
             if metadata.members
             else {}
         ),
+        **({"times": dict(metadata.times)} if metadata.times else {}),
         **{
             section: to_plain(found)
             for section in _MEASURED
@@ -200,7 +203,7 @@ def _about(raw: Any, folder: Path) -> ModelMetadata:
             "version",
             f"{show(raw.get('version'))} is not a format this ktg reads; allowed: {VERSION}",
         )
-    check_keys(raw, dict.fromkeys((*sections, "members", *_MEASURED)), "")
+    check_keys(raw, dict.fromkeys((*sections, "members", "times", *_MEASURED)), "")
     missing = [section for section in sections if section not in raw]
     if missing:
         raise SpecError(missing[0], "is missing")
@@ -216,6 +219,7 @@ def _about(raw: Any, folder: Path) -> ModelMetadata:
             name: _input(given, f"members.{name}")
             for name, given in check_mapping(raw.get("members", {}), "members").items()
         },
+        times=check_mapping(raw.get("times", {}), "times"),
         held_out=_read(HeldOut, raw, "held_out"),
         calibration=_read(Calibration, raw, "calibration"),
     )
@@ -226,6 +230,13 @@ def _about(raw: Any, folder: Path) -> ModelMetadata:
     ):
         if name not in metadata.graph.nodes:
             raise SpecError(place, f"the graph has no node {show(name)}")
+    for name, often in metadata.times.items():
+        if name not in metadata.members:
+            raise SpecError(f"times.{name}", "is no member")
+        if not isinstance(often, int) or isinstance(often, bool) or often < 1:
+            raise SpecError(
+                f"times.{name}", f"expected a whole number from 1 on, got {show(often)}"
+            )
     for name, given in metadata.members.items():
         # One square of pixels goes to all members; each resizes and normalises it for itself.
         if given.geometry != metadata.input.geometry:

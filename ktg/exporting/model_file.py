@@ -161,7 +161,7 @@ def _ensemble(metadata: ModelMetadata, state: Mapping[str, Tensor], path: Path) 
         name: _network(metadata, name, given, parts[name], path)
         for name, given in metadata.members.items()
     }
-    return Ensemble(members).eval()
+    return Ensemble(members, [metadata.times.get(name, 1) for name in members]).eval()
 
 
 def _network(

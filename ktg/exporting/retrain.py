@@ -159,7 +159,7 @@ def describe_model(
     dataset, scored = training.dataset, training.scored
     merged = not has_held_out(training)
     inputs = {
-        own: _input(training.networks[canonical], dataset)
+        own: describe_input(training.networks[canonical], dataset)
         for canonical, own in training.names.items()
     }
     # A reader of the file has no zoo to inherit arguments from, so they are written out.
@@ -217,7 +217,8 @@ def _network_of(training: Training, name: str) -> Network | Ensemble:
     return next(training.networks[canon] for canon, own in training.names.items() if own == name)
 
 
-def _input(network: Network, dataset: Dataset) -> ModelInput:
+def describe_input(network: Network, dataset: Dataset) -> ModelInput:
+    """Return how an image of a dataset becomes what a network sees."""
     side, _, channels = dataset.train.shape
     return ModelInput(
         side=side,

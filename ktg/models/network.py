@@ -115,17 +115,19 @@ def flatten_features(features: Tensor) -> Tensor:
 class Ensemble(nn.Module):
     """Several networks as one classifier; `names` are their nodes.
 
-    They share their input, (B, C, H, W) in [0, 1], and their classes.
+    They share their input, (B, C, H, W) in [0, 1], and their classes. times: how often each counts;
+    default: once.
     """
 
-    def __init__(self, networks: Mapping[str, Network]) -> None:
+    def __init__(self, networks: Mapping[str, Network], times: Sequence[int] | None = None) -> None:
         super().__init__()
         self.names = tuple(networks)
+        self.times = tuple(times or [1] * len(networks))
         self.members = nn.ModuleList(networks.values())  # not by name: a node may be called `train`
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, classes), float32: the log of the members' mean probabilities."""
-        return average_logits([member(images) for member in self.members])
+        return average_logits([member(images) for member in self.members], self.times)
 
     @property
     def networks(self) -> dict[str, Network]:
@@ -133,16 +135,23 @@ class Ensemble(nn.Module):
         return dict(zip(self.names, self.members, strict=True))  # type: ignore[arg-type]
 
 
-def average_logits(logits: Sequence[Tensor]) -> Tensor:
+def average_logits(logits: Sequence[Tensor], times: Sequence[int] | None = None) -> Tensor:
     """Return the log of the mean of the probabilities of several logits (B, classes), in float32.
 
-    Probabilities of 0.8 and 0.4 -> log 0.6, and the softmax of that is 0.6. A single member keeps
-    its own logits, so that nothing is rounded.
+    times: how often each counts; default: once. Probabilities of 0.8 and 0.4 -> log 0.6, and the
+    softmax of that is 0.6; counted three times and once -> log 0.7. A single member keeps its own
+    logits, so that nothing is rounded.
     """
     if len(logits) == 1:
         return logits[0].float()
-    each = torch.stack([torch.log_softmax(one.float(), dim=1) for one in logits])
-    return torch.logsumexp(each, dim=0) - math.log(len(logits))
+    counted = times or [1] * len(logits)
+    each = torch.stack(
+        [
+            torch.log_softmax(one.float(), dim=1) + math.log(often)
+            for one, often in zip(logits, counted, strict=True)
+        ]
+    )
+    return torch.logsumexp(each, dim=0) - math.log(sum(counted))
 
 
 def choose_device(device: torch.device | str | None) -> torch.device:

@@ -168,7 +168,7 @@ def test_a_search_is_distilled_and_the_better_is_kept(searched, tmp_path):
 def test_without_an_ensemble_or_with_one_as_target_it_is_a_sentence(searched, monkeypatch):
     search = read_last_search(find_experiment("a search", searched.uri))
     monkeypatch.setitem(search.__dict__, "pooled", [])
-    with pytest.raises(UserError, match="'a search' has no ensemble to distil: fewer than two"):
+    with pytest.raises(UserError, match="'a search' has no ensemble: fewer than two"):
         choose_ensemble(search)
     best = search.best
     monkeypatch.setitem(best.__dict__, "graph", dataclasses.replace(best.graph, ensemble=True))

@@ -269,6 +269,16 @@ def test_a_damaged_ensemble_is_refused(ensemble, tmp_path):
         )
         with pytest.raises(WeightsError, match=message):
             read_model(path)
+    for times, message in (
+        ({"n7": 2}, r"times\.n7: is no member"),
+        ({"n0": 0}, r"times\.n0: expected a whole number from 1 on, got 0"),
+        ({"n0": True}, r"times\.n0: expected a whole number from 1 on, got True"),
+        ([2, 1], "times: expected a mapping"),
+    ):
+        text = json.dumps(plain | {"times": times})
+        safetensors.torch.save_file(state, path, metadata={METADATA_KEY: text})
+        with pytest.raises(WeightsError, match=message):
+            read_model(path)
 
 
 def test_arguments_inherited_from_the_zoo_are_written_out(photos, tmp_path, monkeypatch):

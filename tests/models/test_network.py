@@ -134,6 +134,14 @@ def test_the_softmax_is_the_mean_of_the_probabilities():
     torch.testing.assert_close(average_logits(logits).exp(), mean.float())  # normalised already
 
 
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4), st.integers(0, 99))
+def test_who_counts_several_times_is_as_good_as_so_many(times, seed):
+    generator = torch.Generator().manual_seed(seed)
+    logits = [torch.randn(3, 4, generator=generator) for _ in times]
+    repeated = [one for one, often in zip(logits, times, strict=True) for _ in range(often)]
+    torch.testing.assert_close(average_logits(logits, times), average_logits(repeated))
+
+
 def test_one_member_is_itself():
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(average_logits([logits]), logits)
