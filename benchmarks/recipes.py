@@ -62,7 +62,10 @@ def arms(source: str, epochs: int) -> dict[str, dict[str, dict[str, Any]]]:
         return arms_from_photographs(epochs)
     found = {"sgd 0.1, as it is": {"train": {"lr": 0.1, "epochs": epochs}, "node": {}}}
     calm = {"clip_norm": 1.0, "warmup_epochs": 1, "epochs": epochs}
-    for optimizer, rates in (("sgd", (0.01, 0.03, 0.1)), ("adamw", (0.0003, 0.001, 0.003, 0.01))):
+    for optimizer, rates in (
+        ("sgd", (0.01, 0.03, 0.1)),
+        ("adamw", (0.0003, 0.001, 0.003, 0.005, 0.01)),
+    ):
         for lr in rates:
             said = {**calm, "optimizer": optimizer, "lr": lr}
             found[f"{optimizer} {lr:g}"] = {"train": said, "node": {}}
@@ -134,7 +137,9 @@ def graph_of(
     args: argparse.Namespace, name: str, count: int | None, seed: int, arm: dict[str, Any]
 ) -> Graph:
     """Return the graph of one training."""
-    node = {"model": args.model, "source": args.source}
+    node: dict[str, Any] = {"model": args.model, "source": args.source}
+    if args.model.startswith("vit"):  # else all images are enlarged to 224 pixels
+        node["model_args"] = {"img_size": args.size}
     weights = {}
     if args.source == "imagenet":
         path = str(args.shared / "weights" / WEIGHTS[args.model])

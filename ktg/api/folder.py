@@ -136,7 +136,7 @@ def prepare_folder(
 def describe_plan(plan: "Plan", listener: Listener) -> None:
     """Say in two lines what is about to be searched, and how long one training takes."""
     images, length = plan.images, plan.length
-    begins = plan.sources[0].source if plan.sources else "nothing"
+    begins = plan.begins[0] if plan.knows_photographs else "nothing"
     taught = f", taught by {plan.teacher.weights.name}" if plan.teacher else ""
     others = join_names([str(side) for side in plan.sides if side != length.side], 3)
     listener.say(

@@ -66,7 +66,7 @@ def _list_settings(graph: "Graph", plain: "Graph") -> dict[str, Any]:
     """
     from ktg.graph import edge_path
     from ktg.graph.fields import to_plain
-    from ktg.graph.recipes import PRETRAINED
+    from ktg.graph.recipes import RECIPE_FIELDS
 
     parts = {"data": graph.data, "train": graph.train}
     parts |= {f"nodes.{name}": node for name, node in graph.nodes.items()}
@@ -79,7 +79,7 @@ def _list_settings(graph: "Graph", plain: "Graph") -> dict[str, Any]:
     from_recipes = [
         f"nodes.{name}.{key}"
         for name, node in graph.nodes.items()
-        for key in PRETRAINED
+        for key in RECIPE_FIELDS
         if getattr(node, key) != getattr(plain.nodes[name], key)
     ]
     return {"settings": settings, "recipe": from_recipes}

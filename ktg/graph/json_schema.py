@@ -54,7 +54,7 @@ def json_schema(kind: Literal["graph", "space"]) -> Schema:
     space = kind == "space"
     sections: Schema = {
         "version": {
-            "description": "Of the format; 1 means what older versions of ktg made of a file.",
+            "description": "Of the format; 1 and 2 mean what older versions of ktg made of a file.",
             "enum": list(VERSIONS),
             "default": FORMAT_VERSION,
         },

@@ -23,7 +23,7 @@ from ktg.graph.fields import (
     read_scalars,
     to_plain,
 )
-from ktg.graph.recipes import fill_recipes, find_recipe
+from ktg.graph.recipes import FOR_WEIGHTS_ONLY, WITHOUT_RECIPES, fill_recipes, find_recipe
 from ktg.graph.spec import Edge, Graph, Node, SourceFile, Train
 from ktg.graph.vocabulary import (
     ANY,
@@ -37,8 +37,8 @@ from ktg.graph.vocabulary import (
     TargetName,
 )
 
-FORMAT_VERSION = 2
-VERSIONS = (1, FORMAT_VERSION)
+FORMAT_VERSION = 3
+VERSIONS = (WITHOUT_RECIPES, FOR_WEIGHTS_ONLY, FORMAT_VERSION)
 _GRAPH_PARTS = ("target", "sources", "weights", "nodes", "edges", "provenance")
 SECTIONS = ("version", "data", "train", *_GRAPH_PARTS)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -58,8 +58,7 @@ def parse(raw: Mapping[str, Any]) -> Graph:
 def _read_graph(raw: Mapping[str, Any]) -> Graph:
     data, train, nodes = from_plain(Data, raw["data"], "data"), raw.get("train", {}), raw["nodes"]
     _check_data(data)
-    if raw["version"] > 1:
-        nodes = fill_recipes(nodes, train)
+    nodes = fill_recipes(nodes, train, raw["version"])
     graph = Graph(
         data=data,
         train=from_plain(Train, train, "train"),

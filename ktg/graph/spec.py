@@ -49,8 +49,12 @@ class Train:
         "last.",
         "last",
     )
-    optimizer: OptimizerName = rule("SGD with momentum, AdamW or Adam.", "sgd")
-    lr: float = rule("Peak learning rate.", 0.1, above=0)
+    optimizer: OptimizerName = rule(
+        "SGD with momentum, AdamW or Adam. Where a node and this section say neither optimizer nor "
+        "rate, the node trains by the recipe of its source: `ktg graph show FILE --full` shows it.",
+        "sgd",
+    )
+    lr: float = rule("Peak learning rate; see `optimizer`.", 0.1, above=0)
     momentum: float = rule("Momentum of SGD (beta1 of AdamW and Adam).", 0.9, at_least=0, below=1)
     nesterov: bool = rule("Nesterov momentum for SGD.", True)
     weight_decay: float = rule(

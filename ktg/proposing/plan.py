@@ -76,6 +76,20 @@ class Plan:
     groups: FoundGroups | None = None
 
     @property
+    def knows_photographs(self) -> bool:
+        """Whether the best of the target's weights have seen photographs."""
+        return bool(self.sources) and knows_photographs(self.sources[0].node, self.wishes.files)
+
+    @property
+    def begins(self) -> tuple[str, ...]:
+        """The sources that the target may begin with, the default first.
+
+        Nothing comes before weights that know no photographs: see `ktg.graph.recipes`.
+        """
+        names = tuple(one.source for one in self.sources)
+        return names if self.knows_photographs else ("none", *names)
+
+    @property
     def decoded_side(self) -> int:
         """The side in pixels at which images are decoded: the largest that any network sees."""
         return max(*self.sides, self.teacher.weights.side or 0 if self.teacher else 0)

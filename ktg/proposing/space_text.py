@@ -7,6 +7,7 @@ from typing import Any
 
 from ktg.graph import Data
 from ktg.graph.fields import to_plain
+from ktg.graph.parse import FORMAT_VERSION
 from ktg.graph.paths import make_paths_relative
 from ktg.graph.yaml_files import dumps
 from ktg.proposing.commented_yaml import weave_comments, write_comment
@@ -61,7 +62,7 @@ def make_space(plan: Plan, name: str, budget: str, groups: Path | None = None) -
     second = _find_second(plan)
     if second is not None:
         _add_second(sections, second, plan.ranking.scores[second])
-    plain: dict[str, Any] = {"version": 2, "name": name}
+    plain: dict[str, Any] = {"version": FORMAT_VERSION, "name": name}
     plain |= {key: found[0] for key, found in sections.items() if found[0]}
     reasons = {path: why for _, whys in sections.values() for path, why in whys.items()}
     search, whys = _search(plan, plain, budget)
@@ -104,8 +105,9 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     if not plan.sources:
         notes.append(
             f"No weights for {plan.model} are on this machine and none can be had from here, so it "
-            "begins from nothing. `ktg source pretrain fractaldb --preset tiny --model "
-            f"{plan.model}` makes some in minutes, and `--weights MODEL=FILE` takes yours."
+            "begins from nothing. `--weights MODEL=FILE` takes yours; `ktg source pretrain "
+            f"fractaldb --preset tiny --model {plan.model}` makes some in minutes, which are not "
+            "proven to be better than nothing."
         )
     elif not any(
         knows_photographs(one.node, plan.wishes.files)
@@ -113,9 +115,9 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     ):
         notes.append(
             f"Note: no weights on this machine have seen photographs: {plan.model} begins from "
-            f"{plan.sources[0].source}. If yours are photographs, weights from ImageNet are worth "
-            "far more: `--weights MODEL=FILE` takes a file, and `--target mobilenetv2_100` "
-            "downloads published ones where there is a network"
+            f"nothing, or from {plan.sources[0].source}. If yours are photographs, weights from "
+            "ImageNet are worth far more: `--weights MODEL=FILE` takes a file, and `--target "
+            "mobilenetv2_100` downloads published ones where there is a network"
         )
     notes += [explain_noise(plan.noise)] if plan.noise else []
     notes += [plan.groups.sentence] if plan.groups else []

@@ -73,7 +73,7 @@ def test_each_candidate_is_trained_alone_with_each_seed(tiny):
 
 
 def test_a_candidate_is_trained_as_its_node_says():
-    pretrained = {"model": "resnet8", "source": "zoo/fractals"}
+    pretrained = {"model": "resnet8", "source": "weights.pth"}
     graph = parse(
         {
             "data": {"name": "digits"},

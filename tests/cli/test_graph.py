@@ -7,7 +7,7 @@ from command import ktg
 from safetensors.numpy import save_file
 
 from ktg.graph.canonical import canonical_key
-from ktg.graph.recipes import PRETRAINED
+from ktg.graph.recipes import FROM_NOTHING, PRETRAINED
 from ktg.graph.yaml_files import load_graph
 
 
@@ -56,7 +56,10 @@ def test_every_setting_is_shown_and_what_the_recipe_sets_is_marked(room):
     assert shown["settings"]["train.momentum"] == 0.9
     assert shown["settings"]["edges.label.n0.gate"] == "through"
     assert shown["settings"]["nodes.n1.lr"] == graph.nodes["n1"].lr
-    assert shown["recipe"] == [f"nodes.n1.{field}" for field in PRETRAINED]
+    assert shown["recipe"] == [
+        *[f"nodes.n0.{field}" for field in FROM_NOTHING],
+        *[f"nodes.n1.{field}" for field in PRETRAINED],
+    ]
     lines = ktg("graph", "show", "graph.yaml", "--full", folder=room).out.splitlines()
     marked = [line.split()[0] for line in lines if line.endswith("(recipe)")]
     assert set(marked) == set(shown["recipe"])

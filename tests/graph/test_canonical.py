@@ -32,6 +32,7 @@ CUT, THROUGH, LINEAR, CORRECT = "", "t", "l", "c"
 def graph_of(edges, nodes=("n0", "n1", "n2"), **sections):
     """A graph of equal nodes from {"n1 -> n0": gate}."""
     raw = {
+        "version": 1,  # without recipes
         "data": {"name": "digits"},
         "nodes": {name: {"model": "resnet8"} for name in nodes},
         "edges": {name: {"gate": gate} for name, gate in edges.items()},

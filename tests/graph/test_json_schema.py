@@ -79,7 +79,7 @@ MISTAKES = {
     "kl from the label": lambda raw: raw["edges"].update({"label -> n1": {"loss": "kl"}}),
     "ce between nodes": lambda raw: raw["edges"].update({"n1 -> n0": {"loss": "ce"}}),
     "no data": lambda raw: raw.update(data={}),
-    "an unknown version": lambda raw: raw.update(version=3),
+    "an unknown version": lambda raw: raw.update(version=4),
     "a source without a file": lambda raw: raw.update(sources={"a": {}}),
     "weights without a file": lambda raw: raw.update(weights={"resnet18": {"mean": 0.5}}),
     "an empty choice": lambda raw: raw["train"].update(lr={"choice": []}),

@@ -8,7 +8,7 @@ from strategies import graphs
 from ktg.errors import SpecError
 from ktg.graph import GATES, LABEL, Node, dump, edge_key, edge_path, parse
 from ktg.graph.parse import normalise, split_edge
-from ktg.graph.recipes import PRETRAINED
+from ktg.graph.recipes import FROM_FORMULA, FROM_NOTHING, PRETRAINED
 
 RAW = {
     "data": {"name": "cifar100", "val_fraction": 0.2, "batch_size": 64, "augment": "basic"},
@@ -65,9 +65,9 @@ def pretrained(train: dict | None = None, **node) -> dict:
     return changed(train=train or {}, nodes={"n0": node}, edges={"label -> n0": {}})
 
 
-def test_a_pretrained_node_of_version_2_gets_its_recipe_and_one_of_version_1_does_not():
+def test_a_pretrained_node_gets_its_recipe_and_one_of_version_1_does_not():
     found = parse(pretrained())
-    assert found == parse(pretrained(**PRETRAINED))
+    assert found == parse(pretrained(**PRETRAINED)) == parse(pretrained() | {"version": 2})
     assert (found.nodes["n0"].lr, found.nodes["n0"].head) == (0.0003, "probe")
     old = parse(pretrained() | {"version": 1})
     assert old == parse(pretrained({"lr": 0.1, "optimizer": "sgd"}))
@@ -76,6 +76,17 @@ def test_a_pretrained_node_of_version_2_gets_its_recipe_and_one_of_version_1_doe
         assert parse(dump(graph)) == graph
     assert dump(old)["train"] == {"optimizer": "sgd", "lr": 0.1}
     assert "train" in dump(found) and "lr" not in dump(found)["train"]
+
+
+@pytest.mark.parametrize("source", ["none", "fractaldb", "zoo/fractals"])
+def test_files_of_version_2_keep_what_they_meant(source):
+    raw = pretrained(source=source)
+    new, old, oldest = (parse(raw | {"version": version}) for version in (3, 2, 1))
+    recipe = FROM_NOTHING if source == "none" else FROM_FORMULA
+    assert parse(raw) == new == parse(pretrained(source=source, **recipe))
+    assert old == (oldest if source == "none" else parse(pretrained(source=source, **PRETRAINED)))
+    for graph in (new, old, oldest):
+        assert parse(dump(graph)) == graph
 
 
 def test_the_network_as_it_begins_needs_no_epochs():
@@ -176,7 +187,7 @@ def test_the_network_as_it_begins_needs_no_epochs():
             "data.unlabelled_share: must be less than 1, got 1",
         ),
         (changed(target="n1"), "target: 'n1' is not a value of `target`; allowed: first, ensemble"),
-        (changed(version=3), "version: 3 is not a format this ktg reads; allowed: 1, 2"),
+        (changed(version=4), "version: 4 is not a format this ktg reads; allowed: 1, 2, 3"),
         (changed(version=True), "version: True is not a format this ktg reads; allowed: 1, 2"),
         (
             changed(train={"epochs": 30, "steps": 20}),

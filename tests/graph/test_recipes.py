@@ -5,20 +5,29 @@ import dataclasses
 import pytest
 
 from ktg.graph import Node, parse_space
-from ktg.graph.recipes import PRETRAINED, fill_recipes, find_recipe
+from ktg.graph.recipes import (
+    FROM_FORMULA,
+    FROM_NOTHING,
+    PRETRAINED,
+    RECIPE_FIELDS,
+    TRANSFORMER_LR,
+    fill_recipes,
+    find_recipe,
+)
 
 NODE = {"model": "resnet18", "source": "imagenet"}
 
 
 def test_a_recipe_sets_fields_of_nodes_only():
-    assert PRETRAINED.keys() <= {field.name for field in dataclasses.fields(Node)}
+    own = {field.name for field in dataclasses.fields(Node)}
+    assert own >= {*RECIPE_FIELDS} == {*PRETRAINED, *FROM_NOTHING, *FROM_FORMULA}
 
 
 @pytest.mark.parametrize(
     ("node", "train"),
     [
-        ({"model": "resnet18"}, {}),
-        (NODE | {"source": "none"}, {}),
+        ({"model": "resnet18", "lr": 0.1}, {}),
+        ({"model": "resnet18"}, {"optimizer": "sgd"}),
         (NODE | {"lr": 0.1}, {}),
         (NODE | {"optimizer": "sgd"}, {}),
         (NODE, {"lr": 0.1}),
@@ -26,7 +35,7 @@ def test_a_recipe_sets_fields_of_nodes_only():
         ("no mapping", {}),
     ],
 )
-def test_who_starts_from_nothing_or_says_a_rate_or_an_optimizer_gets_none(node, train):
+def test_who_says_a_rate_or_an_optimizer_gets_none(node, train):
     assert find_recipe(node, train) == {}
     assert fill_recipes({"n0": node}, train) == {"n0": node}
 
@@ -48,9 +57,41 @@ def test_in_a_space_each_trial_has_the_recipe_of_its_own_source():
     }
     space = parse_space(raw)
     values = {"train.epochs": 2, "nodes.n0.source": "none"}
-    assert space.bind(values).nodes["n0"] == Node(model="resnet18")
+    assert space.bind(values).nodes["n0"] == Node(model="resnet18", **FROM_NOTHING)
     found = space.bind(values | {"nodes.n0.source": "imagenet"})
     assert found.nodes["n0"] == Node(**NODE, **PRETRAINED)
     assert space.locate(found) == values | {"nodes.n0.source": "imagenet"}
     old = parse_space(raw | {"version": 1}).bind(values | {"nodes.n0.source": "imagenet"})
     assert old.nodes["n0"] == Node(**NODE)
+    second = parse_space(raw | {"version": 2})
+    assert second.bind(values).nodes["n0"] == Node(model="resnet18")
+    assert second.bind(values | {"nodes.n0.source": "imagenet"}) == found
+
+
+def test_a_transformer_from_nothing_has_a_smaller_rate():
+    for model in ("vit_tiny_patch16_224", "timm/deit_tiny_patch16_224", "hf-hub:timm/swin_t"):
+        found = find_recipe({"model": model}, {})
+        assert found == {**FROM_NOTHING, "lr": TRANSFORMER_LR}
+        assert find_recipe({"model": model, "source": "imagenet"}, {}) == PRETRAINED
+        assert find_recipe({"model": model}, {}, version=2) == {}
+    for model in ("resnet18", "mobilenetv2_035", "torchvision/resnet18", "convnext_tiny"):
+        assert find_recipe({"model": model}, {}) == FROM_NOTHING
+
+
+@pytest.mark.parametrize(
+    ("source", "recipe"),
+    [
+        ("none", FROM_NOTHING),
+        ("fractaldb", FROM_FORMULA),
+        ("zoo/fractals", FROM_FORMULA),
+        ("imagenet", PRETRAINED),
+        ("zoo/animals", PRETRAINED),
+        ("hf-hub:timm/resnet18.a1_in1k", PRETRAINED),
+        ("weights/mine.pth", PRETRAINED),
+    ],
+)
+def test_each_family_of_sources_has_its_recipe(source, recipe):
+    node = {"model": "resnet18", "source": source}
+    assert find_recipe(node, {}) == find_recipe(node, {}, version=3) == recipe
+    assert find_recipe(node, {}, version=2) == ({} if source == "none" else PRETRAINED)
+    assert find_recipe(node, {}, version=1) == {}

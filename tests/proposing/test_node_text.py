@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import pytest
+
 from ktg.graph.parse_space import parse_space
-from ktg.graph.recipes import PRETRAINED
+from ktg.graph.recipes import FROM_NOTHING
 from ktg.proposing.found_images import look_at_images
-from ktg.proposing.node_text import FEW, RATES, propose_nodes
+from ktg.proposing.node_text import FEW, FEW_RATES, find_rates, propose_nodes
 from ktg.proposing.space_text import make_space
 from ktg.searching.baselines import ALONE, FINE_TUNED, PROBE, baselines
 
@@ -40,15 +42,18 @@ def test_head_then_fine_tuning_is_what_alone_is(plan, photos, in_zoo):
 def test_the_teacher_is_named_with_what_its_probe_has(taught):
     nodes, reasons = propose_nodes(taught)
     assert list(nodes) == ["n0", "teacher"]
-    assert nodes["n0"]["lr"] == {"log": RATES["few"]}  # 20 images
+    assert nodes["n0"]["lr"] == {"log": FEW_RATES}  # 20 images
     told = reasons["nodes.teacher"]
     assert "0.2 M parameters, trained on pictures" in told
     assert "its probe has 90.0 %" in told
     assert "trained once for 3 epochs" in told
 
 
-def test_a_network_from_nothing_has_no_recipe_but_a_high_rate(plan, photos):
+def test_a_network_from_nothing_has_a_recipe_of_its_own(plan, photos):
     nodes, reasons = propose_nodes(plan(photos))
-    assert nodes == {"n0": {"model": "resnet20", "lr": {"log": RATES["nothing"]}}}
-    assert not PRETRAINED.keys() & (nodes["n0"].keys() - {"lr"})
+    low, high = find_rates(FROM_NOTHING["lr"])
+    own = {**FROM_NOTHING, "lr": {"log": [low, high]}}
+    assert nodes == {"n0": {"model": "resnet20", "source": "none", **own}}
+    assert (low * high) ** 0.5 == pytest.approx(FROM_NOTHING["lr"])  # `alone` is the recipe
     assert "learn from nothing" in reasons["nodes.n0.model"]
+    assert "has seen no photographs" in reasons["nodes.n0.optimizer"]

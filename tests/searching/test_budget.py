@@ -21,7 +21,7 @@ def graph(epochs: int, networks: int = 1):
     return parse(
         {
             "data": {"name": "digits"},
-            "train": {"epochs": epochs},
+            "train": {"epochs": epochs, "lr": 0.1},
             "nodes": {f"n{i}": {"model": "resnet8"} for i in range(networks)},
             "edges": {"label -> any": {}, "any -> n0": {}},
         }
@@ -88,7 +88,7 @@ def taught(seconds: list[float]) -> Trial:
     one = parse(
         {
             "data": {"name": "digits"},
-            "train": {"epochs": len(seconds)},
+            "train": {"epochs": len(seconds), "lr": 0.1},
             "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet14"}},
             "edges": {"label -> n0": {}, "n1 -> n0": {}},
         }

@@ -29,7 +29,7 @@ def graph(tiny: Path, model: str = "resnet8", edges: dict | None = None, **train
     return parse(
         {
             "data": {"path": str(tiny), "batch_size": 32},
-            "train": {"epochs": 1, **train},
+            "train": {"epochs": 1, "lr": 0.1, **train},
             "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": model}},
             "edges": edges or {"label -> n0": {}, "n1 -> n0": {}},
         }
