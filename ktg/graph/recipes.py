@@ -41,10 +41,10 @@ PRETRAINED: Mapping[str, Any] = {
     "weight_decay": 5e-4,
 }
 # A rate at which everything changes. Ten images a class, 40 epochs, ResNet20 at 32 pixels, three
-# seeds: chosen on digits, CIFAR-10 and flowers, where it loses 0.9 points at most to the best of six
-# ways, and on spoken digits, aerial pictures and blood cells 1.0. Over SGD at 0.1 as `train` has it
-# +13.6 points (+2.2 to +24.9, six sets): without clipping and warm-up some of its trainings
-# collapse. A MobileNetV2-0.35 would learn faster at 0.01 in so few steps, a transformer diverges.
+# seeds: chosen on digits, CIFAR-10 and flowers, where it loses 0.9 points at most to the best of
+# six ways, and on spoken digits, aerial pictures and blood cells 1.0. Over SGD at 0.1 as `train`
+# has it +13.6 points (+2.2 to +24.9, six sets): without clipping and warm-up some of its trainings
+# collapse. At 0.01 a MobileNetV2-0.35 would learn faster in so few steps, a transformer worse.
 FROM_NOTHING: Mapping[str, Any] = {
     "optimizer": "adamw",
     "lr": 0.003,
@@ -60,8 +60,10 @@ RECIPE_FIELDS = tuple({**PRETRAINED, **FROM_NOTHING, **FROM_FORMULA})
 FORMULA_SOURCES = ("fractaldb", "zoo/fractals")
 WITHOUT_RECIPES, FOR_WEIGHTS_ONLY = 1, 2  # versions of the format
 # What the names of vision transformers begin with in timm and torchvision.
-_TRANSFORMERS = ("vit_", "deit", "beit", "eva", "cait", "xcit", "swin", "convit", "crossvit")
-_TRANSFORMERS += ("flexivit", "naflexvit", "pit_", "tnt_", "twins", "volo")
+_TRANSFORMERS = (
+    *("vit_", "deit", "beit", "eva", "cait", "xcit", "swin", "convit", "crossvit"),
+    *("flexivit", "naflexvit", "pit_", "tnt_", "twins", "volo"),
+)
 _DECISIVE = ("optimizer", "lr")
 
 
