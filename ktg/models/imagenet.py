@@ -203,17 +203,32 @@ def read_hub_statistics(source: str) -> tuple[tuple[float, ...], tuple[float, ..
 
     It is read from the cache, where `fetch` puts it beside the weights.
     """
+    found = _read_hub_config(source)
+    try:
+        said = found.get("pretrained_cfg", found)
+        mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return (mean, std) if len(mean) == len(std) == 3 else None
+
+
+def read_hub_architecture(source: str) -> str | None:
+    """Return the model that the cached config.json of a repository says it is of, None without."""
+    said = _read_hub_config(source).get("architecture")
+    return said if isinstance(said, str) and locate_model(said) else None
+
+
+def _read_hub_config(source: str) -> dict[str, Any]:
+    """Return the cached config.json of `hf-hub:OWNER/NAME`; nothing where there is none to read."""
     from huggingface_hub import try_to_load_from_cache
 
     repository, _, revision = source.removeprefix(HUB).partition("@")
     file = try_to_load_from_cache(repository, "config.json", revision=revision or None)
     try:
         found = json.loads(Path(str(file)).read_text(encoding="utf-8"))
-        said = found.get("pretrained_cfg", found)
-        mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return (mean, std) if len(mean) == len(std) == 3 else None
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_online(weights: PublishedFile) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ktg.errors import KtgError
 from ktg.graph import IMAGENET, Node, SourceFile, sources_for
-from ktg.models.names import list_library_models, list_tags, locate_model
+from ktg.models.names import HUB, list_library_models, list_tags, locate_model
 from ktg.models.resolve import resolve_source
 from ktg.proposing.machine import Machine
 from ktg.zoo import Card, default_zoo, shipped_zoo
@@ -96,6 +96,8 @@ def _list_sources(files: Mapping[str, SourceFile]) -> Iterator[tuple[str, str, s
     for model in _list_cached():
         if model not in files:
             yield model, IMAGENET, "published with its library, in the cache of this machine"
+    for model, source in _list_cached_repositories():
+        yield model, source, "of the Hugging Face hub, in the cache of this machine"
 
 
 def _describe_card(card: Card) -> str:
@@ -142,6 +144,27 @@ def _list_cached_tags() -> Iterator[str]:
         is_default = published.repository == find_published(f"timm/{architecture}").repository
         if not is_default and find_cached(published) is not None:
             yield model
+
+
+def _list_cached_repositories() -> Iterator[tuple[str, str]]:
+    """Yield model and source, `hf-hub:OWNER/NAME`, of others' repositories in the hub's cache.
+
+    These are timm's models as their config.json says; timm's own are found by the models' names.
+    """
+    from pathlib import Path
+
+    from huggingface_hub import constants
+
+    from ktg.models.imagenet import find_cached, find_published, read_hub_architecture
+
+    if not _has_cache():
+        return
+    for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
+        owner, _, name = folder.name.removeprefix("models--").partition("--")
+        source = f"{HUB}{owner}/{name}"
+        model = None if owner == "timm" else read_hub_architecture(source)
+        if model is not None and find_cached(find_published(source)) is not None:
+            yield model, source
 
 
 def _has_cache() -> bool:

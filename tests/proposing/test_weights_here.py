@@ -44,6 +44,29 @@ def test_weights_of_a_tag_that_is_not_the_usual_one_are_found_in_the_cache(tmp_p
     assert list(weights_here._list_cached_tags()) == ["resnet18.a2_in1k"]
 
 
+def test_repositories_of_the_hub_are_found_by_what_their_config_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights_here, "_has_cache", lambda: True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name, config, weights in (
+        ("me--birds", '{"architecture": "resnet18"}', True),
+        ("me--no-weights", '{"architecture": "resnet18"}', False),
+        ("me--words", '{"architectures": ["BertModel"]}', True),
+        ("me--list", "[1]", True),
+        ("me--torn", '{"architecture": "resn', True),
+        ("me--unknown", '{"architecture": "resnet19"}', True),
+        ("timm--resnet18.a1_in1k", '{"architecture": "resnet18"}', True),  # `resnet18` finds it
+    ):
+        folder = tmp_path / f"models--{name}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs/main").write_text("0" * 40)
+        files = folder / "snapshots" / ("0" * 40)
+        files.mkdir(parents=True)
+        (files / "config.json").write_text(config)
+        if weights:
+            (files / "model.safetensors").touch()
+    assert list(weights_here._list_cached_repositories()) == [("resnet18", "hf-hub:me/birds")]
+
+
 @pytest.mark.slow  # it imports timm and asks for the weights of each of its models
 def test_published_weights_are_found_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(weights_here, "_has_cache", lambda: True)
