@@ -217,7 +217,7 @@ def show(path: Path) -> None:
         start = (row.get("source", "imagenet"), row["model"], row["size"])
         key = (*start, row["per_class"], row.get("epochs", 0), row["set"])
         values[key][row["arm"]][row["seed"]] = row["balanced_accuracy"]
-    lost: dict[str, list[float]] = defaultdict(list)
+    lost: dict[tuple[str, str], list[float]] = defaultdict(list)
     for key, by_arm in sorted(values.items(), key=str):
         seeds = set.intersection(*(set(v) for v in by_arm.values()))
         if not seeds:
@@ -226,13 +226,12 @@ def show(path: Path) -> None:
         best = max(means.values())
         print(key, f"n={len(seeds)}")
         for a, mean in means.items():
-            lost[a].append(best - mean)
+            lost[key[0], a].append(best - mean)
             print(f"   {a:36} {100 * mean:5.1f}   {100 * (mean - best):+5.1f}")
-    print("most lost, mean lost")
-    for a, each in lost.items():
-        print(
-            f"   {a:36} {100 * max(each):5.1f} {100 * statistics.fmean(each):5.1f}  n={len(each)}"
-        )
+    print("most lost, mean lost, by source and over all networks")
+    for (source, a), each in lost.items():
+        most, mean = 100 * max(each), 100 * statistics.fmean(each)
+        print(f"   {source:12} {a:36} {most:5.1f} {mean:5.1f}  n={len(each)}")
 
 
 def main() -> None:
@@ -259,6 +258,10 @@ def main() -> None:
     if args.table:
         show(args.output)
         return
+    if args.source == "imagenet" and args.model not in WEIGHTS:
+        parser.error(
+            f"--model: of {args.model} there are no weights; allowed: {', '.join(WEIGHTS)}"
+        )
     torch.set_num_threads(1)
     keys = ("set", "model", "size", "per_class", "seed", "arm", "epochs", "source")
     early = {"epochs": 0, "source": "imagenet"}  # what the first lines do not say
