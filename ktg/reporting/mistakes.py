@@ -27,6 +27,7 @@ from ktg.data import Dataset, name_val_images
 from ktg.data.open import open_data
 from ktg.errors import KtgError, UserError
 from ktg.graph import FORMULAS, Data
+from ktg.graph.canonical import with_fold
 from ktg.reporting.cost import devices_per_trial
 from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import attach
@@ -94,10 +95,10 @@ def _read_stored(search: StoredSearch) -> dict[str, Any] | None:
 
 
 def _train_again(search: StoredSearch, on_epoch: EpochCallback | None) -> dict[str, Any]:
-    best, graph = search.best, search.best.graph
+    best = search.best
+    graph = with_fold(best.graph, search.space.search.folds, best.fold)
     dataset = open_data(graph.data)
-    recorded = search.run.tags.get("data.fingerprint", dataset.fingerprint)
-    if recorded != dataset.fingerprint:
+    if not search.has_same_images():
         raise UserError("the data are not those of the search any more (their fingerprint differs)")
     share, device = devices_per_trial(search)
     on = "cuda" if device == "GPU" and torch.cuda.is_available() else "cpu"

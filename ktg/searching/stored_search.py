@@ -5,6 +5,7 @@ when it died reads as interrupted, and so do its trials. Nothing here writes, an
 curves are read when they are asked for, so that `ktg status` stays cheap.
 """
 
+import dataclasses
 import itertools
 import math
 import re
@@ -16,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from ktg.errors import KtgError, UserError
-from ktg.graph import Graph, SearchSpace, parse, parse_space
+from ktg.graph import Data, Graph, SearchSpace, parse, parse_space
 from ktg.graph.canonical import seedless_key
 from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
@@ -241,6 +242,19 @@ class StoredSearch:
             return parse_space({"version": 1, **loads(text, "space.yaml")})
         except KtgError as error:
             raise self._unreadable(str(error)) from error
+
+    @property
+    def data(self) -> Data:
+        """The images whose fingerprint it recorded: its default graph's, of the first fold."""
+        own = self.space.fill(self.space.default()).data
+        return dataclasses.replace(own, folds=self.space.search.folds or own.folds)
+
+    def has_same_images(self) -> bool:
+        """Return whether the images at hand are those that it saw, as far as it recorded that."""
+        from ktg.data.open import open_data
+
+        recorded = self.run.tags.get("data.fingerprint")
+        return recorded is None or recorded == open_data(self.data).fingerprint
 
     @cached_property
     def children(self) -> list[RunRecord]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from records import GRAPH, PLAIN, read_back, run, search, trial
 
+import ktg
 from ktg.errors import UserError
 from ktg.exporting.graph_files import TrialChoice, choose_trials
 from ktg.graph.yaml_files import loads
@@ -132,3 +133,26 @@ def test_a_run_with_another_name_has_no_number():
     nameless = search(trial(1))
     object.__setattr__(nameless.trials[0], "run", run("odd"))
     assert nameless.trials[0].number == 0
+
+
+@pytest.mark.slow
+def test_a_search_with_folds_knows_its_images_again(tmp_path):
+    space = {
+        "name": "folded",
+        "data": {"name": "digits", "per_class": 10, "batch_size": 20},
+        "train": {"epochs": 1, "lr": 0.05},
+        "nodes": {"n0": {"model": "resnet8"}},
+        "edges": {"label -> n0": {"weight": {"choice": [1.0, 2.0]}}},
+        "search": {"trials": 2, "folds": 2, "race_share": 0},
+    }
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    ktg.search(space, tracking_uri=uri)
+    found = read_last_search(find_experiment("folded", uri))
+    assert found.data.folds == 2
+    assert found.has_same_images()
+    files = {"weights": tmp_path / "m.safetensors"}
+    assert ktg.export("folded", tmp_path / "b.yaml", tracking_uri=uri, **files).same_data
+    assert "confusion" in ktg.report("folded", tracking_uri=uri, retrain=True)["mistakes"]
+    assert ktg.confirm("folded", top=1, seeds=2, tracking_uri=uri).rows
+    tags = {**found.run.tags, "data.fingerprint": "another"}
+    assert not replace(found, run=replace(found.run, tags=tags)).has_same_images()

@@ -25,9 +25,7 @@ def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str,
         if spec not in opened:
             opened[spec] = open_data(spec, progress=decoding)
             tests[spec] = open_test(spec, progress=decoding).labels
-    default = select_image_fields(chosen.space.fill(chosen.space.default()).data)
-    searched = chosen.search.run.tags.get("data.fingerprint")
-    if default in opened and searched not in (None, opened[default].fingerprint):
+    if not chosen.search.has_same_images():
         problem = "its graphs would be tested on images they were given"
         raise DataError(f"the data have changed since the search: {problem}")
 
