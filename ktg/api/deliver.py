@@ -145,8 +145,10 @@ def describe_delivered(delivered: Delivered, warning: str | None = None) -> dict
     return told | {"confusion": read_confusion(delivered.folder / MODEL)}
 
 
-def write_early_page(name: str, delivered: Delivered, result: "Result | None" = None) -> None:
-    """Write the page of a search whose first model is all there is.
+def write_early_page(
+    name: str, delivered: Delivered, listener: Listener, result: "Result | None" = None
+) -> None:
+    """Write the page of a search whose first model is all there is; say why where that fails.
 
     name: of the experiment. result: of a search that has ended without a finished training; None
     before one has begun.
@@ -155,8 +157,15 @@ def write_early_page(name: str, delivered: Delivered, result: "Result | None" = 
     from ktg.reporting.afterwards import make_early_report
     from ktg.reporting.page import render_early
 
-    data = make_early_report(name, describe_delivered(delivered), result)
-    write_page(delivered.folder / PAGE, render_early(data))
+    file = delivered.folder / PAGE
+    try:
+        data = make_early_report(name, describe_delivered(delivered), result)
+        write_page(file, render_early(data))
+    except Exception as error:  # whatever it is, the model is there, and the search goes on
+        listener.warn(f"no report was written: {error}")
+    else:
+        if result is not None:
+            listener.say(f"Report: {file}")
 
 
 def read_confusion(model: Path) -> list[list[int]] | None:

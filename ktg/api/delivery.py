@@ -5,7 +5,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,16 +201,23 @@ def deliver_result(
             f"the best graph could not be trained again: {error}; "
             f"{describe_kept(first, delivery.out)}"
         )
+    if made is not None and first is not None:  # that of the first model is of another one
+        remove_page(delivery.out / PAGE)
     told = list_warnings(result, made, uri) if made else []
     result = dataclasses.replace(result, warnings=(*result.warnings, *told))
     if result.best is None and delivered is not None:
-        write_early_page(result.name, delivered, result)
-        listener.say(f"Report: {delivery.out / PAGE}")
+        write_early_page(result.name, delivered, listener, result)
     elif uri is not None and result.best is not None:
         if delivered is not None:
             attach_delivered(result.name, uri, delivered, " ".join(told) or None, listener)
         write_report(result.name, delivery.out / PAGE, uri, listener)
     return dataclasses.replace(result, delivered=delivered)
+
+
+def remove_page(file: Path) -> None:
+    """Remove a page that has become false."""
+    with suppress(OSError):
+        file.unlink()
 
 
 def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> Delivered | None:

@@ -66,7 +66,7 @@ def export(
         device=device,
         on_epoch=on_epoch,
         decoding=listener.decoding,
-        say=lambda text: listener.say(f"exporting: {text}"),
+        say=listener.say,
     )
     search = result.graphs[0].search if result.graphs else None
     if search is not None and search.of > 1:
@@ -87,6 +87,8 @@ def dump_exported(delivered: "ExportResult") -> dict[str, Any]:
         plain |= {} if search is None else {"search": search.to_json()}
     if delivered.about is None:
         return plain
+    if not delivered.graphs and delivered.about.members:  # several trainings, pooled
+        plain = dict(delivered.about.graph.provenance)
     accuracy, quantised = delivered.about.accuracy, delivered.written.quantised
     sizes = quantised and {"before": vars(quantised.before), "after": vars(quantised.after)}
     return plain | {

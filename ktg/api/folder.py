@@ -127,7 +127,7 @@ def prepare_folder(
     side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
     probe, key = deliver_probe(file, side, out, listener)
     if probe is not None:
-        write_early_page(name, probe)
+        write_early_page(name, probe, listener)
     return PreparedFolder(
         file, budget, plan.began, plan.teacher.seconds if plan.teacher else 0.0, probe, key
     )

@@ -133,7 +133,7 @@ def distill_search(
     best, ensemble = choose_best(search), choose_ensemble(search)
     graphs = {one.trial: one.graph for one in search.pooled}
     dataset = open_data(best.graph.data)
-    _check_same(search)
+    check_same_images(search)
     out.mkdir(exist_ok=True)
     (out / TEACHERS).mkdir(exist_ok=True)
     files, answers = {}, []
@@ -331,11 +331,9 @@ def _find_pattern(graph: Graph) -> Edge:
     return Edge(loss="kl", temperature=TEMPERATURE)
 
 
-def _check_same(search: StoredSearch) -> None:
+def check_same_images(search: StoredSearch) -> None:
     """Raise UserError where the images are not those that the search saw."""
-    recorded = search.run.tags.get("data.fingerprint")
-    data = search.space.bind(search.space.default()).data
-    if recorded not in (None, open_data(data).fingerprint):
+    if not search.has_same_images():
         raise UserError("the data are not those of the search any more (their fingerprint differs)")
 
 

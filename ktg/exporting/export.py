@@ -19,7 +19,7 @@ from ktg.exporting.graph_files import (
     export_graphs,
     write_graph,
 )
-from ktg.exporting.metadata import Accuracy, ModelMetadata
+from ktg.exporting.metadata import POOLED, Accuracy, ModelMetadata
 from ktg.exporting.model_file import SUFFIX, read_model, write_model
 from ktg.exporting.pooled import PooledModel, train_pool
 from ktg.exporting.registering import register_network, temporary_file
@@ -87,7 +87,7 @@ def export(
     formats.check()
     _check(choice, formats, all_nodes, name)
     if pooled:
-        _check_pooled(source, output, choice, formats, all_nodes=all_nodes, final=final)
+        _check_pooled(source, output, choice, formats, for_one=all_nodes or final)
     check_free(list(formats.files.values()), force=force)
     if Path(source).suffix == SUFFIX:
         result = _from_model(
@@ -95,8 +95,12 @@ def export(
         )
         return _register(result, Path(source), name, uri)
     if pooled:
+        search = read_last_search(find_experiment(source, uri))
+        if search.of > 1:
+            say(search.sentence)
         found = train_pool(
-            read_last_search(find_experiment(source, uri)),
+            search,
+            calibrated=calibrated,
             device=device,
             on_epoch=on_epoch,
             decoding=decoding,
@@ -163,10 +167,9 @@ def _from_training(
         )
     metadata = describe_model(graph, training, graph.target, accuracies.get(graph.target), by)
     written = write_formats(formats, training.scored, metadata, lambda: dataset)
-    known = graph.provenance.get("data_fingerprint", "unknown")
-    return ExportResult(
-        graphs, weights, written, metadata, known in ("unknown", dataset.fingerprint)
-    )
+    search = graphs[0].search
+    same_data = search is None or search.has_same_images()
+    return ExportResult(graphs, weights, written, metadata, same_data)
 
 
 def _from_pool(found: PooledModel, formats: Formats) -> ExportResult:
@@ -174,7 +177,7 @@ def _from_pool(found: PooledModel, formats: Formats) -> ExportResult:
     weights: dict[str, Path] = {}
     if formats.weights:
         write_model(formats.weights, found.network, found.about)
-        weights = {found.about.training.node: formats.weights}
+        weights = {"ensemble": formats.weights}
     written = write_formats(formats, found.network, found.about, lambda: found.dataset)
     return ExportResult((), weights, written, found.about)
 
@@ -197,6 +200,10 @@ def _from_model(
             "or -o"
         )
     network, metadata = read_model(file)
+    if output and POOLED in metadata.graph.provenance:
+        trials = metadata.graph.provenance[POOLED]
+        problem = f"no one graph trains its networks, which are of {trials}; leave out -o"
+        raise UserError(f"{file}: {problem}")
     graphs = (write_graph(metadata.graph, output, force=force),) if output else ()
     beside = dataclasses.replace(formats, weights=file)  # for the card, which shows how to use it
     written = write_formats(beside, network, metadata, lambda: _images(metadata, file, decoding))
@@ -219,13 +226,12 @@ def _check_pooled(
     choice: TrialChoice,
     formats: Formats,
     *,
-    all_nodes: bool,
-    final: bool,
+    for_one: bool,
 ) -> None:
     """Raise UserError for what cannot be asked of the ensemble of all trainings."""
     if Path(source).suffix == SUFFIX:
         raise UserError(f"{source}: --pooled is for an experiment, not for a model file")
-    if choice != TrialChoice() or all_nodes or final:
+    if choice != TrialChoice() or for_one:
         wrong = "--trial, --top, --baseline, --all-nodes and --final are for one graph"
         raise UserError(f"--pooled exports several trainings as one model; {wrong}")
     if output is not None:

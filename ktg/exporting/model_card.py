@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ktg.errors import make_printable
 from ktg.exporting.int8 import Measurements, QuantisationResult
-from ktg.exporting.metadata import HeldOut, ModelMetadata
+from ktg.exporting.metadata import POOLED, HeldOut, ModelMetadata
 from ktg.graph import Graph, dump
 from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.paths import make_paths_relative
@@ -81,8 +81,9 @@ def _longest_run(text: str) -> int:
 def _head(metadata: ModelMetadata) -> str:
     given = metadata.input
     colour = "grey" if given.channels == 1 else "colour"
+    mean = "weighted mean" if metadata.times else "mean"
     what = (
-        "An ensemble, which says the mean of what its networks say,"
+        f"An ensemble, which says the {mean} of what its networks say,"
         if metadata.members
         else f"A {quote_text(metadata.node.model)}"
     )
@@ -102,7 +103,7 @@ def _accuracy(metadata: ModelMetadata) -> str:
         lines.append(f"**{measured.format()}** of the {_SPLITS[measured.split]}.")
         if measured.n > 1:
             lines.append("The weights are those of the first seed, not of the best.")
-        if measured.split == "val" and searched is not None:
+        if measured.split == "val" and (searched is not None or POOLED in origin):
             lines.append("A search chose by these images, so expect a little less on new ones.")
     else:
         lines.append("Not measured: no labelled image was left out of this training.")
@@ -343,6 +344,10 @@ def _graph(metadata: ModelMetadata, folder: Path) -> str:
         len(live_nodes(graph)),
         sum(target in live_nodes(graph) for _, target in open_edges(graph)),
     )
+    if POOLED in graph.provenance:
+        said = "each as its own trial says, not by this graph, which names them alone"
+        trials = quote_text(str(graph.provenance[POOLED]))
+        return f"## How it was trained\n{trials}: {said}:\n{_block('yaml', dumps(plain))}"
     counted = f"{networks} network{'s' * (networks > 1)} and {edges} open edge{'s' * (edges > 1)}"
     return (
         f"## How it was trained\n{counted}. Saved as `graph.yaml`, `ktg train graph.yaml` "

@@ -1,7 +1,7 @@
 """Trains the members of a search's greedy ensemble once more, and makes one model of them.
 
 Each member is trained by its own graph, so that no graph trains the whole: that in the model's file
-describes the networks alone, and its provenance says which trials they are of.
+describes the networks alone, and its provenance says in POOLED which trials they are of.
 """
 
 import dataclasses
@@ -14,12 +14,14 @@ from fractions import Fraction
 import torch
 
 from ktg.data import Dataset
+from ktg.data.open import open_data
 from ktg.errors import UserError
-from ktg.exporting.distill import choose_ensemble
+from ktg.exporting.distill import check_same_images, choose_ensemble
 from ktg.exporting.held_out import calibrate, compute_held_out, describe_classes
-from ktg.exporting.metadata import Accuracy, ModelInput, ModelMetadata, TrainingFacts
+from ktg.exporting.metadata import POOLED, Accuracy, ModelInput, ModelMetadata, TrainingFacts
 from ktg.exporting.retrain import describe_input, retrain
-from ktg.graph import LABEL, Edge, Node, Scalar
+from ktg.graph import LABEL, Edge, Graph, Node, Scalar, SourceFile
+from ktg.graph.canonical import with_fold
 from ktg.models.network import Ensemble, Network
 from ktg.searching.pool import PooledEnsemble
 from ktg.searching.seeds import OnEpoch
@@ -46,23 +48,28 @@ class _Members:
     nodes: dict[str, Node] = field(default_factory=dict)
     inputs: dict[str, ModelInput] = field(default_factory=dict)
     shares: dict[str, Fraction] = field(default_factory=dict)
+    sources: dict[str, SourceFile] = field(default_factory=dict)
+    weights: dict[str, SourceFile] = field(default_factory=dict)
 
-    def add(self, trial: str, training: Training, times: int) -> None:
-        """Add what a training is scored by: its target, or all networks of an ensemble."""
+    def add(self, graph: Graph, training: Training, times: int) -> None:
+        """Add what the training of a graph is scored by: its target, or all of an ensemble."""
         scored = training.scored
-        found = scored.networks if isinstance(scored, Ensemble) else {"": scored}
-        target = training.graph.target
-        canonical = {own: name for name, own in training.names.items()} | {"": target}
+        found = scored.networks if isinstance(scored, Ensemble) else {graph.target: scored}
+        canonical = {own: name for name, own in training.names.items()}
         for own, network in found.items():
-            name = f"{trial}-{own}" if own else trial
-            node = training.graph.nodes[canonical[own]]
+            name = f"m{len(self.networks) + 1}"
             self.networks[name] = network
-            # Its weights are in the file; how it was trained is in the graph of its trial.
+            # What it began with, whose licence holds for it. How it was trained says its trial.
             self.nodes[name] = Node(
-                model=node.model, model_args=node.model_args, input_size=node.input_size
+                model=graph.nodes[own].model,
+                source=graph.nodes[own].source,
+                model_args=training.graph.nodes[canonical[own]].model_args,
+                input_size=graph.nodes[own].input_size,
             )
             self.inputs[name] = describe_input(network, training.dataset)
             self.shares[name] = Fraction(times, len(found))
+        self.sources |= graph.sources
+        self.weights |= graph.weights
 
     @property
     def times(self) -> dict[str, int]:
@@ -77,6 +84,7 @@ class _Members:
 def train_pool(
     search: StoredSearch,
     *,
+    calibrated: bool = True,
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
     decoding: Callable[[int, int], None] | None = None,
@@ -84,52 +92,57 @@ def train_pool(
 ) -> PooledModel:
     """Train the greedy ensemble of a search, its members one by one, on the training split.
 
-    Raises UserError where the search has no ensemble of several trainings, and where the members do
-    not take the same images.
+    calibrated: whether its probabilities are, by the validation images. Where trials had folds, the
+    members are trained on the part of the images that chose them. Raises UserError, before any
+    training, where the search has no ensemble of several trainings, and where its members or the
+    search itself saw other images.
     """
     chosen, name = choose_ensemble(search), search.experiment.name
     if len(chosen.members) < 2:
         raise UserError(f"experiment {name!r}: {chosen.sentence}")
-    graphs = {one.trial: one.graph for one in search.pooled}
+    check_same_images(search)
+    folds, fold = search.space.search.folds, search.best.fold
+    graphs = {one.trial: with_fold(one.graph, folds, fold) for one in search.pooled}
+    own = [graphs[member.trial] for member in chosen.members]
+    opened = [open_data(graph.data, progress=decoding) for graph in own]
+    if len({one.labelled_fingerprint or one.fingerprint for one in opened}) > 1:
+        problem = "its trainings do not see the same images at the same size (holes in `data`)"
+        raise UserError(f"experiment {name!r} has no ensemble that is one model: {problem}")
     members, first = _Members(), None
-    for place, member in enumerate(chosen.members, start=1):
-        say(f"member {place} of {len(chosen.members)}: {member.trial}")
-        training, _ = retrain(
-            graphs[member.trial],
-            device=device,
-            on_epoch=on_epoch,
-            decoding=decoding,
-            metric=search.metric,
-        )
+    for place, (member, graph) in enumerate(zip(chosen.members, own, strict=True), start=1):
+        say(f"member {place} of {len(own)}: {member.trial}")
+        training, _ = retrain(graph, device=device, on_epoch=on_epoch, metric=search.metric)
         first = first or training
-        if training.dataset.fingerprint != first.dataset.fingerprint:
-            problem = "its trainings do not share their images and splits (holes in `data`)"
-            raise UserError(f"experiment {name!r} has no ensemble to export: {problem}")
-        members.add(member.trial, training, member.times)
+        members.add(graph, training, member.times)
     assert first is not None  # noqa: S101 - there are two members
     ensemble = Ensemble(members.networks, list(members.times.values())).eval()
-    return PooledModel(ensemble, _describe(search, chosen, members, first, ensemble), first.dataset)
+    about = _describe(search, chosen, members, (own[0], first), ensemble, calibrated=calibrated)
+    return PooledModel(ensemble, about, first.dataset)
 
 
 def _describe(
     search: StoredSearch,
     chosen: PooledEnsemble,
     members: _Members,
-    first: Training,
+    of_first: tuple[Graph, Training],
     ensemble: Ensemble,
+    *,
+    calibrated: bool,
 ) -> ModelMetadata:
-    """Return the description of the whole; first: any training of a member."""
+    """Return the description of the whole; of_first: the graph of a member, and its training."""
+    graph, first = of_first
     val, target = first.dataset.val, next(iter(members.nodes))
     logits = compute_held_out(first, ensemble)
     origin: dict[str, Scalar] = {
         "experiment": search.experiment.name,
-        "search": search.run.name,
-        "pooled": ", ".join(f"{one.trial} x{one.times}" for one in chosen.members),
+        "search_run": search.run.id,
+        POOLED: ", ".join(f"{one.trial} x{one.times}" for one in chosen.members),
+        "data_fingerprint": first.dataset.fingerprint,
         "version_ktg": __version__,
     }
-    if chosen.metric == "accuracy":  # on images that did not choose the members
+    if chosen.metric == "accuracy":
         origin |= {"val_accuracy": chosen.score}
-        origin |= {"val_accuracy_of": "each half judges what the other half chose"}
+        origin |= {"val_accuracy_of": "each half of them judging what the other half chose"}
     return ModelMetadata(
         classes=first.dataset.classes,
         input=members.inputs[target],
@@ -142,11 +155,11 @@ def _describe(
             ktg=__version__,
         ),
         graph=dataclasses.replace(
-            search.best.graph,
+            graph,
             nodes=members.nodes,
             edges={(LABEL, name): Edge(loss="ce") for name in members.nodes},
-            sources={},
-            weights={},
+            sources=members.sources,
+            weights=members.weights,
             provenance=origin,
             ensemble=True,
         ),
@@ -154,5 +167,5 @@ def _describe(
         members=members.inputs,
         times={name: often for name, often in members.times.items() if often > 1},
         held_out=describe_classes("val", logits, val.labels),
-        calibration=calibrate(logits, val.labels, same=True),
+        calibration=calibrate(logits, val.labels, same=True) if calibrated else None,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ktg.exporting import pyfunc
-from ktg.exporting.metadata import ModelInput, ModelMetadata
+from ktg.exporting.metadata import POOLED, ModelInput, ModelMetadata
 from ktg.exporting.model_card import quote_text
 from ktg.local import cache_folder
 from ktg.tracking.models import TrainedModel, register_model
@@ -63,8 +63,8 @@ def _description(metadata: ModelMetadata) -> str:
     data, training, origin = metadata.graph.data, metadata.training, metadata.graph.provenance
     found = (
         f"\n\nFound by the search *{quote_text(str(origin['experiment']))}*: "
-        f"{quote_text(str(origin['trial']))}."
-        if "trial" in origin
+        f"{quote_text(str(trials))}."
+        if (trials := origin.get("trial", origin.get(POOLED)))
         else ""
     )
     name = data.name or Path(data.path or "").name

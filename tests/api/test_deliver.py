@@ -20,7 +20,7 @@ from ktg.api.deliver import (
     read_confusion,
     write_early_page,
 )
-from ktg.api.listener import QUIET
+from ktg.api.listener import QUIET, Listener
 from ktg.exporting.metadata import HeldOut
 from ktg.exporting.model_file import read_model, write_model
 from ktg.graph import parse
@@ -113,7 +113,7 @@ def test_the_confusions_of_a_model_are_those_in_its_file(trained, tmp_path):
 
 def test_the_page_of_a_first_model_says_that_nothing_was_compared_with_it(photos, tmp_path):
     told = deliver_graph(graph(photos, epochs=1), tmp_path, "<b>probe</b>", QUIET)
-    write_early_page("my <i>pets</i>", told)
+    write_early_page("my <i>pets</i>", told, QUIET)
     page = (tmp_path / "report.html").read_text()
     assert "<i>pets" not in page
     found = read(page)
@@ -124,7 +124,14 @@ def test_the_page_of_a_first_model_says_that_nothing_was_compared_with_it(photos
     plain = {field.name: None for field in dataclasses.fields(Result)}
     ended = {"wall_s": 70.0, "stopped": 2, "failed": 1, "interrupted": True}
     why = {"commonest_failure": "nodes.n0: no memory"}
-    write_early_page("pets", told, Result(**(plain | ended | why)))
+    said = []
+    listener = Listener(say=said.append, warn=said.append)
+    write_early_page("pets", told, listener, Result(**(plain | ended | why)))
+    assert said == [f"Report: {tmp_path / 'report.html'}"]
     text = read((tmp_path / "report.html").read_text()).text
     assert "No training of this search has finished: it was interrupted." in text
     assert "1 training failed; most often: nodes.n0: no memory" in text
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "report.html").mkdir()  # in the way, and no reason to lose a search
+    write_early_page("pets", told, listener)
+    assert said[1].startswith("no report was written: ")

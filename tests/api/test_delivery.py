@@ -103,8 +103,8 @@ def test_a_folder_is_searched_until_its_time_is_over(photos, weights, tmp_path):
     assert told["search"]["settings"]["budget"] == "70s"
     assert "probe" in {row.what for row in result.rows}  # and whatever else there was time for
     assert result.finished >= 1
-    best = load_graph(tmp_path / "out" / "best.yaml")
-    assert best.provenance["trial"].startswith("trial-") or best.provenance["trial"] == "probe"
+    trial = load_graph(tmp_path / "out" / "best.yaml").provenance.get("trial")
+    assert trial == result.rows[0].trial or trial is None  # of the probe, which was there first
     found = ktg.evaluate("out/model.safetensors", photos, split="test")
     assert found.accuracy == result.delivered.metrics["accuracy"]
     page = (tmp_path / "out" / "report.html").read_text()
@@ -268,6 +268,29 @@ def test_a_simpler_graph_that_is_advised_but_not_delivered_is_named_with_its_com
     assert describe_simpler(result, out, None).endswith("is alone (trial-0003).")
     for same in (None, dataclasses.replace(ship, trial="trial-0007")):
         assert describe_simpler(make_result(ship=same), out, STORE) is None
+
+
+def test_the_page_of_the_first_model_goes_with_it(tmp_path, monkeypatch):
+    space = space_of({"trials": 3})
+    plain = {field.name: None for field in dataclasses.fields(Result)}
+    known = {"name": "pets", "rows": (), "metric": "accuracy", "warnings": ()}
+    result = Result(**(plain | known | {"best": space.fill(space.default())}))
+    prepared = SimpleNamespace(probe="the probe")
+    place = Delivery("space.yaml", None, {}, tmp_path, prepared)
+    page, made = tmp_path / "report.html", object()
+    monkeypatch.setattr(delivery, "list_warnings", lambda *_: [])
+    for outcome, stays in ((made, False), (KeyboardInterrupt(), True), (UserError("no"), True)):
+        page.write_text("of the probe")
+
+        def deliver(*_, outcome=outcome):
+            if outcome is made:
+                return made
+            raise outcome
+
+        monkeypatch.setattr(delivery, "deliver_best", deliver)
+        found = deliver_result(place, result, None, QUIET)  # without a store there is no other page
+        assert found.delivered is (made if outcome is made else "the probe")
+        assert page.exists() == stays
 
 
 def test_what_is_to_be_known_of_a_model_is_a_warning_of_its_search(tmp_path, monkeypatch):

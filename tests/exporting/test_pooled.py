@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 import ktg
+from ktg.api.export import dump_exported
 from ktg.api.listener import Listener
 from ktg.data import open_data
 from ktg.errors import UserError
 from ktg.exporting import pooled
 from ktg.exporting.distill import choose_ensemble, train_member
+from ktg.exporting.model_card import format_model_card
 from ktg.exporting.model_file import read_model
 from ktg.exporting.pooled import train_pool
-from ktg.graph import dump, parse
+from ktg.graph import SourceFile, dump, parse
+from ktg.graph.canonical import live_nodes
 from ktg.searching.history import read_last_search
 from ktg.searching.pool import Member
 from ktg.tracking import find_experiment
@@ -45,12 +48,15 @@ def test_it_says_the_weighted_mean_of_what_its_members_say(searched, two, tmp_pa
     done = ktg.export(
         "a search", pooled=True, device="cpu", tracking_uri=searched.uri, listener=listener, **files
     )
-    assert said[0] == f"exporting: member 1 of 2: {first.trial}"
+    assert said[-2:] == [f"member 1 of 2: {first.trial}", f"member 2 of 2: {second.trial}"]
     assert done.graphs == ()
+    assert done.weights == {"ensemble": files["weights"]}
+    plain = dump_exported(done)
+    assert (plain["experiment"], plain["pooled"]) == ("a search", about_pool(first, second))
     assert done.written.differences["onnx"] < 1e-4
     network, about = read_model(files["weights"])
-    assert network.names == (first.trial, second.trial)
-    assert (network.times, about.times) == ((2, 1), {first.trial: 2})
+    assert network.names == ("m1", "m2")
+    assert (network.times, about.times) == ((2, 1), {"m1": 2})
     apart = [
         train_member(one.graph, tmp_path / f"{one.trial}.safetensors", "cpu")
         for one in (first, second)
@@ -62,11 +68,43 @@ def test_it_says_the_weighted_mean_of_what_its_members_say(searched, two, tmp_pa
     np.testing.assert_allclose(together, (2 * apart[0] + apart[1]) / 3, rtol=1e-4, atol=1e-6)
     assert about.accuracy.mean == pytest.approx((together.argmax(1) == val.labels).mean())
     assert about.held_out.split == "val" and sum(about.held_out.support) == len(val.labels)
-    assert about.graph.provenance["pooled"] == f"{first.trial} x2, {second.trial} x1"
+    assert about.graph.provenance["pooled"] == about_pool(first, second)
+    assert about.graph.provenance["search_run"] == first_run(searched)
     assert parse(dump(about.graph)) == about.graph
     card = files["card"].read_text(encoding="utf-8")
-    assert "An ensemble, which says the mean of what its networks say" in card
+    assert "An ensemble, which says the weighted mean of what its networks say" in card
     assert "A search chose by these images" in card
+    assert f"{about_pool(first, second)}: each as its own trial says" in card
+    assert "trains this again" not in card
+    with pytest.raises(UserError, match="no one graph trains its networks, which are of trial-"):
+        ktg.export(files["weights"], tmp_path / "graph.yaml")
+
+
+def about_pool(first, second) -> str:
+    return f"{first.trial} x2, {second.trial} x1"
+
+
+def first_run(searched) -> str:
+    return read_last_search(find_experiment("a search", searched.uri)).run.id
+
+
+def test_what_its_networks_began_with_is_known_for_its_licence(search, two, monkeypatch, tmp_path):
+    first, second = two
+    file = tmp_path / "mine.safetensors"
+    train_member(first.graph, file, "cpu")
+    source = SourceFile(path=str(file), origin="my own, CC0", mean=(0.5,), std=(0.5,))
+    nodes = {
+        name: dataclasses.replace(node, source="mine") for name, node in first.graph.nodes.items()
+    }
+    begun = dataclasses.replace(first.graph, nodes=nodes, sources={"mine": source})
+    monkeypatch.setitem(
+        search.__dict__, "pooled", [dataclasses.replace(first, graph=begun), second]
+    )
+    found = train_pool(search, device="cpu", calibrated=False)
+    assert found.about.calibration is None
+    card = format_model_card(found.about, {}, tmp_path)
+    assert "fine-tuned from `mine`: my own, CC0" in card
+    assert "trained from nothing" in card  # the other one
 
 
 def test_a_member_that_is_an_ensemble_brings_all_its_networks(search, two, monkeypatch):
@@ -76,20 +114,25 @@ def test_a_member_that_is_an_ensemble_brings_all_its_networks(search, two, monke
         search.__dict__, "pooled", [first, dataclasses.replace(second, graph=whole)]
     )
     found = train_pool(search, device="cpu")
-    parts = [name for name in found.network.names if name.startswith(f"{second.trial}-")]
-    assert found.network.names == (first.trial, *parts)
-    assert found.network.times == (2 * len(parts), *[1] * len(parts))
+    names = found.network.names
+    assert names == tuple(f"m{place}" for place in range(1, len(names) + 1))
+    own = len(names) - 1
+    assert found.network.times == (2 * own, *[1] * own)
+    assert own == len(live_nodes(whole))
 
 
 def test_what_cannot_be_pooled_is_a_sentence(search, two, monkeypatch):
     first, second = two
-    other = parse(
-        dump(second.graph) | {"data": {**dump(second.graph)["data"], "val_fraction": 0.4}}
-    )
+    plain = dump(second.graph)
+    other = parse(plain | {"data": {**plain["data"], "size": 12}})
     monkeypatch.setitem(
         search.__dict__, "pooled", [first, dataclasses.replace(second, graph=other)]
     )
-    with pytest.raises(UserError, match="do not share their images and splits"):
+    monkeypatch.setattr(pooled, "retrain", None)  # before any training
+    with pytest.raises(UserError, match="do not see the same images at the same size"):
+        train_pool(search, device="cpu")
+    monkeypatch.setitem(search.run.tags, "data.fingerprint", "another")
+    with pytest.raises(UserError, match="the data are not those of the search any more"):
         train_pool(search, device="cpu")
     one = dataclasses.replace(pooled.choose_ensemble(search), members=(Member("t", 1, None),))
     monkeypatch.setattr(pooled, "choose_ensemble", lambda _: one)
