@@ -11,6 +11,7 @@ from types import MappingProxyType
 from ktg.data import Dataset
 from ktg.errors import SpecError, show
 from ktg.graph import Node, SearchSpace, SourceFile, sources_for
+from ktg.graph.recipes import with_weights
 from ktg.models.architectures import build_on_meta
 from ktg.models.build import build_network, read_weights
 from ktg.models.names import check_model
@@ -51,9 +52,7 @@ def parse(
     if like is not None:
         nodes = [
             dataclasses.replace(
-                like,
-                model=node.model,
-                source=node.source,
+                with_weights(like, node.model, node.source),
                 model_args=like.model_args if like.model == node.model else {},
             )
             for node in nodes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ktg.api.listener import QUIET, Listener
 from ktg.graph import Graph, Node, SearchSpace
+from ktg.graph.recipes import with_weights
 from ktg.graph.vocabulary import AUTO
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def settle_nodes(graph: Graph, listener: Listener = QUIET) -> Graph:
         return graph
     nodes = {**graph.nodes}
     for name, one in _choose(graph, asking, listener).items():
-        nodes[name] = replace(nodes[name], model=one.weights.model, source=one.weights.source)
+        nodes[name] = with_weights(nodes[name], one.weights.model, one.weights.source)
     return replace(graph, nodes=nodes)
 
 

@@ -1,5 +1,6 @@
 """Takes up a search where it ended: what is there of it, and whether its space is the same."""
 
+import dataclasses
 import math
 import shlex
 from contextlib import ExitStack
@@ -70,7 +71,10 @@ def check_same(
         for place, hole in searched.holes.items()
         for option in hole.options_to_check()
     )
-    if not same or given.fill(default) != searched.fill(default):
+    # A file that names no version of the format is read by the newest; the search by its own.
+    as_then = dataclasses.replace(given, template={**given.template, "version": searched.version})
+    before = searched.fill(default)
+    if not same or before not in (given.fill(default), as_then.fill(default)):
         raise UserError(f"{where}: has changed since the search began; {advice}")
 
 

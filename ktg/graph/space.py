@@ -53,7 +53,7 @@ class Search:
     )
     alone_share: float = rule(
         "Share of the trials for the target by itself, with its own holes and up to as many times "
-        "the epochs as there are nodes: the control `tuned alone`.",
+        "the epochs, or steps, as there are nodes: the control `tuned alone`.",
         1 / 3,
         at_least=0,
         below=1,
@@ -197,11 +197,11 @@ class SearchSpace:
         alive, opened = {graph.target, *live_nodes(graph)}, open_edges(graph)
 
         def acts(place: tuple[str, ...]) -> bool:
+            if place[0] not in ("nodes", "edges"):  # of one of these, or a whole section
+                return True
             section, name, *fields = place
             if section == "nodes":
                 return name in alive
-            if section != "edges":
-                return True
             pair = split_edge(name)
             if fields in ([], ["gate"]):
                 return graph.ensemble or pair[1] in alive

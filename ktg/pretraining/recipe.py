@@ -8,6 +8,7 @@ from ktg.errors import SpecError, UserError, not_one_of
 from ktg.graph import FORMULAS, LABEL, Data, Graph, dump, edge_key, parse
 from ktg.graph.fields import to_plain
 from ktg.graph.length import with_epochs
+from ktg.graph.recipes import drop_recipe
 from ktg.models.names import locate_model
 from ktg.pretraining.presets import PRESETS, SMALL_SIZE, USUAL_SIZE, PresetName
 
@@ -85,6 +86,7 @@ def change_recipe(
         graph = with_epochs(graph, given["epochs"])
     plain = dump(graph)
     node = plain["nodes"][graph.target]
+    drop_recipe(node)
     node |= {
         name: value for name, value in (("model", model), ("source", source)) if value is not None
     }

@@ -8,8 +8,9 @@ from ktg.proposing.plan import Plan
 from ktg.proposing.teacher import TRAINED_FROM, Teacher, is_for_probe
 from ktg.wording import round_minutes
 
-# The middle of a range is what `alone` uses: the recipe's rate, so that `head, then fine-tuning` is
-# the same graph and takes no time of its own. Few: see `ktg.graph.recipes`.
+# The middle of a range is what `alone` uses: the recipe's rate, so that of pretrained weights
+# `head, then fine-tuning` is the same graph, which takes no time of its own. Few: see
+# `ktg.graph.recipes`.
 SPAN = 10 / 3  # from the recipe's rate to either end of its range
 FEW, FEW_RATES = 60, [0.00004, 0.001]  # training images, and the rates for pretrained weights there
 

@@ -50,11 +50,12 @@ TEACHER_TRAININGS = 2  # of the target: so long it may take to make the teacher,
 class Plan:
     """What was found and chosen.
 
-    sources: the weights of the target, best first; none where it begins from nothing. unusable: why
-    some weights are left out. sides: of the images that the target sees, the default first. probes:
-    by side, the score of a linear probe of the target's best weights. began: when the budget began,
-    on the monotonic clock: all counts but the time in which images were decoded. noise: how many
-    labels look wrong, where these are many. groups: images that belong together, where many do.
+    sources: the weights of the target, best first; none where it can begin from nothing only.
+    unusable: why some weights are left out. sides: of the images that the target sees, the default
+    first. probes: by side, the score of a linear probe of the target's best weights. began: when
+    the budget began, on the monotonic clock: all counts but the time in which images were decoded.
+    noise: how many labels look wrong, where these are many. groups: images that belong together,
+    where many do.
     """
 
     images: FoundImages
@@ -77,16 +78,21 @@ class Plan:
 
     @property
     def knows_photographs(self) -> bool:
-        """Whether the best of the target's weights have seen photographs."""
-        return bool(self.sources) and knows_photographs(self.sources[0].node, self.wishes.files)
+        """Whether any of the target's weights have seen photographs."""
+        return any(self._knows(one) for one in self.sources)
+
+    def _knows(self, one: WeightsHere) -> bool:
+        return knows_photographs(one.node, self.wishes.files)
 
     @property
     def begins(self) -> tuple[str, ...]:
         """The sources that the target may begin with, the default first.
 
-        Nothing comes before weights that know no photographs: see `ktg.graph.recipes`.
+        Weights that know photographs come first; where there are none, nothing does: see
+        `ktg.graph.recipes`.
         """
-        names = tuple(one.source for one in self.sources)
+        first = sorted(self.sources, key=lambda one: not self._knows(one))
+        names = tuple(one.source for one in first)
         return names if self.knows_photographs else ("none", *names)
 
     @property

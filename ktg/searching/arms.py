@@ -13,6 +13,7 @@ from typing import Any
 from ktg.errors import SpecError
 from ktg.graph import LABEL, Choice, Graph, Hole, SearchSpace, edge_key
 from ktg.graph.canonical import check_trainable
+from ktg.graph.recipes import FOR_WEIGHTS_ONLY
 from ktg.graph.vocabulary import PEER_GATES
 from ktg.searching.baselines import ALONE
 from ktg.searching.folds import FoldEffects, count_fold_runs, judge_on_mean_fold
@@ -184,7 +185,9 @@ def find_alone_space(space: SearchSpace) -> SearchSpace | None:
     if default.train.steps is not None:
         field, length = "steps", default.train.steps
     path = f"train.{field}"
-    if path not in places:
+    # A search of an older version had no hole for steps, and goes on without.
+    known = field == "epochs" or space.version > FOR_WEIGHTS_ONLY
+    if path not in places and known:
         lengths = Choice((length, len(nodes) * length))
         holes[path], places[path] = lengths, ("train", field)
         template["train"] = {**template.get("train", {}), field: lengths.plain()}

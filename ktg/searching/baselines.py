@@ -96,9 +96,10 @@ def baselines(space: SearchSpace) -> dict[str, Graph]:
     pretrained = _find_pretrained(space) if space.version > 1 else None
     if pretrained is None:
         return found
-    tuned = _fine_tuned(pretrained)
+    tuned = _fine_tuned(pretrained, space.version)
     is_alone = canonical_key(tuned) == canonical_key(found[ALONE])
-    first = probes(space, pretrained) | (_probe_cleaned(trusted, pretrained) if trusted else {})
+    cleaned = _probe_cleaned(trusted, pretrained, space.version) if trusted else {}
+    first = probes(space, pretrained) | cleaned
     return first | ({} if is_alone else {FINE_TUNED: tuned}) | found
 
 
@@ -151,7 +152,8 @@ def probes(space: SearchSpace, graph: Graph) -> dict[str, Graph]:
         PROBE if side == node.input_size else f"{PROBE}, {side or graph.data.size} px": _probe(
             dataclasses.replace(
                 graph, nodes={graph.target: dataclasses.replace(node, input_size=side)}
-            )
+            ),
+            space.version,
         )
         for side in sides
     }
@@ -174,9 +176,9 @@ def _trusted(space: SearchSpace, graph: Graph) -> Graph | None:
     return dataclasses.replace(graph, nodes=nodes, edges=judged, ensemble=False)
 
 
-def _probe_cleaned(trusted: Graph, pretrained: Graph) -> dict[str, Graph]:
+def _probe_cleaned(trusted: Graph, pretrained: Graph, version: int) -> dict[str, Graph]:
     """Return the probe of the labels that the judge of `trusted` predicts, too, by its name."""
-    probe = _probe(pretrained)
+    probe = _probe(pretrained, version)
     nodes = {**trusted.nodes, **probe.nodes}
     return {CLEANED: dataclasses.replace(trusted, train=probe.train, nodes=nodes)}
 
@@ -201,25 +203,25 @@ def _find_pretrained(space: SearchSpace) -> Graph | None:
     return None
 
 
-def _probe(graph: Graph) -> Graph:
+def _probe(graph: Graph, version: int) -> Graph:
     """Return the graph of a network as it begins, with logistic regression as its head."""
-    plain = _as_it_is(graph)
+    plain = _as_it_is(graph, version)
     plain["train"]["epochs"] = 0
     plain["nodes"][graph.target] |= {"head": "probe"}
     return parse(plain)
 
 
-def _fine_tuned(graph: Graph) -> Graph:
+def _fine_tuned(graph: Graph, version: int) -> Graph:
     """Return the graph whose target trains by the recipe, for as long as the space says."""
-    return parse(_as_it_is(graph))
+    return parse(_as_it_is(graph, version))
 
 
-def _as_it_is(graph: Graph) -> dict[str, Any]:
+def _as_it_is(graph: Graph, version: int) -> dict[str, Any]:
     """Return a one-node graph as plain data, with nothing said of how its network trains.
 
-    So parsing fills in the recipe of pretrained weights.
+    So parsing fills in the recipe of its source, that of a version of the format.
     """
-    plain = dump(graph)
+    plain = dump(graph) | {"version": version}
     train = {key: value for key, value in plain["train"].items() if key in _LENGTH}
     node = {key: value for key, value in plain["nodes"][graph.target].items() if key in _NETWORK}
     return plain | {"train": train, "nodes": {graph.target: node}}

@@ -73,14 +73,20 @@ def gather_prior(
             values = space.read_values(graph for graph, _ in known)
             needed = len(space.holes) if space.search.sampler == "gp" else 1
             by_arm[arm] += [
-                PastTrial(own, ahead)
-                for own, (_, ahead) in zip(values, known, strict=True)
+                PastTrial(_leave_out_idle(space, graph, own), ahead)
+                for own, (graph, ahead) in zip(values, known, strict=True)
                 if len(own) >= needed
             ]
     used = sum(map(len, by_arm.values()))
     names = join_names(list({search.experiment.name or "": None for search in searches}))
     told = f"The sampler learns from {used} of {count(seen, 'finished trial')} of {names}"
     return Prior(by_arm, f"{told}, by how far they are ahead of the baseline alone.")
+
+
+def _leave_out_idle(space: SearchSpace, graph: Graph, values: Values) -> Values:
+    """Return the values of the holes that did something in a graph: of such TPE learns."""
+    acting = space.find_acting(graph) if space.search.sampler == "tpe" else values.keys()
+    return {path: value for path, value in values.items() if path in acting}
 
 
 def _list_ahead(

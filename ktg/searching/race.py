@@ -16,7 +16,7 @@ both, and its intervals cover images and seeds, but for what the trainings have 
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ktg.searching.contestants import Contestant, compare, rank
+from ktg.searching.contestants import Contestant, compare, pair, rank
 from ktg.searching.expectation import measure_image_std
 
 FIRST_SEED = 101  # of the race, above the seed of the search; a confirmation begins at 1,000
@@ -70,12 +70,12 @@ def find_dropped(contestants: Sequence[Contestant]) -> set[int]:
         return set()
     leader = rank([one for one in contestants if one.runs == most])[0]
     others = [one for one in contestants if one is not leader]
-    # Who looks again in each round is wrong more often: of the 5 % each look may spend 1/2, 1/6,
-    # 1/12 ... (n seeds: 1 / (n (n - 1))), which is 1 in the end.
-    looks = most * (most - 1)
     dropped = set()
     for one in others:
-        interval = compare(leader, one, looks * len(others))
+        # Who looks again in each round is wrong more often: of the 5 % each look may spend 1/2,
+        # 1/6, 1/12 ... (n pairs: 1 / (n (n - 1))), which is 1 in the end.
+        pairs = len(pair(leader, one))
+        interval = compare(leader, one, pairs * (pairs - 1) * len(others))
         if interval is not None and interval[0] > _measure_margin(leader, one):
             dropped.add(one.number)
     return dropped

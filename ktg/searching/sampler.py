@@ -38,7 +38,7 @@ class Sampler:
     """Proposes points of a space: `ask` for one, `tell` what became of it."""
 
     def __init__(self, holes: Mapping[str, Hole], search: Search) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # holes of some trials only are no fault
         self._holes = holes
         self._distributions = {path: build_distribution(hole) for path, hole in holes.items()}
         self._chosen = build_optuna_sampler(search)
@@ -81,7 +81,8 @@ class Sampler:
             for path, hole in self._holes.items()
             if isinstance(hole, Affinity) and hole.prior
         }
-        begun = len(self._study.get_trials(deepcopy=False))
+        trials = self._study.get_trials(deepcopy=False)
+        begun = sum(trial.state is not TrialState.FAIL for trial in trials)
         if priors and (self._search.sampler == "random" or begun < STARTUP):
             drawn = {
                 path: self._random.choices(hole.options, hole.probabilities())[0]

@@ -45,7 +45,7 @@ def test_a_graph_gets_names_and_a_reason_and_trains(plain):
     told = []
     graph = settle_nodes(parse(plain), Listener(say=told.append))
     node = graph.nodes["n1"]
-    assert (node.model, node.source, node.lr) == ("resnet20", "zoo/fractals", 0.0003)
+    assert (node.model, node.source, node.lr) == ("resnet20", "zoo/fractals", 0.003)
     (sentence,) = told
     assert sentence.startswith("nodes.n1: auto is resnet20@zoo/fractals: a linear probe has ")
     assert settle_nodes(graph) is graph

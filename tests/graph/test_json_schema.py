@@ -136,7 +136,7 @@ def test_every_graph_is_valid(graph):
 def test_fields_are_explained():
     lr = json_schema("graph")["$defs"]["Train"]["properties"]["lr"]
     assert lr == {
-        "description": "Peak learning rate.",
+        "description": "Peak learning rate; see `optimizer`.",
         "type": "number",
         "exclusiveMinimum": 0,
         "default": 0.1,

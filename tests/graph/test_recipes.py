@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ktg.graph import Node, parse_space
+from ktg.graph import Node, parse, parse_space
 from ktg.graph.recipes import (
     FROM_FORMULA,
     FROM_NOTHING,
@@ -13,6 +13,7 @@ from ktg.graph.recipes import (
     TRANSFORMER_LR,
     fill_recipes,
     find_recipe,
+    with_weights,
 )
 
 NODE = {"model": "resnet18", "source": "imagenet"}
@@ -84,6 +85,8 @@ def test_a_transformer_from_nothing_has_a_smaller_rate():
         ("none", FROM_NOTHING),
         ("fractaldb", FROM_FORMULA),
         ("zoo/fractals", FROM_FORMULA),
+        ("zoo/fractaldb", FROM_FORMULA),
+        ("zoo/svd", FROM_FORMULA),
         ("imagenet", PRETRAINED),
         ("zoo/animals", PRETRAINED),
         ("hf-hub:timm/resnet18.a1_in1k", PRETRAINED),
@@ -95,3 +98,22 @@ def test_each_family_of_sources_has_its_recipe(source, recipe):
     assert find_recipe(node, {}) == find_recipe(node, {}, version=3) == recipe
     assert find_recipe(node, {}, version=2) == ({} if source == "none" else PRETRAINED)
     assert find_recipe(node, {}, version=1) == {}
+
+
+def test_another_source_brings_its_recipe_unless_the_node_says_how_it_trains():
+    by_recipe = parse(raw_of({"model": "auto", "source": "auto"})).nodes["n1"]
+    assert with_weights(by_recipe, "resnet8", "zoo/fractals") == Node(
+        model="resnet8", source="zoo/fractals", **FROM_FORMULA
+    )
+    fresh = parse(raw_of({"model": "resnet8"})).nodes["n1"]
+    assert with_weights(fresh, "resnet18", "imagenet") == Node(**NODE, **PRETRAINED)
+    own = parse(raw_of({"model": "resnet8", "lr": 0.2})).nodes["n1"]
+    assert with_weights(own, "resnet18", "imagenet") == Node(**NODE, lr=0.2)
+    by_train = parse(raw_of({"model": "resnet8"}) | {"train": {"lr": 0.2}}).nodes["n1"]
+    assert with_weights(by_train, "resnet18", "imagenet") == Node(**NODE)
+
+
+def raw_of(helper: dict) -> dict:
+    edges = {"label -> n0": {}, "n1 -> n0": {}}
+    nodes = {"n0": {"model": "resnet8"}, "n1": helper}
+    return {"data": {"name": "digits"}, "nodes": nodes, "edges": edges}

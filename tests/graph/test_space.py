@@ -96,6 +96,14 @@ def test_a_hole_that_does_not_act_changes_nothing(space, data):
     assert canonical_key(space.bind(other)) == canonical_key(graph)
 
 
+def test_a_hole_for_a_whole_section_acts():
+    options = [{"epochs": 2, "lr": 0.1}, {"epochs": 3, "lr": 0.1}]
+    edges = {"label -> n0": {}, "n1 -> n0": {"gate": {"choice": ["through", "cutoff"]}}}
+    nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}}
+    space = parse_space(RAW | {"train": {"choice": options}, "nodes": nodes, "edges": edges})
+    assert "train" in space.find_acting(space.bind(space.default()))
+
+
 def test_a_gate_acts_where_it_ends_at_a_node_that_counts_open_or_not():
     edges = {
         "label -> any": {},

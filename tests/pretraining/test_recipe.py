@@ -4,7 +4,8 @@ import pytest
 
 from ktg.data.open import summarize
 from ktg.errors import SpecError, UserError
-from ktg.graph import Data, Train, dump, parse
+from ktg.graph import Data, Node, Train, dump, parse
+from ktg.graph.recipes import FROM_NOTHING, PRETRAINED
 from ktg.pretraining.presets import NAMES, PRESETS
 from ktg.pretraining.recipe import build_recipe, change_recipe, check_one_node
 
@@ -157,3 +158,14 @@ def test_what_cannot_be():
         SpecError, match="nodes: pretraining trains one network, and this graph has 2 nodes"
     ):
         check_one_node(graph)
+
+
+def test_a_rate_that_is_asked_for_takes_the_place_of_the_recipe():
+    nodes, edges = {"n0": {"model": "resnet20"}}, {"label -> n0": {}}
+    graph = parse({"data": {"name": "digits"}, "nodes": nodes, "edges": edges})
+    assert graph.nodes["n0"].lr == FROM_NOTHING["lr"]
+    changed = change_recipe(graph, lr=0.05, epochs=8)
+    assert changed.nodes["n0"] == Node(model="resnet20")
+    assert changed.train.lr == 0.05
+    begun = change_recipe(graph, source="imagenet", model="resnet18").nodes["n0"]
+    assert begun == Node(model="resnet18", source="imagenet", **PRETRAINED)

@@ -46,6 +46,7 @@ def make_graph(edges=ONLY, *, train=None, data=None, target=PRETRAINED, helper=S
         ("other", make_graph({"label -> n0": {"gate": "agree", "peer": "n1"}, "n1 -> n0": {}})),
         (None, make_graph(target={"model": "resnet18"})),
         (None, make_graph(target={"model": "resnet18", "source": "fractaldb"})),
+        (None, make_graph(target={"model": "resnet20", "source": "zoo/fractals"})),
         (None, make_graph(data={"label_noise": 0.3})),
     ],
 )

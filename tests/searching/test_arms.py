@@ -1,6 +1,7 @@
 """The arm of the target by itself: what it has of the space, and that it comes in its turn."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,9 @@ def test_where_steps_are_the_length_they_are_its_hole():
     assert "train.epochs" not in found.holes
     graph = found.bind(found.default() | {"train.steps": 300})
     assert (graph.train.steps, graph.train.epochs) == (300, 4)
+    stored = space(train={"epochs": 4, "steps": 100})  # by a ktg that had no such hole
+    old = replace(stored, template={**stored.template, "version": 2})
+    assert "train.steps" not in find_alone_space(old).holes
     own = find_alone_space(space(train={"epochs": 4, "steps": {"choice": [50, 100]}}))
     assert own.holes["train.steps"].options == (50, 100)
 

@@ -10,7 +10,7 @@ from ktg.graph.canonical import (
     open_edges,
     teachers,
 )
-from ktg.graph.recipes import find_recipe
+from ktg.graph.recipes import FROM_FORMULA, PRETRAINED, find_recipe
 from ktg.searching.baselines import baselines, can_distil_ensemble
 
 
@@ -112,6 +112,17 @@ def test_the_first_source_with_weights_is_probed_though_the_default_has_none():
     assert found["probe"].nodes["n0"].source == "zoo/a"
     assert found["head, then fine-tuning"].nodes["n0"].source == "zoo/a"
     assert found["alone"].nodes["n0"].source == "none"
+
+
+@pytest.mark.parametrize("source", ["zoo/fractals", "zoo/a"])
+def test_a_stored_search_of_version_2_keeps_the_baselines_that_it_had(source):
+    plain = dict(pretrained(source, lr={"log": [0.01, 0.1]}).template)
+    found = baselines(parse_space(plain | {"version": 2}))
+    for name in ("probe", "head, then fine-tuning"):
+        node = found[name].nodes["n0"]
+        assert (node.lr, node.weight_decay) == (PRETRAINED["lr"], PRETRAINED["weight_decay"])
+    new = baselines(parse_space(plain | {"version": 3}))["head, then fine-tuning"].nodes["n0"]
+    assert new.lr == (FROM_FORMULA if source == "zoo/fractals" else PRETRAINED)["lr"]
 
 
 def test_the_probe_is_run_at_each_size_that_the_target_may_see():

@@ -39,6 +39,12 @@ def test_only_what_is_proven_worse_is_out():
     assert find_dropped([one(1, 0.9, 0.9), one(2, 0.9, 0.1)]) == set()  # one seed proves nothing
 
 
+def test_who_is_out_stays_out_while_others_go_on():
+    leader, far = one(1, 0.9, 0.91, 0.92, 0.91), one(3, 0.9, 0.50, 0.50)
+    assert find_dropped([one(1, 0.9, 0.91, 0.92), far]) == {3}
+    assert find_dropped([leader, far]) == {3}  # on the same two pairs
+
+
 def test_of_equals_one_is_seldom_out_however_often_one_looks():
     chance, races, wrong = random.Random(1), 200, 0
     for _ in range(races):
