@@ -9,7 +9,9 @@ from ktg.exporting.export import export
 from ktg.exporting.formats import Formats
 from ktg.exporting.graph_files import TrialChoice
 from ktg.exporting.load_model import load_model
+from ktg.graph import Data
 from ktg.graph.yaml_files import load_graph
+from ktg.searching.stored_search import StoredSearch
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as each trial had
 
@@ -66,9 +68,7 @@ def test_the_same_graph_gives_the_same_weights(searched, tmp_path):
 
 @pytest.mark.slow
 def test_other_images_than_the_search_saw_are_noticed(searched, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "ktg.exporting.graph_files.collect_provenance", lambda *runs: {"data_fingerprint": "other"}
-    )
+    monkeypatch.setattr(StoredSearch, "data", Data(name="digits"))
     formats = Formats(weights=tmp_path / "model.safetensors")
     assert not export(
         "a search", searched.uri, output=tmp_path / "b.yaml", formats=formats
