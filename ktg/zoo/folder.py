@@ -223,9 +223,9 @@ class Zoo:
             return
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: is not a zoo but a file; give a folder")
-        if not (self.folder / INDEX).is_file() and any(
-            not path.name.startswith(".") for path in self.folder.iterdir()
-        ):
+        # In this order: whoever makes a zoo meanwhile writes its index before anything else.
+        others = any(not path.name.startswith(".") for path in self.folder.iterdir())
+        if others and not (self.folder / INDEX).is_file():
             raise UserError(
                 f"{self.folder}: is not a zoo, because it holds other files and no {INDEX}"
             )

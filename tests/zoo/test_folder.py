@@ -177,6 +177,19 @@ def test_what_is_no_zoo_is_neither_read_nor_written(tmp_path: Path):
     assert not (tmp_path / "gone").exists()
 
 
+def test_what_another_process_makes_a_zoo_just_now_is_one(tmp_path: Path, monkeypatch):
+    zoo, listed = Zoo(tmp_path / "zoo"), Path.iterdir
+    zoo.folder.mkdir()
+
+    def list_later(folder: Path):
+        if folder == zoo.folder:
+            (folder / "index.yaml").write_text("version: 1\nentries: []\n")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", list_later)
+    zoo.check()
+
+
 def test_the_users_zoo(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("KTG_ZOO", str(tmp_path / "mine"))
     assert default_zoo() == Zoo(tmp_path / "mine")
