@@ -231,7 +231,7 @@ class SearchSpace:
             parent = plain
             for step in steps:
                 parent = parent[step]
-            parent[last] = value
+            parent[last] = _copy(value)  # another hole may lie within it
         return plain
 
     def read_values(self, graphs: Iterable[Graph]) -> list[dict[str, Any]]:

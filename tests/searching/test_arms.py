@@ -54,6 +54,16 @@ def test_where_steps_are_the_length_they_are_its_hole():
     assert own.holes["train.steps"].options == (50, 100)
 
 
+def test_a_hole_for_all_of_train_keeps_its_options():
+    options = [{"epochs": 2, "lr": 0.1}, {"epochs": 3, "lr": 0.1}]
+    whole = space(train={"choice": options})
+    alone = find_alone_space(whole)
+    graph = alone.bind(alone.default() | {"train.epochs": 6})
+    assert graph.train.epochs == 6
+    assert whole.holes["train"].options == tuple(options)
+    assert whole.bind(whole.default()).train.epochs == 2
+
+
 def test_a_label_that_is_shut_is_opened_for_it():
     found = find_alone_space(space(label={"gate": "cutoff"}, edges=EDGES))
     graph = found.bind(found.default())
