@@ -4,7 +4,8 @@ What is left in the folder is `model.safetensors`, `best.yaml` and, after a sear
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,14 +159,20 @@ def write_early_page(
     from ktg.reporting.page import render_early
 
     file = delivered.folder / PAGE
-    try:
+    with warn_of_no_report(listener):
         data = make_early_report(name, describe_delivered(delivered), result)
         write_page(file, render_early(data))
-    except Exception as error:  # whatever it is, the model is there, and the search goes on
-        listener.warn(f"no report was written: {error}")
-    else:
         if result is not None:
             listener.say(f"Report: {file}")
+
+
+@contextmanager
+def warn_of_no_report(listener: Listener) -> Iterator[None]:
+    """Say why a page is not written in the block: whatever it is, the model is there."""
+    try:
+        yield
+    except Exception as error:
+        listener.warn(f"no report was written: {error}")
 
 
 def read_confusion(model: Path) -> list[list[int]] | None:

@@ -20,6 +20,7 @@ from ktg.api.deliver import (
     describe_delivered,
     fit_into,
     measure_growth,
+    warn_of_no_report,
     write_early_page,
 )
 from ktg.api.folder import (
@@ -201,8 +202,9 @@ def deliver_result(
             f"the best graph could not be trained again: {error}; "
             f"{describe_kept(first, delivery.out)}"
         )
-    if made is not None and first is not None:  # that of the first model is of another one
-        remove_page(delivery.out / PAGE)
+    if made is not None and first is not None:
+        with suppress(OSError):  # the page of the first model has become false
+            (delivery.out / PAGE).unlink()
     told = list_warnings(result, made, uri) if made else []
     result = dataclasses.replace(result, warnings=(*result.warnings, *told))
     if result.best is None and delivered is not None:
@@ -212,12 +214,6 @@ def deliver_result(
             attach_delivered(result.name, uri, delivered, " ".join(told) or None, listener)
         write_report(result.name, delivery.out / PAGE, uri, listener)
     return dataclasses.replace(result, delivered=delivered)
-
-
-def remove_page(file: Path) -> None:
-    """Remove a page that has become false."""
-    with suppress(OSError):
-        file.unlink()
 
 
 def deliver_best(delivery: Delivery, result: "Result", listener: Listener) -> Delivered | None:
@@ -317,9 +313,6 @@ def attach_delivered(
 
 def write_report(experiment: str, file: Path, uri: str, listener: Listener) -> None:
     """Write the page of a search to a file; say why where that fails, for the model is done."""
-    try:
+    with warn_of_no_report(listener):
         report(experiment, file, retrain=False, tracking_uri=uri, listener=listener)
-    except Exception as error:  # whatever it is, the search is not lost
-        listener.warn(f"no report was written: {error}")
-    else:
         listener.say(f"Report: {file}")

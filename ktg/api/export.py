@@ -76,6 +76,8 @@ def export(
 
 def dump_exported(delivered: "ExportResult") -> dict[str, Any]:
     """Return what was written as plain data; the first graph's figures stand at the top."""
+    from ktg.exporting.metadata import POOLED
+
     plain: dict[str, Any] = {}
     if delivered.graphs:
         graphs = [
@@ -87,8 +89,8 @@ def dump_exported(delivered: "ExportResult") -> dict[str, Any]:
         plain |= {} if search is None else {"search": search.to_json()}
     if delivered.about is None:
         return plain
-    if not delivered.graphs and delivered.about.members:  # several trainings, pooled
-        plain = dict(delivered.about.graph.provenance)
+    if POOLED in (origin := delivered.about.graph.provenance):  # by no one graph
+        plain = dict(origin)
     accuracy, quantised = delivered.about.accuracy, delivered.written.quantised
     sizes = quantised and {"before": vars(quantised.before), "after": vars(quantised.after)}
     return plain | {

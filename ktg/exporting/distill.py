@@ -133,7 +133,7 @@ def distill_search(
     best, ensemble = choose_best(search), choose_ensemble(search)
     graphs = {one.trial: one.graph for one in search.pooled}
     dataset = open_data(best.graph.data)
-    check_same_images(search)
+    search.check_same_images()
     out.mkdir(exist_ok=True)
     (out / TEACHERS).mkdir(exist_ok=True)
     files, answers = {}, []
@@ -329,12 +329,6 @@ def _find_pattern(graph: Graph) -> Edge:
         if source != LABEL and target == graph.target and edge.loss == "kl":
             return replace(edge, gate="through")
     return Edge(loss="kl", temperature=TEMPERATURE)
-
-
-def check_same_images(search: StoredSearch) -> None:
-    """Raise UserError where the images are not those that the search saw."""
-    if not search.has_same_images():
-        raise UserError("the data are not those of the search any more (their fingerprint differs)")
 
 
 def _write(out: Path, graph: Graph, training: Training, best: StoredTrial, what: str) -> None:

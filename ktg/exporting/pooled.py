@@ -16,7 +16,7 @@ import torch
 from ktg.data import Dataset
 from ktg.data.open import open_data
 from ktg.errors import UserError
-from ktg.exporting.distill import check_same_images, choose_ensemble
+from ktg.exporting.distill import choose_ensemble
 from ktg.exporting.held_out import calibrate, compute_held_out, describe_classes
 from ktg.exporting.metadata import POOLED, Accuracy, ModelInput, ModelMetadata, TrainingFacts
 from ktg.exporting.retrain import describe_input, retrain
@@ -100,7 +100,7 @@ def train_pool(
     chosen, name = choose_ensemble(search), search.experiment.name
     if len(chosen.members) < 2:
         raise UserError(f"experiment {name!r}: {chosen.sentence}")
-    check_same_images(search)
+    search.check_same_images()
     folds, fold = search.space.search.folds, search.best.fold
     graphs = {one.trial: with_fold(one.graph, folds, fold) for one in search.pooled}
     own = [graphs[member.trial] for member in chosen.members]

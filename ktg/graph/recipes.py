@@ -91,9 +91,7 @@ def find_recipe(
     """
     if not isinstance(node, Mapping):
         return {}
-    recipe = _choose_recipe(node.get("source", "none"), version)
-    if recipe and recipe is not PRETRAINED and _is_transformer(node.get("model")):
-        recipe = {**recipe, "lr": TRANSFORMER_LR}
+    recipe = _choose_recipe(node, version)
     parts = (node, check_mapping(train, "train"))
     # `lr: null` stands for the default, and says nothing.
     said = {key for part in parts for key, value in part.items() if value is not None}
@@ -102,19 +100,26 @@ def find_recipe(
     return {key: value for key, value in recipe.items() if key not in said}
 
 
+def has_seen_photographs(source: object) -> bool:
+    """Return whether weights have, as far as the name of their source tells."""
+    return source != "none" and source not in FORMULA_SOURCES
+
+
+def _choose_recipe(node: Mapping[str, Any], version: int | None) -> Mapping[str, Any]:
+    source = node.get("source", "none")
+    if version == WITHOUT_RECIPES:
+        return {}
+    if version == FOR_WEIGHTS_ONLY:
+        return {} if source == "none" else PRETRAINED
+    if has_seen_photographs(source):
+        return PRETRAINED
+    recipe = FROM_NOTHING if source == "none" else FROM_FORMULA
+    return {**recipe, "lr": TRANSFORMER_LR} if _is_transformer(node.get("model")) else recipe
+
+
 def _is_transformer(model: object) -> bool:
     """Return whether a network is a vision transformer, by its name: `timm/deit3_small_...`."""
     return str(model).rpartition("/")[2].startswith(_TRANSFORMERS)
-
-
-def _choose_recipe(source: object, version: int | None) -> Mapping[str, Any]:
-    if version == WITHOUT_RECIPES or (version == FOR_WEIGHTS_ONLY and source == "none"):
-        return {}
-    if version == FOR_WEIGHTS_ONLY:
-        return PRETRAINED
-    if source == "none":
-        return FROM_NOTHING
-    return FROM_FORMULA if source in FORMULA_SOURCES else PRETRAINED
 
 
 def drop_recipe(node: dict[str, Any]) -> bool:

@@ -215,11 +215,7 @@ class Node:
     optimizer: OptimizerName | None = rule(
         "This node's optimizer; default: as in `train`, or the recipe of its source.", None
     )
-    lr: float | None = rule(
-        "This node's peak learning rate; default: as in `train`, or the recipe of its source.",
-        None,
-        above=0,
-    )
+    lr: float | None = rule("This node's peak rate; default: as for `optimizer`.", None, above=0)
     weight_decay: float | None = rule(
         "This node's weight decay; default: as in `train`.", None, at_least=0
     )

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes, open_edges, teachers
-from ktg.graph.recipes import FORMULA_SOURCES
+from ktg.graph.recipes import has_seen_photographs
 from ktg.wording import count
 
 Kind = Literal["alone", "probe", "taught", "taught, unlabelled", "mutual", "other"]
@@ -126,4 +126,4 @@ def _is_short(graph: Graph) -> bool:
 
 
 def _is_pretrained(graph: Graph, name: str) -> bool:
-    return graph.nodes[name].source not in ("none", *FORMULA_SOURCES)
+    return has_seen_photographs(graph.nodes[name].source)

@@ -98,8 +98,7 @@ def _train_again(search: StoredSearch, on_epoch: EpochCallback | None) -> dict[s
     best = search.best
     graph = with_fold(best.graph, search.space.search.folds, best.fold)
     dataset = open_data(graph.data)
-    if not search.has_same_images():
-        raise UserError("the data are not those of the search any more (their fingerprint differs)")
+    search.check_same_images()
     share, device = devices_per_trial(search)
     on = "cuda" if device == "GPU" and torch.cuda.is_available() else "cpu"
     started = time.perf_counter()

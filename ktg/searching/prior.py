@@ -5,7 +5,7 @@ the past is told by how far it was ahead of its own search's baseline `alone`, a
 were as far ahead of the new one's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ktg.errors import KtgError, join_names
@@ -25,11 +25,13 @@ from ktg.wording import count
 class PastTrial:
     """What a graph of an earlier search has at the holes of the new space, and how good it was.
 
-    ahead: its score minus that of the baseline `alone` of its search, higher is better.
+    ahead: its score minus that of the baseline `alone` of its search, higher is better. acting: the
+    holes that did something in it; None: all.
     """
 
     values: Values
     ahead: float
+    acting: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def gather_prior(
             values = space.read_values(graph for graph, _ in known)
             needed = len(space.holes) if space.search.sampler == "gp" else 1
             by_arm[arm] += [
-                PastTrial(_leave_out_idle(space, graph, own), ahead)
+                PastTrial(own, ahead, space.find_acting(graph))
                 for own, (graph, ahead) in zip(values, known, strict=True)
                 if len(own) >= needed
             ]
@@ -81,12 +83,6 @@ def gather_prior(
     names = join_names(list({search.experiment.name or "": None for search in searches}))
     told = f"The sampler learns from {used} of {count(seen, 'finished trial')} of {names}"
     return Prior(by_arm, f"{told}, by how far they are ahead of the baseline alone.")
-
-
-def _leave_out_idle(space: SearchSpace, graph: Graph, values: Values) -> Values:
-    """Return the values of the holes that did something in a graph: of such TPE learns."""
-    acting = space.find_acting(graph) if space.search.sampler == "tpe" else values.keys()
-    return {path: value for path, value in values.items() if path in acting}
 
 
 def _list_ahead(

@@ -256,6 +256,12 @@ class StoredSearch:
         recorded = self.run.tags.get("data.fingerprint")
         return recorded is None or recorded == open_data(self.data).fingerprint
 
+    def check_same_images(self) -> None:
+        """Raise UserError where the images are not those that it saw."""
+        if not self.has_same_images():
+            problem = "the data are not those of the search any more (their fingerprint differs)"
+            raise UserError(problem)
+
     @cached_property
     def children(self) -> list[RunRecord]:
         """The runs of trials and duplicates, in the order of their start."""

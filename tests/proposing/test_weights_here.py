@@ -31,15 +31,23 @@ def test_weights_that_do_not_fit_are_named(weights):
     assert list(faults) == ["resnet20@imagenet"]
 
 
+def lay_into_cache(place, name: str, *files: str, config: str | None = None) -> None:
+    """Lay a repository where the hub's client keeps what it has downloaded."""
+    folder = place / f"models--{name}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("0" * 40)
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    for file in files:
+        (snapshot / file).touch()
+    if config is not None:
+        (snapshot / "config.json").write_text(config)
+
+
 def test_weights_of_a_tag_that_is_not_the_usual_one_are_found_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     for name in ("resnet18.a1_in1k", "resnet18.a2_in1k", "resnet18.nobody", "birds"):
-        folder = tmp_path / f"models--timm--{name}"
-        (folder / "refs").mkdir(parents=True)
-        (folder / "refs/main").write_text("0" * 40)
-        file = folder / "snapshots" / ("0" * 40) / "model.safetensors"
-        file.parent.mkdir(parents=True)
-        file.touch()
+        lay_into_cache(tmp_path, f"timm--{name}", "model.safetensors")
     # a1_in1k is what `resnet18` stands for.
     assert list(weights_here._list_cached_tags()) == ["resnet18.a2_in1k"]
 
@@ -56,14 +64,7 @@ def test_repositories_of_the_hub_are_found_by_what_their_config_says(tmp_path, m
         ("me--unknown", '{"architecture": "resnet19"}', True),
         ("timm--resnet18.a1_in1k", '{"architecture": "resnet18"}', True),  # `resnet18` finds it
     ):
-        folder = tmp_path / f"models--{name}"
-        (folder / "refs").mkdir(parents=True)
-        (folder / "refs/main").write_text("0" * 40)
-        files = folder / "snapshots" / ("0" * 40)
-        files.mkdir(parents=True)
-        (files / "config.json").write_text(config)
-        if weights:
-            (files / "model.safetensors").touch()
+        lay_into_cache(tmp_path, name, *["model.safetensors"] * weights, config=config)
     assert list(weights_here._list_cached_repositories()) == [("resnet18", "hf-hub:me/birds")]
 
 
