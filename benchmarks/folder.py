@@ -85,11 +85,13 @@ def read_arguments(
     parser.add_argument("--arms", nargs="+", default=list(arms), choices=arms)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--size", type=int, default=SIZE)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    cores = os.cpu_count() or 1
+    about_threads = "of one training; with fewer than cores a rival has as many core-seconds"
+    parser.add_argument("--threads", type=int, default=cores, help=about_threads)
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     args.shared = args.shared.absolute()
-    args.seconds = float(args.budget[:-1]) * SECONDS[args.budget[-1]]
+    args.seconds = float(args.budget[:-1]) * SECONDS[args.budget[-1]] * cores / args.threads
     return args
 
 
