@@ -93,7 +93,8 @@ class Audit:
         if self.alike is not None:
             things = len(np.unique(self.alike[self.alike_images]))
             show = f"{len(self.alike_images)} images seem to show {things} things, each several"
-            yield f"{show} times: `ktg init` writes a table that keeps them on one side of a split"
+            table = "a table, `data.groups`, keeps them on one side of a split"
+            yield f"{show} times: {table}; `ktg init` writes it where the split is drawn"
         if counts["doubtful labels"]:
             share = f"{100 * counts['doubtful labels'] / images:.1f} %"
             yield f"{counts['doubtful labels']} labels of {images} ({share}) are doubtful"

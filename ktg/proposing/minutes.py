@@ -25,12 +25,19 @@ class TrainingTime:
 
 
 def measure_training(
-    graph: Graph, train: int, val: int, side: int, measure: Measure | None = None
+    graph: Graph,
+    train: int,
+    val: int,
+    side: int,
+    measure: Measure | None = None,
+    *,
+    beside: int = 0,
 ) -> TrainingTime:
     """Return how long a graph trains on one slot, on so many images of `side` pixels.
 
     Each network is measured once; those that nothing teaches are trained beforehand and then only
-    answer. Raises a KtgError for a network that cannot be trained here.
+    answer, of images that are drawn once for all trials. beside: how many images have no label.
+    Raises a KtgError for a network that cannot be trained here.
     """
     measure = measure or (
         lambda node, data, files: measure_speed(node, data, sources=files, side=side)
@@ -51,7 +58,11 @@ def measure_training(
         if name in teachers(graph):
             own = epochs * speed.epoch_s(shown)
             teachers_s += own if node.epochs is None else node.epochs * speed.epoch_s(train)
-            own_s += epochs * more * speed.forward_s(shown)
+            if node.augment == "none" or graph.data.views is not None:
+                views = 1 if node.augment == "none" else graph.data.views or 1
+                teachers_s += views * speed.forward_s(train + beside * (name in unlabelled))
+            else:
+                own_s += epochs * more * speed.forward_s(shown)
         else:
             own_s += epochs * (more * speed.epoch_s(shown) + speed.forward_s(val))
     return TrainingTime(own_s, teachers_s)
@@ -65,7 +76,7 @@ def estimate_time(graph: Graph) -> TrainingTime | None:
             return None
         train, val = (sum(found.counts[split]) for split in ("train", "val"))
         side = graph.data.size or _find_array_side(graph.data)
-        return measure_training(graph, train, val, side)
+        return measure_training(graph, train, val, side, beside=found.unlabelled or 0)
     except KtgError:
         return None
 

@@ -27,7 +27,7 @@ def propose_nodes(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
     reasons[f"nodes.{TARGET}.lr"] = "a safe range around the recipe's rate"
     if plan.teacher is not None:
         nodes[TEACHER] = _teacher(plan.teacher)
-        if plan.noise is not None:
+        if plan.noise is not None and not plan.images.unlabelled:
             nodes[TEACHER]["augment"] = "none"  # of the whole image it answers once for all trials
         reasons[f"nodes.{TEACHER}"] = _explain_teacher(plan, plan.teacher)
     return nodes, reasons
@@ -80,7 +80,7 @@ def _explain_sides(plan: Plan) -> str:
     lead = "the side in pixels at which the target sees the images. "
     shown = [f"{side} pixels {100 * score:.1f} %" for side, score in sorted(plan.probes.items())]
     if shown:
-        lead += f"Linear probes: {', '.join(shown)}. "
+        lead += f"Accuracy of linear probes: {', '.join(shown)}. "
     return (
         f"{lead}The default is the largest at which enough epochs fit the budget and features are "
         "no worse; larger ones cost more, and their probes are tried, too"
@@ -106,7 +106,8 @@ def _explain_sources(plan: Plan) -> str:
     first = plan.sources[0]
     told = f"; {first.source}: {first.told}" if first.told else ""
     return (
-        f"linear probes on {plan.ranking.images} training images: {', '.join(shown[:6])}{told}. "
+        f"accuracy of linear probes on {plan.ranking.images} training images: "
+        f"{', '.join(shown[:6])}{told}. "
         f"Kept: what is within chance of the best{_say_if_guessing(plan)}{_say_if_new(plan)}"
     )
 
@@ -135,21 +136,26 @@ def _say_if_guessing(plan: Plan) -> str:
 
 
 def _explain_teacher(plan: Plan, teacher: Teacher) -> str:
-    weights = teacher.weights
-    own = (
-        f", the target's {100 * plan.ranking.scores[plan.sources[0]]:.1f} %" if plan.sources else ""
-    )
+    weights, first = teacher.weights, next(iter(plan.sources), None)
+    least = plan.ranking.scores[first] if first else 0.0
+    own = f", the target's {100 * least:.1f} %" if first else ""
     if teacher.at_target_side is not None:
         own = (
             f" at {weights.side} pixels, the best at those of the target "
             f"{100 * teacher.at_target_side:.1f} %{own}; it answers once for each image, so that "
             "it may see more of it"
         )
-    elif plan.sources and teacher.score < plan.ranking.scores[plan.sources[0]]:
+    if teacher.score < least:
         own += f", which {plan.ranking.images} images do not prove to be better"
+    if first and (first.model, first.source) == (weights.model, weights.source):
+        who = "the target's own weights teach, by larger images"
+    elif first and weights.parameters > first.parameters:
+        who = "a larger network teaches"
+    else:
+        who = "the best of the weights here teach"
     return (
-        f"a stronger network teaches ({weights.parameters / 1e6:.1f} M parameters, {weights.told}):"
-        f" its probe has {100 * teacher.score:.1f} %{own}; {_explain_training(plan, teacher)}"
+        f"{who} ({weights.parameters / 1e6:.1f} M parameters, {weights.told}): the probe has "
+        f"{100 * teacher.score:.1f} %{own}; {_explain_training(plan, teacher)}"
     )
 
 
@@ -159,7 +165,7 @@ def _explain_training(plan: Plan, teacher: Teacher) -> str:
         return f"{once}, for all trials"
     if plan.noise:
         return "as a linear probe, because training would learn wrong labels by heart"
-    if is_for_probe(plan.images, plan.decoded_side):
+    if is_for_probe(plan.images, teacher.weights.side or plan.decoded_side):
         few = f"with fewer than {TRAINED_FROM} images of each class"
         return f"as a linear probe, which {few} teaches more than a trained network"
     return "as a linear probe, because its training would not fit the budget"

@@ -18,6 +18,7 @@ from ktg.proposing.found_groups import FoundGroups
 from ktg.proposing.found_images import FoundImages, look_at_images
 from ktg.proposing.hearing import Hearing
 from ktg.proposing.machine import Machine, read_machine
+from ktg.proposing.networks import SMALL
 from ktg.proposing.ranking import Ranking
 from ktg.proposing.resolution import (
     LONGER_TIMES,
@@ -25,6 +26,7 @@ from ktg.proposing.resolution import (
     choose_length,
     count_passes,
     is_hurried,
+    most_epochs,
     training_seconds,
     usual_epochs,
 )
@@ -43,6 +45,8 @@ from ktg.proposing.wrong_labels import find_wrong_labels
 
 FALLBACK = "mobilenetv2_100"  # small, and published
 CHECK_SIDE = 64
+# The recipes were measured with these (benchmarks/recipes.py).
+BATCH, BATCH_OF_FEW, FEW = 32, 16, 200  # the last: training images
 TEACHER_TRAININGS = 2  # of the target: so long it may take to make the teacher, answers included
 
 
@@ -114,7 +118,9 @@ class Plan:
         """
         if self.length.passes > 1 or self.noise is not None:
             return None
-        return LONGER_TIMES * self.length.epochs
+        most = most_epochs(usual_epochs(self.images.per_class))
+        longer = min(LONGER_TIMES * self.length.epochs, most)
+        return longer if longer > self.length.epochs else None
 
     @property
     def steps(self) -> int:
@@ -163,7 +169,7 @@ def _look(path: Path, wishes: Wishes, hearing: Hearing) -> Ground:
     images, machine = look_at_images(path, wishes.labels), read_machine()
     hearing.status("Looking for weights on this machine")
     here, unusable = find_usable(wishes, machine)
-    batch = min(32 if images.train >= 200 else 16, images.train)
+    batch = min(BATCH if images.train >= FEW else BATCH_OF_FEW, images.train)
     return Ground(wishes, images, machine, here, unusable, batch)
 
 
@@ -183,6 +189,9 @@ def _choose_lessons(
         return None, alone
     means = Means(TEACHER_TRAININGS * available_s, not noisy, files, hearing)
     teacher = plan_teacher(target.ranking, target.sources, target.data, images, means)
+    if teacher and teacher.weights.side is None and max(target.sides) < (target.data.size or 0):
+        # Its probe, at the side of the ranking, is why it teaches; the target sees smaller images.
+        teacher = replace(teacher, weights=replace(teacher.weights, side=target.data.size))
     beside = teacher is not None and images.unlabelled > 0
     patient = beside or (teacher is not None and not noisy)
     passes = count_passes(images.train, ground.batch, epochs, beside) if patient else 1
@@ -198,15 +207,20 @@ def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], di
     """Return the weights to rank, those of the wished target first, and why others are not."""
     here, unusable = find_weights_here(wishes.files, CHECK_SIDE)
     most = limit_parameters(machine)
-    kept = [one for one in here if one.parameters <= most or one.model == wishes.target]
+    wanted = wishes.target and shorten_model(wishes.target)
+    kept = [one for one in here if one.parameters <= most or one.model == wanted]
     for one in here:
         if one not in kept:
             unusable[one.name] = f"{one.parameters / 1e6:.0f} M parameters are too many here"
-    wanted = wishes.target and shorten_model(wishes.target)
     has_own = any(one.model == wanted for one in kept)
-    photographs = [one for one in kept if knows_photographs(one.node, wishes.files)]
-    if not has_own and (wanted or not photographs):
-        kept = [*_ask_for_published(wanted or FALLBACK), *kept]
+    known = {one for one in kept if knows_photographs(one.node, wishes.files)}
+    if not has_own and (wanted or not any(one.parameters <= SMALL for one in known)):
+        asked = _ask_for_published(wanted or FALLBACK)
+        kept, known = [*asked, *kept], known.union(asked)
+    for one in kept if known else ():
+        if one not in known and one.model != wanted:
+            unusable[one.name] = "has seen no photographs, as other weights here have"
+    kept = [one for one in kept if one.name not in unusable]
     return sorted(kept, key=lambda one: one.model != wanted), unusable
 
 

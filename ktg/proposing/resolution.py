@@ -122,8 +122,20 @@ def training_seconds(budget_s: float, slots: int) -> float:
     >>> [round(training_seconds(360, slots)) for slots in (1, 2, 64)]
     [26, 52, 52]
     """
-    usable_s = max(LEAST_SHARE * budget_s, budget_s - OVERHEAD_S)
-    return min(slots, MOST_SLOTS) * usable_s / TRAININGS
+    return min(slots, MOST_SLOTS) * _usable_seconds(budget_s) / TRAININGS
+
+
+def count_trainings(budget_s: float, slots: int, training_s: float) -> int:
+    """Return how many trainings of `training_s` seconds on one slot fit a budget, at least one.
+
+    >>> count_trainings(360, slots=2, training_s=52), count_trainings(360, 8, 52)
+    (12, 48)
+    """
+    return max(1, round(slots * _usable_seconds(budget_s) / max(training_s, 1e-9)))
+
+
+def _usable_seconds(budget_s: float) -> float:
+    return max(LEAST_SHARE * budget_s, budget_s - OVERHEAD_S)
 
 
 def list_sides(own: int, usual: int) -> list[int]:

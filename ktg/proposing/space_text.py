@@ -13,9 +13,15 @@ from ktg.graph.yaml_files import dumps
 from ktg.proposing.commented_yaml import weave_comments, write_comment
 from ktg.proposing.node_text import propose_nodes
 from ktg.proposing.opening import LONG_LEAD, SECOND, TARGET, TEACHER, Need, choose_opening
-from ktg.proposing.plan import Plan
-from ktg.proposing.resolution import TAUGHT_STEPS, list_sides, most_epochs, usual_epochs
-from ktg.proposing.weights_here import WeightsHere, knows_photographs
+from ktg.proposing.plan import BATCH, BATCH_OF_FEW, FEW, Plan
+from ktg.proposing.resolution import (
+    TAUGHT_STEPS,
+    count_trainings,
+    list_sides,
+    most_epochs,
+    usual_epochs,
+)
+from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wrong_labels import (
     choose_second,
     explain_noise,
@@ -61,7 +67,8 @@ def make_space(plan: Plan, name: str, budget: str, groups: Path | None = None) -
     }
     second = _find_second(plan)
     if second is not None:
-        _add_second(sections, second, plan.ranking.scores[second])
+        score = plan.ranking.scores[second]
+        _add_second(sections, second, score, beside=plan.images.unlabelled > 0)
     plain: dict[str, Any] = {"version": FORMAT_VERSION, "name": name}
     plain |= {key: found[0] for key, found in sections.items() if found[0]}
     reasons = {path: why for _, whys in sections.values() for path, why in whys.items()}
@@ -79,8 +86,10 @@ def _find_second(plan: Plan) -> WeightsHere | None:
     return choose_second(plan.ranking, plan.sources, plan.teacher.weights)
 
 
-def _add_second(sections: Mapping[str, Section], second: WeightsHere, score: float) -> None:
-    node, edge, reasons = propose_second(second, score)
+def _add_second(
+    sections: Mapping[str, Section], second: WeightsHere, score: float, *, beside: bool
+) -> None:
+    node, edge, reasons = propose_second(second, score, beside=beside)
     sections["train"][0]["aggregate"] = "mean"
     sections["nodes"][0][SECOND] = node
     sections["edges"][0][f"{SECOND} -> {TARGET}"] = edge
@@ -109,14 +118,11 @@ def _notes(plan: Plan) -> tuple[str, ...]:
             f"fractaldb --preset tiny --model {plan.model}` makes some in minutes, which are not "
             "proven to be better than nothing."
         )
-    elif not any(
-        knows_photographs(one.node, plan.wishes.files)
-        for one in (*plan.sources, *plan.ranking.scores)
-    ):
+    elif not plan.knows_photographs:
         notes.append(
-            f"Note: no weights on this machine have seen photographs: {plan.model} begins from "
-            f"nothing, or from {plan.sources[0].source}. If yours are photographs, weights from "
-            "ImageNet are worth far more: `--weights MODEL=FILE` takes a file, and `--target "
+            f"Note: no weights of {plan.model} on this machine have seen photographs: it begins "
+            f"from nothing, or from {plan.sources[0].source}. If yours are photographs, weights "
+            "from ImageNet are worth far more: `--weights MODEL=FILE` takes a file, and `--target "
             "mobilenetv2_100` downloads published ones where there is a network"
         )
     notes += [explain_noise(plan.noise)] if plan.noise else []
@@ -165,6 +171,12 @@ def _data(plan: Plan, groups: Path | None) -> Section:
     data["corrupt"] = images.spec.corrupt
     reasons["data.corrupt"] = "images that cannot be read are left out, and named"
     data["batch_size"] = plan.batch
+    reasons["data.batch_size"] = (
+        f"as the recipes were measured: {BATCH}, and {BATCH_OF_FEW} with few images, here fewer "
+        f"than {FEW} to train on"
+        if plan.batch < BATCH
+        else f"as the recipes were measured: {BATCH}, where there are {FEW} images and more"
+    )
     val = sum(images.counts["val"])
     if images.spec.val_fraction != Data().val_fraction:
         data["val_fraction"] = images.spec.val_fraction
@@ -208,13 +220,14 @@ def _explain_squares(plan: Plan) -> str:
 def _train(plan: Plan) -> Section:
     length = plan.length
     slots = plan.machine.slots
+    fitting = count_trainings(plan.wishes.budget_s, slots, length.training_s)
     why = (
         f"measured: {round_minutes(length.training_s)} for one training on one of {slots} slots; "
-        "so long that about twelve fit the budget of an idle machine, baselines and new seeds "
-        "of the best included"
+        f"about {fitting} fit the budget of an idle machine, baselines and new seeds of the best "
+        "included"
     )
     if plan.longer is not None:
-        why += "; twice as many are tried, too"
+        why += f"; {plan.longer} are tried, too"
         if plan.is_hurried:
             most = most_epochs(usual_epochs(plan.images.per_class))
             why += (
@@ -254,7 +267,7 @@ def _edges(plan: Plan) -> Section:
     label = f"label -> {TARGET}"
     if plan.teacher is None:
         if plan.noise is None:
-            return {label: {"gate": "through"}}, {}
+            return {label: {"gate": "through"}}, {f"edges.{label}": "labels alone teach, all along"}
         edge, why = propose_label_edge(plan.noise.noise, ["through"], None)
         return {label: edge}, {f"edges.{label}": why}
     gates = ["through", "cutoff", "inverse", "linear"]
@@ -274,6 +287,8 @@ def _edges(plan: Plan) -> Section:
         "images without labels it did best without",
         f"edges.{taught}.loss": "kl compares probabilities, dist how they correlate (Huang et al., "
         "NeurIPS 2022), which suits small students",
+        f"edges.{taught}.gate": "the teacher is heard from the first step, more and more, or "
+        "never: the target must win by it",
         f"edges.{taught}.temperature": "2 did best where it was measured",
     }
     if plan.noise is not None:

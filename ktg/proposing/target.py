@@ -133,8 +133,10 @@ def choose_target(ground: Ground, hearing: Hearing) -> Target:
     best = next(iter(choose_sources(ranking, models[0])), None)
     first = (best, ranking.scores[best]) if best else None
     squares, squared = choose_squares(images, data, dataset, first, files, hearing)
-    known = ranking.scores if squared is dataset else {}
-    shown = _Shown(squared, most, known, gauge, sides)
+    if squared is not dataset:  # the scores above are of the centres, which nobody will see
+        ranking = rank_weights(here, files, squared, seconds=seconds, status=hearing.status)
+        models = _shortlist(wishes, ranking)
+    shown = _Shown(squared, most, ranking.scores, gauge, sides)
     data = replace(data, resize=squares.resize)
     looked = [_look_at(model, ranking, ground, shown, hearing.status) for model in models]
     chosen = choose_candidate(looked, ranking.images)
@@ -197,12 +199,11 @@ def _choose_gauge(wishes: Wishes, here: list[WeightsHere]) -> Node:
 
     It is the target, or the slowest of those that may be it.
     """
-    wanted = wishes.target and shorten_model(wishes.target)
-    own = [one for one in here if one.model == wanted]
-    small = own or [one for one in here if one.parameters <= SMALL]
-    if small:
-        return small[-1].node
-    return here[0].node if here and not wanted else Node(model=wanted or FROM_NOTHING)
+    if wishes.target is not None:
+        wanted = shorten_model(wishes.target)
+        return next((one.node for one in here if one.model == wanted), Node(model=wanted))
+    small = [one for one in here if one.parameters <= SMALL]
+    return small[-1].node if small else next((one.node for one in here), Node(model=FROM_NOTHING))
 
 
 def _choose_sides(node: Node, ground: Ground) -> tuple[int, ...]:

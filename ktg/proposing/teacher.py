@@ -209,7 +209,8 @@ def _plan_training(teacher: Teacher, data: Data, images: FoundImages, means: Mea
     answers_s = min(VIEWS[-1] * view_s, ANSWERS_SHARE * means.available_s)
     time_s = means.available_s - answers_s
     epochs = min(round(usual_epochs(images.per_class)), int(time_s / epoch_s))
-    trains = means.trains and not is_for_probe(images, seen.size) and epochs >= LEAST_EPOCHS
+    side = teacher.weights.side or data.size
+    trains = means.trains and not is_for_probe(images, side) and epochs >= LEAST_EPOCHS
     epochs = epochs if trains else 0
     return replace(teacher, epochs=epochs, training_s=epochs * epoch_s, view_s=view_s)
 

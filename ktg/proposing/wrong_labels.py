@@ -5,6 +5,7 @@ from typing import Any
 
 from ktg.auditing.noise import NoiseEstimate, estimate_set_noise
 from ktg.data import Dataset
+from ktg.data.split import count_per_class
 from ktg.graph import SourceFile
 from ktg.proposing.networks import choose_targets
 from ktg.proposing.opening import SECOND
@@ -35,7 +36,8 @@ def find_wrong_labels(
     of a class, or so many classes that it would take long.
     """
     needed, (least, most) = OF_A_CLASS * len(dataset.classes), SAMPLE
-    if not ranking.scores or not needed <= min(len(dataset.train), most):
+    fewest = min(count_per_class(dataset.train.labels, len(dataset.classes)))
+    if not ranking.scores or fewest < OF_A_CLASS or needed > most:
         return None
     node, sample = choose_targets(ranking)[0].node, max(least, needed)
     found = estimate_set_noise([node], dataset, files=files, most=sample, status=status)
@@ -86,10 +88,15 @@ def choose_second(
 
 
 def propose_second(
-    second: WeightsHere, score: float
+    second: WeightsHere, score: float, *, beside: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
-    """Return the node of a second teacher, its edge to the target, and the reasons by place."""
-    node = {"model": second.model, "source": second.source, "epochs": 0, "augment": "none"}
+    """Return the node of a second teacher, its edge to the target, and the reasons by place.
+
+    beside: whether there are images without labels, of which it answers the views that are shown.
+    """
+    node = {"model": second.model, "source": second.source, "epochs": 0}
+    node |= {"input_size": second.side} if second.side else {}
+    node |= {} if beside else {"augment": "none"}
     edge = {"gate": {"choice": ["cutoff", "through"]}, "temperature": 1.0}
     why = (
         f"the probe of another network ({second.told}) has {100 * score:.1f} %: where both teach, "

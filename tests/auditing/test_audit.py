@@ -78,7 +78,7 @@ def test_several_photographs_of_one_thing_are_counted(tmp_path):
     assert found.counts["images of one thing"] == len(found.alike_images) == 24
     numbers = {Path(name).stem[:2] for name in names(found, found.alike_images)}
     assert numbers == {"00", "01", "02", "03"}
-    said = "24 images seem to show 8 things, each several times: `ktg init` writes a table"
+    said = "24 images seem to show 8 things, each several times: a table, `data.groups`, "
     assert any(sentence.startswith(said) for sentence in found.sentences)
 
 

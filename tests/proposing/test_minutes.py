@@ -22,7 +22,7 @@ def graph(gate: str = "through", **nodes: dict):
     )
 
 
-def seconds(of, asked: list | None = None, **changes):
+def seconds(of, asked: list | None = None, beside: int = 0, **changes):
     """Return the time where a step of resnet8 takes 1 s and one of resnet20 takes 3 s."""
 
     def measure(node, _data, _files):
@@ -30,7 +30,8 @@ def seconds(of, asked: list | None = None, **changes):
             asked.append(node.model)
         return Speed({"resnet8": 1.0, "resnet20": 3.0}[node.model], 32)
 
-    return measure_training(dataclasses.replace(of, **changes), IMAGES, 0, 8, measure)
+    changed = dataclasses.replace(of, **changes)
+    return measure_training(changed, IMAGES, 0, 8, measure, beside=beside)
 
 
 def test_a_network_alone_takes_its_steps():
@@ -43,6 +44,20 @@ def test_a_teacher_is_trained_once_and_then_answers():
     assert found.own_s == pytest.approx(EPOCHS * IMAGES / 32 * (1 + 3 / 3))
     short = seconds(graph(t={"model": "resnet20", "epochs": 0}))
     assert (short.teachers_s, short.own_s) == (0, found.own_s)
+
+
+@pytest.mark.parametrize(("views", "augment", "times"), [(4, None, 4), (None, "none", 1)])
+def test_answers_that_are_kept_are_asked_for_once_for_all_trials(views, augment, times):
+    probe = {"model": "resnet20", "epochs": 0, **({"augment": augment} if augment else {})}
+    fixed = graph(t=probe)
+    fixed = dataclasses.replace(fixed, data=dataclasses.replace(fixed.data, views=views))
+    found = seconds(fixed)
+    assert found.own_s == seconds(graph("cutoff")).own_s
+    assert found.teachers_s == pytest.approx(times * IMAGES / 32)
+    more = dataclasses.replace(fixed.data, unlabelled=("auto",))
+    assert seconds(fixed, data=more, beside=IMAGES).teachers_s == pytest.approx(
+        2 * found.teachers_s
+    )
 
 
 def test_each_network_is_measured_once():

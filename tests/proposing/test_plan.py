@@ -8,7 +8,11 @@ from PIL import Image
 
 from ktg.errors import SpecError, UserError
 from ktg.graph import SourceFile
-from ktg.proposing.resolution import order_sides
+from ktg.proposing.machine import read_machine
+from ktg.proposing.plan import FALLBACK, find_usable
+from ktg.proposing.resolution import LEAST_SIDE, order_sides
+from ktg.proposing.wishes import Wishes
+from ktg.zoo import shipped_zoo
 
 
 @pytest.mark.slow
@@ -65,6 +69,41 @@ def test_the_sides_to_search_are_ranked_by_probes_of_the_weights(plan, large_pho
     assert found.length.side == found.sides[0]
     said = plan(large_photos, target="resnet8", size=20)
     assert (said.sides, [*said.probes]) == ((20,), [20])
+
+
+def test_networks_that_saw_formulas_only_make_way_for_those_that_saw_photographs(
+    in_zoo, monkeypatch
+):
+    """On a machine with large networks from ImageNet the target is none from nothing."""
+    monkeypatch.setattr("ktg.proposing.weights_here.shipped_zoo", shipped_zoo)
+    monkeypatch.setattr("ktg.proposing.plan.SMALL", 100_000)
+    machine = read_machine()
+    (only,), _ = find_usable(Wishes(300), machine)
+    assert only.source == "zoo/fractals"
+    in_zoo("large", "resnet14")
+    (seen,), why = find_usable(Wishes(300), machine)
+    assert seen.source == "zoo/large"
+    assert "no photographs" in why["resnet20@zoo/fractals"]
+    wanted, other = find_usable(Wishes(300, "resnet20"), machine)[0]
+    assert (wanted.source, other.source) == ("zoo/fractals", "zoo/large")
+    asked: list[str] = []
+
+    def ask(model):
+        asked.append(model)
+        return []
+
+    monkeypatch.setattr("ktg.proposing.plan._ask_for_published", ask)
+    find_usable(Wishes(300), machine)
+    assert asked == [FALLBACK]  # none of those that are here is small
+
+
+@pytest.mark.slow
+def test_a_target_without_weights_sees_what_suits_it_and_not_another_network(
+    plan, large_photos, in_zoo
+):
+    in_zoo("small")  # of a network for tiny images
+    found = plan(large_photos, target="mobilenetv2_035")
+    assert (found.sources, found.sides[0] >= LEAST_SIDE) == ((), True)
 
 
 @pytest.mark.slow

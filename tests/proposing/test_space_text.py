@@ -10,6 +10,7 @@ from ktg.graph import load_space
 from ktg.graph.parse_space import parse_space
 from ktg.graph.recipes import PRETRAINED
 from ktg.proposing.opening import OPENING
+from ktg.proposing.resolution import most_epochs, usual_epochs
 from ktg.proposing.space_text import make_space
 from ktg.proposing.squares import Squares
 from ktg.zoo import shipped_zoo
@@ -97,7 +98,7 @@ def test_with_nothing_but_the_weights_that_ktg_ships_it_says_what_these_are_wort
         found = [one for one in make_space(plan(photos), "pets", "5m").notes if "ImageNet" in one]
         return " ".join(found)
 
-    assert "no weights on this machine have seen photographs" in note()
+    assert "no weights of resnet20 on this machine have seen photographs" in note()
     assert "begins from nothing, or from zoo/fractals" in note()
     in_zoo("seen")
     assert note() == ""
@@ -166,7 +167,11 @@ def test_twice_the_epochs_are_tried_unless_labels_look_wrong_or_it_is_taught_for
     found = [make_space(one, "pets", "5m") for one in plans]
     lengths = [one.plain["train"]["epochs"] for one in found]
     assert lengths == [{"choice": [40, 80]}, 40, 40]
-    assert "twice" in found[0].reasons["train.epochs"]
+    assert "; 80 are tried, too" in found[0].reasons["train.epochs"]
+    most = most_epochs(usual_epochs(short.images.per_class))
+    for epochs, longer in ((most, None), (most - 10, most)):
+        long = dataclasses.replace(short, length=dataclasses.replace(short.length, epochs=epochs))
+        assert long.longer == longer  # never more than is of use
     opening = found[0].plain["search"]["opening"]
     assert [one["train.epochs"] for one in opening if "train.epochs" in one] == [80]
     assert parse_space(found[0].plain).search.opening

@@ -31,6 +31,8 @@ def test_what_is_only_at_the_border_needs_the_whole_image(plan, tiles, in_zoo):
     assert found.images.oblong == pytest.approx(2.5)
     assert found.squares.resize == "stretch"
     assert found.squares.scores["stretch"] > found.squares.scores["crop"] + 0.2
+    # What a teacher is compared with was measured on whole images, too.
+    assert found.ranking.scores[found.sources[0]] == found.squares.scores["stretch"]
 
 
 def test_the_centre_is_kept_where_the_whole_image_is_no_better(plan, tiles, in_zoo):
