@@ -58,7 +58,7 @@ words.
 ```yaml
 name: birds                                          # of the experiment; only in a space
 data: {path: photos/birds, size: 128}                # relative to the folder of this file
-train: {epochs: 30, lr: {log: [0.003, 0.1]}}         # a hole: this file is a space, not a graph
+train: {epochs: {choice: [30, 60]}}                  # a hole: this file is a space, not a graph
 weights: {mobilenetv2_100: mobilenetv2.safetensors}  # a file that stands for imagenet
 sources: {insects: {path: insects.pth, mean: 0.5, std: 0.5}}
 nodes:

@@ -6,6 +6,7 @@ renamed when complete: a process that is killed leaves nothing that looks like a
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -72,24 +73,27 @@ def open_cached(
     home = cache_folder() / IMAGES.folder
     key = _key(images, options)
     full, lean = (home / f"{key}{ending}" for ending in IMAGES.endings)
-    if options.geometry is None:
-        _bring_up_to_date(images, (full, lean))
-    if options.cache != "never" and hold(full):
-        entry = _read(full)
-    else:
-        # A lean entry knows the form, which saves reading the header of every image again.
-        known = load_index(lean / "index.npz").geometry if hold(lean) else None
-        form = known or options.geometry or probe(images, options)
-        try:
+    try:
+        if options.geometry is None:
+            _bring_up_to_date(images, (full, lean))
+        if options.cache != "never" and hold(full):
+            entry = _read(full)
+        else:
+            # A lean entry knows the form, which saves reading the header of every image again.
+            known = load_index(lean / "index.npz").geometry if hold(lean) else None
+            form = known or options.geometry or probe(images, options)
             home.mkdir(parents=True, exist_ok=True)
             fits = options.cache == "auto" and _fits(len(images), form, home)
             target = full if options.cache == "always" or fits else lean
             entry = _read_or_make(images, form, target, options.corrupt, title, progress)
-        except OSError as error:
-            remedy = "make room there, set KTG_CACHE to another folder, or set data.cache: never"
-            raise DataError(
-                f"{title}: decoded images cannot be kept in {home} ({error}); {remedy}"
-            ) from error
+    except OSError as error:
+        remedy = "make room there or set KTG_CACHE to another folder"
+        # Without pixels an index is written all the same, into the same folder.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and options.cache != "never":
+            remedy += ", or set data.cache: never"
+        raise DataError(
+            f"{title}: decoded images cannot be kept in {home} ({error}); {remedy}"
+        ) from error
     _refuse_faults(images, entry.index, options.corrupt, title)
     return entry
 

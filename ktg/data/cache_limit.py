@@ -37,18 +37,22 @@ def read_limit_bytes() -> float:
 
 
 def hold(entry: Path) -> bool:
-    """Return whether an entry is there; if so nobody removes it before this process ends."""
+    """Return whether an entry is there; if so nobody removes it before this process ends.
+
+    Raises OSError for one that may not be read.
+    """
     while entry.exists():
         with suppress(OSError):
             # It may have been removed and made again while this process waited for its lock.
             if entry in _held and os.path.samestat(os.fstat(_held[entry]), entry.stat()):
-                os.utime(entry)
+                with suppress(OSError):  # what another user has made may be read, but not touched
+                    os.utime(entry)
                 return True
         if entry in _held:
             os.close(_held.pop(entry))
         try:
             handle = os.open(entry, os.O_RDONLY)
-        except OSError:
+        except FileNotFoundError:
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_SH)

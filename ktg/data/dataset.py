@@ -44,8 +44,8 @@ def merge(dataset: Dataset) -> Images:
     return join(dataset.train, dataset.val)
 
 
-def check_batch(spec: Data, images: int) -> None:
-    """Raise SpecError if a batch is larger than the training split of so many images."""
+def check_batch(spec: Data, images: int, path: str = "data.batch_size") -> None:
+    """Raise SpecError at `path` if a batch is larger than the training split of so many images."""
     if spec.batch_size > images:
         problem = f"{spec.batch_size} is more than the {images} images of the training split"
-        raise SpecError("data.batch_size", f"{problem}; allowed: 1 to {images}")
+        raise SpecError(path, f"{problem}; allowed: 1 to {images}")

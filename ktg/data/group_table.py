@@ -22,8 +22,7 @@ def add_groups(data: FoundData, place: str, base: Path | None) -> FoundData:
 
     place: the table, relative to `base`. Its files are named as in a table of labels, below the
     folder of the images; those of an official test or validation split have no use for a group.
-    Raises DataError that names table and line for what cannot be used, and for a class that is too
-    few groups for its splits.
+    Raises DataError that names table and line for what cannot be used.
     """
     table = (base or Path.cwd()) / Path(place).expanduser()
     lead = f"data.groups: {place}"
@@ -33,15 +32,18 @@ def add_groups(data: FoundData, place: str, base: Path | None) -> FoundData:
     files = data.train.images
     if not isinstance(files, ImageFiles):
         raise DataError(f"{lead}: groups are of images in a folder, and {data.title} is none")
-    train = _group(data.train, files, _read(table, files.root, lead))
+    return replace(data, train=_group(data.train, files, _read(table, files.root, lead)))
+
+
+def check_groups(data: FoundData, place: str) -> None:
+    """Raise DataError for a class that is too few groups of the table `place` for its splits."""
     needed = 1 + (data.val is None) + (data.test is None)
-    main = list_groups(train.labels, train.groups)[1]
+    main = list_groups(data.train.labels, data.train.groups)[1]
     counts = zip(data.classes, count_per_class(main, len(data.classes)), strict=True)
     few = [f"{name} ({count})" for name, count in counts if count < needed]
     if few:
         problem = f"every class needs at least {needed} groups, one for each split"
-        raise DataError(f"{lead}: {problem}; too few: {join_names(few)}")
-    return replace(data, train=train)
+        raise DataError(f"data.groups: {place}: {problem}; too few: {join_names(few)}")
 
 
 def _read(table: Path, root: Path, lead: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from ktg.data.array_table import relabel_npz
 from ktg.data.class_subset import keep_classes
 from ktg.data.folder import read_folder
 from ktg.data.found_data import FoundData, check_classes
-from ktg.data.group_table import add_groups
+from ktg.data.group_table import add_groups, check_groups
 from ktg.data.label_table import UNDERSTOOD, find_named, find_tables
 from ktg.data.npz import read_npz
 from ktg.data.set_names import check_name
@@ -32,6 +32,8 @@ def find_data(spec: Data, base: Path | None) -> FoundData:
         data = add_groups(data, spec.groups, base)
     if spec.only is not None:
         data = keep_classes(data, spec.only)
+    if spec.groups is not None:
+        check_groups(data, spec.groups)
     check_classes(data)
     return data
 

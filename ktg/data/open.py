@@ -246,7 +246,8 @@ def _find_test(data: FoundData, spec: Data) -> LabelledImages:
 
 def _hold_out_test(data: FoundData, spec: Data) -> npt.NDArray[np.bool_]:
     labels, groups = data.original(data.train.labels), data.train.groups
-    return hold_out(labels, spec.test_fraction, spec.split_seed, TEST, groups)
+    keep = 1 + (data.val is None)  # for train, and for val where that is cut from the rest
+    return hold_out(labels, spec.test_fraction, spec.split_seed, TEST, groups, keep=keep)
 
 
 def _open_unlabelled(
@@ -326,7 +327,11 @@ def _divide(
 
 
 def _split_val(data: FoundData, pool: Rows, groups: Rows | None, spec: Data) -> tuple[Rows, Rows]:
-    """Return the places of train and val among the images of a pool, given their labels."""
+    """Return the places of train and val among the images of a pool, given their labels.
+
+    Raises DataError for a class that is missing in one of them, as where no image of a group can be
+    read; of folds not each must have every class.
+    """
     labels = data.original(pool)
     if spec.folds is None:
         held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL, groups)
@@ -335,6 +340,9 @@ def _split_val(data: FoundData, pool: Rows, groups: Rows | None, spec: Data) -> 
         raise DataError(f"{data.title}: {few}, {len(labels)}")
     else:
         held = deal_folds(labels, spec.folds, spec.split_seed, groups) == spec.fold
+    check_present(data, pool[~held], "train")
+    if spec.folds is None:
+        check_present(data, pool[held], "val")
     return _thin_out(labels, np.flatnonzero(~held), spec), np.flatnonzero(held)
 
 

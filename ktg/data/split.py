@@ -11,7 +11,13 @@ TEST, VAL, FEW, FOLDS, NOISE = range(5)
 
 
 def hold_out(
-    labels: Rows, fraction: float, seed: int, stream: int, groups: Rows | None = None
+    labels: Rows,
+    fraction: float,
+    seed: int,
+    stream: int,
+    groups: Rows | None = None,
+    *,
+    keep: int = 1,
 ) -> npt.NDArray[np.bool_]:
     """Return a mask (N,) of the images held out: `fraction` of every class, rounded.
 
@@ -19,14 +25,15 @@ def hold_out(
     2 -> 1. A class with a single image loses none; the caller checks that no class is that small.
     groups: (N,) by number; the images of one are held out together, so that a class loses about
     `fraction` of its images, and at least one group. A group counts for its commonest class.
+    keep: how many images of a class, or groups, are left at least: one for each later side.
     """
     owner, main = list_groups(labels, groups)
     sizes, held = np.bincount(owner), np.zeros(len(main), dtype=bool)
     for own in _shuffle_each_class(main, seed, stream):
         taken = np.cumsum(sizes[own])
         wanted = max(round(fraction * int(taken[-1])), 1)
-        count = min(int(np.abs(taken - wanted).argmin()) + 1, len(own) - 1)
-        held[own[:count]] = True
+        count = min(int(np.abs(taken - wanted).argmin()) + 1, len(own) - keep)
+        held[own[: max(count, 0)]] = True
     return held[owner]
 
 

@@ -79,10 +79,13 @@ def _check_widths(
 def _read_json(text: str) -> Iterator[tuple[int, Sequence[str]]]:
     """Yield line numbers and cells of JSON lines, the keys of all lines before."""
     rows: dict[int, dict[str, Any]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # strings may hold U+2028
         if not line.strip():
             continue
-        row = json.loads(line)
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:  # which counts lines within this one
+            raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from error
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is no JSON object")
         rows[number] = row

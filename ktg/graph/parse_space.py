@@ -52,7 +52,7 @@ def parse_space(
         _check_section(section, raw[section])
     plain = normalise(raw, extra_sections=("name", "search"))
     search = _read_search(plain.pop("search", {}), plain["version"])
-    name = _read_title(plain.pop("name", None))
+    name = read_title(plain.pop("name", None))
     with name_pattern_line(raw["edges"], plain["edges"]):
         found = {path: (place, read_hole(hole, path)) for path, place, hole in _find_holes(plain)}
         space = SearchSpace(
@@ -117,10 +117,11 @@ def _check_section(section: str, content: object) -> None:
                 raise SpecError(section, f"{problem}; got the key {word!r}")
 
 
-def _read_title(name: object) -> str | None:
+def read_title(name: object) -> str | None:
+    """Return the name of a search, None for none. Raises SpecError for what cannot be one."""
     if name is None or (isinstance(name, str) and _TITLE.fullmatch(name)):
         return name
-    wanted = "a name for the search of at most 100 letters, without slashes"
+    wanted = "a name for the search of 1 to 100 letters, without slashes or a dot in front"
     raise SpecError("name", f"expected {wanted}, got {show(name)}")
 
 

@@ -122,32 +122,52 @@ def _is_transformer(model: object) -> bool:
     return str(model).rpartition("/")[2].startswith(_TRANSFORMERS)
 
 
-def drop_recipe(node: dict[str, Any]) -> bool:
+def drop_recipe(node: dict[str, Any]) -> None:
     """Remove from a node in plain data what the recipe of its model and source has set, if it has.
 
-    So parsing gives it that of another model or source, once it has one.
+    So parsing gives it that of another model or source, once it has one. The warm-up goes with it,
+    whatever it is: a change of the epochs has changed it.
 
-    >>> node = {"model": "resnet18", "optimizer": "adamw", "lr": 0.003, "clip_norm": 1.0}
-    >>> drop_recipe(node), node
-    (True, {'model': 'resnet18'})
+    >>> node = {"model": "resnet18", "optimizer": "adamw", "lr": 0.003, "clip_norm": 5.0}
+    >>> drop_recipe(node)
+    >>> node
+    {'model': 'resnet18', 'clip_norm': 5.0}
     """
-    recipe = find_recipe({key: node[key] for key in ("model", "source") if key in node}, {})
-    # Not by the warm-up, which a change of the epochs has changed.
-    if any(node.get(key) != recipe[key] for key in _DECISIVE):
-        return False
-    for key in recipe:
-        node.pop(key, None)
-    return True
+    if _drop_unchanged(node, _find_own_recipe(node)):
+        node.pop("warmup_epochs", None)
 
 
 def with_weights(node: Node, model: str, source: str) -> Node:
-    """Return a node with another model and source, and their recipe where it had its own's."""
+    """Return a node with another model and source, and their recipe where it had its own's.
+
+    What of that the node or `train` said otherwise stays.
+    """
     plain = to_plain(node)
-    had_recipe = drop_recipe(plain)
+    own = _find_own_recipe(plain)
+    dropped = _drop_unchanged(plain, own)
     plain |= {"model": model, "source": source}
-    if had_recipe:
-        plain |= find_recipe(plain, {})
+    if dropped:
+        said = own.keys() - dropped  # what the node lacks of its recipe was said in `train`
+        recipe = find_recipe(plain, {})
+        plain |= {key: value for key, value in recipe.items() if key not in said}
     return from_plain(Node, plain, "node")
+
+
+def _find_own_recipe(node: Mapping[str, Any]) -> dict[str, Any]:
+    return find_recipe({key: node[key] for key in ("model", "source") if key in node}, {})
+
+
+def _drop_unchanged(node: dict[str, Any], recipe: Mapping[str, Any]) -> set[str]:
+    """Remove from a node what is as in its recipe, and return that: nothing if it trains by none.
+
+    It trains by its recipe where it has its optimizer and rate.
+    """
+    as_in_recipe = {key for key, value in recipe.items() if node.get(key) == value}
+    if not as_in_recipe.issuperset(_DECISIVE):
+        return set()
+    for key in as_in_recipe:
+        del node[key]
+    return as_in_recipe
 
 
 def _fill(node: Any, recipe: Mapping[str, Any]) -> Any:

@@ -166,8 +166,8 @@ class Node:
     model_args: Mapping[str, Scalar] = rule("Further arguments of the model's constructor.", {})
     head: HeadName = rule(
         "How the head begins. new: at random; probe: as logistic regression on the frozen features "
-        "of the training images, its strength by cross-validation (at random where a head is more "
-        "than one linear layer).",
+        "of the training images, its strength by cross-validation (at random, and an error without "
+        "epochs, where a head is more than one linear layer).",
         "new",
     )
     frozen_epochs: int = rule(
@@ -222,7 +222,9 @@ class Node:
     schedule: ScheduleName | None = rule("This node's schedule; default: as in `train`.", None)
     epochs: int | None = rule(
         "Where nothing teaches this node: the length of the training by which it gets its weights "
-        "beforehand; 0: its weights teach as they are, head included. Default: as in `train`.",
+        "beforehand; 0: its weights teach as they are, with their own head where its classes are "
+        "known to be those of the data (`labels` of a source say them) or where the node says "
+        "`head: new`, else with a probe. Default: as in `train`.",
         None,
         at_least=0,
     )

@@ -134,7 +134,7 @@ class KnownAnswers:
     def _find(self, shown: ShownImages, places: Places) -> Iterator[Answers]:
         if not shown.draws_once(self._teacher.augment):
             places = places.as_they_are()
-        for view, rows in places.split().items():
+        for view, rows in places.split():
             key = (shown, view)
             if key not in self._open:
                 images = shown.images(self._teacher.augment, view)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ktg.data import Dataset
+from ktg.errors import SpecError
 from ktg.graph import Graph
 from ktg.training.answers import find_known_teachers
 from ktg.training.best_weights import BestWeights
@@ -168,8 +169,16 @@ class Training(GraphModel):
                 key += f"-{self.teacher_keys[judge]}" if judge in self.teacher_keys else ""
                 with explain_errors(f"probe of {self.names[name]}", self.graph.data.batch_size):
                     images = self._find_trusted(judge)
-                    load_probe(
+                    fitted = load_probe(
                         network, images, key, precision, balanced=balanced, cache=self._cache
+                    )
+                if not (fitted or network.head_came or self.graph.train.epochs):
+                    model = self.graph.nodes[name].model
+                    problem = f"no probe can be fitted for {model} and these images, and without"
+                    allowed = "a model whose head is one linear layer, or 1 or more epochs"
+                    raise SpecError(
+                        f"nodes.{self.names[name]}.head",
+                        f"{problem} epochs the head stays random; allowed: {allowed}",
                     )
                 if learner.average:
                     learner.average.network.load_state_dict(network.state_dict())

@@ -2,6 +2,7 @@
 
 import math
 import resource
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -215,7 +216,8 @@ def measure_peak_memory(device: torch.device) -> int:
     """Return the most bytes of memory used so far: of the GPU, or else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # which Linux gives in KiB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # which only macOS gives in bytes
 
 
 def _rename(pair: Pair, names: Mapping[str, str]) -> Pair:

@@ -5,6 +5,7 @@ below it (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underpe
 Out-of-Distribution", ICLR 2022).
 """
 
+import copy
 import hashlib
 import math
 import warnings
@@ -19,10 +20,10 @@ from torch import Tensor, nn
 from ktg.data import Dataset
 from ktg.data.undecoded import Rows
 from ktg.graph import LABEL, Graph
-from ktg.models.network import Network, find_head
+from ktg.models.network import Network, classify, find_head, split_forward
 from ktg.models.resolve import resolve_source
 from ktg.training.label_weights import count_class_weights
-from ktg.training.scoring import Split, compute_head_inputs, compute_logits
+from ktg.training.scoring import Split, autocast, compute_head_inputs, compute_logits
 from ktg.training.tensor_cache import make_once
 from ktg.version import __version__
 
@@ -49,27 +50,41 @@ def load_probe(
     """Let the head of a network begin as the probe of its training images, as its backbone is now.
 
     split: these images. key: what the probe is kept under, so that the trials of a search fit it
-    once. Returns False, and changes nothing, where the head is not one linear layer of vectors, or
-    only one class has images.
+    once. Returns False, and changes nothing, where the head is neither a linear layer of vectors
+    nor a convolution that is given one place, where something follows it, or where only one class
+    has images.
     """
     head, labels, weights = find_head(network), split.labels.cpu().numpy(), split.weights
     used = labels if weights is None else labels[weights > 0]
-    if not isinstance(head, nn.Linear) or len(np.unique(used)) < 2:
+    if not isinstance(head, nn.Linear | nn.Conv2d) or len(np.unique(used)) < 2:
         return False
 
     def fit() -> dict[str, Tensor]:
-        features = compute_head_inputs(network, split, precision)
-        if features.ndim != 2:
+        features = compute_head_inputs(network, split, precision).flatten(1)
+        if features.shape[1] != head.weight[0].numel():
             return {}
         weight, bias = fit_probe(
-            features, labels, head.out_features, balanced=balanced, weights=weights
+            features, labels, len(head.weight), balanced=balanced, weights=weights
         )
-        return {"weight": weight, "bias": bias}
+        before = copy.deepcopy(head.state_dict())
+        put_into_head(head, weight, bias)
+        is_last = _is_last(network, split, precision)
+        head.load_state_dict(before)
+        return {"weight": weight, "bias": bias} if is_last else {}
 
     found = make_once(f"probe-{key}", fit, cache)
     if found:
         put_into_head(head, found["weight"], found["bias"])
     return bool(found)
+
+
+@torch.no_grad()
+def _is_last(network: Network, split: Split, precision: torch.dtype) -> bool:
+    """Return whether what the head says is what the network says: SqueezeNet's passes a ReLU."""
+    images, _ = next(iter(split))
+    with autocast(split.device, precision):
+        (features,), logits = split_forward(network, images)
+        return torch.equal(classify(network, features).flatten(1), logits)
 
 
 def compute_probe_key(
@@ -157,10 +172,10 @@ def fit_probe(
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
 
 
-def put_into_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+def put_into_head(head: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
     """Copy the weights of a probe into a head, which may have no bias."""
     with torch.no_grad():
-        head.weight.copy_(weight)
+        head.weight.copy_(weight.view_as(head.weight))
         if head.bias is not None:
             head.bias.copy_(bias)
 

@@ -4,6 +4,7 @@ A place is an image in one of its views. Where every epoch has new views there i
 image as it is, of which the new ones are made.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -29,10 +30,13 @@ class Places:
         """Return the places of the same images in view 0."""
         return Places(torch.zeros_like(self.views), self.rows)
 
-    def split(self) -> dict[int, Tensor]:
-        """Return the rows in each view, by view; in a step one view's images follow each other."""
-        views = dict.fromkeys(self.views.tolist())
-        return {view: self.rows[self.views == view] for view in views}
+    def split(self) -> list[tuple[int, Tensor]]:
+        """Return the rows in pieces of one view each, with these, so that together they keep order.
+
+        A view returns where a step goes through all of them: few images, of which it shows many.
+        """
+        views, counts = torch.unique_consecutive(self.views, return_counts=True)
+        return list(zip(views.tolist(), torch.split(self.rows, counts.tolist()), strict=True))
 
 
 class ShownImages:
@@ -91,10 +95,10 @@ class ShownImages:
     def pixels(self, augment: ViewName, steps: Sequence[Places]) -> Iterator[Tensor]:
         """Yield the images (B, C, H, W) uint8 of every step, in fixed views."""
         split = [step.split() for step in steps]
-        passes = {
-            view: self.batches(augment, view)([rows[view] for rows in split if view in rows])
-            for view in dict.fromkeys(view for rows in split for view in rows)
-        }
-        for rows in split:
-            parts = [next(passes[view])[0] for view in rows]
+        rows = dict[int, list[Tensor]]()
+        for view, piece in itertools.chain.from_iterable(split):
+            rows.setdefault(view, []).append(piece)
+        passes = {view: self.batches(augment, view)(pieces) for view, pieces in rows.items()}
+        for pieces in split:
+            parts = [next(passes[view])[0] for view, _ in pieces]
             yield parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -6,15 +6,17 @@ everything that went into it, and shared by every trial.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ktg.data import Dataset
-from ktg.errors import SpecError
-from ktg.graph import Graph
+from ktg.errors import KtgError, SpecError
+from ktg.graph import LABEL, Graph, Node
 from ktg.graph.canonical import canonical_key, independent_graph
 from ktg.models.network import Network
 from ktg.models.resolve import resolve_source
@@ -45,13 +47,19 @@ def load_teacher(
     Other processes that want the same teacher wait for the one that trains it. Where that training
     has no epochs and the weights tell the classes of the data apart, they are left as they are.
     metric: by which the training keeps its best weights, if it does. where: the node's dotted place
-    for messages.
+    for messages, also for those of its training.
     """
     name = compute_teacher_key(graph, node, dataset, final=final, metric=metric)
     alone = independent_graph(graph, node)
     if alone.train.epochs == 0 and _is_final(network, graph, node, dataset, where):
         return
-    state = make_once(name, lambda: train_alone(alone, dataset, device, final), cache)
+    named = _rename(alone, where.rpartition(".")[2])
+
+    def make() -> dict[str, Tensor]:
+        with _name_places(graph.nodes[node], where):
+            return train_alone(named, dataset, device, final)
+
+    state = make_once(name, make, cache)
     network.body.load_state_dict(state)
 
 
@@ -73,7 +81,38 @@ def compute_teacher_key(
     # found which were made when there was no other choice.
     if alone.train.keep == "best" and not final and metric != "accuracy":
         parts.append(metric)
+    if alone.train.epochs == 0:  # then the names decide whether the head stays or becomes a probe
+        parts.append(source.class_names == dataset.classes)
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
+
+
+def _rename(alone: Graph, name: str) -> Graph:
+    """Return a graph of one node in which it has this name."""
+    (node,), (edge,) = alone.nodes.values(), alone.edges.values()
+    return replace(alone, nodes={name: node}, edges={(LABEL, name): edge})
+
+
+@contextmanager
+def _name_places(spec: Node, where: str) -> Iterator[None]:
+    """Raise errors of the training of a node by itself so that they name what the user wrote."""
+    places = {
+        f"{section}.{key}": f"{where}.{key}"
+        for section, key in (("data", "batch_size"), ("train", "lr"), ("train", "clip_norm"))
+        if getattr(spec, key) is not None
+    }
+
+    def name(text: str) -> str:
+        for place, own in places.items():
+            text = text.replace(place, own)
+        return text
+
+    try:
+        yield
+    except SpecError as error:
+        raise type(error)(name(error.path), name(error.problem), error.file) from error.__cause__
+    except KtgError as error:
+        text = f"{where}, trained by itself: {name(str(error))}"
+        raise type(error)(text) from error.__cause__
 
 
 def _is_final(network: Network, graph: Graph, node: str, dataset: Dataset, where: str) -> bool:

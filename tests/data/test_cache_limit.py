@@ -1,16 +1,24 @@
 """The cache stays below its limit, and nothing that a process uses is removed."""
 
+import contextlib
+import errno
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ktg.data import cache_limit
+from ktg.data.cache import DecodeOptions, open_cached
 from ktg.data.cache_limit import VARIABLE, hold, read_limit_bytes, remove_unless_held, trim
+from ktg.data.decode import Geometry
 from ktg.data.open import open_data
-from ktg.errors import UserError
+from ktg.data.undecoded import wrap_array
+from ktg.errors import DataError, UserError
 from ktg.graph import Data
 
 
@@ -62,6 +70,41 @@ def test_an_entry_that_is_made_again_is_held_again(tmp_path: Path):
     make(tmp_path, "a")
     assert hold(entry)
     assert not remove_unless_held(entry)
+
+
+def test_an_entry_that_may_be_read_but_not_touched_is_held(tmp_path: Path, monkeypatch):
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    (entry,) = make(tmp_path, "a")
+    monkeypatch.setattr(os, "utime", refuse)  # as for what another user has made
+    assert hold(entry)
+    assert not remove_unless_held(entry)
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open nothing, as where it has too much open or no right to read."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_an_entry_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch):
+    (entry,) = make(tmp_path, "a")
+    with no_more_files(), pytest.raises(OSError, match="Too many open files"):
+        hold(entry)
+    monkeypatch.setenv("KTG_CACHE", str(tmp_path))
+    images = wrap_array(np.zeros((4, 6, 6, 3), np.uint8))
+    options = DecodeOptions(None, "crop", Geometry(6, 3), "always", "error")
+    open_cached(images, options, "t")
+    monkeypatch.setattr(cache_limit, "_held", {})  # as in a process that finds the entry
+    problem = "^t: decoded images cannot be kept in .*Too many open files.*KTG_CACHE"
+    with no_more_files(), pytest.raises(DataError, match=problem):
+        open_cached(images, options, "t")
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "nan"])

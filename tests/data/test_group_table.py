@@ -1,5 +1,6 @@
 """Groups of images in a table: on one side of every split, or one clear sentence."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -111,6 +112,46 @@ def test_a_class_needs_a_group_for_each_split(write):
     said = r"needs at least 3 groups, one for each split; too few: cat \(1\), dog \(1\)"
     with pytest.raises(DataError, match=said):
         open_data(write("file,group", *lines))
+
+
+@pytest.mark.parametrize("fields", [{}, {"folds": 2}, {"folds": 2, "fold": 1}])
+@pytest.mark.parametrize("split_seed", range(6))
+def test_three_groups_of_any_size_are_one_for_each_split(write, fields, split_seed):
+    """Whichever come first, the test split does not take two of them."""
+    sizes = {"cat": (3, 3, 18), "dog": (4, 4, 28)}
+    owner = {label: np.repeat(range(3), each) for label, each in sizes.items()}
+    places = dict.fromkeys(sizes, 0)
+    lines = ["file,group"]
+    for name in write.groups:
+        label = Path(name).parent.name
+        lines.append(f"{name},{label} {owner[label][places[label]]}")
+        places[label] += 1
+    data = write(*lines, split_seed=split_seed, **fields)
+    counts = summarize(data).counts
+    assert all(count > 0 for split in ("train", "val", "test") for count in counts[split]), counts
+
+
+def test_a_class_whose_last_group_cannot_be_read_is_one_sentence(write, root):
+    lost = {f"cat {number}" for number in range(3)}  # all but one of its groups
+    for name, group in write.groups.items():
+        if group in lost:
+            (root / name).write_bytes(b"no image")
+    data = write(corrupt="skip")
+    # 18 of 24 images of cats are gone, so that one group is left at most.
+    said = r"every class needs at least 1 image in the (train|val) split; too few: cat \(0\)"
+    with pytest.raises(DataError, match=said):
+        for seed in range(9):
+            open_data(dataclasses.replace(data, split_seed=seed))
+
+
+def test_a_class_that_is_left_out_needs_no_groups(make, tmp_path):
+    root = make({"ant": 6, "bee": 6, "cow": 6})
+    lines = ["file,group", *(f"cow/{number:02d}.png,one" for number in range(6))]
+    (tmp_path / "groups.csv").write_text("\n".join(lines))
+    data = Data(path=str(root), groups=str(tmp_path / "groups.csv"))
+    with pytest.raises(DataError, match=r"too few: cow \(1\)"):
+        summarize(data)
+    assert summarize(dataclasses.replace(data, only=("ant", "bee"))).classes == ("ant", "bee")
 
 
 def test_a_table_that_is_not_there_and_images_in_arrays(write, tmp_path):

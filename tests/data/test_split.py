@@ -33,6 +33,14 @@ def test_every_class_is_on_both_sides_in_about_the_share_asked_for(labels, fract
         assert abs(count - fraction * size) <= 1
 
 
+@given(LABELS, st.floats(0.01, 0.99), SEEDS)
+def test_so_many_of_a_class_are_kept_for_later_splits(labels, fraction, seed):
+    held = hold_out(labels, fraction, seed, TEST, keep=2)
+    for label in np.unique(labels):
+        assert held[labels == label].any()
+        assert (~held[labels == label]).sum() >= 2
+
+
 @given(LABELS, SEEDS)
 def test_the_seed_alone_decides(labels, seed):
     np.testing.assert_array_equal(

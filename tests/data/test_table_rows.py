@@ -50,6 +50,15 @@ def test_keys_of_any_line_are_columns_and_nan_is_nothing(read):
 
 
 @pytest.mark.parametrize(
+    ("broken", "said"),
+    [('{"file": b}', "line 3, column 10: Expecting value"), ("[1]", "line 3 is no JSON object")],
+)
+def test_a_broken_line_of_json_is_named(read, broken, said):
+    with pytest.raises(DataError, match=rf"^t.jsonl cannot be read as a table of labels \({said}"):
+        read(f'{{"file": "a"}}\n\n{broken}\n', "t.jsonl")
+
+
+@pytest.mark.parametrize(
     ("content", "name"),
     [
         ("file,label\na.png,cat\n".encode("utf-16"), "t.csv"),

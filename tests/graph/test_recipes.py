@@ -113,6 +113,25 @@ def test_another_source_brings_its_recipe_unless_the_node_says_how_it_trains():
     assert with_weights(by_train, "resnet18", "imagenet") == Node(**NODE)
 
 
+@pytest.mark.parametrize("source", ["zoo/fractals", "imagenet"])
+@pytest.mark.parametrize(
+    ("said", "train"),
+    [
+        ({"weight_decay": 0.05, "clip_norm": 5.0, "head": "new"}, {}),
+        ({"warmup_epochs": 3, "frozen_norm": False}, {"clip_norm": 2.0}),
+        ({}, {"weight_decay": 0.01, "warmup_epochs": 3}),
+        ({"lr": 0.01}, {"weight_decay": 0.01}),
+        ({}, {"optimizer": "sgd"}),
+    ],
+)
+def test_a_chosen_source_leaves_what_node_and_train_say(said, train, source):
+    asking = raw_of({"model": "auto", "source": "auto", **said}) | {"train": train}
+    named = raw_of({"model": "resnet18", "source": source, **said}) | {"train": train}
+    # As a search reads it, whose template has the names in place of `auto`.
+    expected = parse(named).nodes["n1"]
+    assert with_weights(parse(asking).nodes["n1"], "resnet18", source) == expected
+
+
 def raw_of(helper: dict) -> dict:
     edges = {"label -> n0": {}, "n1 -> n0": {}}
     nodes = {"n0": {"model": "resnet8"}, "n1": helper}

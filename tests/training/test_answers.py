@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ktg.data import Images, open_data
+from ktg.data.views import open_view
 from ktg.graph import Data, Graph, Node, parse
 from ktg.models.build import build_network
 from ktg.models.maps import find_last_maps
@@ -198,6 +199,24 @@ def test_the_second_training_asks_nothing(tiny, tmp_path):
         seen = images_seen(training)
         list(training)
         assert sum(seen) == expected, number
+
+
+def test_each_image_without_a_label_meets_its_own_answer(tiny, tmp_path):
+    """Also in a step that goes through all views, to a teacher that is shown none of them."""
+    data = {"per_class": 6, "unlabelled": "auto", "augment": "basic", "views": 2}
+    graph = make(tiny, data=data | {"unlabelled_share": 0.9}, n1={"augment": "none"})
+    training = training_of(graph, tmp_path)
+    batches, known, images = training._batches, training._known["n1"], training.dataset.unlabelled
+    (places,) = batches._unlabelled_places(0, batches.steps)
+    assert [view for view, _ in places.split()] == [0, 1, 0]
+    views = [
+        torch.from_numpy(open_view(images, "basic", 0, view).read(places.rows.numpy()))
+        for view in range(2)
+    ]
+    shown = torch.stack(views)[places.views, torch.arange(len(places))].permute(0, 3, 1, 2)
+    (batch,) = batches(0, {}, {"n1": known})
+    torch.testing.assert_close(batch.images["n0"][24:], shown / 255)
+    assert torch.equal(batch.answers["n1"].logits[24:], known.logits(images)[places.rows])
 
 
 def test_images_without_labels_are_asked_about_pass_by_pass(tiny, tmp_path):

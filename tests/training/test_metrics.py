@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import resource
+import sys
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from ktg.training.metrics import (
     StepTable,
     average_steps,
     check_finite,
+    measure_peak_memory,
 )
 from ktg.training.scoring import Evaluation
 
@@ -84,3 +87,10 @@ def test_metrics_are_flat_dotted_and_leave_out_what_there_is_not():
     begun = dataclasses.replace(epoch, number=0, nodes={"n0": NodeMetrics(None)})
     assert begun.collapsed is None
     assert "collapsed" not in begun.metrics()
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_peak_memory_is_in_bytes_on_every_system(monkeypatch, platform, unit):
+    monkeypatch.setattr(sys, "platform", platform)
+    said = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert measure_peak_memory(torch.device("cpu")) == pytest.approx(said * unit, rel=0.01)

@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from ktg.data import open_data
+from ktg.errors import SpecError
 from ktg.graph import Graph, parse
 from ktg.models.network import find_head
 from ktg.training import Training, probe
@@ -110,6 +111,32 @@ def test_the_head_of_an_untrained_network_is_its_probe(tiny):
     assert epoch.val_accuracy > 0.5  # random features, with a colour as the class
     (new,) = Training(make(tiny, head="new"), data, device="cpu")
     assert new.val_accuracy < epoch.val_accuracy
+
+
+def test_a_head_that_is_a_convolution_of_one_place_is_its_probe(tiny):
+    graph = make(tiny, model="dla46_c", input_size=32)
+    training = Training(graph, open_data(graph.data), device="cpu")
+    next(training)
+    head = find_head(training.target)
+    weight, bias = fit_probe(
+        training.features(training.images).flatten(1), training.images.labels, 4
+    )
+    assert head.weight.shape == (4, 256, 1, 1)
+    assert torch.equal(head.weight.flatten(1), weight)
+    assert torch.equal(head.bias, bias)
+
+
+# The first has a ReLU behind its head, the other two heads.
+@pytest.mark.parametrize("model", ["torchvision/squeezenet1_1", "deit_tiny_distilled_patch16_224"])
+def test_without_epochs_a_head_of_which_no_probe_can_be_fitted_is_an_error(tiny, model):
+    graph = make(tiny, model=model, input_size=32)
+    training = Training(graph, open_data(graph.data), device="cpu")
+    before = copy.deepcopy(training.target.state_dict())
+    with pytest.raises(SpecError, match=r"^nodes.n0.head: no probe can be fitted for .*epochs$"):
+        next(training)
+    assert all(torch.equal(before[name], x) for name, x in training.target.state_dict().items())
+    trained = dataclasses.replace(graph, train=dataclasses.replace(graph.train, epochs=1))
+    next(Training(trained, open_data(graph.data), device="cpu"))
 
 
 def test_it_is_fitted_once_for_all_trainings_alike(tiny, tmp_path, monkeypatch):

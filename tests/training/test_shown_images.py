@@ -41,6 +41,21 @@ def test_a_step_across_two_views_keeps_its_order(images):
         assert torch.equal(one, other)
 
 
+def test_a_view_may_return_within_a_step(images):
+    shown = ShownImages(images, CPU, views=2, seed=7)
+    first, second = (open_view(images, "basic", 7, view) for view in range(2))
+    steps = [
+        Places(torch.tensor([0, 1, 1, 0, 1]), torch.tensor([5, 2, 5, 2, 3])),
+        Places(torch.tensor([1, 0]), torch.tensor([4, 4])),
+    ]
+    expected = [
+        [(first, 5), (second, 2), (second, 5), (first, 2), (second, 3)],
+        [(second, 4), (first, 4)],
+    ]
+    for got, each in zip(shown.pixels("basic", steps), expected, strict=True):
+        assert torch.equal(got, torch.cat([pixels_of(view, [row]) for view, row in each]))
+
+
 def test_which_images_have_fixed_views(images):
     new, fixed = ShownImages(images, CPU), ShownImages(images, CPU, views=2)
     assert [new.is_fixed(name) for name in ("none", "basic")] == [True, False]
@@ -56,6 +71,6 @@ def test_places_as_they_are_are_the_same_images_in_view_0():
     places = Places(torch.tensor([2, 2]), torch.tensor([4, 5]))
     plain = places.as_they_are()
     assert len(plain) == 2
-    assert plain.split()[0].tolist() == [4, 5]
-    assert list(places.split()) == [2]
+    assert [(view, rows.tolist()) for view, rows in plain.split()] == [(0, [4, 5])]
+    assert [view for view, _ in places.split()] == [2]
     assert np.array_equal(places.rows, plain.rows)

@@ -14,7 +14,7 @@ from zoos import card
 from zoos import weights as zoo_weights
 
 from ktg.data import open_data
-from ktg.errors import SpecError
+from ktg.errors import KtgError, SpecError
 from ktg.graph import Graph, dump, parse, parse_space
 from ktg.graph.canonical import independent_graph, with_fold
 from ktg.models.build import build_network
@@ -289,6 +289,56 @@ def test_a_head_for_other_classes_cannot_teach_as_it_is(tiny, weights, tmp_path)
     bare = final_graph(tiny, weights, None)
     with pytest.raises(SpecError, match="mine has no head for these classes; allowed: 1 or more"):
         loop.Training(bare, open_data(bare.data), device="cpu", cache=tmp_path / "cache")
+
+
+def test_a_head_that_is_named_for_the_classes_is_another_teacher_than_a_probe(
+    tiny, weights, tmp_path
+):
+    """Though no weights differ, nor anything that a graph says of the training."""
+    labels = tmp_path / "labels.txt"
+
+    def teach(names: str) -> tuple[str, torch.Tensor]:
+        labels.write_text(names)
+        one = final_graph(tiny, weights, labels, head="probe")
+        training = loop.Training(one, open_data(one.data), device="cpu", cache=tmp_path / "cache")
+        return training.teacher_keys["n1"], training.teachers["n1"].body.linear.weight
+
+    other_key, probe = teach("cat\ndog\nowl\nbee\n")
+    key, head = teach("0\n1\n2\n3\n")
+    assert key != other_key
+    assert not torch.equal(probe, head)
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        ({"batch_size": 512}, r"^nodes\.guru\.batch_size: 512 is more than the \d+ images of the"),
+        (
+            {"lr": 1e30, "optimizer": "sgd"},
+            r"^nodes\.guru, trained by itself: the loss of edge label -> guru became .*"
+            r"try a lower nodes\.guru\.lr or set train\.clip_norm$",
+        ),
+        (
+            {
+                "model": "torchvision/squeezenet1_1",
+                "input_size": 32,
+                "epochs": 0,
+                "head": "probe",
+            },
+            r"^nodes\.guru\.head: no probe can be fitted for torchvision/squeezenet1_1",
+        ),
+    ],
+)
+def test_an_error_of_its_own_training_names_what_the_user_wrote(tiny, tmp_path, node, told):
+    plain = {
+        "data": {"path": str(tiny), "batch_size": 32},
+        "train": {"epochs": 1},
+        "nodes": {"n0": {"model": "resnet8"}, "guru": {"model": "resnet8", **node}},
+        "edges": {"label -> n0": {}, "guru -> n0": {}},
+    }
+    one = parse(plain)
+    with pytest.raises(KtgError, match=told):
+        loop.Training(one, open_data(one.data), device="cpu", cache=tmp_path)
 
 
 def test_a_teacher_never_saw_an_image_that_its_student_is_validated_on(tiny: Path, tmp_path: Path):
