@@ -94,7 +94,7 @@ def measure_correlations(
 
     return ScoreCorrelation(
         spearman=float(stats.spearmanr(score, accuracy).statistic),
-        weighted_tau=weighted_tau(score, accuracy, tau_rank),
+        weighted_tau=weighted_tau(score, accuracy, tau_rank, direction),
         kendall=float(stats.kendalltau(score, accuracy).statistic),
         pearson=float(stats.pearsonr(score, accuracy).statistic),
         regret=regret(score, accuracy, direction),
@@ -102,10 +102,17 @@ def measure_correlations(
     )
 
 
-def weighted_tau(score: Numbers, accuracy: Numbers, rank: TauRank) -> float:
-    """Return Kendall's tau with hyperbolic weights: pairs of high rank count more."""
+def weighted_tau(
+    score: Numbers, accuracy: Numbers, rank: TauRank, direction: Direction = "larger"
+) -> float:
+    """Return Kendall's tau with hyperbolic weights: pairs of high rank count more.
+
+    The first rank is that of the largest accuracy, or of the score that is best by `direction`.
+    """
     from scipy import stats
 
+    if direction == "smaller":
+        return -weighted_tau(-score, accuracy, rank)
     if rank == "accuracy":  # scipy ranks by its first argument, and the correlation is symmetric
         return float(stats.weightedtau(accuracy, score, rank=None).statistic)
     return float(

@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ktg.api.delivery import find_page_folder, keep_page
 from ktg.api.inputs import STORE, check_storage, check_store, open_tracker
 from ktg.api.listener import QUIET, Listener, ignore
-from ktg.api.report import attach_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def confirm(
     """
     found = run_confirmation(experiment, top, seeds, tracking_uri, address, storage, listener)
     on_confirmation(found)
-    listener.say(f"Report: {attach_report(experiment, tracking_uri)}")
+    keep_page(experiment, find_page_folder(experiment, tracking_uri), tracking_uri, listener)
     return found
 
 

@@ -3,6 +3,7 @@
 What is left in the folder is `model.safetensors`, `best.yaml` and, after a search, `report.html`.
 """
 
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,10 +100,10 @@ def deliver_graph(
     if calibrated:
         listener.status("Calibrating the model: the same training without the validation split")
     else:
+        again = ["ktg", "train", str(out / GRAPH), "--weights", str(out / MODEL), "--force"]
         listener.say(
             "No time is left to calibrate the model: its probabilities are likely too sure, and it "
-            f"cannot decline. `ktg train {out / GRAPH} --weights {out / MODEL} --force` makes one "
-            "that can"
+            f"cannot decline. `{shlex.join(again)}` makes one that can"
         )
     write_first_seed(out / MODEL, graph, results, calibrated=calibrated)
     write_graph(graph, out / GRAPH, force=True)

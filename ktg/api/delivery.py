@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ktg.api import inputs
 from ktg.api.deliver import (
     FINISH_S,
+    GRAPH,
     MODEL,
     PAGE,
     Delivered,
@@ -35,8 +36,8 @@ from ktg.api.folder import (
 )
 from ktg.api.init import BUDGET, make_wishes, name_folder, name_groups
 from ktg.api.listener import Listener
-from ktg.api.report import report
-from ktg.errors import KtgError, UserError
+from ktg.api.report import attach_report, report
+from ktg.errors import KtgError, UserError, join_names
 from ktg.graph import Graph, Scalar, SearchSpace
 from ktg.version import __version__
 from ktg.wording import format_duration, parse_duration
@@ -138,8 +139,10 @@ def check_no_images(wishes: FolderWishes) -> None:
 
 def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listener) -> Delivery:
     """Return what to search for a folder of images, which is prepared unless a search goes on."""
+    inputs.check_title(name)
     out = find_out(wishes, name, images, more=(SPACE, name_groups(Path(SPACE)).name))
     if wishes.resume:
+        warn_of_unheard(wishes, ("target", "size", "labels", "weights"), listener)
         return Delivery(name, name, inputs.NO_FILES, out)
     budget = wishes.budget or BUDGET
     asked = make_wishes(wishes.target, wishes.weights, budget, wishes.size, wishes.labels)
@@ -147,6 +150,14 @@ def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listene
         images, out, name=name, wishes=asked, budget=budget, listener=listener
     )
     return Delivery(prepared.space, name, inputs.NO_FILES, out, prepared)
+
+
+def warn_of_unheard(wishes: FolderWishes, options: Sequence[str], listener: Listener) -> None:
+    """Say which options change nothing because a search goes on with the space that it has."""
+    unheard = [f"--{option}" for option in options if getattr(wishes, option)]
+    if unheard:
+        named = join_names(unheard)
+        listener.warn(f"{named}: not heard, because the search goes on as it began")
 
 
 def find_out(
@@ -254,14 +265,14 @@ def list_warnings(result: "Result", made: Delivered, uri: str | None) -> list[st
 def describe_simpler(result: "Result", out: Path, uri: str | None) -> str | None:
     """Return a sentence where another graph is advised than the best one, which was delivered.
 
-    It is the simplest that is not proven worse; the sentence has the command that makes its model.
+    It is one that is not proven worse; the sentence has the command that makes its model.
     """
     best, ship = result.rows[0].trial.partition(" ")[0], result.ship
     if ship is None or ship.trial in ("", best):
         return None
     files = ["-o", str(out / "simpler.yaml"), "--weights", str(out / "simpler.safetensors")]
     words = ["ktg", "export", result.name, "--trial", ship.trial, *files, *inputs.name_store(uri)]
-    simpler = f"the simplest one that is not proven worse is {ship.what} ({ship.trial})"
+    simpler = f"a simpler one that is not proven worse is {ship.what} ({ship.trial})"
     how = "" if uri is None else f", whose network is written by `{shlex.join(words)}`"
     return f"{out / MODEL} is the network of the best graph, {best}; {simpler}{how}."
 
@@ -292,7 +303,9 @@ def describe_promise(result: "Result", delivered: Delivered) -> str | None:
 
 def describe_kept(first: Delivered | None, out: Path) -> str:
     """Return what is left in the folder when the last training did not end."""
-    return f"{out / MODEL} is the probe" if first else f"no model is in {out}"
+    if first is not None:
+        return f"{out / MODEL} is the probe"
+    return f"{out / MODEL} is as it was" if (out / MODEL).exists() else f"no model is in {out}"
 
 
 def attach_delivered(
@@ -309,6 +322,36 @@ def attach_delivered(
         attach(experiment, uri, run, DELIVERED_FILE, json.dumps(told, indent=1))
     except KtgError as error:  # the model is there all the same
         listener.warn(f"how good the model is could not be kept with its search: {error}")
+
+
+def keep_page(experiment: str, out: Path | None, uri: str, listener: Listener) -> None:
+    """Write the page of a search to where it is kept: with the search, and in its folder, if any.
+
+    The page of a folder was written with the model, before what is now to stand on it.
+    """
+    if out is not None:
+        write_report(experiment, out / PAGE, uri, listener)
+    else:
+        listener.say(f"Report: {attach_report(experiment, uri)}")
+
+
+def find_page_folder(experiment: str, uri: str) -> Path | None:
+    """Return the folder with the page of an experiment's last search, None where there is none.
+
+    That is where its model went, unless the folder has been moved, or holds another search by now.
+    """
+    from ktg.graph.yaml_files import load_graph
+    from ktg.reporting.afterwards import read_delivered
+    from ktg.searching.history import read_last_search
+    from ktg.tracking import find_experiment
+
+    with suppress(KtgError, OSError):
+        told = read_delivered(read_last_search(find_experiment(experiment, uri)))
+        folder = Path(str((told or {}).get("folder", "")))
+        origin = load_graph(folder / GRAPH).provenance
+        if origin.get("experiment") == experiment and (folder / PAGE).is_file():
+            return folder
+    return None
 
 
 def write_report(experiment: str, file: Path, uri: str, listener: Listener) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ktg.api.delivery import find_page_folder, keep_page
 from ktg.api.inputs import STORE, check_at_least, check_device
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError
@@ -62,4 +63,6 @@ def distill(
         tracking.attach(experiment, tracking_uri, search.run.run, DISTILLED_FILE, text)
     except UserError as error:  # the files are there all the same
         listener.warn(f"the comparison could not be kept with its search: {error}")
+        return found
+    keep_page(experiment, find_page_folder(experiment, tracking_uri), tracking_uri, listener)
     return found

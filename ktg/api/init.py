@@ -63,7 +63,8 @@ def init(
     the folder's. force: overwrite the file.
     """
     path = Path(folder).expanduser()
-    title = name or name_folder(path)
+    title = name_folder(path) if name is None else name
+    inputs.check_title(title)
     file = Path(output) if output is not None else Path(f"{title}.yaml")
     check_output(file, force=force)
     plan = plan_folder(path, make_wishes(target, weights, budget, size, labels), listener)

@@ -240,6 +240,18 @@ def name_experiment(space: SearchSpace, given: SpaceLike, name: str | None) -> s
     return chosen
 
 
+def check_title(name: str) -> None:
+    """Raise UserError for a name of an experiment that no space's file, or no store, could keep."""
+    from ktg.graph.parse_space import read_title
+    from ktg.tracking.store import check_experiment_name
+
+    try:
+        read_title(name)
+    except SpecError as error:
+        raise UserError(f"--{error}") from None
+    check_experiment_name(name)
+
+
 def name_given_file(given: object) -> AbstractContextManager[None]:
     """Put the name of the file before errors about what is in it, where `given` is a file."""
     return name_file_in_errors(given) if isinstance(given, str | Path) else nullcontext()
@@ -261,6 +273,17 @@ def check_writable(path: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise UserError(f"{path}: cannot write into {folder}: {error.strerror}") from None
+    return path
+
+
+def check_ending(path: str | Path, what: str, *endings: str) -> Path:
+    """Return the path. Raises UserError unless it is named as what is written, and can be.
+
+    So that no command writes its page over a graph whose name stands in the wrong place.
+    """
+    path = check_writable(path)
+    if path.suffix.lower() not in endings:
+        raise UserError(f"{path}: {what}; give a name that ends in {' or '.join(endings)}")
     return path
 
 
@@ -347,6 +370,19 @@ def _mapping(given: object) -> Mapping[str, Any]:
         allowed = "a path, plain data or a parsed graph or space"
         raise UserError(f"expected {allowed}, got {show(given)}")
     return given
+
+
+def name_places(
+    uri: str | None,
+    *,
+    out: str | Path | None = None,
+    address: str | None = None,
+    storage: str | Path | None = None,
+) -> list[str]:
+    """Return the options with which another command finds the store, folders and cluster of one."""
+    given = {"--out": out, "--address": address, "--storage": storage}
+    said = [(option, str(value)) for option, value in given.items() if value is not None]
+    return [word for pair in said for word in pair] + name_store(uri)
 
 
 def name_store(uri: str | None) -> list[str]:

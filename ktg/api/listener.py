@@ -57,7 +57,12 @@ def make_notebook_listener() -> Listener:
 
     # As plain text: pages of a kernel need not have the widgets that a live display asks for.
     console = Console(
-        file=sys.stdout, force_terminal=False, force_jupyter=False, width=100, highlight=False
+        file=sys.stdout,
+        force_terminal=False,
+        force_jupyter=False,
+        width=100,
+        highlight=False,
+        markup=False,
     )
     lines = SparseLines()
     return Listener(print, print, status=lines.tell, count=lines.tell_count, console=console)

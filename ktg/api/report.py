@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktg.api.inputs import STORE, check_writable
+from ktg.api.inputs import STORE, check_ending, name_store
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError, show
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "report.html"
 MOST_TRIALS = 300
+PAGE = ("a page is HTML", ".html", ".htm")
 
 
 def report(
@@ -35,7 +36,7 @@ def report(
     from ktg.reporting.report import make_report
     from ktg.searching.history import read_last_search
 
-    file = None if output is None else check_writable(output)
+    file = None if output is None else check_ending(output, *PAGE)
     search = read_last_search(tracking.find_experiment(experiment, tracking_uri))
     if search.of > 1:
         listener.say(search.sentence)
@@ -61,7 +62,7 @@ def attach_report(experiment: str, uri: str) -> str:
     from ktg.searching.history import read_last_search
     from ktg.tracking import attach, find_experiment
 
-    command = shlex.join(["ktg", "report", experiment])
+    command = shlex.join(["ktg", "report", experiment, *name_store(uri)])
     try:
         found = find_experiment(experiment, uri)
         search = read_last_search(found)
@@ -93,7 +94,7 @@ def compare(
         raise UserError(f"compare: {show(twice[0])} is given twice")
     if len(experiments) < 2:
         raise UserError("compare: at least two experiments are needed; `ktg report` shows one")
-    file = None if output is None else check_writable(output)
+    file = None if output is None else check_ending(output, *PAGE)
     searches = [read_last_search(find_experiment(name, tracking_uri)) for name in experiments]
     data = compare_searches(searches)
     if file is not None:

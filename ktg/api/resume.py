@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import shlex
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -44,19 +45,27 @@ def lock_and_read_past(
     recover(uri, on_wait=wait)
     past = read_search_to_resume(find_experiment(experiment, uri))
     if past.run != run:
-        raise UserError(f"{experiment}: a new search has just begun; see `ktg status {experiment}`")
+        see = shlex.join(["ktg", "status", experiment, *inputs.name_store(uri)])
+        raise UserError(f"{experiment}: a new search has just begun; see `{see}`")
     return past
 
 
 def check_same(
-    given: SearchSpace, searched: SearchSpace, experiment: str, source: inputs.SpaceLike
+    given: SearchSpace,
+    searched: SearchSpace,
+    experiment: str,
+    source: inputs.SpaceLike,
+    places: Sequence[str] = (),
 ) -> None:
     """Raise UserError unless `given` is what was searched, but for more options of a choice.
 
     Of its section `search` only what may change in between may differ: length, sampler, scheduler.
+    places: options that name the store and so on, for the command that is advised.
     """
+    from ktg.searching.last_words import resume_command
+
     where = source if isinstance(source, str | Path) else "the space"
-    again = shlex.join(["ktg", "search", experiment, "--resume"])
+    again = resume_command(experiment, places)
     advice = f"go on with it as it was: `{again}`, or search the changed one under another --name"
     for key in KEPT:
         now, before = getattr(given.search, key), getattr(searched.search, key)
@@ -90,18 +99,26 @@ def list_new_options(given: SearchSpace, searched: SearchSpace) -> list[str]:
 
 
 def restore_finished(
-    experiment: str, space: SearchSpace, past: "ResumedSearch | None", listener: Listener
+    experiment: str,
+    space: SearchSpace,
+    past: "ResumedSearch | None",
+    listener: Listener,
+    places: Sequence[str] = (),
 ) -> "Result | None":
-    """Return the result of a search that is over and is to have no more trials, else None."""
+    """Return the result of a search that is over and is to have no more trials, else None.
+
+    places: see `check_same`.
+    """
     if past is None or not past.is_over or has_more(space.search, past.space.search):
         return None
     from ktg.searching.budget import Reserve
+    from ktg.searching.last_words import resume_command
     from ktg.searching.result import summarize_search
     from ktg.searching.search_queue import SearchQueue
 
     listener.say(
         f"{experiment}: this search is finished, and stays as it is; for more trials: "
-        + shlex.join(["ktg", "search", experiment, "--resume", *ask_for_more(past)])
+        + resume_command(experiment, [*ask_for_more(past), *places])
     )
     reserve = Reserve(spent_s=past.spent_s)
     before = past.trials, past.duplicates
@@ -109,7 +126,9 @@ def restore_finished(
     queue.advance(past.elapsed_s)
     images = past.tags.get("data.val")
     counted = None if images is None else int(images)
-    return summarize_search(queue, experiment, past.stored.wall_s, counted)
+    # What is asked for after its budget is not hurried by that: the last training is whole.
+    result = summarize_search(queue, experiment, past.stored.wall_s, counted)
+    return dataclasses.replace(result, left_s=None)
 
 
 def ask_for_more(past: "ResumedSearch") -> list[str]:

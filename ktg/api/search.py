@@ -12,19 +12,17 @@ from ktg.api import inputs
 from ktg.api.auto_nodes import settle_space_nodes
 from ktg.api.check import describe_time
 from ktg.api.confirm import SEEDS, run_confirmation
-from ktg.api.deliver import PAGE
 from ktg.api.deliver import Delivered as Delivered
 from ktg.api.delivery import (
     Delivery,
     FolderWishes,
     deliver_result,
+    keep_page,
     open_delivery,
     settle_delivery,
-    write_report,
 )
 from ktg.api.listener import QUIET, Listener, find_listener, ignore
 from ktg.api.noise import settle_space_noise
-from ktg.api.report import attach_report
 from ktg.api.resume import check_same, list_new_options, lock_and_read_past, restore_finished
 from ktg.errors import UserError, join_names, show
 from ktg.graph import SearchSpace
@@ -128,6 +126,7 @@ def search(
     listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
     files, earlier = inputs.read_weights_option(weights), read_earlier(learn_from, tracking_uri)
+    places = inputs.name_places(tracking_uri, out=out, address=address, storage=storage)
     wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume, labels)
     with open_delivery(space, name, wishes, listener) as delivery:
         # From before the past is read until all records are delivered, nobody else may drive it.
@@ -135,7 +134,7 @@ def search(
             read_past = partial(
                 lock_and_read_past, uri=tracking_uri, storage=place, held=held, listener=listener
             )
-            plan = plan_search(delivery, read_past if resume else None, listener)
+            plan = plan_search(delivery, read_past if resume else None, listener, places)
             if plan.past is not None and plan.past.stored.of > 1:
                 listener.say(plan.past.stored.sentence)
             plan = plan.with_settings(trials, seed, budget)
@@ -147,12 +146,12 @@ def search(
                 if earlier:
                     check_learns(plan.space)
                 result, is_new = (
-                    restore_finished(plan.experiment, plan.space, plan.past, listener),
+                    restore_finished(plan.experiment, plan.space, plan.past, listener, places),
                     False,
                 )
                 if result is None:
                     settings = (tracking_uri, address, place, held, listener, delivery, on_trial)
-                    result, is_new = run(plan, missing_sources, *settings, earlier)
+                    result, is_new = run(plan, missing_sources, *settings, earlier, places)
         on_result(result)
         result = deliver_result(delivery, result, tracking_uri, listener)
     if tracking_uri is None or result.best is None or result.interrupted:
@@ -166,17 +165,6 @@ def search(
     if (is_new and delivery.out is None) or confirm is not None:
         keep_page(plan.experiment, delivery.out, tracking_uri, listener)
     return open_result(result, tracking_uri)
-
-
-def keep_page(experiment: str, out: Path | None, uri: str, listener: Listener) -> None:
-    """Write the page of a search to where it is kept: with the search, and in its folder, if any.
-
-    The page of a folder was written with the model, before a confirmation.
-    """
-    if out is not None:
-        write_report(experiment, out / PAGE, uri, listener)
-    else:
-        listener.say(f"Report: {attach_report(experiment, uri)}")
 
 
 def count_graphs(experiment: str, uri: str) -> int:
@@ -198,15 +186,19 @@ def plan_search(
     given: Delivery,
     read_past: "Callable[[str], ResumedSearch] | None",
     listener: Listener = QUIET,
+    places: Sequence[str] = (),
 ) -> SearchPlan:
     """Return the name and the space of a search.
 
-    read_past: returns by the name what was done of it before, for a search that goes on.
+    read_past: returns by the name what was done of it before, for a search that goes on. places:
+    see `check_same`.
     """
     space, name = given.space, given.name
     if read_past and isinstance(space, str | Path) and not Path(space).is_file():
         experiment = name or str(space)
         earlier = read_past(experiment)
+        if given.weights:
+            listener.warn("--weights: not heard, because the search goes on as it began")
         return SearchPlan(experiment, earlier.space, earlier)
     loaded = inputs.read_space(space, given.weights)
     experiment = inputs.name_experiment(loaded, space, name)
@@ -216,7 +208,7 @@ def plan_search(
         loaded = settle_space_noise(loaded, listener)
     if past is None:
         return SearchPlan(experiment, loaded)
-    check_same(loaded, past.space, experiment, space)
+    check_same(loaded, past.space, experiment, space, places)
     if new := list_new_options(loaded, past.space):
         why = "the search began without them, so it goes on without them"
         listener.warn(f"left out: {join_names(new)}: {why}")
@@ -265,6 +257,7 @@ def run(
     delivery: Delivery,
     on_trial: "Callable[[EndedTrial], None] | None" = None,
     earlier: "Sequence[StoredSearch]" = (),
+    places: Sequence[str] = (),
 ) -> "tuple[Result, bool]":
     """Train the plan with a tracker; return the result, and whether MLflow has stored all of it."""
     from ktg.searching.run import search
@@ -300,6 +293,7 @@ def run(
             on_checked=tell_minutes if untold else None,
             on_trial=on_trial,
             learn_from=earlier,
+            places=places,
         )
         return result, isinstance(tracker, MlflowTracker) and tracker.close() is None
 

@@ -180,12 +180,13 @@ def run_study(
     inputs.check_device(device)
     inputs.check_store(tracking_uri)
     if output:
-        inputs.check_writable(output)
+        inputs.check_ending(output, "the table of a study is CSV", ".csv")
     folder = inputs.make_folder(plots) if plots else None
 
     from ktg.affinity.record import EXPERIMENT
     from ktg.affinity.study import format_table
     from ktg.affinity.study import study as run
+    from ktg.local import atomic_write
     from ktg.models.network import choose_device
 
     params = {"seeds": seeds, "test": test}
@@ -207,7 +208,8 @@ def run_study(
         tracker.artifact(parent, "table.csv", text)
         tracker.artifact(parent, "study.json", listed)
         if output:
-            output.write_text(text, encoding="utf-8")
+            with atomic_write(output) as temporary:
+                temporary.write_text(text, encoding="utf-8")
         found, problem = correlate_text(text)
         drawings = found.draw() if found else {}
         for name, content in drawings.items():

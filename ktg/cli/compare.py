@@ -35,8 +35,6 @@ def compare(
 
 def print_comparison(data: dict[str, Any], console: "Console") -> None:
     """Print what searches found and cost, then in what their spaces differ."""
-    from rich.text import Text
-
     figures = ("best", "alone", "trials", "stopped", "epochs", "training")
     metrics = {search["best"]["level"]["words"] for search in data["searches"]}
     by = f", {', '.join(metrics)}" if len(metrics) == 1 else ""
@@ -47,7 +45,7 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     for search in data["searches"]:
         cost, best, alone = search["cost"], search["best"]["level"], search["alone_level"]
         also = [f"by {best['words']}"] * (len(metrics) > 1) + ["unfinished"] * search["unfinished"]
-        name = Text(search["experiment"] + (f" ({', '.join(also)})" if also else ""))
+        name = search["experiment"] + (f" ({', '.join(also)})" if also else "")
         counts = [str(cost["trials"]), str(cost["states"].get("stopped", 0)), f"{cost['epochs']:,}"]
         scores = [format_level(best), "-" if alone is None else format_level(alone)]
         table.add_row(name, *scores, *counts, format_duration(cost["device_s"]))
@@ -55,7 +53,7 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
     for search in data["searches"]:
         if search["of"] > 1:
             which = f"search {search['number']} of {search['of']}, begun {search['started']}"
-            console.print(f"{search['experiment']}: {which}", markup=False, highlight=False)
+            console.print(f"{search['experiment']}: {which}", highlight=False)
     if not data["same_data"]:
         problem = "They did not choose by the same images: accuracies cannot be compared."
         console.print(problem, style="yellow")
@@ -67,9 +65,9 @@ def print_comparison(data: dict[str, Any], console: "Console") -> None:
         return
     different = make_table("place", title="In what they differ", fold=("place",))
     for search in data["searches"]:
-        different.add_column(Text(search["experiment"]), overflow="fold")
+        different.add_column(search["experiment"], overflow="fold")
     for row in data["differences"]:
-        different.add_row(Text(row["place"]), *(Text(value or "-") for value in row["values"]))
+        different.add_row(row["place"], *(value or "-" for value in row["values"]))
     console.print(different)
 
 

@@ -68,7 +68,7 @@ def print_confirmation(confirmation: "Confirmation", screen: Screen, uri: str) -
     said = [confirmation.sentence, confirmation.basis]
     said += [each.sentence for each in (confirmation.teacher, confirmation.ship) if each]
     for text in said:
-        screen.console.print(text, markup=False, highlight=False)
+        screen.console.print(text, highlight=False)
     if any(row.failures for row in confirmation.rows):
         settings = ["--top", str(confirmation.top), "--seeds", str(len(confirmation.seeds))]
         words = ["ktg", "confirm", confirmation.experiment, *settings, *name_store(uri)]

@@ -109,8 +109,6 @@ def print_evaluated(found: "Evaluated") -> None:
 
 def print_classes(found: "Evaluated") -> None:
     """Print a table of the classes that have images, and name those that have none."""
-    from rich.text import Text
-
     taken: dict[str, Counter[str]] = {name: Counter() for name in found.classes}
     for answer in found.wrong:
         taken[answer.label][answer.predicted] += 1
@@ -124,10 +122,10 @@ def print_classes(found: "Evaluated") -> None:
         shares = (scores.precision, scores.recall, scores.f1)
         others = [f"{printable(other)} {count}" for other, count in taken[name].most_common()]
         table.add_row(
-            Text(printable(name)),
+            printable(name),
             str(scores.support),
             *(format_percent(share) for share in shares if share is not None),
-            Text(", ".join(others[:3]) + (", ..." if len(others) > 3 else "")),
+            ", ".join(others[:3]) + (", ..." if len(others) > 3 else ""),
         )
     make_console().print(table)
     absent = [printable(name) for name, scores in found.classes.items() if not scores.support]

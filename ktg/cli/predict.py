@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _REQUEST = """\
 {url}/invocations  (Ctrl-C ends it); for example
-  curl {url}/invocations -H 'Content-Type: application/json' \\
-    -d '{{"dataframe_split": {{"columns": ["image"], \
-"data": [["'"$(base64 < photo.jpg | tr -d '\\n')"'"]]}}}}'"""
+  (printf '{{"dataframe_split": {{"columns": ["image"], "data": [["'
+   base64 < photo.jpg | tr -d '\\n'; printf '"]]}}}}') |
+  curl {url}/invocations -H 'Content-Type: application/json' -d @-"""
 
 
 def unknown_options(command: Any) -> Any:

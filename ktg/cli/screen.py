@@ -121,7 +121,7 @@ class Screen:
     def _start_bars(self) -> "Progress":
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        texts = TextColumn("{task.description}"), TextColumn("{task.fields[amount]}")
+        texts = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[amount]}")
         columns = texts[0], BarColumn(), texts[1], TimeRemainingColumn()
         bars = Progress(*columns, console=self.console, transient=True)
         bars.start()
@@ -147,7 +147,8 @@ def make_console(*, stderr: bool = False, highlight: bool = False) -> "Console":
             for text, style, control in super().render(renderable, options):
                 yield Segment(text if control else make_printable(text), style, control)
 
-    return PrintableConsole(stderr=stderr, highlight=highlight)
+    # Without markup: a class, a file or a label may be called `[old]`.
+    return PrintableConsole(stderr=stderr, highlight=highlight, markup=False)
 
 
 def echo(text: str, *, err: bool = False) -> None:

@@ -9,7 +9,7 @@ import click
 
 from ktg import api
 from ktg.api.confirm import SEEDS
-from ktg.api.inputs import name_store
+from ktg.api.inputs import name_places, name_store
 from ktg.cli import options
 from ktg.cli.confirm import print_confirmation
 from ktg.cli.init import labels, size, target
@@ -67,13 +67,14 @@ def search(
     if seeds and not confirm:
         meaning = "says how often --confirm trains each graph"
         raise UserError(f"--seeds: {meaning}; give that too, for example --confirm 1")
+    places = {"uri": given["tracking_uri"]}
+    places |= {name: given[name] for name in ("out", "address", "storage")}
     shown: list[str] = []  # sentences that need not be said again
     with Screen(stderr=as_json) as screen:
 
         def show(result: "Result") -> None:
             if not as_json:
-                place = {"out": given["out"], "uri": given["tracking_uri"]}
-                print_result(result, screen, to_confirm=confirm is not None, **place)
+                print_result(result, screen, to_confirm=confirm is not None, **places)
             shown.extend(result.warnings)
 
         def show_confirmation(found: "Confirmation") -> None:
@@ -148,9 +149,9 @@ def print_basis(result: "Result", screen: Screen) -> None:
     screen.console.print(f"{said}.", highlight=False)
     for told in (result.teacher, result.pool):
         if told is not None:
-            screen.console.print(told.sentence, markup=False, highlight=False)
+            screen.console.print(told.sentence, highlight=False)
     for warning in result.warnings:
-        screen.console.print(warning, style="yellow", markup=False, highlight=False)
+        screen.console.print(warning, style="yellow", highlight=False)
 
 
 def print_race(result: "Result", screen: Screen) -> None:
@@ -177,7 +178,7 @@ def print_faults(result: "Result", screen: Screen) -> None:
     for row in result.rows[1:]:
         if row.note:
             said = f"{row.what} ({row.trial.partition(' ')[0]}) {row.note}."
-            screen.console.print(said, style="yellow", markup=False, highlight=False)
+            screen.console.print(said, style="yellow", highlight=False)
 
 
 def print_next(result: "Result", screen: Screen, *, to_confirm: bool, store: list[str]) -> None:
@@ -193,13 +194,13 @@ def print_result(
     screen: Screen,
     *,
     to_confirm: bool = False,
-    out: Path | None = None,
     uri: str | None = None,
+    **places: Any,
 ) -> None:
     """Print the best graph beside the baselines, what was spent and saved, and what to do next.
 
-    to_confirm: whether it is about to be confirmed, which is then no advice. out, uri: the folder
-    that was given for the model, and the store, which the next commands must be given, too.
+    to_confirm: whether it is about to be confirmed, which is then no advice. uri, places: the store
+    and what else the next commands must be given, too: see `name_places`.
     """
     store, figures = name_store(uri), (result.measure, "new seeds", "time")
     table = make_table("", *figures, "trial", title="Validation split", right=figures)
@@ -221,17 +222,16 @@ def print_result(
     duplicates = f"by {count(result.duplicates, 'duplicate')} not trained"
     console.print(f"{states}; {spent}; {saved} and {duplicates}.", highlight=False)
     if result.stopping is not None:
-        console.print(result.stopping, markup=False, highlight=False)
+        console.print(result.stopping, highlight=False)
     if result.best is not None:
         print_basis(result, screen)
-    if result.exhausted:
-        console.print("The space is exhausted: every graph in it that could be trained was.")
+    if result.end_of_space is not None:
+        console.print(result.end_of_space, highlight=False)
     if result.interrupted:
         console.print("Interrupted; what was found so far is kept.", style="yellow")
-        place = [] if out is None else ["--out", str(out)]
-        again = shlex.join(["ktg", "search", result.name, "--resume", *place, *store])
+        again = shlex.join(["ktg", "search", result.name, "--resume", *name_places(uri, **places)])
         screen.say(f"To go on:\n  {again}")
     if result.ship is not None and not to_confirm:
         by = "By the validation images, which the best was chosen by:"
-        console.print(f"{by} {result.ship.sentence}", markup=False, highlight=False)
+        console.print(f"{by} {result.ship.sentence}", highlight=False)
     print_next(result, screen, to_confirm=to_confirm, store=store)

@@ -1,11 +1,13 @@
 """Defines `ktg status`, `ktg stop` and `ktg ui`."""
 
+import shlex
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 from ktg import api
+from ktg.api.inputs import name_store
 from ktg.api.status import follow
 from ktg.cli import options
 from ktg.cli.screen import echo, make_console, print_json
@@ -68,7 +70,8 @@ def stop(experiment: str, tracking_uri: str, as_json: bool) -> None:
         print_json({"experiment": experiment, "asked": True})
         return
     when = "it does so within seconds if its driver is running"
-    echo(f"{experiment}: asked to stop; {when}. See: ktg status {experiment}")
+    see = shlex.join(["ktg", "status", experiment, *name_store(tracking_uri)])
+    echo(f"{experiment}: asked to stop; {when}. See: {see}")
 
 
 @click.command(epilog="Example: ktg ui quickstart --port 5001")
@@ -89,8 +92,6 @@ def ui(experiment: str | None, port: int, tracking_uri: str) -> None:
 
 def list_statuses(every: "Sequence[Status]") -> "Table":
     """Return a line for each status."""
-    from rich.text import Text
-
     figures = ("took", "trials", "best")
     columns = ("experiment", "last search", "began", *figures)
     table = make_table(*columns, right=figures, fold=columns, simple=True)
@@ -98,9 +99,7 @@ def list_statuses(every: "Sequence[Status]") -> "Table":
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start_s))
         trials = sum(number for state, number in one.counts.items() if state != "duplicate")
         best = "-" if one.level is None else one.level.sentence
-        table.add_row(
-            Text(one.name), one.state, began, format_duration(one.wall_s), str(trials), best
-        )
+        table.add_row(one.name, one.state, began, format_duration(one.wall_s), str(trials), best)
     return table
 
 

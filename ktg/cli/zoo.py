@@ -203,8 +203,6 @@ def format_count(number: int) -> str:
 
 def draw_entries(found: "list[Entry]") -> "Table":
     """Return the entries as a table that fits 80 columns."""
-    from rich.text import Text
-
     figures, names = ("classes", "accuracy"), ("name", "model")
     columns = (*names, *figures, "trained on")
     table = make_table(*columns, right=figures, fold=names, whole=figures, simple=True)
@@ -212,9 +210,7 @@ def draw_entries(found: "list[Entry]") -> "Table":
     for entry in found:
         accuracy = format_percent(entry["accuracy"]) if "accuracy" in entry else ""
         classes = str(len(entry.get("classes", [])) or "no head")
-        cells = entry["name"], entry["model"], classes, accuracy, entry["data"]
-        # As Text: what a stranger wrote may hold the markup of rich.
-        table.add_row(*map(Text, cells))
+        table.add_row(entry["name"], entry["model"], classes, accuracy, entry["data"])
     return table
 
 

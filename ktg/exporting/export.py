@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,10 +31,11 @@ from ktg.exporting.retrain import (
     train_to_calibrate,
     write_weights,
 )
+from ktg.graph import Graph
 from ktg.graph.canonical import live_nodes
 from ktg.searching.history import read_last_search
 from ktg.searching.seeds import OnEpoch
-from ktg.tracking import find_experiment
+from ktg.tracking import find_experiment, name_store
 from ktg.tracking.models import check_model_name
 from ktg.training import Training
 
@@ -90,6 +92,9 @@ def export(
         _check_pooled(source, output, choice, formats, for_one=all_nodes or final)
     check_free(list(formats.files.values()), force=force)
     if Path(source).suffix == SUFFIX:
+        if choice != TrialChoice() or all_nodes or final or not calibrated:
+            wrong = "--trial, --top, --baseline, --all-nodes, --final and --no-calibrate"
+            raise UserError(f"{source}: is one network, trained already; leave out {wrong}")
         result = _from_model(
             Path(source), output, formats, force, decoding, registered=name is not None
         )
@@ -107,17 +112,14 @@ def export(
             say=say,
         )
         return _register(_from_pool(found, formats), formats.weights, name, uri)
-    graphs = tuple(export_graphs(source, uri, output or Path("best.yaml"), choice, force=force))
+    check = None
+    if all_nodes and formats.weights:
+        check = partial(_check_nodes, weights=formats.weights, force=force)
+    file = output or Path("best.yaml")
+    graphs = tuple(export_graphs(source, uri, file, choice, force=force, check=check))
     if not formats.files and name is None:
         return ExportResult(graphs, {}, WrittenFormats())
     graph = graphs[0].graph
-    if all_nodes and graph.ensemble:
-        raise UserError("the file of an ensemble has all its nodes in it; leave out --all-nodes")
-    if formats.weights and all_nodes:
-        check_free(
-            list(name_weights_files(formats.weights, graph, live_nodes(graph)).values()),
-            force=force,
-        )
     training, accuracies = retrain(
         graph,
         final=final,
@@ -137,6 +139,13 @@ def export(
     return result
 
 
+def _check_nodes(graph: Graph, weights: Path, *, force: bool) -> None:
+    """Raise UserError where the files of all nodes of a graph cannot be written."""
+    if graph.ensemble:
+        raise UserError("the file of an ensemble has all its nodes in it; leave out --all-nodes")
+    check_free(list(name_weights_files(weights, graph, live_nodes(graph)).values()), force=force)
+
+
 def _register(result: ExportResult, file: Path | None, name: str | None, uri: str) -> ExportResult:
     """Return the result with the network registered, where a name for it is given."""
     if name is None or file is None or result.about is None:
@@ -146,7 +155,7 @@ def _register(result: ExportResult, file: Path | None, name: str | None, uri: st
             result, registered=register_network(file, result.about, name, uri)
         )
     except UserError as error:
-        again = shlex.join(["ktg", "export", str(file), "--register", name])
+        again = shlex.join(["ktg", "export", str(file), "--register", name, *name_store(uri)])
         raise UserError(f"{error}; the trained network is kept, to try again: `{again}`") from error
 
 
@@ -166,7 +175,7 @@ def _from_training(
             formats.weights, graph, training, accuracies, all_nodes=all_nodes, by=by
         )
     metadata = describe_model(graph, training, graph.target, accuracies.get(graph.target), by)
-    written = write_formats(formats, training.scored, metadata, lambda: dataset)
+    written = write_formats(formats, training.scored, metadata, dataset)
     search = graphs[0].search
     same_data = search is None or search.has_same_images()
     return ExportResult(graphs, weights, written, metadata, same_data)
@@ -178,7 +187,7 @@ def _from_pool(found: PooledModel, formats: Formats) -> ExportResult:
     if formats.weights:
         write_model(formats.weights, found.network, found.about)
         weights = {"ensemble": formats.weights}
-    written = write_formats(formats, found.network, found.about, lambda: found.dataset)
+    written = write_formats(formats, found.network, found.about, found.dataset)
     return ExportResult((), weights, written, found.about)
 
 
@@ -200,13 +209,15 @@ def _from_model(
             "or -o"
         )
     network, metadata = read_model(file)
+    # Before anything is written, as it may be refused.
+    dataset = _images(metadata, file, decoding) if formats.int8 else None
     if output and POOLED in metadata.graph.provenance:
         trials = metadata.graph.provenance[POOLED]
         problem = f"no one graph trains its networks, which are of {trials}; leave out -o"
         raise UserError(f"{file}: {problem}")
     graphs = (write_graph(metadata.graph, output, force=force),) if output else ()
     beside = dataclasses.replace(formats, weights=file)  # for the card, which shows how to use it
-    written = write_formats(beside, network, metadata, lambda: _images(metadata, file, decoding))
+    written = write_formats(beside, network, metadata, dataset)
     return ExportResult(graphs, {}, written, metadata)
 
 

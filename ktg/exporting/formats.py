@@ -1,6 +1,5 @@
 """Writes a trained network in every form that is asked for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,9 +75,9 @@ def write_formats(
     formats: Formats,
     network: Network | Ensemble,
     metadata: ModelMetadata,
-    dataset: Callable[[], Dataset],
+    dataset: Dataset | None,
 ) -> WrittenFormats:
-    """Write all that is wanted but the weights; `dataset` is called for 8-bit integers only.
+    """Write all that is wanted but the weights; only 8-bit integers need the dataset.
 
     The card comes last, as it tells what quantising changed.
     """
@@ -91,8 +90,8 @@ def write_formats(
         written.differences["torch_export"] = write_torch_export(
             formats.torch_export, network, metadata
         )
-    if formats.int8:
-        written.quantised = write_int8(formats.int8, network, metadata, dataset())
+    if formats.int8 and dataset is not None:
+        written.quantised = write_int8(formats.int8, network, metadata, dataset)
     if formats.card:
         text = format_model_card(metadata, formats.files, formats.card.parent, written.quantised)
         with atomic_write(formats.card) as temporary:

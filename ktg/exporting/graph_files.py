@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ktg.version import __version__
 from ktg.wording import format_utc
 
 SUFFIXES = (".yaml", ".yml")
+ONCE = "one training"
 VERSIONS = ("torch", "timm", "ray", "optuna")
 _USABLE = ("finished", "stopped")
 
@@ -58,7 +59,7 @@ class ExportedGraph:
     @property
     def basis(self) -> str:
         """What the accuracy is of: one training, or so many with new seeds."""
-        return str(self.graph.provenance["val_accuracy_of"])
+        return read_basis(self.graph)
 
     @property
     def trial(self) -> str:
@@ -71,6 +72,11 @@ class ExportedGraph:
         return self.search is not None and self.search.state == "running"
 
 
+def read_basis(graph: Graph) -> str:
+    """Return what the accuracy in a graph's provenance is of; an older ktg did not say it."""
+    return str(graph.provenance.get("val_accuracy_of", ONCE))
+
+
 def export_graphs(
     experiment: str,
     uri: str,
@@ -78,11 +84,12 @@ def export_graphs(
     choice: TrialChoice | None = None,
     *,
     force: bool = False,
+    check: Callable[[Graph], None] | None = None,
 ) -> list[ExportedGraph]:
     """Write graphs of an experiment's last search, each with a drawing; the best one to `output`.
 
     Of several the files are `best-1.yaml`, `best-2.yaml` and so on. A graph is copied from the
-    trial's own record.
+    trial's own record. check: is called with each before any is written, and may raise.
     Raises UserError for an output that is not named as YAML, or is there already (unless `force`),
     and when there is no such experiment, search or trial in a state to be exported; nothing is
     written then.
@@ -92,6 +99,9 @@ def export_graphs(
     check_free([*files, *(file.with_suffix(".svg") for file in files)], force=force)
     trials = choose_trials(find_experiment(experiment, uri), choice)
     graphs = [parse(one.plain_graph | {"provenance": _describe_origin(one)}) for one in trials]
+    if check is not None:
+        for graph in graphs:
+            check(graph)
     search = trials[0].search
     pairs = zip(graphs, files, strict=False)  # there may be fewer finished trials than asked for
     return [write_graph(graph, file, force=force, search=search) for graph, file in pairs]
@@ -192,6 +202,7 @@ def collect_provenance(trial: StoredTrial) -> dict[str, Scalar]:
         "trial": trial.run.name,
         "trial_run": trial.run.id,
         "val_accuracy": trial.run.metrics[VAL_ACCURACY],
+        "val_accuracy_of": ONCE,
         "val_loss": trial.run.metrics.get(VAL_LOSS, "unknown"),
         "data_fingerprint": tags.get("data.fingerprint", "unknown"),
         "exported": format_utc(time.time()),
@@ -208,10 +219,10 @@ def describe_figures(
     score: by the metric, higher is better: the mean of `runs` trainings with new seeds, or of the
     one training where there are none; accuracy: of that one training, in [0, 1].
     """
-    key, once = KEYS[metric], "one training"
-    figures: dict[str, Scalar] = {VAL_ACCURACY: accuracy, f"{VAL_ACCURACY}_of": once}
+    key = KEYS[metric]
+    figures: dict[str, Scalar] = {VAL_ACCURACY: accuracy, f"{VAL_ACCURACY}_of": ONCE}
     if runs or metric != "accuracy":
-        basis = f"the mean of {runs} trainings with new seeds" if runs > 1 else once
+        basis = f"the mean of {runs} trainings with new seeds" if runs > 1 else ONCE
         figures |= {key: to_value(metric, cut_score(metric, score)), f"{key}_of": basis}
     return figures
 

@@ -9,7 +9,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ktg.errors import make_printable
+from ktg.errors import MissingSourceError, make_printable
+from ktg.exporting.graph_files import read_basis
 from ktg.exporting.int8 import Measurements, QuantisationResult
 from ktg.exporting.metadata import POOLED, HeldOut, ModelMetadata
 from ktg.graph import Graph, dump
@@ -19,7 +20,7 @@ from ktg.graph.yaml_files import dumps
 from ktg.models.architectures import make_constructor_args, read_timm_config
 from ktg.models.names import locate_model
 from ktg.models.resolve import resolve_source
-from ktg.models.sources import NoWeights, Published, WeightsFile, ZooEntry
+from ktg.models.sources import HubWeights, NoWeights, Published, WeightsFile, ZooEntry
 from ktg.wording import format_percent
 
 _SPLITS = {"val": "validation images", "test": "test images, which no choice has seen"}
@@ -108,8 +109,7 @@ def _accuracy(metadata: ModelMetadata) -> str:
     else:
         lines.append("Not measured: no labelled image was left out of this training.")
     if searched is not None and (measured is None or measured.split == "test"):
-        # An older ktg did not say what it wrote: it was that of one training.
-        basis = quote_text(str(origin.get("val_accuracy_of", "one training")))
+        basis = quote_text(read_basis(metadata.graph))
         lines.append(
             f"In the search: {format_percent(float(searched))} of the validation images ({basis}), "
             "by which it was chosen."
@@ -310,9 +310,15 @@ def _licences(metadata: ModelMetadata) -> str:
 def describe_origin(graph: Graph, name: str) -> str:
     """Return in one clause of Markdown the weights that a node began with, and their licence."""
     node = graph.nodes[name]
-    match resolve_source(node, graph.sources_for(node.model), path=f"nodes.{name}.source"):
+    try:
+        source = resolve_source(node, graph.sources_for(node.model), path=f"nodes.{name}.source")
+    except MissingSourceError:  # the model file holds all that it needs, not where it came from
+        return f"fine-tuned from {quote_code(node.source)}, which is not on this machine; {UNKNOWN}"
+    match source:
         case NoWeights():
             return "trained from nothing: no weights of others are in it"
+        case HubWeights():
+            return f"fine-tuned from {quote_code(node.source)}, of the Hugging Face hub; {UNKNOWN}"
         case Published():
             return f"fine-tuned from ImageNet weights: {_describe_published(node.model)}"
         case ZooEntry(card=card):
@@ -334,7 +340,8 @@ def _describe_published(model: str) -> str:
         return f"{states}, and ImageNet's images are for research"
     cfg = read_timm_config(name)
     where = f"https://huggingface.co/{cfg.hf_hub_id}" if cfg.hf_hub_id else cfg.url
-    return f"timm's `{model}.{cfg.tag}` ({where}); licence: {cfg.license or 'not stated'}"
+    tagged = f"{name.partition('.')[0]}.{cfg.tag}"
+    return f"timm's `{tagged}` ({where}); licence: {cfg.license or 'not stated'}"
 
 
 def _graph(metadata: ModelMetadata, folder: Path) -> str:

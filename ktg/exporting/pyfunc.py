@@ -9,7 +9,6 @@ stay. Nothing of MLflow is imported here.
 """
 
 import base64
-import binascii
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -86,5 +85,5 @@ def _decode(text: str) -> bytes | PictureError:
         return base64.b64decode(
             text.partition(",")[2] if text.startswith("data:") else text, validate=True
         )
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or a character beyond ASCII
         return PictureError("is not base64")

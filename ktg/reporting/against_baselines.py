@@ -10,7 +10,7 @@ from ktg.graph.canonical import seedless_key
 from ktg.graph.space import MetricName
 from ktg.graph.yaml_files import loads
 from ktg.intervals import binomial_interval, difference_interval, mean_interval
-from ktg.searching.advice import Candidate, advise_by_validation, measure_effort
+from ktg.searching.advice import BEST, advise_by_validation, list_candidates
 from ktg.searching.baselines import ALONE
 from ktg.searching.confirm.measure import explain_measure
 from ktg.searching.confirm.store import find_confirmations, read_result
@@ -19,7 +19,6 @@ from ktg.searching.score import (
     TEST_ACCURACY,
     TEST_ACCURACY_STD,
     WORDS,
-    cut_score,
     to_value,
 )
 from ktg.searching.stored_search import StoredSearch, StoredTrial
@@ -27,7 +26,6 @@ from ktg.searching.trial import TUNED_ALONE
 from ktg.tracking import Experiment, RunRecord
 from ktg.wording import format_utc
 
-BEST = "best graph"
 MOST_TRAININGS = 50  # runs of `ktg train` that are looked at; each costs a file
 CONFIRMATION_VERSION = 1
 
@@ -59,13 +57,8 @@ def advise_by_search(search: StoredSearch, images: int | None) -> dict[str, Any]
 
     Returns None where there is nothing to choose from, or the number of images is not known.
     """
-    contestants = {one.number: one for one in search.contestants}
-    named = {one.number: (what, one) for what, one in _name_rivals(search).items()}
-    candidates = []
-    for number, (what, trial) in named.items():
-        one, effort = contestants[number], measure_effort(trial.graph, trial.train_s)
-        score = cut_score(search.metric, one.mean)
-        candidates.append((Candidate(what, trial.name, score, effort), one))
+    rivals = _name_rivals(search).items()
+    candidates = list_candidates(rivals, search.contestants, search.metric)
     advice = advise_by_validation(candidates, images, search.metric)
     return None if advice is None else advice.to_json()
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,7 +99,7 @@ def open_templates() -> Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    made.filters |= {"short": _shorten, "breaking": _breaking}
+    made.filters |= {"short": _shorten, "breaking": _breaking, "quoted": shlex.quote}
     return made
 
 

@@ -123,7 +123,8 @@ def describe_environment(search: StoredSearch) -> dict[str, Any]:
 
 
 def _describe_search(search: StoredSearch) -> dict[str, Any]:
-    settings = vars(search.space.search).items()
+    asked = search.space.search
+    settings = {**vars(asked), "trials": asked.most_trials}.items()
     return {
         **search.to_json(),
         "name": search.run.name,

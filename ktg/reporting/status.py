@@ -104,7 +104,7 @@ def _status(search: StoredSearch) -> Status:
     return Status(
         name=experiment.name,
         state=search.state,
-        planned=int(search.run.params.get("search.trials", 0)),
+        planned=search.space.search.most_trials or 0,
         counts={state: counts[state] for state in STATES},
         best=ranked[0].run.name if ranked else None,
         best_accuracy=ranked[0].accuracy if ranked else None,

@@ -6,7 +6,7 @@ highest accuracy was chosen by looking (Hsu, "Constrained simultaneous confidenc
 multiple comparisons with the best", Annals of Statistics, 1984).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from ktg.graph.space import MetricName
 from ktg.intervals import Interval, proportion_difference_interval
 from ktg.models.architectures import build_on_meta
 from ktg.searching.contestants import Contestant, compare
-from ktg.searching.score import cut_difference, format_difference
+from ktg.searching.score import cut_difference, cut_score, format_difference
+from ktg.searching.trial import FinishedTrial
 
 BEST = "best graph"
 MOST_BEHIND = 0.01  # of accuracy: less than what may be given up for a simpler graph
@@ -93,12 +94,32 @@ def advise(
     intervals = {one.what: compare(best, one) for one in candidates if one is not best}
     near = [one for one in candidates if (found := intervals.get(one.what)) and found[0] <= 0]
     chosen = min([best, *near], key=lambda one: (one.effort, -one.accuracy))
+    simpler = [intervals[one.what] for one in candidates if one.effort < chosen.effort]
     sentence = (
-        _praise(best, candidates, all(intervals.values()))
+        _praise(best, simpler)
         if chosen is best
-        else _excuse(chosen, best, intervals[chosen.what], metric)
+        else _excuse(chosen, best, intervals[chosen.what], simpler, metric)
     )
     return Advice(chosen.what, chosen.trial, basis, sentence)
+
+
+def list_candidates(
+    named: Iterable[tuple[str, FinishedTrial]],
+    contestants: Iterable[Contestant],
+    metric: MetricName,
+) -> list[tuple[Candidate, Contestant]]:
+    """Return the named trials of a search as `advise_by_validation` takes them.
+
+    One that has two names, as a best that is a baseline, counts once, by its last name.
+    contestants: those of the search, these trials among them.
+    """
+    by_number = {one.number: one for one in contestants}
+    found = []
+    for what, trial in {trial.number: (what, trial) for what, trial in named}.values():
+        one, effort = by_number[trial.number], measure_effort(trial.graph, trial.train_s)
+        name, score = trial.name.partition(" ")[0], cut_score(metric, one.mean)
+        found.append((Candidate(what, name, score, effort), one))
+    return found
 
 
 def advise_by_validation(
@@ -133,23 +154,29 @@ def advise_by_validation(
     return advise(plain, compare_two, "validation", plain[0], metric)
 
 
-def _praise(best: Candidate, candidates: Sequence[Candidate], proven: bool) -> str:
-    simpler = any(one.effort < best.effort for one in candidates)
+def _praise(best: Candidate, simpler: Sequence[Interval | None]) -> str:
+    """Return why to ship the best. simpler: the intervals of the graphs that are simpler."""
     why = "every simpler one is proven worse" if simpler else "no other graph is simpler"
-    if simpler and not proven:
+    if None in simpler:
         why = "no simpler one is known to be as good"
     return f"Ship {_name(best)}: it is the best, and {why}."
 
 
 def _excuse(
-    chosen: Candidate, best: Candidate, interval: Interval | None, metric: MetricName
+    chosen: Candidate,
+    best: Candidate,
+    interval: Interval | None,
+    simpler: Sequence[Interval | None],
+    metric: MetricName,
 ) -> str:
+    """Return why to ship another graph than the best. simpler: as of `_praise`."""
     low, high = (format_difference(metric, end) for end in interval or (-1.0, 1.0))
     behind = format_difference(metric, best.accuracy - chosen.accuracy)
     unit = "nats" if metric == "loss" else "points"
     than = f"the {best.what}" if best.what == BEST else f"the best, {best.what}"
+    known = "known to be as good as" if None in simpler else "that is not proven worse than"
     return (
-        f"Ship {_name(chosen)}: it is the simplest graph that is not proven worse than {than} "
+        f"Ship {_name(chosen)}: it is the simplest graph {known} {than} "
         f"({behind} {unit}, 95 % {low} to {high})."
     )
 

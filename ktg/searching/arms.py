@@ -33,8 +33,10 @@ class Arm:
     """A space and the sampler that chooses its points.
 
     name: None of the whole space. seed: of the sampler. prior: trials of earlier searches, of which
-    the sampler learns once it is known how good `alone` is. late: how many of its points there was
-    no time for. late_since: how many trials had ended when there was time for none that it drew.
+    the sampler learns once it is known how good `alone` is. exhausted: whether no more points are
+    drawn, as all were, or the last MOST_REPEATS were of no use. late: how many of its points there
+    was no time for. late_since: how many trials had ended when there was time for none that it
+    drew.
     """
 
     def __init__(self, name: str | None, space: SearchSpace, seed: int) -> None:
@@ -43,7 +45,6 @@ class Arm:
         self.useless = Outcome("failed", worst_score(space.search.metric), 0)
         self.prior: Sequence[PastTrial] = ()
         self.exhausted = False
-        self.untrainable = 0
         self.late = 0
         self.late_since: int | None = None
 
@@ -63,7 +64,6 @@ class Arm:
                 graph = self.space.bind(values)
                 check_trainable(graph)
             except SpecError:  # contradicting fields, or a target that nothing teaches
-                self.untrainable += 1
                 self.sampler.tell(sample, self.useless)
                 continue
             yield sample, values, graph

@@ -96,20 +96,24 @@ class Timetable:
             seconds += measure_making(trials, self.reserve.teachers_s)
         return self.queue.now_s + (seconds or 0.0) <= end_s
 
-    def is_out_of_time(self, trial: Trial) -> bool:
-        """Return whether another epoch of a trial would end after the budget, or it is too dear."""
-        end_s = self.end_s
-        late = end_s is not None and self.queue.now_s + (trial.epoch_s or 0.0) > end_s
-        return late or self.is_too_dear(trial)
+    def is_out_of_time(self, trial: Trial, last_s: float = 0.0) -> bool:
+        """Return whether another epoch of a trial would end after the budget, or it is too dear.
 
-    def is_too_dear(self, trial: Trial) -> bool:
+        last_s: the seconds of its last epoch, for a trial of which none is recorded yet.
+        """
+        end_s, epoch_s = self.end_s, trial.epoch_s or last_s
+        late = end_s is not None and self.queue.now_s + epoch_s > end_s
+        return late or self.is_too_dear(trial, last_s)
+
+    def is_too_dear(self, trial: Trial, last_s: float = 0.0) -> bool:
         """Return whether mutual learning takes a part of the budget that is missed elsewhere.
 
         Its helpers, which only taught in other graphs, may be large, and see larger images.
+        last_s: see `is_out_of_time`.
         """
         if trial.baseline != MUTUAL_LEARNING or trial.state == "finished":
             return False
-        return (trial.epoch_s or 0.0) * trial.graph.train.epochs > self.dear_s
+        return (trial.epoch_s or last_s) * trial.graph.train.epochs > self.dear_s
 
     def measure_repeat(self, one: Trial) -> float:
         """Return how long a graph takes to be trained on other images, its teachers made anew."""

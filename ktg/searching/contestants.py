@@ -125,16 +125,15 @@ def gather(
             replace(one, kind=one.kind or "other", images=images * max(1, len(own)))
             for one, own in zip(found, folds, strict=True)
         ]
-        found = _expect_by_kind(found)
+        found = _expect_by_kind(found, images)
     tuned = [one for one, run in zip(found, originals, strict=True) if run.arm == TUNED_ALONE]
     control = next((one for one in rank(found) if any(one is other for other in tuned)), None)
     return [replace(one, is_rival=True) if one is control else one for one in found]
 
 
-def _expect_by_kind(contestants: Sequence[Contestant]) -> list[Contestant]:
-    """Return the contestants with the scores to expect of them."""
+def _expect_by_kind(contestants: Sequence[Contestant], images: float) -> list[Contestant]:
+    """Return the contestants with the scores to expect of them; images: of one training."""
     spread, freedom = measure_spread(contestants), sum(max(0, one.runs - 1) for one in contestants)
-    images = min(one.images or 0.0 for one in contestants)  # of one training
     first, all_known = [], []
     for one in contestants:
         kind = one.kind or "other"

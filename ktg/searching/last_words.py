@@ -7,7 +7,7 @@ while it shuts down. The kernel does so for want of memory.
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 # It reads a sentence, and says it unless a null byte follows before the pipe is closed.
@@ -20,9 +20,9 @@ if told and not told.endswith(b"\\0"):
 _listeners: "list[subprocess.Popen[bytes]]" = []
 
 
-def resume_command(name: str) -> str:
-    """Return what to type to go on with a search."""
-    return shlex.join(["ktg", "search", name, "--resume"])
+def resume_command(name: str, places: Sequence[str] = ()) -> str:
+    """Return what to type to go on with a search; places: options that name its store and so on."""
+    return shlex.join(["ktg", "search", name, "--resume", *places])
 
 
 @contextmanager

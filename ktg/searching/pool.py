@@ -30,6 +30,7 @@ from ktg.searching.ensemble import (
     cross_fit,
     mix,
     score_answers,
+    split_in_half,
 )
 from ktg.searching.score import WORDS, format_difference, format_score
 from ktg.searching.trial import FinishedTrial, Trial
@@ -141,13 +142,23 @@ def pack(labels: Labels, logits: "Tensor", nodes: Mapping[str, "Tensor"]) -> str
     logits: (N, C) of what is scored; nodes: those of each network. Probabilities are kept as
     half-precision numbers, and not at all where there are more than MOST_NUMBERS.
     """
-    right = {f"{_RIGHT}{name}": own.argmax(dim=1).numpy() == labels for name, own in nodes.items()}
-    tables = {"labels": labels.astype(np.int32), **right}
-    if logits.numel() <= MOST_NUMBERS:
-        tables["probabilities"] = logits.softmax(dim=1).half().numpy()
+    right = {name: own.argmax(dim=1).numpy() == labels for name, own in nodes.items()}
+    kept = logits.softmax(dim=1).half().numpy() if logits.numel() <= MOST_NUMBERS else None
+    return base64.b64encode(_write(labels, right, kept)).decode()
+
+
+def _write(
+    labels: Labels,
+    right: Mapping[str, npt.NDArray[np.bool_]],
+    probabilities: npt.NDArray[np.float16] | None = None,
+) -> bytes:
+    tables: dict[str, Any] = {"labels": labels.astype(np.int32)}
+    tables |= {f"{_RIGHT}{name}": table for name, table in right.items()}
+    if probabilities is not None:
+        tables["probabilities"] = probabilities
     file = io.BytesIO()
     np.savez_compressed(file, **tables)
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
 
 
 def unpack(kept: bytes) -> Said:
@@ -178,23 +189,44 @@ def pool_trainings(trainings: Iterable[FinishedTrial], best: FinishedTrial) -> l
 
 
 def forget_all_but_best(trials: Sequence[Trial]) -> None:
-    """Let trials forget what they said, but for baselines and the best MOST_KEPT of the others."""
-    knowing = [one for one in trials if one.said and one.baseline is None]
+    """Let finished trials forget what they said, but for baselines and the best of the others.
+
+    Of these MOST_KEPT keep all. Those of the race, and what they train again, keep who was right,
+    however they ended: of the lucky ones alone a comparison would be no fair one.
+
+    trials: all of the search.
+    """
+    done = [one for one in trials if one.state == "finished"]
+    knowing = [one for one in done if one.said and one.baseline is None]
     knowing.sort(key=lambda one: -one.score)
+    raced = {one.race_of for one in trials}
     for one in knowing[MOST_KEPT:]:
-        one.said = b""
+        is_raced = one.race_of is not None or one.number in raced
+        one.said = _keep_right(one.said) if is_raced else b""
+
+
+def _keep_right(kept: bytes) -> bytes:
+    """Return what was packed without its probabilities, nothing of a damaged file."""
+    try:
+        said = unpack(kept)
+    except KtgError:
+        return b""
+    return kept if said.probabilities is None else _write(said.labels, said.right)
 
 
 def find_ensemble(pooled: Sequence[Pooled], metric: MetricName) -> PooledEnsemble | None:
     """Return the greedy ensemble of trainings that were judged by the same images.
 
-    Returns None for fewer than two, or where their probabilities were not kept.
+    Returns None for fewer than two, where their probabilities were not kept, and where no class has
+    two images, so that none would be left to judge what the others have chosen.
     """
     known = [(one, one.said.probabilities) for one in pooled]
     kept = [(one, said) for one, said in known if said is not None]
     if len(kept) < 2:
         return None
     library, labels = [one for one, _ in kept], kept[0][0].said.labels
+    if not split_in_half(labels).any():
+        return None
     answers = np.stack([said for _, said in kept])
     chosen = choose_members(metric, labels, answers)
     times = Counter(chosen)

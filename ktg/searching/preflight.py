@@ -15,6 +15,7 @@ from ktg.data.open import open_data, summarize
 from ktg.data.undecoded import ImageArray
 from ktg.errors import MissingSourceError, SpecError, join_names
 from ktg.graph import FORMULAS, Data, Graph, Node, SearchSpace
+from ktg.graph.canonical import teachers
 from ktg.models.names import locate_model
 
 # Fields of a node that must suit each other.
@@ -104,6 +105,9 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
         images = look(graph.data)
         if images is not None:
             check_batch(graph.data, images.size)
+            for name in teachers(graph):
+                own = dataclasses.replace(graph.data, batch_size=graph.nodes[name].batch_size or 1)
+                check_batch(own, images.size, f"nodes.{name}.batch_size")
         classes, side = (images.classes, images.side) if images else (2, None)
         for name, node in graph.nodes.items():
             if _cannot_fail(node):

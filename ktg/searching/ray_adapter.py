@@ -23,7 +23,7 @@ from ktg.searching.asha import Brackets, choose_bracket, should_stop
 from ktg.searching.callback import TrialCallback
 from ktg.searching.score import VAL_ACCURACY, read_score
 from ktg.searching.slots import Slots
-from ktg.searching.trial import Trial
+from ktg.searching.trial import EPOCH_S, Trial
 from ktg.searching.trials import TrialQueue
 
 CHECKPOINT_EVERY_S = 30.0
@@ -69,13 +69,17 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         self.queue, self.observers, self.slots = queue, observers, slots
         self.checkpoints, self.brackets, self.clock = checkpoints, brackets, clock
         self.trials: dict[str, Trial] = {}
+        queue.is_open = queue.open_ended
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the configuration of the next trial; None says to ask again later."""
         self.queue.advance(self.clock())
         trial = self.queue.propose()
+        if trial is None and self.queue.expects_more:
+            return None
         if trial is None:
-            return None if self.queue.expects_more else str(Searcher.FINISHED)
+            self.queue.is_open = False
+            return str(Searcher.FINISHED)
         if self.brackets is not None:
             trial.bracket = choose_bracket(self.brackets, self.queue.trials)
         self.trials[trial_id] = trial
@@ -145,12 +149,12 @@ class EarlyStopper(tune.Stopper):  # type: ignore[misc]
         if "failed" in result:
             return False
         trial = self.searcher.trials[trial_id]
+        metrics, epoch = json.loads(result["metrics"]), result["epoch"]
         queue.advance(self.searcher.clock())
-        if brackets is None or queue.is_out_of_time(trial):
-            return queue.is_out_of_time(trial)
-        score = read_score(queue.metric, json.loads(result["metrics"]))
-        effects = queue.fold_effects
-        epoch = result["epoch"]
+        late = queue.is_out_of_time(trial, metrics.get(EPOCH_S, 0.0))
+        if brackets is None or late:
+            return late
+        score, effects = read_score(queue.metric, metrics), queue.fold_effects
         stop = should_stop(brackets, queue.trials, trial, epoch, score, effects)
         trial.rung = epoch if stop else None
         return stop

@@ -5,6 +5,7 @@ import json
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class SearchRecorder(Recorder):
         tags: Mapping[str, str],
         past: ResumedSearch | None = None,
         data: UsedData | None = None,
+        again: str = "",
     ) -> None:
         note = describe_start(queue, name, data)
         holes = json.dumps(list(queue.space.holes))
@@ -105,7 +107,10 @@ class SearchRecorder(Recorder):
             parent = tracker.start(name, run=past.run, tags=tags)
         super().__init__(tracker, queue, parent)
         self.name, self.data, self._logged_s = name, data, queue.now_s
-        tracker.artifact(parent, "space.yaml", dumps(dump_space(queue.space)))
+        self.again = again or resume_command(name)
+        # Without what could not be had this time, trials that had it could not be read again.
+        whole = replace(past.space, search=search) if past else queue.space
+        tracker.artifact(parent, "space.yaml", dumps(dump_space(whole)))
         self._duplicates = len(queue.duplicates)
         if past:
             self._runs.update(past.runs)
@@ -114,7 +119,7 @@ class SearchRecorder(Recorder):
 
     def how_to_go_on(self) -> str:
         """Return the command that resumes the search."""
-        return resume_command(self.name)
+        return self.again
 
     def on_start(self, trial: Trial) -> None:
         """Open a child run with the graph and the values that made it."""
@@ -149,7 +154,7 @@ class SearchRecorder(Recorder):
         tags = {"epoch": str(trial.epoch), "train_s": f"{trial.train_s:.3f}"}
         tags |= {"reason": trial.reason} if trial.reason else {}
         tags |= {"rung": str(trial.rung)} if trial.state == "stopped" and trial.rung else {}
-        forget_all_but_best(self.queue.in_state("finished"))
+        forget_all_but_best(self.queue.trials)
         if trial.said and trial.state == "finished":
             self.tracker.artifact(run, SAID_FILE, trial.said)
             tags["said"] = SAID_FILE

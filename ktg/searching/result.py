@@ -8,11 +8,13 @@ from ktg.errors import join_names
 from ktg.graph import Graph, dump
 from ktg.graph.space import MetricName
 from ktg.intervals import Interval
-from ktg.searching.advice import Advice, Candidate, advise_by_validation, measure_effort
+from ktg.searching.advice import BEST, Advice, advise_by_validation, list_candidates
+from ktg.searching.arms import MOST_REPEATS
 from ktg.searching.asha import describe_stopping
 from ktg.searching.baselines import (
     ALONE,
     COPIES,
+    DISTILLATION,
     ENSEMBLE,
     FEWEST_TRIALS,
     MOST_OF_BUDGET,
@@ -25,9 +27,9 @@ from ktg.searching.pool import (
     find_ensemble,
     pool_trainings,
 )
-from ktg.searching.score import WORDS, cut_score, format_difference, format_score
+from ktg.searching.score import WORDS, format_difference, format_score
 from ktg.searching.search_queue import SearchQueue
-from ktg.searching.trial import COLLAPSED, TUNED_ALONE, Trial, name_trial
+from ktg.searching.trial import COLLAPSED, TUNED_ALONE, Trial
 from ktg.searching.worth import TeacherWorth, judge_teacher
 
 
@@ -110,7 +112,8 @@ class Result:
     `data.corrupt: skip` has left out.
     `pool`: the greedy ensemble of all trainings, None for fewer than two. `teacher`: what the best
     graph's teacher was good for, None where nothing teaches its target. `val_images`: how many
-    images the graphs were chosen by, None where not known.
+    images the graphs were chosen by, None where not known. `exhausted`, `ran_dry`: see
+    `end_of_space`.
     """
 
     name: str
@@ -139,6 +142,17 @@ class Result:
     pool: PooledEnsemble | None = None
     teacher: TeacherWorth | None = None
     val_images: int | None = None
+    ran_dry: bool = False
+
+    @property
+    def end_of_space(self) -> str | None:
+        """Why there were no more graphs to train, in a sentence; None where there may have been."""
+        if self.exhausted:
+            return "The space is exhausted: every graph in it that could be trained was."
+        if self.ran_dry:
+            draws = f"{MOST_REPEATS} draws from the space"
+            return f"No more graphs were trained, because {draws} in a row brought no new one."
+        return None
 
     @property
     def measure(self) -> str:
@@ -163,7 +177,7 @@ def summarize_search(
     """Return the result of a search from its queue; images: how many it chose by, if known."""
     best, stopped = queue.best, queue.in_state("stopped")
     reasons = [trial.reason or "" for trial in queue.in_state("failed")]
-    shown = [("best graph", best)] if best else []
+    shown = [(BEST, best)] if best else []
     if (tuned := queue.tuned_alone) and tuned is not best:
         shown.append((TUNED_ALONE, tuned))
     shown += [(one.baseline, one) for one in queue.in_state("finished") if one.baseline]
@@ -186,8 +200,11 @@ def summarize_search(
         wall_s=wall_s,
         interrupted=queue.is_interrupted,
         exhausted=queue.exhausted,
+        ran_dry=queue.ran_dry,
         commonest_failure=max(reasons, key=reasons.count, default=None),
-        ship=_advise(queue, shown, images),
+        ship=advise_by_validation(
+            list_candidates(shown, queue.contestants, queue.metric), images, queue.metric
+        ),
         metric=queue.metric,
         left_s=None if budget_s is None else budget_s - queue.time.reserve.spent_s - queue.now_s,
         repeat_s=queue.time.repeat_s,
@@ -207,9 +224,7 @@ def _judge_teacher(queue: SearchQueue, best: Trial) -> TeacherWorth | None:
     return judge_teacher(best, alone, [one for one in finished if one.race_of is not None])
 
 
-def build_rows(
-    queue: SearchQueue, shown: Sequence[tuple[str | None, Trial]]
-) -> tuple[ResultRow, ...]:
+def build_rows(queue: SearchQueue, shown: Sequence[tuple[str, Trial]]) -> tuple[ResultRow, ...]:
     """Return a row for each of the named trials, of which the first is the best."""
     contestants = {one.number: one for one in queue.contestants}
     rows: list[ResultRow] = []
@@ -218,7 +233,7 @@ def build_rows(
         standing = measure_standing(one, best, contestants.values(), queue.metric)
         rows.append(
             ResultRow(
-                what or "",
+                what,
                 trial.name,
                 trial.accuracy,
                 trial.loss,
@@ -280,18 +295,7 @@ def _warn_of_time(queue: SearchQueue) -> Iterator[str]:
         yield f"There was no time for the {names}."
     if queue.lacks_ensemble:
         least = f"a search of {FEWEST_TRIALS} trials, or of {1 / MOST_OF_BUDGET:g} times their time"
-        yield f"The baseline {ENSEMBLE} was left out: its {COPIES + 1} trainings need {least}."
-
-
-def _advise(
-    queue: SearchQueue, shown: Sequence[tuple[str | None, Trial]], images: int | None
-) -> Advice | None:
-    """Return which of the shown trials to ship; a best that is a baseline counts once, as that."""
-    contestants = {one.number: one for one in queue.contestants}
-    named = {trial.number: (what or "", trial) for what, trial in shown}
-    candidates = []
-    for number, (what, trial) in named.items():
-        one, effort = contestants[number], measure_effort(trial.graph, trial.train_s)
-        score = cut_score(queue.metric, one.mean)
-        candidates.append((Candidate(what, name_trial(number), score, effort), one))
-    return advise_by_validation(candidates, images, queue.metric)
+        why = f": its {COPIES + 1} trainings need {least}"
+        if queue.lost_ensemble:
+            why = f", because {DISTILLATION}, by which its time is reckoned, failed"
+        yield f"The baseline {ENSEMBLE} was left out{why}."

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ktg.errors import SpecError, UserError
+from ktg.errors import KtgError, UserError
 from ktg.graph import Graph, SearchSpace
 from ktg.graph.canonical import canonical_key, with_seed
 from ktg.searching.affinity import ARTIFACT, read_left_out
@@ -108,10 +108,7 @@ def _to_trial(
     """Return a trial as the queue had it. space: of its arm; before: trials of lower numbers."""
     run, experiment = trial.run, trial.search.experiment
     values = parse_values(space.holes, run.params) if run.params else None
-    graph = _build_graph(space, trial.baseline, values, named)
-    if trial.race_of is not None:
-        original, seed = before.get(trial.race_of), int(run.tags["seed"])
-        graph = None if original is None else with_seed(original.graph, seed)
+    graph = _build_graph(trial, space, values, named, before)
     # The key is checked, because a changed ktg may build another graph from the same values.
     if graph is None or canonical_key(graph) != run.tags["key"]:
         raise UserError(
@@ -161,15 +158,26 @@ def _read_epoch_times(trial: StoredTrial) -> list[float]:
 
 
 def _build_graph(
-    space: SearchSpace, baseline: str | None, values: Values | None, named: Mapping[str, Graph]
+    trial: StoredTrial,
+    space: SearchSpace,
+    values: Values | None,
+    named: Mapping[str, Graph],
+    before: Mapping[int, Trial],
 ) -> Graph | None:
     """Return the graph of a trial, None for one that the space does not make (any more)."""
-    if baseline is not None:
-        return named.get(baseline)
+    if trial.race_of is not None:
+        original = before.get(trial.race_of)
+        return None if original is None else with_seed(original.graph, trial.seed)
     try:
-        return space.bind(values or {})
-    except SpecError:
+        if trial.baseline is None:
+            return space.bind(values or {})
+        graph = named.get(trial.baseline)
+        if graph is None or canonical_key(graph) != trial.run.tags["key"]:
+            # It was made when more trials were planned, or while other weights were missing.
+            return trial.graph
+    except KtgError:
         return None
+    return graph
 
 
 def _number_of(name: str) -> int:

@@ -29,6 +29,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.text import Text
 
 from ktg.data import Dataset
 from ktg.errors import DataError
@@ -74,6 +75,7 @@ def search(
     on_checked: Callable[[], None] | None = None,
     on_trial: Callable[[EndedTrial], None] | None = None,
     learn_from: Sequence[StoredSearch] = (),
+    places: Sequence[str] = (),
 ) -> Result:
     """Search a space and return its result.
 
@@ -90,8 +92,8 @@ def search(
     on_checked: called when everything was checked and nothing has begun.
     on_trial: called with each trial that has ended. What it raises ends the search; it is raised
     from here when that is recorded.
-
     learn_from: earlier searches, whose trials the sampler learns from.
+    places: options that `ktg search NAME --resume` must be given to go on with this one.
 
     Raises SpecError, DataError or WeightsError before any training for anything that could not be
     trained, and UserError for a machine of a cluster that lacks ktg or a file.
@@ -122,9 +124,11 @@ def search(
     if past:
         reserve = replace(reserve, spent_s=past.spent_s)
     queue = SearchQueue(space, *before, reserve=reserve, prior=prior, images=images)
+    queue.advance(time.monotonic() - begun)
     callback = None if on_trial is None else TrialCallback(on_trial)
+    again = resume_command(name, places)
     with ExitStack() as stack:
-        stack.enter_context(leave_last_words(resume_command(name)))
+        stack.enter_context(leave_last_words(again))
         with console.status("Starting Ray"):
             ray = stack.enter_context(start_ray(address))
         slots = plan_slots(space.search, ray, address, vary_each_hole(space), folder, warn)
@@ -138,7 +142,7 @@ def search(
             tags |= {} if images is None else {JUDGES: f"{images:g}"}
             tags |= {SPENT: f"{reserve.spent_s:.1f}"}
             data = describe_data(space.bind(space.default()).data, dataset)
-            recorder = SearchRecorder(tracker, queue, name, tags, past, data)
+            recorder = SearchRecorder(tracker, queue, name, tags, past, data, again)
             resolved.record(tracker, recorder.parent)
             stack.enter_context(log_system_metrics(tracker, recorder.parent))
             return recorder
@@ -197,7 +201,7 @@ def measure_affinity(space: SearchSpace, dataset: Dataset, console: Console) -> 
     """Return the space with its affinity measured, and print what was."""
     with console.status("Measuring affinity") as status:
         resolved = resolve_affinity(
-            space, dataset, lambda what: status.update(f"Measuring affinity: {what}")
+            space, dataset, lambda what: status.update(Text(f"Measuring affinity: {what}"))
         )
     if resolved.holes:
         console.print(resolved.make_table(), highlight=False)

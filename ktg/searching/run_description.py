@@ -5,6 +5,7 @@ import shlex
 from ktg.graph import LABEL, Edge, Graph
 from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.parse import edge_key
+from ktg.searching.last_words import resume_command
 from ktg.searching.progress import format_headline
 from ktg.searching.result import Result
 from ktg.searching.score import WORDS, format_score
@@ -18,7 +19,7 @@ def describe_start(queue: SearchQueue, name: str, data: UsedData | None) -> str:
     """Return what is being searched, and how to see more or go on."""
     lines = [f"{format_headline(queue.space, name)}.", *([_describe_data(data)] if data else [])]
     status = f"`ktg status {shlex.quote(name)}` says how far it is."
-    lines.append(f"{status} If it is cut short: `{_resume(name)}`.")
+    lines.append(f"{status} If it is cut short: `{resume_command(name)}`.")
     return "\n\n".join(lines)
 
 
@@ -31,7 +32,7 @@ def describe_end(result: Result, headline: str, data: UsedData | None) -> str:
     saved += f" {result.stopping}" if result.stopping else ""
     about = [f"{headline}.", *([_describe_data(data)] if data else []), f"{spent} {saved}"]
     if result.interrupted:
-        about.append(f"Cut short; to go on: `{_resume(result.name)}`.")
+        about.append(f"Cut short; to go on: `{resume_command(result.name)}`.")
     if result.best is None:
         commonest = result.commonest_failure
         reason = f" The most common reason: {commonest}" if commonest else ""
@@ -95,10 +96,6 @@ def _describe_edge(edge: Edge) -> str:
     factors = {"temperature": edge.temperature, "weight": edge.weight}
     unusual = [f"{name} {format_setting(own)}" for name, own in factors.items() if own != 1]
     return ", ".join([edge.loss, f"gate {edge.gate}", *unusual])
-
-
-def _resume(name: str) -> str:
-    return shlex.join(["ktg", "search", name, "--resume"])
 
 
 def _describe_data(data: UsedData) -> str:

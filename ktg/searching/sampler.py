@@ -49,11 +49,18 @@ class Sampler:
         self._random = random.Random(search.seed)  # noqa: S311 - nothing is to be kept secret
         self._grid = build_grid(holes, search.seed) if search.sampler == "grid" else None
         self._known: list[Values] = []
+        self._met: set[tuple[Any, ...]] = set()
 
     @property
     def is_grid(self) -> bool:
         """Whether every point is proposed once, and then none."""
         return self._grid is not None
+
+    @property
+    def has_met_all(self) -> bool:
+        """Whether every point has been proposed, or added; never of a continuum."""
+        sizes = [hole.size() for hole in self._holes.values()]
+        return None not in sizes and len(self._met) == math.prod(size or 0 for size in sizes)
 
     def ask(self, *, evenly: bool = False) -> tuple[int, Values] | None:
         """Return a number to `tell` with and a value for every hole, None when no point is left.
@@ -70,6 +77,7 @@ class Sampler:
         self._study.sampler = self._evenly if evenly else self._chosen
         trial = self._study.ask(self._distributions)
         self._asked[trial.number] = trial
+        self._meet(trial.params)
         return trial.number, {
             path: option(self._holes[path], value) for path, value in trial.params.items()
         }
@@ -117,12 +125,21 @@ class Sampler:
     def add(self, values: Values, outcome: Outcome, acting: Collection[str] | None = None) -> None:
         """Record what became of a point of a baseline, of an earlier process or another search.
 
-        The latter may lack holes; the sampler then chooses these by themselves. acting: as of
-        `tell`.
+        The latter may lack holes; the sampler then chooses these by themselves. A point of an
+        earlier process whose weights have gone since then says nothing of those that are left.
+        acting: as of `tell`.
         """
+        if not all(self._holes[path].contains(value) for path, value in values.items()):
+            return
         params = {path: label(self._holes[path], value) for path, value in values.items()}
         self._known.append(params)
+        if params.keys() == self._holes.keys():
+            self._meet(params)
         self._study.add_trial(self._write_trial(self._keep(params, acting), outcome))
+
+    def _meet(self, params: Values) -> None:
+        """Note a point; params: the labels of all its values."""
+        self._met.add(tuple(params[path] for path in self._holes))
 
     def _keep(self, params: Values, acting: Collection[str] | None) -> Values:
         """Return the values of the holes that act: of such trials only TPE learns."""

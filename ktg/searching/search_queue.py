@@ -19,6 +19,7 @@ from ktg.searching.baselines import (
     ENSEMBLE,
     baselines,
     can_distil_ensemble,
+    plans_ensemble,
 )
 from ktg.searching.budget import Reserve, Timetable, measure_repeat
 from ktg.searching.folds import count_fold_runs
@@ -67,7 +68,7 @@ class SearchQueue(TrialQueue):
         self.duplicates.extend(duplicates)
         self._by_key: dict[str, Trial] = {}
         self._ensemble = first.pop(ENSEMBLE, None)
-        self._named, self._baselines = first, iter(first.items())
+        self._baselines = {name: (graph, canonical_key(graph)) for name, graph in first.items()}
         self._opening = deque(space.search.opening)
         again = [one for one in trials if one.state == "running" or self._is_cut_off(one)]
         self._resumed, numbers = deque(again), {one.number for one in again}
@@ -90,20 +91,23 @@ class SearchQueue(TrialQueue):
     @property
     def exhausted(self) -> bool:
         """Whether every graph of the space that can be trained was."""
-        return self.arms.main.exhausted and not self.arms.main.late
+        return self._is_drawn and self.sampler.has_met_all
 
     @property
-    def untrainable(self) -> int:
-        """How many points of the whole space were proposed that nothing can be learnt from."""
-        return self.arms.main.untrainable
+    def ran_dry(self) -> bool:
+        """Whether no more graphs were drawn, as the last many were known, but maybe not all are."""
+        return self._is_drawn and not self.sampler.has_met_all
+
+    @property
+    def _is_drawn(self) -> bool:
+        return self.arms.main.exhausted and not self.arms.main.late
 
     def propose(self) -> Trial | None:
         """Return the next trial to train, None when there is nothing new to try (yet)."""
         while self._resumed:
             if self._take_up(trial := self._resumed.popleft()):
                 return trial
-        for name, graph in self._baselines:
-            key = canonical_key(graph)
+        for name, (graph, key) in self._baselines.items():
             if key not in self._by_key and self._fits(graph, self.end_s, 0):
                 return self._start(graph, key, baseline=name, values=self.space.locate(graph))
         for propose in (self._propose_ensemble, self._propose_fold):
@@ -141,16 +145,25 @@ class SearchQueue(TrialQueue):
 
     @property
     def lacks_ensemble(self) -> bool:
-        """Whether `distilled ensemble` was left out, as too large a part of the search."""
+        """Whether `distilled ensemble` was left out."""
         wanted = self.space.search.baselines and can_distil_ensemble(self.space)
         return wanted and not any(trial.baseline == ENSEMBLE for trial in self.trials)
+
+    @property
+    def lost_ensemble(self) -> bool:
+        """Whether it was left out as `distillation` failed, by which its time is reckoned.
+
+        Else it would have been too large a part of the search.
+        """
+        failed = any(trial.baseline == DISTILLATION for trial in self.in_state("failed"))
+        return failed and self.lacks_ensemble and plans_ensemble(self.space)
 
     @property
     def late_baselines(self) -> list[str]:
         """The baselines that the budget had no time for: they were left out, or cut off."""
         if self.end_s is None:
             return []
-        trials = {name: self._by_key.get(canonical_key(one)) for name, one in self._named.items()}
+        trials = {name: self._by_key.get(key) for name, (_, key) in self._baselines.items()}
         return [
             name
             for name, trial in trials.items()
@@ -162,9 +175,9 @@ class SearchQueue(TrialQueue):
         """When the search ends, in seconds of the budget; None without one."""
         return self.time.end_s
 
-    def is_out_of_time(self, trial: Trial) -> bool:
+    def is_out_of_time(self, trial: Trial, last_s: float = 0.0) -> bool:
         """Return whether another epoch of a trial would end after the budget, or it is too dear."""
-        return self.time.is_out_of_time(trial)
+        return self.time.is_out_of_time(trial, last_s)
 
     def _is_cut_off(self, trial: Trial) -> bool:
         """Return whether a trial was stopped by the budget, and not by a scheduler."""

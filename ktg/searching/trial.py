@@ -24,6 +24,7 @@ RIGHT = "right"  # the entry of a worker's metrics that is no number: see `Trial
 SAID = "said"  # another one: see `Trial.said`
 TUNED_ALONE = "tuned alone"  # the arm of the target by itself
 COLLAPSED = "collapsed"
+EPOCH_S = "epoch_s"  # the metric of an epoch: its seconds, its validation included
 LAST_EPOCHS = 3  # whose mean score the sampler is told: a single one is noisier
 State = Literal["running", "finished", "stopped", "failed"]
 
@@ -105,6 +106,11 @@ class FinishedTrial(Protocol):
         ...
 
     @property
+    def train_s(self) -> float:
+        """The seconds of its training, all epochs together."""
+        ...
+
+    @property
     def repeat_s(self) -> float:
         """The seconds of another training of its graph."""
         ...
@@ -135,7 +141,7 @@ class Trial:
     Of scores higher is better.
     rung: the epoch at which a scheduler has stopped it; None also where its time was over.
     bracket: the ASHA bracket it runs in, None for a trial of an earlier process.
-    right: once tested, or of a race, a 1 for each image classified rightly, else a 0.
+    right: once tested, after a final training: see `ktg.searching.worth.read_right`.
     said: of the validation images at the end: see `ktg.searching.pool`.
     """
 
@@ -239,10 +245,13 @@ class Trial:
     def epoch_s(self) -> float | None:
         """The seconds of a usual epoch, None before one is over, or where nobody recorded it.
 
-        The first one is longer: it makes what is kept for others, such as teachers.
+        The first one is longer: it makes what is kept for others, such as teachers. As long as it
+        is the only one, its own seconds count, without what came before it.
         """
         if not self.epoch or not self.train_s:
             return None
+        if len(self.epoch_times) == 1 and EPOCH_S in self.metrics:
+            return self.metrics[EPOCH_S]
         return statistics.median_low(self.epoch_times or [self.train_s / self.epoch])
 
     @property
@@ -267,7 +276,7 @@ class Trial:
         An epoch counts as long as its last one, without what came before the first one of all: its
         teachers may have been trained then.
         """
-        epoch_s = self.metrics.get("epoch_s", self.epoch_s or 0.0)
+        epoch_s = self.metrics.get(EPOCH_S, self.epoch_s or 0.0)
         return 0.0 if self.rung is None else (self.graph.train.epochs - self.epoch) * epoch_s
 
     @property

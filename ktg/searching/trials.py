@@ -20,10 +20,13 @@ class TrialQueue:
     metric: what they are compared by.
     final: whether graphs train on all data but the test split, and are then tested.
     open_ended: whether only `propose` knows when it ends.
+    is_open: of one that is open-ended: whether it is driven, and its driver did not yet hear that
+    there is no more to propose.
     """
 
     final = False
     open_ended = False
+    is_open = False
     metric: MetricName = "accuracy"
     race_share = 0.0
     images: float | None = None  # that judge one training: see `ktg.searching.expectation`
@@ -53,8 +56,11 @@ class TrialQueue:
         """When all of it ends, in seconds of the budget; None without a budget."""
         return None
 
-    def is_out_of_time(self, trial: Trial) -> bool:
-        """Return whether another epoch of a trial would end after the budget."""
+    def is_out_of_time(self, trial: Trial, last_s: float = 0.0) -> bool:
+        """Return whether another epoch of a trial would end after the budget.
+
+        last_s: the seconds of an epoch that is over and not recorded yet.
+        """
         return False
 
     def record_epoch(
@@ -80,8 +86,8 @@ class TrialQueue:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether some trials have not been brought to an end."""
-        return bool(self.in_state("running"))
+        """Whether some trials have not been brought to an end, or there may have been more."""
+        return self.is_open or bool(self.in_state("running"))
 
     @property
     def best(self) -> Trial | None:

@@ -107,6 +107,14 @@ def test_the_convention_of_the_weighted_tau_matters():
         assert weighted_tau(score, -score, rank) == pytest.approx(-1)
 
 
+def test_the_weighted_tau_of_a_score_to_be_small_weighs_what_it_puts_first():
+    score, accuracy = [5.0, 1, 2, 3, 4], [1.0, 4, 5, 3, 2]
+    for rank in ("score", "accuracy", "none"):
+        small = correlate(table({"s3": score}, accuracy), rank)["s3"].weighted_tau
+        large = correlate(table({"s1": [-one for one in score]}, accuracy), rank)["s1"].weighted_tau
+        assert small == pytest.approx(-large)
+
+
 def test_regret_follows_the_direction_and_shares_ties():
     accuracy = np.array([0.5, 0.9, 0.7])
     assert regret(np.array([1.0, 2, 3]), accuracy, "larger") == pytest.approx(0.2)

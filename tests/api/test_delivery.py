@@ -1,6 +1,7 @@
 """`ktg search FOLDER`, from images to a model in a folder."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from records import written
 from safetensors.torch import save_file
 from webpage import read
 
@@ -20,19 +22,22 @@ from ktg.api.delivery import (
     Delivery,
     FolderWishes,
     deliver_result,
+    describe_kept,
     describe_promise,
     describe_simpler,
+    find_page_folder,
     open_delivery,
     settle_delivery,
 )
 from ktg.api.inputs import STORE
-from ktg.api.listener import QUIET
+from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError
-from ktg.graph import parse_space
-from ktg.graph.yaml_files import load_graph
+from ktg.graph import dump, parse_space
+from ktg.graph.yaml_files import load_graph, save
 from ktg.models.cifar import CIFAR_MODELS
 from ktg.searching.advice import Advice
 from ktg.searching.result import Result, ResultRow
+from ktg.tracking import attach, find_experiment
 
 FILES = {"model.safetensors", "best.yaml", "report.html", "best.svg"}
 
@@ -188,6 +193,51 @@ def test_a_name_whose_results_are_in_a_folder_of_that_name_goes_on(tmp_path, mon
         assert (images.name, str(images.out)) == ("photos", "photos-result")
 
 
+def test_what_a_search_that_goes_on_cannot_hear_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    heard = []
+    wishes = FolderWishes(resume=True, target="resnet8", size=32)
+    with open_delivery("photos", None, wishes, Listener(warn=heard.append)):
+        assert heard == ["--target, --size: not heard, because the search goes on as it began"]
+
+
+@pytest.mark.parametrize("name", ["birds/2024", "", " x", "../up"])
+def test_a_name_that_no_space_could_have_is_refused_before_any_work(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with (
+        pytest.raises(UserError, match="--name: "),
+        open_delivery("photos", name, FolderWishes(out="out"), QUIET),
+    ):
+        pass
+    with pytest.raises(UserError, match="--name: "):
+        ktg.init("photos", "x.yaml", name=name)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_what_is_left_when_the_last_training_fails_is_told_as_it_is(tmp_path):
+    assert describe_kept(None, tmp_path) == f"no model is in {tmp_path}"
+    (tmp_path / "model.safetensors").touch()
+    assert describe_kept(None, tmp_path) == f"{tmp_path / 'model.safetensors'} is as it was"
+
+
+def test_the_page_that_a_confirmation_rewrites_is_that_of_the_search(new_store, tmp_path):
+    uri = new_store()
+    written(uri, "pets", ("finished", [0.1, 0.2, 0.3]))
+    assert find_page_folder("pets", uri) is None
+    run = find_experiment("pets", uri).searches()[0].run
+    told = dict.fromkeys(("sentence", "warning", "accuracy", "loss", "auroc", "images"))
+    told |= {"classes": {}, "folder": str(tmp_path)}
+    attach("pets", uri, run, "delivered.json", json.dumps(told))
+    (tmp_path / "report.html").touch()
+    graph = space_of({"trials": 1}).fill({})
+    for experiment, folder in (("other", None), ("pets", tmp_path)):
+        named = dataclasses.replace(graph, provenance={"experiment": experiment})
+        save(tmp_path / "best.yaml", dump(named))
+        assert find_page_folder("pets", uri) == folder
+
+
 def test_options_of_folders_are_refused_for_spaces():
     for option, value in (("target", "resnet8"), ("size", 32), ("labels", "labels.csv")):
         wishes = FolderWishes(**{option: value})
@@ -259,7 +309,7 @@ def test_a_simpler_graph_that_is_advised_but_not_delivered_is_named_with_its_com
     ship = Advice("alone", "trial-0003", "validation", "Ship alone (trial-0003): ...")
     result, out = make_result(ship=ship), Path("out")
     assert describe_simpler(result, out, "sqlite:///mine.db") == (
-        "out/model.safetensors is the network of the best graph, trial-0007; the simplest one that "
+        "out/model.safetensors is the network of the best graph, trial-0007; a simpler one that "
         "is not proven worse is alone (trial-0003), whose network is written by `ktg export "
         "'my birds' --trial trial-0003 -o out/simpler.yaml --weights out/simpler.safetensors "
         "--tracking-uri sqlite:///mine.db`."
@@ -306,7 +356,7 @@ def test_what_is_to_be_known_of_a_model_is_a_warning_of_its_search(tmp_path, mon
     found = deliver_result(Delivery("space.yaml", None, {}, tmp_path), result, None, QUIET)
     assert found.delivered is made
     assert found.warnings[0] == "before"
-    assert "is the network of the best graph, trial-0007; the simplest" in found.warnings[1]
+    assert "is the network of the best graph, trial-0007; a simpler one" in found.warnings[1]
 
 
 def test_a_delivered_graph_says_what_its_accuracy_is_of(tmp_path, monkeypatch):

@@ -10,8 +10,9 @@ from command import graph_file
 from records import written
 
 import ktg
+from ktg.api.delivery import keep_page
 from ktg.api.listener import Listener
-from ktg.api.search import count_graphs, end_dead_and_count, keep_page
+from ktg.api.search import count_graphs, end_dead_and_count
 from ktg.errors import UserError
 from ktg.graph.yaml_files import load
 from ktg.tracking import MemoryTracker, find_experiment

@@ -88,12 +88,23 @@ def test_a_warning_is_printed_as_it_is():
     assert out.getvalue() == "[bold]a/b[/bold] " + 60 * "x" + "\n"
 
 
+def test_names_in_square_brackets_are_shown_as_they_are(capsys):
+    table = make_table("[b]class", title="[i]x")
+    table.add_row("IMG_1[copy].jpg [/b]")
+    with Screen() as screen:
+        screen.console.print(table)
+        screen.console.print("of [old]")
+    shown = capsys.readouterr().out
+    for text in ("[b]class", "[i]x", "IMG_1[copy].jpg [/b]", "of [old]"):
+        assert text in shown
+
+
 def test_nothing_that_is_shown_commands_the_terminal(capsys):
     evil = "\x1b]0;owned\x07\x9b31m\u202e"
     table = make_table("name", evil, title=evil)
     table.add_row("\x1b[2J", "1")
     with Screen() as screen:
-        screen.console.print(table, evil, markup=False)
+        screen.console.print(table, evil)
         screen.say(evil)
         screen.warn(evil)
     make_console(stderr=True).print(evil)
@@ -105,10 +116,9 @@ def test_nothing_that_is_shown_commands_the_terminal(capsys):
         assert r"\u001b]0;owned" in text
 
 
-def test_our_own_colours_stay():
+def test_what_has_a_style_is_escaped_too():
     console = make_console()
     console.file, console._force_terminal = io.StringIO(), True
-    assert console.render_str("[red]a[/red]").spans
     with console.capture() as shown:
         console.print("a\x1b", style="bold")
     assert r"a\u001b" in shown.get()

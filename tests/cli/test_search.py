@@ -167,7 +167,8 @@ def test_a_search_that_is_over_stays_as_it_is_when_it_is_resumed(searched, tmp_p
     done = ktg("search", "a search", "--resume", "--json", "--tracking-uri", uri, folder=tmp_path)
     assert done.code == 0
     said = "a search: this search is finished, and stays as it is; for more trials: "
-    assert done.err == f"{said}ktg search 'a search' --resume --trials 16\n"
+    go_on = f"ktg search 'a search' --resume --trials 16 --tracking-uri {uri}"
+    assert done.err == f"{said}{go_on}\n"
     again = json.loads(done.out)
     same = (
         "best",

@@ -40,6 +40,7 @@ def test_a_real_request_is_answered_and_nothing_runs_on_afterwards(trained, phot
         rows = [
             [base64.b64encode(photo.read_bytes()).decode()],
             ["@"],
+            ["\u00e9"],
             [base64.b64encode(b"no image").decode()],
         ]
         body = json.dumps({"dataframe_split": {"columns": ["image"], "data": rows}}).encode()
@@ -57,7 +58,9 @@ def test_a_real_request_is_answered_and_nothing_runs_on_afterwards(trained, phot
     assert found["label"] == expected.label
     assert abs(found["probability"] - expected.probability) < 1e-5
     assert set(found["probabilities"]) == {"night", "noon"}
-    assert faults == [{"error": "is not base64"}, {"error": "is not an image of a known format"}]
+    assert faults == [{"error": "is not base64"}] * 2 + [
+        {"error": "is not an image of a known format"}
+    ]
     assert server.returncode == 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

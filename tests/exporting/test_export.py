@@ -131,6 +131,21 @@ def test_contradictions_are_found_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"choice": TrialChoice(trial="7")},
+        {"choice": TrialChoice(baseline="alone")},
+        {"final": True},
+        {"calibrated": False},
+    ],
+)
+def test_a_model_file_has_no_other_graph_and_is_not_trained_again(trained, tmp_path, options):
+    with pytest.raises(UserError, match="is one network, trained already; leave out --trial"):
+        export(str(trained.file), "", formats=Formats(onnx=tmp_path / "m.onnx"), **options)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_files_that_are_there_are_found_before_training(searched, trained, tmp_path):
     (tmp_path / "model-n1.safetensors").touch()

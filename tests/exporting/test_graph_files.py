@@ -1,6 +1,7 @@
 """Export: the best trial's own graph, which trains again to the very same accuracy."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ktg.exporting.graph_files import (
     TrialChoice,
     describe_figures,
     export_graphs,
+    read_basis,
     write_graph,
 )
 from ktg.graph import parse
@@ -72,6 +74,8 @@ def test_the_best_graph_comes_out_with_where_it_comes_from(searched, tmp_path):
     assert canonical_key(graph) == canonical_key(parse(searched.result["best"]))
     assert graph.provenance["trial"] == best["trial"]
     assert graph.provenance["val_accuracy"] == best["accuracy"]
+    assert read_basis(graph) == "one training"
+    assert read_basis(replace(graph, provenance={"val_accuracy": 0.5})) == "one training"
     assert graph.provenance["val_loss"] == best["loss"]
     assert {
         "experiment",

@@ -124,6 +124,16 @@ SOURCES = {
         ("mobilenetv2_100", "other", "its licence is not known to ktg"),
         ("mobilenetv2_100", "weights/b.pth", "a file of weights; its licence is not known"),
         ("mobilenetv2_100", "imagenet", "timm's `mobilenetv2_100.ra_in1k` .*licence: apache-2.0"),
+        (
+            "resnet18.fb_ssl_yfcc100m_ft_in1k",
+            "imagenet",
+            "timm's `resnet18.fb_ssl_yfcc100m_ft_in1k`",
+        ),
+        (
+            "resnet18",
+            "hf-hub:me/birds",
+            "from `hf-hub:me/birds`, of the .* hub; its licence is not",
+        ),
         ("torchvision/resnet18", "imagenet", "torchvision's own; it states no licence"),
     ],
 )
@@ -134,6 +144,15 @@ def test_origin(model, source, said):
         "sources": SOURCES,
     }
     assert re.search(said, describe_origin(parse(plain | {"edges": {"label -> n0": {}}}), "n0"))
+
+
+def test_an_entry_that_is_not_on_this_machine_is_named_all_the_same(monkeypatch, tmp_path):
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "none"))
+    node = {"model": "resnet8", "source": "zoo/animals"}
+    graph = parse({"data": {"name": "digits"}, "nodes": {"n0": node}, "edges": {"label -> n0": {}}})
+    assert describe_origin(graph, "n0").startswith(
+        "fine-tuned from `zoo/animals`, which is not on this machine; its licence is not known"
+    )
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,8 @@ def test_what_cannot_be_registered_costs_no_training_and_no_trained_network(trai
     with pytest.raises(UserError, match=r"^'a/b' cannot be the name of a model in MLflow"):
         export("absent", "sqlite:///mlflow.db", name="a/b")
     check_model_name("any other name-1.0")
-    away = "http://127.0.0.1:9"
-    again = r"`ktg export .*model.safetensors --register net`$"
+    away = "http://127.0.0.1:9"  # the command to try again must name it
+    again = rf"`ktg export .*model.safetensors --register net --tracking-uri {away}`$"
     kept = rf"; the trained network is kept, to try again: {again}"
     with pytest.raises(
         UserError, match=r"^model net: cannot be stored in MLflow at http://127.0.0.1:9: .*" + kept

@@ -248,7 +248,7 @@ def test_the_page_shows_every_graph_and_difference_with_the_numbers_of_the_data(
 def test_without_one_the_page_says_how_to_get_it(page):
     text = read(page).text
     assert "Confirmation on test images" not in text
-    assert "ktg confirm a search" in text
+    assert "ktg confirm 'a search'" in text
 
 
 @pytest.mark.slow

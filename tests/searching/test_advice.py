@@ -59,6 +59,22 @@ def test_what_cannot_be_compared_is_never_advised():
     assert advise([BEST], prove(), "test") is None
 
 
+def test_nothing_is_said_of_simpler_graphs_that_were_not_compared():
+    def compare(best, other):
+        return None if other is ALONE else prove(*worse)(best, other)
+
+    worse: tuple[str, ...] = ()
+    found = advise([BEST, ALONE, DISTILLED], compare, "test")
+    assert found.what == "distillation"
+    assert "it is the simplest graph known to be as good as the best graph (" in found.sentence
+    worse = ("distillation",)
+    found = advise([BEST, ALONE, DISTILLED], compare, "test")
+    assert found.sentence.endswith("it is the best, and no simpler one is known to be as good.")
+    large = make("mutual learning", 0.8, trained=99)
+    found = advise([BEST, large], lambda best, other: None, "test")
+    assert found.sentence.endswith("it is the best, and no other graph is simpler.")
+
+
 def test_of_equal_networks_the_cheapest_and_of_equal_cost_the_more_accurate():
     slow, quick = make("slow", 0.9, train_s=5.0), make("quick", 0.89, train_s=1.0)
     assert advise([slow, quick], prove(), "test").what == "quick"

@@ -21,6 +21,7 @@ from ktg.searching.contestants import (
     rank,
     shrink,
 )
+from ktg.searching.expectation import Seen, expect_scores
 from ktg.searching.trial import TUNED_ALONE
 
 
@@ -229,6 +230,9 @@ def test_folds_judge_by_as_many_images_as_there_are_different_ones():
     )
     found = gather([first, good, *early, *raced], 10)
     assert [one.images for one in found] == [20, 20]
+    # The first training of each was judged by those of one fold.
+    single = expect_scores([Seen(one.kind, one.score, 1, 10) for one in found])
+    assert [one.promise for one in found] == single
 
 
 SCORES = st.lists(st.floats(0.2, 0.9), min_size=1, max_size=6)

@@ -16,10 +16,12 @@ from ktg.searching.pool import (
     count_parameters,
     describe_unkept,
     find_ensemble,
+    forget_all_but_best,
     pack,
     pool_trainings,
     unpack,
 )
+from ktg.searching.trial import Trial
 
 
 @dataclass
@@ -107,6 +109,40 @@ def test_the_best_are_pooled_and_no_more_than_so_many(monkeypatch):
     assert [one.trial for one in pooled] == ["trial-0005", "trial-0004"]
 
 
+def test_the_race_keeps_who_was_right_however_it_ended(monkeypatch):
+    monkeypatch.setattr(pool, "MOST_KEPT", 2)
+    graph, said = make_graph(), [make_said(number, LABELS) for number in range(7)]
+    about = [
+        {"baseline": "alone"},
+        {},  # raced
+        {},
+        {"race_of": 1},
+        {"race_of": 1},
+        {},
+        {"race_of": 1, "said": b"damaged"},
+    ]
+    scores = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.0]
+    trials = [
+        Trial(number, graph, str(number), metrics={"val_accuracy": score}, **{"said": own, **known})
+        for number, (own, known, score) in enumerate(zip(said, about, scores, strict=True), 1)
+    ]
+    for one in trials:
+        one.state = "finished"
+    trials.append(Trial(8, graph, "8", race_of=2))  # still runs
+    for _ in range(2):
+        forget_all_but_best(trials)
+        whole = [one.said == own for one, own in zip(trials, said, strict=False)]
+        assert whole == [True, False, False, False, True, True, False]
+        assert [one.number for one in trials if not one.said] == [3, 7, 8]
+    for number in (2, 4):
+        own, before = unpack(trials[number - 1].said), unpack(said[number - 1])
+        assert own.probabilities is None
+        assert np.array_equal(own.labels, before.labels)
+        assert {name: list(table) for name, table in own.right.items()} == {
+            name: list(table) for name, table in before.right.items()
+        }
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "loss", "balanced_accuracy"])
 def test_an_ensemble_says_what_it_is_worth_and_what_it_costs(metric):
     trials = make_trials(6)
@@ -138,6 +174,17 @@ def test_of_fewer_than_two_there_is_no_ensemble():
     trials = make_trials(1)
     assert find_ensemble(pool_trainings(trials, trials[0]), "accuracy") is None
     assert find_ensemble([], "accuracy") is None
+
+
+def test_where_each_class_has_one_image_nobody_could_judge_an_ensemble():
+    labels = np.arange(4)
+    trials = make_trials(3)
+    for number, one in enumerate(trials):
+        one.said = make_said(number, labels)
+    assert find_ensemble(pool_trainings(trials, trials[0]), "accuracy") is None
+    for number, one in enumerate(trials):
+        one.said = make_said(number, np.array([0, 1, 1]))
+    assert find_ensemble(pool_trainings(trials, trials[0]), "accuracy").images == 3
 
 
 def test_parameters_are_those_of_what_is_deployed():

@@ -57,6 +57,13 @@ def test_a_batch_must_fit_whatever_the_holes_are_filled_with(tiny, data, said):
         check_space(space(tiny, data=data))
 
 
+def test_a_batch_of_a_teachers_own_training_must_fit_too(tiny):
+    nodes = {"n1": {"model": "resnet8", "batch_size": 105}}
+    edges = {"label -> n0": {}, "n1 -> n0": {}}
+    with pytest.raises(SpecError, match=r"nodes\.n1\.batch_size: 105 is more than the 104 images"):
+        check_space(space(tiny, nodes=nodes, edges=edges))
+
+
 def test_every_file_behind_a_named_source_is_opened(tiny, tmp_path):
     (tmp_path / "a.pth").write_bytes(b"nothing")
     files = {"mine": {"path": str(tmp_path / "a.pth")}}

@@ -46,8 +46,8 @@ def searcher(tmp_path) -> QueueSearcher:
     return QueueSearcher(SearchQueue(space), [Witness()], Slots(1, 0, 1), tmp_path)
 
 
-def result(epoch: int, accuracy: float) -> dict:
-    metrics = json.dumps({"val_accuracy": accuracy, "val_loss": 1.0})
+def result(epoch: int, accuracy: float, **more: float) -> dict:
+    metrics = json.dumps({"val_accuracy": accuracy, "val_loss": 1.0, **more})
     return {"epoch": epoch, "val_accuracy": accuracy, "metrics": metrics, "time_this_iter_s": 1.0}
 
 
@@ -68,7 +68,9 @@ def test_a_trial_from_proposal_to_end(searcher):
     searcher.suggest("b")
     searcher.on_trial_complete("b", result(1, 0.5))
     assert searcher.trials["b"].state == "stopped"
+    assert searcher.queue.is_interrupted  # as far as is known there may be more to train
     assert searcher.suggest("c") == "FINISHED"
+    assert not searcher.queue.is_interrupted
 
 
 def test_a_failure_keeps_its_reason(searcher):
@@ -167,6 +169,16 @@ def test_ray_is_told_whom_to_stop(tmp_path, searcher):
     searcher.suggest("a")
     assert not EarlyStopper(searcher)("a", result(1, 0.0))  # without brackets
     assert not stops.stop_all()
+
+
+@pytest.mark.parametrize(("epoch_s", "late"), [(4.0, False), (6.0, True)])
+def test_a_second_epoch_for_which_there_is_no_time_is_not_begun(searcher, tmp_path, epoch_s, late):
+    search = replace(searcher.queue.space.search, budget="10s")
+    queue = SearchQueue(replace(searcher.queue.space, search=search))
+    timed = QueueSearcher(queue, [], Slots(1, 0, 1), tmp_path, clock=lambda: queue.now_s)
+    timed.suggest("a")
+    queue.advance(5.0)
+    assert EarlyStopper(timed)("a", result(1, 0.5, epoch_s=epoch_s)) is late
 
 
 def test_all_ends_when_the_function_of_a_user_has_failed(searcher):

@@ -61,3 +61,4 @@ def test_no_worker_is_started_twice_or_for_nothing(tmp_path, monkeypatch):
         run_queue(queue, [], Slots(1, 0, SLOTS), tmp_path / "ray" / "states", print, brackets)
         assert len(actors()) == SLOTS
     assert len(queue.in_state("finished")) + len(queue.in_state("stopped")) == 30
+    assert not queue.is_interrupted

@@ -1,6 +1,7 @@
 """What a search comes to, counted from its queue."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,22 @@ def test_a_short_search_says_that_it_has_left_out_the_distilled_ensemble():
     assert not any("left out" in each for each in summarize_search(whole, "x", 1.0).warnings)
 
 
+def test_where_distillation_failed_the_distilled_ensemble_is_not_said_to_take_too_long():
+    search = {"budget": "10h", "sampler": "random", "alone_share": 0, "race_share": 0}
+    queue = SearchQueue(parse_space({**SPACE, "search": search}))
+    for _ in range(3):
+        trial = queue.propose()
+        queue.record_epoch(trial, 2, {"val_accuracy": 0.5, "val_loss": 1.0}, 2.0)
+        queue.close(trial, "nan" if trial.baseline == "distillation" else None)
+    assert queue.propose().baseline is None
+    queue.close(queue.trials[-1])
+    left_out = [one for one in summarize_search(queue, "x", 1.0).warnings if "left out" in one]
+    assert left_out == [
+        "The baseline distilled ensemble was left out, because distillation, by which its time is "
+        "reckoned, failed."
+    ]
+
+
 def test_mutual_learning_that_took_too_long_is_named():
     space = {
         "data": {"name": "digits"},
@@ -127,6 +144,13 @@ def test_states_are_counted_and_savings_follow_each_graph_s_own_epochs():
     queue = played()
     result = summarize_search(queue, "mine", 60.0)
     assert (result.finished, result.stopped, result.failed, result.exhausted) == (3, 1, 1, True)
+    said = "The space is exhausted: every graph in it that could be trained was."
+    assert result.end_of_space == said
+    dry = replace(result, exhausted=False, ran_dry=True).end_of_space
+    assert dry == (
+        "No more graphs were trained, because 500 draws from the space in a row brought no new one."
+    )
+    assert replace(result, exhausted=False).end_of_space is None
     assert result.epochs == 4 + 4 + 1 + 8 + 2
     # What training the graphs again would have cost.
     cost = [duplicate.of.epoch for duplicate in queue.duplicates]

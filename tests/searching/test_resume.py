@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from ktg.errors import UserError
 from ktg.graph import parse_space
+from ktg.searching.baselines import FEWEST_TRIALS
 from ktg.searching.contestants import explain_choice
 from ktg.searching.expectation import JUDGES
 from ktg.searching.pool import pack
@@ -284,6 +286,60 @@ def test_a_choice_by_few_images_is_the_same_for_queue_store_and_who_goes_on(uri)
     # A search of a version that did not record this goes on as it began: the best score wins.
     old = SearchQueue(past.space, past.trials, past.duplicates)
     assert old.best.baseline == "alone"
+
+
+def go_on(uri: str, change, ends) -> list[str]:
+    """Go on with the search `space` in a space that is changed; return the names of its trials."""
+    past = read_search_to_resume(find_experiment("space", uri))
+    with MlflowTracker("space", uri) as tracker:
+        queue = SearchQueue(change(past.space), past.trials, past.duplicates)
+        journal = SearchRecorder(tracker, queue, "space", {}, past)
+        play(journal, queue, ends)
+        journal.end(summarize_search(queue, "space", 1.0))
+    return [one.name for one in queue.trials]
+
+
+def test_a_search_whose_trials_become_few_keeps_its_distilled_ensemble(uri):
+    queue = SearchQueue(space(FEWEST_TRIALS))
+    with MlflowTracker("space", uri) as tracker:
+        journal = SearchRecorder(tracker, queue, "space", {"data.fingerprint": "abc"})
+        play(journal, queue, ["finished"] * 5)
+        journal.end(summarize_search(queue, "space", 1.0))
+    assert queue.trials[3].baseline == "distilled ensemble"
+    few = lambda own: replace(own, search=replace(own.search, trials=6))  # noqa: E731
+    names = go_on(uri, few, ["finished"])
+    past = read_search_to_resume(find_experiment("space", uri))
+    assert [one.name for one in past.trials] == names
+    assert past.trials[3].graph == queue.trials[3].graph
+    assert past.space.search.trials == 6
+
+
+def test_what_was_trained_with_weights_that_have_gone_stays_a_part_of_the_search(uri):
+    source = {"choice": ["imagenet", "none"]}
+    plain = {
+        "data": {"name": "digits"},
+        "train": {"epochs": 4, "lr": {"log": [0.01, 0.1]}},
+        "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet18", "source": source}},
+        "edges": {"label -> any": {}, "n1 -> n0": {}},
+        "search": {"trials": 12, "sampler": "random", **PLAIN},
+    }
+    queue = SearchQueue(parse_space(plain))
+    with MlflowTracker("space", uri) as tracker:
+        journal = SearchRecorder(tracker, queue, "space", {"data.fingerprint": "abc"})
+        play(journal, queue, ["finished"] * 8 + ["running"])
+        journal.end(summarize_search(queue, "space", 1.0))
+    hole = "nodes.n1.source"
+    assert {one.values[hole] for one in queue.searched} == {"imagenet", "none"}
+    names = go_on(uri, lambda own: own.narrow({hole: ["none"]}, ()), ["finished"] * 4)
+    past = read_search_to_resume(find_experiment("space", uri))
+    assert [one.name for one in past.trials] == names
+    # What it compares with is trained with what is left.
+    later = [one for one in past.trials[len(queue.trials) :] if one.baseline == "distillation"]
+    assert [one.graph.nodes["n1"].source for one in later] == ["none"]
+    assert past.space.holes == queue.space.holes
+    again = SearchQueue(past.space, past.trials, past.duplicates)
+    told = [one.params[hole] for one in again.sampler._study.trials]
+    assert "imagenet" in told
 
 
 def budgeted(budget: str):

@@ -22,8 +22,11 @@ from ktg.graph.canonical import canonical_key
 from ktg.graph.yaml_files import loads
 from ktg.searching.budget import Reserve
 from ktg.searching.cluster import start_ray
+from ktg.searching.recorder import SearchRecorder
+from ktg.searching.resume import read_search_to_resume
 from ktg.searching.run import search
-from ktg.tracking import MemoryTracker, find_experiment
+from ktg.searching.search_queue import SearchQueue
+from ktg.tracking import MemoryTracker, MlflowTracker, find_experiment
 
 pytestmark = pytest.mark.slow
 
@@ -342,3 +345,30 @@ def test_a_search_has_arm_and_race_and_says_what_is_left_of_its_budget(ray, tiny
     assert parent.params["search.budget"] == "2h"
     stored = parse_space(loads(parent.artifacts["space.yaml"], "space.yaml"))
     assert stored.search == space.search
+
+
+def test_a_search_that_goes_on_knows_from_the_first_what_is_spent_of_its_budget(
+    ray, tiny, tmp_path, new_store
+):
+    uri, timed = new_store(), {"budget": "60s", "sampler": "random", **PLAIN}
+    file = graph_file(tmp_path / "space.yaml", tiny, train={"epochs": 2}, search=timed)
+    queue = SearchQueue(load_space(file))
+    with MlflowTracker("late", uri) as tracker:
+        recorder = SearchRecorder(tracker, queue, "late", {})
+        trial = queue.propose()
+        recorder.on_start(trial)
+        queue.advance(60.0)
+        for epoch in (1, 2):
+            queue.record_epoch(trial, epoch, {"val_accuracy": 0.5, "val_loss": 1.0}, 1.0)
+            recorder.on_epoch(trial)
+        assert tracker.flush()
+        tracker._running.clear()  # killed: nothing is ended
+    past = read_search_to_resume(find_experiment("late", uri))
+    with MlflowTracker("late", uri) as tracker:
+        result = search(past.space, "late", tracker, past=past)
+    assert (result.finished, result.interrupted) == (1, False)
+    experiment = find_experiment("late", uri)
+    (parent,) = experiment.searches()
+    spent = [seconds for _, seconds in experiment.history(parent, "elapsed_s")]
+    assert len(spent) > 2
+    assert min(spent) >= 60.0

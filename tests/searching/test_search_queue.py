@@ -159,11 +159,65 @@ def test_mutual_learning_takes_an_eighth_of_a_budget_at_most(epoch_s, dear):
     assert not counted.is_out_of_time(mutual)
 
 
+def test_what_came_before_the_first_epoch_neither_ends_a_training_nor_keeps_others_from_it():
+    """Teachers take 100 s to be made, an epoch 5 s: of 360 s there is enough for all baselines."""
+    queue = SearchQueue(space(None, 3, sampler="random", budget="360s"))
+    first = [queue.propose() for _ in range(2)]
+    assert first[1].baseline == "distillation"
+    metrics = {"val_accuracy": 0.5, "val_loss": 1.0, "epoch_s": 5.0}
+    for now_s, trial, seconds in ((10.0, first[0], 10.0), (110.0, first[1], 105.0)):
+        queue.advance(now_s)
+        assert not queue.is_out_of_time(trial, 5.0)
+        queue.record_epoch(trial, 1, dict(metrics), seconds)
+    mutual = queue.propose()
+    assert mutual.baseline == "mutual learning"
+    queue.record_epoch(mutual, 1, dict(metrics), 60.0)  # its networks were built
+    assert not any(queue.is_out_of_time(trial) for trial in queue.trials)
+    assert first[1].making_s == 100.0
+    whole = SearchQueue(space(None, 3, sampler="random", budget="360s"))
+    play(whole, noisy, epoch_s=5.0, at_once=2, made_s=100.0)
+    assert {trial.state for trial in whole.trials if trial.baseline} == {"finished"}
+
+
+def test_a_baseline_that_an_estimate_left_no_time_for_is_not_lost_when_that_was_wrong():
+    queue = SearchQueue(space(None, 3, sampler="random", budget="100s"))
+    alone = queue.propose()
+    metrics = {"val_accuracy": 0.5, "val_loss": 1.0, "epoch_s": 30.0}  # it was compiled
+    queue.record_epoch(alone, 1, metrics, 30.0)
+    queue.advance(30.0)
+    assert queue.propose() is None
+    for epoch in (2, 3, 4):
+        queue.record_epoch(alone, epoch, {**metrics, "epoch_s": 1.0}, 1.0)
+    queue.close(alone)
+    queue.advance(33.0)
+    assert [queue.propose().baseline for _ in range(2)] == ["distillation", "mutual learning"]
+
+
 def test_a_small_space_is_exhausted_and_every_graph_in_it_trained_once():
     queue = SearchQueue(space(10_000, baselines=False, sampler="random"))
     run(queue, ends=("finished",))
     assert len(queue.trials) == GRAPHS
-    assert queue.exhausted
+    assert (queue.exhausted, queue.ran_dry) == (True, False)
+
+
+def test_a_space_of_which_most_is_unseen_is_not_exhausted_by_many_draws_in_vain():
+    """Where n1 -> n0 is cut, its weight makes no other graph."""
+    one = parse_space(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": 4},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+            "edges": {
+                "label -> any": {},
+                "n1 -> n0": {"gate": "cutoff", "weight": {"int": [1, 1_000_000]}},
+            },
+            "search": {"trials": 12, "baselines": False, "sampler": "random", **PLAIN},
+        }
+    )
+    queue = SearchQueue(one)
+    run(queue, ends=("finished",))
+    assert len(queue.trials) == 1
+    assert (queue.exhausted, queue.ran_dry) == (False, True)
 
 
 def test_a_duplicate_of_a_running_trial_waits_for_its_result():
@@ -181,7 +235,7 @@ def test_a_duplicate_of_a_running_trial_waits_for_its_result():
 def test_targets_that_nothing_teaches_are_never_proposed():
     queue = SearchQueue(space(6, baselines=False, sampler="random"))
     run(queue)
-    assert queue.untrainable > 0
+    assert len(queue.sampler._study.trials) > len(queue.trials) + len(queue.duplicates)
     for trial in queue.trials:
         assert any(
             target == "n0" and edge.gate != "cutoff"
@@ -437,9 +491,9 @@ def play(
         now, trial, began = min(ends.values(), key=lambda each: each[0])
         queue.advance(now)
         epochs = trial.graph.train.epochs
-        stop = queue.is_out_of_time(trial)
+        stop = queue.is_out_of_time(trial, epoch_s)
         epoch = min(trial.epoch + 1, epochs)
-        metrics = {"val_accuracy": score(trial), "val_loss": 1.0}
+        metrics = {"val_accuracy": score(trial), "val_loss": 1.0, "epoch_s": epoch_s}
         assert queue.record_epoch(trial, epoch, metrics, now - began)
         ends[trial.number] = (now + epoch_s, trial, now)
         if stop or epoch == epochs:
@@ -639,9 +693,10 @@ def test_what_would_run_into_the_race_is_not_begun(sampler):
     begun = [queue.propose() for _ in range(20)]
     assert {one.graph.train.epochs for one in begun} == {14}
     assert all(one.sample is not None for one in begun)  # the opening was too long
-    states = Counter(one.state.name for one in queue.sampler._study.trials[told:])
-    assert states["FAIL"] == queue.arms.main.late > 0
-    assert states["COMPLETE"] == queue.untrainable  # nothing is learnt of what was left out
+    since = queue.sampler._study.trials[told:]
+    assert sum(one.state.name == "FAIL" for one in since) == queue.arms.main.late > 0
+    complete = {one.value for one in since if one.state.name == "COMPLETE"}
+    assert complete <= {UNTRAINABLE.score}  # nothing is learnt of what was left out
     assert len(queue.searched) == 20
     waiting = {sample for each in queue.arms._waiting.values() for _, sample, _ in each}
     assert queue.sampler._asked.keys() == {one.sample for one in begun} | waiting

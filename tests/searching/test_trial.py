@@ -55,6 +55,14 @@ def test_without_epochs_another_seed_changes_nothing():
     assert trial(epoch=4, train_s=10.0).epoch_s == 2.5
 
 
+def test_as_long_as_there_is_one_epoch_what_came_before_it_does_not_count():
+    known = {"metrics": {"val_accuracy": 0.5, "epoch_s": 5.0}, "state": "running"}
+    first = trial(epoch=1, train_s=105.0, epoch_times=[105.0], **known)
+    assert (first.epoch_s, first.repeat_s, first.making_s) == (5.0, 5.0, 100.0)
+    several = trial(epoch=3, train_s=117.0, epoch_times=[105.0, 6.0, 6.0], **known)
+    assert (several.epoch_s, several.making_s) == (6.0, 99.0)
+
+
 def test_a_graph_whose_helpers_reach_nobody_teaches_nothing():
     assert not teaches_nothing(GRAPH)
     cut = {"label -> any": {}, "n1 -> n0": {"gate": "cutoff"}, "n0 -> n1": {}}

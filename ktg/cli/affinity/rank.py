@@ -68,7 +68,7 @@ def print_ranking(ranking: "Ranking", screen: Screen) -> None:
     for reason, places in reasons.items():
         console.print(f"Not applicable to {', '.join(places)}: {reason}.")
     for name, reason in ranking.failed.items():
-        console.print(f"Not measured: {name}: {reason}", style="yellow", markup=False)
+        console.print(f"Not measured: {name}: {reason}", style="yellow")
     layers = ", ".join(
         f"{place} {one.layer} {'x'.join(map(str, one.dimensions))}"
         for place, one in enumerate(found.values(), 1)

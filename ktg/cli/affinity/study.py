@@ -49,7 +49,7 @@ def study(
         def show(what: str, done: int, total: int) -> None:
             screen.status(f"{what}: epoch {done} of {total}")
             if done == total and not screen.console.is_terminal:
-                screen.console.print(what, markup=False)
+                screen.console.print(what)
 
         found = run_study(*spaces, listener=screen.listener, progress=show, **given)
     if as_json:
@@ -60,14 +60,14 @@ def study(
         print_correlations(found.correlations)
     for line in found.text.splitlines():
         if line.startswith("# ") and "left out" in line:
-            screen.console.print(line.removeprefix("# ") + ".", markup=False)
+            screen.console.print(line.removeprefix("# ") + ".")
     if found.problem:
-        screen.console.print(f"No correlation: {found.problem}", style="yellow", markup=False)
+        screen.console.print(f"No correlation: {found.problem}", style="yellow")
     if output:
         screen.say(f"The table is {output}; `ktg affinity correlate {output}` reads it.")
     if plots and found.correlations is not None:
         drawn = len(found.correlations.figures) + 1
-        screen.console.print(f"{drawn} drawings in {plots}", markup=False)
+        screen.console.print(f"{drawn} drawings in {plots}")
 
 
 def draw_rows(rows: "list[StudyRow]", test: bool) -> "Table":
