@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from ktg.api.inputs import load_space_file
 from ktg.graph import load_space
 from ktg.graph.canonical import canonical_key
+from ktg.searching.arms import find_alone_space
 
 ROOT = Path(__file__).parents[1]
 SPACES = sorted((ROOT / "search_spaces").rglob("*.yaml"))
@@ -91,6 +92,9 @@ def test_a_study_trains_each_of_its_graphs_once(name):
     assert (len(points), len(graphs)) == COUNTS[name]
     assert space.search.trials == len(graphs)
     assert not space.search.baselines
+    # No trial of the target by itself, and no new seeds: all trainings are of these graphs.
+    assert find_alone_space(space) is None
+    assert space.search.race_share == 0
 
 
 @pytest.mark.slow
