@@ -144,6 +144,7 @@ def measure_delivered(
 def describe_delivered(delivered: Delivered, warning: str | None = None) -> dict[str, Any]:
     """Return what a page tells of the model that a search ended in, as plain data."""
     told = {**delivered.to_json(), "sentence": delivered.sentence, "warning": warning}
+    told["folder"] = str(delivered.folder.absolute())  # for commands that begin elsewhere
     return told | {"confusion": read_confusion(delivered.folder / MODEL)}
 
 

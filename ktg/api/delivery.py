@@ -346,8 +346,10 @@ def find_page_folder(experiment: str, uri: str) -> Path | None:
     from ktg.tracking import find_experiment
 
     with suppress(KtgError, OSError):
-        told = read_delivered(read_last_search(find_experiment(experiment, uri)))
-        folder = Path(str((told or {}).get("folder", "")))
+        told = read_delivered(read_last_search(find_experiment(experiment, uri))) or {}
+        folder = Path(str(told.get("folder", "")))
+        if not folder.is_absolute():  # an older ktg did not say below which
+            return None
         origin = load_graph(folder / GRAPH).provenance
         if origin.get("experiment") == experiment and (folder / PAGE).is_file():
             return folder

@@ -125,7 +125,7 @@ def prepare_folder(
     for note in write_space(plan, name, budget, file).notes:
         listener.say(note)
     side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
-    probe, key = deliver_probe(file, side, out, listener)
+    probe, key = deliver_probe(file, side, out, name, listener)
     if probe is not None:
         write_early_page(name, probe, listener)
     return PreparedFolder(
@@ -154,11 +154,12 @@ def describe_plan(plan: "Plan", listener: Listener) -> None:
 
 
 def deliver_probe(
-    space: Path, side: int | None, out: Path, listener: Listener
+    space: Path, side: int | None, out: Path, name: str, listener: Listener
 ) -> tuple[Delivered | None, str]:
     """Write the probe as the first model, where the target has weights; return it and its key.
 
-    side: of the images that it sees, one of the space's; None for its default.
+    side: of the images that it sees, one of the space's; None for its default. name: of the
+    experiment.
     """
     from ktg.graph.canonical import canonical_key
     from ktg.searching.baselines import PROBE, baselines
@@ -168,7 +169,8 @@ def deliver_probe(
         return None, ""
     node = first.nodes[first.target]
     seen = dataclasses.replace(node, input_size=side or node.input_size)
-    graph = dataclasses.replace(first, nodes={first.target: seen})
+    origin = {"experiment": name}
+    graph = dataclasses.replace(first, nodes={first.target: seen}, provenance=origin)
     listener.status("Fitting the probe")
     try:
         return deliver_graph(graph, out, PROBE, listener), canonical_key(graph)

@@ -372,17 +372,11 @@ def _mapping(given: object) -> Mapping[str, Any]:
     return given
 
 
-def name_places(
-    uri: str | None,
-    *,
-    out: str | Path | None = None,
-    address: str | None = None,
-    storage: str | Path | None = None,
-) -> list[str]:
-    """Return the options with which another command finds the store, folders and cluster of one."""
-    given = {"--out": out, "--address": address, "--storage": storage}
-    said = [(option, str(value)) for option, value in given.items() if value is not None]
-    return [word for pair in said for word in pair] + name_store(uri)
+def name_places(uri: str | None, **given: object) -> list[str]:
+    """Return the options that another command must be given: see `ktg.tracking`."""
+    from ktg.tracking import name_places as name_them
+
+    return name_them(uri, **given)
 
 
 def name_store(uri: str | None) -> list[str]:

@@ -63,6 +63,7 @@ def make_notebook_listener() -> Listener:
         width=100,
         highlight=False,
         markup=False,
+        emoji=False,
     )
     lines = SparseLines()
     return Listener(print, print, status=lines.tell, count=lines.tell_count, console=console)

@@ -126,7 +126,13 @@ def search(
     listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
     files, earlier = inputs.read_weights_option(weights), read_earlier(learn_from, tracking_uri)
-    places = inputs.name_places(tracking_uri, out=out, address=address, storage=storage)
+    places = inputs.name_places(
+        tracking_uri,
+        out=out,
+        address=address,
+        storage=storage,
+        missing_sources=None if missing_sources == "stop" else missing_sources,
+    )
     wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume, labels)
     with open_delivery(space, name, wishes, listener) as delivery:
         # From before the past is read until all records are delivered, nobody else may drive it.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktg import api
-from ktg.api.inputs import name_store
+from ktg.api.inputs import name_places
 from ktg.cli import options
 from ktg.cli.screen import Screen, print_json
 from ktg.cli.tables import make_table
@@ -40,15 +40,18 @@ def confirm(experiment: str, as_json: bool, **given: Any) -> None:
             if as_json:
                 print_json(confirmation.to_json())
             else:
-                print_confirmation(confirmation, screen, given["tracking_uri"])
+                places = {name: given[name] for name in ("address", "storage")}
+                print_confirmation(confirmation, screen, given["tracking_uri"], **places)
 
         api.confirm(experiment, listener=screen.listener, on_confirmation=show, **given)
 
 
-def print_confirmation(confirmation: "Confirmation", screen: Screen, uri: str) -> None:
+def print_confirmation(
+    confirmation: "Confirmation", screen: Screen, uri: str, **places: Any
+) -> None:
     """Print the graphs on the test split, the differences to the baselines, and the sentence.
 
-    uri: of the store, for the command that tries again what failed.
+    uri, places: of the store, and what else the command must be given that tries again what failed.
     """
     figures = (confirmation.measure, "std", "seeds")
     table = make_table("", *figures, "trial", title="Test split, mean over seeds", right=figures)
@@ -71,7 +74,7 @@ def print_confirmation(confirmation: "Confirmation", screen: Screen, uri: str) -
         screen.console.print(text, highlight=False)
     if any(row.failures for row in confirmation.rows):
         settings = ["--top", str(confirmation.top), "--seeds", str(len(confirmation.seeds))]
-        words = ["ktg", "confirm", confirmation.experiment, *settings, *name_store(uri)]
+        words = ["ktg", "confirm", confirmation.experiment, *settings, *name_places(uri, **places)]
         again = shlex.join(words)
         screen.say(f"To try again what failed: {again}")
 

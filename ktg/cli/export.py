@@ -9,6 +9,7 @@ import click
 
 from ktg import api
 from ktg.api.export import dump_exported
+from ktg.api.inputs import name_store
 from ktg.cli import options
 from ktg.cli.screen import Screen, echo, print_json
 from ktg.cli.train import make_epoch_printer
@@ -71,7 +72,7 @@ def export(source: str, output: Path | None, top: int, as_json: bool, **given: A
         echo(line)
     for line in describe_model(found):
         echo(line)
-    commands = next_commands(found)
+    commands = next_commands(found, given["tracking_uri"])
     if commands:
         echo("\nNext:")
     width = max((len(command) for command, _ in commands), default=0)
@@ -137,15 +138,16 @@ def describe_model(found: "ExportResult") -> Iterator[str]:
         yield f"careful: {other}; its figures do not hold for them"
 
 
-def next_commands(found: "ExportResult") -> list[tuple[str, str]]:
-    """Return commands that make sense now, each with why."""
+def next_commands(found: "ExportResult", uri: str) -> list[tuple[str, str]]:
+    """Return commands that make sense now, each with why; uri: of the store."""
+    pages = shlex.join(["ktg", "ui", *name_store(uri)])
     if found.about is None:
         graph = str(found.graphs[0].file)
         test = "retrain on all but the test split, then test: mean and std"
         return [
             (shlex.join(["ktg", "train", graph, "--seeds", "3"]), test),
             (shlex.join(["ktg", "graph", "show", graph]), "what teaches what, in the terminal"),
-            ("ktg ui", "every trial and curve, in MLflow's pages"),
+            (pages, "every trial and curve, in MLflow's pages"),
         ]
     commands = []
     model = found.written.files.get("weights") or found.written.files.get("onnx")
@@ -153,5 +155,5 @@ def next_commands(found: "ExportResult") -> list[tuple[str, str]]:
         label = shlex.join(["ktg", "predict", str(model), "FOLDER"])
         commands.append((label, "labels of your images"))
     if found.registered is not None:
-        commands.append(("ktg ui", "the model and the search it comes from, in MLflow's pages"))
+        commands.append((pages, "the model and the search it comes from, in MLflow's pages"))
     return commands

@@ -147,8 +147,8 @@ def make_console(*, stderr: bool = False, highlight: bool = False) -> "Console":
             for text, style, control in super().render(renderable, options):
                 yield Segment(text if control else make_printable(text), style, control)
 
-    # Without markup: a class, a file or a label may be called `[old]`.
-    return PrintableConsole(stderr=stderr, highlight=highlight, markup=False)
+    # Names are shown as they are: a class, a file or a label may be called `[old]` or `a:b:c`.
+    return PrintableConsole(stderr=stderr, highlight=highlight, markup=False, emoji=False)
 
 
 def echo(text: str, *, err: bool = False) -> None:

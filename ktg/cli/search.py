@@ -68,7 +68,9 @@ def search(
         meaning = "says how often --confirm trains each graph"
         raise UserError(f"--seeds: {meaning}; give that too, for example --confirm 1")
     places = {"uri": given["tracking_uri"]}
-    places |= {name: given[name] for name in ("out", "address", "storage")}
+    cluster = {name: given[name] for name in ("address", "storage")}
+    dropped = given["missing_sources"] if given["missing_sources"] != "stop" else None
+    places |= {**cluster, "out": given["out"], "missing_sources": dropped}
     shown: list[str] = []  # sentences that need not be said again
     with Screen(stderr=as_json) as screen:
 
@@ -79,7 +81,7 @@ def search(
 
         def show_confirmation(found: "Confirmation") -> None:
             if not as_json:
-                print_confirmation(found, screen, given["tracking_uri"])
+                print_confirmation(found, screen, given["tracking_uri"], **cluster)
 
         given |= {"on_result": show, "on_confirmation": show_confirmation}
         given["weights"] = given.pop("imagenet")
@@ -181,12 +183,15 @@ def print_faults(result: "Result", screen: Screen) -> None:
             screen.console.print(said, style="yellow", highlight=False)
 
 
-def print_next(result: "Result", screen: Screen, *, to_confirm: bool, store: list[str]) -> None:
-    """Print the commands that come next. store: the option that names it, if one must."""
+def print_next(
+    result: "Result", screen: Screen, uri: str | None, *, to_confirm: bool, **cluster: Any
+) -> None:
+    """Print the commands that come next. uri, cluster: what they must be given, if anything."""
     if result.best is not None:
-        advice = [] if to_confirm or result.interrupted else [["ktg", "confirm", result.name]]
-        advice.append(["ktg", "export", result.name, "-o", "best.yaml"])
-        screen.say("\nNext:" + "".join(f"\n  {shlex.join([*each, *store])}" for each in advice))
+        confirm = ["ktg", "confirm", result.name, *name_places(uri, **cluster)]
+        advice = [] if to_confirm or result.interrupted else [confirm]
+        advice.append(["ktg", "export", result.name, "-o", "best.yaml", *name_store(uri)])
+        screen.say("\nNext:" + "".join(f"\n  {shlex.join(each)}" for each in advice))
 
 
 def print_result(
@@ -202,7 +207,7 @@ def print_result(
     to_confirm: whether it is about to be confirmed, which is then no advice. uri, places: the store
     and what else the next commands must be given, too: see `name_places`.
     """
-    store, figures = name_store(uri), (result.measure, "new seeds", "time")
+    figures = (result.measure, "new seeds", "time")
     table = make_table("", *figures, "trial", title="Validation split", right=figures)
     for row in result.rows:
         is_best = row.what == "best graph"
@@ -234,4 +239,5 @@ def print_result(
     if result.ship is not None and not to_confirm:
         by = "By the validation images, which the best was chosen by:"
         console.print(f"{by} {result.ship.sentence}", highlight=False)
-    print_next(result, screen, to_confirm=to_confirm, store=store)
+    cluster = {name: places.get(name) for name in ("address", "storage")}
+    print_next(result, screen, uri, to_confirm=to_confirm, **cluster)

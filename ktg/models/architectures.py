@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ktg.errors import SpecError, show
 from ktg.graph import Node
@@ -21,6 +22,7 @@ from ktg.models.cifar import CIFAR_MODELS
 from ktg.models.names import check_model, locate_model
 from ktg.models.stages import select_unfrozen
 
+_DRAWS = frozenset({Tensor.normal_, Tensor.uniform_})
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -73,18 +75,25 @@ class MetaNetwork:
         return found.pop() if len(found) == 1 else 0
 
 
-def build_on_meta(node: Node, *, classes: int, image_size: int, where: str = "node") -> MetaNetwork:
+def build_on_meta(
+    node: Node, *, classes: int, image_size: int, where: str = "node", checked: bool = True
+) -> MetaNetwork:
     """Return the shapes of a node's network for images of `image_size` pixels.
 
-    One forward pass of shapes has shown that it works. Raises SpecError, at the dotted place
-    `where` of the node, for an unknown model, for arguments its constructor does not take, for a
-    network that cannot take images of that size, and for a stage that it does not have.
+    checked: whether one forward pass of shapes is to show that it works. Torch imports its compiler
+    for that, which takes seconds, so it is False for networks that have been trained already.
+    Raises SpecError, at the dotted place `where` of the node, for an unknown model, for arguments
+    its constructor does not take, for a network that cannot take images of that size, and for a
+    stage that it does not have.
     """
     check_model(node.model, f"{where}.model")
     try:
         size = _find_input_size(node, image_size)
         args = tuple(make_constructor_args(node, size).items())
-        plan = _build_on_meta(node.model, args, classes, size)
+        body, axes = _create_shapes(node.model, args, classes)
+        if checked:
+            _check_size(node.model, args, size)
+        plan = MetaNetwork(body, axes, size)
         select_unfrozen(plan.body, plan.head, node.unfreeze_from)
     except SpecError as error:  # it names the field; the node is known only here
         raise SpecError(f"{where}.{error.path}", error.problem) from error.__cause__
@@ -182,14 +191,6 @@ def _find_size_argument(node: Node) -> str | None:
     return "img_size" if library == "timm" and read_timm_config(name).fixed_input_size else None
 
 
-def _build_on_meta(
-    model: str, args: tuple[tuple[str, Any], ...], classes: int, size: int
-) -> MetaNetwork:
-    body, axes = _create_shapes(model, args, classes)
-    _check_size(model, args, size)
-    return MetaNetwork(body, axes, size)
-
-
 # A search asks for the same few networks over and over, and on the meta device they weigh nothing.
 @functools.lru_cache(maxsize=64)
 def _create_shapes(
@@ -217,10 +218,23 @@ def _create_on_meta(model: str, args: Mapping[str, Any], classes: int) -> nn.Mod
     # First, or the constants that a library makes when it is imported would be on the meta device.
     importlib.import_module(_locate(model)[0])
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             return _create(model, args, classes)
     except NotImplementedError:  # torchvision's RegNets calculate with tensors in the constructor
         return _create(model, args, classes).to("meta")
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves tensors as they are where they would be filled with random numbers.
+
+    Torch imports its compiler to draw none on the meta device.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call a function of torch, or return its first argument where it draws into that."""
+        return args[0] if func in _DRAWS else func(*args, **(kwargs or {}))
 
 
 def _describe_refusal(model: str, args: Mapping[str, Any], error: Exception) -> SpecError:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ktg.data.augment import MIXTURES, choose_view
 from ktg.data.locate import find_data
 from ktg.data.open import summarize
 from ktg.data.undecoded import ImageArray
@@ -58,8 +59,10 @@ def measure_training(
         if name in teachers(graph):
             own = epochs * speed.epoch_s(shown)
             teachers_s += own if node.epochs is None else node.epochs * speed.epoch_s(train)
-            if node.augment == "none" or graph.data.views is not None:
-                views = 1 if node.augment == "none" else graph.data.views or 1
+            is_plain = choose_view(graph.data, node) == "none"
+            is_fixed = is_plain or graph.data.views is not None
+            if is_fixed and graph.data.augment not in MIXTURES:
+                views = 1 if is_plain else graph.data.views or 1
                 teachers_s += views * speed.forward_s(train + beside * (name in unlabelled))
             else:
                 own_s += epochs * more * speed.forward_s(shown)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ktg.errors import KtgError
 from ktg.reporting.levels import Level, read_level
 from ktg.searching.confirm.store import TRAININGS_TAG, find_confirmations, read_result
 from ktg.searching.driver_lock import find_state
@@ -104,7 +105,7 @@ def _status(search: StoredSearch) -> Status:
     return Status(
         name=experiment.name,
         state=search.state,
-        planned=search.space.search.most_trials or 0,
+        planned=_count_planned(search),
         counts={state: counts[state] for state in STATES},
         best=ranked[0].run.name if ranked else None,
         best_accuracy=ranked[0].accuracy if ranked else None,
@@ -117,6 +118,14 @@ def _status(search: StoredSearch) -> Status:
         confirmation=_confirmation_status(search),
         search=search.to_json(),
     )
+
+
+def _count_planned(search: StoredSearch) -> int:
+    """Return how many trials a search is to have, 0 where only its budget says."""
+    try:
+        return search.space.search.most_trials or 0
+    except KtgError:  # it has just begun, or another version has written it
+        return int(search.run.params.get("search.trials", 0))
 
 
 def _confirmation_status(search: StoredSearch) -> ConfirmationStatus | None:

@@ -174,7 +174,8 @@ def _excuse(
     behind = format_difference(metric, best.accuracy - chosen.accuracy)
     unit = "nats" if metric == "loss" else "points"
     than = f"the {best.what}" if best.what == BEST else f"the best, {best.what}"
-    known = "known to be as good as" if None in simpler else "that is not proven worse than"
+    compared = "of those that could be compared " if None in simpler else ""
+    known = f"{compared}that is not proven worse than"
     return (
         f"Ship {_name(chosen)}: it is the simplest graph {known} {than} "
         f"({behind} {unit}, 95 % {low} to {high})."
@@ -189,7 +190,8 @@ def _count(graph: Graph, name: str) -> tuple[int, int]:
     """Return how many parameters a node's network has, and how many of them are trained."""
     node = graph.nodes[name]
     try:
-        plan = build_on_meta(node, classes=_CLASSES, image_size=graph.data.size or _SIDE)
+        side = graph.data.size or _SIDE
+        plan = build_on_meta(node, classes=_CLASSES, image_size=side, checked=False)
     except KtgError:  # its constructor's arguments are with weights that are not here
         return 0, 0
     sizes = {key: value.numel() for key, value in plan.body.named_parameters()}

@@ -86,7 +86,7 @@ class Arm:
             if trial.baseline == ALONE:
                 for past in self.prior:
                     worth = replace(outcome, score=outcome.score + past.ahead)
-                    self.sampler.add(past.values, worth, past.acting)
+                    self.sampler.add(past.values, worth, past.acting, elsewhere=True)
                 self.prior = ()
 
 

@@ -8,6 +8,8 @@ An experiment may hold several searches. Every command follows one of two rules:
   `confirm`. They need results, and a search that died early has none.
 """
 
+import shlex
+
 from ktg.errors import UserError
 from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import Experiment
@@ -45,7 +47,6 @@ def _some_searches(experiment: Experiment) -> list[StoredSearch]:
     searches = find_searches(experiment)
     if not searches:
         name = experiment.name
-        raise UserError(
-            f"experiment {name!r} holds no search; run `ktg search SPACE --name {name}`"
-        )
+        run = f"run `ktg search SPACE --name {shlex.quote(name)}`"
+        raise UserError(f"experiment {name!r} holds no search; {run}")
     return searches

@@ -175,24 +175,26 @@ def unpack(kept: bytes) -> Said:
 
 
 def pool_trainings(trainings: Iterable[FinishedTrial], best: FinishedTrial) -> list[Pooled]:
-    """Return the best trainings, MOST_KEPT of them, that the same images judged as the best."""
+    """Return the best trainings, MOST_KEPT of them, that the same images judged as the best.
+
+    Those that have kept their probabilities, or else those that have kept who was right.
+    """
     found: list[Pooled] = []
     for one in sorted(trainings, key=lambda each: -each.score):
-        if len(found) == MOST_KEPT:
-            break
         if one.fold != best.fold or not _judges_alike(one.graph.data, best.graph.data):
             continue
         with suppress(KtgError):  # one damaged file must not keep the others back
             name, said = one.name.partition(" ")[0], one.said
             found += [Pooled(name, one.graph, one.score, unpack(said))] if said else []
-    return found
+    whole = [one for one in found if one.said.probabilities is not None]
+    return (whole or found)[:MOST_KEPT]
 
 
 def forget_all_but_best(trials: Sequence[Trial]) -> None:
     """Let finished trials forget what they said, but for baselines and the best of the others.
 
-    Of these MOST_KEPT keep all. Those of the race, and what they train again, keep who was right,
-    however they ended: of the lucky ones alone a comparison would be no fair one.
+    Of these MOST_KEPT keep all. Those of the race, and what they are training again, keep who was
+    right, however they ended: of the lucky ones alone a comparison would be no fair one.
 
     trials: all of the search.
     """
@@ -253,12 +255,17 @@ def find_ensemble(pooled: Sequence[Pooled], metric: MetricName) -> PooledEnsembl
 
 
 def describe_unkept(pooled: Sequence[Pooled]) -> str | None:
-    """Return why there is no ensemble where probabilities were too many; None for another cause."""
-    if not pooled or any(one.said.probabilities is not None for one in pooled):
+    """Return why there is no ensemble where images were too many or too few; else None."""
+    if not pooled:
         return None
-    images = count(len(pooled[0].said.labels), "validation image")
-    most = f"{MOST_NUMBERS:,} probabilities"
-    return f"No ensemble was looked for: {images} are more than the {most} that are kept of each."
+    labels, lead = pooled[0].said.labels, "No ensemble was looked for: "
+    images = count(len(labels), "validation image")
+    if len(labels) * (int(labels.max()) + 1) > MOST_NUMBERS:
+        most = f"{MOST_NUMBERS:,} probabilities"
+        return f"{lead}{images} are more than the {most} that are kept of each."
+    if len(pooled) > 1 and not split_in_half(labels).any():
+        return f"{lead}{images} are one of each class, and none would be left to judge."
+    return None
 
 
 def count_parameters(graph: Graph, classes: int) -> int | None:
@@ -269,7 +276,7 @@ def count_parameters(graph: Graph, classes: int) -> int | None:
     names = live_nodes(graph) if graph.ensemble else (graph.target,)
     try:
         bodies = [
-            build_on_meta(graph.nodes[name], classes=classes, image_size=side).body
+            build_on_meta(graph.nodes[name], classes=classes, image_size=side, checked=False).body
             for name in names
         ]
     except KtgError:  # its arguments are with weights that are not here

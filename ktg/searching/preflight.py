@@ -104,10 +104,7 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
     for graph in graphs:
         images = look(graph.data)
         if images is not None:
-            check_batch(graph.data, images.size)
-            for name in teachers(graph):
-                own = dataclasses.replace(graph.data, batch_size=graph.nodes[name].batch_size or 1)
-                check_batch(own, images.size, f"nodes.{name}.batch_size")
+            _check_batches(graph, images.size)
         classes, side = (images.classes, images.side) if images else (2, None)
         for name, node in graph.nodes.items():
             if _cannot_fail(node):
@@ -126,6 +123,16 @@ def check_graphs(graphs: Iterable[Graph], look: Look) -> dict[Use, MissingSource
     for use in found & missing.keys():
         raise missing[use]
     return missing
+
+
+def _check_batches(graph: Graph, images: int) -> None:
+    """Raise SpecError for a batch that is larger than the training split, also a teacher's own."""
+    check_batch(graph.data, images)
+    for name in teachers(graph):
+        node = graph.nodes[name]
+        if node.batch_size is not None and node.epochs != 0:
+            own = dataclasses.replace(graph.data, batch_size=node.batch_size)
+            check_batch(own, images, f"nodes.{name}.batch_size")
 
 
 def _find_fault(

@@ -150,8 +150,8 @@ class Result:
         if self.exhausted:
             return "The space is exhausted: every graph in it that could be trained was."
         if self.ran_dry:
-            draws = f"{MOST_REPEATS} draws from the space"
-            return f"No more graphs were trained, because {draws} in a row brought no new one."
+            draws = f"{MOST_REPEATS} draws"
+            return f"The whole space gave no more graphs: {draws} in a row brought no new one."
         return None
 
     @property
@@ -180,7 +180,9 @@ def summarize_search(
     shown = [(BEST, best)] if best else []
     if (tuned := queue.tuned_alone) and tuned is not best:
         shown.append((TUNED_ALONE, tuned))
-    shown += [(one.baseline, one) for one in queue.in_state("finished") if one.baseline]
+    # Of two with one name, as where weights have gone in between, the later one counts.
+    named = {one.baseline: one for one in queue.in_state("finished") if one.baseline}
+    shown += named.items()
     rows, repeats = build_rows(queue, shown), sum(one.race_of is not None for one in queue.trials)
     budget_s = queue.space.search.budget_s
     pooled = pool_trainings(queue.in_state("finished"), best) if best else []

@@ -164,20 +164,22 @@ def _build_graph(
     named: Mapping[str, Graph],
     before: Mapping[int, Trial],
 ) -> Graph | None:
-    """Return the graph of a trial, None for one that the space does not make (any more)."""
+    """Return the graph of a trial, None for one that the space does not make (any more).
+
+    A baseline may have been made when more trials were planned, while other weights were missing,
+    or by an older ktg: then it is the one that was trained, and that of now comes beside it.
+    """
     if trial.race_of is not None:
         original = before.get(trial.race_of)
         return None if original is None else with_seed(original.graph, trial.seed)
-    try:
-        if trial.baseline is None:
-            return space.bind(values or {})
+    if trial.baseline is not None:
         graph = named.get(trial.baseline)
-        if graph is None or canonical_key(graph) != trial.run.tags["key"]:
-            # It was made when more trials were planned, or while other weights were missing.
-            return trial.graph
+        same = graph is not None and canonical_key(graph) == trial.run.tags["key"]
+        return graph if same else trial.graph
+    try:
+        return space.bind(values or {})
     except KtgError:
         return None
-    return graph
 
 
 def _number_of(name: str) -> int:

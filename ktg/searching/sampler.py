@@ -122,18 +122,25 @@ class Sampler:
         """
         self._study.tell(self._asked.pop(number), state=TrialState.FAIL)
 
-    def add(self, values: Values, outcome: Outcome, acting: Collection[str] | None = None) -> None:
+    def add(
+        self,
+        values: Values,
+        outcome: Outcome,
+        acting: Collection[str] | None = None,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
         """Record what became of a point of a baseline, of an earlier process or another search.
 
         The latter may lack holes; the sampler then chooses these by themselves. A point of an
         earlier process whose weights have gone since then says nothing of those that are left.
-        acting: as of `tell`.
+        acting: as of `tell`. elsewhere: whether it was another search that met it.
         """
         if not all(self._holes[path].contains(value) for path, value in values.items()):
             return
         params = {path: label(self._holes[path], value) for path, value in values.items()}
         self._known.append(params)
-        if params.keys() == self._holes.keys():
+        if params.keys() == self._holes.keys() and not elsewhere:
             self._meet(params)
         self._study.add_trial(self._write_trial(self._keep(params, acting), outcome))
 

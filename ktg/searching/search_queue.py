@@ -124,9 +124,13 @@ class SearchQueue(TrialQueue):
 
     @property
     def expects_more(self) -> bool:
-        """Whether what runs may be worth a place in the race, or the race more time."""
+        """Whether what runs may be worth a place in the race, or the race more time.
+
+        Or whether it may show that there is time for a baseline after all.
+        """
         running = any(trial.race_of is None for trial in self.in_state("running"))
-        return running and self.race_share > 0
+        waits = any(key not in self._by_key for _, key in self._baselines.values())
+        return running and (self.race_share > 0 or waits)
 
     def close(self, trial: Trial, reason: str | None = None) -> None:
         """End a trial, and let the samplers learn from it and its duplicates."""

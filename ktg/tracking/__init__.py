@@ -19,7 +19,7 @@ from ktg.tracking.protocol import (
 )
 from ktg.tracking.reading import Experiment, RunRecord, find_experiment, find_experiments
 from ktg.tracking.stopping import make_stop_check, request_stop
-from ktg.tracking.store import DEFAULT_URI, check_uri, name_store, redact
+from ktg.tracking.store import DEFAULT_URI, check_uri, name_places, name_store, redact
 from ktg.tracking.system import log_system_metrics
 from ktg.tracking.ui import build_ui_command, serve_ui
 
@@ -46,6 +46,7 @@ __all__ = [
     "finish_run",
     "log_system_metrics",
     "make_stop_check",
+    "name_places",
     "name_store",
     "recover",
     "redact",

@@ -110,6 +110,19 @@ def name_store(uri: str | None) -> list[str]:
     return [] if uri in (None, DEFAULT_URI) else ["--tracking-uri", redact(str(uri))]
 
 
+def name_places(uri: str | None, **given: object) -> list[str]:
+    """Return the options with which another command finds the store of one, and what else it had.
+
+    given: by the options' names; None is left out.
+
+    >>> name_places(None, out="birds", address=None, missing_sources="drop")
+    ['--out', 'birds', '--missing-sources', 'drop']
+    """
+    options = ((f"--{name.replace('_', '-')}", value) for name, value in given.items())
+    said = [(option, str(value)) for option, value in options if value is not None]
+    return [word for pair in said for word in pair] + name_store(uri)
+
+
 def explain(error: BaseException, uri: str) -> str:
     """Return the first meaningful line of an error, cut and without the password of `uri`."""
     refused = refusal(error, uri)

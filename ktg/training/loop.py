@@ -172,13 +172,16 @@ class Training(GraphModel):
                     fitted = load_probe(
                         network, images, key, precision, balanced=balanced, cache=self._cache
                     )
-                if not (fitted or network.head_came or self.graph.train.epochs):
+                if not (fitted or self.graph.train.epochs):
                     model = self.graph.nodes[name].model
                     problem = f"no probe can be fitted for {model} and these images, and without"
-                    allowed = "a model whose head is one linear layer, or 1 or more epochs"
+                    allowed = (
+                        "a model whose head is one linear layer, 1 or more epochs, or `head: new` "
+                        "for weights whose own head is for these classes"
+                    )
                     raise SpecError(
                         f"nodes.{self.names[name]}.head",
-                        f"{problem} epochs the head stays random; allowed: {allowed}",
+                        f"{problem} epochs nothing else makes its head; allowed: {allowed}",
                     )
                 if learner.average:
                     learner.average.network.load_state_dict(network.state_dict())

@@ -5,7 +5,6 @@ below it (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underpe
 Out-of-Distribution", ICLR 2022).
 """
 
-import copy
 import hashlib
 import math
 import warnings
@@ -59,32 +58,38 @@ def load_probe(
     if not isinstance(head, nn.Linear | nn.Conv2d) or len(np.unique(used)) < 2:
         return False
 
+    if not _is_linear_at_the_end(network, head, split, precision):
+        return False
+
     def fit() -> dict[str, Tensor]:
         features = compute_head_inputs(network, split, precision).flatten(1)
-        if features.shape[1] != head.weight[0].numel():
-            return {}
         weight, bias = fit_probe(
             features, labels, len(head.weight), balanced=balanced, weights=weights
         )
-        before = copy.deepcopy(head.state_dict())
-        put_into_head(head, weight, bias)
-        is_last = _is_last(network, split, precision)
-        head.load_state_dict(before)
-        return {"weight": weight, "bias": bias} if is_last else {}
+        return {"weight": weight, "bias": bias}
 
     found = make_once(f"probe-{key}", fit, cache)
-    if found:
-        put_into_head(head, found["weight"], found["bias"])
-    return bool(found)
+    put_into_head(head, found["weight"], found["bias"])
+    return True
 
 
 @torch.no_grad()
-def _is_last(network: Network, split: Split, precision: torch.dtype) -> bool:
-    """Return whether what the head says is what the network says: SqueezeNet's passes a ReLU."""
+def _is_linear_at_the_end(
+    network: Network, head: nn.Linear | nn.Conv2d, split: Split, precision: torch.dtype
+) -> bool:
+    """Return whether a head is given one vector of each image, and says what the network says.
+
+    SqueezeNet's convolution looks at many places, and its answers pass a ReLU. One batch shows it,
+    before features of all images are kept.
+    """
+    network.eval()
     images, _ = next(iter(split))
     with autocast(split.device, precision):
-        (features,), logits = split_forward(network, images)
-        return torch.equal(classify(network, features).flatten(1), logits)
+        inputs, logits = split_forward(network, images)
+        width = head.weight[0].numel()
+        if len(inputs) != 1 or inputs[0].numel() != len(images) * width:
+            return False
+        return torch.equal(classify(network, inputs[0]).flatten(1), logits)
 
 
 def compute_probe_key(

@@ -222,16 +222,21 @@ def test_what_is_left_when_the_last_training_fails_is_told_as_it_is(tmp_path):
     assert describe_kept(None, tmp_path) == f"{tmp_path / 'model.safetensors'} is as it was"
 
 
-def test_the_page_that_a_confirmation_rewrites_is_that_of_the_search(new_store, tmp_path):
+def test_the_page_that_a_confirmation_rewrites_is_that_of_the_search(
+    new_store, tmp_path, monkeypatch
+):
     uri = new_store()
     written(uri, "pets", ("finished", [0.1, 0.2, 0.3]))
-    assert find_page_folder("pets", uri) is None
+    graph = space_of({"trials": 1}).fill({})
+    mine = dump(dataclasses.replace(graph, provenance={"experiment": "pets"}))
+    save(tmp_path / "best.yaml", mine)
+    (tmp_path / "report.html").touch()
+    monkeypatch.chdir(tmp_path)
+    assert find_page_folder("pets", uri) is None  # it left no model: this page is the user's own
     run = find_experiment("pets", uri).searches()[0].run
     told = dict.fromkeys(("sentence", "warning", "accuracy", "loss", "auroc", "images"))
     told |= {"classes": {}, "folder": str(tmp_path)}
     attach("pets", uri, run, "delivered.json", json.dumps(told))
-    (tmp_path / "report.html").touch()
-    graph = space_of({"trials": 1}).fill({})
     for experiment, folder in (("other", None), ("pets", tmp_path)):
         named = dataclasses.replace(graph, provenance={"experiment": experiment})
         save(tmp_path / "best.yaml", dump(named))

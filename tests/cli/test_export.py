@@ -22,7 +22,8 @@ def test_the_files_and_the_next_three_commands(searched, tmp_path):
     commands = [
         line.split("#")[0].strip() for line in done.out.splitlines() if line.startswith("  ktg ")
     ]
-    assert commands == ["ktg train best.yaml --seeds 3", "ktg graph show best.yaml", "ktg ui"]
+    pages = f"ktg ui --tracking-uri {searched.uri}"
+    assert commands == ["ktg train best.yaml --seeds 3", "ktg graph show best.yaml", pages]
     assert {path.name for path in tmp_path.iterdir()} == {"best.yaml", "best.svg"}
     shown = json.loads(ktg("graph", "show", "best.yaml", "--json", folder=tmp_path).out)
     assert shown["nodes"]["n0"]["role"] == "target"

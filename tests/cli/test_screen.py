@@ -90,12 +90,12 @@ def test_a_warning_is_printed_as_it_is():
 
 def test_names_in_square_brackets_are_shown_as_they_are(capsys):
     table = make_table("[b]class", title="[i]x")
-    table.add_row("IMG_1[copy].jpg [/b]")
+    table.add_row("IMG_1[copy].jpg [/b] a:100:b")
     with Screen() as screen:
         screen.console.print(table)
         screen.console.print("of [old]")
     shown = capsys.readouterr().out
-    for text in ("[b]class", "[i]x", "IMG_1[copy].jpg [/b]", "of [old]"):
+    for text in ("[b]class", "[i]x", "IMG_1[copy].jpg [/b] a:100:b", "of [old]"):
         assert text in shown
 
 

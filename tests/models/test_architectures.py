@@ -233,3 +233,17 @@ def test_a_rate_of_dropping_is_a_share(model, name, value):
 def test_a_share_is_taken():
     node = Node(model="mobilenetv2_035", model_args={"drop_path_rate": 0.2, "drop_rate": 0})
     assert build_on_meta(node, classes=2, image_size=64).head
+
+
+def test_shapes_of_a_network_that_is_known_to_work_cost_no_compiler():
+    code = (
+        "import sys; from ktg.graph import Node\n"
+        "from ktg.models.architectures import build_on_meta\n"
+        "body = build_on_meta(\n"
+        "    Node(model='resnet8'), classes=10, image_size=32, checked=False\n"
+        ").body\n"
+        "print(sum(each.numel() for each in body.parameters()), 'torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    size = sum(each.numel() for each in plan("resnet8", 32).body.parameters())
+    assert done.stdout.split() == [str(size), "False"]

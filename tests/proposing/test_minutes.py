@@ -46,11 +46,18 @@ def test_a_teacher_is_trained_once_and_then_answers():
     assert (short.teachers_s, short.own_s) == (0, found.own_s)
 
 
-@pytest.mark.parametrize(("views", "augment", "times"), [(4, None, 4), (None, "none", 1)])
-def test_answers_that_are_kept_are_asked_for_once_for_all_trials(views, augment, times):
-    probe = {"model": "resnet20", "epochs": 0, **({"augment": augment} if augment else {})}
-    fixed = graph(t=probe)
-    fixed = dataclasses.replace(fixed, data=dataclasses.replace(fixed.data, views=views))
+@pytest.mark.parametrize(
+    ("data", "own", "times"),
+    [
+        ({"views": 4}, {}, 4),
+        ({}, {"augment": "none"}, 1),
+        ({"augment": "none"}, {}, 1),
+        ({"augment": "none", "views": 4}, {}, 1),
+    ],
+)
+def test_answers_that_are_kept_are_asked_for_once_for_all_trials(data, own, times):
+    fixed = graph(t={"model": "resnet20", "epochs": 0, **own})
+    fixed = dataclasses.replace(fixed, data=dataclasses.replace(fixed.data, **data))
     found = seconds(fixed)
     assert found.own_s == seconds(graph("cutoff")).own_s
     assert found.teachers_s == pytest.approx(times * IMAGES / 32)
@@ -58,6 +65,13 @@ def test_answers_that_are_kept_are_asked_for_once_for_all_trials(views, augment,
     assert seconds(fixed, data=more, beside=IMAGES).teachers_s == pytest.approx(
         2 * found.teachers_s
     )
+
+
+def test_of_mixed_images_no_answers_are_kept():
+    plain = graph(t={"model": "resnet20", "epochs": 0, "augment": "none"})
+    data = dataclasses.replace(plain.data, augment="cutmix_or_mixup")
+    found = seconds(plain, data=data)
+    assert (found.teachers_s, found.own_s) == (0, pytest.approx(2 * EPOCHS * IMAGES / 32))
 
 
 def test_each_network_is_measured_once():

@@ -147,9 +147,7 @@ def test_states_are_counted_and_savings_follow_each_graph_s_own_epochs():
     said = "The space is exhausted: every graph in it that could be trained was."
     assert result.end_of_space == said
     dry = replace(result, exhausted=False, ran_dry=True).end_of_space
-    assert dry == (
-        "No more graphs were trained, because 500 draws from the space in a row brought no new one."
-    )
+    assert dry == ("The whole space gave no more graphs: 500 draws in a row brought no new one.")
     assert replace(result, exhausted=False).end_of_space is None
     assert result.epochs == 4 + 4 + 1 + 8 + 2
     # What training the graphs again would have cost.

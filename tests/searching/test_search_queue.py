@@ -185,7 +185,8 @@ def test_a_baseline_that_an_estimate_left_no_time_for_is_not_lost_when_that_was_
     metrics = {"val_accuracy": 0.5, "val_loss": 1.0, "epoch_s": 30.0}  # it was compiled
     queue.record_epoch(alone, 1, metrics, 30.0)
     queue.advance(30.0)
-    assert queue.propose() is None
+    assert (queue.propose(), queue.race_share) == (None, 0)
+    assert queue.expects_more  # else its driver would ask no more
     for epoch in (2, 3, 4):
         queue.record_epoch(alone, epoch, {**metrics, "epoch_s": 1.0}, 1.0)
     queue.close(alone)

@@ -132,7 +132,9 @@ def test_without_epochs_a_head_of_which_no_probe_can_be_fitted_is_an_error(tiny,
     graph = make(tiny, model=model, input_size=32)
     training = Training(graph, open_data(graph.data), device="cpu")
     before = copy.deepcopy(training.target.state_dict())
-    with pytest.raises(SpecError, match=r"^nodes.n0.head: no probe can be fitted for .*epochs$"):
+    with pytest.raises(
+        SpecError, match=r"^nodes.n0.head: no probe can be fitted for .* epochs, or"
+    ):
         next(training)
     assert all(torch.equal(before[name], x) for name, x in training.target.state_dict().items())
     trained = dataclasses.replace(graph, train=dataclasses.replace(graph.train, epochs=1))

@@ -1,5 +1,6 @@
 """Defines `ktg affinity study`."""
 
+import shlex
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def study(
     if found.problem:
         screen.console.print(f"No correlation: {found.problem}", style="yellow")
     if output:
-        screen.say(f"The table is {output}; `ktg affinity correlate {output}` reads it.")
+        read = shlex.join(["ktg", "affinity", "correlate", str(output)])
+        screen.say(f"The table is {output}; `{read}` reads it.")
     if plots and found.correlations is not None:
         drawn = len(found.correlations.figures) + 1
         screen.console.print(f"{drawn} drawings in {plots}")

@@ -1,6 +1,7 @@
 """Chooses the graphs of a search to confirm: its best ones, and all its baselines."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from ktg.searching.baselines import alone
 from ktg.searching.history import read_last_search
 from ktg.searching.stored_search import StoredSearch, StoredTrial
 from ktg.searching.trial import TUNED_ALONE
-from ktg.tracking import Experiment
+from ktg.tracking import Experiment, name_store
 
 FIRST_SEED = 1000
 BEST = "best graph"
@@ -72,9 +73,8 @@ def read_finalists(experiment: Experiment, top: int) -> Finalists:
         raise UserError(f"--top: at least one graph is to be confirmed, got {top}")
     search, name = read_last_search(experiment), experiment.name
     if search.state == "running":
-        raise UserError(
-            f"the search of {name!r} is still running; wait for its end, or `ktg stop {name}`"
-        )
+        stop = shlex.join(["ktg", "stop", name, *name_store(experiment.uri)])
+        raise UserError(f"the search of {name!r} is still running; wait for its end, or `{stop}`")
     best = [
         _to_finalist(trial, rank)
         for rank, trial in zip(range(1, top + 1), search.distinct(), strict=False)

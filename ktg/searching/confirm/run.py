@@ -30,7 +30,7 @@ from ktg.searching.progress import print_warning
 from ktg.searching.ray_run import drive_queue
 from ktg.searching.seed_queue import SeedQueue
 from ktg.searching.slots import Slots, plan_slots
-from ktg.tracking import Experiment, Tracker, name_store
+from ktg.tracking import Experiment, Tracker, name_places
 from ktg.wording import count
 
 
@@ -104,7 +104,8 @@ def confirm_search(
         )
     if queue.is_interrupted:
         recorder.interrupt()
-        print_interruption(queue, experiment, top, seeds, console)
+        cluster = {"address": address, "storage": storage}
+        print_interruption(queue, experiment, top, seeds, console, **cluster)
         raise KeyboardInterrupt
     confirmation = judge(name, chosen, queue, labels)
     recorder.end(confirmation)
@@ -133,15 +134,20 @@ def format_headline(queue: SeedQueue, graphs: int, name: str) -> Text:
 
 
 def print_interruption(
-    queue: SeedQueue, experiment: Experiment, top: int, seeds: int, console: Console
+    queue: SeedQueue,
+    experiment: Experiment,
+    top: int,
+    seeds: int,
+    console: Console,
+    **cluster: object,
 ) -> None:
-    """Print what is left after an interruption, and how to go on.
+    """Print what is left after an interruption, and how to go on; cluster: options for that.
 
     No result is printed, which could tempt to stop at a lucky moment.
     """
     done = queue.total - queue.left + len(queue.in_state("finished"))
     words = ["ktg", "confirm", experiment.name, "--top", str(top), "--seeds", str(seeds)]
-    again = shlex.join([*words, *name_store(experiment.uri)])
+    again = shlex.join([*words, *name_places(experiment.uri, **cluster)])
     kept = f"{done} of {queue.total} trainings are done and kept"
     console.print(f"Interrupted; {kept}.", style="yellow")
     console.print(f"To go on:\n  {again}", markup=False, highlight=False, soft_wrap=True)

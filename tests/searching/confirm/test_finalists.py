@@ -97,7 +97,9 @@ def test_mistakes_are_one_sentence_each(uri):
         read_finalists(find_experiment("running", uri), 1)
     with MlflowTracker("no search", uri) as tracker:
         tracker.end(tracker.start("train", tags={"kind": "train", **driver_tags()}), "finished")
-    with pytest.raises(UserError, match="holds no search; run `ktg search SPACE --name no search`"):
+    with pytest.raises(
+        UserError, match="holds no search; run `ktg search SPACE --name 'no search'`"
+    ):
         read_finalists(find_experiment("no search", uri), 1)
 
 
