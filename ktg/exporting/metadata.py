@@ -19,6 +19,7 @@ from ktg.graph.paths import make_paths_absolute, make_paths_relative
 
 T = TypeVar("T")
 VERSION = 1
+HELPED = "helped_by"  # beside POOLED: MODEL@SOURCE of the networks that the trials had as helpers
 POOLED = "pooled"  # what a graph's provenance calls the trials whose networks are one ensemble
 _MEASURED = ("held_out", "calibration")
 LARGEST_TEXT = 10_000_000

@@ -12,7 +12,7 @@ from pathlib import Path
 from ktg.errors import MissingSourceError, make_printable
 from ktg.exporting.graph_files import read_basis
 from ktg.exporting.int8 import Measurements, QuantisationResult
-from ktg.exporting.metadata import POOLED, HeldOut, ModelMetadata
+from ktg.exporting.metadata import HELPED, POOLED, HeldOut, ModelMetadata
 from ktg.graph import Graph, dump
 from ktg.graph.canonical import live_nodes, open_edges
 from ktg.graph.paths import make_paths_relative
@@ -304,6 +304,9 @@ def _licences(metadata: ModelMetadata) -> str:
     first = "What the networks began with; the licence of that still holds for what became of it."
     if len(lines) > 1 and not metadata.members:
         first += f" The others taught {quote_code(graph.target)}, and are not in it."
+    if HELPED in graph.provenance:
+        helpers = quote_text(str(graph.provenance[HELPED]))
+        first += f" In their trainings they had helpers, which are not in it: {helpers}."
     return "\n".join(["## Licence", first, "", *lines])
 
 

@@ -18,10 +18,17 @@ from ktg.data.open import open_data
 from ktg.errors import UserError
 from ktg.exporting.distill import choose_ensemble
 from ktg.exporting.held_out import calibrate, compute_held_out, describe_classes
-from ktg.exporting.metadata import POOLED, Accuracy, ModelInput, ModelMetadata, TrainingFacts
+from ktg.exporting.metadata import (
+    HELPED,
+    POOLED,
+    Accuracy,
+    ModelInput,
+    ModelMetadata,
+    TrainingFacts,
+)
 from ktg.exporting.retrain import describe_input, retrain
 from ktg.graph import LABEL, Edge, Graph, Node, Scalar, SourceFile
-from ktg.graph.canonical import with_fold
+from ktg.graph.canonical import live_nodes, with_fold
 from ktg.models.network import Ensemble, Network
 from ktg.searching.pool import PooledEnsemble
 from ktg.searching.seeds import OnEpoch
@@ -50,6 +57,7 @@ class _Members:
     shares: dict[str, Fraction] = field(default_factory=dict)
     sources: dict[str, SourceFile] = field(default_factory=dict)
     weights: dict[str, SourceFile] = field(default_factory=dict)
+    helpers: set[str] = field(default_factory=set)  # MODEL@SOURCE of those that are not in it
 
     def add(self, graph: Graph, training: Training, times: int) -> None:
         """Add what the training of a graph is scored by: its target, or all of an ensemble."""
@@ -68,6 +76,8 @@ class _Members:
             )
             self.inputs[name] = describe_input(network, training.dataset)
             self.shares[name] = Fraction(times, len(found))
+        helpers = [graph.nodes[name] for name in live_nodes(graph) if name not in found]
+        self.helpers |= {f"{node.model}@{node.source}" for node in helpers}
         self.sources |= graph.sources
         self.weights |= graph.weights
 
@@ -140,6 +150,8 @@ def _describe(
         "data_fingerprint": first.dataset.fingerprint,
         "version_ktg": __version__,
     }
+    if members.helpers:
+        origin[HELPED] = ", ".join(sorted(members.helpers))
     if chosen.metric == "accuracy":
         origin |= {"val_accuracy": chosen.score}
         origin |= {"val_accuracy_of": "each half of them judging what the other half chose"}

@@ -105,6 +105,14 @@ def test_what_its_networks_began_with_is_known_for_its_licence(search, two, monk
     card = format_model_card(found.about, {}, tmp_path)
     assert "fine-tuned from `mine`: my own, CC0" in card
     assert "trained from nothing" in card  # the other one
+    helped = {
+        f"{node.model}@{node.source}"
+        for graph in (begun, second.graph)
+        for name, node in graph.nodes.items()
+        if name in live_nodes(graph) and name != graph.target
+    }
+    assert found.about.graph.provenance.get("helped_by", "") == ", ".join(sorted(helped))
+    assert ("they had helpers, which are not in it" in card) == bool(helped)
 
 
 def test_a_member_that_is_an_ensemble_brings_all_its_networks(search, two, monkeypatch):

@@ -38,6 +38,8 @@ def test_without_probabilities_there_is_a_sentence_or_nothing(record, monkeypatc
         for one in record.pooled
     ]
     monkeypatch.setitem(record.__dict__, "pooled", none)
+    assert describe_pool(record) is None  # forgotten for another cause
+    monkeypatch.setattr("ktg.searching.pool.MOST_NUMBERS", 1)
     assert set(describe_pool(record)) == {"why"}
     monkeypatch.setitem(record.__dict__, "pooled", [])
     assert describe_pool(record) is None

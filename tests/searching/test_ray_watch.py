@@ -111,7 +111,8 @@ def test_a_search_whose_ray_is_killed_ends_interrupted_and_goes_on(tmp_path, tin
     assert time.monotonic() - killed < 60
     (line,) = [line for line in err.splitlines() if line]
     assert line.startswith(f"ktg: Ray's {part} on this machine (process ")
-    assert line.endswith("; what was found so far is kept, go on with: ktg search space --resume")
+    again = f"ktg search space --resume --tracking-uri {store}"
+    assert line.endswith(f"; what was found so far is kept, go on with: {again}")
     (search,) = find_experiment("space", store).searches()
     assert (search.status, search.state) == ("KILLED", "interrupted")
 

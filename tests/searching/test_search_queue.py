@@ -259,6 +259,7 @@ class Repeating:
     """A sampler that proposes a script, and takes down what it is told of each proposal."""
 
     is_grid = True
+    has_met_all = True
 
     def __init__(self, script: list[dict]) -> None:
         self.script = iter(script)
