@@ -3,7 +3,7 @@
 #           digits of which two fifths have a wrong label, and exports it: best.yaml, best.svg, and an MLflow experiment in mlflow.db.
 # Where:    Linux or macOS with bash, Python 3.11 or newer and 8 GB of disk; two CPU cores are enough, no GPU needed.
 #           The network is needed for the installation only.
-# How long: the installation one to six minutes, the search three and a half on two idle cores, more on busy ones; a
+# How long: the installation one to six minutes, the search about four on two idle cores, more on busy ones; a
 #           second run takes seconds.
 # Example:  bash launch/quickstart.sh
 #           bash launch/quickstart.sh --trials 20 --seed 1     searches again; options go to `ktg search`
