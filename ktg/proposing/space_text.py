@@ -214,7 +214,8 @@ def _data(plan: Plan, groups: Path | None) -> Section:
 def _explain_squares(plan: Plan) -> str:
     named = {"crop": "their centres", "stretch": "whole images, squeezed"}
     shown = [f"{100 * score:.1f} % on {named[way]}" for way, score in plan.squares.scores.items()]
-    return f"the images are oblong; a linear probe of the target's weights has {', '.join(shown)}"
+    whose = "of the weights here that suit their centres best"
+    return f"the images are oblong; a linear probe {whose} has {', '.join(shown)}"
 
 
 def _train(plan: Plan) -> Section:

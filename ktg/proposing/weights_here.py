@@ -102,7 +102,8 @@ def _list_sources(files: Mapping[str, SourceFile]) -> Iterator[tuple[str, str, s
 
 def _describe_card(card: Card) -> str:
     right = "" if card.accuracy is None else f", {100 * card.accuracy:.1f} % right there"
-    return f"trained on {card.data}{right}"
+    unknown = card.data.startswith("not stated")
+    return f"{'training' if unknown else 'trained on'} {card.data}{right}"
 
 
 def _list_cached() -> Iterator[str]:
