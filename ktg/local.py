@@ -39,6 +39,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all: see `atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def check_name_length(file: Path) -> None:
     """Raise UserError for a path with a name that no file can have."""
     long = next((part for part in file.parts if len(os.fsencode(part)) > LONGEST_NAME), None)

@@ -19,6 +19,7 @@ from ktg.local import (
     file_sha256,
     file_stamp,
     is_reachable,
+    write_text,
 )
 
 """A file is replaced whole, or left as it was."""
@@ -41,6 +42,16 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):
         temporary.write_text("ne")
         raise OSError("disk full")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):
+    path = tmp_path / "page.html"
+    write_text(path, "häl\n")
+    assert path.read_bytes() == "häl\n".encode()
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert path.read_text(encoding="utf-8") == "häl\n"
     assert list(tmp_path.iterdir()) == [path]
 
 

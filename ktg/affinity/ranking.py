@@ -21,7 +21,7 @@ from ktg.data import Dataset
 from ktg.data.undecoded import Rows
 from ktg.graph import SourceFile
 from ktg.graph.holes import ScoreName
-from ktg.local import atomic_write, cache_folder
+from ktg.local import cache_folder, write_text
 from ktg.models.network import Network
 from ktg.models.resolve import resolve_source
 from ktg.models.sources import ZooEntry
@@ -179,8 +179,7 @@ def _load(file: Path) -> Measured | None:
 def _save(file: Path, result: Measured) -> None:
     """Keep a result whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as temporary:
-        temporary.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
+    write_text(file, json.dumps(dataclasses.asdict(result), indent=1))
 
 
 def _join(known: Measured, fresh: Measured) -> Measured:

@@ -26,7 +26,7 @@ from ktg.errors import KtgError
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key, independent_graph, with_seed
 from ktg.graph.holes import ScoreName
-from ktg.local import atomic_write, cache_folder
+from ktg.local import cache_folder, write_text
 from ktg.models.resolve import resolve_source
 from ktg.tracking import Tracker
 from ktg.training import Training
@@ -164,8 +164,7 @@ def fine_tune(
     if known is None or (test is not None and known.test_accuracy is None):
         known = _train(graph, data, test, device, on_epoch)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as temporary:
-            temporary.write_text(json.dumps(vars(known)), encoding="utf-8")
+        write_text(file, json.dumps(vars(known)))
     return known
 
 

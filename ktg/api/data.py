@@ -202,13 +202,12 @@ def write_audit(
     doubtful: Doubtful,
 ) -> None:
     """Write the page and the table that are wanted."""
-    from ktg.local import atomic_write
+    from ktg.local import atomic_write, write_text
 
     if output is not None:
         from ktg.reporting.audit_sheet import draw_audit
 
-        with atomic_write(Path(output)) as file:
-            file.write_text(draw_audit(found, title), encoding="utf-8")
+        write_text(Path(output), draw_audit(found, title))
     if labels is not None:
         from ktg.auditing.label_table import format_labels
 

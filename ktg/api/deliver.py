@@ -156,14 +156,14 @@ def write_early_page(
     name: of the experiment. result: of a search that has ended without a finished training; None
     before one has begun.
     """
-    from ktg.api.report import write_page
+    from ktg.local import write_text
     from ktg.reporting.afterwards import make_early_report
     from ktg.reporting.page import render_early
 
     file = delivered.folder / PAGE
     with warn_of_no_report(listener):
         data = make_early_report(name, describe_delivered(delivered), result)
-        write_page(file, render_early(data))
+        write_text(file, render_early(data))
         if result is not None:
             listener.say(f"Report: {file}")
 

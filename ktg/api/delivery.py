@@ -142,7 +142,8 @@ def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listene
     inputs.check_title(name)
     out = find_out(wishes, name, images, more=(SPACE, name_groups(Path(SPACE)).name))
     if wishes.resume:
-        warn_of_unheard(wishes, ("target", "size", "labels", "weights"), listener)
+        named = ("target", "size", "labels", "weights")
+        warn_of_unheard(listener, **{name: getattr(wishes, name) for name in named})
         return Delivery(name, name, inputs.NO_FILES, out)
     budget = wishes.budget or BUDGET
     asked = make_wishes(wishes.target, wishes.weights, budget, wishes.size, wishes.labels)
@@ -152,9 +153,9 @@ def open_folder(images: Path, name: str, wishes: FolderWishes, listener: Listene
     return Delivery(prepared.space, name, inputs.NO_FILES, out, prepared)
 
 
-def warn_of_unheard(wishes: FolderWishes, options: Sequence[str], listener: Listener) -> None:
+def warn_of_unheard(listener: Listener, **said: object) -> None:
     """Say which options change nothing because a search goes on with the space that it has."""
-    unheard = [f"--{option}" for option in options if getattr(wishes, option)]
+    unheard = [f"--{option}" for option, value in said.items() if value]
     if unheard:
         named = join_names(unheard)
         listener.warn(f"{named}: not heard, because the search goes on as it began")

@@ -32,7 +32,7 @@ def describe(
     from ktg.graph.canonical import canonical_key, live_nodes, open_edges, teachers
     from ktg.graph.fields import to_plain
     from ktg.graph.yaml_files import load, name_file_in_errors
-    from ktg.local import atomic_write
+    from ktg.local import write_text
 
     file = Path(file)
     space = load_space_file(file) if is_space(load(file)) else None
@@ -46,8 +46,7 @@ def describe(
     }
     roles[graph.target] = "target"
     if picture:
-        with atomic_write(picture) as temporary:
-            temporary.write_text(drawing.draw(graph, file.stem), encoding="utf-8")
+        write_text(picture, drawing.draw(graph, file.stem))
     return {
         "key": canonical_key(graph),
         "nodes": {

@@ -136,7 +136,7 @@ def write_space(plan: "Plan", name: str, budget: str, file: Path) -> "ProposedSp
 
     Images that belong together are written to a table beside it.
     """
-    from ktg.local import atomic_write
+    from ktg.local import write_text
     from ktg.proposing.space_text import make_space
 
     table = None
@@ -144,6 +144,5 @@ def write_space(plan: "Plan", name: str, budget: str, file: Path) -> "ProposedSp
         table = name_groups(file.absolute())
         plan.groups.write(table)
     proposed = make_space(plan, name, budget, table)
-    with atomic_write(file) as temporary:
-        temporary.write_text(proposed.to_yaml(file.absolute().parent), encoding="utf-8")
+    write_text(file, proposed.to_yaml(file.absolute().parent))
     return proposed

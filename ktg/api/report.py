@@ -32,6 +32,7 @@ def report(
     `on_epoch` after each epoch; default: only if that takes under a minute.
     """
     from ktg import tracking
+    from ktg.local import write_text
     from ktg.reporting.page import render_report
     from ktg.reporting.report import make_report
     from ktg.searching.history import read_last_search
@@ -43,7 +44,7 @@ def report(
     data = make_report(search, retrain=retrain, on_epoch=on_epoch)
     if file is not None:
         page = render_report(data, search.space.holes)
-        write_page(file, page)
+        write_text(file, page)
         try:
             tracking.attach(experiment, tracking_uri, search.run.run, ARTIFACT, page)
         except UserError as error:  # the file is there all the same
@@ -84,6 +85,7 @@ def compare(
     The numbers are those that `ktg compare --json` prints. output: write the comparison as an HTML
     page to this file.
     """
+    from ktg.local import write_text
     from ktg.reporting.page import render_comparison
     from ktg.reporting.side_by_side import compare_searches
     from ktg.searching.history import read_last_search
@@ -98,13 +100,5 @@ def compare(
     searches = [read_last_search(find_experiment(name, tracking_uri)) for name in experiments]
     data = compare_searches(searches)
     if file is not None:
-        write_page(file, render_comparison(data))
+        write_text(file, render_comparison(data))
     return data
-
-
-def write_page(output: Path, page: str) -> None:
-    """Write a page, whole or not at all."""
-    from ktg.local import atomic_write
-
-    with atomic_write(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")

@@ -16,11 +16,23 @@ from ktg.errors import UserError, show
 from ktg.graph import Choice, Search, SearchSpace
 
 if TYPE_CHECKING:
+    from ktg.searching.missing_weights import Missing
     from ktg.searching.result import Result
     from ktg.searching.resume import ResumedSearch
 
 # What the trials that are there were made by.
 KEPT = ("metric", "folds", "baselines", "alone_share")
+
+
+def name_search_places(
+    uri: str | None, missing_sources: "Missing" = "stop", **places: object
+) -> list[str]:
+    """Return the options with which `ktg search NAME --resume` goes on with a search.
+
+    places: see `name_places`.
+    """
+    dropped = None if missing_sources == "stop" else missing_sources
+    return inputs.name_places(uri, **places, missing_sources=dropped)
 
 
 def lock_and_read_past(

@@ -20,10 +20,17 @@ from ktg.api.delivery import (
     keep_page,
     open_delivery,
     settle_delivery,
+    warn_of_unheard,
 )
 from ktg.api.listener import QUIET, Listener, find_listener, ignore
 from ktg.api.noise import settle_space_noise
-from ktg.api.resume import check_same, list_new_options, lock_and_read_past, restore_finished
+from ktg.api.resume import (
+    check_same,
+    list_new_options,
+    lock_and_read_past,
+    name_search_places,
+    restore_finished,
+)
 from ktg.errors import UserError, join_names, show
 from ktg.graph import SearchSpace
 from ktg.wording import parse_duration
@@ -126,13 +133,8 @@ def search(
     listener = find_listener() if listener is None else listener
     place = inputs.check_storage(storage, "search")
     files, earlier = inputs.read_weights_option(weights), read_earlier(learn_from, tracking_uri)
-    places = inputs.name_places(
-        tracking_uri,
-        out=out,
-        address=address,
-        storage=storage,
-        missing_sources=None if missing_sources == "stop" else missing_sources,
-    )
+    cluster = {"address": address, "storage": storage}
+    places = name_search_places(tracking_uri, missing_sources, out=out, **cluster)
     wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume, labels)
     with open_delivery(space, name, wishes, listener) as delivery:
         # From before the past is read until all records are delivered, nobody else may drive it.
@@ -203,8 +205,7 @@ def plan_search(
     if read_past and isinstance(space, str | Path) and not Path(space).is_file():
         experiment = name or str(space)
         earlier = read_past(experiment)
-        if given.weights:
-            listener.warn("--weights: not heard, because the search goes on as it began")
+        warn_of_unheard(listener, weights=given.weights)
         return SearchPlan(experiment, earlier.space, earlier)
     loaded = inputs.read_space(space, given.weights)
     experiment = inputs.name_experiment(loaded, space, name)

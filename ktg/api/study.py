@@ -186,7 +186,7 @@ def run_study(
     from ktg.affinity.record import EXPERIMENT
     from ktg.affinity.study import format_table
     from ktg.affinity.study import study as run
-    from ktg.local import atomic_write
+    from ktg.local import write_text
     from ktg.models.network import choose_device
 
     params = {"seeds": seeds, "test": test}
@@ -208,8 +208,7 @@ def run_study(
         tracker.artifact(parent, "table.csv", text)
         tracker.artifact(parent, "study.json", listed)
         if output:
-            with atomic_write(output) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_text(output, text)
         found, problem = correlate_text(text)
         drawings = found.draw() if found else {}
         for name, content in drawings.items():

@@ -10,6 +10,7 @@ import click
 from ktg import api
 from ktg.api.confirm import SEEDS
 from ktg.api.inputs import name_places, name_store
+from ktg.api.resume import name_search_places
 from ktg.cli import options
 from ktg.cli.confirm import print_confirmation
 from ktg.cli.init import labels, size, target
@@ -67,10 +68,9 @@ def search(
     if seeds and not confirm:
         meaning = "says how often --confirm trains each graph"
         raise UserError(f"--seeds: {meaning}; give that too, for example --confirm 1")
-    places = {"uri": given["tracking_uri"]}
     cluster = {name: given[name] for name in ("address", "storage")}
-    dropped = given["missing_sources"] if given["missing_sources"] != "stop" else None
-    places |= {**cluster, "out": given["out"], "missing_sources": dropped}
+    places = {"uri": given["tracking_uri"], **cluster}
+    places |= {name: given[name] for name in ("out", "missing_sources")}
     shown: list[str] = []  # sentences that need not be said again
     with Screen(stderr=as_json) as screen:
 
@@ -205,7 +205,7 @@ def print_result(
     """Print the best graph beside the baselines, what was spent and saved, and what to do next.
 
     to_confirm: whether it is about to be confirmed, which is then no advice. uri, places: the store
-    and what else the next commands must be given, too: see `name_places`.
+    and what else the next commands must be given, too: see `name_search_places`.
     """
     figures = (result.measure, "new seeds", "time")
     table = make_table("", *figures, "trial", title="Validation split", right=figures)
@@ -234,7 +234,8 @@ def print_result(
         console.print(result.end_of_space, highlight=False)
     if result.interrupted:
         console.print("Interrupted; what was found so far is kept.", style="yellow")
-        again = shlex.join(["ktg", "search", result.name, "--resume", *name_places(uri, **places)])
+        words = ["ktg", "search", result.name, "--resume", *name_search_places(uri, **places)]
+        again = shlex.join(words)
         screen.say(f"To go on:\n  {again}")
     if result.ship is not None and not to_confirm:
         by = "By the validation images, which the best was chosen by:"

@@ -35,7 +35,7 @@ from ktg.data.split import (
 )
 from ktg.data.torchvision_sets import is_downloaded
 from ktg.data.undecoded import Rows, name_faults
-from ktg.data.unlabelled import NO_LABEL, find_unlabelled
+from ktg.data.unlabelled import NO_LABEL, check_any, find_unlabelled
 from ktg.errors import DataError, make_printable
 from ktg.graph import FORMULAS, Data, Scalar
 from ktg.graph.vocabulary import AUTO
@@ -195,7 +195,7 @@ def summarize(spec: Data, base: Path | None = None, *, test: bool = True) -> Sum
         left = pool - sum(len(parts[split].labels) for split in _cut_from_pool(data))
         found = _find_unlabelled(data, spec, parts["val"], base)
         more = sum(len(each.labels) for each in found) + (AUTO in spec.unlabelled) * left
-        _check_any_unlabelled(spec, more)
+        check_any(spec.unlabelled or (), more)
     return Summary(data.classes, counts, more)
 
 
@@ -275,7 +275,7 @@ def _open_unlabelled(
     for found in _find_unlabelled(data, spec, val.found.take(val.rows[val_rows]), base):
         decoded = _decode(found, spec, title, geometry, progress)
         more.append((decoded, np.arange(len(decoded.rows))))
-    _check_any_unlabelled(spec, sum(len(rows) for _, rows in more))
+    check_any(spec.unlabelled or (), sum(len(rows) for _, rows in more))
     return more
 
 
@@ -286,15 +286,6 @@ def _find_unlabelled(
     root = None if spec.path is None else (base or Path.cwd()) / Path(spec.path).expanduser()
     held, pool = [val, _find_test(data, spec)], _select_pool(data, spec)
     return find_unlabelled(spec.unlabelled or (), held, base, root=root, labelled=pool)
-
-
-def _check_any_unlabelled(spec: Data, images: int) -> None:
-    if not images:
-        where = f"data.unlabelled: {', '.join(spec.unlabelled or ())}"
-        raise DataError(
-            f"{where}: there are no images but the labelled ones; `auto` means those that "
-            "data.per_class leaves out, and those in the folder of the data set but in no class"
-        )
 
 
 def _cut_from_pool(data: FoundData) -> tuple[str, ...]:

@@ -23,6 +23,16 @@ NO_LABEL = -1
 _LISTS = (".txt", ".csv")
 
 
+def check_any(places: Sequence[str], images: int) -> None:
+    """Raise DataError where the places of `unlabelled` have no images, which are so many."""
+    if not images:
+        raise DataError(
+            f"data.unlabelled: {', '.join(places)}: there are no images but the labelled ones; "
+            "`auto` means those that data.per_class leaves out, and those in the folder of the "
+            "data set but in no class"
+        )
+
+
 def find_unlabelled(
     places: Sequence[str],
     held: Iterable[LabelledImages],

@@ -10,7 +10,7 @@ from ktg.exporting.int8 import QuantisationResult, write_int8
 from ktg.exporting.metadata import ModelMetadata
 from ktg.exporting.model_card import format_model_card
 from ktg.exporting.onnx import WRITING, check_packages, write_onnx
-from ktg.local import atomic_write
+from ktg.local import write_text
 from ktg.models.network import Ensemble, Network
 
 _ENDINGS = {
@@ -94,6 +94,5 @@ def write_formats(
         written.quantised = write_int8(formats.int8, network, metadata, dataset)
     if formats.card:
         text = format_model_card(metadata, formats.files, formats.card.parent, written.quantised)
-        with atomic_write(formats.card) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(formats.card, text)
     return written

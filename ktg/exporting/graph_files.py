@@ -15,7 +15,7 @@ from ktg.graph.paths import list_files, make_paths_relative
 from ktg.graph.space import MetricName
 from ktg.graph.vocabulary import Scalar
 from ktg.graph.yaml_files import save
-from ktg.local import atomic_write, check_name_length
+from ktg.local import check_name_length, write_text
 from ktg.searching.history import find_searches, read_last_search, read_newest_search
 from ktg.searching.score import KEYS, VAL_ACCURACY, VAL_LOSS, cut_score, to_value
 from ktg.searching.stored_search import StoredSearch, StoredTrial
@@ -246,8 +246,7 @@ def write_graph(
     origin = graph.provenance
     title = ": ".join(str(origin[key]) for key in ("experiment", "trial") if key in origin)
     save(output, plain)
-    with atomic_write(drawing) as temporary:
-        temporary.write_text(draw(graph, title or output.stem), encoding="utf-8")
+    write_text(drawing, draw(graph, title or output.stem))
     return ExportedGraph(graph, output, drawing, list_outside(plain), search)
 
 
