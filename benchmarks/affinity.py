@@ -8,7 +8,6 @@ minutes for --images 500 and a quarter of an hour for 3000.
     python benchmarks/affinity.py --images 500 -o benchmarks/results/affinity.json
 """
 
-import argparse
 import datetime
 import json
 import platform
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from options import make_parser
 
 from ktg.affinity import score
 from ktg.affinity.features import extract
@@ -167,9 +167,7 @@ def score_all(maps: torch.Tensor, labels: np.ndarray) -> None:
 
 def main() -> None:
     """Run the benchmark and write its figures with what they depend on."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(

@@ -11,7 +11,6 @@ own trainings only.
     python benchmarks/affinity_study.py cats_dogs rose_tulip     # these data sets only
 """
 
-import argparse
 import dataclasses
 import json
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import measure
 import torch
+from options import make_parser
 
 from ktg.affinity.candidate import Candidate, list_candidates
 from ktg.affinity.correlation import BASELINES, correlate, orient
@@ -150,9 +150,7 @@ def write(rows: list[StudyRow]) -> None:
 
 def main() -> None:
     """Run the study and write its results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help=f"Of {', '.join(TARGETS)}; default: all."
     )

@@ -10,7 +10,6 @@ estimates. Copies: 40 of each kind beside 600 images. Clean sets: what is still 
 SHARED holds data/ and weights/. Features are computed once for each set.
 """
 
-import argparse
 import io
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from options import make_parser
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
@@ -43,17 +43,10 @@ CPU = torch.device("cpu")
 
 def main() -> None:
     """Measure everything and write the results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path(__file__).parent / "results/audit.json"
-    )
-    args = parser.parse_args()
+    args = make_parser(__doc__, "audit.json").parse_args()
     torch.set_num_threads(1)
     file = SourceFile(
-        path=str(args.shared.absolute() / "weights/mobilenetv2_100.imagenet.pth"),
+        path=str(args.shared / "weights/mobilenetv2_100.imagenet.pth"),
         mean=(0.5,),
         std=(0.5,),
     )
@@ -62,7 +55,7 @@ def main() -> None:
     twins: list[dict[str, Any]] = []
     for name, path in SETS.items():
         size = None if path.endswith(".npz") else SIZE
-        pool = gather(Data(path=str(args.shared.absolute() / "data" / path), size=size))
+        pool = gather(Data(path=str(args.shared / "data" / path), size=size))
         network = build_viewer(node, pool, {"imagenet": file}).network
         assert network is not None
         started = time.process_time()

@@ -9,12 +9,12 @@ even if the machine is busy.
     python benchmarks/augment.py --device cuda --batch 256
 """
 
-import argparse
 import functools
 from collections.abc import Callable
 
 import measure
 import torch
+from options import make_parser
 
 from ktg.data.augment import augment_batch
 from ktg.graph.vocabulary import AugmentName
@@ -26,9 +26,7 @@ NAMES: tuple[AugmentName, ...] = (
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 224])
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=10)

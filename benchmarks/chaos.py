@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from lines import append_line, read_lines
+from options import RESULTS, make_parser
 
 SPACE = """
 data: {name: digits, per_class: 5, batch_size: 25}
@@ -65,11 +66,8 @@ FAULTS = (
 
 def main() -> None:
     """Kill, resume and check until every part has been killed often enough."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    results = Path(__file__).parent / "results/chaos.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=results)
+    parser = make_parser(__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "chaos.jsonl")
     parser.add_argument("--kills", type=int, default=10, help="of each part")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument(

@@ -18,7 +18,6 @@ share, one that a graph's trainings share, and one of its own, correlated as mea
     python benchmarks/choice.py --leads    # the figures of kinds.py and expectation.py, as Python
 """
 
-import argparse
 import itertools
 import json
 import math
@@ -30,7 +29,8 @@ from typing import Any
 import measure
 import numpy as np
 from choice_replay import TRIED, World, play
-from lines import read_lines
+from lines import Line, read_lines
+from options import make_parser
 
 from ktg.intervals import paired_mean_interval
 from ktg.proposing.kinds import Kind, Lead
@@ -45,6 +45,11 @@ KINDS: dict[str, Kind] = {
     "mutual": "mutual",
 }
 RECIPE = ("probe, then 0.0002", "probe, then 0.0003")
+# Of which lines kinds are judged: one network from ImageNet, with ten labels a class.
+TARGET = {"model": "mobilenetv2_035", "per_class": 10, "source": "imagenet"}
+TEACHER = {"teacher_model": "mobilenetv2_100", "teacher_size": 96, "teacher_steps": 100, "views": 8}
+STUDY = {**TARGET, **TEACHER, "size": 64}
+TUNED = {**TARGET, "size": 96, "epochs": 0}
 IMAGES = (20, 50, 100, 300, 1000)
 Table = dict[str, dict[str, dict[Any, float]]]  # set, arm, seed: test accuracy
 Runs = dict[str, dict[str, list[np.ndarray]]]  # set, arm: by training, which images were right
@@ -54,9 +59,9 @@ Runs = dict[str, dict[str, list[np.ndarray]]]  # set, arm: by training, which im
 
 
 def read_runs() -> Runs:
-    """Return, by set and arm, for each training which images it got right, as 0 and 1."""
+    """Return, by set and arm, which images each training of the first split got right: 0, 1."""
     found: Runs = defaultdict(lambda: defaultdict(list))
-    for line in read_lines(measure.RESULTS / "choice_runs.jsonl"):
+    for line in select_lines("choice_runs.jsonl", {"split": 0}):
         parts = [
             np.unpackbits(np.frombuffer(bytes.fromhex(line[f"{split}_right"]), np.uint8))
             for split in ("val", "test")
@@ -67,18 +72,26 @@ def read_runs() -> Runs:
     return found
 
 
+def select_lines(file: str, settings: Line) -> list[Line]:
+    """Return the lines of a file with these settings; one that is older than a setting had it."""
+    lines = read_lines(measure.RESULTS / file)
+    return [
+        line
+        for line in lines
+        if all(line.get(key, value) == value for key, value in settings.items())
+    ]
+
+
 def read_tables(runs: Runs) -> list[Table]:
-    """Return the test accuracies of each file by set, arm and seed, with ten labels a class."""
+    """Return the test accuracies of each file by set, arm and seed."""
     study: Table = defaultdict(lambda: defaultdict(dict))
-    for line in read_lines(measure.RESULTS / "teachers_study.jsonl"):
-        if line["per_class"] == 10:
-            study[line["set"]][line["arm"]][line["seed"]] = line["test_accuracy"]
+    for line in select_lines("teachers_study.jsonl", STUDY):
+        study[line["set"]][line["arm"]][line["seed"]] = line["test_accuracy"]
     recipes: Table = defaultdict(lambda: defaultdict(dict))
-    for line in read_lines(measure.RESULTS / "recipes.jsonl"):
-        if line["per_class"] == 10:
-            arm = {RECIPE[0]: "alone, 100 steps", RECIPE[1]: "alone, 300 steps"}
-            name = arm.get(line["arm"], line["arm"])
-            recipes[line["set"]][name][line["seed"]] = line["accuracy"]
+    arm = {RECIPE[0]: "alone, 100 steps", RECIPE[1]: "alone, 300 steps"}
+    for line in select_lines("recipes.jsonl", TUNED):
+        name = arm.get(line["arm"], line["arm"])
+        recipes[line["set"]][name][line["seed"]] = line["accuracy"]
     flowers = json.loads((measure.RESULTS / "unlabelled.json").read_text())["result"]
     each = {arm: own["each"] for arm, own in flowers["test accuracy"].items()}
     names = {"alone, 300 steps": "alone", "mutual": "mutual learning"}
@@ -158,8 +171,8 @@ def measure_noise(runs: Runs) -> dict[str, float]:
     trainings of one graph, without what the images by which they differ make of it.
     """
     lines: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for line in read_lines(measure.RESULTS / "teachers_study.jsonl"):
-        if KINDS.get(line["arm"]) and line["per_class"] == 10:
+    for line in select_lines("teachers_study.jsonl", STUDY):
+        if line["arm"] in KINDS:
             lines[line["set"], line["seed"]].append(line)
     shares: dict[bool, list[float]] = {True: [], False: []}
     for (name, _), own in lines.items():
@@ -238,9 +251,7 @@ def _without(levels: Mapping[Kind, float], kind: Kind) -> dict[Kind, float]:
 
 def main() -> None:
     """Replay choices with every number of images, and write what they are worth."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=50, help="of each set")
     parser.add_argument("--leads", action="store_true")
     args = parser.parse_args()

@@ -16,13 +16,13 @@ import argparse
 import dataclasses
 import itertools
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import teachers_study
 import torch
 from lines import append_line, read_lines
+from options import make_parser
 
 from ktg.data import Images
 from ktg.data.open import open_data, open_test
@@ -38,6 +38,16 @@ STEPS = {ALONE: 100, TAUGHT: 150, LABELLED_ONLY: 150, MUTUAL: 100}
 FIRST = ("probe", ALONE, MUTUAL, TAUGHT)
 PLAN = [*((arm, 0) for arm in FIRST), (ALONE, 1), (LABELLED_ONLY, 0), (TAUGHT, 1), (MUTUAL, 1)]
 KEYS = ("set", "split", "seed", "arm")
+SETTINGS = {
+    "model": "mobilenetv2_035",
+    "teacher": "mobilenetv2_100",
+    "size": 64,
+    "per_class": 10,
+    "source": "imagenet",
+    "teacher_size": teachers_study.TEACHER_SIZE,
+    "teacher_steps": teachers_study.TEACHER_STEPS,
+    "views": teachers_study.VIEWS,
+}
 
 
 def make_graph(args: argparse.Namespace, name: str, split: int, seed: int, arm: str) -> Graph:
@@ -74,20 +84,13 @@ def measure_arm(graph: Graph, test: Images) -> dict[str, Any]:
 
 def main() -> None:
     """Append what is missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    place = Path(__file__).parent / "results/choice_runs.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=place)
+    parser = make_parser(__doc__, "choice_runs.jsonl")
     sets = list(teachers_study.SETS)
     parser.add_argument("--sets", nargs="+", default=sets, choices=sets)
     parser.add_argument("--arms", nargs="+", default=["probe", *STEPS], choices=["probe", *STEPS])
     parser.add_argument("--splits", type=int, default=1)
+    parser.set_defaults(**SETTINGS)
     args = parser.parse_args()
-    args.shared = args.shared.absolute()
-    args.model, args.teacher = "mobilenetv2_035", "mobilenetv2_100"
-    args.size, args.per_class, args.views = 64, 10, 8
     torch.set_num_threads(1)
     done = {tuple(line[key] for key in KEYS) for line in read_lines(args.output)}
     for split, (arm, seed), name in itertools.product(range(args.splits), PLAN, args.sets):

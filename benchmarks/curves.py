@@ -12,7 +12,6 @@ line marks the moment of unfreezing.
     python benchmarks/curves.py benchmarks/spaces/augment_flowers.yaml       # about 15
 """
 
-import argparse
 import dataclasses
 import itertools
 import statistics
@@ -24,6 +23,7 @@ import measure
 import torch
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from options import make_parser
 
 from ktg.data import Dataset, open_data
 from ktg.graph import LABEL, Graph, SearchSpace, load_space
@@ -45,11 +45,8 @@ Name = tuple[str, str]  # what shares a row of panels, and which curve there it 
 
 def main() -> None:
     """Train, and write the numbers and the drawing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, seeds=3)
     parser.add_argument("space", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -18,7 +18,6 @@ trials or reports above which slots stay empty.
     python benchmarks/driver.py --part knee
 """
 
-import argparse
 import contextlib
 import itertools
 import json
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import measure
+from options import make_parser
 from rich.console import Console
 
 from ktg.graph import SearchSpace, parse_space
@@ -85,9 +85,7 @@ class Watch(Progress):
 
 def main() -> None:
     """Measure one part and add it to the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--part", choices=["costs", "memory", "sampler", "knee"], required=True)
     parser.add_argument("--concurrent", type=int, nargs="+", default=[64, 128])
     parser.add_argument(

@@ -32,6 +32,7 @@ from typing import Any
 import rivals
 import torch
 from lines import Line, read_lines
+from options import make_parser
 from rivals import TARGET, WEIGHTS, RealSet
 
 from ktg.data.open import open_data, open_test
@@ -74,34 +75,35 @@ def read_arguments(
     about: str | None, sets: Any, arms: tuple[str, ...], file: str, budget: str
 ) -> argparse.Namespace:
     """Return the options that folder.py and proof.py share."""
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    results = Path(__file__).parent / "results" / file
-    parser.add_argument("-o", "--output", type=Path, default=results)
+    parser = make_parser(about, file, seeds=5, table=True)
     parser.add_argument("--budget", default=budget, help="of the search and of fine-tuning")
     parser.add_argument("--sets", nargs="+", default=list(sets), choices=sets)
     parser.add_argument("--arms", nargs="+", default=list(arms), choices=arms)
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--size", type=int, default=SIZE)
     cores = os.cpu_count() or 1
     about_threads = "of one training; with fewer than cores a rival has as many core-seconds"
     parser.add_argument("--threads", type=int, default=cores, help=about_threads)
-    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
-    args.shared = args.shared.absolute()
     args.seconds = float(args.budget[:-1]) * SECONDS[args.budget[-1]] * cores / args.threads
     return args
 
 
 def read_budget(args: argparse.Namespace) -> list[Line]:
-    """Return the lines of this budget and size; the probe has no budget."""
+    """Return the lines of this budget and size; the probe at a given size has no budget."""
     return [
         line
-        for line in read_lines(args.output)
+        for line in read_measured(args.output)
         if line["size"] == args.size and line["budget"] in (None, args.budget)
     ]
+
+
+def read_measured(file: Path) -> list[Line]:
+    """Return all lines; the probes of what searches came to, which had no budget, with theirs."""
+    lines = read_lines(file)
+    for line in lines:
+        if not line["size"] and line["budget"] is None:
+            line["budget"] = "6m"
+    return lines
 
 
 def find_missing(
@@ -109,17 +111,19 @@ def find_missing(
 ) -> tuple[Line, list[Line], list[int]]:
     """Return what all lines of an arm on a set have in common, these lines, and missing seeds.
 
-    The probe draws nothing: it has one seed, and no budget.
+    The probe draws nothing, so it has one seed; and no budget, unless the search of this budget
+    chooses how it sees images.
     """
-    budget = None if "probe" in arm else args.budget
+    drawn = "probe" not in arm
+    budget = args.budget if drawn or not args.size else None
     keys = {"set": name, "arm": arm, "size": args.size, "budget": budget}
     lines = [
         line
-        for line in read_lines(args.output)
+        for line in read_measured(args.output)
         if all(line[key] == value for key, value in keys.items())
     ]
     done = {line["seed"] for line in lines}
-    return keys, lines, [seed for seed in range(args.seeds if budget else 1) if seed not in done]
+    return keys, lines, [seed for seed in range(args.seeds if drawn else 1) if seed not in done]
 
 
 def find_given(args: argparse.Namespace, name: str) -> tuple[int, rivals.Pretrained]:

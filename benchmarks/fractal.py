@@ -11,7 +11,6 @@ picture, so the ratios hold even if the speed of the machine drifts.
     python benchmarks/fractal.py --search --write   # and rewrites ktg's categories.npz with them
 """
 
-import argparse
 import itertools
 import resource
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 import measure
 import numpy as np
+from options import make_parser
 
 from ktg.data.formula.fractal import (
     FractalDB,
@@ -42,9 +42,7 @@ WALKS, MASKS, FLIPS = 20, 10, 4
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--search", action="store_true", help="find all 1,000 categories")
     parser.add_argument("--write", action="store_true", help="save them as the categories of ktg")

@@ -18,6 +18,7 @@ from pathlib import Path
 import measure
 import step_time
 import torch
+from options import make_parser
 
 from ktg.data import Dataset, open_data
 from ktg.graph import Data, Graph, parse
@@ -28,9 +29,7 @@ from ktg.training.frozen_features import FrozenFeatures
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--model", default="mobilenetv2_100")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--images", type=int, default=1000)

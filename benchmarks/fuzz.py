@@ -14,7 +14,6 @@ in a process that is watched: an error that is no KtgError is a traceback, ten s
 An input is made from its seed, kind and number alone; `--only yaml/17` reads one again, unwatched.
 """
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -33,6 +32,7 @@ from typing import Any
 import numpy as np
 from fuzz_kinds import read_labels, read_python, read_server, read_store
 from mutations import mutate, mutate_text
+from options import make_parser
 
 SECONDS, MEGABYTES, FIRST_SECONDS = 10.0, 2048, 120.0
 GRAPH = """\
@@ -52,9 +52,7 @@ SPACE = GRAPH.replace("0.05", "{choice: [0.05, 0.01]}").replace(
 
 def main() -> None:
     """Read all inputs, print the counts of each kind, and end with 1 if anything was wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--count", type=int, default=450, help="inputs of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))

@@ -34,6 +34,7 @@ import numpy as np
 import step_time
 import torch
 from lines import append_line, read_lines
+from options import make_parser
 
 from ktg.data import open_data
 from ktg.graph import Data, parse
@@ -91,9 +92,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Return the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--output", type=Path, default=measure.RESULTS / "gpu.jsonl")
     parser.add_argument("--minutes", type=float, default=7.5, help="begin nothing after this")
     parser.add_argument(

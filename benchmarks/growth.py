@@ -32,6 +32,7 @@ import torch
 from lines import Line, append_line, read_lines
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from options import make_parser
 
 from ktg.data.open import open_data, open_test
 from ktg.graph import Graph
@@ -53,19 +54,11 @@ KEYS = ("set", "classes", "per_class", "seed", "arm")
 
 def main() -> None:
     """Append what is missing, or show what there is."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    place = Path(__file__).parent / "results" / "growth.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=place)
+    parser = make_parser(__doc__, "growth.jsonl", seeds=5, table=True)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--no-neighbours", action="store_true")
-    parser.add_argument("--table", action="store_true")
     parser.add_argument("--draw", type=Path, metavar="SVG")
     args = parser.parse_args()
-    args.shared = args.shared.absolute()
     if args.draw:
         draw(read_lines(args.output), args.draw)
     elif args.table:

@@ -33,6 +33,7 @@ import folder
 import numpy as np
 import torch
 from lines import append_line, read_lines
+from options import make_parser
 from rivals import RealSet, make_folder, pair, show_gain, show_values
 
 from ktg.auditing.doubtful_labels import LabelDoubts, doubt_labels
@@ -166,23 +167,14 @@ def list_arms(noise: float, target: str = TARGET) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Append what is missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path(__file__).parent / "results/noisy_labels.jsonl"
-    )
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = make_parser(__doc__, "noisy_labels.jsonl", seeds=5, table=True)
     parser.add_argument("--target", choices=WEIGHTS, default=TARGET)
     parser.add_argument("--arms", nargs="+", choices=list_arms(0.2), help="default: all")
     parser.add_argument("--search", metavar="BUDGET", help="search instead, on all cores: 6m")
-    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     if args.table:
         show(args.output)
         return
-    args.shared = args.shared.absolute()
     if args.search:
         search(args)
         return

@@ -23,7 +23,6 @@ is neither training nor validation.
     python benchmarks/overhead.py --space benchmarks/spaces/cifar10_small.yaml
 """
 
-import argparse
 import dataclasses
 import json
 import os
@@ -34,6 +33,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from options import make_parser
+
 STARTED = time.time()
 QUICKSTART = Path(__file__).parents[1] / "search_spaces" / "quickstart.yaml"
 STAMPS = "KTG_STAMPS"
@@ -42,9 +43,7 @@ Pair = tuple[float, float]
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--space", type=Path, default=QUICKSTART)
     parser.add_argument("--trials", type=int, help="in place of what the space says")
     parser.add_argument("--name", help="of the result, instead of the space's")

@@ -19,7 +19,6 @@ first.
 SHARED holds data/ and weights/.
 """
 
-import argparse
 import functools
 import random
 import statistics
@@ -35,6 +34,7 @@ import rivals
 import torch
 import yaml
 from lines import Line, append_line, read_lines
+from options import make_parser
 from table import distinct_graphs
 
 from ktg.data import Dataset, Images
@@ -71,18 +71,13 @@ class Entry:
 
 def main() -> None:
     """Train what the tables lack."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=measure.RESULTS)
+    parser = make_parser(__doc__, ".", seeds=SEEDS)
     parser.add_argument("--sets", nargs="+", default=list(EPOCHS), choices=EPOCHS)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="of each graph")
     args = parser.parse_args()
     torch.set_num_threads(1)
     for seed in range(args.seeds):
         for name in args.sets:
-            train_all(args.shared.absolute(), name, seed, args.output / f"table_{name}.jsonl")
+            train_all(args.shared, name, seed, args.output / f"table_{name}.jsonl")
 
 
 def train_all(shared: Path, name: str, seed: int, output: Path) -> None:

@@ -12,7 +12,6 @@ pretraining are paired by seed and have a 95 % interval of Student's t.
     python benchmarks/pretraining.py digits --seeds 10  # about 10
 """
 
-import argparse
 import dataclasses
 import os
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import measure
 import torch
+from options import make_parser
 from pretraining_study import summarise
 
 from ktg.data import open_data
@@ -70,11 +70,8 @@ TASKS: dict[str, tuple[Data, dict[str, Node], dict[int, int]]] = {
 
 def main() -> None:
     """Train and write benchmarks/results/pretraining_TASK.json."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, seeds=3)
     parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
     data, nodes, sizes = TASKS[args.task]

@@ -18,6 +18,7 @@ from typing import Any
 
 import measure
 import torch
+from options import make_parser
 from scipy import stats
 
 from ktg.graph import Graph, SearchSpace, load_space
@@ -28,11 +29,8 @@ from ktg.tracking import MemoryTracker
 
 def main() -> None:
     """Train and write benchmarks/results/NAME.json."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, seeds=3)
     parser.add_argument("space", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="first of the seeds")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

@@ -7,7 +7,6 @@ One line is appended for each fit.
 SHARED holds data/ and weights/.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import rivals
 import torch
 from lines import append_line
+from options import make_parser
 
 from ktg.training.probe import fit_probe
 
@@ -25,21 +25,15 @@ COUNTS = (200, 1000, 2400, 8000)
 
 def main() -> None:
     """Measure each number of images once."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    results = Path(__file__).parent / "results" / "probe_time.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=results)
+    parser = make_parser(__doc__, "probe_time.jsonl")
     parser.add_argument("--set", default="cifar10_small", choices=folder.SETS)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--name", default="now")
     args = parser.parse_args()
-    shared = args.shared.absolute()
     with tempfile.TemporaryDirectory() as temporary:
-        place = rivals.make_folder(shared, folder.SETS[args.set], Path(temporary).resolve())
+        place = rivals.make_folder(args.shared, folder.SETS[args.set], Path(temporary).resolve())
         task = rivals.open_task(place, folder.SIZE)
-        network = rivals.make_network(shared, rivals.WEIGHTS[rivals.TARGET], 0).eval()
+        network = rivals.make_network(args.shared, rivals.WEIGHTS[rivals.TARGET], 0).eval()
         seen, unseen = (
             torch.from_numpy(rivals.compute_features(network, pixels))
             for pixels in (task.train, task.test)

@@ -8,12 +8,12 @@ settings are trained again with seeds that the search has not used, and compared
     python benchmarks/quickstart.py --space search_spaces/quickstart_sources.yaml
 """
 
-import argparse
 import contextlib
 import tempfile
 from pathlib import Path
 
 import measure
+from options import make_parser
 
 import ktg
 from ktg.graph import dump
@@ -23,10 +23,7 @@ SPACE = Path(__file__).parents[1] / "search_spaces" / "quickstart.yaml"
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=10)
+    parser = make_parser(__doc__, seeds=10)
     parser.add_argument("--space", type=Path, default=SPACE)
     args = parser.parse_args()
     space = args.space.resolve()

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from lines import append_line, read_lines
+from options import make_parser
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV
@@ -236,13 +237,7 @@ def show(path: Path) -> None:
 
 def main() -> None:
     """Append what is missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path(__file__).parent / "results/recipes.jsonl"
-    )
+    parser = make_parser(__doc__, "recipes.jsonl", seeds=5, table=True)
     sources = ("imagenet", "none", "zoo/fractals")
     parser.add_argument("--source", default="imagenet", choices=sources)
     parser.add_argument("--model", default="mobilenetv2_035", help="one with weights, or any")
@@ -250,11 +245,8 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 50], help="0: all")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--epochs", type=int, default=0, help="default: usual ones")
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", help="default: all")
-    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
-    args.shared = args.shared.absolute()
     if args.table:
         show(args.output)
         return

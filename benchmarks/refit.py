@@ -24,31 +24,24 @@ import proof
 import rivals
 import torch
 from lines import Line, read_lines
+from options import RESULTS, make_parser
 
 from ktg.graph.length import with_epochs
 
-RESULTS = Path(__file__).parent / "results"
 KEYS = ("set", "arm", "size", "budget")
 
 
 def main() -> None:
     """Measure what is missing, or show the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "refit.jsonl")
+    parser = make_parser(__doc__, "refit.jsonl", seeds=5, table=True)
     parser.add_argument("--graphs", type=Path, default=RESULTS / "proof.jsonl")
     parser.add_argument("--sets", nargs="+", default=list(proof.SETS), choices=proof.SETS)
     parser.add_argument("--arms", nargs="+", default=[proof.OURS, proof.ALONE])
     parser.add_argument("--size", type=int)
     parser.add_argument("--budget")
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
-    args.shared = args.shared.absolute()
     if args.table:
         print("\n".join(compare(read_lines(args.graphs), read_lines(args.output))))
         return
@@ -101,7 +94,8 @@ def compare(once: list[Line], longer: list[Line]) -> list[str]:
         for times in sorted({other["times"] for other in longer if keys.items() <= other.items()}):
             theirs = select(longer, {**keys, "times": times}, proof.SETS)
             gain = rivals.pair(theirs, mine)
-            gains.setdefault(times, []).append(sum(gain) / len(gain))
+            if gain:
+                gains.setdefault(times, []).append(sum(gain) / len(gain))
             name = f"{line['set']}, {line['arm']}, {line['size']} px, {line['budget']}"
             cells = [name, rivals.show_values(mine), f"{rivals.show_values(theirs)} (x {times})"]
             rows.append(f"| {' | '.join([*cells, rivals.show_gain(gain)])} |")

@@ -244,10 +244,11 @@ def fit(
     """Train a network as in a tutorial and return the epochs that fitted into the time.
 
     AdamW, weight decay 0.05, peak rate 0.0005 (0.001 for the head), one epoch of warm-up and a
-    cosine; batches of 32, random crops and flips. In a first share of the epochs only the head
-    learns. The first epochs tell how many there will be.
+    cosine; batches of 32, random crops and flips. In a first share of the time only the head
+    learns. The first epochs tell how many there will be, and so does the first after the head's,
+    which takes longer.
     """
-    started, epochs, epoch = time.perf_counter(), 2, 0
+    started, epochs, epoch, frozen = time.perf_counter(), 2, 0, head_share > 0
     body = [value for name, value in network.named_parameters() if "classifier" not in name]
     head = [value for name, value in network.named_parameters() if "classifier" in name]
     groups = [{"params": body, "peak": 5e-4}, {"params": head, "peak": 1e-3}]
@@ -255,7 +256,8 @@ def fit(
     crop = v2.RandomResizedCrop(pixels.shape[-1], scale=(0.5, 1), antialias=True)
     augment = v2.Compose([crop, v2.RandomHorizontalFlip()])
     while epoch < epochs and time.perf_counter() - started < seconds:
-        frozen = epoch < head_share * epochs
+        begun, was_frozen = time.perf_counter(), frozen
+        frozen = frozen and epoch < head_share * epochs
         network.train(not frozen).requires_grad_(not frozen)
         for value in head:
             value.requires_grad_(True)
@@ -271,8 +273,11 @@ def fit(
             loss.backward()
             optimizer.step()
         epoch += 1
+        ended = time.perf_counter()
         if epoch == 1 or frozen:
-            epochs = max(2, int(0.97 * seconds * epoch / (time.perf_counter() - started)))
+            epochs = max(2, int(0.97 * seconds * epoch / (ended - started)))
+        elif was_frozen:
+            epochs = epoch + int((0.97 * seconds - (ended - started)) / (ended - begun))
     return epoch
 
 

@@ -15,7 +15,6 @@ same time.
     python benchmarks/search_efficiency.py --table flowers --budget 384
 """
 
-import argparse
 import bisect
 import dataclasses
 import functools
@@ -24,12 +23,12 @@ import itertools
 import json
 import random
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import measure
 import optuna
-from optuna.trial import TrialState
+from options import make_parser
 from worlds import DIGITS, TABLES, Table, open_table
 
 import ktg.searching.search_queue as queues
@@ -92,11 +91,8 @@ class Forgetful(SearchQueue):
 
 def main() -> None:
     """Replay every way with all seeds; write the result after each way."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, seeds=50)
     parser.add_argument("--table", default=DIGITS, choices=TABLES)
-    parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument(
         "--budget", type=int, default=640, help="epochs; see worlds.py for those of a training"
     )
@@ -198,7 +194,7 @@ def play_search(
         options |= way["tpe"]
         queue.sampler._chosen = optuna.samplers.TPESampler(seed=seed, **options)
     if "teller" in way:
-        TELLERS[way["teller"]](queue)
+        TELLERS[way["teller"]](queue, table)
     world = table.draw(seed)
     curve, best = [0.0], 0.0
     for trial in replay(queue, lambda trial: world.curves[trial.key], slots):
@@ -212,9 +208,9 @@ def play_search(
     return (curve + curve[-1:] * budget)[: budget + 1]
 
 
-def tell_canonical(queue: SearchQueue) -> None:
+def tell_canonical(queue: SearchQueue, table: Table) -> None:
     """Tell the sampler the canonical values, too, so that equal graphs look equal to it."""
-    by_key, tell_drawn = values_by_key(), queue.arms.learn
+    by_key, tell_drawn = list_values(table), queue.arms.learn
 
     def learn(trial: Trial, trials: Sequence[Trial], effects: FoldEffects) -> None:
         tell_drawn(trial, trials, effects)
@@ -224,20 +220,20 @@ def tell_canonical(queue: SearchQueue) -> None:
     queue.arms.learn = learn  # type: ignore[method-assign]
 
 
-def tell_no_stopped(queue: SearchQueue) -> None:
+def tell_no_stopped(queue: SearchQueue, table: Table) -> None:
     """Tell the sampler nothing about a stopped trial except that it has ended."""
     sampler, tell_all = queue.sampler, queue.sampler.tell
 
-    def tell(number: int, outcome: Outcome) -> None:
+    def tell(number: int, outcome: Outcome, acting: Collection[str] | None = None) -> None:
         if outcome.state == "stopped":
-            sampler._study.tell(sampler._asked.pop(number), state=TrialState.FAIL)
+            sampler.forget(number)
         else:
-            tell_all(number, outcome)
+            tell_all(number, outcome, acting)
 
     sampler.tell = tell  # type: ignore[method-assign]
 
 
-TELLERS: dict[str, Callable[[SearchQueue], None]] = {
+TELLERS: dict[str, Callable[[SearchQueue, Table], None]] = {
     "canonical": tell_canonical,
     "silent": tell_no_stopped,
 }
@@ -269,15 +265,13 @@ def remember(function: Callable[[Graph], Any]) -> Callable[[Graph], Any]:
 BOUND: dict[tuple[Any, ...], Graph] = {}
 
 
-@functools.cache
-def values_by_key() -> dict[str, Any]:
-    """Return, for every graph of the space of digits, the first values that make it."""
-    space = open_table(DIGITS).space
-    found: dict[str, Any] = {}
-    for options in itertools.product(*(hole.options_to_check() for hole in space.holes.values())):
-        values = dict(zip(space.holes, options, strict=True))
-        found.setdefault(canonical_key(space.bind(values)), values)
-    return found
+def list_values(table: Table) -> dict[str, dict[str, Any]]:
+    """Return, for every graph of a table's space, the first values that make it."""
+    return {
+        key: dict(zip(table.space.holes, rows[0]["values"], strict=True))
+        for key, rows in table.rows.items()
+        if rows[0].get("arm") is None
+    }
 
 
 def replay(queue: SearchQueue, curve: Curves, slots: int) -> Iterator[Trial]:

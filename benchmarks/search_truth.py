@@ -16,7 +16,6 @@ the mean graph takes a second in each of two slots, and the budget is that of `s
     python benchmarks/search_truth.py --show
 """
 
-import argparse
 import dataclasses
 import functools
 import heapq
@@ -28,6 +27,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import measure
+from options import make_parser
 from photo_tables import EPOCHS as PHOTOS
 from photo_tables import VALIDATION
 from search_efficiency import Remembering, list_known_baselines, remember
@@ -95,11 +95,8 @@ PAST = 20  # trials of an earlier search, drawn at random
 
 def main() -> None:
     """Replay every way with all seeds and costs; write the result after each way."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, seeds=50)
     parser.add_argument("--table", default=DIGITS, choices=TABLES)
-    parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--ways", nargs="+", default=[*WAYS, *MORE], choices=[*WAYS, *MORE])
     parser.add_argument("--show", action="store_true", help="what is known of all tables")
     args = parser.parse_args()

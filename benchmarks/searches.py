@@ -7,11 +7,11 @@ ktg search benchmarks/spaces/cifar10_small.yaml      # about twenty
 python benchmarks/searches.py cats_dogs cifar10_small
 """
 
-import argparse
 from collections import Counter
 from typing import Any
 
 import measure
+from options import make_parser
 
 from ktg.searching.history import read_last_search
 from ktg.searching.stored_search import StoredTrial
@@ -20,9 +20,7 @@ from ktg.tracking import DEFAULT_URI, find_experiment
 
 def main() -> None:
     """Read the last search of every named experiment and write one file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("experiments", nargs="+")
     parser.add_argument("--store", default=DEFAULT_URI)
     args = parser.parse_args()

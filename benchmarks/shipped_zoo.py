@@ -9,11 +9,11 @@ It is trained as `ktg source pretrain fractaldb --preset tiny --model resnet20 -
 does, in the user's zoo, and copied from there.
 """
 
-import argparse
 import dataclasses
 import shutil
 
 import torch
+from options import make_parser
 
 from ktg.graph import Data, Graph
 from ktg.pretraining.pretrain import pretrain
@@ -29,10 +29,7 @@ LARGEST = 1_500_000  # bytes of the file of weights
 
 def main() -> None:
     """Train and copy."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.parse_args()
+    make_parser(__doc__).parse_args()
     torch.set_num_threads(1)
     made = pretrain(
         make_graph(), NAME, MemoryTracker(), device="cpu", replace=True, on_epoch=show

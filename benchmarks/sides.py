@@ -13,7 +13,6 @@ training, so the script may be interrupted.
 SHARED holds data/ and weights/.
 """
 
-import argparse
 import itertools
 import tempfile
 import time
@@ -24,6 +23,7 @@ import folder
 import rivals
 import torch
 from lines import Line, append_line, read_lines
+from options import make_parser
 from rivals import WEIGHTS
 
 from ktg.graph import Graph, parse
@@ -35,18 +35,11 @@ KEYS = ("set", "weights", "side", "epochs", "seed")
 
 def main() -> None:
     """Append what is missing, or show the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    results = Path(__file__).parent / "results/sides.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=results)
+    parser = make_parser(__doc__, "sides.jsonl", seeds=2, table=True)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=folder.SETS)
     parser.add_argument("--weights", default="imagenet_035", choices=WEIGHTS)
     parser.add_argument("--epochs", type=int, default=12, help=f"at {LEAST} pixels")
     parser.add_argument("--arms", nargs="+", type=read_arm, help="default: those at equal time")
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     if args.table:
         print("\n".join(show(read_lines(args.output), args.weights, args.epochs)))
@@ -62,7 +55,7 @@ def main() -> None:
                 if key in done:
                     continue
                 done.add(key)
-                graph = make_graph(args.shared.absolute(), place, args.weights, side, epochs)
+                graph = make_graph(args.shared, place, args.weights, side, epochs)
                 started = time.process_time()
                 figures: Line = folder.train_graph(graph, seed)
                 figures["cpu_s"] = round(time.process_time() - started, 1)
@@ -119,7 +112,9 @@ def show(rows: list[Line], weights: str, epochs: int) -> list[str]:
         base, cells = runs.get((name, LEAST, epochs), {}), []
         for side, length in arms:
             values = runs.get((name, side, length), {})
-            gain = rivals.pair(values if length else dict.fromkeys(base, *values.values()), base)
+            # A probe draws nothing: what it has stands against every seed.
+            mine = values if length else {seed: one for one in values.values() for seed in base}
+            gain = rivals.pair(mine, base)
             gains[side, length] += gain
             cells.append(f"{rivals.show_values(values)} ({rivals.show_gain(gain)})")
         found.append(f"| {name} | {' | '.join(cells)} |")

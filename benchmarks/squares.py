@@ -11,7 +11,6 @@ balanced accuracy. One line is appended for each training, so the script may be 
 SHARED holds data/ and weights/.
 """
 
-import argparse
 import json
 import statistics
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from lines import append_line, read_lines
+from options import make_parser
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from ktg.data.open import open_data, open_test
@@ -37,15 +37,8 @@ KEYS = ("set", "arm", "resize", "seed")
 
 def main() -> None:
     """Append what is missing, or show the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    results = Path(__file__).parent / "results/squares.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=results)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = make_parser(__doc__, "squares.jsonl", seeds=5, table=True)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
-    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     rows = read_lines(args.output)
     if args.table:
@@ -60,7 +53,7 @@ def main() -> None:
                     key = (name, arm, way, seed if EPOCHS[arm] else 0)  # a probe draws nothing
                     if key not in done:
                         done.add(key)
-                        figures = measure(make_graph(args.shared.absolute(), *key))
+                        figures = measure(make_graph(args.shared, *key))
                         line = dict(zip(KEYS, key, strict=True)) | figures
                         print(json.dumps(line), flush=True)
                         append_line(args.output, line)

@@ -17,6 +17,7 @@ from pathlib import Path
 import measure
 import numpy as np
 import torch
+from options import make_parser
 
 from ktg.data import Dataset, open_data
 from ktg.graph import Data, Graph, parse
@@ -29,9 +30,7 @@ from ktg.training.training_batches import TrainingBatch
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--model", default="resnet32")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=64)

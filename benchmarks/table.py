@@ -7,9 +7,7 @@ one ended.
     python benchmarks/table.py                    # about two hours on one core
 """
 
-import argparse
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any
 
 import measure
 import torch
+from lines import append_line, read_lines
+from options import make_parser
 
 from ktg.data import Dataset, open_data
 from ktg.errors import SpecError
@@ -29,25 +29,20 @@ SPACE = Path(__file__).parent / "spaces" / "table.yaml"
 
 def main() -> None:
     """Train what the table lacks."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "table.jsonl")
     args = parser.parse_args()
     torch.set_num_threads(1)
     space = load_space(SPACE)
     graphs = dict(distinct_graphs(space))
-    lines = args.out.read_text().splitlines() if args.out.exists() else []
-    known = {json.loads(line)["key"] for line in lines}
+    known = {line["key"] for line in read_lines(args.out)}
     data = open_data(next(iter(graphs.values()))[1].data)
-    with args.out.open("a", encoding="utf-8") as out:
-        for number, (name, (values, graph)) in enumerate(graphs.items()):
-            if name not in known:
-                line = {"key": name, "values": list(values.values()), **train_curves(graph, data)}
-                out.write(json.dumps(line) + "\n")
-                out.flush()
-            if number % 50 == 0:
-                print(f"{number} of {len(graphs)}", flush=True)
+    for number, (name, (values, graph)) in enumerate(graphs.items()):
+        if name not in known:
+            line = {"key": name, "values": list(values.values()), **train_curves(graph, data)}
+            append_line(args.out, line)
+        if number % 50 == 0:
+            print(f"{number} of {len(graphs)}", flush=True)
 
 
 def distinct_graphs(space: SearchSpace) -> Iterator[tuple[str, tuple[dict[str, Any], Graph]]]:

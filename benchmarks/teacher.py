@@ -22,6 +22,7 @@ from typing import Any
 import measure
 import numpy as np
 import torch
+from options import make_parser
 
 from ktg.data import open_data
 from ktg.graph import Graph, parse
@@ -42,9 +43,7 @@ RATIOS = [
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--student", default="mobilenetv2_035")
     parser.add_argument("--teacher", default="mobilenetv2_100")
     parser.add_argument("--size", type=int, default=96)

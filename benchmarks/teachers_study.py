@@ -32,7 +32,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from lines import append_line, read_lines
+from lines import Line, append_line, read_lines
+from options import make_parser
 from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
@@ -63,6 +64,7 @@ ALONE_STEPS = (100, 300, 1000, 3000)
 TAUGHT_STEPS = 400
 TEACHER_STEPS = 100
 TEACHER_EPOCHS = 6  # where all labels are there
+VIEWS = 8
 UNLABELLED = {"unlabelled": "auto"}
 
 
@@ -109,8 +111,11 @@ ARMS = ["probe", *ALONE.values(), "teacher", THREE, *TAUGHT]
 SHORT = [ALONE[steps] for steps in ALONE_STEPS[:3]]
 USUAL = ["probe", *SHORT, "teacher", "kl, T 2", "dist", "kl, T 2, labelled images only"]
 KEYS = ("set", "model", "teacher_model", "size", "per_class", "teacher_size", "teacher_steps")
-KEYS += ("seed", "arm")
-BEFORE = {"teacher_size": TEACHER_SIZE, "teacher_steps": TEACHER_STEPS}  # of lines without
+KEYS += ("views", "source", "seed", "arm")
+OF_ALONE = ("set", "model", "size", "per_class", "source")
+# What lines have that do not say it: of networks from ImageNet, and of those from nothing.
+BEFORE = {"teacher_size": TEACHER_SIZE, "teacher_steps": TEACHER_STEPS, "source": "imagenet"}
+FROM_NOTHING = {"teacher_size": 32, "teacher_steps": 3000, "source": "none"}
 
 
 def make_graph(args: argparse.Namespace, name: str, seed: int, arm: str) -> Graph:
@@ -233,7 +238,7 @@ def show(path: Path, score: str, lengths: Sequence[int]) -> None:
     And what it has in all sets, where it was trained on several. lengths: in steps, those that
     alone is tuned over.
     """
-    rows = read_lines(path)
+    rows = [complete(row) for row in read_lines(path)]
     pooled: dict[tuple[Any, ...], dict[str, list[float]]] = defaultdict(dict)
     groups: dict[Any, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
@@ -242,7 +247,7 @@ def show(path: Path, score: str, lengths: Sequence[int]) -> None:
         print(*group)
         known = dict(zip(KEYS, group, strict=False))
         for row in rows:  # who has no teacher is compared with all of them
-            same = all(row[key] == known[key] for key in ("set", "model", "size", "per_class"))
+            same = all(row[key] == known[key] for key in OF_ALONE)
             if same and row["arm"].startswith(("alone", "probe")):
                 arms[row["arm"]].setdefault(row["seed"], row)
         tuned = tune_alone(arms, score, lengths)
@@ -264,9 +269,16 @@ def show(path: Path, score: str, lengths: Sequence[int]) -> None:
             print("all", *study, f"{arm:38} {where}{tell_mean(differences)}")
 
 
-def find_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def complete(row: Line) -> Line:
+    """Return a line with all settings; older ones had two views where images are large."""
+    before = BEFORE if row["model"] in WEIGHTS else FROM_NOTHING
+    return {"views": VIEWS if row["size"] <= 64 else 2, **before, **row}
+
+
+def find_key(row: Line) -> tuple[Any, ...]:
     """Return what tells a line from all others."""
-    return tuple((BEFORE | row)[key] for key in KEYS)
+    whole = complete(row)
+    return tuple(whole[key] for key in KEYS)
 
 
 def tune_alone(
@@ -298,12 +310,7 @@ def tell_mean(differences: Sequence[float]) -> str:
 
 def main() -> None:
     """Append what is missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("shared", type=Path)
-    place = Path(__file__).parent / "results/teachers_study.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=place)
+    parser = make_parser(__doc__, "teachers_study.jsonl", seeds=5, table=True)
     parser.add_argument("--source", default="imagenet", choices=["imagenet", "none"])
     parser.add_argument("--model", default="mobilenetv2_035", help=f"from ImageNet: {[*WEIGHTS]}")
     parser.add_argument("--teacher", default="mobilenetv2_100")
@@ -311,11 +318,9 @@ def main() -> None:
     parser.add_argument("--teacher-steps", type=int, default=TEACHER_STEPS, help="of few labels")
     parser.add_argument("--size", type=int, default=64, help="side at which the target sees images")
     parser.add_argument("--per-class", type=int, default=10, help="labelled images; 0: all")
-    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--views", type=int, default=VIEWS)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", default=USUAL, choices=ARMS)
-    parser.add_argument("--table", action="store_true")
     parser.add_argument(
         "--lengths", nargs="+", type=int, default=ALONE_STEPS, choices=ALONE_STEPS, help="of alone"
     )
@@ -323,23 +328,23 @@ def main() -> None:
         "--score", default="balanced_accuracy", choices=["accuracy", "balanced_accuracy"]
     )
     args = parser.parse_args()
-    args.shared = args.shared.absolute()
     if args.table:
         show(args.output, args.score, args.lengths)
         return
     torch.set_num_threads(1)
+    settings = {"model": args.model, "teacher_model": args.teacher}
+    settings |= {key: getattr(args, key) for key in KEYS[3:-2]}
     done = {find_key(line) for line in read_lines(args.output)}
     for seed in range(args.seeds):
         for name in args.sets:
             test = None
             for arm in args.arms:
-                sizes = (args.size, args.per_class, args.teacher_size, args.teacher_steps)
-                key = (name, args.model, args.teacher, *sizes, seed, arm)
-                if key not in done:
+                line = {"set": name, **settings, "seed": seed, "arm": arm}
+                if find_key(line) not in done:
                     if test is None:
                         test = open_test(make_graph(args, name, seed, "probe").data)
                     figures = measure_arm(args, name, seed, arm, test)
-                    append_line(args.output, dict(zip(KEYS, key, strict=True)) | figures)
+                    append_line(args.output, line | figures)
 
 
 if __name__ == "__main__":

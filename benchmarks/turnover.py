@@ -12,7 +12,6 @@ contain the start of Ray and of its first workers.
     python benchmarks/turnover.py             # about five minutes on two cores
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -23,6 +22,7 @@ from typing import Any
 
 import measure
 import torch
+from options import make_parser
 
 from ktg.graph import SearchSpace, dump, parse, parse_space
 from ktg.searching import worker
@@ -79,9 +79,7 @@ def naive(config: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure both ways and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--naive-trials", type=int, default=16)
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2])

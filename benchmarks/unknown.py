@@ -19,11 +19,11 @@ SHARED holds data/ and weights/.
 import argparse
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lines import append_line, read_lines
+from options import make_parser
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import normalize
 
@@ -116,8 +116,13 @@ def measure(args: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
         },
         "seconds": time.perf_counter() - started,
         "ktg": __version__,
-        "settings": {"size": args.size, "epochs": args.epochs, "model": MODEL},
+        "settings": list_settings(args),
     }
+
+
+def list_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what all lines must have in common that are counted together."""
+    return {"size": args.size, "epochs": args.epochs, "model": MODEL}
 
 
 def _class_means(training: Training, images: Images) -> np.ndarray:
@@ -193,16 +198,11 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measure what is not in the file yet, or print what is."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("shared", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = make_parser(__doc__, "unknown.jsonl", seeds=3, table=True)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--table", action="store_true")
-    place = Path(__file__).parent / "results" / "unknown.jsonl"
-    parser.add_argument("-o", "--output", type=Path, default=place)
     args = parser.parse_args()
-    rows = read_lines(args.output)
+    rows = [row for row in read_lines(args.output) if row["settings"] == list_settings(args)]
     done = {(row["set"], row["seed"]) for row in rows}
     for seed in () if args.table else range(args.seeds):
         for name in KNOWN:

@@ -19,6 +19,7 @@ from typing import Any
 
 import measure
 import torch
+from options import make_parser
 
 from ktg.data.open import open_data, open_test
 from ktg.graph import Graph, parse
@@ -41,16 +42,13 @@ PAIRS = [(f"{name}, unlabelled", name) for name in ("distillation", "mutual lear
 
 def main() -> None:
     """Train every arm with every seed and write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, seeds=3)
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--model", default="mobilenetv2_035")
     parser.add_argument("--per-class", type=int, default=5)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

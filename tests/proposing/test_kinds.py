@@ -1,5 +1,6 @@
 """What kind of arrangement a graph is, and that what kinds are worth is what was measured."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -63,14 +64,27 @@ def test_every_kind_has_a_lead_and_a_name_that_is_read_back():
     assert LEADS["other"].spread == max(lead.spread for lead in LEADS.values())
 
 
-def test_the_figures_are_those_that_the_script_has_computed():
-    found = json.loads((RESULTS / "choice.json").read_text())["result"]
-    for kind, lead in found["leads"].items():
+def assert_shipped(leads: dict, noise: dict, settings_std: float) -> None:
+    for kind, lead in leads.items():
         own = LEADS[kind]
         assert (own.mean, own.spread) == (round(lead["mean"], 3), round(lead["spread"], 3))
         assert own.sets == lead["sets"]
-    noise = found["noise"]
     assert round(noise["between_kinds"], 2) == expectation.BETWEEN_KINDS
     assert round(noise["within_kind"], 2) == expectation.WITHIN_KIND
     assert round(noise["seed_std"], 3) == expectation.SEED_STD
-    assert round(found["settings_std"], 3) == expectation.SETTINGS_STD
+    assert round(settings_std, 3) == expectation.SETTINGS_STD
+
+
+def test_the_figures_are_those_that_the_script_has_computed():
+    found = json.loads((RESULTS / "choice.json").read_text())["result"]
+    assert_shipped(found["leads"], found["noise"], found["settings_std"])
+
+
+def test_the_figures_are_those_that_the_lines_have_today(monkeypatch):
+    monkeypatch.syspath_prepend(str(RESULTS.parent))
+    choice = importlib.import_module("choice")
+    runs = choice.read_runs()
+    tables = choice.read_tables(runs)
+    leads = {kind: vars(lead) for kind, lead in choice.measure_leads(tables).items()}
+    assert leads.keys() == LEADS.keys()
+    assert_shipped(leads, choice.measure_noise(runs), choice.measure_settings(tables[1]))
