@@ -25,6 +25,7 @@ from ktg.local import cache_folder, write_text
 from ktg.models.network import Network
 from ktg.models.resolve import resolve_source
 from ktg.models.sources import ZooEntry
+from ktg.training.step_errors import explain_errors
 
 FORMAT = 1
 SAMPLE = 2000
@@ -90,10 +91,11 @@ def measure_candidate(
     """Return a candidate's scores on a sample of the training split, from the cache if there.
 
     class_distance: (S, K) from each class of the source to each of the data, for the score emd.
-    Raises UserError where the candidate cannot be measured at all: its weights do not fit, or it
-    has no map.
+    Labels of weight 0 are not used. Raises KtgError where the candidate cannot be measured at all:
+    its weights do not fit, it has no map, or there is too little memory.
     """
-    sources, rows = sources or {}, sample_rows(data.train.labels, sample, seed)
+    used = data.train.used_rows
+    sources, rows = sources or {}, used[sample_rows(data.train.labels[used], sample, seed)]
     key = _key(candidate, sources, base, data, rows, seed, class_distance)
     file = cache_folder() / "affinity" / f"{key}.json"
     known = _load(file)
@@ -103,18 +105,18 @@ def measure_candidate(
         if known is None or name not in {**known.scores, **known.not_applicable}
     ]
     if known is None or missing:
-        net, has_head = build_candidate(candidate, sources, data, base=base, seed=seed)
-        features = extract(
-            net, data.train, torch.from_numpy(rows), device or torch.device("cpu"), progress
-        )
-        probs = features.probs if has_head else None
-        images = Sample.of(
-            features.maps,
-            data.train.labels[rows],
-            source_probs=probs,
-            class_distance=None if probs is None else class_distance,
-        )
-        fresh = _score_images(images, missing, features, net)
+        place = device or torch.device("cpu")
+        with explain_errors(candidate.name):
+            net, has_head = build_candidate(candidate, sources, data, base=base, seed=seed)
+            features = extract(net, data.train, torch.from_numpy(rows), place, progress)
+            probs = features.probs if has_head else None
+            images = Sample.of(
+                features.maps,
+                data.train.labels[rows],
+                source_probs=probs,
+                class_distance=None if probs is None else class_distance,
+            )
+            fresh = _score_images(images, missing, features, net)
         known = fresh if known is None else _join(known, fresh)
         _save(file, known)
     accuracy = resolve_source(candidate.node, sources, base, candidate.name).accuracy

@@ -159,17 +159,24 @@ def fine_tune(
     on_epoch: Callable[[int], None] | None = None,
 ) -> FineTuning:
     """Return the fine-tuning of a graph of one node, trained now or found in the cache."""
-    file = cache_folder() / "study" / f"{content_key(graph, data)}.json"
+    folder = cache_folder() / "study"
+    file = folder / f"{content_key(graph, data, test)}.json"
     known = _load(file)
-    if known is None or (test is not None and known.test_accuracy is None):
+    if known is None:
         known = _train(graph, data, test, device, on_epoch)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(vars(known)))
+        if test is not None:  # the same training does without them, too
+            untested = dataclasses.replace(known, test_accuracy=None)
+            write_text(folder / f"{content_key(graph, data)}.json", json.dumps(vars(untested)))
     return known
 
 
-def content_key(graph: Graph, data: Dataset) -> str:
-    """Return a hash of what a graph of one node trains: recipe, images and weights by content."""
+def content_key(graph: Graph, data: Dataset, test: Images | None = None) -> str:
+    """Return a hash of what a graph of one node trains: recipe, images and weights by content.
+
+    test: the images that it is tested on, with their labels, if any.
+    """
     node = graph.nodes[graph.target]
     sources = graph.sources_for(node.model)
     source = resolve_source(node, sources)
@@ -183,6 +190,7 @@ def content_key(graph: Graph, data: Dataset) -> str:
     )
     statistics = source.statistics() or (None, None)
     what = [__version__, canonical_key(recipe), data.fingerprint, *statistics]
+    what += [] if test is None else [test.labelled_fingerprint]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ktg.data.cache_entries import make_entry
 from ktg.data.cache_kinds import ARCHIVES
-from ktg.data.cache_limit import read_limit_bytes
+from ktg.data.cache_limit import Hold, read_limit_bytes
 from ktg.data.decode import Geometry, Header, Pixels, decode, read_header, read_peak
 from ktg.data.undecoded import Rows
 from ktg.data.walk import is_hidden, is_image
@@ -37,6 +37,9 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
 }
+# Copies in the cache: they are opened anew for every image, so none is removed before the process
+# ends.
+_held: dict[Path, Hold | None] = {}
 _BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
@@ -151,7 +154,7 @@ def _unpack_once(path: Path, title: str) -> Path:
         return path
     key = hashlib.sha256(str(file_stamp(path)).encode("utf-8", "replace")).hexdigest()[:32]
     entry = ARCHIVES.place(key)
-    make_entry(entry, functools.partial(_unpack, path, opener, title))
+    _held[entry] = make_entry(entry, functools.partial(_unpack, path, opener, title))
     return entry / "images.tar"
 
 

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import functools
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import PIL
 from filelock import FileLock
 
+from ktg.data.cache_entries import sync
 from ktg.data.cache_kinds import IMAGES
 from ktg.data.cache_limit import hold, read_limit_bytes, trim
 from ktg.data.decode import MAX_PIXELS, Geometry, Header, count_bits, max_pixels
@@ -165,6 +165,8 @@ def _bring_up_to_date(images: UndecodedImages, folders: Iterable[Path]) -> None:
             else:
                 with atomic_write(folder / "index.npz") as temporary, temporary.open("wb") as file:
                     load_index(folder / "index.npz").save(file)
+                    file.flush()
+                    sync(temporary)
 
 
 def _fits(images: int, form: Geometry, home: Path) -> bool:
@@ -211,6 +213,7 @@ def _make(
             index = decode_all(images, form, len, progress)  # `len` takes the pixels, writes none
         _refuse_faults(images, index, corrupt, title)
         index.save(temporary / "index.npz")
+        sync(temporary)
         # Renaming a folder is atomic: readers, who take no lock, see all of it or nothing.
         temporary.rename(target)
     finally:
@@ -225,10 +228,7 @@ def _decode_into(
     # Written, not memory-mapped: through a map a full disk would be a SIGBUS, not an OSError.
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        index = decode_all(images, form, file.write, progress)
-        file.flush()
-        os.fsync(file.fileno())  # before the rename, or a power cut could leave an empty entry
-    return index
+        return decode_all(images, form, file.write, progress)
 
 
 def _refuse_faults(images: UndecodedImages, index: ImageIndex, corrupt: str, title: str) -> None:

@@ -7,6 +7,7 @@ has no locks nothing is ever removed.
 import fcntl
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,16 @@ from ktg.errors import UserError, show
 VARIABLE = "KTG_CACHE_GIB"
 DEFAULT_GIB = 200.0
 GONE = ".removed"
-_held: dict[Path, int] = {}
+
+
+class Hold:
+    """Keeps an entry from being removed for as long as this object lives."""
+
+    def __init__(self, handle: int) -> None:
+        weakref.finalize(self, os.close, handle)
+
+
+_held: dict[Path, Hold] = {}
 
 
 def read_limit_bytes() -> float:
@@ -41,26 +51,34 @@ def hold(entry: Path) -> bool:
 
     Raises OSError for one that may not be read.
     """
+    found = hold_for_now(entry)
+    if found is not None:
+        _held[entry] = found
+    return found is not None
+
+
+def hold_for_now(entry: Path) -> Hold | None:
+    """Return what keeps an entry from being removed, None where it is not there.
+
+    It costs a file descriptor for as long as it lives. Raises OSError for one that may not be read.
+    """
     while entry.exists():
-        with suppress(OSError):
-            # It may have been removed and made again while this process waited for its lock.
-            if entry in _held and os.path.samestat(os.fstat(_held[entry]), entry.stat()):
-                with suppress(OSError):  # what another user has made may be read, but not touched
-                    os.utime(entry)
-                return True
-        if entry in _held:
-            os.close(_held.pop(entry))
         try:
             handle = os.open(entry, os.O_RDONLY)
         except FileNotFoundError:
             continue
+        found = Hold(handle)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH)
         except OSError:
-            os.close(handle)
-            return True
-        _held[entry] = handle
-    return False
+            return found
+        with suppress(OSError):
+            # It may have been removed and made again while this process waited for its lock.
+            if os.path.samestat(os.fstat(handle), entry.stat()):
+                with suppress(OSError):  # what another user has made may be read, but not touched
+                    os.utime(entry)
+                return found
+    return None
 
 
 def remove_unless_held(entry: Path) -> bool:

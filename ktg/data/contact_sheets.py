@@ -1,12 +1,15 @@
 """Draws contact sheets: what augmentations make of some images, and what a generator draws."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from ktg.data.decode import Pixels
 from ktg.errors import SpecError
+from ktg.local import atomic_write
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +60,13 @@ def draw_formula_sheet(
         singles = [(row * columns + column, 0) for column in range(columns)]
         lines.append([generator.draw(*place) for place in (singles if one else spread)])
     return tile_images(lines, gap)
+
+
+def write_sheet(file: Path, sheet: Pixels) -> None:
+    """Write a sheet (H, W, C) as the picture that the file's ending says, whole or not at all."""
+    with atomic_write(file) as temporary:
+        kind = Image.registered_extensions()[file.suffix.lower()]
+        Image.fromarray(sheet).save(temporary, format=kind, optimize=True)
 
 
 def tile_images(rows: Sequence[Sequence[Pixels]], gap: int) -> Pixels:

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from ktg.data.cache_limit import Hold
 from ktg.data.decode import Geometry, Pixels
 from ktg.data.found_data import Weights
 from ktg.data.undecoded import Rows, UndecodedImages
@@ -29,10 +30,14 @@ class PixelStore(Protocol):
 
 @dataclass(frozen=True)
 class MappedPixels:
-    """Pixels in an .npy file (N, H, W, C), mapped into memory by each process that reads them."""
+    """Pixels in an .npy file (N, H, W, C), mapped into memory by each process that reads them.
+
+    `hold` keeps the file from being removed, in the process that has opened it.
+    """
 
     path: Path
     geometry: Geometry
+    hold: Hold | None = field(default=None, compare=False, repr=False)
 
     def read(self, rows: Rows) -> Pixels:
         """Return a copy of these rows."""
@@ -42,7 +47,7 @@ class MappedPixels:
         return np.array(self.__dict__["_pixels"][rows], subok=False)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the map: pickle would write all pixels of the data set."""
+        """Leave out the map and the hold: pickle would write all pixels of the data set."""
         return {"path": self.path, "geometry": self.geometry}
 
 
@@ -97,6 +102,11 @@ class Images:
         return Images(self._store, self._rows[rows], self.labels[rows], digests, weights)
 
     @property
+    def used_rows(self) -> Rows:
+        """The rows of the labels that are used: those of weight 0 are not."""
+        return np.arange(len(self)) if self.weights is None else np.flatnonzero(self.weights > 0)
+
+    @property
     def nbytes(self) -> int:
         """Bytes that all pixels of the split take in memory."""
         return len(self) * int(np.prod(self.shape))
@@ -108,6 +118,15 @@ class Images:
             return None
         text = f"{self.geometry}\0".encode() + self.digests.tobytes()
         return hashlib.sha256(text).hexdigest()
+
+    @property
+    def labelled_fingerprint(self) -> str:
+        """A hash of the images in their order, whatever their form, and of their labels.
+
+        Of images that nobody has counted, as those drawn by a formula, of their labels alone.
+        """
+        digests = b"" if self.digests is None else self.digests.tobytes()
+        return hashlib.sha256(digests + self.labels.astype("<i8").tobytes()).hexdigest()
 
 
 def join(*parts: Images) -> Images:

@@ -56,14 +56,9 @@ class _Decoded:
         return self.found.labels[self.rows]
 
     @property
-    def groups(self) -> Rows | None:
-        return None if self.found.groups is None else self.found.groups[self.rows]
-
-    @property
-    def used_labels(self) -> Rows:
-        """The labels without those of weight 0."""
-        weights = self.found.weights
-        return self.labels if weights is None else self.labels[weights[self.rows] > 0]
+    def readable(self) -> LabelledImages:
+        """The readable ones, undecoded."""
+        return self.found.take(self.rows)
 
     def images(self, chosen: Rows) -> Images:
         """Return some of the readable images, by their place among them."""
@@ -97,7 +92,7 @@ def open_data(
     _warn_of_oddities(data.title, spec, base)
     pool = _open_pool(data, spec, progress)
     # Checked again after decoding: skipping broken files may leave a class without images.
-    check_present(data, pool.used_labels, "train", needed=1 + (data.val is None))
+    check_present(data, pool.readable.used_labels, "train", needed=1 + (data.val is None))
     train_rows, val, val_rows = _divide(data, pool, spec, progress)
     # Of training images alone: statistics that include val would leak it into training.
     mean, std = pool.cached.index.moments(pool.rows[train_rows])
@@ -296,10 +291,10 @@ def _divide_undecoded(data: FoundData, spec: Data) -> dict[str, LabelledImages]:
     """Return train and val as they will be if every image can be read."""
     pool = _select_pool(data, spec)
     if data.val is None:
-        train_rows, val_rows = _split_val(data, pool.labels, pool.groups, spec)
+        train_rows, val_rows = _split_val(data, pool, spec)
         return {"train": pool.take(train_rows), "val": pool.take(val_rows)}
     _refuse_folds(data, spec)
-    rows = _thin_out(data.original(pool.labels), np.arange(len(pool.labels)), spec)
+    rows = _thin_out(data, pool, np.arange(len(pool.labels)), spec)
     return {"train": pool.take(rows), "val": data.val}
 
 
@@ -308,33 +303,33 @@ def _divide(
 ) -> tuple[Rows, _Decoded, Rows]:
     """Return the places of train in the pool, what holds the val images, and their places in it."""
     if data.val is None:
-        train_rows, val_rows = _split_val(data, pool.labels, pool.groups, spec)
+        train_rows, val_rows = _split_val(data, pool.readable, spec)
         return train_rows, pool, val_rows
     _refuse_folds(data, spec)
-    train_rows = _thin_out(data.original(pool.labels), np.arange(len(pool.rows)), spec)
+    train_rows = _thin_out(data, pool.readable, np.arange(len(pool.rows)), spec)
     val = _decode(data.val, spec, data.title, pool.cached.index.geometry, progress)
     check_present(data, val.labels, "val")
     return train_rows, val, np.arange(len(val.rows))
 
 
-def _split_val(data: FoundData, pool: Rows, groups: Rows | None, spec: Data) -> tuple[Rows, Rows]:
-    """Return the places of train and val among the images of a pool, given their labels.
+def _split_val(data: FoundData, pool: LabelledImages, spec: Data) -> tuple[Rows, Rows]:
+    """Return the places of train and val among the images of a pool.
 
     Raises DataError for a class that is missing in one of them, as where no image of a group can be
     read; of folds not each must have every class.
     """
-    labels = data.original(pool)
+    labels = data.original(pool.labels)
     if spec.folds is None:
-        held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL, groups)
+        held = hold_out(labels, spec.val_fraction, spec.split_seed, VAL, pool.groups)
     elif spec.folds > len(labels):
         few = f"data.folds: {spec.folds} are more than there are images to choose by and train on"
         raise DataError(f"{data.title}: {few}, {len(labels)}")
     else:
-        held = deal_folds(labels, spec.folds, spec.split_seed, groups) == spec.fold
-    check_present(data, pool[~held], "train")
+        held = deal_folds(labels, spec.folds, spec.split_seed, pool.groups) == spec.fold
+    train_rows = _thin_out(data, pool, np.flatnonzero(~held), spec)
     if spec.folds is None:
-        check_present(data, pool[held], "val")
-    return _thin_out(labels, np.flatnonzero(~held), spec), np.flatnonzero(held)
+        check_present(data, pool.labels[held], "val")
+    return train_rows, np.flatnonzero(held)
 
 
 def _refuse_folds(data: FoundData, spec: Data) -> None:
@@ -343,11 +338,16 @@ def _refuse_folds(data: FoundData, spec: Data) -> None:
         raise DataError(f"{data.title}: {problem}; leave out the folds, or remove that split")
 
 
-def _thin_out(labels: Rows, rows: Rows, spec: Data) -> Rows:
-    """Return `per_class` of the rows for every class, or all of them where that is not set."""
-    if spec.per_class is None:
-        return rows
-    return rows[pick_few_shot(labels[rows], spec.per_class, spec.split_seed)]
+def _thin_out(data: FoundData, pool: LabelledImages, rows: Rows, spec: Data) -> Rows:
+    """Return `per_class` of the rows for every class, or all of them where that is not set.
+
+    Raises DataError for a class of which no label is used among them.
+    """
+    if spec.per_class is not None:
+        labels = data.original(pool.labels[rows])
+        rows = rows[pick_few_shot(labels, spec.per_class, spec.split_seed)]
+    check_present(data, pool.take(rows).used_labels, "train")
+    return rows
 
 
 def _warn_of_skipped(title: str, faults: Mapping[str, str]) -> None:

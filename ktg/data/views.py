@@ -16,12 +16,14 @@ import torch
 from ktg.data.augment import AUGMENTS
 from ktg.data.cache_entries import make_entry
 from ktg.data.cache_kinds import VIEWS
+from ktg.data.decode import Pixels
 from ktg.data.images import Images, MappedPixels
 from ktg.errors import DataError
 from ktg.graph.vocabulary import ViewName
 
 FORMAT = 1  # of the entries: raise it when the same words begin to mean other pixels
 DRAWN_AT_ONCE = 256
+PIXELS = "pixels.npy"  # the file of an entry
 
 
 def open_view(images: Images, augment: ViewName, seed: int, number: int) -> Images:
@@ -35,7 +37,7 @@ def open_view(images: Images, augment: ViewName, seed: int, number: int) -> Imag
     key = hashlib.sha256(f"{text} {images.fingerprint}".encode()).hexdigest()[:32]
     entry = VIEWS.place(key)
     try:
-        make_entry(entry, functools.partial(_draw, images, augment, text))
+        held = make_entry(entry, functools.partial(_draw, images, augment, text), read=_map)
     except OSError as error:
         remedy = "make room there, set KTG_CACHE to another folder, or leave out data.views"
         raise DataError(
@@ -44,15 +46,19 @@ def open_view(images: Images, augment: ViewName, seed: int, number: int) -> Imag
     assert images.digests is not None  # noqa: S101 - said above
     hashes = [hashlib.sha256(text.encode() + each.tobytes()).digest() for each in images.digests]
     digests = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32)
-    side = np.load(entry / "pixels.npy", mmap_mode="r", allow_pickle=False).shape[1]
-    form = replace(images.geometry, side=side)  # some augmentations cut a piece out
-    store = MappedPixels(entry / "pixels.npy", form)
+    form = replace(images.geometry, side=_map(entry).shape[1])  # some cut a piece out
+    store = MappedPixels(entry / PIXELS, form, held)
     return Images(store, np.arange(len(images)), images.labels, digests, images.weights)
+
+
+def _map(entry: Path) -> Pixels:
+    mapped: Pixels = np.load(entry / PIXELS, mmap_mode="r", allow_pickle=False)
+    return mapped
 
 
 def _draw(images: Images, augment: ViewName, text: str, folder: Path) -> None:
     # Written, not memory-mapped: through a map a full disk would be a SIGBUS, not an OSError.
-    with (folder / "pixels.npy").open("wb") as file:
+    with (folder / PIXELS).open("wb") as file:
         for start in range(0, len(images), DRAWN_AT_ONCE):
             rows = np.arange(start, min(start + DRAWN_AT_ONCE, len(images)))
             seed = hashlib.sha256(f"{text} {start}".encode()).digest()

@@ -9,7 +9,7 @@ import torch
 from ktg.data import Dataset
 from ktg.data.open import list_formula_settings
 from ktg.graph import Graph, Scalar, dump
-from ktg.models.names import shorten_model
+from ktg.models.names import shorten_architecture
 from ktg.pretraining.resumable import Keep
 from ktg.training import Training
 from ktg.version import __version__
@@ -47,7 +47,7 @@ def describe(
     }
     return Card(
         name=name,
-        model=shorten_model(node.model),
+        model=shorten_architecture(node.model),
         classes=dataset.classes,
         data=_describe_data(graph, dataset),
         mean=_round(network.mean),

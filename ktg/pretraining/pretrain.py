@@ -16,7 +16,7 @@ from ktg.errors import KtgError, UserError
 from ktg.graph import Graph
 from ktg.graph.canonical import canonical_key
 from ktg.local import cache_folder
-from ktg.models.names import check_model, shorten_model
+from ktg.models.names import check_model, shorten_architecture
 from ktg.models.resolve import resolve_source
 from ktg.pretraining.card import describe
 from ktg.pretraining.recipe import check_one_node
@@ -24,8 +24,8 @@ from ktg.pretraining.resumable import Keep, OnEpoch, ResumableTraining, explain_
 from ktg.tracking import Tracker
 from ktg.training import Training
 from ktg.zoo import Card, Zoo, default_zoo
-from ktg.zoo.card import check_name
-from ktg.zoo.folder import MissingEntryError
+from ktg.zoo.card import check_card, check_name
+from ktg.zoo.folder import MissingEntryError, write_card
 from ktg.zoo.staging import open_staging
 
 
@@ -81,8 +81,12 @@ def pretrain(
         if anew:
             shutil.rmtree(home, ignore_errors=True)
         training = Training(graph, dataset, device=device)
-        # A zoo that cannot be written fails here, and not after hours of training.
-        with zoo.open_for_writing(), open_staging(zoo.folder):
+        draft = describe(
+            graph, name, training, dataset, identity=identity, keep=keep, epoch=0, accuracy=0.0
+        )
+        # What the zoo cannot take fails here, and not after hours of training.
+        with zoo.open_for_writing(), open_staging(zoo.folder) as place:
+            write_card(check_card(draft), place)
             home.mkdir(exist_ok=True)
         resumable = ResumableTraining(training, home, keep, tracker)
         with resumable.track(graph, name):
@@ -118,7 +122,7 @@ def find_existing(
     zoo: Zoo, name: str, graph: Graph, identity: str, *, replace: bool
 ) -> Card | None:
     """Return the entry if it was made of the same; None if there is none or it may be replaced."""
-    model = shorten_model(graph.nodes[graph.target].model)
+    model = shorten_architecture(graph.nodes[graph.target].model)
     try:
         card = zoo.get(name, model)
     except MissingEntryError:

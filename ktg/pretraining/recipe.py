@@ -95,6 +95,7 @@ def change_recipe(
         node |= {"input_size": size} if "input_size" in node else {}
     for name, value in given.items():
         plain["data" if name in _OF_DATA else "train"][name] = value
+        node.pop(name, None)  # of its own the node would still have the other one
     if formula:
         plain["data"]["formula"] = plain["data"].get("formula", {}) | formula
     return parse(plain)

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from ktg.data import Images
-from ktg.data.augment import MIXTURES, choose_view, to_float
+from ktg.data.augment import choose_view, count_views, to_float
 from ktg.data.cache_entries import make_entry
 from ktg.data.cache_kinds import ANSWERS
-from ktg.data.cache_limit import read_limit_bytes
+from ktg.data.cache_limit import Hold, read_limit_bytes
 from ktg.graph import Graph
 from ktg.graph.canonical import open_edges
 from ktg.graph.vocabulary import EMBEDDING, ViewName
@@ -33,6 +33,7 @@ from ktg.models.network import Network, flatten_features, record_head_inputs
 from ktg.training.randomness import use_seed
 from ktg.training.scoring import autocast
 from ktg.training.shown_images import Places, ShownImages
+from ktg.training.step_errors import explain_errors
 
 FORMAT = 1  # of the entries: raise it when the same teacher begins to give other files
 ASKED_AT_ONCE = 64
@@ -144,10 +145,14 @@ class KnownAnswers:
 
 @dataclass
 class StoredAnswers:
-    """The answers to N images, by the names of their files (N, ...): in memory, or mapped."""
+    """The answers to N images, by the names of their files (N, ...): in memory, or mapped.
+
+    `hold` keeps the files from being removed.
+    """
 
     arrays: Mapping[str, np.ndarray]
     device: torch.device
+    hold: Hold | None = None
     _resident: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -156,6 +161,7 @@ class StoredAnswers:
                 name: torch.from_numpy(np.array(array)).to(self.device)
                 for name, array in self.arrays.items()
             }
+            self.arrays, self.hold = {}, None  # no file need be open any more
 
     def take(self, rows: Tensor) -> Answers:
         """Return the answers to the images of these rows, int64 (B,) on the CPU."""
@@ -192,8 +198,9 @@ def keep_answers(teacher: Teacher, images: Images, cache: Path | None = None) ->
     name = hashlib.sha256(repr(parts).encode()).hexdigest()
     entry = ANSWERS.place(name, cache)
     try:
-        make_entry(entry, functools.partial(_write, question, images), resume=True)
-        return StoredAnswers(_map(entry), question.device)
+        write = functools.partial(_write, question, images)
+        hold = make_entry(entry, write, resume=True, read=_map)
+        return StoredAnswers(_map(entry), question.device, hold)
     except OSError:
         shutil.rmtree(entry.with_name(f"{entry.name}.tmp"), ignore_errors=True)
         pieces = [_to_arrays(each) for each in _ask(question, images, 0)]
@@ -249,10 +256,11 @@ def _ask(question: Question, images: Images, start: int) -> Iterator[Answers]:
         # The last piece is filled up: another kernel may compute one of another size, and its last
         # bits may differ.
         full = np.arange(first, first + ASKED_AT_ONCE) % len(images)
-        pixels = torch.from_numpy(images.read(full)).permute(0, 3, 1, 2).to(question.device)
-        shown = to_float(pixels).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            answers = question(shown)
+        with explain_errors(f"the answers of a teacher to {ASKED_AT_ONCE} images at once"):
+            pixels = torch.from_numpy(images.read(full)).permute(0, 3, 1, 2).to(question.device)
+            shown = to_float(pixels).contiguous(memory_format=torch.channels_last)
+            with torch.no_grad():
+                answers = question(shown)
         yield _cut(answers, len(rows))
 
 
@@ -292,17 +300,16 @@ def find_known_teachers(
     room = min(read_limit_bytes(), _measure_free(cache) - MARGIN_BYTES)
     embedded = find_embedded(graph)
     for name, network in teachers.items():
-        augment = choose_view(graph.data, graph.nodes[name])
-        mixed = graph.data.augment in MIXTURES
-        if mixed or not labelled.is_fixed(augment) or labelled.source.fingerprint is None:
+        views = count_views(graph.data, graph.nodes[name])
+        if views is None or labelled.source.fingerprint is None:
             continue
         maps = layers.get(name, ())
         question = Question(network, device, precision, name in embedded, maps)
-        views = (labelled.views or 1) if labelled.draws_once(augment) else 1
         images = views * (len(labelled) + (len(unlabelled) if unlabelled else 0))
         needed = images * _measure_answer(question, labelled.source.shape[0])
         if 0 < needed <= room:
             room -= needed
+            augment = choose_view(graph.data, graph.nodes[name])
             teacher = Teacher(keys[name], question, augment)
             known[name] = KnownAnswers(teacher, labelled, unlabelled, cache)
     return known

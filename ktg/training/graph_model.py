@@ -75,16 +75,17 @@ class GraphModel:
         both = final and graph.data.per_class is None
         self.images = merge(dataset) if both else dataset.train
         check_batch(graph.data, len(self.images))
-        parts = assemble(
-            self.graph,
-            dataset,
-            self.names,
-            self.device,
-            train_alone,
-            final=final,
-            cache=cache,
-            metric=metric,
-        )
+        with explain_errors("building the networks"):
+            parts = assemble(
+                self.graph,
+                dataset,
+                self.names,
+                self.device,
+                train_alone,
+                final=final,
+                cache=cache,
+                metric=metric,
+            )
         self.learners, self.teachers = parts.learners, parts.teachers
         self.teacher_keys, self.layers = parts.teacher_keys, parts.layers
         self.adapters, self.embedded = parts.adapters, find_embedded(self.graph)
@@ -173,7 +174,8 @@ class GraphModel:
         if find_head(self.target) is None:
             path = f"nodes.{self.names[self._target]}.model"
             raise SpecError(path, f"{self.graph.nodes[self._target].model} has no head of its own")
-        return compute_head_inputs(self.target, self.split(images), self.precision)
+        with explain_errors("features", self.graph.data.batch_size):
+            return compute_head_inputs(self.target, self.split(images), self.precision)
 
     def split(self, images: Images) -> Split:
         """Return a split on the model's device, in batches for evaluation."""

@@ -74,25 +74,27 @@ class Training(GraphModel):
             graph, dataset, alone, device=device, final=final, cache=cache, metric=metric
         )
         classes, more = len(dataset.classes), dataset.unlabelled
-        self._batches = TrainingBatches(self.graph, self.images, classes, self.device, more)
-        self._val = None if final else self.split(dataset.val)
+        with explain_errors("moving images to the device"):
+            self._batches = TrainingBatches(self.graph, self.images, classes, self.device, more)
+            self._val = None if final else self.split(dataset.val)
         self._begun, self._cache = False, cache
         self._best = BestWeights(metric) if graph.train.keep == "best" else None
         self._class_weights: Tensor | None = None
         if graph.data.balance == "loss":
             labels, weights = self._batches.labelled.plain.labels, self._batches.label_weights
             self._class_weights = count_class_weights(labels, classes, weights)
-        self._known = find_known_teachers(
-            self.graph,
-            self.teachers,
-            self.teacher_keys,
-            self.layers,
-            self._batches.labelled,
-            self._batches.unlabelled,
-            self.device,
-            self.precision,
-            cache,
-        )
+        with explain_errors("the first answers of the teachers"):
+            self._known = find_known_teachers(
+                self.graph,
+                self.teachers,
+                self.teacher_keys,
+                self.layers,
+                self._batches.labelled,
+                self._batches.unlabelled,
+                self.device,
+                self.precision,
+                cache,
+            )
         # Maps need the whole network, and images without labels are others in every epoch: features
         # of what such nodes train on cannot be computed beforehand.
         never = {*self.layers, *self._batches.unlabelled_nodes}
@@ -203,17 +205,20 @@ class Training(GraphModel):
         """Run the steps of one epoch without ever waiting for the device, then read the metrics."""
         epoch, number = self.epoch, self.epoch + 1
         steps = self._batches.steps
-        for learner in self.learners.values():
-            learner.begin_epoch(epoch)
-        table, total = StepTable(steps, self.device), steps * self.graph.train.epochs
-        with use_seed(derive_seed(self.graph.train.seed, "dropout", epoch), self.device):
-            with explain_errors(f"epoch {number}, frozen features", self.graph.data.batch_size):
-                features = self._features.train(epoch, self._batches.views(epoch))
-            for index, batch in enumerate(self._batches(epoch, features, self._known)):
-                place = f"epoch {number}, step {index + 1} of {steps}"
-                with explain_errors(place, self.graph.data.batch_size):
-                    table.add(index, self.step(batch, Clock(epoch * steps + index, total)))
-        measured = table.read()
+        batch_size, total = self.graph.data.batch_size, steps * self.graph.train.epochs
+        # Around the steps, too: their batches are made between them.
+        with explain_errors(f"epoch {number}", batch_size):
+            for learner in self.learners.values():
+                learner.begin_epoch(epoch)
+            table = StepTable(steps, self.device)
+            with use_seed(derive_seed(self.graph.train.seed, "dropout", epoch), self.device):
+                with explain_errors(f"epoch {number}, frozen features", batch_size):
+                    features = self._features.train(epoch, self._batches.views(epoch))
+                for index, batch in enumerate(self._batches(epoch, features, self._known)):
+                    place = f"epoch {number}, step {index + 1} of {steps}"
+                    with explain_errors(place, batch_size):
+                        table.add(index, self.step(batch, Clock(epoch * steps + index, total)))
+            measured = table.read()
         check_finite(measured, number, self._rates, self.names)
         self.epoch = number
         return measured

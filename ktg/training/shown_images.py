@@ -71,12 +71,8 @@ class ShownImages:
         """Return whether images that are augmented so have fixed views, which are kept."""
         return augment != "none" and self.views is not None
 
-    def is_fixed(self, augment: ViewName) -> bool:
-        """Return whether a view of images that are augmented so always looks alike."""
-        return augment == "none" or self.draws_once(augment)
-
     def images(self, augment: ViewName, view: int) -> Images:
-        """Return one fixed view of all images; see `is_fixed`."""
+        """Return one fixed view of all images, for images that have such: see `draws_once`."""
         if augment == "none":
             return self.source
         return open_view(self.source, augment, self._seed, view)

@@ -21,10 +21,11 @@ def name_node_in_errors(node: str, model: str) -> Iterator[None]:
 
 
 @contextmanager
-def explain_errors(place: str, batch_size: int) -> Iterator[None]:
+def explain_errors(place: str, batch_size: int | None = None) -> Iterator[None]:
     """Raise a TrainingError at `place` for any error in the block that ktg does not know.
 
-    Its cause is the error itself, for whoever can do more about a lack of memory or a broken GPU.
+    batch_size: None where a smaller one would need no less memory. The cause is the error itself,
+    for whoever can do more about a lack of memory or a broken GPU.
     """
     try:
         yield
@@ -41,18 +42,22 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     return known or "DefaultCPUAllocator" in str(error)
 
 
-def describe_lack_of_memory(batch_size: int) -> str:
-    """Return what a user can do about a step that needs too much memory."""
+def describe_lack_of_memory(batch_size: int | None) -> str:
+    """Return what a user can do about a step (None: about a network) that is too large."""
+    if batch_size is None:
+        return "out of memory; end other programs, or try a smaller network or smaller images"
     return f"out of memory at data.batch_size {batch_size}; try {max(1, batch_size // 2)}"
 
 
-def _describe(error: Exception, batch_size: int) -> str:
+def _describe(error: Exception, batch_size: int | None) -> str:
     if is_out_of_memory(error):
         return describe_lack_of_memory(batch_size)
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    # Of an error in a process that reads ahead torch says at the end what it was.
+    said = lines[-1 if lines[0].startswith("Caught ") else 0]
     if isinstance(error, torch.AcceleratorError):
         return f"the GPU failed: {said}"
     if _BATCH_OF_ONE in said:
         remedy = f"batch norm needs more than data.batch_size {batch_size} or a larger input_size"
         return f"{said}; {remedy}"
-    return f"torch says: {said}"
+    return said if isinstance(error, OSError) else f"torch says: {said}"

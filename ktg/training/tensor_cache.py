@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ktg.data.cache_entries import sync
 from ktg.data.cache_kinds import TEACHERS
 from ktg.data.cache_limit import trim
 from ktg.local import atomic_write
@@ -20,8 +21,9 @@ Tensors = dict[str, Tensor]
 def make_once(name: str, make: Callable[[], Tensors], cache: Path | None = None) -> Tensors:
     """Return the tensors that are kept under a name, on the CPU; `make` them if there are none.
 
-    Other processes that want the same ones wait for the one that makes them. The files of the
-    folder together stay below the limit of the cache. cache: another folder than $KTG_CACHE.
+    A file that is damaged, as after a power cut, is made again. Other processes that want the same
+    ones wait for the one that makes them. The files of the folder together stay below the limit of
+    the cache. cache: another folder than $KTG_CACHE.
     """
     path = TEACHERS.place(name, cache)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,10 +31,12 @@ def make_once(name: str, make: Callable[[], Tensors], cache: Path | None = None)
         if path.exists():
             with suppress(OSError):
                 os.utime(path)  # when it was used last
-            return dict(load_file(path))
+            with suppress(SafetensorError):
+                return dict(load_file(path))
         made = {key: tensor.contiguous().cpu() for key, tensor in make().items()}
         # With a full disk the training goes on, and the next one makes them again.
         with suppress(OSError, SafetensorError), atomic_write(path) as temporary:
             save_file(made, temporary)
+            sync(temporary)
     trim(TEACHERS.find(cache), TEACHERS.remove)
     return made

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ktg.errors import SpecError, show
+from ktg.errors import SpecError, make_printable, show
 from ktg.graph.fields import check_mapping, from_plain, rule, to_plain
 from ktg.graph.paths import WEIGHT_SUFFIXES
 from ktg.graph.vocabulary import Scalar
@@ -20,8 +20,9 @@ class Card:
     """What a zoo knows of one network.
 
     `name` and `model` are its key; the zoo fills in `sha256`, `bytes` and `created`. `model` is the
-    shortest name of the architecture (`ktg.models.names.shorten_model`): `resnet18`, not
-    `timm/resnet18`; `torchvision/resnet18` is another network, because the bare name means timm's.
+    shortest name of the architecture (`ktg.models.names.shorten_architecture`): `resnet18`, not
+    `timm/resnet18` or `resnet18.a1_in1k`; `torchvision/resnet18` is another network, because the
+    bare name means timm's.
     """
 
     name: str = rule("The name of the source: letters, digits, _ - and . only.")
@@ -147,5 +148,5 @@ def _check_printable(card: Card) -> None:
         for key, value in getattr(card, field).items()
     }
     for place, text in texts.items():
-        if not (text or "").isprintable():
+        if text and ("\n" in text or make_printable(text) != text):
             raise SpecError(place, f"must be one line of printable characters, got {show(text)}")

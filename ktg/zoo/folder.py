@@ -135,9 +135,7 @@ class Zoo:
     def take(self, card: Card, staged: Path, *, replace: bool = False) -> Card:
         """Make an entry of a checked file, which is moved from the zoo's own staging folder."""
         with self.open_for_writing(), open_staging(self.folder) as place:
-            written = place / "card"
-            written.write_text(dumps(dump_card(card)), encoding="utf-8")
-            load(written)  # what is too large to be read again is not kept
+            written = write_card(card, place)
             with self._lock():
                 self._check_new(card, replace)
                 target, weights = self.card_file(card.key), self.weights_file(card.key)
@@ -298,6 +296,14 @@ class Zoo:
             return []
         remedy = "the next `ktg zoo add`, `pull` or `remove` writes it again"
         return [f"{file}: is out of date, so others cannot pull what is there; {remedy}"]
+
+
+def write_card(card: Card, place: Path) -> Path:
+    """Write a card into a folder and return its file; SpecError for one too large to be read."""
+    written = place / "card"
+    written.write_text(dumps(dump_card(card)), encoding="utf-8")
+    load(written)
+    return written
 
 
 # A trial asks for the same card many times, and that of a thousand classes takes a while to read.

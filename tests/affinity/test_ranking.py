@@ -11,7 +11,8 @@ from ktg.affinity import ranking
 from ktg.affinity.candidate import Candidate, parse
 from ktg.affinity.ranking import Measured, measure_candidate, rank_candidates, sample_rows
 from ktg.affinity.scores import SCORES
-from ktg.data import open_data
+from ktg.data import Images, open_data
+from ktg.errors import TrainingError
 from ktg.graph import Data, Node
 from ktg.models.build import build_network
 
@@ -133,3 +134,33 @@ def test_order_follows_the_direction_and_those_without_a_value_come_last():
     found = {"a": one(logme=-2.0, s3=5.0), "b": one(), "c": one(logme=3.0, s3=9.0)}
     assert rank_candidates(found, "logme") == ["c", "a", "b"]
     assert rank_candidates(found, "s3") == ["a", "c", "b"]
+
+
+def test_labels_of_weight_0_are_not_used(data):
+    images = data.train
+    weights = np.arange(len(images)) % 3 / 2
+    used = np.flatnonzero(weights)
+    wrong = np.where(weights > 0, images.labels, (images.labels + 1) % 4)
+    weighed = Images(images, np.arange(len(images)), wrong, images.digests, weights)
+    found = measure_candidate(FRESH, dataclasses.replace(data, train=weighed), ["knn"])
+    kept = dataclasses.replace(data, train=images.take(used), fingerprint="another")
+    assert found.images == len(used)
+    assert found.scores == measure_candidate(FRESH, kept, ["knn"]).scores
+    few = measure_candidate(FRESH, dataclasses.replace(data, train=weighed), ["knn"], sample=40)
+    assert 30 < few.images <= 40
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("extract", torch.OutOfMemoryError("CUDA"), "out of memory; end other programs"),
+        ("measure", torch.linalg.LinAlgError("did not converge"), "torch says: did not converge"),
+    ],
+)
+def test_what_torch_raises_is_an_error_of_the_candidate(data, monkeypatch, name, error, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(ranking, name, fail)
+    with pytest.raises(TrainingError, match=f"^fresh: {said}"):
+        measure_candidate(FRESH, data, ["knn"])

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from ktg.affinity import study as studying
@@ -207,3 +208,23 @@ def test_a_damaged_result_is_trained_again(tiny, trained, tmp_path):
         next((tmp_path / "cache" / "study").glob("*.json")).write_text(content)
         run(target(tiny, "resnet8"), seeds=1)
     assert len(trained) == 4
+
+
+def test_other_labels_of_test_images_are_tested_anew(trained, tmp_path):
+    random = np.random.default_rng(0)
+    sizes = {"train": 32, "val": 8, "test": 8}
+    arrays = {
+        f"x_{split}": random.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+        for split, n in sizes.items()
+    }
+    arrays |= {f"y_{split}": np.arange(n) % 2 for split, n in sizes.items()}
+    files = [tmp_path / "wrong.npz", tmp_path / "right.npz"]
+    np.savez(files[0], **arrays)
+    np.savez(files[1], **(arrays | {"y_test": 1 - arrays["y_test"]}))
+    wrong, right = (run(target(each, "resnet8"), seeds=1, test=True)[0] for each in files)
+    accuracies = [rows[0].accuracies(test=True)[0] for rows in (wrong, right)]
+    assert len(trained) == 2
+    assert sum(accuracies) == 1.0
+    for file in files:  # without test images it is one and the same
+        run(target(file, "resnet8"), seeds=1)
+    assert len(trained) == 2

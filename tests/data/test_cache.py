@@ -13,6 +13,7 @@ from PIL import Image
 
 from ktg.data import cache as module
 from ktg.data.cache import DecodeOptions, open_cached, probe
+from ktg.data.cache_kinds import IMAGES as IMAGES_KIND
 from ktg.data.decode import Geometry
 from ktg.data.undecoded import ImageFiles, wrap_array
 from ktg.errors import DataError
@@ -208,3 +209,17 @@ def test_another_bound_of_pixels_is_another_entry(monkeypatch: pytest.MonkeyPatc
     first = open_cached(wrap_array(IMAGES), WISH, "t")
     monkeypatch.setenv("KTG_MAX_PIXELS", "1000")
     assert open_cached(wrap_array(IMAGES), WISH, "t").pixels != first.pixels
+
+
+@pytest.mark.parametrize("pixels", ["always", "never"])
+def test_all_files_of_an_entry_are_on_the_disk_before_it_has_its_name(pixels, monkeypatch):
+    written = []
+
+    def note(handle):
+        assert not [*IMAGES_KIND.find()]
+        written.append(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", note)
+    open_cached(wrap_array(IMAGES), wish(cache=pixels), "t")
+    (entry,) = IMAGES_KIND.find()
+    assert sorted(written) == sorted(path.stat().st_ino for path in entry.iterdir())

@@ -14,7 +14,14 @@ import pytest
 
 from ktg.data import cache_limit
 from ktg.data.cache import DecodeOptions, open_cached
-from ktg.data.cache_limit import VARIABLE, hold, read_limit_bytes, remove_unless_held, trim
+from ktg.data.cache_limit import (
+    VARIABLE,
+    hold,
+    hold_for_now,
+    read_limit_bytes,
+    remove_unless_held,
+    trim,
+)
 from ktg.data.decode import Geometry
 from ktg.data.open import open_data
 from ktg.data.undecoded import wrap_array
@@ -70,6 +77,17 @@ def test_an_entry_that_is_made_again_is_held_again(tmp_path: Path):
     make(tmp_path, "a")
     assert hold(entry)
     assert not remove_unless_held(entry)
+
+
+def test_an_entry_is_held_for_as_long_as_somebody_wants(tmp_path: Path):
+    (entry,) = make(tmp_path, "a")
+    first, second = hold_for_now(entry), hold_for_now(entry)
+    assert first is not None and second is not None
+    del first
+    assert not remove_unless_held(entry)
+    del second
+    assert remove_unless_held(entry)
+    assert hold_for_now(entry) is None
 
 
 def test_an_entry_that_may_be_read_but_not_touched_is_held(tmp_path: Path, monkeypatch):

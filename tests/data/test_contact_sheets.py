@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from ktg.data.contact_sheets import draw_augment_sheet, draw_formula_sheet
+from ktg.data.contact_sheets import draw_augment_sheet, draw_formula_sheet, write_sheet
 from ktg.data.formula.fractal import make_generator
 from ktg.errors import SpecError
 
@@ -31,6 +32,16 @@ def test_grey_images_are_grey_and_a_seed_gives_one_sheet():
     assert (drawn == drawn[..., :1]).all()
     assert np.array_equal(drawn, draw_augment_sheet(pixels, ["basic"], seed=1))
     assert not np.array_equal(drawn, draw_augment_sheet(pixels, ["basic"], seed=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.webp", "WEBP")]
+)
+def test_a_sheet_is_written_as_its_ending_says(tmp_path, name, kind):
+    write_sheet(tmp_path / name, np.full((4, 6, 3), 200, np.uint8))
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    with Image.open(tmp_path / name) as image:
+        assert (image.format, image.size) == (kind, (6, 4))
 
 
 def test_a_row_for_each_class():

@@ -60,3 +60,19 @@ def test_the_bits_that_deep_images_fill_are_known_of_a_split_and_of_two_joined()
     images = Images(OnTheFlyPixels(wrap_array(PIXELS), Geometry(4, 3, 12)), LABELS, LABELS)
     for each in (images, join(images, images), images.take(LABELS[:2])):
         assert each.geometry.bits == 12
+
+
+def test_a_fingerprint_with_labels_knows_order_and_labels_and_no_form():
+    digests = np.random.default_rng(0).integers(0, 256, (10, 32), dtype=np.uint8)
+
+    def split(rows, labels, side=4):
+        rows = np.array(rows)
+        pixels = OnTheFlyPixels(wrap_array(PIXELS), Geometry(side, 3))
+        return Images(pixels, rows, np.array(labels), digests[rows])
+
+    known = split([1, 2], [0, 1]).labelled_fingerprint
+    assert known == split([1, 2], [0, 1], side=2).labelled_fingerprint
+    others = [split([1, 2], [0, 0]), split([2, 1], [1, 0]), split([1, 3], [0, 1])]
+    assert len({known, *(one.labelled_fingerprint for one in others)}) == 4
+    bare = Images(OnTheFlyPixels(wrap_array(PIXELS), Geometry(4, 3)), LABELS, LABELS)
+    assert bare.labelled_fingerprint != bare.take(LABELS[:2]).labelled_fingerprint

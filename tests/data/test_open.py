@@ -461,3 +461,36 @@ def _labelled(found):
         for part in (found.train, found.val)
         for image, label in zip(part.read(range(len(part))), part.labels, strict=True)
     ]
+
+
+def test_a_test_image_that_is_moved_to_its_right_class_makes_other_test_images(make):
+    root = make(SPLIT)
+    before = open_data(spec(root)), open_test(spec(root))
+    (root / "test" / "a").mkdir(exist_ok=True)
+    wrong = sorted((root / "test" / "a").iterdir())[0]
+    wrong.rename(root / "test" / "b" / "moved.png")
+    after = open_data(spec(root)), open_test(spec(root))
+    assert after[0].fingerprint == before[0].fingerprint  # no choice is made by test images
+    assert len(after[1]) == len(before[1])
+    assert after[1].labelled_fingerprint != before[1].labelled_fingerprint
+
+
+@pytest.mark.parametrize("fields", [{"per_class": 2}, {"val_fraction": 0.6}])
+def test_a_class_of_which_training_would_use_no_label_is_refused(make, fields):
+    root = make({"a": 12, "b": 12})
+    lines = [f"{name}/{row:02d}.png,{name}" for name in "ab" for row in range(12)]
+    weights = [1] * 12 + [1, 1, 1] + [0] * 9  # of b three labels are used
+    table = [f"{line},{weight}" for line, weight in zip(lines, weights, strict=True)]
+    (root / "labels.csv").write_text("\n".join(["file,label,weight", *table]))
+    said = []
+    for seed in range(20):
+        data = spec(root, labels="labels.csv", split_seed=seed, **fields)
+        try:
+            train = open_data(data).train
+        except DataError as error:
+            assert "(labels of weight 0 do not count); too few: b (" in str(error)
+            said.append(str(error))
+        else:
+            assert set(train.labels[train.used_rows]) == {0, 1}
+    assert any("at least 1 image in the train split" in each for each in said)
+    assert len(said) < 20

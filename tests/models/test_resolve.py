@@ -73,7 +73,7 @@ def test_entries_of_the_zoo_are_named_by_the_source_and_found_by_the_model(
     zoo = filled(tmp_path, ("animals", "resnet18"), ("fractaldb", "resnet8"))
     monkeypatch.setenv("KTG_ZOO", str(zoo.folder))
     file = zoo.folder / "animals/resnet18.safetensors"
-    for model in ("resnet18", "timm/resnet18"):
+    for model in ("resnet18", "timm/resnet18", "resnet18.a1_in1k"):
         assert find("zoo/animals", {}, tmp_path, model).file == file
     file = zoo.folder / "fractaldb/resnet8.safetensors"
     assert {find(source).file for source in ("fractaldb", "zoo/fractaldb")} == {file}

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from PIL import Image
 from safetensors.torch import load_file
 
 from ktg.data.open import open_data, open_test
 from ktg.errors import SpecError, UserError, WeightsError
-from ktg.graph import Graph, parse
+from ktg.graph import Data, Graph, parse, yaml_files
 from ktg.local import cache_folder
 from ktg.pretraining.pretrain import BusyError, identify, pretrain
+from ktg.pretraining.recipe import build_recipe
 from ktg.tracking import MemoryTracker
 from ktg.training import Training
 from ktg.zoo import Zoo
@@ -241,6 +243,54 @@ def test_folders_that_cannot_be_written_are_found_before_training(graph, tmp_pat
     monkeypatch.setenv("KTG_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match="cannot be written: Not a directory"):
         pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(1))
+
+
+def photos_of(folder: Path, *classes: str) -> Graph:
+    """A graph that pretrains on twelve grey images of each class, for one epoch."""
+    for number, name in enumerate(classes):
+        (folder / "photos" / name).mkdir(parents=True)
+        for light in range(12):
+            image = Image.new("L", (16, 16), 20 * number + light)
+            image.save(folder / "photos" / name / f"{light}.png")
+    data = Data(path=str(folder / "photos"))
+    return build_recipe(data, "resnet8", size=16, epochs=1, batch_size=8)
+
+
+def test_classes_are_called_what_people_call_them(tmp_path, zoo):
+    names = (
+        "caf\u00e9\u00a0noir",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\u7d05\u3000\u8336",
+    )
+    graph = photos_of(tmp_path, *names)
+    pretrain(graph, "drinks", MemoryTracker(), device="cpu")
+    assert zoo.get("drinks", "resnet8").classes == names
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "right\u200fleft"])
+def test_a_name_that_no_card_can_have_is_found_before_training(tmp_path, name):
+    graph = photos_of(tmp_path, "plain", name)
+    with pytest.raises(SpecError, match=r"^classes\[1\]: must be one line of printable"):
+        pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(1))
+
+
+def test_a_card_that_is_too_large_is_found_before_training(graph, monkeypatch):
+    monkeypatch.setattr(yaml_files, "LARGEST_BYTES", 500)
+    with pytest.raises(SpecError, match="is larger than 500 bytes"):
+        pretrain(graph, "a", MemoryTracker(), device="cpu", on_epoch=kill_after(1))
+
+
+def test_an_entry_for_a_network_with_a_tag_is_one_for_the_network(tmp_path, zoo):
+    graph = with_node(photos_of(tmp_path, "a", "b"), model="resnet18.a1_in1k")
+    assert pretrain(graph, "birds", MemoryTracker(), device="cpu").card.model == "resnet18"
+    assert not pretrain(graph, "birds", MemoryTracker(), device="cpu").new
+    for model in ("resnet18", "resnet18.a1_in1k", "timm/resnet18"):
+        begun = with_node(graph, model=model, source="zoo/birds")
+        network = Training(begun, open_data(begun.data), device="cpu").target
+        assert torch.equal(
+            network.body.conv1.weight,
+            load_file(zoo.find_weights("birds", "resnet18"))["conv1.weight"],
+        )
 
 
 def test_what_cannot_be_trained(graph, tiny):

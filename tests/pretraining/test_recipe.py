@@ -145,6 +145,14 @@ def test_with_other_epochs_each_part_of_a_training_keeps_its_place():
     assert change_recipe(untrained, epochs=50).train == Train(epochs=50)
 
 
+def test_an_option_takes_the_place_of_what_the_node_says_itself():
+    node = {"model": "resnet20", "optimizer": "adam", "lr": 0.02, "weight_decay": 0.1}
+    graph = parse({"data": {"name": "digits"}, "nodes": {"a": node}, "edges": {"label -> a": {}}})
+    changed = change_recipe(graph, lr=0.5)
+    assert (changed.nodes["a"].lr, changed.train.lr) == (None, 0.5)
+    assert (changed.nodes["a"].optimizer, changed.nodes["a"].weight_decay) == ("adam", 0.1)
+
+
 def test_what_cannot_be():
     with pytest.raises(
         SpecError, match=r"preset: 'tine' is not a preset; allowed: .*Did you mean 'tiny'"

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from ktg.data import Images, open_data
+from ktg.data.cache_limit import remove_unless_held
 from ktg.data.views import open_view
+from ktg.errors import TrainingError
 from ktg.graph import Data, Graph, Node, parse
 from ktg.models.build import build_network
 from ktg.models.maps import find_last_maps
@@ -32,6 +34,10 @@ def make(tiny: Path, edge: dict | None = None, data: dict | None = None, **nodes
             "edges": {**LABEL, "n1 -> n0": edge or {}},
         }
     )
+
+
+def count_descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 def training_of(graph: Graph, cache: Path) -> Training:
@@ -140,6 +146,51 @@ def test_a_full_disk_keeps_nothing_and_stops_nothing(question, images, tmp_path,
     got = keep_answers(teacher, images, tmp_path).take(rows)
     assert torch.equal(got.logits, expected.logits)
     assert not list(tmp_path.glob("answers/*.answers*"))
+
+
+@pytest.mark.parametrize("damage", ["logits.f32", "shapes.json", "missing"])
+def test_an_entry_that_a_power_cut_has_left_torn_is_made_again(
+    question, images, tmp_path, monkeypatch, damage
+):
+    teacher, rows = Teacher("a" * 64, question, "none"), torch.arange(104)
+    expected = keep_answers(teacher, images, tmp_path).take(rows)
+    (entry,) = (tmp_path / "answers").glob("*.answers")
+    if damage == "missing":
+        (entry / "features.f32").unlink()
+    else:
+        (entry / damage).write_bytes((entry / damage).read_bytes()[:-4] if "f32" in damage else b"")
+    for again in range(2):
+        if again:  # nothing is asked any more
+            monkeypatch.setattr(answers, "_ask", lambda *_: iter(()))
+        got = keep_answers(teacher, images, tmp_path).take(rows)
+        assert torch.equal(got.logits, expected.logits)
+        assert torch.equal(got.features, expected.features)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_answers_are_kept_from_being_removed_for_as_long_as_they_are_read(
+    question, images, tmp_path, monkeypatch, resident
+):
+    if not resident:
+        monkeypatch.setattr(answers, "RESIDENT_BYTES", 0)
+    images.read([0])  # which opens their own file
+    before = count_descriptors()
+    kept = keep_answers(Teacher("a" * 64, question, "none"), images, tmp_path)
+    (entry,) = (tmp_path / "answers").glob("*.answers")
+    assert (count_descriptors() == before) == resident
+    assert remove_unless_held(entry) == resident
+    del kept
+    assert count_descriptors() == before
+
+
+def test_a_teacher_that_is_too_large_for_its_pieces_is_one_sentence(question, images, tmp_path):
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    question.network.body.register_forward_pre_hook(fail)
+    said = "^the answers of a teacher to 64 images at once: out of memory; end other programs"
+    with pytest.raises(TrainingError, match=said):
+        keep_answers(Teacher("a" * 64, question, "none"), images, tmp_path)
 
 
 def test_another_teacher_other_images_or_another_question_has_its_own_entry(

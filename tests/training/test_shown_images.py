@@ -58,8 +58,6 @@ def test_a_view_may_return_within_a_step(images):
 
 def test_which_images_have_fixed_views(images):
     new, fixed = ShownImages(images, CPU), ShownImages(images, CPU, views=2)
-    assert [new.is_fixed(name) for name in ("none", "basic")] == [True, False]
-    assert [fixed.is_fixed(name) for name in ("none", "basic")] == [True, True]
     assert [fixed.draws_once(name) for name in ("none", "basic")] == [False, True]
     assert fixed.images("none", 1) is images
     assert fixed.batches("none", 1) is fixed.plain

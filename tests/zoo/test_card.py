@@ -72,6 +72,8 @@ def test_writing_and_reading_gives_the_same_card(given_card):
         ({"classes": [["cat"]]}, r"^classes\[0\]: expected text"),
         ({"classes": ["cat", "\x1b[2J"]}, r"^classes\[1\]: must be one line of printable"),
         ({"data": "two\nlines"}, r"^data: must be one line"),
+        ({"data": "two\u2028lines"}, r"^data: must be one line"),
+        ({"classes": ["cat", "\u202etac"]}, r"^classes\[1\]: must be one line"),
         ({"provenance": {"a\x07": 1}}, r"^provenance\.a.*: must be one line"),
         ({"provenance": {"a": [1]}}, r"^provenance\.a: expected a single value"),
         ({"sha256": "abc"}, r"^sha256: expected 64 hexadecimal digits, got 'abc'"),
@@ -83,6 +85,12 @@ def test_writing_and_reading_gives_the_same_card(given_card):
 def test_what_a_card_may_not_say(change, message):
     with pytest.raises(SpecError, match=message):
         parse_card(PLAIN | change)
+
+
+@pytest.mark.parametrize("name", ["a\u00a0b", "a\u3000b", "a\u200cb", "a\u200db", "a\tb", "\u00ad"])
+def test_a_card_may_say_what_a_terminal_shows(name):
+    given_card = card(classes=(name, "b"), data=name)
+    assert parse_card(loads(dumps(dump_card(given_card)), "card.yaml")) == given_card
 
 
 def test_what_a_card_must_say():

@@ -22,7 +22,7 @@ from ktg.data.augment.randaugment import randaugment
 from ktg.graph import Data, Node
 from ktg.graph.vocabulary import AugmentName, ViewName
 
-__all__ = ["AUGMENTS", "MIXTURES", "augment_batch", "choose_view", "to_float"]
+__all__ = ["AUGMENTS", "MIXTURES", "augment_batch", "choose_view", "count_views", "to_float"]
 
 AUGMENTS: Mapping[ViewName, Callable[[Tensor, Generator], Tensor]] = {
     "none": to_float,
@@ -42,6 +42,19 @@ def choose_view(data: Data, node: Node | None = None) -> ViewName:
     if node is not None and node.augment is not None:
         return node.augment
     return "basic" if data.augment == "cutmix_or_mixup" else data.augment
+
+
+def count_views(data: Data, node: Node) -> int | None:
+    """Return how many views of an image a node is shown in all, None where each time a new one.
+
+    >>> teacher = Node(model="resnet8", augment="none")
+    >>> data = [Data(augment=name, views=4) for name in ("basic", "none")]
+    >>> [count_views(each, Node(model="resnet8")) for each in data], count_views(data[0], teacher)
+    ([4, 1], 1)
+    """
+    if data.augment in MIXTURES:  # drawn anew in each step, of new views
+        return None
+    return 1 if choose_view(data, node) == "none" else data.views
 
 
 def augment_batch(pixels: Tensor, name: AugmentName, generator: Generator) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pixels import generator, noise
 
-from ktg.data.augment import AUGMENTS, MIXTURES, augment_batch, choose_view
+from ktg.data.augment import AUGMENTS, MIXTURES, augment_batch, choose_view, count_views
 from ktg.data.augment.crop import CROP
 from ktg.graph import Data, Node
 from ktg.graph.vocabulary import AugmentName, ViewName
@@ -61,6 +61,23 @@ def test_a_node_sees_its_own_views_or_those_of_the_data():
     )
     assert choose_view(Data(augment="pspnet"), Node(model="resnet8", augment="none")) == "none"
     assert choose_view(Data(augment="cutmix_or_mixup"), node) == "basic"
+
+
+@pytest.mark.parametrize(
+    ("augment", "views", "own", "expected"),
+    [
+        ("basic", None, None, None),
+        ("basic", 8, None, 8),
+        ("basic", 8, "none", 1),
+        ("none", None, None, 1),
+        ("none", 8, "crop", 8),
+        ("cutmix_or_mixup", 8, None, None),
+        ("cutmix_or_mixup", 8, "none", None),
+    ],
+)
+def test_how_many_views_a_node_is_shown(augment, views, own, expected):
+    node = Node(model="resnet8", augment=own)
+    assert count_views(Data(augment=augment, views=views), node) == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
