@@ -7,6 +7,7 @@
 #           second run takes seconds.
 # Example:  bash launch/quickstart.sh
 #           bash launch/quickstart.sh --trials 20 --seed 1     searches again; options go to `ktg search`
+#           bash launch/quickstart.sh --name other             under another name; best.yaml stays as it is
 set -euo pipefail
 unset CDPATH
 caller=$PWD
@@ -38,5 +39,8 @@ fi
 if [[ $(command -v ktg) != "$PWD/.venv/bin/ktg" || $caller != "$PWD" ]]; then
     printf '\nTo use ktg in this shell, type first:\n  cd %q && source .venv/bin/activate\n' "$PWD"
 fi
-echo
-.venv/bin/ktg export quickstart -o best.yaml --force
+# A search of another name, or in another store, has said itself how to export it.
+if [[ " $*" != *" --name"* && " $*" != *" --tracking-uri"* ]]; then
+    echo
+    .venv/bin/ktg export quickstart -o best.yaml --force
+fi

@@ -196,3 +196,31 @@ def test_the_slurm_job_starts_ray_on_all_nodes_and_searches_from_the_shared_fold
     authorisation = (tmp_path / "calls.environment").read_text().split(str(shared))[2].split()[1:]
     assert authorisation == ["token", "64"]
     check_words(searching[1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "exports"),
+    [
+        ([], True),
+        (["--trials", "5"], True),
+        (["--name", "other"], False),
+        (["--seed", "1", "--name=other"], False),
+        (["--tracking-uri", "sqlite:///other.db"], False),
+    ],
+)
+def test_the_quickstart_exports_no_other_search_than_its_own(tmp_path, options, exports):
+    """A script that records how it was called takes the place of `ktg`."""
+    script = tmp_path / "launch/quickstart.sh"
+    stopped = "#!/bin/bash\nexit 1\n"  # of an earlier search: there is none
+    tools = {".venv/bin/ktg": FAKE, ".venv/bin/python": stopped, "launch/install.sh": ""}
+    for name, text in tools.items():
+        tool = tmp_path / name
+        tool.parent.mkdir(parents=True, exist_ok=True)
+        tool.write_text(text, encoding="utf-8")
+        tool.chmod(0o755)
+    shutil.copy(LAUNCH / "quickstart.sh", script)
+    calls = {"CALLS": str(tmp_path / "calls"), "PATH": os.environ["PATH"]}
+    subprocess.run(["bash", str(script), *options], env=calls, check=True)
+    searched = ["ktg", "search", "search_spaces/quickstart.yaml", *options]
+    exported = ["ktg", "export", "quickstart", "-o", "best.yaml", "--force"]
+    assert (tmp_path / "calls").read_text().splitlines() == searched + exported * exports

@@ -77,11 +77,13 @@ def choose_viewer(
     device: torch.device,
     status: Callable[[str], None] = lambda _: None,
     sources: Mapping[str, SourceFile] = MappingProxyType({}),
+    passed_over: Callable[[KtgError], None] = lambda _: None,
 ) -> Viewer:
     """Return the network whose frozen features tell the classes of a sample apart best.
 
-    Plain features compete, too. Networks that do not fit are passed over. files: by model, those
-    that stand for `source: imagenet`. sources: files by the name of a source.
+    Plain features compete, too. Networks that do not fit, or whose weights cannot be loaded, are
+    passed over. files: by model, those that stand for `source: imagenet`. sources: files by the
+    name of a source. passed_over: told why, for each of them.
     """
     rows = sample_rows(pool)
     labels = pool.labels[rows]
@@ -92,10 +94,12 @@ def choose_viewer(
     for node in nodes:
         status(f"trying {node.model}@{node.source}")
         try:
-            viewer = build_viewer(node, pool, sources_for(node.model, sources, files))
+            own = sources_for(node.model, sources, files)
+            viewer = build_viewer(node, pool, own, f"{node.model}@{node.source}")
             assert viewer.network is not None  # noqa: S101 - it was built
             score = score_features(compute_features(viewer.network, sample, device), labels)
-        except KtgError:
+        except KtgError as error:
+            passed_over(error)
             continue
         if score > most:
             best, most = viewer, score

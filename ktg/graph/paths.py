@@ -5,7 +5,7 @@ they are relative where that helps, so that a folder can be moved.
 """
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,41 +78,38 @@ def _change_paths(raw: Mapping[str, Any], change: Callable[[str], str]) -> dict[
     def change_distance(distance: str) -> str:
         return distance if distance == FEATURES else change(distance)
 
-    def change_data(path: str) -> str:
+    def change_unlabelled(path: str) -> str:
         return path if path == AUTO else change(path)
 
-    changes = {
-        "data": (("path", "unlabelled", "groups"), change_data),
-        "sources": (("path", "labels"), change),
-        "nodes": (("source",), change_source),
-        "edges": (("distance",), change_distance),
+    of_file = {"path": change, "labels": change}
+    changes: dict[str, Mapping[str, Callable[[str], str]]] = {
+        "data": {"path": change, "unlabelled": change_unlabelled, "groups": change},
+        "sources": of_file,
+        "nodes": {"source": change_source},
+        "edges": {"distance": change_distance},
     }
     changed = {
-        section: _change_in(value, "", *changes[section]) if section in changes else value
+        section: _change_in(value, "", changes[section]) if section in changes else value
         for section, value in raw.items()
     }
     if isinstance(files := raw.get("weights"), Mapping):
         # By model, each a path or a mapping that has one: a bare text counts as a `path`.
         changed["weights"] = {
-            model: _change_in(file, "path", ("path", "labels"), change)
-            for model, file in files.items()
+            model: _change_in(file, "path", of_file) for model, file in files.items()
         }
     return changed
 
 
-def _change_in(value: Any, key: str, wanted: Collection[str], change: Callable[[str], str]) -> Any:
-    """Return `value` with every text under the keys `wanted` changed, also inside a hole.
+def _change_in(value: Any, key: str, changes: Mapping[str, Callable[[str], str]]) -> Any:
+    """Return `value` with every text changed that is under one of some keys, also inside a hole.
 
-    `key` is the last key above `value` that is not the word of a hole.
+    `key` is the last key above `value` that is not the word of a hole. changes: by key.
     """
     if isinstance(value, Mapping):
-        return {
-            k: _change_in(v, key if k in _HOLE_WORDS else k, wanted, change)
-            for k, v in value.items()
-        }
+        return {k: _change_in(v, key if k in _HOLE_WORDS else k, changes) for k, v in value.items()}
     if isinstance(value, list):
-        return [_change_in(item, key, wanted, change) for item in value]
-    return change(value) if isinstance(value, str) and value and key in wanted else value
+        return [_change_in(item, key, changes) for item in value]
+    return changes[key](value) if isinstance(value, str) and value and key in changes else value
 
 
 def _is_file_name(source: str) -> bool:

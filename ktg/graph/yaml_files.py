@@ -30,8 +30,17 @@ LARGEST_BYTES = 1_000_000
 MOST_VALUES = 100_000
 DEEPEST = 50
 _FLOW_WIDTH = 110
-_SUFFIXES = (".yaml", ".yml")
+ENDINGS = (".yaml", ".yml")
 _TAG = "tag:yaml.org,2002:"
+
+
+def is_yaml(file: str | Path) -> bool:
+    """Return whether a file is named as YAML.
+
+    >>> is_yaml("space.YML"), is_yaml("photos")
+    (True, False)
+    """
+    return str(file).lower().endswith(ENDINGS)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -43,7 +52,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     name = str(path)
     if not path.exists():
-        beside = [p.name for p in path.parent.glob("*") if p.suffix in _SUFFIXES]
+        beside = [p.name for p in path.parent.glob("*") if is_yaml(p)]
         what = "file" if path.suffix else "file or folder"
         raise SpecError("", f"no such {what}.{did_you_mean(path.name, beside)}", name)
     if not path.is_file():

@@ -78,9 +78,14 @@ def find_groups(images: FoundImages, data: Data, hearing: Hearing) -> FoundGroup
 
 
 def _list_kept(alike: Rows, labels: Rows, classes: int, needed: int) -> list[int]:
-    """Return the groups of two images and more whose classes have enough groups to be split."""
-    main = list_groups(labels, alike)[1]
-    counts = np.array(count_per_class(main, classes))
+    """Return the groups of two images and more that leave each class enough groups to be split.
+
+    A group counts for its main class. None is kept that holds an image of a class with fewer than
+    `needed`; its images are then groups by themselves, so that no class has fewer than before.
+    """
+    owner, main = list_groups(labels, alike)
+    few = np.array(count_per_class(main, classes)) < needed
     groups, sizes = np.unique(alike, return_counts=True)
-    kept: list[int] = groups[(sizes > 1) & (counts[main] >= needed)].tolist()
+    holds_few = np.bincount(owner, weights=few[labels]) > 0
+    kept: list[int] = groups[(sizes > 1) & ~holds_few].tolist()
     return kept

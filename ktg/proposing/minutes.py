@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ktg.data.augment import MIXTURES, choose_view
+from ktg.data.augment import count_views
 from ktg.data.locate import find_data
 from ktg.data.open import summarize
 from ktg.data.undecoded import ImageArray
@@ -59,10 +59,8 @@ def measure_training(
         if name in teachers(graph):
             own = epochs * speed.epoch_s(shown)
             teachers_s += own if node.epochs is None else node.epochs * speed.epoch_s(train)
-            is_plain = choose_view(graph.data, node) == "none"
-            is_fixed = is_plain or graph.data.views is not None
-            if is_fixed and graph.data.augment not in MIXTURES:
-                views = 1 if is_plain else graph.data.views or 1
+            views = count_views(graph.data, node)
+            if views is not None:  # answers are kept
                 teachers_s += views * speed.forward_s(train + beside * (name in unlabelled))
             else:
                 own_s += epochs * more * speed.forward_s(shown)

@@ -13,7 +13,6 @@ from pathlib import Path
 from ktg.auditing.noise import NoiseEstimate
 from ktg.errors import KtgError
 from ktg.graph import IMAGENET, Node
-from ktg.models.names import shorten_model
 from ktg.proposing.found_groups import FoundGroups
 from ktg.proposing.found_images import FoundImages, look_at_images
 from ktg.proposing.hearing import Hearing
@@ -40,7 +39,7 @@ from ktg.proposing.weights_here import (
     knows_photographs,
     limit_parameters,
 )
-from ktg.proposing.wishes import Wishes, check_wishes
+from ktg.proposing.wishes import Wishes, settle_wishes
 from ktg.proposing.wrong_labels import find_wrong_labels
 
 FALLBACK = "mobilenetv2_100"  # small, and published
@@ -100,6 +99,12 @@ class Plan:
         return names if self.knows_photographs else ("none", *names)
 
     @property
+    def probe_side(self) -> int | None:
+        """The side to search at which a probe has the best score, None where none was measured."""
+        measured = [side for side in self.sides if side in self.probes]
+        return max(measured, key=lambda side: self.probes[side], default=None)
+
+    @property
     def decoded_side(self) -> int:
         """The side in pixels at which images are decoded: the largest that any network sees."""
         return max(*self.sides, self.teacher.weights.side or 0 if self.teacher else 0)
@@ -136,7 +141,7 @@ def plan_space(path: Path, wishes: Wishes, hearing: Hearing) -> Plan:
     computed. Raises UserError for a folder that cannot be trained on, an unknown target, and a
     budget in which nothing could be trained.
     """
-    check_wishes(wishes)
+    wishes = settle_wishes(wishes)
     began, decoded_s = time.monotonic(), hearing.decoding_s
     ground = _look(path, wishes, hearing)
     target = choose_target(ground, hearing)
@@ -207,13 +212,13 @@ def find_usable(wishes: Wishes, machine: Machine) -> tuple[list[WeightsHere], di
     """Return the weights to rank, those of the wished target first, and why others are not."""
     here, unusable = find_weights_here(wishes.files, CHECK_SIDE)
     most = limit_parameters(machine)
-    wanted = wishes.target and shorten_model(wishes.target)
+    wanted = wishes.target
     kept = [one for one in here if one.parameters <= most or one.model == wanted]
     for one in here:
         if one not in kept:
             unusable[one.name] = f"{one.parameters / 1e6:.0f} M parameters are too many here"
-    has_own = any(one.model == wanted for one in kept)
     known = {one for one in kept if knows_photographs(one.node, wishes.files)}
+    has_own = any(one.model == wanted for one in known)
     if not has_own and (wanted or not any(one.parameters <= SMALL for one in known)):
         asked = _ask_for_published(wanted or FALLBACK)
         kept, known = [*asked, *kept], known.union(asked)

@@ -6,8 +6,9 @@ features of training images, whose results are cached by content. It takes one f
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ktg.affinity.candidate import Candidate
 from ktg.affinity.ranking import measure_candidate
@@ -22,7 +23,7 @@ BUDGET_SHARE, MOST_S = 0.15, 120.0  # of a search, for one ranking
 NO_TIME = "not measured, for want of time"
 
 
-class _OutOfTimeError(Exception):
+class _OutOfTimeError(KtgError):
     """The time for a ranking ended while a network looked through its images."""
 
 
@@ -70,26 +71,32 @@ def rank_weights(
     *,
     seconds: float,
     status: Callable[[str], None],
+    one_of: Sequence[Collection[WeightsHere]] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Ranking:
     """Return the candidates ranked on a sample of the training split.
 
-    They are measured in their order, the first always, others until `seconds` are spent: what has
-    not looked through its images by then is left out, too. status: told what is measured next.
+    They are measured in their order until `seconds` are spent: what has not looked through its
+    images by then is left out, too. status: told what is measured next. one_of: groups of
+    candidates; one of each is measured however long it takes, by default one of all.
     """
     sample = choose_sample(len(data.classes), len(data.train))
     scores: dict[WeightsHere, float] = {}
     left_out: dict[str, str] = {}
     started = clock()
+    groups = [set(group) for group in one_of or (candidates,)]
 
-    def check_time(*_: int) -> None:
-        if scores and clock() - started > seconds:
+    def is_needed(one: WeightsHere) -> bool:
+        return any(one in group and group.isdisjoint(scores) for group in groups)
+
+    def check_time(one: WeightsHere, *_: int) -> None:
+        if not is_needed(one) and clock() - started > seconds:
             raise _OutOfTimeError
 
     for place, one in enumerate(candidates):
         spent = clock() - started
         # The next one is larger and takes longer than the mean of those before it.
-        if place and spent + spent / place > seconds:
+        if place and spent + spent / place > seconds and not is_needed(one):
             left_out[one.name] = NO_TIME
             continue
         status(f"Ranking weights: {one.name}")
@@ -100,7 +107,7 @@ def rank_weights(
                 ["linear_probe"],
                 sources=sources_for(one.model, {}, files),
                 sample=sample,
-                progress=check_time,
+                progress=partial(check_time, one),
             )
         except _OutOfTimeError:  # a network that wants large images may be a hundred times slower
             left_out[one.name] = NO_TIME

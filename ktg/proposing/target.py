@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from ktg.data import Dataset
 from ktg.graph import Data, Node
-from ktg.models.names import shorten_model
 from ktg.proposing.found_groups import FoundGroups, find_groups
 from ktg.proposing.found_images import FoundImages
 from ktg.proposing.hearing import Hearing
@@ -171,7 +170,7 @@ def choose_candidate(candidates: Sequence[Candidate], images: int) -> Candidate:
 def _shortlist(wishes: Wishes, ranking: Ranking) -> list[str]:
     """Return the networks that may be the target: what the user says, or the best of a ranking."""
     if wishes.target is not None:
-        return [shorten_model(wishes.target)]
+        return [wishes.target]
     if not ranking.scores:
         return [FROM_NOTHING]
     return [one.model for one in choose_targets(ranking)]
@@ -200,8 +199,8 @@ def _choose_gauge(wishes: Wishes, here: list[WeightsHere]) -> Node:
     It is the target, or the slowest of those that may be it.
     """
     if wishes.target is not None:
-        wanted = shorten_model(wishes.target)
-        return next((one.node for one in here if one.model == wanted), Node(model=wanted))
+        target = Node(model=wishes.target)
+        return next((one.node for one in here if one.model == wishes.target), target)
     small = [one for one in here if one.parameters <= SMALL]
     return small[-1].node if small else next((one.node for one in here), Node(model=FROM_NOTHING))
 

@@ -183,19 +183,21 @@ def choose_views(teacher: Teacher, images: int, shown: int, available_s: float) 
     """Return how many views of each image are drawn once: the most whose answers are affordable.
 
     images: how many there are. shown: how many a training of the target shows. available_s: for
-    the teacher. Not more than a few trainings show; None, for new ones at every step, where not
-    even two are affordable.
+    the teacher, its training included. Not more than a few trainings show; None, for new ones at
+    every step, where not even two are affordable.
 
     >>> asked = Teacher(WeightsHere("resnet18", "imagenet", 11_000_000), 0.8, view_s=10.0)
     >>> [choose_views(asked, 2_000, 10_000, seconds) for seconds in (200, 80, 40, 20)]
     [8, 4, 2, None]
     """
+    # Rounded as speeds are: where training leaves just the time for two views, these fit.
+    left_s = round(available_s - teacher.training_s, 6)
+    answers_s = min(ANSWERS_SHARE * available_s, left_s)
     return next(
         (
             views
             for views in VIEWS
-            if views * images <= TAUGHT_TRIALS * shown
-            and views * teacher.view_s <= ANSWERS_SHARE * available_s
+            if views * images <= TAUGHT_TRIALS * shown and views * teacher.view_s <= answers_s
         ),
         None,
     )

@@ -1,11 +1,13 @@
 """Says whether many labels of a folder look wrong, and what to search then."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ktg.auditing.noise import NoiseEstimate, estimate_set_noise
 from ktg.data import Dataset
 from ktg.data.split import count_per_class
+from ktg.errors import WeightsError
 from ktg.graph import SourceFile
 from ktg.proposing.networks import choose_targets
 from ktg.proposing.opening import SECOND
@@ -33,14 +35,16 @@ def find_wrong_labels(
     """Return the estimated share of wrong labels where it is large, None where nothing is odd.
 
     The best of the small networks that were ranked looks at them. Nothing is said with few images
-    of a class, or so many classes that it would take long.
+    of a class, with so many classes that it would take long, and where it cannot be loaded now.
     """
     needed, (least, most) = OF_A_CLASS * len(dataset.classes), SAMPLE
     fewest = min(count_per_class(dataset.train.labels, len(dataset.classes)))
     if not ranking.scores or fewest < OF_A_CLASS or needed > most:
         return None
     node, sample = choose_targets(ranking)[0].node, max(least, needed)
-    found = estimate_set_noise([node], dataset, files=files, most=sample, status=status)
+    found = None
+    with suppress(WeightsError):
+        found = estimate_set_noise([node], dataset, files=files, most=sample, status=status)
     return found if found is not None and found.noise >= NOISY else None
 
 

@@ -31,7 +31,9 @@ def test_plain_features_win_where_there_is_nothing_better(pool):
     cpu = torch.device("cpu")
     assert choose_viewer([], pool, {}, cpu) is PLAIN
     missing = Node(model="resnet8", source="zoo/nowhere")
-    assert choose_viewer([missing], pool, {}, cpu) is PLAIN
+    told = []
+    assert choose_viewer([missing], pool, {}, cpu, passed_over=told.append) is PLAIN
+    assert ["nowhere" in str(error) for error in told] == [True]
 
 
 def test_features_score_by_what_they_tell_apart():

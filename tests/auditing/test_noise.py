@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 from dirt import COLOURS, picture
+from safetensors.torch import save_file
+from zoos import card
 
 from ktg.auditing.noise import MOST, estimate_set_noise
 from ktg.auditing.pool import pool_training
 from ktg.data.open import open_data
+from ktg.errors import WeightsError
 from ktg.graph import Data, Node, SourceFile
 from ktg.models.build import build_network
+from ktg.models.cifar import CIFAR_MODELS
+from ktg.zoo import default_zoo
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,67 @@ def test_the_network_looks_once(dataset, weights):
 )
 def test_without_a_network_that_knows_photographs_nothing_is_said(dataset, nodes):
     assert estimate_set_noise(nodes, dataset) is None
+
+
+@pytest.fixture
+def in_zoo(tmp_path, monkeypatch):
+    """Add weights of a ResNet8 to a zoo, and return the node that begins with them and the file."""
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+
+    def add(name, seed):
+        torch.manual_seed(seed)
+        file = tmp_path / f"{name}.safetensors"
+        save_file(CIFAR_MODELS["resnet8"](num_classes=3).state_dict(), file)
+        kept = default_zoo().add(card(name, "resnet8", classes=("a", "b", "c")), file)
+        return Node(model="resnet8", source=f"zoo/{name}"), default_zoo().weights_file(kept.key)
+
+    return add
+
+
+@pytest.fixture(scope="module")
+def striped(tmp_path_factory):
+    """Stripes in which one of three colours is dark where the others are bright.
+
+    Plain features, small pixels and edges of their grey, do not tell them apart.
+    """
+    random, labels = np.random.default_rng(0), np.arange(150) % 3
+    places = np.arange(32) + random.integers(0, 4, (150, 1))
+    waves = np.where(places // 2 % 2, 60, -60)
+    signs = np.where(np.arange(3) == labels[:, None], -1, 1)
+    pixels = 128 + waves[:, :, None, None] * signs[:, None, None, :]
+    pixels = pixels + random.normal(0, 4, (150, 32, 32, 3))
+    path = tmp_path_factory.mktemp("stripes") / "set.npz"
+    np.savez(path, x_train=pixels.clip(0, 255).astype(np.uint8), y_train=labels)
+    return open_data(Data(path=str(path), test_fraction=0.1, val_fraction=0.1))
+
+
+def test_weights_that_could_not_be_loaded_once_are_asked_again(striped, in_zoo):
+    node, file = in_zoo("mine", seed=1)
+    away = file.rename(file.with_name("away"))
+    with pytest.raises(WeightsError, match=r"mine/resnet8\.safetensors: is missing"):
+        estimate_set_noise([node], striped)
+    away.rename(file)
+    assert estimate_set_noise([node], striped).seen_by == "resnet8@zoo/mine at 32 px"
+
+
+def test_what_is_estimated_without_one_of_two_networks_is_not_kept(striped, in_zoo):
+    (here, first), (there, second) = in_zoo("here", seed=2), in_zoo("there", seed=3)
+    told = []
+
+    def look():
+        told.clear()
+        return estimate_set_noise([here, there], striped, status=told.append)
+
+    away = second.rename(second.with_name("away"))
+    assert look().seen_by == "resnet8@zoo/here at 32 px"
+    away.rename(second)
+    found = look()
+    assert told[:2] == ["trying resnet8@zoo/here", "trying resnet8@zoo/there"]
+    assert (look(), told) == (found, [])  # now it is kept
+    first.unlink()
+    second.unlink()
+    with pytest.raises(WeightsError, match="is missing"):
+        estimate_set_noise([here, there], striped, most=100)
 
 
 def test_a_sample_is_drawn_alike_in_every_run(dataset):

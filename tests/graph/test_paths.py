@@ -55,6 +55,19 @@ def test_relative_paths_start_at_the_file():
     }
 
 
+def test_only_images_without_labels_may_be_auto():
+    raw = {"data": {"path": "auto", "unlabelled": ["auto", "more"], "groups": "auto"}}
+    found = make_paths_absolute(raw, Path("/base"))
+    assert found == {
+        "data": {"path": "/base/auto", "unlabelled": ["auto", "/base/more"], "groups": "/base/auto"}
+    }
+    assert make_paths_relative(found, Path("/base"))["data"] == {
+        "path": "./auto",
+        "unlabelled": ["auto", "./more"],
+        "groups": "./auto",
+    }
+
+
 @pytest.mark.slow
 @given(graphs())
 def test_absolute_paths_change_nothing_twice(graph):

@@ -8,12 +8,15 @@ import dirt as pictures
 import numpy as np
 import pytest
 from command import ktg
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ktg.api.inputs import load_space_file
 from ktg.data.locate import find_data
 from ktg.data.open import name_images, open_data
+from ktg.data.split import count_per_class, list_groups
 from ktg.graph import Data
-from ktg.proposing.found_groups import FoundGroups, find_groups
+from ktg.proposing.found_groups import FoundGroups, _list_kept, find_groups
 from ktg.proposing.found_images import look_at_images
 from ktg.proposing.hearing import Hearing
 
@@ -74,6 +77,33 @@ def test_a_class_of_too_few_things_is_left_as_it_is(parts):
         file.unlink()
     found = look(parts)
     assert {Path(name).parent.name for name, _ in found.files} == {"good"}
+
+
+def test_a_rare_class_among_photographs_of_other_things_keeps_images_enough(parts, tmp_path):
+    odd = parts / "train" / "odd"
+    odd.mkdir()
+    for number in range(5):  # one of three photographs, of as many things
+        (parts / f"train/good/{number:02d}_0.png").rename(odd / f"{number:02d}_0.png")
+    found = look(parts)
+    assert {Path(name).parent.name for name, _ in found.files} == {"good", "bad"}
+    assert sum("good" in name for name, _ in found.files) == (THINGS - 5) * EACH
+    found.write(tmp_path / "groups.csv")
+    data = open_data(Data(path=str(parts), size=16, groups=str(tmp_path / "groups.csv")))
+    assert np.bincount(data.val.labels, minlength=3).min() >= 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=40),
+    st.integers(2, 3),
+)
+def test_no_class_has_fewer_groups_than_needed_that_has_as_many_images(images, needed):
+    labels, alike = np.array(images).T
+    kept = _list_kept(alike, labels, 4, needed)
+    apart = 100 + np.arange(len(alike))  # images that are not in the table
+    written = np.where(np.isin(alike, kept), alike, apart)
+    counts = count_per_class(list_groups(labels, written)[1], 4)
+    wanted = [min(needed, count) for count in count_per_class(labels, 4)]
+    assert all(count >= least for count, least in zip(counts, wanted, strict=True))
 
 
 def test_different_photographs_are_no_groups(photos, large_photos):

@@ -1,13 +1,16 @@
 """Weights for helper nodes that say `auto`: ranked beside the target's, and with a reason."""
 
+import dataclasses
+
 import pytest
 
 from ktg.data.open import open_data
 from ktg.errors import SpecError
-from ktg.graph import Node, parse
+from ktg.graph import Node, SourceFile, parse
 from ktg.proposing.helpers import choose_helpers
 from ktg.proposing.ranking import rank_weights
 from ktg.proposing.weights_here import find_weights_here
+from ktg.zoo import default_zoo
 
 AUTO = {"model": "auto"}
 
@@ -23,9 +26,14 @@ def make(photos, **nodes):
     )
 
 
-def choose(graph):
+def choose(graph, status=lambda _: None, **more):
     asking = {name: node for name, node in graph.nodes.items() if node.source == "auto"}
-    return choose_helpers(graph, asking, open_data(graph.data), lambda _: None)
+    return choose_helpers(graph, asking, open_data(graph.data), status, **more)
+
+
+def with_target(graph, source):
+    target = Node(model="resnet8", source=source)
+    return dataclasses.replace(graph, nodes={**graph.nodes, "n0": target})
 
 
 def test_the_weights_whose_probe_is_best_are_taken(photos, in_zoo):
@@ -66,9 +74,40 @@ def test_what_the_target_has_is_said_beside_it(photos, in_zoo):
     in_zoo("a", "resnet8", 0)
     in_zoo("b", "resnet14", 1)
     graph = make(photos, n1={"model": "resnet14", "source": "auto"})
-    target = Node(model="resnet8", source="zoo/a")
-    found = choose(type(graph)(**{**vars(graph), "nodes": {**graph.nodes, "n0": target}}))
-    assert ", the target's " in found["n1"].why
+    assert ", the target's " in choose(with_target(graph, "zoo/a"))["n1"].why
+
+
+def test_each_node_gets_weights_whatever_time_it_takes_to_look_at_them(photos, in_zoo):
+    for seed, model in enumerate(("resnet8", "resnet14", "resnet20"), 41):
+        in_zoo(f"of_{model}", model, seed)
+    asking = {
+        name: {"model": model, "source": "auto"}
+        for name, model in (("n1", "resnet14"), ("n2", "resnet20"))
+    }
+    found = choose(with_target(make(photos, **asking), "zoo/of_resnet8"), seconds=0.0)
+    assert [one.weights.model for one in found.values()] == ["resnet14", "resnet20"]
+
+
+def test_weights_that_cannot_be_used_are_named_with_the_reason(
+    photos, in_zoo, weights, monkeypatch
+):
+    in_zoo("a", "resnet14", 51)
+
+    def lose(_):
+        default_zoo().weights_file("a/resnet14").unlink(missing_ok=True)
+
+    said = r"auto: none of the weights on this machine can be used \(resnet14@zoo/a: .* is missing"
+    with pytest.raises(SpecError, match=said):
+        choose(make(photos, n1=AUTO), lose)  # when they are about to be measured
+    graph = make(photos, n1={"model": "resnet20", "source": "auto"})
+    other = {"resnet20": SourceFile(path=str(weights("resnet8")), mean=(0.5,), std=(0.5,))}
+    said = r"auto: none of the weights for resnet20 on this machine can be used \(resnet20@imagenet"
+    with pytest.raises(SpecError, match=said):
+        choose(dataclasses.replace(graph, weights=other))
+    in_zoo("b", "resnet8", 52)
+    monkeypatch.setattr("ktg.proposing.helpers.limit_parameters", lambda _: 1000)
+    with pytest.raises(SpecError, match="resnet8@zoo/b: 0 M parameters are too many here"):
+        choose(make(photos, n1=AUTO))
 
 
 def test_without_weights_one_sentence_says_what_to_do(photos):

@@ -1,16 +1,19 @@
 """The choices for a folder, on a machine with what weights there are."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from ktg.errors import SpecError, UserError
 from ktg.graph import SourceFile
 from ktg.proposing.machine import read_machine
 from ktg.proposing.plan import FALLBACK, find_usable
 from ktg.proposing.resolution import LEAST_SIDE, order_sides
+from ktg.proposing.weights_here import WeightsHere
 from ktg.proposing.wishes import Wishes
 from ktg.zoo import shipped_zoo
 
@@ -43,6 +46,17 @@ def test_a_file_of_the_user_counts_as_weights(plan, photos, weights):
     assert [one.name for one in found.sources] == ["resnet8@imagenet"]
 
 
+@pytest.mark.slow  # it imports timm
+def test_a_file_counts_for_the_target_by_whatever_name_of_the_model(plan, photos, tmp_path):
+    import timm
+
+    file = tmp_path / "own.safetensors"
+    save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), file)
+    for target, model in (("timm/test_resnet", "timm/test_resnet"), ("test_resnet",) * 2):
+        found = plan(photos, target=target, files={model: SourceFile(path=str(file))})
+        assert [one.name for one in found.sources] == ["test_resnet@imagenet"]
+
+
 @pytest.mark.slow
 def test_images_without_labels_bring_a_teacher(plan, photos, tmp_path, in_zoo):
     in_zoo("small")
@@ -69,6 +83,13 @@ def test_the_sides_to_search_are_ranked_by_probes_of_the_weights(plan, large_pho
     assert found.length.side == found.sides[0]
     said = plan(large_photos, target="resnet8", size=20)
     assert (said.sides, [*said.probes]) == ((20,), [20])
+    assert said.probe_side == 20
+
+
+def test_the_first_model_sees_images_at_a_side_that_is_searched(taught):
+    probes = {32: 0.9, 48: 0.7, 64: 0.8}
+    for sides, best in (((48, 64), 64), ((48,), 48), ((96,), None)):
+        assert dataclasses.replace(taught, sides=sides, probes=probes).probe_side == best
 
 
 def test_networks_that_saw_formulas_only_make_way_for_those_that_saw_photographs(
@@ -95,6 +116,23 @@ def test_networks_that_saw_formulas_only_make_way_for_those_that_saw_photographs
     monkeypatch.setattr("ktg.proposing.plan._ask_for_published", ask)
     find_usable(Wishes(300), machine)
     assert asked == [FALLBACK]  # none of those that are here is small
+
+
+def test_weights_that_saw_formulas_only_do_not_stand_for_published_ones(in_zoo, monkeypatch):
+    monkeypatch.setattr("ktg.proposing.weights_here.shipped_zoo", shipped_zoo)
+    asked: list[str] = []
+
+    def ask(model):
+        asked.append(model)
+        return [WeightsHere(model, "imagenet", 270_000)]
+
+    monkeypatch.setattr("ktg.proposing.plan._ask_for_published", ask)
+    found, _ = find_usable(Wishes(300, "resnet20"), read_machine())
+    assert [one.name for one in found] == ["resnet20@imagenet", "resnet20@zoo/fractals"]
+    in_zoo("cars", "resnet20")
+    found, _ = find_usable(Wishes(300, "resnet20"), read_machine())
+    assert {one.source for one in found} == {"zoo/cars", "zoo/fractals"}
+    assert asked == ["resnet20"]
 
 
 @pytest.mark.slow

@@ -20,8 +20,10 @@ from ktg.proposing.teacher import (
     ANSWERS_SHARE,
     LEAST_EPOCHS,
     TAUGHT_TRIALS,
+    VIEWS,
     Means,
     Teacher,
+    _plan_training,
     choose_views,
     plan_teacher,
 )
@@ -150,6 +152,27 @@ def test_views_are_as_many_as_time_and_use_allow(images, shown, view_s, availabl
     assert found is None or found * images <= TAUGHT_TRIALS * shown
     more = choose_views(asked, images, 2 * shown, 2 * available_s)
     assert (found or 0) <= (more or 0)
+
+
+@pytest.fixture(scope="module")
+def labelled(photos):
+    return look_at_images(photos)
+
+
+@given(st.floats(0.001, 10), st.floats(0.1, 10_000), st.integers(0, 5000))
+def test_training_and_views_are_within_the_time_and_two_views_always_are(
+    labelled, step_s, available_s, more
+):
+    images = dataclasses.replace(labelled, unlabelled=more)
+    asked = Teacher(WeightsHere("resnet8", "zoo/small", 78_000), 0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ktg.proposing.teacher.measure_speed", lambda *_, **__: Speed(step_s, 8))
+        means = Means(available_s, True, {}, QUIET)
+        planned = _plan_training(asked, Data(path="photos", size=SIDE), images, means)
+    views = choose_views(planned, 1, 10_000, available_s)
+    spent_s = planned.training_s + (views or 0) * planned.view_s
+    assert spent_s <= available_s + 1e-6
+    assert (views is None) == (VIEWS[-1] * planned.view_s > ANSWERS_SHARE * available_s)
 
 
 @pytest.mark.slow

@@ -8,12 +8,21 @@ from dirt import COLOURS, picture
 
 from ktg.api.inputs import load_space_file
 from ktg.auditing.noise import NoiseEstimate
-from ktg.graph import LABEL
+from ktg.data.open import open_data
+from ktg.graph import LABEL, Data
+from ktg.proposing.ranking import Ranking
 from ktg.proposing.space_text import make_space
 from ktg.proposing.teacher import Teacher
-from ktg.proposing.weights_here import WeightsHere
-from ktg.proposing.wrong_labels import LOSSES, NOISY, OF_A_CLASS, propose_label_edge
+from ktg.proposing.weights_here import WeightsHere, find_weights_here
+from ktg.proposing.wrong_labels import (
+    LOSSES,
+    NOISY,
+    OF_A_CLASS,
+    find_wrong_labels,
+    propose_label_edge,
+)
 from ktg.searching.baselines import CLEANED, TRUSTED, baselines
+from ktg.zoo import default_zoo
 
 FOUND = NoiseEstimate(0.31, 400, "resnet8@zoo/small at 32 px")
 
@@ -42,6 +51,14 @@ def test_labels_are_doubted_where_many_are_wrong_and_images_enough(
     if seen:
         assert NOISY <= found.noise.noise < 0.45
         assert found.teacher is None or found.teacher.epochs == 0
+
+
+def test_where_weights_are_gone_when_they_should_look_nothing_is_said(in_zoo, tmp_path):
+    in_zoo("small")
+    (one,), _ = find_weights_here({}, 32)
+    data = open_data(Data(path=str(colours(tmp_path / "set.npz", 0.3, 250)), val_fraction=0.1))
+    default_zoo().weights_file("small/resnet8").unlink()
+    assert find_wrong_labels(Ranking({one: 0.9}, {}, 120), {}, data, lambda _: None) is None
 
 
 def taught(plan, photos, in_zoo, teacher=True):
