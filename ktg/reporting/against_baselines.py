@@ -18,6 +18,7 @@ from ktg.searching.contestants import Contestant, measure_standing
 from ktg.searching.score import (
     TEST_ACCURACY,
     TEST_ACCURACY_STD,
+    TEST_IMAGES,
     WORDS,
     to_value,
 )
@@ -115,18 +116,29 @@ def count_validation_images(search: StoredSearch) -> int | None:
 
 
 def find_trainings(experiment: Experiment, graphs: Mapping[str, Graph]) -> dict[str, RunRecord]:
-    """Return for each graph the run of `ktg train` with the most seeds; of equals, the newest."""
+    """Return for each graph the run of `ktg train` with the most seeds; of equals, the newest.
+
+    All were tested on the same images: those of the newest, as accuracies on others say nothing of
+    a difference. Runs of an older ktg, which did not record them, count as being of these.
+    """
     wanted: dict[str, list[str]] = {}
     for what, graph in graphs.items():
         wanted.setdefault(seedless_key(graph), []).append(what)
     found: dict[str, RunRecord] = {}
+    images: str | None = None
     trained = [
         run
         for run in experiment.trainings()
         if run.state == "finished" and TEST_ACCURACY in run.metrics
     ]
     for run in trained[:MOST_TRAININGS]:
-        for what in wanted.get(_key_of(experiment, run), []):
+        known = wanted.get(_key_of(experiment, run), [])
+        own = run.tags.get(TEST_IMAGES)
+        if known and images is None:
+            images = own
+        if own not in (None, images):
+            continue
+        for what in known:
             if what not in found or count_seeds(run) > count_seeds(found[what]):
                 found[what] = run
     return found

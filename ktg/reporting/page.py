@@ -14,6 +14,7 @@ from ktg.graph.drawing import draw
 from ktg.reporting import charts
 from ktg.reporting.parallel import draw_parallel
 from ktg.reporting.theme import inline_svg
+from ktg.tracking import name_store
 from ktg.wording import format_duration, format_percent
 
 MOST_CELLS = 20  # classes up to which the confusion matrix is drawn cell by cell
@@ -25,10 +26,13 @@ _CONTROL = re.compile(
 )
 
 
-def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
+def render_report(
+    data: Mapping[str, Any], holes: Mapping[str, Hole], uri: str | None = None
+) -> str:
     """Return the HTML page of a report, complete in itself.
 
-    data: what `make_report` returned. holes: those of its space.
+    data: what `make_report` returned. holes: those of its space. uri: of the store that the
+    commands on the page must find.
     """
     best, found, confirmed = data["best"], data["importance"], data["confirmation"]
     metric = data["search"]["metric"]
@@ -54,7 +58,8 @@ def render_report(data: Mapping[str, Any], holes: Mapping[str, Hole]) -> str:
     }
     limits = {"cells": MOST_CELLS, "curves": charts.MOST_CURVES, "classes": MOST_SCORES}
     limits["named"] = MOST_NAMED
-    return render("report.html", data, pictures=pictures, limits=limits, target=target)
+    store = "".join(f" {shlex.quote(word)}" for word in name_store(uri))
+    return render("report.html", data, pictures=pictures, limits=limits, target=target, store=store)
 
 
 def render_early(data: Mapping[str, Any]) -> str:

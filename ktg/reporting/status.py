@@ -27,7 +27,7 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class ConfirmationStatus:
-    """The current status of a confirmation. `sentence`: what it proved, None before its end.
+    """The current status of a confirmation. `sentence`: what the last call that ended has proven.
 
     `trainings` is what the last call asked for; `finished` and `failed` count those of earlier
     calls too.

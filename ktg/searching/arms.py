@@ -20,7 +20,7 @@ from ktg.searching.folds import FoldEffects, count_fold_runs, judge_on_mean_fold
 from ktg.searching.prior import PastTrial, Prior
 from ktg.searching.sampler import Sampler
 from ktg.searching.score import worst_score
-from ktg.searching.trial import TUNED_ALONE, Outcome, Trial
+from ktg.searching.trial import TUNED_ALONE, Duplicate, Outcome, Trial
 from ktg.searching.values import Values
 
 MOST_REPEATS = 500  # so many useless proposals in a row, and the space counts as exhausted
@@ -110,6 +110,18 @@ class Arms:
     def __iter__(self) -> Iterator[Arm]:
         """Yield the arms that there are."""
         return filter(None, (self.main, self.alone))
+
+    def meet(self, searched: Sequence[Trial], duplicates: Sequence[Duplicate]) -> None:
+        """Note what an earlier process has drawn, whatever became of it.
+
+        searched: the trials that samplers have chosen.
+        """
+        drawn = [(one.arm, one.values) for one in searched]
+        drawn += [(self.main.name, one.values) for one in duplicates]
+        for arm in self:
+            for name, values in drawn:
+                if name == arm.name and values is not None:
+                    arm.sampler.meet(values)
 
     def take_turns(self, searched: Sequence[Trial]) -> list[Arm]:
         """Return the arms that the next trial may come from, first the one whose turn it is.

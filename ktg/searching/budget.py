@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ktg.graph import Graph
-from ktg.graph.canonical import live_nodes, teachers
+from ktg.graph.canonical import live_nodes
 from ktg.searching.baselines import MOST_OF_BUDGET, MUTUAL_LEARNING
-from ktg.searching.trial import Trial, list_teacher_keys
+from ktg.searching.trial import Trial, count_copies, list_teacher_keys
 from ktg.searching.trials import TrialQueue
 
 MAY_WIN = 4  # graphs that a race is likely to choose among
@@ -78,6 +78,11 @@ class Timetable:
         return self.measure_repeat(best) / self.gain_alone if best else 0.0
 
     @property
+    def making_s(self) -> float:
+        """The seconds that making the teachers of a graph takes, or each copy of them."""
+        return measure_making(self.queue.trials, self.reserve.teachers_s)
+
+    @property
     def dear_s(self) -> float:
         """The device seconds above which a baseline takes too much; infinite without a budget."""
         end_s = self.end_s
@@ -93,7 +98,7 @@ class Timetable:
         trials = self.queue.trials
         seconds = estimate_seconds(graph, trials)
         if seconds is not None and needs_new_teachers(graph, trials):
-            seconds += measure_making(trials, self.reserve.teachers_s)
+            seconds += count_copies(graph) * self.making_s
         return self.queue.now_s + (seconds or 0.0) <= end_s
 
     def is_out_of_time(self, trial: Trial, last_s: float = 0.0) -> bool:
@@ -160,8 +165,8 @@ class Timetable:
         training.
         """
         first = sorted(self.queue.ranked[:MAY_WIN], key=lambda one: one.repeat_s)
-        # Making teachers takes as long for all, so that the longest with and without will do.
-        longest = {bool(teachers(one.graph)): one for one in first}
+        # Making teachers takes as long for all with as many copies, so that the longest will do.
+        longest = {one.copies: one for one in first}
         return max(map(self.measure_repeat, longest.values()), default=0.0)
 
 
@@ -170,18 +175,18 @@ def measure_repeat(best: Trial, trials: Iterable[Trial], teachers_s: float = 0.0
 
     teachers_s: see `measure_making`.
     """
-    if not teachers(best.graph):
+    if not best.copies:
         return best.repeat_s
-    return best.repeat_s + measure_making(trials, teachers_s)
+    return best.repeat_s + best.copies * measure_making(trials, teachers_s)
 
 
 def measure_making(trials: Iterable[Trial], teachers_s: float = 0.0) -> float:
-    """Return the seconds that making the teachers of a graph takes.
+    """Return the seconds that making the teachers of a graph takes, or each copy of them.
 
     It is what the first training that waited for them took more than its epochs.
     teachers_s: at least so long, for they may have been kept from an earlier search.
     """
-    return max([teachers_s, *(one.making_s for one in trials if teachers(one.graph))])
+    return max([teachers_s, *(one.making_s / one.copies for one in trials if one.copies)])
 
 
 def needs_new_teachers(graph: Graph, trials: Iterable[Trial]) -> bool:

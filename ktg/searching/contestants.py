@@ -33,7 +33,8 @@ class Contestant:
     is_exact: whether another seed would change nothing, so that it is not trained again.
     is_rival: whether it is there to be compared with: a baseline or the control.
     failed: whether a training of it in the race failed: those that are left are the lucky ones.
-    cost_s: the seconds of its training.
+    cost_s: the seconds of its training. teachers, making_s: which networks are made for each new
+    seed of it, unless another graph has them, too, and how long that takes; known to a race alone.
     kind, images: what arrangement it is, and how many different images judged its trainings; None
     where its kind's worth is not known, or says nothing of such scores.
     promise, expected: the score to expect of it by what its kind is worth and that one training, or
@@ -48,6 +49,8 @@ class Contestant:
     is_rival: bool = False
     failed: bool = False
     cost_s: float = 0.0
+    teachers: frozenset[str] = frozenset()
+    making_s: float = 0.0
     kind: Kind | None = None
     images: float | None = None
     promise: float | None = None

@@ -77,23 +77,41 @@ def _read_holder(file: Path) -> str:
 
 def driver_tags() -> dict[str, str]:
     """Return the tags of a run that name the process which drives it: this one."""
-    return {"driver.host": socket.gethostname(), "driver.pid": str(os.getpid())}
+    own = {"driver.host": socket.gethostname(), "driver.pid": str(os.getpid())}
+    return own if (began := _read_start(os.getpid())) is None else {**own, "driver.began": began}
+
+
+def _read_start(pid: int) -> str | None:
+    """Return when a process began, as a text that no later one with its number has.
+
+    None where the system does not tell. The time itself would not do: it is reckoned from the
+    machine's start by a clock that is set now and then.
+    """
+    with suppress(OSError, IndexError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name of the program, in brackets, may hold anything; the 20th field after it counts.
+        after = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return f"{boot} {after[19].decode()}"
+    return None
 
 
 def is_dead(tags: Mapping[str, str]) -> bool:
     """Return whether the driver that these tags name was on this machine and has died.
 
-    Of a driver on another machine nothing is known: it counts as living.
+    Of a driver on another machine nothing is known: it counts as living. A process that began at
+    another time than the driver has only got its number, as in a container that is started again.
     """
     if tags.get("driver.host") != socket.gethostname():
         return False
+    pid = int(tags["driver.pid"])
     try:
-        os.kill(int(tags["driver.pid"]), 0)  # signal 0 is never delivered; it asks for the process
+        os.kill(pid, 0)  # signal 0 is never delivered; it asks for the process
     except ProcessLookupError:
         return True
     except PermissionError:  # the process lives, and belongs to somebody else
-        return False
-    return False
+        pass
+    now = _read_start(pid)
+    return now is not None and tags.get("driver.began", now) != now
 
 
 def find_state(run: RunRecord, driven: RunRecord | None = None) -> str:

@@ -6,6 +6,8 @@ An experiment may hold several searches. Every command follows one of two rules:
   and `ktg search --resume`;
 - `read_last_search`, the newest search with a finished trial: `ktg report`, `compare`, `export` and
   `confirm`. They need results, and a search that died early has none.
+
+What comes at the end of a search is of that one, whatever has begun since: `read_search`.
 """
 
 import shlex
@@ -15,11 +17,14 @@ from ktg.searching.stored_search import StoredSearch
 from ktg.tracking import Experiment
 
 
-def find_searches(experiment: Experiment) -> list[StoredSearch]:
-    """Return all searches of an experiment, the newest first."""
+def find_searches(experiment: Experiment, wanted: str = "") -> list[StoredSearch]:
+    """Return all searches of an experiment, the newest first.
+
+    wanted: what they are looked through for, so that an older one can say what newer ones lack.
+    """
     runs = experiment.of_kind("search")
     return [
-        StoredSearch(experiment, run, len(runs) - place, len(runs))
+        StoredSearch(experiment, run, len(runs) - place, len(runs), wanted)
         for place, run in enumerate(runs)
     ]
 
@@ -29,12 +34,13 @@ def read_newest_search(experiment: Experiment) -> StoredSearch:
     return _some_searches(experiment)[0]
 
 
-def read_last_search(experiment: Experiment) -> StoredSearch:
+def read_last_search(experiment: Experiment, run: str | None = None) -> StoredSearch:
     """Return the newest search that has a finished trial; it may still be running.
 
+    run: of the one search that is meant, where that is known: see `read_search`.
     Raises UserError when the experiment holds no search, or none of them has a finished trial.
     """
-    searches = _some_searches(experiment)
+    searches = _some_searches(experiment) if run is None else [read_search(experiment, run)]
     for search in searches:
         if search.ranked:
             return search
@@ -43,8 +49,19 @@ def read_last_search(experiment: Experiment) -> StoredSearch:
     raise UserError(f"experiment {experiment.name!r} has no finished trial; {advice}")
 
 
+def read_search(experiment: Experiment, run: str) -> StoredSearch:
+    """Return the search with this run, by its id from `Tracker.start` or by MLflow's.
+
+    Raises UserError where the experiment does not hold it, as when the store took no records.
+    """
+    for search in find_searches(experiment):
+        if run in (search.run.run, search.run.id):
+            return search
+    raise UserError(f"experiment {experiment.name!r} does not hold the search of run {run}")
+
+
 def _some_searches(experiment: Experiment) -> list[StoredSearch]:
-    searches = find_searches(experiment)
+    searches = find_searches(experiment, "finished trial")
     if not searches:
         name = experiment.name
         run = f"run `ktg search SPACE --name {shlex.quote(name)}`"

@@ -19,18 +19,37 @@ from collections.abc import Collection, Mapping, Sequence
 from ktg.searching.contestants import Contestant, compare, pair, rank
 from ktg.searching.expectation import measure_image_std
 
-FIRST_SEED = 101  # of the race, above the seed of the search; a confirmation begins at 1,000
+FIRST_SEED = 101  # of the race, above the seeds of the search; a confirmation begins at 1,000
 MOST_CANDIDATES = 4  # beside the control and the baselines
 FEWEST_ROUNDS = 3  # that the time should suffice for; else fewer graphs take part
 FEWEST_STARTERS = 2
+
+
+def leave_out_twins(
+    contestants: Collection[Contestant], keys: Mapping[int, str], begun: Collection[int]
+) -> list[Contestant]:
+    """Return the contestants, but one of those that differ in their seed alone.
+
+    New seeds of these would be the same trainings. It is whoever has begun, else a rival, else the
+    best. keys: by number, equal for such graphs. begun: the numbers of those that have.
+    """
+
+    def place(one: Contestant) -> tuple[bool, bool, tuple[float, float, int]]:
+        return (one.number not in begun, not one.is_rival, _by_one_score(one))
+
+    found: dict[str, Contestant] = {}
+    for one in sorted(contestants, key=place):
+        found.setdefault(keys[one.number], one)
+    return list(found.values())
 
 
 def choose_starters(contestants: Sequence[Contestant], allowance_s: float) -> list[Contestant]:
     """Return who takes part in a race of `allowance_s` device seconds, the best first.
 
     These are the best few by their one score, or by what is expected by it, and all rivals, as long
-    as the time is likely to suffice for FEWEST_ROUNDS with each; but at least two, one of which is
-    a rival if there is one. Whoever has run stays, unless a training of it failed.
+    as the time is likely to suffice for FEWEST_ROUNDS with each and with the teachers that a round
+    makes; but at least two, one of which is a rival if there is one. Whoever has run stays, unless
+    a training of it failed.
     """
     able = [one for one in contestants if not one.is_exact and not one.failed]
     able.sort(key=_by_one_score)
@@ -38,12 +57,15 @@ def choose_starters(contestants: Sequence[Contestant], allowance_s: float) -> li
     rivals = [one for one in able if one.is_rival]
     entered = sorted((*candidates, *rivals), key=_by_one_score)
     chosen: list[Contestant] = []
-    cost_s = 0.0
+    made: frozenset[str] = frozenset()
+    round_s = 0.0
     for one in [*_first(entered), *entered]:
-        fits = FEWEST_ROUNDS * (cost_s + one.cost_s) <= allowance_s
+        longer_s = round_s + one.cost_s + (0.0 if one.teachers <= made else one.making_s)
+        fits = FEWEST_ROUNDS * longer_s <= allowance_s
         if one not in chosen and (fits or len(chosen) < FEWEST_STARTERS):
             chosen.append(one)
-            cost_s += one.cost_s
+            made |= one.teachers
+            round_s = longer_s
     chosen += [one for one in able if one.runs and one not in chosen]
     return sorted(chosen, key=_by_one_score)
 

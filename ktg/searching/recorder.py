@@ -191,7 +191,9 @@ class SearchRecorder(Recorder):
         """Log how much of the budget is spent, and more metrics of the search."""
         self._logged_s = self.queue.now_s
         metrics = {**more, "elapsed_s": self.queue.now_s}
-        self.tracker.log(self.parent, metrics, len(self.queue.closed))
+        # MLflow's last value is that of the highest step. The trials that have ended become fewer
+        # where a search goes on with those that were cut off; the trials that have begun do not.
+        self.tracker.log(self.parent, metrics, len(self.queue.trials))
 
     def _holes(self, trial: Trial) -> Mapping[str, Hole]:
         """Return the holes of the part of the space that a trial was drawn from."""

@@ -108,12 +108,12 @@ class Result:
     the end, None without one; `repeat_s`: how long training the best graph on as many images takes
     when nothing runs beside it, its teachers made anew; `repeats`: trainings of the race;
     `warnings` are sentences that the user should not miss. `delivered`: the model that was written
-    (`ktg.api.deliver.Delivered`), None where that was not asked for. `skipped`: files that
-    `data.corrupt: skip` has left out.
+    (`ktg.api.deliver.Delivered`), None where that was not asked for. `undelivered`: why there is
+    none where one was. `skipped`: files that `data.corrupt: skip` has left out.
     `pool`: the greedy ensemble of all trainings, None for fewer than two. `teacher`: what the best
     graph's teacher was good for, None where nothing teaches its target. `val_images`: how many
     images the graphs were chosen by, None where not known. `exhausted`, `ran_dry`: see
-    `end_of_space`.
+    `end_of_space`. `run`: the tracker's id of the search, of which an experiment may hold several.
     """
 
     name: str
@@ -138,11 +138,13 @@ class Result:
     stopping: str | None = None
     warnings: tuple[str, ...] = ()
     delivered: Any = None
+    undelivered: str | None = None
     skipped: tuple[str, ...] = ()
     pool: PooledEnsemble | None = None
     teacher: TeacherWorth | None = None
     val_images: int | None = None
     ran_dry: bool = False
+    run: str | None = None
 
     @property
     def end_of_space(self) -> str | None:
@@ -161,7 +163,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        apart = ("best", "rows", "ship", "delivered", "pool", "teacher")
+        apart = ("best", "rows", "ship", "delivered", "pool", "teacher", "run")
         plain = {key: value for key, value in vars(self).items() if key not in apart}
         plain["rows"] = [vars(row) for row in self.rows]
         plain["ship"] = self.ship and self.ship.to_json()
@@ -175,17 +177,18 @@ def summarize_search(
     queue: SearchQueue, name: str, wall_s: float, images: int | None = None
 ) -> Result:
     """Return the result of a search from its queue; images: how many it chose by, if known."""
-    best, stopped = queue.best, queue.in_state("stopped")
+    best, finished, stopped = queue.best, queue.in_state("finished"), queue.in_state("stopped")
     reasons = [trial.reason or "" for trial in queue.in_state("failed")]
     shown = [(BEST, best)] if best else []
     if (tuned := queue.tuned_alone) and tuned is not best:
         shown.append((TUNED_ALONE, tuned))
     # Of two with one name, as where weights have gone in between, the later one counts.
-    named = {one.baseline: one for one in queue.in_state("finished") if one.baseline}
+    named = {one.baseline: one for one in finished if one.baseline}
     shown += named.items()
+    raced = [one for one in finished if one.race_of is not None]
     rows, repeats = build_rows(queue, shown), sum(one.race_of is not None for one in queue.trials)
     budget_s = queue.space.search.budget_s
-    pooled = pool_trainings(queue.in_state("finished"), best) if best else []
+    pooled = pool_trainings(finished, best) if best else []
     unkept = describe_unkept(pooled)
     by_scheduler = [trial for trial in stopped if trial.rung is not None]
     saved_by_stopping = sum(trial.graph.train.epochs - trial.epoch for trial in by_scheduler)
@@ -193,7 +196,7 @@ def summarize_search(
         name=name,
         best=best.graph if best else None,
         rows=rows,
-        finished=len(queue.in_state("finished")),
+        finished=len(finished),
         stopped=len(stopped),
         failed=len(reasons),
         duplicates=len(queue.duplicates),
@@ -214,16 +217,9 @@ def summarize_search(
         stopping=describe_stopping(queue.space.search, queue.trials, queue.fold_effects),
         warnings=(*warn(queue, rows), *([unkept] if unkept else ())),
         pool=find_ensemble(pooled, queue.metric),
-        teacher=_judge_teacher(queue, best) if best else None,
+        teacher=judge_teacher(best, named.get(ALONE), raced) if best else None,
         val_images=images,
     )
-
-
-def _judge_teacher(queue: SearchQueue, best: Trial) -> TeacherWorth | None:
-    """Return what the best graph's teacher was good for, beside the baseline `alone`."""
-    finished = queue.in_state("finished")
-    alone = next((one for one in finished if one.baseline == ALONE), None)
-    return judge_teacher(best, alone, [one for one in finished if one.race_of is not None])
 
 
 def build_rows(queue: SearchQueue, shown: Sequence[tuple[str, Trial]]) -> tuple[ResultRow, ...]:

@@ -165,7 +165,7 @@ def search(
     result = summarize_search(queue, name, time.monotonic() - started, len(dataset.val))
     error = None if callback is None else callback.error
     ended = result.interrupted or error is not None
-    result = replace(result, skipped=dataset.skipped, interrupted=ended)
+    result = replace(result, skipped=dataset.skipped, interrupted=ended, run=recorder.parent)
     recorder.end(result)
     if error is not None:
         raise error

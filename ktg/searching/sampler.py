@@ -48,7 +48,6 @@ class Sampler:
         self._search = search
         self._random = random.Random(search.seed)  # noqa: S311 - nothing is to be kept secret
         self._grid = build_grid(holes, search.seed) if search.sampler == "grid" else None
-        self._known: list[Values] = []
         self._met: set[tuple[Any, ...]] = set()
 
     @property
@@ -68,8 +67,8 @@ class Sampler:
         evenly: draw the point at random, whatever is known of others.
         """
         if self._grid is not None:
-            point = next((point for point in self._grid if point not in self._known), None)
-            if point is None:
+            new = (point for point in self._grid if self._identify(point) not in self._met)
+            if (point := next(new, None)) is None:
                 return None
             self._study.enqueue_trial(point)
         else:
@@ -136,17 +135,30 @@ class Sampler:
         earlier process whose weights have gone since then says nothing of those that are left.
         acting: as of `tell`. elsewhere: whether it was another search that met it.
         """
-        if not all(self._holes[path].contains(value) for path, value in values.items()):
+        if (params := self._label(values)) is None:
             return
-        params = {path: label(self._holes[path], value) for path, value in values.items()}
-        self._known.append(params)
-        if params.keys() == self._holes.keys() and not elsewhere:
+        if not elsewhere:
             self._meet(params)
         self._study.add_trial(self._write_trial(self._keep(params, acting), outcome))
 
+    def meet(self, values: Values) -> None:
+        """Note a point that an earlier process has proposed, so that no grid proposes it again."""
+        if (params := self._label(values)) is not None:
+            self._meet(params)
+
+    def _label(self, values: Values) -> Values | None:
+        """Return the labels of values, None where one of them is no option (any more)."""
+        if not all(self._holes[path].contains(value) for path, value in values.items()):
+            return None
+        return {path: label(self._holes[path], value) for path, value in values.items()}
+
     def _meet(self, params: Values) -> None:
-        """Note a point; params: the labels of all its values."""
-        self._met.add(tuple(params[path] for path in self._holes))
+        """Note a point by the labels of its values; what lacks a hole is none."""
+        if params.keys() == self._holes.keys():
+            self._met.add(self._identify(params))
+
+    def _identify(self, params: Values) -> tuple[Any, ...]:
+        return tuple(params[path] for path in self._holes)
 
     def _keep(self, params: Values, acting: Collection[str] | None) -> Values:
         """Return the values of the holes that act: of such trials only TPE learns."""

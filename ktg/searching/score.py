@@ -11,6 +11,9 @@ from ktg.wording import format_percent
 VAL_ACCURACY, VAL_LOSS = "val_accuracy", "val_loss"
 TEST_ACCURACY, TEST_LOSS = "test_accuracy", "test_loss"
 TEST_ACCURACY_STD = "test_accuracy_std"  # over seeds
+# The tag of a training with which test images it was scored on, by content, order and label. What
+# an older ktg has stored lacks it.
+TEST_IMAGES = "data.test"
 # The metrics of an epoch, by which a search may choose: of the target on the validation split.
 KEYS: Mapping[MetricName, str] = {
     "accuracy": VAL_ACCURACY,

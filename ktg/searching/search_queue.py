@@ -5,7 +5,8 @@ clock, so that a test can replay a whole search.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ktg.errors import SpecError
@@ -22,6 +23,7 @@ from ktg.searching.baselines import (
     plans_ensemble,
 )
 from ktg.searching.budget import Reserve, Timetable, measure_repeat
+from ktg.searching.contestants import Contestant
 from ktg.searching.folds import count_fold_runs
 from ktg.searching.preflight import vary_each_hole
 from ktg.searching.prior import Prior
@@ -76,6 +78,7 @@ class SearchQueue(TrialQueue):
             self._add(trial)
             if trial.number not in numbers:
                 self.arms.learn(trial, self.trials, self.fold_effects)
+        self.arms.meet(self.searched, self.duplicates)
 
     @property
     def most_epochs(self) -> int:
@@ -159,8 +162,14 @@ class SearchQueue(TrialQueue):
 
         Else it would have been too large a part of the search.
         """
-        failed = any(trial.baseline == DISTILLATION for trial in self.in_state("failed"))
+        known = self._distillation
+        failed = known is not None and known.state == "failed"
         return failed and self.lacks_ensemble and plans_ensemble(self.space)
+
+    @property
+    def _distillation(self) -> Trial | None:
+        """The baseline `distillation`; of two, as where weights have gone, the later one counts."""
+        return next((one for one in reversed(self.trials) if one.baseline == DISTILLATION), None)
 
     @property
     def late_baselines(self) -> list[str]:
@@ -221,7 +230,7 @@ class SearchQueue(TrialQueue):
         if graph is None:
             return None
         if end_s is not None:
-            known = next((one for one in self.trials if one.baseline == DISTILLATION), None)
+            known = self._distillation
             if known is None or known.state == "running":
                 return None
             cost_s = COPIES * measure_repeat(known, [known], self.time.reserve.teachers_s)
@@ -288,11 +297,14 @@ class SearchQueue(TrialQueue):
 
     def _propose_repeat(self) -> Trial | None:
         """Return the next trial of the race, None when it is over or nothing is known yet."""
-        starters = race.choose_starters(self.contestants, self.time.race_allowance_s())
+        if not self.race_share:
+            return None
         races = [trial for trial in self.trials if trial.race_of is not None]
         begun: dict[int, set[int]] = {}
         for trial in races:
             begun.setdefault(trial.race_of or 0, set()).add(trial.graph.train.seed)
+        entrants = self._list_entrants(begun)
+        starters = race.choose_starters(entrants, self.time.race_allowance_s())
         chosen = race.choose_next(starters, begun, self._first_seed)
         if chosen is None:
             return None
@@ -302,9 +314,28 @@ class SearchQueue(TrialQueue):
         again = with_fold(again, self.space.search.folds, self._fold_of_seed(seed))
         return self._repeat(original, seed) if self.time.can_race(original, again, races) else None
 
+    def _list_entrants(self, begun: Collection[int]) -> list[Contestant]:
+        """Return who may take part in the race, with the teachers that each new seed of it needs.
+
+        begun: the numbers of those that have new seeds.
+        """
+        trials, making_s = {trial.number: trial for trial in self.trials}, self.time.making_s
+        keys = {one.number: trials[one.number].seedless_key for one in self.contestants}
+        return [
+            replace(
+                one,
+                teachers=trials[one.number].seeded_teachers,
+                making_s=trials[one.number].copies * making_s,
+            )
+            for one in race.leave_out_twins(self.contestants, keys, begun)
+        ]
+
     @property
     def _first_seed(self) -> int:
-        return race.FIRST_SEED + self.arms.main.default.train.seed
+        """The first seed of the race, above all those of the space."""
+        hole, seed = self.space.holes.get("train.seed"), self.arms.main.default.train.seed
+        highest: int = seed if hole is None else max(hole.options_to_check())
+        return race.FIRST_SEED + highest
 
     def _repeat(self, original: Trial, seed: int) -> Trial:
         """Return a training of a graph with another seed, and the fold that goes with it."""

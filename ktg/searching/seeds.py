@@ -18,7 +18,7 @@ from ktg.graph import Graph, dump
 from ktg.graph.canonical import independent_graph, with_seed
 from ktg.graph.drawing import draw
 from ktg.graph.yaml_files import dumps
-from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, TEST_LOSS
+from ktg.searching.score import TEST_ACCURACY, TEST_ACCURACY_STD, TEST_IMAGES, TEST_LOSS
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 from ktg.tracking import Tracker, finish_run
 from ktg.training import EpochMetrics, Training
@@ -90,7 +90,8 @@ def train_seeds(
     training: Training | None
     training = Training(with_seed(graph, queue.seeds[0]), dataset, device=device, final=True)
     first, tested = training if keep_first else None, None
-    parent = tracker.start("train", params={"seeds": seeds}, tags={"kind": "train"})
+    tags = {"kind": "train", TEST_IMAGES: test.labelled_fingerprint}
+    parent = tracker.start("train", params={"seeds": seeds}, tags=tags)
     tracker.artifact(parent, "graph.yaml", dumps(dump(graph)))
     tracker.artifact(parent, "graph.svg", draw(graph))
     with finish_run(tracker, parent):
@@ -136,6 +137,8 @@ def train_head_seeds(
                 (training.features(images), torch.from_numpy(images.labels))
                 for images in (training.images, test)
             )
+            used = torch.from_numpy(training.images.used_rows)
+            train = train[0][used], train[1][used]  # a label of weight 0 is not used
             accuracy = score_head(head, train, unseen, seed)
             runs.append(SeedRun(seed, accuracy, None, time.perf_counter() - started))
         results = SeedResults(tuple(runs))

@@ -206,12 +206,13 @@ class StoredTrial:
 
 @dataclass(frozen=True, eq=False)
 class StoredSearch:
-    """A search of an experiment: the `number`-th (from 1) of the `of` searches that it holds."""
+    """The `number`-th (from 1) of an experiment's `of` searches; newer ones have no `lacking`."""
 
     experiment: Experiment
     run: RunRecord
     number: int = 1
     of: int = 1
+    lacking: str = ""
 
     @property
     def state(self) -> str:
@@ -222,9 +223,8 @@ class StoredSearch:
     def sentence(self) -> str:
         """Which search this is, for a reader who must not take it for another one."""
         newer = self.of - self.number
-        later = {0: "", 1: "; the newer one has no finished trial"}.get(
-            newer, f"; the {newer} newer ones have no finished trial"
-        )
+        which = "the newer one has" if newer == 1 else f"the {newer} newer ones have"
+        later = f"; {which} no {self.lacking}" if newer and self.lacking else ""
         began = f"search {self.number} of {self.of}, begun {format_utc(self.run.start_s)}"
         return f"{self.experiment.name}: {began} (run {self.run.id}){later}"
 
@@ -339,8 +339,8 @@ class StoredSearch:
 
     @property
     def alone(self) -> StoredTrial | None:
-        """The baseline of the target by itself, None where it was not trained to its end."""
-        return next((trial for trial in self.finished if trial.baseline == ALONE), None)
+        """The last baseline of the target by itself that was trained to its end, None for none."""
+        return next((one for one in reversed(self.finished) if one.baseline == ALONE), None)
 
     @property
     def tuned_alone(self) -> StoredTrial | None:

@@ -12,8 +12,10 @@ from ktg.graph.canonical import (
     canonical_key,
     independent_graph,
     live_nodes,
+    seedless_key,
     teachers,
     with_fold,
+    with_seed,
 )
 from ktg.graph.space import MetricName
 from ktg.proposing.kinds import Kind, classify
@@ -213,6 +215,25 @@ class Trial:
         """Which teachers it is trained with."""
         return list_teacher_keys(self.trained)
 
+    @cached_property
+    def copies(self) -> int:
+        """How many copies of its teachers are made: see `count_copies`."""
+        return count_copies(self.graph)
+
+    @cached_property
+    def seedless_key(self) -> str:
+        """The key of its graph apart from the seed: new seeds of equal ones are one training."""
+        return seedless_key(self.graph)
+
+    @cached_property
+    def seeded_teachers(self) -> frozenset[str]:
+        """Which of its teachers each new seed makes anew, which probes of given weights are not.
+
+        Graphs that share a teacher have the same key for it, whatever their own seeds.
+        """
+        first, second = (list_teacher_keys(with_seed(self.graph, seed)) for seed in (0, 1))
+        return first - second
+
     @property
     def score(self) -> float:
         """How good the last epoch was, by the metric of the search: higher is better."""
@@ -317,6 +338,14 @@ def is_collapsed(metrics: Mapping[str, float]) -> bool:
 def list_teacher_keys(graph: Graph) -> frozenset[str]:
     """Return a key for each teacher of a graph; with equal keys they are trained once for all."""
     return frozenset(canonical_key(independent_graph(graph, one)) for one in teachers(graph))
+
+
+def count_copies(graph: Graph) -> int:
+    """Return how many copies of its teachers a graph has, each of which is made: 0 for no teacher.
+
+    Teachers that differ in more than their `copy` count once: they are made together.
+    """
+    return len({graph.nodes[name].copy for name in teachers(graph)})
 
 
 def describe_fault(*, collapsed: bool, graph: Graph | None) -> str:

@@ -106,8 +106,12 @@ def redact(uri: str) -> str:
 
 
 def name_store(uri: str | None) -> list[str]:
-    """Return the option of a command for a store that is not this folder's, without its login."""
-    return [] if uri in (None, DEFAULT_URI) else ["--tracking-uri", redact(str(uri))]
+    """Return the option with which a command comes to a store from here, without its login.
+
+    There is none where a command comes there by itself: MLFLOW_TRACKING_URI, or else this folder's.
+    """
+    usual = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return [] if uri in (None, usual) else ["--tracking-uri", redact(str(uri))]
 
 
 def name_places(uri: str | None, **given: object) -> list[str]:

@@ -52,6 +52,7 @@ class Writer:
         self._look = look_before_create
         self._opened: tuple[Any, str] | None = None
         self._ids: dict[str, str] = {}
+        self._taken_up: set[str] = set()
 
     def write(self, records: Sequence[Record]) -> list[tuple[Record, Exception]]:
         """Write records in order; return those that the store refuses, each with its reason.
@@ -88,6 +89,7 @@ class Writer:
                 run = self._id(end.run)
                 self._batch(run, tags={**end.tags, "state": end.state})
                 self._client.set_terminated(run, STATUS[end.state], end.time_ms)
+                self._taken_up.discard(end.run)
             case _:
                 self._metrics([record for record in group if isinstance(record, Log)])
 
@@ -105,9 +107,11 @@ class Writer:
                 self._experiment_id, record.time_ms, tags, title or record.name or None
             )
             run = created.info.run_id
-        elif record.resumed:
+        elif record.resumed and record.run not in self._taken_up:
             self._reopen(run, record.time_ms)
         self._ids[record.run] = run
+        if record.resumed:  # once: when it is written again, its children are this process's own
+            self._taken_up.add(record.run)
         self._batch(run, params=record.params, tags=record.tags)
         if HOLES in record.tags:
             metric = record.tags.get(METRIC, "accuracy")

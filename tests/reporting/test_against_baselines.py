@@ -8,6 +8,8 @@ from records import written
 from webpage import look_up, read
 
 import ktg
+from ktg.graph import dump, parse
+from ktg.graph.yaml_files import dumps
 from ktg.intervals import binomial_interval, difference_interval, mean_interval
 from ktg.reporting.against_baselines import (
     compare_with_baselines,
@@ -170,7 +172,8 @@ BALANCED = FOUND | {
 def write(uri: str, search: str, found: object, state: str = "finished") -> None:
     with MlflowTracker("confirmed", uri) as tracker:
         run = tracker.start("confirm", tags={"kind": "confirm", "search": search})
-        tracker.artifact(run, "confirm.json", json.dumps(found))
+        if found is not None:
+            tracker.artifact(run, "confirm.json", json.dumps(found))
         tracker.end(run, state)
 
 
@@ -179,9 +182,10 @@ def test_it_is_that_of_this_search_and_of_one_that_came_to_its_end(uri):
     experiment = find_experiment("confirmed", uri)
     record = read_last_search(experiment)
     assert read_confirmation(record) is None
-    write(uri, record.run.id, FOUND)
+    write(uri, record.run.id, FOUND | {"test_images": 2})
+    write(uri, record.run.id, FOUND, "interrupted")  # when more seeds were asked for
     write(uri, "another search", FOUND | {"test_images": 1})
-    write(uri, record.run.id, FOUND | {"test_images": 2}, "interrupted")
+    write(uri, record.run.id, None, "interrupted")
     write(uri, record.run.id, {"version": 99})
     found = read_confirmation(record)
     assert {name: found[name] for name in FOUND if name != "rows"} == {
@@ -257,3 +261,36 @@ def test_without_baselines_there_is_nothing_to_draw_of_differences(confirmed, re
     text = read(render_report(confirmed | {"confirmation": alone}, record.space.holes)).text
     assert "more than the baseline" not in text
     assert "Confirmation on test images" in text
+
+
+def test_trainings_are_compared_on_the_test_images_of_the_newest(uri):
+    def graph(lr):
+        nodes, edges = {"n0": {"model": "resnet8"}}, {"label -> n0": {}}
+        return parse(
+            {"data": {"name": "digits"}, "train": {"lr": lr}, "nodes": nodes, "edges": edges}
+        )
+
+    best, alone = graph(0.0123), graph(0.0456)
+
+    def train(trained, seeds, images):
+        tags = {"kind": "train"} | ({"data.test": images} if images else {})
+        with MlflowTracker("mended", uri) as tracker:
+            run = tracker.start("train", params={"seeds": seeds}, tags=tags)
+            tracker.artifact(run, "graph.yaml", dumps(dump(trained)))
+            tracker.log(run, {"test_accuracy": 0.5, "test_accuracy_std": 0.1}, 0)
+            tracker.end(run, "finished")
+        return run
+
+    def find():
+        experiment = find_experiment("mended", uri)
+        found = find_trainings(experiment, {"best graph": best, "alone": alone})
+        return {what: run.run for what, run in found.items()}
+
+    many = train(best, 9, "wrong labels"), train(alone, 9, "wrong labels")
+    assert find() == {"best graph": many[0], "alone": many[1]}
+    few = train(best, 2, "right labels")
+    assert find() == {"best graph": few}
+    own = train(alone, 2, "right labels")
+    assert find() == {"best graph": few, "alone": own}
+    older = train(alone, 3, None)  # it did not record them, and counts as being of these
+    assert find() == {"best graph": few, "alone": older}

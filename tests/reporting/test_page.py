@@ -7,10 +7,12 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import read_back
 from webpage import look_up, read
 
 from ktg.graph import Choice
 from ktg.reporting.page import format_number, mark_number, render_report
+from ktg.reporting.report import make_report
 
 EVIL = "<script>alert('x')</script><img src=x onerror=\"alert(1)\">$\\frac{1}{0}$"
 KEPT = {
@@ -47,6 +49,18 @@ def test_every_number_of_the_page_is_that_of_the_data(reported, page):
         assert path in numbers
     best = reported["comparison"][0]["val_accuracy"]
     assert numbers["comparison.0.val_accuracy"][1] == f"{100 * best:.2f}\N{NO-BREAK SPACE}%"
+
+
+def test_its_commands_name_a_store_that_they_would_not_come_to(new_store, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    search = read_back(new_store(), "my birds", ("finished", [0.5, 0.8]))
+    data = make_report(search, retrain=False)
+    text = read(render_report(data, search.space.holes, "sqlite:///my.db")).text
+    for command in ("confirm 'my birds'", "export 'my birds' -o best.yaml"):
+        assert f"ktg {command} --tracking-uri sqlite:///my.db" in text
+    assert "ktg report 'my birds' --json --tracking-uri sqlite:///my.db" in text
+    for usual in ("sqlite:///mlflow.db", None):
+        assert "--tracking-uri" not in read(render_report(data, search.space.holes, usual)).text
 
 
 @pytest.mark.slow

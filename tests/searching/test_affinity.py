@@ -113,9 +113,9 @@ def test_what_cannot_be_measured_is_kept_and_said(tiny, files, monkeypatch):
     found = resolved(space(tiny, files, among=("none", "blind", "seeing"), keep=1, score="knn"))
     options = found.space.holes["nodes.n0.source"].options
     assert options[1:] == ("seeing",)
-    assert found.not_measured() == {"n0: resnet8@seeing": "RuntimeError: out of order"}
+    assert found.not_measured() == {"n0: resnet8@seeing": "nodes.n0: torch says: out of order"}
     assert found.to_json()["nodes"]["n0"]["not_measured"] == {
-        "seeing": "RuntimeError: out of order"
+        "seeing": "nodes.n0: torch says: out of order"
     }
 
 

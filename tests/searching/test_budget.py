@@ -6,6 +6,7 @@ import pytest
 
 from ktg.graph import parse
 from ktg.graph.canonical import with_seed
+from ktg.searching.baselines import distilled_ensemble
 from ktg.searching.budget import (
     Reserve,
     Timetable,
@@ -106,6 +107,31 @@ def test_what_a_teacher_took_to_be_made_counts_for_graphs_that_have_one_and_once
     assert measure_repeat(later, [later, alone], teachers_s=40.0) == 46.0  # kept from before
     assert measure_repeat(alone, trials, teachers_s=40.0) == 30.0
     assert measure_repeat(taught([52.0, 2.0]), []) == 4.0  # two epochs, of which one was long
+
+
+def test_an_ensemble_of_teachers_takes_as_long_for_each_copy_and_lengthens_nothing_else():
+    paid = taught([52.0, 2.0, 2.0])
+    # Two copies were made for it, and one was there; with a new seed it makes all three.
+    ensemble = replace(taught([103.0, 3.0, 3.0]), graph=distilled_ensemble(paid.graph))
+    raced = replace(taught([153.0, 3.0, 3.0]), graph=with_seed(ensemble.graph, 101), race_of=2)
+    trials = [paid, ensemble, raced]
+    assert measure_repeat(paid, trials) == 56.0
+    assert measure_repeat(ensemble, trials) == measure_repeat(raced, [raced]) == 9.0 + 3 * 50.0
+    queue = TrialQueue(None)
+    queue.trials = trials
+    time = Timetable(queue, 1000, Reserve())
+    assert time.making_s == 50.0
+    assert time.fits(with_seed(paid.graph, 7), 56.0)
+    assert not time.fits(with_seed(ensemble.graph, 7), 158.0)
+    assert time.fits(with_seed(ensemble.graph, 7), 159.0)
+
+
+def test_time_is_kept_for_all_copies_of_the_teachers_of_whoever_may_win():
+    paid = replace(taught([60.0, 10.0, 10.0]), state="finished")
+    copied = replace(taught([109.0, 9.0, 9.0]), graph=distilled_ensemble(paid.graph), number=2)
+    queue = TrialQueue(None)
+    queue.trials = [paid, replace(copied, state="finished")]
+    assert Timetable(queue, 1000, Reserve(1.0)).end_s == 1000 - (27.0 + 3 * 50.0)
 
 
 def test_a_trial_without_seconds_says_nothing_of_the_others():

@@ -114,12 +114,26 @@ def test_a_grid_asks_every_point_once_and_ends():
 
 
 def test_a_grid_that_goes_on_asks_for_nothing_again():
-    first = played(SearchQueue(space(trials=5, sampler="grid", scheduler="none")))
-    lock_and_read_past = [dataclasses.replace(trial, sample=None) for trial in first.trials]
-    queue = played(
-        SearchQueue(space(trials=1000, sampler="grid", scheduler="none"), lock_and_read_past)
-    )
+    first = played(SearchQueue(space(trials=15, sampler="grid", scheduler="none")))
+    past = {trial.number: dataclasses.replace(trial, sample=None) for trial in first.trials}
+    known = [dataclasses.replace(one, of=past[one.of.number]) for one in first.duplicates]
+    assert known
+    whole = space(trials=1000, sampler="grid", scheduler="none")
+    queue = played(SearchQueue(whole, list(past.values()), known))
+    check_all_is_asked_once(queue)
+    running = [dataclasses.replace(one, state="running") for one in past.values()]
+    queue = SearchQueue(whole, running, known)
+    assert [queue.propose() for _ in running] == running
+    while queue.propose():
+        pass
+    check_all_is_asked_once(queue)
+
+
+def check_all_is_asked_once(queue: SearchQueue) -> None:
     assert len(queue.trials) == len({trial.key for trial in queue.trials}) == 4 * (1 + 2 * 3)
+    asked = [tuple(one.values.values()) for one in (*queue.trials, *queue.duplicates)]
+    assert len(asked) == len(set(asked)) == 4 * 3 * 3
+    assert queue.exhausted
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ktg.reporting.curves import trace_best
 from ktg.reporting.status import read_status, read_statuses
 from ktg.searching.confirm.finalists import read_finalists
 from ktg.searching.driver_lock import driver_tags, find_state
-from ktg.searching.history import read_last_search, read_newest_search
+from ktg.searching.history import find_searches, read_last_search, read_newest_search, read_search
 from ktg.tracking import MlflowTracker, find_experiment, request_stop
 
 
@@ -130,3 +130,21 @@ def test_a_driver_that_lives_or_is_on_another_machine_is_running(uri):
     for name, tags in (("alive", driver_tags()), ("far", driver_tags() | {"driver.host": "x"})):
         abandoned(uri, name, ("finished", 0.7), tags=tags)
         assert read_newest_search(find_experiment(name, uri)).state == "running"
+
+
+def test_a_search_that_is_meant_is_read_whatever_has_begun_since(uri):
+    for accuracy in (0.3, 0.9):
+        written(uri, "one of two", ("finished", [0.1, 0.2, accuracy]))
+    written(uri, "one of two", ("failed", []))
+    found = find_experiment("one of two", uri)
+    failed, _, first = find_searches(found)
+    assert read_last_search(found).best.accuracy == 0.9
+    for run in (first.run.run, first.run.id):
+        assert read_search(found, run).run.id == first.run.id
+        assert read_last_search(found, run).best.accuracy == 0.3
+    assert "newer" not in read_search(found, first.run.run).sentence
+    assert read_finalists(found, 1, first.run.run).search.run.id == first.run.id
+    with pytest.raises(UserError, match="has no finished trial"):
+        read_last_search(found, failed.run.run)
+    with pytest.raises(UserError, match="'one of two' does not hold the search of run gone"):
+        read_search(found, "gone")

@@ -4,7 +4,13 @@ import random
 from dataclasses import replace
 
 from ktg.searching.contestants import Contestant
-from ktg.searching.race import FEWEST_ROUNDS, choose_next, choose_starters, find_dropped
+from ktg.searching.race import (
+    FEWEST_ROUNDS,
+    choose_next,
+    choose_starters,
+    find_dropped,
+    leave_out_twins,
+)
 
 
 def one(number: int, score: float, *more: float, **known) -> Contestant:
@@ -25,6 +31,30 @@ def test_starters_are_as_many_as_the_time_is_for_and_one_is_a_rival():
     assert numbers(choose_starters(everyone, FEWEST_ROUNDS * 3.5)) == [1, 2, 10]
     assert numbers(choose_starters(graphs, 0.0)) == [1, 2]
     assert numbers(choose_starters([probe], 1e9)) == []
+
+
+def test_teachers_that_each_round_makes_leave_time_for_fewer():
+    def taught(*names: str) -> list[Contestant]:
+        known = [{"teachers": frozenset(name), "making_s": 5.0 * len(name)} for name in names]
+        return [one(number, 1 - number / 100, **own) for number, own in enumerate(known, 1)]
+
+    alike = taught("", "a", "a", "a")
+    assert numbers(choose_starters(alike, FEWEST_ROUNDS * 9)) == [1, 2, 3, 4]
+    assert numbers(choose_starters(alike, FEWEST_ROUNDS * 8)) == [1, 2, 3]
+    different = taught("a", "b", "c", "ab")
+    assert numbers(choose_starters(different, FEWEST_ROUNDS * 19)) == [1, 2, 3, 4]
+    assert numbers(choose_starters(different, FEWEST_ROUNDS * 18)) == [1, 2, 3]
+    assert numbers(choose_starters(different, FEWEST_ROUNDS * 13)) == [1, 2, 4]
+    assert numbers(choose_starters(different, 0.0)) == [1, 2]
+
+
+def test_of_graphs_that_differ_in_their_seed_alone_one_takes_part():
+    graphs = [one(1, 0.7), one(2, 0.9), one(3, 0.8), one(4, 0.6, is_rival=True), one(5, 0.5)]
+    keys = {1: "a", 2: "a", 3: "b", 4: "b", 5: "b"}
+    assert sorted(numbers(leave_out_twins(graphs, keys, []))) == [2, 4]
+    assert sorted(numbers(leave_out_twins(graphs, keys, [1, 5]))) == [1, 5]
+    apart = {each.number: str(each.number) for each in graphs}
+    assert sorted(numbers(leave_out_twins(graphs, apart, [1]))) == [1, 2, 3, 4, 5]
 
 
 def test_who_has_begun_stays():

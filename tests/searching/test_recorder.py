@@ -298,4 +298,4 @@ def test_the_time_that_is_spent_is_kept_while_the_first_training_still_runs(queu
         recorder.on_epoch(trial)
     queue.advance(55.0)
     recorder.end(summarize_search(queue, "slow", 55.0))
-    assert tracker.runs[recorder.parent].history("elapsed_s") == [(0, 40.0), (0, 55.0)]
+    assert tracker.runs[recorder.parent].history("elapsed_s") == [(1, 40.0), (1, 55.0)]

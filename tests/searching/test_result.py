@@ -1,12 +1,15 @@
 """What a search comes to, counted from its queue."""
 
+import base64
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ktg.graph import parse, parse_space
+from ktg.searching.pool import pack
 from ktg.searching.result import summarize_search
 from ktg.searching.search_queue import SearchQueue
 
@@ -18,7 +21,7 @@ SPACE = {
 }
 
 
-def played() -> SearchQueue:
+def played(**search) -> SearchQueue:
     """Play a search over 4 or 8 epochs: two baselines, one that fails, then all other graphs."""
     queue = SearchQueue(
         parse_space(
@@ -30,7 +33,7 @@ def played() -> SearchQueue:
                     "label -> n0": {},
                     "n1 -> n0": {"gate": {"choice": ["through", "cutoff"]}},
                 },
-                "search": {"trials": 20, "sampler": "random"},
+                "search": {"trials": 20, "sampler": "random", **search},
             }
         )
     )
@@ -125,8 +128,12 @@ def test_baselines_without_time_are_named(cut):
 
 
 def test_a_search_with_time_for_its_baselines_names_none():
-    for queue in (raced(), played()):
+    for queue in (raced(budget="10h"), played(budget="10h")):
         assert not any("no time" in each for each in summarize_search(queue, "x", 1.0).warnings)
+        cut = next(one for one in queue.trials if one.baseline == "distillation")
+        cut.state, cut.rung = "stopped", None  # as if the time had been over
+        said = "There was no time for the baseline distillation."
+        assert summarize_search(queue, "x", 1.0).warnings.count(said) == 1
 
 
 def test_a_graph_of_which_a_new_seed_failed_does_not_win():
@@ -241,6 +248,29 @@ def test_a_search_that_found_nothing_better_than_a_baseline_says_so():
         "No graph of the search is better than the baseline distillation, "
         "which is therefore the best graph."
     )
+
+
+def say(right: int, *nodes: str) -> bytes:
+    """Return what was said of 40 images by networks that have so many of them right."""
+    labels = np.arange(40) % 4
+    said = np.where(np.arange(40) < right, labels, (labels + 1) % 4)
+    logits = torch.from_numpy(np.eye(4, dtype=np.float32)[said])
+    return base64.b64decode(pack(labels, logits, dict.fromkeys(nodes, logits)))
+
+
+def test_of_two_baselines_of_one_name_the_later_one_stands_beside_the_teacher_too():
+    queue = raced(race_share=0, trials=2)
+    named = {one.baseline: one for one in queue.trials}
+    best, first = named["distillation"], named["alone"]
+    later = replace(first, number=len(queue.trials) + 1, key="of other weights")
+    for trial, right in ((best, 40), (first, 20), (later, 30)):
+        trial.metrics = {"val_accuracy": right / 40, "val_loss": 1.0}
+        trial.said = say(right, *trial.graph.nodes)
+    queue.trials.append(later)
+    result = summarize_search(gather_anew(queue), "mine", 60.0)
+    assert result.best == best.graph
+    assert [row.trial for row in result.rows if row.what == "alone"] == [later.name]
+    assert result.teacher.minus_alone.difference == pytest.approx(0.25)
 
 
 def test_a_search_whose_baselines_took_all_the_time_does_not_say_it_has_compared():

@@ -391,6 +391,24 @@ def test_what_the_budget_cut_off_is_trained_again_with_more_of_it(uri):
     assert [one.state for one in long.trials[:4]] == ["finished", "running", "finished", "stopped"]
 
 
+def test_what_was_spent_on_trials_that_were_cut_off_is_known_after_a_kill(uri):
+    write_cut_off(uri)
+    past = read_search_to_resume(find_experiment("cut", uri))
+    assert past.elapsed_s == 12.0
+    queue = SearchQueue(budgeted("1h"), past.trials)
+    with MlflowTracker("cut", uri) as tracker:
+        journal = SearchRecorder(tracker, queue, "cut", {}, past)
+        trial = queue.propose()
+        assert len(queue.closed) < len(past.trials)
+        journal.on_start(trial)
+        queue.advance(100.0)
+        queue.record_epoch(trial, 3, {"val_accuracy": 0.5, "val_loss": 1.0, "epoch_s": 1.0}, 1.0)
+        journal.on_epoch(trial)
+        assert tracker.flush()
+        tracker._running.clear()  # killed: nothing is ended
+    assert read_search_to_resume(find_experiment("cut", uri)).elapsed_s == 100.0
+
+
 def test_a_sampler_is_told_once_of_a_trial_that_was_cut_off(uri):
     write_cut_off(uri)
     past = read_search_to_resume(find_experiment("cut", uri))

@@ -72,6 +72,18 @@ def test_results_from_outside_count_too():
     assert share_of_good(source, Outcome("finished", 0.1, 9), asks=40) > 0.7
 
 
+def test_a_grid_asks_for_what_its_own_search_has_not_met():
+    source = Sampler({"gate": Choice(("good", "fair", "bad"))}, Search(sampler="grid"))
+    source.add({"gate": "good"}, Outcome("finished", 0.9, 9), elsewhere=True)
+    source.meet({"gate": "fair"})
+    source.meet({"gate": "gone"})  # an option of an earlier process
+    source.meet({})
+    assert not source.has_met_all
+    assert {source.ask()[1]["gate"] for _ in range(2)} == {"good", "bad"}
+    assert source.ask() is None
+    assert source.has_met_all
+
+
 def told_of(sampler: str) -> list[dict]:
     """The parameters of two trials whose gate did nothing: one asked for, one from outside."""
     source = Sampler(HOLES, Search(sampler=sampler))

@@ -12,12 +12,19 @@ from hypothesis import strategies as st
 
 from ktg.errors import SpecError
 from ktg.graph import Graph, SearchSpace, parse_space
-from ktg.graph.canonical import canonical_key, check_trainable, teachers, with_seed
+from ktg.graph.canonical import (
+    canonical_key,
+    check_trainable,
+    seedless_key,
+    teachers,
+    with_seed,
+)
 from ktg.reporting.cost import sum_costs
 from ktg.searching.baselines import FEWEST_TRIALS
 from ktg.searching.baselines import baselines as baselines_of
 from ktg.searching.budget import Reserve
 from ktg.searching.history import read_last_search
+from ktg.searching.race import FEWEST_ROUNDS
 from ktg.searching.recorder import SearchRecorder
 from ktg.searching.result import summarize_search
 from ktg.searching.resume import ResumedSearch
@@ -142,6 +149,20 @@ def test_the_distilled_ensemble_waits_until_it_is_known_what_a_teacher_costs():
     queue.close(taught)
     assert queue.propose().baseline == "distilled ensemble"
     assert queue.propose().baseline is None
+
+
+def test_of_two_distillations_the_later_one_says_what_their_ensemble_takes():
+    found = space(None, 3, sampler="random", budget="1000s")
+    before = SearchQueue(found)
+    gone = [before.propose() for _ in range(2)][1]
+    gone.state, gone.key = "failed", "of weights that are gone"
+    queue = SearchQueue(found, [gone])
+    assert queue.lost_ensemble
+    later = [queue.propose() for _ in range(2)][1]
+    assert later.baseline == "distillation"
+    finish(queue, later)
+    assert not queue.lost_ensemble
+    assert [queue.propose().baseline for _ in range(2)] == ["mutual learning", "distilled ensemble"]
 
 
 @pytest.mark.parametrize(("epoch_s", "dear"), [(2.0, False), (4.0, True)])
@@ -535,6 +556,48 @@ def test_the_race_spends_its_quarter_on_new_seeds_of_the_best_and_of_rivals():
     winner = next(one for one in queue.contestants if one.number == queue.best.number)
     assert winner.runs > 0
     assert winner.mean == max(one.mean for one in queue.contestants if one.runs >= winner.runs)
+
+
+def test_without_a_share_there_is_no_race_even_where_time_is_left():
+    queue = SearchQueue(space(None, sampler="grid", budget="1000s"))
+    play(queue, noisy)
+    assert queue.exhausted
+    assert queue.now_s < 100
+    assert not [trial for trial in queue.trials if trial.race_of is not None]
+    assert queue.best.score == max(trial.score for trial in queue.in_state("finished"))
+
+
+def test_a_race_has_three_rounds_though_each_of_them_makes_teachers():
+    queue = SearchQueue(space(40, 3, race_share=0.25, sampler="random"))
+    play(queue, taught_well, made_s=6.0)
+    by_number = {trial.number: trial for trial in queue.trials}
+    begun = Counter(trial.race_of for trial in queue.trials if trial.race_of is not None)
+    assert any(teachers(by_number[number].graph) for number in begun)
+    assert min(begun.values()) >= FEWEST_ROUNDS
+
+
+def test_graphs_that_differ_in_their_seed_alone_race_as_one():
+    """The seeds of the search reach those that a race begins with where there is one seed."""
+    gates = {"choice": ["through", "linear", "cutoff"]}
+    one = parse_space(
+        {
+            "data": {"name": "digits"},
+            "train": {"epochs": 4, "seed": {"int": [0, 300]}},
+            "nodes": {"n0": {"model": "resnet8"}, "n1": {"model": "resnet8"}},
+            "edges": {"label -> any": {}, "n1 -> n0": {"gate": gates}},
+            "search": {"trials": 30, "sampler": "random", "alone_share": 0, "race_share": 0.4},
+        }
+    )
+    queue = SearchQueue(one)
+    play(queue, noisy)
+    by_number = {trial.number: trial for trial in queue.trials}
+    graphs = {seedless_key(trial.graph) for trial in queue.searched}
+    assert len(graphs) < len(queue.searched)
+    raced = [trial for trial in queue.trials if trial.race_of is not None]
+    starters = {trial.race_of for trial in raced}
+    assert len({by_number[number].seedless_key for number in starters}) == len(starters) > 1
+    assert len({trial.key for trial in queue.trials}) == len(queue.trials)
+    assert min(trial.seed for trial in raced) > 300
 
 
 def test_a_race_that_was_cut_short_goes_on_with_the_seeds_that_are_left():

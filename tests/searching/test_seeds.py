@@ -8,7 +8,7 @@ import pytest
 import torch
 from command import graph_file
 
-from ktg.data import Images, open_data, open_test
+from ktg.data import Images, merge, open_data, open_test
 from ktg.data.augment import to_float
 from ktg.errors import SpecError, TrainingError
 from ktg.graph import Graph
@@ -19,6 +19,7 @@ from ktg.searching.seed_queue import SeedRun
 from ktg.searching.seeds import SeedResults, train_head_seeds, train_seeds
 from ktg.tracking import MemoryTracker
 from ktg.training import Training
+from ktg.training.classical import score_head
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -89,6 +90,7 @@ def test_what_is_recorded(graph):
         assert [step for step, _ in child.history("nodes.n0.train_accuracy")] == [1, 2]
     assert {run.state for run in tracker.runs.values()} == {"finished"}
     assert {run.tags["kind"] for run in tracker.runs.values()} == {"train"}
+    assert parent.tags["data.test"] == open_test(graph.data).labelled_fingerprint
 
 
 def test_a_training_that_diverges_is_recorded_as_failed(tiny, tmp_path):
@@ -133,6 +135,24 @@ def test_a_classical_head_sees_the_targets_untrained_features_and_the_final_spli
     (features,), _ = split_forward(training.target.eval(), to_float(batch(test)))
     torch.testing.assert_close(training.features(test), features)
     assert confirmed.runs[0].accuracy > 0.7  # even of random features
+
+
+def test_a_classical_head_uses_no_label_of_weight_0(graph, tiny, tmp_path, monkeypatch):
+    lines = [f"{row},{row % 4},{row % 3}" for row in range(160)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,weight", *lines]))
+    data = replace(graph.data, path=str(tiny), labels=str(tmp_path / "labels.csv"))
+    fitted = []
+
+    def note(head, train, test, seed):
+        fitted.append(train)
+        return score_head(head, train, test, seed)
+
+    monkeypatch.setattr(module, "score_head", note)
+    train_head_seeds(replace(graph, data=data), "logistic", 1, MemoryTracker(), device="cpu")
+    ((features, labels),) = fitted
+    images = merge(open_data(data))
+    assert labels.tolist() == images.labels[images.weights > 0].tolist()
+    assert len(labels) == len(features) < len(images)
 
 
 def test_a_network_without_a_head_of_its_own_gives_no_features(graph):

@@ -3,7 +3,9 @@
 import pytest
 
 from ktg.graph import parse
-from ktg.searching.trial import Outcome, Trial, teaches_nothing
+from ktg.graph.canonical import with_seed
+from ktg.searching.baselines import distilled_ensemble
+from ktg.searching.trial import Outcome, Trial, count_copies, teaches_nothing
 
 PLAIN = {
     "data": {"name": "digits"},
@@ -61,6 +63,34 @@ def test_as_long_as_there_is_one_epoch_what_came_before_it_does_not_count():
     assert (first.epoch_s, first.repeat_s, first.making_s) == (5.0, 5.0, 100.0)
     several = trial(epoch=3, train_s=117.0, epoch_times=[105.0, 6.0, 6.0], **known)
     assert (several.epoch_s, several.making_s) == (6.0, 99.0)
+
+
+def taught_by(**teacher) -> Trial:
+    nodes = {"n0": {"model": "resnet8"}, "n1": {"model": "resnet20", **teacher}}
+    edges = {"label -> n0": {}, "n1 -> n0": {}}
+    return Trial(7, parse(PLAIN | {"nodes": nodes, "edges": edges}), "key")
+
+
+def test_a_new_seed_makes_the_teachers_that_are_trained():
+    one, other = taught_by(), taught_by(lr=0.02)
+    assert len(one.seeded_teachers) == 1
+    assert not one.seeded_teachers & other.seeded_teachers
+    again = Trial(8, with_seed(one.graph, 9), "other")
+    assert (again.seeded_teachers, again.seedless_key) == (one.seeded_teachers, one.seedless_key)
+    assert one.seedless_key != other.seedless_key
+    assert not taught_by(source="zoo/fractals", epochs=0, head="probe").seeded_teachers
+    assert not trial().seeded_teachers  # whoever learns is no teacher
+
+
+def test_copies_of_a_teacher_are_counted_and_other_teachers_are_not():
+    one = taught_by().graph
+    assert (count_copies(GRAPH), count_copies(one)) == (0, 1)
+    ensemble = Trial(7, distilled_ensemble(one), "key")
+    assert (ensemble.copies, len(ensemble.seeded_teachers)) == (3, 3)
+    nodes = {f"n{i}": {"model": model} for i, model in enumerate(("resnet8", "resnet14"))}
+    edges = {"label -> n0": {}, "n1 -> n0": {}, "n2 -> n0": {}}
+    two = parse(PLAIN | {"nodes": {**nodes, "n2": {"model": "resnet20"}}, "edges": edges})
+    assert count_copies(two) == 1
 
 
 def test_a_graph_whose_helpers_reach_nobody_teaches_nothing():

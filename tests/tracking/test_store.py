@@ -14,6 +14,8 @@ from ktg.tracking.store import (
     check_schema,
     check_uri,
     explain,
+    name_places,
+    name_store,
     redact,
     sqlite_file,
 )
@@ -42,6 +44,17 @@ def test_a_relative_path_is_fixed_to_the_folder_of_the_moment(tmp_path, monkeypa
 def test_what_cannot_be_a_store_is_said_at_once(uri, says):
     with pytest.raises(UserError, match=says):
         check_uri(uri)
+
+
+def test_a_command_names_a_store_that_it_would_not_come_to_by_itself(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    server, other = "https://me:s3cret@host", ["--tracking-uri", "sqlite:///mlflow.db"]
+    assert name_store(None) == name_store("sqlite:///mlflow.db") == []
+    assert name_store(server) == ["--tracking-uri", "https://me:***@host"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert name_store(None) == name_store(server) == []
+    assert name_store("sqlite:///mlflow.db") == other
+    assert name_places("sqlite:///mlflow.db", out="birds") == ["--out", "birds", *other]
 
 
 @pytest.mark.parametrize(

@@ -203,3 +203,35 @@ def test_the_images_of_a_run_and_who_made_it(writer, uri):
     assert search.tags["mlflow.source.name"] == "ktg"
     found = client.search_runs([find_experiment("my space", uri).id], "dataset.name = 'birds'")
     assert [run.info.run_id for run in found] == [search.id]
+
+
+def test_what_was_begun_goes_on_when_the_store_fails_in_between(new_store, monkeypatch):
+    uri = new_store()
+    Writer("my space", uri).write([start("p"), start("dead", "p")])
+    later = Writer("my space", uri)
+    records = [start("p", resumed=True), start("new", "p")]
+    records.append(Log(run="new", metrics={"acc": 0.5}, step=1))
+
+    log = later._client.log_batch
+
+    def fail_at_metrics(run, metrics=(), **more):
+        if not metrics:
+            return log(run, **more)
+        monkeypatch.undo()
+        raise OSError("the store is away")
+
+    monkeypatch.setattr(later._client, "log_batch", fail_at_metrics)
+    with pytest.raises(OSError, match="away"):
+        later.write(records)
+    assert later.write(records) == []
+    states = {run.name: run.state for run in trials(uri)}
+    assert states == {"dead": "interrupted", "new": "running"}
+
+
+def test_a_run_that_ended_is_taken_up_once_more_by_the_same_writer(new_store):
+    uri = new_store()
+    Writer("my space", uri).write([start("p")])
+    later = Writer("my space", uri)
+    later.write([start("p", resumed=True), End(run="p", state="interrupted", tags={})])
+    later.write([start("p", resumed=True)])
+    assert find_experiment("my space", uri).searches()[0].state == "running"

@@ -1,6 +1,6 @@
 """Checks before a confirmation that it can be done: the data, the test split, all weights."""
 
-from ktg.data import Dataset
+from ktg.data import Dataset, Images
 from ktg.data.image_index import DecodeProgress
 from ktg.data.open import open_data, open_test
 from ktg.errors import DataError, UserError
@@ -9,22 +9,26 @@ from ktg.searching.baselines import baselines
 from ktg.searching.confirm.finalists import Finalists
 from ktg.searching.confirm.measure import Labels
 from ktg.searching.preflight import ImageCounts, check_graphs, select_image_fields
+from ktg.searching.score import TEST_IMAGES
 
 
-def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str, str], Labels]:
+def check(
+    chosen: Finalists, decoding: DecodeProgress | None
+) -> tuple[dict[str, dict[str, str]], Labels]:
     """Open the data and the test split, and look for all weights.
 
-    Returns the fingerprint of the data of each trial, and the labels (N,) of the test images.
-    Raises as `ktg.searching.preflight.check_space` does, and DataError where the data are no longer
-    those of the search.
+    Returns the tags that name the images of each trial, those it is trained on and those it is
+    tested on, and the labels (N,) of the test images. Raises as
+    `ktg.searching.preflight.check_space` does, and DataError where the data are no longer those of
+    the search.
     """
     opened: dict[Data, Dataset] = {}
-    tests: dict[Data, Labels] = {}
+    tests: dict[Data, Images] = {}
     specs = {each.trial: select_image_fields(each.graph.data) for each in chosen.graphs}
     for spec in specs.values():
         if spec not in opened:
             opened[spec] = open_data(spec, progress=decoding)
-            tests[spec] = open_test(spec, progress=decoding).labels
+            tests[spec] = open_test(spec, progress=decoding)
     if not chosen.search.has_same_images():
         problem = "its graphs would be tested on images they were given"
         raise DataError(f"the data have changed since the search: {problem}")
@@ -37,8 +41,12 @@ def check(chosen: Finalists, decoding: DecodeProgress | None) -> tuple[dict[str,
 
     for fault in check_graphs([each.graph for each in chosen.graphs], look).values():
         raise fault
-    fingerprints = {trial: opened[spec].fingerprint for trial, spec in specs.items()}
-    return fingerprints, max(tests.values(), key=len)
+    images = {
+        spec: {"data.fingerprint": opened[spec].fingerprint, TEST_IMAGES: test.labelled_fingerprint}
+        for spec, test in tests.items()
+    }
+    most = max(tests.values(), key=len)
+    return {trial: images[spec] for trial, spec in specs.items()}, most.labels
 
 
 def check_test(space: SearchSpace, top: int, decoding: DecodeProgress | None = None) -> None:

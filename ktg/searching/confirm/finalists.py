@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ktg.errors import UserError
@@ -60,23 +60,26 @@ class Finalists:
         return [seed for seed in range(FIRST_SEED, last) if seed not in self.used_seeds][:number]
 
 
-def read_finalists(experiment: Experiment, top: int) -> Finalists:
-    """Return the `top` best graphs of an experiment's last search, and all its baselines.
+def read_finalists(experiment: Experiment, top: int, run: str | None = None) -> Finalists:
+    """Return the `top` best graphs of a search, and all its baselines.
 
-    Of graphs that differ in their seed alone only the best counts. Last comes the control: the best
-    of the target by itself that the search has found in trials of its own, or else the target with
-    all settings of the best graph.
+    run: of the search; default: the experiment's last one. Of graphs that differ in their seed
+    alone only the best counts, and of baselines with one name only the latest: where weights have
+    gone, or ktg has changed, a search that is resumed trains them anew. Last comes the control: the
+    best of the target by itself that the search has found in trials of its own, or else the target
+    with all settings of the best graph.
     Raises UserError where no search has a finished trial, where the last one with any still runs,
     or where it has fewer finished graphs than `top`.
     """
     if top < 1:
         raise UserError(f"--top: at least one graph is to be confirmed, got {top}")
-    search, name = read_last_search(experiment), experiment.name
+    search, name = read_last_search(experiment, run), experiment.name
     if search.state == "running":
         stop = shlex.join(["ktg", "stop", name, *name_store(experiment.uri)])
         raise UserError(f"the search of {name!r} is still running; wait for its end, or `{stop}`")
+    baselines = {one.baseline: one for one in search.finished if one.baseline}
     best = [
-        _to_finalist(trial, rank)
+        _to_finalist(trial, rank, baselines)
         for rank, trial in zip(range(1, top + 1), search.distinct(), strict=False)
     ]
     if len(best) < top:
@@ -85,15 +88,15 @@ def read_finalists(experiment: Experiment, top: int) -> Finalists:
             "the end"
         )
     known = {finalist.trial for finalist in best}
-    others = [one for one in search.finished if one.baseline and one.name not in known]
+    others = [one for one in baselines.values() if one.name not in known]
     others.sort(key=lambda trial: trial.name)
     seeds = (trial.run.tags.get("seed") for trial in (*search.trials, *search.repeats))
-    graphs = [*best, *(_to_finalist(trial, None) for trial in others)]
+    graphs = [*best, *(_to_finalist(trial, None, baselines) for trial in others)]
     tuned = search.tuned_alone
     if tuned is None:
         graphs = list(with_control(graphs))
     elif tuned.name not in known:
-        graphs.append(replace(_to_finalist(tuned, None), baseline=CONTROL))
+        graphs.append(replace(_to_finalist(tuned, None, baselines), baseline=CONTROL))
     return Finalists(
         search=search,
         graphs=tuple(graphs),
@@ -122,5 +125,10 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if is_teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _to_finalist(trial: StoredTrial, rank: int | None) -> Finalist:
-    return Finalist(trial.name, rank, trial.baseline, trial.accuracy, trial.graph)
+def _to_finalist(
+    trial: StoredTrial, rank: int | None, baselines: Mapping[str, StoredTrial]
+) -> Finalist:
+    """Return a trial to confirm; baselines: those that count, by their names."""
+    # One that a later baseline has replaced is a graph like any other.
+    baseline = trial.baseline if baselines.get(trial.baseline or "") is trial else None
+    return Finalist(trial.name, rank, baseline, trial.accuracy, trial.graph)

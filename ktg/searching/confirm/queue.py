@@ -1,10 +1,10 @@
 """Builds the queue of a confirmation: its graphs with each seed, without what is done already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ktg.searching.confirm.finalists import Finalists
 from ktg.searching.confirm.store import RIGHT_FILE, find_confirmations
-from ktg.searching.score import TEST_ACCURACY, TEST_LOSS
+from ktg.searching.score import TEST_ACCURACY, TEST_IMAGES, TEST_LOSS
 from ktg.searching.seed_queue import SeedQueue, SeedRun
 from ktg.searching.worth import read_right
 from ktg.tracking import Experiment, RunRecord
@@ -18,23 +18,27 @@ def build_queue(chosen: Finalists, seeds: int, done: dict[str, SeedRun]) -> Seed
 
 
 def read_done(
-    experiment: Experiment, fingerprints: Iterable[str], images: int
+    experiment: Experiment, images: Iterable[Mapping[str, str]], tested: int
 ) -> dict[str, SeedRun]:
-    """Return, by key, what earlier confirmations have finished on data with these fingerprints.
+    """Return, by key, what earlier confirmations have finished on the same images.
 
-    images: how many the test split has, which is no part of a fingerprint. Trainings of another
-    version of ktg do not count: it may train otherwise.
+    images: the tags that name them, as `ktg.searching.confirm.check` returns them; tested: how many
+    the test split has. Trainings of another version of ktg do not count: it may train otherwise.
     """
-    known, done = set(fingerprints), dict[str, SeedRun]()
+    known, done = list(images), dict[str, SeedRun]()
     for parent in find_confirmations(experiment):
         for run in experiment.trials(parent):
             tags, is_tested = run.tags, TEST_ACCURACY in run.metrics
-            same_data = tags.get("data.fingerprint") in known
+            # An older ktg did not record the test images: hours of training are not thrown away
+            # for images that are most likely the same.
+            same_data = any(
+                {TEST_IMAGES: one[TEST_IMAGES], **tags}.items() >= one.items() for one in known
+            )
             same_version = tags.get("version.ktg-automl") == __version__
             counts = same_data and same_version and run.state == "finished" and is_tested
             if counts and tags["key"] not in done:
                 done[tags["key"]] = read_seed_run(experiment, run)
-    return {key: result for key, result in done.items() if len(result.right) == images}
+    return {key: result for key, result in done.items() if len(result.right) == tested}
 
 
 def read_seed_run(experiment: Experiment, run: RunRecord) -> SeedRun:

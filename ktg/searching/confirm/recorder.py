@@ -20,7 +20,7 @@ from ktg.wording import format_percent
 class ConfirmRecorder(Recorder):
     """Writes a confirmation.
 
-    fingerprints: of the data of each graph, by the name of its trial in the search.
+    images: the tags that name those of each graph, by the name of its trial in the search.
     before: the run of an earlier confirmation of the same search, which goes on here.
     """
 
@@ -29,7 +29,7 @@ class ConfirmRecorder(Recorder):
         tracker: Tracker,
         queue: SeedQueue,
         chosen: Finalists,
-        fingerprints: Mapping[str, str],
+        images: Mapping[str, Mapping[str, str]],
         tags: Mapping[str, str],
         before: RunRecord | None,
     ) -> None:
@@ -38,7 +38,7 @@ class ConfirmRecorder(Recorder):
         tags = {**own, **environment_tags(), **tags, TRAININGS_TAG: str(queue.total)}
         parent = tracker.start("confirm", tags=tags, run=before.run if before else None)
         super().__init__(tracker, queue, parent)
-        self.fingerprints = fingerprints
+        self.images = images
         self._trials = {finalist.what: finalist.trial for finalist in chosen.graphs}
 
     def on_start(self, trial: Trial) -> None:
@@ -46,7 +46,7 @@ class ConfirmRecorder(Recorder):
         name = trial.finalist or ""
         of = self._trials[name]
         params: dict[str, Scalar] = {"graph": name, "trial": of, "seed": trial.graph.train.seed}
-        tags = {"kind": TRAINING, "key": trial.key, "data.fingerprint": self.fingerprints[of]}
+        tags = {"kind": TRAINING, "key": trial.key, **self.images[of]}
         tags["version.ktg-automl"] = __version__
         run = self.tracker.start(trial.name, parent=self.parent, params=params, tags=tags)
         self.tracker.artifact(run, "graph.yaml", dumps(dump(trial.graph)))

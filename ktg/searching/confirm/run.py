@@ -38,6 +38,7 @@ def confirm_search(
     experiment: Experiment,
     tracker: Tracker,
     *,
+    run: str | None = None,
     top: int = 1,
     seeds: int = 5,
     console: Console | None = None,
@@ -47,8 +48,9 @@ def confirm_search(
     stop_asked: Callable[[str], bool] | None = None,
     held: ExitStack | None = None,
 ) -> Confirmation:
-    """Train the `top` best graphs of an experiment's last search and its baselines again, and test.
+    """Train the `top` best graphs of a search and its baselines again, and test.
 
+    run: of the search; default: the experiment's last one.
     Each is trained with as many `seeds` that the search has not used, on all images but those of
     the test split, in the slots that the search gave its trials. What an earlier call has finished
     is not trained again.
@@ -64,13 +66,11 @@ def confirm_search(
     if address is not None:
         check_address(address)
     console, folder = console or Console(quiet=True), (storage or cache_folder() / "ray").resolve()
-    chosen, name = read_finalists(experiment, top), experiment.name
-    if chosen.search.of > 1:
-        console.print(chosen.search.sentence, markup=False, highlight=False, soft_wrap=True)
-    fingerprints, labels = check(chosen, decoding)
-    queue = build_queue(chosen, seeds, read_done(experiment, fingerprints.values(), len(labels)))
+    chosen, name = read_finalists(experiment, top, run), experiment.name
+    images, labels = check(chosen, decoding)
+    queue = build_queue(chosen, seeds, read_done(experiment, images.values(), len(labels)))
     before = next(iter(find_confirmations(experiment, chosen.search.run.id)), None)
-    if before and not queue.left:
+    if before and before.state == "finished" and not queue.left:
         verdict = judge(name, chosen, queue, labels)
         if is_same(read_result(experiment, before), verdict.to_json()):
             said = f"{name}: confirmed before; nothing is trained again"
@@ -89,7 +89,7 @@ def confirm_search(
         tags = driver_tags() | (slots.tags() if queue.left else {})
 
         def record() -> ConfirmRecorder:
-            return ConfirmRecorder(tracker, queue, chosen, fingerprints, tags, before)
+            return ConfirmRecorder(tracker, queue, chosen, images, tags, before)
 
         resumed = before.run if before else None
         recorder = drive_queue(
@@ -113,9 +113,13 @@ def confirm_search(
 
 
 def is_same(known: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Return whether two confirmations are of the same graphs and seeds, and by the same metric."""
+    """Return whether two confirmations are of the same graphs and seeds, and by the same metric.
+
+    And whether they found the same: they did not where other test images had come in between.
+    """
     old, now = (
-        [(row["what"], row["trial"]) for row in one.get("rows", ())] for one in (known, new)
+        [(row["what"], row["trial"], row.get("test_accuracy")) for row in one.get("rows", ())]
+        for one in (known, new)
     )
     # One that says nothing of metrics went by accuracy.
     by, now_by = (

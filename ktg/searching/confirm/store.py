@@ -22,7 +22,10 @@ def find_confirmations(experiment: Experiment, search: str | None = None) -> lis
 
 
 def read_result(experiment: Experiment, run: RunRecord) -> dict[str, Any]:
-    """Return the result that a confirmation has stored, empty when it has not come to its end."""
-    if run.state != "finished" or RESULT_FILE not in experiment.artifacts(run):
+    """Return the last result that a confirmation has stored, empty where it has come to no end yet.
+
+    It stays while more seeds are trained, also where that is interrupted.
+    """
+    if RESULT_FILE not in experiment.artifacts(run):
         return {}
     return dict(json.loads(experiment.read_artifact(run, RESULT_FILE)))

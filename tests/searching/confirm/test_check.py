@@ -6,6 +6,7 @@ import shutil
 import pytest
 from command import graph_file
 
+from ktg.data.open import open_test
 from ktg.errors import DataError, UserError
 from ktg.graph import load_space
 from ktg.searching.confirm import check as module
@@ -28,10 +29,15 @@ def test_the_data_and_the_test_split_are_opened_once_for_all_graphs(chosen, monk
         monkeypatch.setattr(
             module, name, lambda spec, o=original, n=name, **how: opened.append(n) or o(spec, **how)
         )
-    prints, labels = check(chosen, None)
+    images, labels = check(chosen, None)
     assert opened == ["open_data", "open_test"]
-    assert (set(prints.values()), len(labels)) == ({chosen.search.run.tags["data.fingerprint"]}, 32)
-    assert prints.keys() == {each.trial for each in chosen.graphs}
+    (spec,) = {each.graph.data for each in chosen.graphs}
+    named = {
+        "data.fingerprint": chosen.search.run.tags["data.fingerprint"],
+        "data.test": open_test(spec).labelled_fingerprint,
+    }
+    assert images == {each.trial: named for each in chosen.graphs}
+    assert len(labels) == 32
 
 
 def test_data_that_are_not_those_of_the_search_any_more_are_refused(chosen):

@@ -109,3 +109,27 @@ def test_mistakes_are_one_sentence_each(uri):
 )
 def test_ordinals(number, word):
     assert ordinal(number) == word
+
+
+@pytest.mark.parametrize("accuracies", [(0.5, 0.6), (0.9, 0.6)])
+def test_of_two_baselines_with_one_name_the_later_one_counts(new_store, accuracies):
+    uri = new_store()
+    with MlflowTracker("resumed", uri) as tracker:
+        search = tracker.start("resumed", tags={"kind": "search"})
+        tracker.artifact(search, "space.yaml", PLAIN)
+        trials = [(accuracies[0], "alone"), (0.7, None), (accuracies[1], "alone")]
+        for number, (accuracy, baseline) in enumerate(trials, 1):
+            tags = {"kind": "trial"} | ({"baseline": baseline} if baseline else {})
+            run = tracker.start(f"trial-{number:04d}", parent=search, tags=tags)
+            tracker.artifact(run, "graph.yaml", GRAPH.replace("epochs: 3", f"epochs: {number}"))
+            tracker.log(run, {"val_accuracy": accuracy, "val_loss": 0.1}, number)
+            tracker.end(run, "finished")
+            assert tracker.flush()  # so that no two begin in one millisecond
+        tracker.end(search, "finished")
+    found = read_finalists(find_experiment("resumed", uri), 2)
+    baselines = {each.trial: each.baseline for each in found.graphs if each.val_accuracy}
+    assert {trial for trial, name in baselines.items() if name} == {"trial-0003"}
+    assert len({each.what for each in found.graphs}) == len(found.graphs)
+    best = "trial-0001" if accuracies[0] > 0.7 else "trial-0002"
+    assert found.graphs[0].trial == best
+    assert found.search.alone.name == "trial-0003"
