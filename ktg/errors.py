@@ -89,6 +89,16 @@ def join_names(names: Sequence[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + more
 
 
+def describe_system_error(error: OSError) -> str:
+    """Return what the system refused: of which file, where it says that, and why.
+
+    >>> describe_system_error(OSError(28, "No space left on device"))
+    'no space left on device'
+    """
+    reason = error.strerror.lower() if error.strerror else str(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"
+
+
 def did_you_mean(got: object, allowed: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" when one of `allowed` is close to `got`, else an empty string.
 

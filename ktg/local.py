@@ -45,6 +45,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_ending(path: str | Path, what: str, *endings: str) -> Path:
+    """Return the path. Raises UserError unless it is named as what is written.
+
+    So that no command writes its page over a graph whose name stands in the wrong place.
+
+    >>> check_ending("page.HTML", "a page is HTML", ".html", ".htm").suffix
+    '.HTML'
+    """
+    path = Path(path)
+    if path.suffix.lower() not in endings:
+        raise UserError(f"{path}: {what}; give a name that ends in {' or '.join(endings)}")
+    return path
+
+
 def check_name_length(file: Path) -> None:
     """Raise UserError for a path with a name that no file can have."""
     long = next((part for part in file.parts if len(os.fsencode(part)) > LONGEST_NAME), None)

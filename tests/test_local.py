@@ -14,6 +14,7 @@ from ktg.errors import UserError
 from ktg.local import (
     atomic_write,
     cache_folder,
+    check_ending,
     check_name_length,
     data_folder,
     file_sha256,
@@ -33,6 +34,13 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_named_as_what_is_written():
+    assert check_ending("page.HTM", "a page is HTML", ".html", ".htm") == Path("page.HTM")
+    for name in ("graph.yaml", "html", "page.html.txt", ""):
+        with pytest.raises(UserError, match=r"a page is HTML; give a name .* \.html or \.htm"):
+            check_ending(name, "a page is HTML", ".html", ".htm")
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):

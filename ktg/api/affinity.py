@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ktg.api import inputs
 from ktg.api.listener import QUIET, Listener
-from ktg.errors import UserError, not_one_of
+from ktg.errors import KtgError, UserError, not_one_of
 from ktg.graph import IMAGENET, Data, Graph, Node, SourceFile, is_space, sources_for
 from ktg.graph.holes import DEFAULT_SCORE, SMALLER_IS_BETTER, ScoreName
 from ktg.graph.parse import read_weights
-from ktg.graph.yaml_files import load
+from ktg.graph.yaml_files import is_yaml, load
 from ktg.models.resolve import check_imagenet_files
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def read_input(data: str) -> AffinityInput:
     from ktg.affinity.candidate import list_candidates, name_candidates
 
     path = Path(data).expanduser()
-    if path.suffix not in (".yaml", ".yml"):
+    if not is_yaml(path):
         return AffinityInput(inputs.find_data(data))
     if is_space(load(path)):
         space = inputs.load_space_file(path)
@@ -266,7 +266,7 @@ def measure(
                 progress=show_images,
                 class_distance=distance(candidate, data) if distance else None,
             )
-        except UserError as error:
+        except KtgError as error:
             failed[name] = str(error)
     if not found:
         raise UserError("; ".join(failed.values()))

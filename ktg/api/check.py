@@ -11,7 +11,7 @@ from ktg.api.listener import Listener
 from ktg.api.noise import settle_noise, settle_space_noise
 from ktg.errors import UserError, did_you_mean_path, join_names
 from ktg.graph import Data, Graph, SearchSpace, is_space
-from ktg.graph.yaml_files import load, name_file_in_errors
+from ktg.graph.yaml_files import ENDINGS, load, name_file_in_errors
 from ktg.wording import count, format_duration, round_minutes
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check(
     if file.is_dir() or file.suffix.lower() == ".npz":
         return {"kind": "data"} | describe_data(Data(path=str(file.absolute())))
     if not file.exists() and not file.suffix:
-        hint = did_you_mean_path(file, (".yaml", ".yml", ".npz"))
+        hint = did_you_mean_path(file, (*ENDINGS, ".npz"))
         raise UserError(f"{file}: there is no such file or folder.{hint}")
     if is_space(load(file)):
         return {"kind": "search space"} | check_space(file, imagenet, missing_sources, quick=quick)

@@ -37,7 +37,8 @@ def confirm(
     """
     found = run_confirmation(experiment, top, seeds, tracking_uri, address, storage, listener)
     on_confirmation(found)
-    keep_page(experiment, find_page_folder(experiment, tracking_uri), tracking_uri, listener)
+    page = find_page_folder(experiment, tracking_uri, found.search)
+    keep_page(experiment, page, tracking_uri, listener, found.search)
     return found
 
 
@@ -49,8 +50,12 @@ def run_confirmation(
     address: str | None = None,
     storage: str | Path | None = None,
     listener: Listener = QUIET,
+    run: str | None = None,
 ) -> "Confirmation":
-    """Confirm an experiment's last search and record it in its store; write no report."""
+    """Confirm a search and record it in its store; write no report.
+
+    run: of the search; default: the experiment's last one.
+    """
     from ktg.searching.confirm.run import confirm_search
     from ktg.searching.confirm.store import find_confirmations
     from ktg.searching.driver_lock import checkpoint_folder, end_dead_searches, hold_driver_lock
@@ -63,7 +68,10 @@ def run_confirmation(
     # The lock of the driver is held until the records are delivered, which the tracker does last.
     with ExitStack() as held, open_tracker(experiment, uri, listener) as tracker:
         end_dead_searches(found, tracker, place)
-        before = next(iter(find_confirmations(found, read_last_search(found).run.id)), None)
+        search = read_last_search(found, run)
+        if search.of > 1:
+            listener.say(search.sentence)
+        before = next(iter(find_confirmations(found, search.run.id)), None)
         if before:
             lock = hold_driver_lock(checkpoint_folder(place, before.run), "confirmation")
             held.enter_context(lock)
@@ -72,6 +80,7 @@ def run_confirmation(
         return confirm_search(
             found,
             tracker,
+            run=search.run.id,
             top=top,
             seeds=seeds,
             console=listener.console,

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ktg.api.affinity import AffinityInput, read_input
-from ktg.api.inputs import NO_FILES, check_device, check_writable
+from ktg.api.inputs import NO_FILES, PICTURE, check_device, check_writable
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError
 from ktg.graph import IMAGENET, Data, Node, sources_for
 from ktg.graph.parse import read_weights
 from ktg.graph.vocabulary import AugmentName
+from ktg.local import check_ending
 from ktg.models.names import check_model
 from ktg.models.resolve import check_source_name
 
@@ -27,7 +28,6 @@ Doubtful = Literal["keep", "relabel", "drop", "weigh"]
 DOUBTFUL: tuple[Doubtful, ...] = get_args(Doubtful)
 
 AUGMENTS: tuple[AugmentName, ...] = get_args(AugmentName)
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def draw_views(
@@ -46,27 +46,19 @@ def draw_views(
     images: a folder, an .npz, or a data set known by name. The first row of the picture shows
     `columns` of them as they are. Below are `rows` views by one augmentation, or a row for each.
     """
-    spec, file = find_images_spec(images, size), Path(output)
-    if file.suffix.lower() not in PICTURES:
-        allowed = f"allowed: {', '.join(PICTURES)}"
-        raise UserError(f"-o: {file} ends in {file.suffix or 'nothing'}; {allowed}")
-    check_writable(file)
+    spec, file = find_images_spec(images, size), check_ending(check_writable(output), *PICTURE)
 
     import torch
-    from PIL import Image
 
-    from ktg.data.contact_sheets import draw_augment_sheet
+    from ktg.data.contact_sheets import draw_augment_sheet, write_sheet
     from ktg.data.open import open_data
-    from ktg.local import atomic_write
 
     train = open_data(spec, progress=listener.decoding).train
     shown = [place * len(train) // columns for place in range(min(columns, len(train)))]
     pixels = torch.from_numpy(train.read(shown)).permute(0, 3, 1, 2).contiguous()
     names: list[AugmentName] = ["none", *([augment] * rows if augment else AUGMENTS[1:])]
     drawn = draw_augment_sheet(pixels, names, seed)
-    kind = Image.registered_extensions()[file.suffix.lower()]
-    with atomic_write(file) as temporary:
-        Image.fromarray(drawn).save(temporary, format=kind)
+    write_sheet(file, drawn)
     return (drawn.shape[1], drawn.shape[0]), list(dict.fromkeys(names))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ktg.api.listener import Listener
 from ktg.errors import KtgError, make_printable
@@ -75,7 +75,8 @@ def deliver_graph(
 
     Where the time suffices, it is trained once more without the validation split, to calibrate the
     model's probabilities. left_s: the time for both in seconds, None for no limit.
-    what: the name of the graph. The files that are there are replaced when the training has ended.
+    what: the name of the graph. The folder is made, and the files that are there are replaced, when
+    all is trained and measured.
     """
     from ktg.exporting.graph_files import write_graph
     from ktg.exporting.retrain import write_first_seed
@@ -105,9 +106,12 @@ def deliver_graph(
             "No time is left to calibrate the model: its probabilities are likely too sure, and it "
             f"cannot decline. `{shlex.join(again)}` makes one that can"
         )
+    # Before anything is written: who ends it here is told that the model is as it was.
+    told = measure_delivered(graph, results, out, what, seconds)
+    out.mkdir(exist_ok=True)
     write_first_seed(out / MODEL, graph, results, calibrated=calibrated)
     write_graph(graph, out / GRAPH, force=True)
-    return measure_delivered(graph, results, out, what, seconds)
+    return told
 
 
 def measure_delivered(
@@ -118,7 +122,6 @@ def measure_delivered(
     from scipy.special import softmax
 
     from ktg.class_scores import measure, score_classes
-    from ktg.data.locate import find_data
 
     training, tested = results.first, results.tested
     if training is None or tested is None:
@@ -134,7 +137,7 @@ def measure_delivered(
         parameters=sum(each.numel() for each in training.scored.parameters()),
         trained_on=len(training.images),
         images=len(labels),
-        official=find_data(graph.data, None).test is not None,
+        official=has_own_split(graph, "test"),
         metrics=measure(labels, probabilities),
         classes=score_classes(labels, predicted, training.dataset.classes),
         train_s=seconds,
@@ -207,15 +210,19 @@ def measure_growth(graph: Graph) -> float:
     >>> measure_growth(few)
     2.0
     """
+    if graph.train.steps is not None or has_own_split(graph, "val"):
+        return MORE_IMAGES
+    return 1 / (1 - graph.data.val_fraction)
+
+
+def has_own_split(graph: Graph, split: Literal["val", "test"]) -> bool:
+    """Return whether the images of a graph come with such a split, as far as that can be seen."""
     from ktg.data.locate import find_data
 
-    if graph.train.steps is not None:
-        return MORE_IMAGES
     try:
-        has_own = find_data(graph.data, None).val is not None
+        return getattr(find_data(graph.data, None), split) is not None
     except KtgError:  # drawn by formula, or gone by now
-        has_own = False
-    return MORE_IMAGES if has_own else 1 / (1 - graph.data.val_fraction)
+        return False
 
 
 def fit_into(graph: Graph, expected_s: float, left_s: float | None) -> Graph:

@@ -36,8 +36,8 @@ from ktg.api.folder import (
 )
 from ktg.api.init import BUDGET, make_wishes, name_folder, name_groups
 from ktg.api.listener import Listener
-from ktg.api.report import attach_report, report
-from ktg.errors import KtgError, UserError, join_names
+from ktg.api.report import attach_report, write_page
+from ktg.errors import KtgError, UserError, describe_system_error, join_names
 from ktg.graph import Graph, Scalar, SearchSpace
 from ktg.version import __version__
 from ktg.wording import format_duration, parse_duration
@@ -65,13 +65,19 @@ class FolderWishes:
     resume: bool = False
     labels: str | None = None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether results that are in the folder stay."""
+        return not (self.force or self.resume)
+
 
 @dataclass(frozen=True)
 class Delivery:
     """The space of a search and its name, and the folder that its model goes to, None for none.
 
     weights: files that stand for `source: imagenet`, besides those in the space. prepared: what
-    was made ready for a folder of images.
+    was made ready for a folder of images. guarded: whether what others have put into `out` when
+    the search ends must stay.
     """
 
     space: inputs.SpaceLike
@@ -79,6 +85,7 @@ class Delivery:
     weights: Mapping[str, Any]
     out: Path | None = None
     prepared: PreparedFolder | None = None
+    guarded: bool = False
 
     def make_reserve(self, space: SearchSpace) -> "Reserve | None":
         """Return what the search of a space must leave of its budget for what comes around it."""
@@ -122,7 +129,8 @@ def open_delivery(
     with interrupt_on_sigterm():
         if images is None:
             out = None if wishes.out is None else find_out(wishes, "", None)
-            yield Delivery(space, name, wishes.weights, out)
+            guarded = out is not None and wishes.keeps
+            yield Delivery(space, name, wishes.weights, out, guarded=guarded)
         else:
             yield open_folder(
                 images, name_folder(images) if name is None else name, wishes, listener
@@ -171,7 +179,7 @@ def find_out(
     out = choose_out(wishes.out, name, images)
     if images is not None:
         check_outside(out, images)
-    check_out(out, force=wishes.force or wishes.resume, more=more)
+    check_out(out, force=not wishes.keeps, more=more)
     return out
 
 
@@ -187,7 +195,7 @@ def settle_delivery(
         return delivery
     images = space.fill(space.default()).data.path
     out = find_out(wishes, name, None if images is None else Path(images))
-    return dataclasses.replace(delivery, out=out)
+    return dataclasses.replace(delivery, out=out, guarded=wishes.keeps)
 
 
 def deliver_result(
@@ -195,11 +203,11 @@ def deliver_result(
 ) -> "Result":
     """Return the result of a search with its best graph delivered, where that is wanted.
 
-    An interruption leaves the model that is there: the probe.
+    An interruption or a failure leaves the model that is there: the probe. `undelivered` says why
+    there is none.
     """
     if delivery.out is None:
         return result
-    delivery.out.mkdir(exist_ok=True)
     first = delivery.prepared.probe if delivery.prepared else None
     made = None
     try:
@@ -208,12 +216,14 @@ def deliver_result(
     except KeyboardInterrupt:
         delivered, result = first, dataclasses.replace(result, interrupted=True)
         listener.warn(f"interrupted; {describe_kept(first, delivery.out)}")
-    except KtgError as error:  # the search is not lost
-        delivered = first
-        listener.warn(
-            f"the best graph could not be trained again: {error}; "
-            f"{describe_kept(first, delivery.out)}"
-        )
+    except (KtgError, OSError) as error:  # the search is not lost
+        delivered, kept = first, describe_kept(first, delivery.out)
+        why = describe_system_error(error) if isinstance(error, OSError) else str(error)
+        problem = f"the best graph could not be trained again and written: {why}; {kept}"
+        if first is None:
+            result = dataclasses.replace(result, undelivered=problem)
+        else:
+            listener.warn(problem)
     if made is not None and first is not None:
         with suppress(OSError):  # the page of the first model has become false
             (delivery.out / PAGE).unlink()
@@ -223,8 +233,9 @@ def deliver_result(
         write_early_page(result.name, delivered, listener, result)
     elif uri is not None and result.best is not None:
         if delivered is not None:
-            attach_delivered(result.name, uri, delivered, " ".join(told) or None, listener)
-        write_report(result.name, delivery.out / PAGE, uri, listener)
+            warning = " ".join(told) or None
+            attach_delivered(result.name, uri, delivered, warning, listener, result.run)
+        keep_page(result.name, delivery.out, uri, listener, result.run)
     return dataclasses.replace(result, delivered=delivered)
 
 
@@ -310,55 +321,74 @@ def describe_kept(first: Delivered | None, out: Path) -> str:
 
 
 def attach_delivered(
-    experiment: str, uri: str, delivered: Delivered, warning: str | None, listener: Listener
+    experiment: str,
+    uri: str,
+    delivered: Delivered,
+    warning: str | None,
+    listener: Listener,
+    run: str | None = None,
 ) -> None:
-    """Store with a search what it ended in, for its page; say why where that fails."""
+    """Store with a search what it ended in, for its page; say why where that fails.
+
+    run: of the search, here and below; default: the last one.
+    """
     from ktg.reporting.afterwards import DELIVERED_FILE
     from ktg.searching.history import read_last_search
     from ktg.tracking import attach, find_experiment
 
     told = describe_delivered(delivered, warning)
     try:
-        run = read_last_search(find_experiment(experiment, uri)).run.run
-        attach(experiment, uri, run, DELIVERED_FILE, json.dumps(told, indent=1))
-    except KtgError as error:  # the model is there all the same
+        search = read_last_search(find_experiment(experiment, uri), run)
+        attach(experiment, uri, search.run.run, DELIVERED_FILE, json.dumps(told, indent=1))
+    except (KtgError, OSError) as error:  # the model is there all the same
         listener.warn(f"how good the model is could not be kept with its search: {error}")
 
 
-def keep_page(experiment: str, out: Path | None, uri: str, listener: Listener) -> None:
-    """Write the page of a search to where it is kept: with the search, and in its folder, if any.
+def keep_page(
+    experiment: str, out: Path | None, uri: str, listener: Listener, run: str | None = None
+) -> None:
+    """Write the page of a search to where it is kept: with it, and in its folder where that is.
 
     The page of a folder was written with the model, before what is now to stand on it.
     """
-    if out is not None:
-        write_report(experiment, out / PAGE, uri, listener)
+    if out is not None and out.is_dir():
+        write_report(experiment, out / PAGE, uri, listener, run)
     else:
-        listener.say(f"Report: {attach_report(experiment, uri)}")
+        listener.say(f"Report: {attach_report(experiment, uri, run)}")
 
 
-def find_page_folder(experiment: str, uri: str) -> Path | None:
-    """Return the folder with the page of an experiment's last search, None where there is none.
+def find_page_folder(experiment: str, uri: str, run: str | None = None) -> Path | None:
+    """Return the folder with the page of an experiment's search, None where there is none.
 
-    That is where its model went, unless the folder has been moved, or holds another search by now.
+    That is where its model went, unless the folder has been moved, or holds another model by now.
     """
     from ktg.graph.yaml_files import load_graph
     from ktg.reporting.afterwards import read_delivered
+    from ktg.searching.baselines import PROBE
     from ktg.searching.history import read_last_search
     from ktg.tracking import find_experiment
 
     with suppress(KtgError, OSError):
-        told = read_delivered(read_last_search(find_experiment(experiment, uri))) or {}
+        told = read_delivered(read_last_search(find_experiment(experiment, uri), run)) or {}
         folder = Path(str(told.get("folder", "")))
         if not folder.is_absolute():  # an older ktg did not say below which
             return None
         origin = load_graph(folder / GRAPH).provenance
-        if origin.get("experiment") == experiment and (folder / PAGE).is_file():
-            return folder
+        mine = experiment, told.get("what", PROBE)
+        same = (origin.get("experiment"), origin.get("trial", PROBE)) == mine
+        return folder if same and (folder / PAGE).is_file() else None
     return None
 
 
-def write_report(experiment: str, file: Path, uri: str, listener: Listener) -> None:
+def write_report(
+    experiment: str, file: Path, uri: str, listener: Listener, run: str | None = None
+) -> None:
     """Write the page of a search to a file; say why where that fails, for the model is done."""
+    from ktg.reporting.report import make_report
+    from ktg.searching.history import read_last_search
+    from ktg.tracking import find_experiment
+
     with warn_of_no_report(listener):
-        report(experiment, file, retrain=False, tracking_uri=uri, listener=listener)
+        search = read_last_search(find_experiment(experiment, uri), run)
+        write_page(search, make_report(search, retrain=False), file, uri, listener)
         listener.say(f"Report: {file}")

@@ -1,9 +1,11 @@
 """Distils the ensemble of a search's trainings into its target."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ktg.api.deliver import PAGE
 from ktg.api.delivery import find_page_folder, keep_page
 from ktg.api.inputs import STORE, check_at_least, check_device
 from ktg.api.listener import QUIET, Listener
@@ -58,11 +60,15 @@ def distill(
         on_epoch=on_epoch,
         say=lambda text: listener.say(f"distilling: {text}"),
     )
+    with suppress(OSError):  # with --force there may be one, of a model that is gone
+        (folder / PAGE).unlink()
     try:
         text = json.dumps(found.to_json(), indent=1)
         tracking.attach(experiment, tracking_uri, search.run.run, DISTILLED_FILE, text)
     except UserError as error:  # the files are there all the same
         listener.warn(f"the comparison could not be kept with its search: {error}")
         return found
-    keep_page(experiment, find_page_folder(experiment, tracking_uri), tracking_uri, listener)
+    run = search.run.run  # another one may have ended since
+    page = find_page_folder(experiment, tracking_uri, run)
+    keep_page(experiment, page, tracking_uri, listener, run)
     return found

@@ -40,7 +40,8 @@ def export(
     The arguments are the options of `ktg export`; `experiment` may also be a .safetensors file of
     ktg. on_epoch: called with the seed, each epoch, and how many there are.
     """
-    if not pooled:
+    is_model = Path(experiment).suffix == ".safetensors"  # its graph goes to `output` alone
+    if output is not None or not (pooled or is_model):
         check_writable(output or "best.yaml")
     files = {"weights": weights, "onnx": onnx, "int8": int8, "torch_export": torch_export}
     files |= {"card": card}

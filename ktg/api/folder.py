@@ -6,8 +6,12 @@ whatever happens later.
 """
 
 import dataclasses
+import hashlib
+import itertools
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +20,8 @@ from ktg.api import inputs
 from ktg.api.deliver import FILES, Delivered, deliver_graph, write_early_page
 from ktg.api.init import plan_folder, write_space
 from ktg.api.listener import Listener
-from ktg.errors import KtgError, UserError, join_names
+from ktg.errors import DataError, KtgError, UserError, join_names
+from ktg.local import cache_folder
 from ktg.wording import round_minutes
 
 if TYPE_CHECKING:
@@ -76,14 +81,16 @@ def choose_out(out: str | Path | None, name: str, images: Path | None) -> Path:
 def check_outside(out: Path, images: Path) -> None:
     """Raise UserError where results or records would lie among the images, as a class of them.
 
-    Records go to the current folder, where no store is named. Beside train/ and test/ they may lie.
+    Records go to the current folder, where no store is named. Beside train/ and test/ they may lie,
+    unless the images are read by a table.
     """
     from ktg.data.split_folders import find_splits
 
-    root = images.resolve()
+    root, splits = images.resolve(), list[Path]()
     if not root.is_dir():
         return
-    splits = [root / name for name in find_splits(root, str(images)).values()]
+    with suppress(DataError):  # these folders are read by a table, or are refused with their reason
+        splits = [root / name for name in find_splits(root, str(images)).values()]
     for what, place in (("--out", out), ("the current folder", Path())):
         lies = place.absolute().resolve()
         if any(lies.is_relative_to(inside) for inside in splits or [root]):
@@ -108,6 +115,33 @@ def check_out(out: Path, *, force: bool, more: Sequence[str] = ()) -> None:
     inputs.check_writable(parent / FILES[0])
 
 
+@contextmanager
+def claim_out(out: Path, listener: Listener) -> Iterator[Path]:
+    """Hold a folder for results: `out`, or one with a number beside it where others are in that.
+
+    Another search may have filled it since it was checked, or be about to.
+    """
+    from ktg.searching.driver_lock import hold_driver_lock
+
+    own = out if out.name else out.absolute()
+    beside = (own.with_name(f"{own.name}-{number}") for number in itertools.count(2))
+    with ExitStack() as stack:
+        for free in itertools.chain([out], beside):
+            place = hashlib.sha256(str(free.absolute().resolve()).encode()).hexdigest()
+            with suppress(UserError):  # another process holds it
+                lock = cache_folder() / "ray" / f"results-{place[:16]}"
+                stack.enter_context(hold_driver_lock(lock))
+                if not any((free / name).exists() for name in FILES):
+                    break
+        if free != out:
+            again = shlex.join(["--out", str(free)])
+            listener.warn(
+                f"{out}: another search has taken it since this one began, so the results go to "
+                f"{free}; with --resume give `{again}`"
+            )
+        yield free
+
+
 def prepare_folder(
     folder: Path,
     out: Path,
@@ -124,8 +158,7 @@ def prepare_folder(
     file = out / SPACE
     for note in write_space(plan, name, budget, file).notes:
         listener.say(note)
-    side = max(plan.probes, key=lambda one: plan.probes[one], default=None)
-    probe, key = deliver_probe(file, side, out, name, listener)
+    probe, key = deliver_probe(file, plan.probe_side, out, name, listener)
     if probe is not None:
         write_early_page(name, probe, listener)
     return PreparedFolder(

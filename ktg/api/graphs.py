@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktg.api.auto_nodes import settle_nodes
-from ktg.api.inputs import GraphLike, check_ending, load_graph_file, load_space_file, read_graph
+from ktg.api.inputs import GraphLike, check_writable, load_graph_file, load_space_file, read_graph
 from ktg.api.noise import settle_noise
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def describe(
     from ktg.graph.canonical import canonical_key, live_nodes, open_edges, teachers
     from ktg.graph.fields import to_plain
     from ktg.graph.yaml_files import load, name_file_in_errors
-    from ktg.local import write_text
+    from ktg.local import check_ending, write_text
 
     file = Path(file)
     space = load_space_file(file) if is_space(load(file)) else None
@@ -40,7 +40,9 @@ def describe(
     if full:
         with name_file_in_errors(file):
             graph = settle_noise(settle_nodes(graph))
-    picture = None if output is None else check_ending(output, "a drawing is SVG", ".svg")
+    picture = None
+    if output is not None:
+        picture = check_ending(check_writable(output), "a drawing is SVG", ".svg")
     roles = {
         name: "teacher" if name in teachers(graph) else "auxiliary" for name in live_nodes(graph)
     }

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ktg.api import inputs
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError, show
+from ktg.graph.yaml_files import ENDINGS
+from ktg.local import check_ending
 from ktg.wording import parse_duration
 
 if TYPE_CHECKING:
@@ -83,8 +85,7 @@ def name_folder(path: Path) -> str:
 
 def check_output(file: Path, *, force: bool) -> None:
     """Raise UserError unless the YAML file can be written."""
-    if file.suffix not in (".yaml", ".yml"):
-        raise UserError(f"{file}: a search space is a YAML file; give a name that ends in .yaml")
+    check_ending(file, "a search space is a YAML file", *ENDINGS)
     for there in (file, name_groups(file)):
         if there.exists() and not force:
             problem = "is there already; give --force to overwrite it, or another name"

@@ -14,8 +14,8 @@ from ktg.errors import SpecError, UserError, did_you_mean, did_you_mean_path, sh
 from ktg.graph import Data, Graph, SearchSpace, SourceFile, edge_path, is_space, load_space, parse
 from ktg.graph.parse import read_weights
 from ktg.graph.vocabulary import AUTO, FEATURES
-from ktg.graph.yaml_files import load, load_graph, name_file_in_errors
-from ktg.models.names import check_model, shorten_model
+from ktg.graph.yaml_files import is_yaml, load, load_graph, name_file_in_errors
+from ktg.models.names import check_model, shorten_architecture
 from ktg.models.resolve import (
     check_imagenet_files,
     check_source_name,
@@ -30,6 +30,7 @@ GraphLike = Graph | Mapping[str, Any] | str | Path
 SpaceLike = SearchSpace | Mapping[str, Any] | str | Path
 
 STORE = "sqlite:///mlflow.db"
+PICTURE = ("a picture is PNG, JPEG or WebP", ".png", ".jpg", ".jpeg", ".webp")
 NO_FILES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -154,9 +155,12 @@ def find_data(data: str) -> Data:
 
 
 def shorten_known_model(model: str) -> str:
-    """Return the shortest name of a model. Raises SpecError where there is no such model."""
+    """Return the shortest name of a model's network, without the tag of its published weights.
+
+    Raises SpecError where there is no such model.
+    """
     check_model(model, "--model")
-    return shorten_model(model)
+    return shorten_architecture(model)
 
 
 def read_imagenet_files(texts: Iterable[str], option: str = "--weights") -> dict[str, Any]:
@@ -169,7 +173,7 @@ def read_imagenet_files(texts: Iterable[str], option: str = "--weights") -> dict
     files: dict[str, Any] = {}
     for text in texts:
         model, equals, file = text.partition("=")
-        if not equals and Path(text).suffix in (".yaml", ".yml"):
+        if not equals and is_yaml(text):
             given = read_weights_section(Path(text).expanduser())
         elif model and equals and file:
             given = {model: str(Path(file).expanduser().absolute())}
@@ -273,17 +277,6 @@ def check_writable(path: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise UserError(f"{path}: cannot write into {folder}: {error.strerror}") from None
-    return path
-
-
-def check_ending(path: str | Path, what: str, *endings: str) -> Path:
-    """Return the path. Raises UserError unless it is named as what is written, and can be.
-
-    So that no command writes its page over a graph whose name stands in the wrong place.
-    """
-    path = check_writable(path)
-    if path.suffix.lower() not in endings:
-        raise UserError(f"{path}: {what}; give a name that ends in {' or '.join(endings)}")
     return path
 
 

@@ -24,7 +24,8 @@ NOISE = "noise"
 def settle_noise(graph: Graph, listener: Listener = QUIET) -> Graph:
     """Return the graph with a number for each `noise: auto` of an open edge.
 
-    Raises SpecError where no network is at hand that could judge the labels.
+    Raises SpecError where no network is at hand that could judge the labels, and WeightsError where
+    the weights of such a network cannot be loaded now.
     """
     asking = [
         pair
@@ -42,9 +43,10 @@ def settle_noise(graph: Graph, listener: Listener = QUIET) -> Graph:
 
 
 def settle_space_noise(space: SearchSpace, listener: Listener = QUIET) -> SearchSpace:
-    """Return the space with a number for each `noise: auto` in it, also among options of holes.
+    """Return the space with a number for each `noise: auto` in it.
 
-    Raises SpecError as `settle_noise` does.
+    Also among the options of holes, and in what `search.opening` tries first. Raises what
+    `settle_noise` does.
     """
     edges = space.template["edges"]
     if _put(edges, 0.0) == edges:
@@ -54,11 +56,19 @@ def settle_space_noise(space: SearchSpace, listener: Listener = QUIET) -> Search
     )
     noise = estimate(space.bind(space.default()), f"{where}.{NOISE}", listener).noise
     holes = {
-        path: replace(hole, options=tuple(_put(hole.options, noise, path.rpartition(".")[2])))
+        path: replace(hole, options=tuple(_put_at(path, hole.options, noise)))
         for path, hole in space.choices().items()
     }
-    template = {**space.template, "edges": _put(edges, noise)}
-    return replace(space, template=template, holes={**space.holes, **holes})
+    opening = tuple(
+        {path: _put_at(path, value, noise) for path, value in values.items()}
+        for values in space.search.opening
+    )
+    return replace(
+        space,
+        template={**space.template, "edges": _put(edges, noise)},
+        holes={**space.holes, **holes},
+        search=replace(space.search, opening=opening),
+    )
 
 
 def estimate(graph: Graph, where: str, listener: Listener = QUIET) -> "NoiseEstimate":
@@ -91,6 +101,11 @@ def estimate(graph: Graph, where: str, listener: Listener = QUIET) -> "NoiseEsti
         f"eyes of {found.seen_by} on {found.images:,} of them; hard classes count, too"
     )
     return found
+
+
+def _put_at(path: str, value: Any, noise: float) -> Any:
+    """Return what stands at a dotted path, with a number in place of `auto`."""
+    return _put(value, noise, path.rpartition(".")[2])
 
 
 def _put(value: Any, noise: float, key: str = "") -> Any:

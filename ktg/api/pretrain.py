@@ -11,6 +11,7 @@ from ktg.api.listener import QUIET, Listener, ignore
 from ktg.api.zoo import open_zoo
 from ktg.errors import UserError
 from ktg.graph import FORMULAS, Data, Graph
+from ktg.graph.yaml_files import is_yaml
 from ktg.pretraining.presets import NAMES as PRESETS
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def pretrain(
     scale.
     """
     graph = build_graph(data, model, preset, **options)
-    own = None if data.endswith((".yaml", ".yml")) else graph.data.name
+    own = None if is_yaml(data) else graph.data.name
     name = name or own or Path(data).stem
     inputs.check_device(device)
     inputs.check_store(tracking_uri)
@@ -192,7 +193,7 @@ def build_graph(data: str, model: str | None, preset: "PresetName | None", **opt
     """Return the graph of one node that data and options describe."""
     from ktg.pretraining.recipe import build_recipe, change_recipe
 
-    if data.endswith((".yaml", ".yml")):
+    if is_yaml(data):
         if preset is not None:
             raise UserError("--preset: is for data, and a graph says itself how it is trained")
         graph = inputs.load_graph_file(Path(data))

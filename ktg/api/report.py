@@ -4,12 +4,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktg.api.inputs import STORE, check_ending, name_store
+from ktg.api.inputs import STORE, check_writable, name_store
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import UserError, show
 
 if TYPE_CHECKING:
     from ktg.reporting.mistakes import EpochCallback
+    from ktg.searching.stored_search import StoredSearch
 
 ARTIFACT = "report.html"
 MOST_TRIALS = 300
@@ -31,30 +32,41 @@ def report(
     it with the search in MLflow. retrain: train the best graph again to list its mistakes, calling
     `on_epoch` after each epoch; default: only if that takes under a minute.
     """
-    from ktg import tracking
-    from ktg.local import write_text
-    from ktg.reporting.page import render_report
+    from ktg.local import check_ending
     from ktg.reporting.report import make_report
     from ktg.searching.history import read_last_search
+    from ktg.tracking import find_experiment
 
-    file = None if output is None else check_ending(output, *PAGE)
-    search = read_last_search(tracking.find_experiment(experiment, tracking_uri))
+    file = None if output is None else check_ending(check_writable(output), *PAGE)
+    search = read_last_search(find_experiment(experiment, tracking_uri))
     if search.of > 1:
         listener.say(search.sentence)
     data = make_report(search, retrain=retrain, on_epoch=on_epoch)
     if file is not None:
-        page = render_report(data, search.space.holes)
-        write_text(file, page)
-        try:
-            tracking.attach(experiment, tracking_uri, search.run.run, ARTIFACT, page)
-        except UserError as error:  # the file is there all the same
-            listener.warn(f"the page could not be kept with its search: {error}")
+        write_page(search, data, file, tracking_uri, listener)
     return data
 
 
-def attach_report(experiment: str, uri: str) -> str:
+def write_page(
+    search: "StoredSearch", data: dict[str, Any], file: Path, uri: str, listener: Listener
+) -> None:
+    """Write the report of a search as a page to a file, and store it with the search."""
+    from ktg.local import write_text
+    from ktg.reporting.page import render_report
+    from ktg.tracking import attach
+
+    page = render_report(data, search.space.holes, uri)
+    write_text(file, page)
+    try:
+        attach(search.experiment.name, uri, search.run.run, ARTIFACT, page)
+    except UserError as error:  # the file is there all the same
+        listener.warn(f"the page could not be kept with its search: {error}")
+
+
+def attach_report(experiment: str, uri: str, run: str | None = None) -> str:
     """Store a page with a search that has just ended; return where it is, or why there is none.
 
+    run: of that search; default: the last one.
     Whatever goes wrong, the search is done: nothing is raised. The best graph is not trained again
     for the page, and a large search, which takes minutes to read, gets none.
     """
@@ -66,10 +78,10 @@ def attach_report(experiment: str, uri: str) -> str:
     command = shlex.join(["ktg", "report", experiment, *name_store(uri)])
     try:
         found = find_experiment(experiment, uri)
-        search = read_last_search(found)
+        search = read_last_search(found, run)
         if len(search.children) > MOST_TRIALS:
             return f"write it with {command}"
-        page = render_report(make_report(search, retrain=False), search.space.holes)
+        page = render_report(make_report(search, retrain=False), search.space.holes, uri)
         attach(experiment, uri, search.run.run, ARTIFACT, page)
         place = found.artifact_file(search.run, ARTIFACT) or "kept in MLflow with the search"
     except Exception as error:
@@ -85,7 +97,7 @@ def compare(
     The numbers are those that `ktg compare --json` prints. output: write the comparison as an HTML
     page to this file.
     """
-    from ktg.local import write_text
+    from ktg.local import check_ending, write_text
     from ktg.reporting.page import render_comparison
     from ktg.reporting.side_by_side import compare_searches
     from ktg.searching.history import read_last_search
@@ -96,7 +108,7 @@ def compare(
         raise UserError(f"compare: {show(twice[0])} is given twice")
     if len(experiments) < 2:
         raise UserError("compare: at least two experiments are needed; `ktg report` shows one")
-    file = None if output is None else check_ending(output, *PAGE)
+    file = None if output is None else check_ending(check_writable(output), *PAGE)
     searches = [read_last_search(find_experiment(name, tracking_uri)) for name in experiments]
     data = compare_searches(searches)
     if file is not None:

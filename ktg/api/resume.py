@@ -25,14 +25,18 @@ KEPT = ("metric", "folds", "baselines", "alone_share")
 
 
 def name_search_places(
-    uri: str | None, missing_sources: "Missing" = "stop", **places: object
+    uri: str | None,
+    missing_sources: "Missing" = "stop",
+    learn_from: Sequence[str] = (),
+    **places: object,
 ) -> list[str]:
     """Return the options with which `ktg search NAME --resume` goes on with a search.
 
-    places: see `name_places`.
+    learn_from: the experiments that its sampler learns from. places: see `name_places`.
     """
     dropped = None if missing_sources == "stop" else missing_sources
-    return inputs.name_places(uri, **places, missing_sources=dropped)
+    learnt = [word for name in learn_from for word in ("--learn-from", name)]
+    return learnt + inputs.name_places(uri, **places, missing_sources=dropped)
 
 
 def lock_and_read_past(
@@ -140,7 +144,7 @@ def restore_finished(
     counted = None if images is None else int(images)
     # What is asked for after its budget is not hurried by that: the last training is whole.
     result = summarize_search(queue, experiment, past.stored.wall_s, counted)
-    return dataclasses.replace(result, left_s=None)
+    return dataclasses.replace(result, left_s=None, run=past.run)
 
 
 def ask_for_more(past: "ResumedSearch") -> list[str]:

@@ -22,6 +22,7 @@ from ktg.api.delivery import (
     settle_delivery,
     warn_of_unheard,
 )
+from ktg.api.folder import claim_out
 from ktg.api.listener import QUIET, Listener, find_listener, ignore
 from ktg.api.noise import settle_space_noise
 from ktg.api.resume import (
@@ -134,7 +135,7 @@ def search(
     place = inputs.check_storage(storage, "search")
     files, earlier = inputs.read_weights_option(weights), read_earlier(learn_from, tracking_uri)
     cluster = {"address": address, "storage": storage}
-    places = name_search_places(tracking_uri, missing_sources, out=out, **cluster)
+    places = name_search_places(tracking_uri, missing_sources, learn_from, out=out, **cluster)
     wishes = FolderWishes(target, files, check_budget(budget), size, out, force, resume, labels)
     with open_delivery(space, name, wishes, listener) as delivery:
         # From before the past is read until all records are delivered, nobody else may drive it.
@@ -161,26 +162,33 @@ def search(
                     settings = (tracking_uri, address, place, held, listener, delivery, on_trial)
                     result, is_new = run(plan, missing_sources, *settings, earlier, places)
         on_result(result)
-        result = deliver_result(delivery, result, tracking_uri, listener)
+        with ExitStack() as claim:
+            if delivery.out is not None and delivery.guarded and result.best is not None:
+                out = claim.enter_context(claim_out(delivery.out, listener))
+                delivery = dataclasses.replace(delivery, out=out)
+            result = deliver_result(delivery, result, tracking_uri, listener)
     if tracking_uri is None or result.best is None or result.interrupted:
         return open_result(result, tracking_uri)
     if confirm is not None:
-        top = min(confirm, count_graphs(plan.experiment, tracking_uri))
+        top = min(confirm, count_graphs(plan.experiment, tracking_uri, result.run))
         where = tracking_uri, address, place
-        found = run_confirmation(plan.experiment, top, seeds, *where, listener)
+        found = run_confirmation(plan.experiment, top, seeds, *where, listener, result.run)
         result = dataclasses.replace(result, confirmation=found.to_json())
         on_confirmation(found)
     if (is_new and delivery.out is None) or confirm is not None:
-        keep_page(plan.experiment, delivery.out, tracking_uri, listener)
+        keep_page(plan.experiment, delivery.out, tracking_uri, listener, result.run)
     return open_result(result, tracking_uri)
 
 
-def count_graphs(experiment: str, uri: str) -> int:
-    """Return how many graphs can be confirmed: the race's trainings are none of their own."""
+def count_graphs(experiment: str, uri: str, run: str | None = None) -> int:
+    """Return how many graphs can be confirmed: the race's trainings are none of their own.
+
+    run: of the search; default: the experiment's last one.
+    """
     from ktg.searching.history import read_last_search
     from ktg.tracking import find_experiment
 
-    return sum(1 for _ in read_last_search(find_experiment(experiment, uri)).distinct())
+    return sum(1 for _ in read_last_search(find_experiment(experiment, uri), run).distinct())
 
 
 def open_result(result: "Result", tracking_uri: str | None) -> "SearchResult":

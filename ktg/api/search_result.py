@@ -66,7 +66,7 @@ class SearchResult(Result):
             raise UserError("trials: were not recorded; search with a tracking_uri")
         import pandas as pd
 
-        from ktg.searching.history import read_newest_search
+        from ktg.searching.history import read_newest_search, read_search
         from ktg.searching.stored_search import StoredTrial
         from ktg.tracking import find_experiment
 
@@ -83,7 +83,8 @@ class SearchResult(Result):
             }
             return {"trial": trial.name, **about, **figures, **(trial.values or {})}
 
-        search = read_newest_search(find_experiment(self.name, self.tracking_uri))
+        found, run = find_experiment(self.name, self.tracking_uri), self.run
+        search = read_newest_search(found) if run is None else read_search(found, run)
         ranked = {trial.number: None for trial in search.ranked}
         last = len(ranked)
         places = {number: place for place, number in enumerate(ranked)}
@@ -101,6 +102,7 @@ class SearchResult(Result):
         """Return the result as a notebook shows it: which graph to ship, the table, the drawing."""
         said = [self.ship.sentence] if self.ship else []
         said += [self.delivered.sentence] if self.delivered else []
+        said += [self.undelivered] if self.undelivered else []
         said += [*self.warnings, *([] if self.rows else ["No trial finished."])]
         head = ("", self.measure, "new seeds", "the best minus it", "trial")
         body = [

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ktg.api.inputs import check_writable, shorten_known_model
+from ktg.api.inputs import PICTURE, check_writable, shorten_known_model
 from ktg.api.listener import QUIET, Listener
-from ktg.api.zoo import open_zoo, read_cards
+from ktg.api.zoo import open_zoo, read_cards, read_shipped_cards
 from ktg.errors import WeightsError
 from ktg.graph import FormulaName as FormulaName
+from ktg.local import check_ending
 from ktg.wording import format_percent
 
 if TYPE_CHECKING:
@@ -35,17 +36,18 @@ def list_sources(
     *, model: str | None = None, zoo: Path | None = None
 ) -> tuple[list[Available], list[str]]:
     """Return all sources, or those for one model, and what is wrong with unreadable cards."""
-    model = shorten_known_model(model) if model else None
+    network = shorten_known_model(model) if model else None
     cards, faults = read_cards(open_zoo(zoo, reading=True))
-    wanted = model or "any"
+    cards += [] if zoo else read_shipped_cards()
+    wanted = network or "any"
     rows = [Available("none", wanted, True, "random weights"), find_imagenet(model)]
     for card in cards:
-        if model in (None, card.model):
+        if network in (None, card.model):
             source = card.name if card.name == "fractaldb" else f"zoo/{card.name}"
             right = "" if card.accuracy is None else f", {format_percent(card.accuracy)} right"
             rows.append(Available(source, card.model, True, card.data + right))
     if not any(row.source == "fractaldb" for row in rows):
-        command = f"ktg source pretrain fractaldb --model {model or 'MODEL'}"
+        command = f"ktg source pretrain fractaldb --model {network or 'MODEL'}"
         rows.insert(2, Available("fractaldb", wanted, False, f"make it: {command}"))
     rows.append(Available("PATH", wanted, None, "a .safetensors or .pth file of yours"))
     return rows, faults
@@ -111,15 +113,13 @@ def draw_fractal_sheet(
     listener: Listener = QUIET,
 ) -> tuple[int, int]:
     """Draw a contact sheet, a class in each row; return its width and height in pixels."""
-    from PIL import Image
+    from ktg.data.contact_sheets import draw_formula_sheet, write_sheet
 
-    from ktg.data.contact_sheets import draw_formula_sheet
-
-    check_writable(file)
+    check_ending(check_writable(file), *PICTURE)
     drawn = draw_formula_sheet(
         _generator(family, rows * columns, settings, listener), rows, columns
     )
-    Image.fromarray(drawn).save(file, optimize=True)
+    write_sheet(file, drawn)
     return drawn.shape[1], drawn.shape[0]
 
 

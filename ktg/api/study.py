@@ -12,6 +12,7 @@ from ktg.api.affinity import read_input
 from ktg.api.listener import QUIET, Listener
 from ktg.errors import DataError, UserError
 from ktg.graph.holes import TauRank
+from ktg.local import check_ending
 
 if TYPE_CHECKING:
     from ktg.affinity.correlation import ScoreCorrelation as ScoreCorrelation
@@ -180,7 +181,7 @@ def run_study(
     inputs.check_device(device)
     inputs.check_store(tracking_uri)
     if output:
-        inputs.check_ending(output, "the table of a study is CSV", ".csv")
+        check_ending(inputs.check_writable(output), "the table of a study is CSV", ".csv")
     folder = inputs.make_folder(plots) if plots else None
 
     from ktg.affinity.record import EXPERIMENT

@@ -84,11 +84,18 @@ def list_entries(*, model: str | None = None, zoo: Path | None = None) -> ZooLis
 
 def read_shipped(name: str | None = None) -> list[Entry]:
     """Return the entries that come with ktg and that the user's zoo has none in place of."""
+    from ktg.zoo import shipped_zoo
+
+    zoo = shipped_zoo()
+    return [dump_entry(zoo, card) | {"shipped": True} for card in read_shipped_cards(name)]
+
+
+def read_shipped_cards(name: str | None = None) -> "list[Card]":
+    """Return the cards that come with ktg and that the user's zoo has none in place of."""
     from ktg.zoo import default_zoo, shipped_zoo
 
     zoo, own = shipped_zoo(), default_zoo().list_keys(name)
-    cards = [zoo.read_card(key) for key in zoo.list_keys(name) if key not in own]
-    return [dump_entry(zoo, card) | {"shipped": True} for card in cards]
+    return [zoo.read_card(key) for key in zoo.list_keys(name) if key not in own]
 
 
 def show_entries(name: str, *, model: str | None = None, zoo: Path | None = None) -> list[Entry]:
@@ -155,7 +162,7 @@ def choose_input(
     """Return the card with the normalisation and padding that get most images right, and all tried.
 
     images: labelled ones of classes that the head knows. given: what the user says is not tried.
-    Raises UserError for weights without a head, and for images of other classes.
+    Raises UserError for weights without a head, and for images of other classes or unreadable ones.
     """
     import dataclasses
 
@@ -163,6 +170,7 @@ def choose_input(
     import torch
 
     from ktg.data.decode import Geometry
+    from ktg.data.undecoded import explain_fault, name_faults
     from ktg.exporting.labelled_images import find_labelled
     from ktg.graph import Node
     from ktg.models.try_inputs import try_inputs
@@ -172,12 +180,20 @@ def choose_input(
     found = find_labelled(images, card.classes, None)
     rows = np.unique(np.linspace(0, len(found) - 1, MOST_TRIED).astype(int))
     geometry = Geometry(card.input_size, 3)
-    pixels = np.stack([found.found.images.open(row, geometry)[1] for row in rows])
+    pixels, faults = [], {}
+    for row in rows.tolist():
+        try:
+            pixels.append(found.found.images.open(row, geometry)[1])
+        except Exception as error:
+            faults[found.name(row)] = explain_fault(error, found.name(row))
+    if faults:
+        problem = f"{len(faults)} of {len(rows)} images cannot be read: {name_faults(faults)}"
+        raise DataError(f"--images: {problem}; mend or remove them")
     trials = try_inputs(
         Node(model=card.model, model_args=card.model_args, input_size=card.input_size),
         state,
         (card.mean, card.std),
-        torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255,
+        torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255,
         torch.from_numpy(found.labels[rows]),
         normalisations=not (given.get("mean") or given.get("std")),
     )
@@ -209,7 +225,7 @@ def make_card(
     from ktg.local import file_sha256
     from ktg.models.architectures import find_statistics, find_usual_size
     from ktg.models.build import import_weights
-    from ktg.models.names import check_model, shorten_model
+    from ktg.models.names import check_model, shorten_architecture
     from ktg.version import __version__
     from ktg.zoo import Card
     from ktg.zoo.card import check_card, check_name
@@ -230,7 +246,7 @@ def make_card(
     digest = file_sha256(file)
     card = Card(
         name=name,
-        model=shorten_model(model),
+        model=shorten_architecture(model),
         classes=name_classes(classes, about, count),
         data=data or f"not stated; imported from {file.name}",
         mean=statistics[0],

@@ -29,7 +29,7 @@ try:
     from ktg.cli.status import stop as stop_search
     from ktg.cli.train import train
     from ktg.cli.zoo import zoo
-    from ktg.errors import KtgError, UserError
+    from ktg.errors import KtgError, UserError, describe_system_error
     from ktg.version import __version__
 except KeyboardInterrupt:  # these imports take a moment, in which nobody else would catch it
     sys.stderr.write("ktg: interrupted\n")
@@ -79,11 +79,10 @@ def main() -> None:
     except KtgError as error:
         stop(str(error), 1)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.strerror is None:
             raise
         # A name of 255 bytes and more can be given anywhere; it is met where it is first used.
-        reason = (error.strerror or "cannot be read").lower()
-        stop(f"{error.filename}: {reason}", 2 if error.errno == errno.ENAMETOOLONG else 1)
+        stop(describe_system_error(error), 2 if error.errno == errno.ENAMETOOLONG else 1)
     except click.ClickException as error:
         stop(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):

@@ -1,5 +1,6 @@
 """Defines `ktg predict` and `ktg serve`."""
 
+import io
 import itertools
 import os
 import sys
@@ -215,5 +216,7 @@ def printable(name: str) -> str:
 
 
 def read_list() -> Iterator[str]:
-    """Yield the lines of standard input."""
+    """Yield the lines of standard input: names of files, UTF-8 or not."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     return (line.rstrip("\r\n") for line in sys.stdin if line.strip())

@@ -70,7 +70,7 @@ def search(
         raise UserError(f"--seeds: {meaning}; give that too, for example --confirm 1")
     cluster = {name: given[name] for name in ("address", "storage")}
     places = {"uri": given["tracking_uri"], **cluster}
-    places |= {name: given[name] for name in ("out", "missing_sources")}
+    places |= {name: given[name] for name in ("out", "missing_sources", "learn_from")}
     shown: list[str] = []  # sentences that need not be said again
     with Screen(stderr=as_json) as screen:
 
@@ -92,8 +92,15 @@ def search(
             print_delivered(result, screen, shown)
     if as_json:
         print_json(result.to_json())
+    check_end(result)
+
+
+def check_end(result: "Result") -> None:
+    """Raise what the exit code is for, of a search that was interrupted or did not do its task."""
     if result.interrupted:
         raise KeyboardInterrupt
+    if result.undelivered is not None:
+        raise KtgError(result.undelivered)
     if result.best is None and result.delivered is None:
         raise KtgError(explain_nothing(result))
 

@@ -14,7 +14,6 @@ from ktg.cli.tables import make_table
 if TYPE_CHECKING:
     from ktg.api.sources import Available, FormulaName
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _HERE = {True: "yes", False: "no", None: ""}
 # Options that only some families have, by what their generators call them. An instance means
 # another thing to each.
@@ -109,9 +108,6 @@ def render(
 @generator_options
 def sheet(out: Path, rows: int, columns: int, family: "FormulaName", **given: Any) -> None:
     """Draw a contact sheet, to see what a generator makes."""
-    if out.suffix.lower() not in _PICTURES:
-        allowed = f"allowed: {', '.join(_PICTURES)}"
-        raise click.UsageError(f"--out {out}: ends in {out.suffix or 'nothing'}; {allowed}")
     settings = name_settings(family, given)
     with Screen(stderr=True) as screen:
         width, height = draw_fractal_sheet(

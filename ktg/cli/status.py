@@ -135,7 +135,10 @@ def draw_status(now: "Status") -> "Table":
         failed = f", {confirmation.failed} failed" if confirmation.failed else ""
         done = f"{count(confirmation.finished, 'training')} finished{failed}"
         going = f"{confirmation.state}, {done}, {confirmation.trainings} asked for"
-        add("confirm", confirmation.sentence or going)
+        if confirmation.sentence is None or confirmation.state != "finished":
+            add("confirm", going)
+        if confirmation.sentence is not None:
+            add("confirm", confirmation.sentence)
     for trial in (*now.running, *(confirmation.running if confirmation else ())):
         accuracy = trial.accuracy
         reached = "" if accuracy is None else f", validation accuracy {format_percent(accuracy)}"

@@ -24,10 +24,16 @@ from ktg.exporting.metadata import Accuracy
 from ktg.exporting.model_file import read_model
 from ktg.exporting.retrain import retrain, write_weights
 from ktg.graph import LABEL, Edge, Graph, Node
-from ktg.graph.canonical import canonical_key, open_edges, with_seed
+from ktg.graph.canonical import (
+    canonical_key,
+    canonicalise_with_names,
+    open_edges,
+    with_seed,
+)
 from ktg.graph.space import MetricName
 from ktg.intervals import Interval, paired_interval, paired_proportion_interval
 from ktg.models.network import Ensemble, Network, choose_device
+from ktg.models.resolve import inherit_model_args
 from ktg.searching.baselines import ALONE
 from ktg.searching.ensemble import Answers, Labels, score_answers
 from ktg.searching.pool import (
@@ -257,12 +263,18 @@ def train_member(
     dataset = open_data(graph.data)
     with suppress(KtgError, OSError):
         network, about = read_model(file)
-        same = canonical_key(about.graph) == canonical_key(graph)
+        same = canonical_key(about.graph) == canonical_key(_write_out_args(graph))
         if same and about.training.fingerprint == dataset.fingerprint:
             return _ask(network, graph, dataset, device)
     training, accuracies = retrain(graph, device=device, on_epoch=on_epoch, metric=metric)
     write_weights(file, graph, training, accuracies)
     return _ask(training.scored, graph, dataset, device)
+
+
+def _write_out_args(graph: Graph) -> Graph:
+    """Return the form of a graph with what its nodes inherit, as a model's file describes it."""
+    form, names = canonicalise_with_names(graph)
+    return inherit_model_args(form, {canonical: own for own, canonical in names.items()})
 
 
 def _train_arms(

@@ -4,7 +4,6 @@ import dataclasses
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from ktg.exporting.graph_files import (
     ExportedGraph,
     TrialChoice,
     check_free,
+    choose_graphs,
     export_graphs,
     write_graph,
 )
@@ -112,23 +112,25 @@ def export(
             say=say,
         )
         return _register(_from_pool(found, formats), formats.weights, name, uri)
-    check = None
-    if all_nodes and formats.weights:
-        check = partial(_check_nodes, weights=formats.weights, force=force)
     file = output or Path("best.yaml")
-    graphs = tuple(export_graphs(source, uri, file, choice, force=force, check=check))
     if not formats.files and name is None:
+        graphs = tuple(export_graphs(source, uri, file, choice, force=force))
         return ExportResult(graphs, {}, WrittenFormats())
-    graph = graphs[0].graph
+    (chosen,) = choose_graphs(source, uri, file, choice, force=force)
+    graph, metric = chosen.graph, chosen.search.metric
+    if all_nodes and formats.weights:
+        _check_nodes(graph, formats.weights, force=force)
     training, accuracies = retrain(
         graph,
         final=final,
         device=device,
         on_epoch=on_epoch,
         decoding=decoding,
-        metric=graphs[0].search.metric if graphs[0].search else "accuracy",
+        metric=metric,
     )
     by = train_to_calibrate(graph, training) if calibrated else None
+    # Not before: who mends what stopped the training gives the same command again.
+    graphs = (write_graph(graph, file, force=force, search=chosen.search),)
     result = _from_training(graphs, training, accuracies, formats, all_nodes, by)
     if name is None or formats.weights is not None:
         return _register(result, formats.weights, name, uri)

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from ktg.graph.drawing import draw
 from ktg.graph.paths import list_files, make_paths_relative
 from ktg.graph.space import MetricName
 from ktg.graph.vocabulary import Scalar
-from ktg.graph.yaml_files import save
-from ktg.local import check_name_length, write_text
+from ktg.graph.yaml_files import ENDINGS, save
+from ktg.local import check_ending, check_name_length, write_text
 from ktg.searching.history import find_searches, read_last_search, read_newest_search
 from ktg.searching.score import KEYS, VAL_ACCURACY, VAL_LOSS, cut_score, to_value
 from ktg.searching.stored_search import StoredSearch, StoredTrial
@@ -23,10 +23,8 @@ from ktg.tracking import Experiment, find_experiment
 from ktg.version import __version__
 from ktg.wording import format_utc
 
-SUFFIXES = (".yaml", ".yml")
 ONCE = "one training"
 VERSIONS = ("torch", "timm", "ray", "optuna")
-_USABLE = ("finished", "stopped")
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,15 @@ class TrialChoice:
     top: int = 1
     trial: str | None = None
     baseline: str | None = None
+
+
+@dataclass(frozen=True)
+class ChosenGraph:
+    """A graph of a stored search, with where it comes from in it, and the file that it goes to."""
+
+    graph: Graph
+    file: Path
+    search: StoredSearch
 
 
 @dataclass(frozen=True)
@@ -84,27 +91,39 @@ def export_graphs(
     choice: TrialChoice | None = None,
     *,
     force: bool = False,
-    check: Callable[[Graph], None] | None = None,
 ) -> list[ExportedGraph]:
     """Write graphs of an experiment's last search, each with a drawing; the best one to `output`.
 
-    Of several the files are `best-1.yaml`, `best-2.yaml` and so on. A graph is copied from the
-    trial's own record. check: is called with each before any is written, and may raise.
-    Raises UserError for an output that is not named as YAML, or is there already (unless `force`),
-    and when there is no such experiment, search or trial in a state to be exported; nothing is
-    written then.
+    Of several the files are `best-1.yaml`, `best-2.yaml` and so on. Raises what `choose_graphs`
+    does; nothing is written then.
+    """
+    return [
+        write_graph(one.graph, one.file, force=force, search=one.search)
+        for one in choose_graphs(experiment, uri, output, choice, force=force)
+    ]
+
+
+def choose_graphs(
+    experiment: str,
+    uri: str,
+    output: Path,
+    choice: TrialChoice | None = None,
+    *,
+    force: bool = False,
+) -> list[ChosenGraph]:
+    """Return graphs of an experiment's last search and their files; the best one's is `output`.
+
+    A graph is copied from the trial's own record. Raises UserError for an output that is not named
+    as YAML, or is there already (unless `force`), and when there is no such experiment, search or
+    trial in a state to be exported.
     """
     choice = choice or TrialChoice()
     files = name_graph_files(output, choice.top)
     check_free([*files, *(file.with_suffix(".svg") for file in files)], force=force)
     trials = choose_trials(find_experiment(experiment, uri), choice)
     graphs = [parse(one.plain_graph | {"provenance": _describe_origin(one)}) for one in trials]
-    if check is not None:
-        for graph in graphs:
-            check(graph)
-    search = trials[0].search
     pairs = zip(graphs, files, strict=False)  # there may be fewer finished trials than asked for
-    return [write_graph(graph, file, force=force, search=search) for graph, file in pairs]
+    return [ChosenGraph(graph, file, trials[0].search) for graph, file in pairs]
 
 
 def name_graph_files(output: Path, top: int) -> list[Path]:
@@ -112,9 +131,7 @@ def name_graph_files(output: Path, top: int) -> list[Path]:
 
     Raises UserError unless `output` is named as YAML.
     """
-    if output.suffix not in SUFFIXES:
-        allowed = " or ".join(SUFFIXES)
-        raise UserError(f"{output}: a graph is a YAML file; give a name that ends in {allowed}")
+    check_ending(output, "a graph is a YAML file", *ENDINGS)
     if top == 1:
         return [output]
     return [output.with_stem(f"{output.stem}-{place}") for place in range(1, top + 1)]
@@ -140,26 +157,35 @@ def choose_trials(experiment: Experiment, choice: TrialChoice) -> list[StoredTri
     """Return the chosen trials, all of one search, the best first.
 
     The best ones are those of the last search (see `ktg.searching.history`). A trial or a baseline
-    that is named is that of the newest search which has it; a stopped trial can be named too.
-    Raises UserError where there is none.
+    that is named is that of the newest search which has it, whatever became of it there; a stopped
+    trial can be named too. Raises UserError where there is none, or where it has no result.
     """
     if choice.trial is None and choice.baseline is None:
         return read_last_search(experiment).ranked[: choice.top]
     read_newest_search(experiment)  # raises where there is none
-    searches = find_searches(experiment)
+    searches = find_searches(experiment, "such baseline" if choice.trial is None else "such trial")
     for search in searches:
-        named = _find_named(search, choice)
+        named = [trial for trial in search.trials if _is_meant(trial, choice)]
+        usable = [trial for trial in named if _is_usable(trial, choice)]
+        if named and not usable:
+            raise _describe_useless(named[-1])
         if named:
-            return named
+            return usable[::-1]  # of two baselines of one name the later one counts
     known: list[StoredTrial] = next((one.trials for one in searches if one.trials), [])
     raise _describe_missing(experiment.name, known, choice)
 
 
-def _find_named(search: StoredSearch, choice: TrialChoice) -> list[StoredTrial]:
+def _is_meant(trial: StoredTrial, choice: TrialChoice) -> bool:
+    """Return whether a trial is the baseline, or the trial, that was named."""
     if choice.trial is None:
-        return [trial for trial in search.finished if trial.baseline == choice.baseline]
-    named = [trial for trial in search.trials if _is_called(trial, choice.trial)]
-    return [trial for trial in named if trial.state in _USABLE]
+        return trial.baseline == choice.baseline
+    return _is_called(trial, choice.trial)
+
+
+def _is_usable(trial: StoredTrial, choice: TrialChoice) -> bool:
+    """Return whether a graph has a result: as a baseline only if it was trained to its end."""
+    stopped = choice.trial is not None and trial.state == "stopped"
+    return trial.has_result or (stopped and VAL_ACCURACY in trial.run.metrics)
 
 
 def _is_called(trial: StoredTrial, name: str) -> bool:
@@ -172,6 +198,18 @@ def _is_called(trial: StoredTrial, name: str) -> bool:
     return name in (trial.run.name, trial.name) or is_number
 
 
+def _describe_useless(trial: StoredTrial) -> UserError:
+    """Return the error for a trial that was named and has no result."""
+    run, search = trial.run, trial.search
+    where = f"experiment {search.experiment.name!r}"
+    if search.of > 1:
+        where += f", search {search.number} of {search.of},"
+    words = {"failed": "it failed", "running": "it still runs"}
+    word = words.get(trial.state, f"it was {trial.state}")
+    reason = f" ({run.tags['reason']})" if "reason" in run.tags else ""
+    return UserError(f"{run.name} of {where} has no result: {word}{reason}")
+
+
 def _describe_missing(name: str, trials: list[StoredTrial], choice: TrialChoice) -> UserError:
     """Return the error for an experiment without the trial or the baseline that was named."""
     if choice.trial is None:
@@ -181,12 +219,6 @@ def _describe_missing(name: str, trials: list[StoredTrial], choice: TrialChoice)
         return UserError(
             f"no finished baseline {which} in experiment {name!r}; it has: {listed}.{guess}"
         )
-    same = [trial for trial in trials if _is_called(trial, choice.trial)]
-    if same:
-        run, state = same[0].run, same[0].state
-        reason = f" ({run.tags['reason']})" if "reason" in run.tags else ""
-        word = {"failed": "it failed", "running": "it still runs"}.get(state, f"it was {state}")
-        return UserError(f"{run.name} of experiment {name!r} has no result: {word}{reason}")
     names = sorted(trial.run.name for trial in trials)
     span = f"it has {names[0]} to {names[-1]}" if names else "it has none"
     guess = did_you_mean(choice.trial, names)

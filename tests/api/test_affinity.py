@@ -1,8 +1,11 @@
 """Affinity and studies from Python."""
 
 import pytest
+import torch
 
 import ktg
+from ktg.affinity import ranking
+from ktg.api.affinity import record_ranking
 from ktg.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -22,3 +25,20 @@ def test_rank_puts_the_best_first_and_correlate_reads_a_table(tiny, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("model,score,accuracy\na,1,0.5\nb,2,0.7\nc,3,0.8\n")
     assert ktg.correlate(table)["score"].spearman == 1.0
+
+
+def test_a_candidate_for_which_there_is_too_little_memory_stops_nobody(tiny, monkeypatch):
+    original = ranking.extract
+
+    def sometimes(network, *given):
+        if len(list(network.parameters())) > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(network, *given)
+
+    monkeypatch.setattr(ranking, "extract", sometimes)
+    both = ["resnet8@none", "resnet20@none"]
+    found = record_ranking(str(tiny), both, score="knn", device="cpu", tracking_uri=None, seed=7)
+    assert list(found.found) == ["resnet8@none"]
+    assert found.failed["resnet20@none"].startswith("resnet20@none: out of memory; end other")
+    with pytest.raises(UserError, match=r"^resnet20@none: out of memory"):
+        ktg.rank(tiny, both, score="knn", device="cpu", seed=7)

@@ -8,7 +8,9 @@ import pytest
 from records import written
 
 import ktg
+from ktg.api.confirm import run_confirmation
 from ktg.api.listener import Listener
+from ktg.errors import UserError
 from ktg.graph import dump, parse
 from ktg.graph.yaml_files import save
 from ktg.tracking import attach, find_experiment
@@ -32,9 +34,23 @@ def delivered(new_store, tmp_path):
 
 def test_the_page_beside_the_model_is_written_again(delivered, monkeypatch):
     module = sys.modules["ktg.api.confirm"]  # `ktg.api.confirm` is the function
-    monkeypatch.setattr(module, "run_confirmation", lambda *_: "confirmed")
-    assert ktg.confirm("pets", tracking_uri=delivered.uri) == "confirmed"
+    search = find_experiment("pets", delivered.uri).searches()[0]
+    found = SimpleNamespace(search=search.id)
+    monkeypatch.setattr(module, "run_confirmation", lambda *_: found)
+    written(delivered.uri, "pets", ("finished", [0.5, 0.6, 0.7]))  # it began meanwhile
+    assert ktg.confirm("pets", tracking_uri=delivered.uri) is found
     assert "<h1>pets</h1>" in delivered.page.read_text()
+    experiment = find_experiment("pets", delivered.uri)
+    newest = experiment.searches()[0]
+    assert "report.html" in experiment.artifacts(search)
+    assert "report.html" not in experiment.artifacts(newest)
+
+
+def test_the_search_that_is_meant_is_confirmed(delivered):
+    written(delivered.uri, "pets", ("failed", []))
+    newest = find_experiment("pets", delivered.uri).searches()[0]
+    with pytest.raises(UserError, match="experiment 'pets' has no finished trial"):
+        run_confirmation("pets", 1, 2, delivered.uri, run=newest.run)
 
 
 def test_so_it_is_after_a_distillation_which_leaves_a_model_elsewhere(delivered, monkeypatch):

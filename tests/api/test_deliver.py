@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from webpage import read
 
 import ktg
+from ktg.api import deliver
 from ktg.api.deliver import (
     GRAPH,
     MODEL,
     MORE_IMAGES,
     deliver_graph,
     fit_into,
+    has_own_split,
     measure_growth,
     read_confusion,
     write_early_page,
@@ -62,6 +64,25 @@ def test_images_that_were_held_out_are_called_so(photos, tmp_path):
     assert not told.official
     assert ktg.load(tmp_path / MODEL).about.calibration is None  # there was no time for it
     assert "held out from the rest" in told.sentence
+
+
+def test_the_model_is_as_it_was_until_the_new_one_is_measured(photos, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deliver, "measure_delivered", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deliver_graph(graph(photos, 1), tmp_path / "out", "alone", QUIET, left_s=0.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_splits_of_their_own_are_seen_and_images_by_formula_have_none(photos):
+    drawn = {"name": "fractaldb", "size": 32, "formula": {"classes": 4}}
+    nodes, edges = {"n0": {"model": "resnet8"}}, {"label -> n0": {}}
+    by_formula = parse({"data": drawn, "nodes": nodes, "edges": edges})
+    for known, own in ((graph(photos), True), (graph(photos / "train"), False)):
+        assert has_own_split(known, "val") is has_own_split(known, "test") is own
+    assert not has_own_split(by_formula, "test")
 
 
 @given(st.integers(1, 50), st.floats(0.1, 1e4), st.floats(-100, 1e4))

@@ -18,6 +18,7 @@ from webpage import read
 
 import ktg
 from ktg.api import delivery
+from ktg.api.deliver import Delivered
 from ktg.api.delivery import (
     Delivery,
     FolderWishes,
@@ -31,6 +32,7 @@ from ktg.api.delivery import (
 )
 from ktg.api.inputs import STORE
 from ktg.api.listener import QUIET, Listener
+from ktg.class_scores import ClassScores
 from ktg.errors import UserError
 from ktg.graph import dump, parse_space
 from ktg.graph.yaml_files import load_graph, save
@@ -40,6 +42,7 @@ from ktg.searching.result import Result, ResultRow
 from ktg.tracking import attach, find_experiment
 
 FILES = {"model.safetensors", "best.yaml", "report.html", "best.svg"}
+CLASS = ClassScores(0.3, 0.3, 0.3, 20)
 
 
 def space_of(search, **data):
@@ -171,7 +174,38 @@ def test_results_of_a_space_are_not_overwritten_unless_that_is_said(tmp_path, mo
     with pytest.raises(UserError, match=r"birds/model.safetensors is there already; give --force"):
         settle_delivery(plain, "birds", space, FolderWishes())
     for more in (FolderWishes(force=True), FolderWishes(resume=True)):
-        assert str(settle_delivery(plain, "birds", space, more).out) == "birds"
+        found = settle_delivery(plain, "birds", space, more)
+        assert (str(found.out), found.guarded) == ("birds", False)
+    (tmp_path / "birds" / "model.safetensors").unlink()
+    assert settle_delivery(plain, "birds", space, FolderWishes()).guarded
+    for more in (FolderWishes(out="out"), FolderWishes(out="out", force=True)):
+        with open_delivery("space.yaml", None, more, QUIET) as named:
+            assert named.guarded != more.force
+
+
+@pytest.mark.slow
+def test_results_that_came_while_a_search_ran_stay_and_its_own_go_beside_them(tiny, tmp_path):
+    space = {
+        "data": {"path": str(tiny), "batch_size": 16},
+        "train": {"epochs": 1},
+        "nodes": {"n0": {"model": "resnet8"}},
+        "edges": {"label -> n0": {"weight": {"choice": [1.0, 2.0]}}},
+        "search": {"trials": 1, "race_share": 0},
+    }
+    out, told = tmp_path / "out", []
+    model = out / "model.safetensors"
+
+    def fill(_):
+        out.mkdir(exist_ok=True)
+        model.write_bytes(b"of another search")
+
+    listener = Listener(warn=told.append)
+    how = {"name": "mine", "out": out, "on_trial": fill, "listener": listener}
+    result = ktg.search(space, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", **how)
+    assert model.read_bytes() == b"of another search"
+    assert result.delivered.folder == tmp_path / "out-2"
+    assert {path.name for path in result.delivered.folder.iterdir()} == FILES
+    assert f"with --resume give `--out {result.delivered.folder}`" in "".join(told)
 
 
 def test_results_of_a_space_that_init_wrote_do_not_lie_among_its_images(tmp_path, monkeypatch):
@@ -228,19 +262,29 @@ def test_the_page_that_a_confirmation_rewrites_is_that_of_the_search(
     uri = new_store()
     written(uri, "pets", ("finished", [0.1, 0.2, 0.3]))
     graph = space_of({"trials": 1}).fill({})
-    mine = dump(dataclasses.replace(graph, provenance={"experiment": "pets"}))
+    origin = {"experiment": "pets", "trial": "trial-0001"}
+    mine = dump(dataclasses.replace(graph, provenance=origin))
     save(tmp_path / "best.yaml", mine)
     (tmp_path / "report.html").touch()
     monkeypatch.chdir(tmp_path)
     assert find_page_folder("pets", uri) is None  # it left no model: this page is the user's own
     run = find_experiment("pets", uri).searches()[0].run
     told = dict.fromkeys(("sentence", "warning", "accuracy", "loss", "auroc", "images"))
-    told |= {"classes": {}, "folder": str(tmp_path)}
+    told |= {"classes": {}, "folder": str(tmp_path), "what": "trial-0001"}
     attach("pets", uri, run, "delivered.json", json.dumps(told))
-    for experiment, folder in (("other", None), ("pets", tmp_path)):
-        named = dataclasses.replace(graph, provenance={"experiment": experiment})
+    for changes, folder in (
+        ({"experiment": "other"}, None),
+        ({"trial": "trial-0001, distilled"}, None),  # another model of the same search
+        ({}, tmp_path),
+    ):
+        named = dataclasses.replace(graph, provenance=origin | changes)
         save(tmp_path / "best.yaml", dump(named))
         assert find_page_folder("pets", uri) == folder
+    attach("pets", uri, run, "delivered.json", json.dumps(told | {"what": "probe"}))
+    assert find_page_folder("pets", uri) is None
+    probe = dataclasses.replace(graph, provenance={"experiment": "pets"})
+    save(tmp_path / "best.yaml", dump(probe))
+    assert find_page_folder("pets", uri) == tmp_path
 
 
 def test_options_of_folders_are_refused_for_spaces():
@@ -325,11 +369,51 @@ def test_a_simpler_graph_that_is_advised_but_not_delivered_is_named_with_its_com
         assert describe_simpler(make_result(ship=same), out, STORE) is None
 
 
-def test_the_page_of_the_first_model_goes_with_it(tmp_path, monkeypatch):
+def end_of_search(**changes) -> Result:
+    """The end of a search that nobody ran."""
     space = space_of({"trials": 3})
     plain = {field.name: None for field in dataclasses.fields(Result)}
     known = {"name": "pets", "rows": (), "metric": "accuracy", "warnings": ()}
-    result = Result(**(plain | known | {"best": space.fill(space.default())}))
+    return Result(**(plain | known | {"best": space.fill(space.default())} | changes))
+
+
+def test_a_search_that_is_cut_short_before_its_first_result_leaves_no_folder(tmp_path):
+    result = end_of_search(best=None, interrupted=True)
+    place = Delivery("space.yaml", None, {}, tmp_path / "birds")
+    found = deliver_result(place, result, f"sqlite:///{tmp_path}/mlflow.db", QUIET)
+    assert (found.delivered, found.undelivered) == (None, None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), UserError("no images")])
+def test_a_search_is_not_lost_where_its_model_cannot_be_written(
+    new_store, tmp_path, monkeypatch, error
+):
+    uri, said = new_store(), []
+    written(uri, "pets", ("finished", [0.1, 0.2, 0.3]))
+    out, listener = tmp_path / "out", Listener(say=said.append, warn=said.append)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(delivery, "deliver_best", fail)
+    found = deliver_result(Delivery("space.yaml", None, {}, out), end_of_search(), uri, listener)
+    why = "no space left on device" if isinstance(error, OSError) else "no images"
+    problem = f"the best graph could not be trained again and written: {why}; "
+    assert found.undelivered == f"{problem}no model is in {out}"
+    assert json.loads(json.dumps(found.to_json()["undelivered"])) == found.undelivered
+    assert not out.exists()  # its page is kept with it
+    assert [one.startswith("Report: ") for one in said] == [True]
+    assert "report.html" in said[0]
+    prepared = SimpleNamespace(probe="the probe")
+    place = Delivery("space.yaml", None, {}, out, prepared)
+    kept = deliver_result(place, end_of_search(), None, listener)
+    assert (kept.delivered, kept.undelivered) == ("the probe", None)
+    assert said[1] == f"{problem}{out / 'model.safetensors'} is the probe"
+
+
+def test_the_page_of_the_first_model_goes_with_it(tmp_path, monkeypatch):
+    result = end_of_search()
     prepared = SimpleNamespace(probe="the probe")
     place = Delivery("space.yaml", None, {}, tmp_path, prepared)
     page, made = tmp_path / "report.html", object()
@@ -374,3 +458,32 @@ def test_a_delivered_graph_says_what_its_accuracy_is_of(tmp_path, monkeypatch):
     origin = given[0].provenance
     assert (origin["val_accuracy"], origin["trial"]) == (0.8, "trial-0007")
     assert origin["val_accuracy_of"] == "the mean of 3 trainings with new seeds"
+
+
+def test_a_model_and_its_page_belong_to_their_search_whatever_has_begun_since(
+    new_store, tmp_path, monkeypatch
+):
+    uri = new_store()
+    written(uri, "pets", ("finished", [0.1, 0.2, 0.3]))
+    own = find_experiment("pets", uri).searches()[0]
+    written(uri, "pets", ("finished", [0.1, 0.2, 0.9]))
+    metrics = {"accuracy": 0.3, "balanced_accuracy": 0.3, "macro_f1": 0.3, "loss": 1, "auroc": None}
+    made = Delivered(
+        tmp_path, "trial-0001", "resnet8", 9, 9, 40, True, metrics, {"a": CLASS, "b": CLASS}, 1.0
+    )
+    monkeypatch.setattr(delivery, "deliver_best", lambda *_: made)
+    monkeypatch.setattr(delivery, "list_warnings", lambda *_: [])
+    space = space_of({"trials": 3})
+    plain = {field.name: None for field in dataclasses.fields(Result)}
+    known = {"name": "pets", "rows": (), "metric": "accuracy", "warnings": (), "run": own.run}
+    result = Result(**(plain | known | {"best": space.fill(space.default())}))
+    deliver_result(Delivery("space.yaml", None, {}, tmp_path), result, uri, QUIET)
+    experiment = find_experiment("pets", uri)
+    newest, first = experiment.searches()
+    assert first.id == own.id
+    kept = {"delivered.json", "report.html"}
+    assert kept <= set(experiment.artifacts(first))
+    assert kept.isdisjoint(experiment.artifacts(newest))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert made.sentence in read(page).text
+    assert experiment.read_artifact(first, "report.html") == page

@@ -1,11 +1,13 @@
 """What `ktg search FOLDER` makes ready."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ktg.api.folder import check_out, check_outside, choose_out, is_images
+from ktg.api.folder import check_out, check_outside, choose_out, claim_out, is_images
+from ktg.api.listener import Listener
 from ktg.errors import UserError
 
 
@@ -65,9 +67,46 @@ def test_results_and_records_do_not_lie_among_the_images(tmp_path, monkeypatch):
         check_outside(Path("train/new"), Path())
 
 
+@pytest.mark.parametrize("tables", [["train.csv"], ["train/metadata.csv", "test/metadata.csv"]])
+def test_images_that_a_table_labels_are_folders_without_classes(tmp_path, monkeypatch, tables):
+    photos = tmp_path / "photos"
+    for split in ("train", "test"):
+        (photos / split).mkdir(parents=True)
+        (photos / split / "1.jpg").touch()
+    for table in tables:
+        (photos / table).write_text("file_name,label\n1.jpg,cat\n")
+    monkeypatch.chdir(tmp_path)
+    check_outside(Path("photos-result"), photos)
+    with pytest.raises(UserError, match=r"photos/new lies among the images"):
+        check_outside(Path("photos/new"), photos)
+
+
 def test_a_space_that_is_there_is_not_replaced(tmp_path):
     (tmp_path / "space.yaml").touch()
     check_out(tmp_path, force=False)
     with pytest.raises(UserError, match=r"space\.yaml is there already; give --force"):
         check_out(tmp_path, force=False, more=("space.yaml",))
     check_out(tmp_path, force=True, more=("space.yaml",))
+
+
+def test_a_folder_that_others_have_filled_or_are_about_to_is_left_to_them(tmp_path):
+    told = []
+    listener, out = Listener(warn=told.append), tmp_path / "birds"
+    with claim_out(out, listener) as first:
+        assert (first, told) == (out, [])
+        with claim_out(out, listener) as second:
+            assert second == tmp_path / "birds-2"
+    assert told == [
+        f"{out}: another search has taken it since this one began, so the results go to "
+        f"{second}; with --resume give `--out {second}`"
+    ]
+    out.mkdir()
+    with claim_out(out, listener) as empty:
+        assert empty == out
+    for folder, file in ((out, "best.yaml"), (second, "report.html")):
+        folder.mkdir(exist_ok=True)
+        (folder / file).touch()
+    with claim_out(out, listener) as third:
+        assert third == tmp_path / "birds-3"
+    assert not third.exists()
+    assert not list(Path(os.environ["KTG_CACHE"], "ray").glob("results-*"))

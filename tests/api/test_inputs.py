@@ -8,7 +8,7 @@ import pytest
 from command import graph_file
 
 import ktg
-from ktg.api.inputs import check_writable
+from ktg.api.inputs import check_writable, shorten_known_model
 from ktg.errors import SpecError, UserError, show
 from ktg.graph.yaml_files import load, load_graph
 
@@ -74,6 +74,13 @@ def test_a_file_whose_name_cannot_be_that_of_an_experiment_is_not_trained(tiny, 
     rule = "it must not contain control characters or bytes that are not UTF-8"
     assert done == command.Done(2, "", f"ktg: 'a\\nb' cannot name an experiment; {rule}\n")
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_model_is_found_by_its_network_whatever_the_tag():
+    for model in ("resnet18", "timm/resnet18", "resnet18.a1_in1k", "timm/resnet18.a1_in1k"):
+        assert shorten_known_model(model) == "resnet18"
+    with pytest.raises(SpecError, match=r"^--model: timm publishes no weights 'a9' of resnet18"):
+        shorten_known_model("resnet18.a9")
 
 
 def test_files_for_models_come_one_by_one_or_from_the_section_of_a_file(tmp_path, monkeypatch):

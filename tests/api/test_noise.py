@@ -11,6 +11,7 @@ from ktg.api.noise import settle_noise, settle_space_noise
 from ktg.data.open import open_data
 from ktg.errors import SpecError
 from ktg.graph import Node, parse, parse_space
+from ktg.graph.space import dump_space
 from ktg.graph.yaml_files import dumps
 from ktg.models.build import build_network
 from ktg.training import Training
@@ -81,6 +82,17 @@ def test_holes_and_whole_edges_get_the_number(plain):
     assert space.holes["edges.label.n1.noise"].options == (rate, 0.1)
     assert space.template["edges"]["label -> n1"]["noise"] == {"choice": [rate, 0.1]}
     assert settle_space_noise(space) is space
+
+
+def test_what_is_tried_first_gets_the_number(plain):
+    asking = {"gate": "small_loss", "noise": {"choice": [0.1, "auto"]}}
+    opening = [{"edges.label.n1.noise": "auto"}, {"edges.label.n1.noise": 0.1}]
+    given = {"edges": {**plain["edges"], "label -> n1": asking}, "search": {"opening": opening}}
+    space = settle_space_noise(parse_space({**plain, **given}))
+    tried = [space.bind(space.default() | dict(values)) for values in space.search.opening]
+    rates = [graph.edges["label", "n1"].noise for graph in tried]
+    assert rates == [pytest.approx(0.3, abs=0.12), 0.1]
+    assert parse_space(dump_space(space)) == space
 
 
 def test_check_and_the_full_description_show_the_number(plain, tmp_path):

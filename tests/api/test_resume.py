@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ktg.api.resume import ask_for_more, check_same, list_new_options
+from ktg.api.resume import ask_for_more, check_same, list_new_options, name_search_places
 from ktg.errors import UserError
 from ktg.graph import parse_space
 
@@ -50,3 +50,10 @@ def test_an_option_that_a_search_began_without_is_named():
 )
 def test_what_is_advised_for_more_trials_gives_more_of_what_ended_the_search(search, options):
     assert ask_for_more(SimpleNamespace(space=given(**search))) == options
+
+
+def test_a_search_that_goes_on_is_told_again_what_it_learns_from():
+    known = name_search_places(None, "drop", ("my birds", "cats"), out="out", address=None)
+    learnt = ["--learn-from", "my birds", "--learn-from", "cats"]
+    assert known == [*learnt, "--out", "out", "--missing-sources", "drop"]
+    assert name_search_places(None) == []

@@ -183,3 +183,9 @@ def test_as_many_graphs_are_confirmed_as_there_are_different_ones(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     written(uri, "birds", *[("finished", [0.1, 0.2, 0.3])] * 2)
     assert count_graphs("birds", uri) == 1  # both have the same graph
+    (search,) = find_experiment("birds", uri).searches()
+    written(uri, "birds", ("failed", []))
+    assert count_graphs("birds", uri, search.run) == 1
+    newest = find_experiment("birds", uri).searches()[0]
+    with pytest.raises(UserError, match="has no finished trial"):
+        count_graphs("birds", uri, newest.run)

@@ -88,3 +88,14 @@ def test_a_notebook_shows_table_and_drawing_with_all_names_escaped(trained):
     assert "90.00 %" in found.text
     assert "No trial finished." in SearchResult.of(result(rows=()), None)._repr_html_()
     assert trained.graph._repr_svg_().lstrip().startswith("<")
+
+
+def test_trials_are_those_of_this_search_and_not_of_a_newer_one(new_store):
+    uri = new_store()
+    written(uri, "mine", ("finished", [0.1, 0.2, 0.3]))
+    run = read_last_search(find_experiment("mine", uri)).run.run
+    first, newest = (SearchResult.of(result(run=each), uri) for each in (run, None))
+    written(uri, "mine", ("finished", [0.1, 0.8]), ("stopped", [0.7]))
+    assert first.trials["val_accuracy"].tolist() == [0.3]
+    assert len(newest.trials) == 2
+    assert "run" not in first.to_json()

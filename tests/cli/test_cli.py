@@ -80,6 +80,22 @@ def test_json_of_what_only_looks_is_plain_data(room, words):
     assert isinstance(json.loads(done.out), dict)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "ktg: no space left on device\n"),
+        (OSError(13, "Permission denied", "a.yaml"), "ktg: a.yaml: permission denied\n"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(tmp_path, monkeypatch, error, said):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("ktg.api.check", refuse)
+    done = ktg("check", "a.yaml", folder=tmp_path)
+    assert (done.code, done.out, done.err) == (1, "", said)
+
+
 def test_ctrl_c_while_the_commands_are_imported_is_no_traceback(tmp_path):
     # As if the signal came in the middle of the imports, at the first module after click.
     (tmp_path / "sitecustomize.py").write_text(

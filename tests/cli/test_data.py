@@ -52,7 +52,7 @@ def test_without_a_choice_all_are_drawn(room):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("tiny.npz", "-o", "s.gif"), "-o: s.gif ends in .gif; allowed: .png, .jpg, .jpeg, .webp"),
+        (("tiny.npz", "-o", "s.gif"), "s.gif: a picture is PNG, JPEG or WebP; give a name"),
         (("photos/birds", "-o", "s.png"), "photos/birds: there is no such folder or .npz file"),
         (("digit", "-o", "s.png"), "data.name: 'digit' is not a known data set"),
         (("tiny.npz", "-o", "there/s.png"), "there/s.png: there is no folder"),

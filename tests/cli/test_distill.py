@@ -18,8 +18,10 @@ def test_it_prints_a_sentence_and_the_report_has_the_comparison(searched, tmp_pa
     again = ktg(*command, folder=searched.folder)
     assert again.code == 2
     assert "is there already; give --force" in again.err
+    (out / "report.html").write_text("of the model that was there")
     again = ktg(*command, "--force", folder=searched.folder)
     assert again.code == 0, again.err
+    assert not (out / "report.html").exists()
     assert again.out.strip().splitlines()[-1] == found["sentence"]
     checked = ktg("check", out / "best.yaml", folder=searched.folder)
     assert checked.code == 0, checked.err

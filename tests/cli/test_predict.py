@@ -80,6 +80,17 @@ def test_a_list_on_standard_input_and_the_onnx_file(folder, everything, monkeypa
     assert "standard input was empty" in ktg("predict", "model.safetensors", "-", folder=folder).err
 
 
+def test_a_list_may_name_files_whose_names_are_not_utf_8(folder, monkeypatch):
+    photo = next((folder / "some").glob("a.*"))
+    name = b"some/caf\xe9.png"
+    shutil.copy(photo, folder / os.fsdecode(name))
+    listed = io.TextIOWrapper(io.BytesIO(name + b"\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", listed)
+    done = ktg("predict", "model.safetensors", "-", folder=folder)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("'some/caf\\udce9.png': ")
+
+
 @pytest.mark.slow
 def test_a_class_cannot_command_the_terminal(folder, everything):
     import safetensors.torch

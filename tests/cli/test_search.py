@@ -13,7 +13,8 @@ from rich.console import Console
 
 from ktg.api.inputs import STORE
 from ktg.cli.screen import Screen
-from ktg.cli.search import describe_no_trial, print_delivered, print_result
+from ktg.cli.search import check_end, describe_no_trial, print_delivered, print_result
+from ktg.errors import KtgError
 from ktg.searching.result import Result, ResultRow
 from ktg.tracking import find_experiment
 
@@ -43,7 +44,20 @@ def test_a_search_that_left_its_first_probe_says_why():
     )
 
 
-def printed(width: int = 80, to_confirm: bool = False, out=None, uri=None, **changes) -> str:
+def test_the_exit_code_says_what_was_not_done():
+    check_end(make_result(best=object()))
+    check_end(make_result(delivered=object()))
+    with pytest.raises(KeyboardInterrupt):
+        check_end(make_result(interrupted=True, undelivered="no model is in out"))
+    with pytest.raises(KtgError, match="no model is in out"):
+        check_end(make_result(best=object(), undelivered="no model is in out"))
+    with pytest.raises(KtgError, match="no trial came to its end"):
+        check_end(make_result())
+
+
+def printed(
+    width: int = 80, to_confirm: bool = False, out=None, uri=None, learn_from=(), **changes
+) -> str:
     known = {
         "rows": ROWS,
         "best": object(),
@@ -57,7 +71,7 @@ def printed(width: int = 80, to_confirm: bool = False, out=None, uri=None, **cha
     }
     page = io.StringIO()
     result = make_result(**(known | changes))
-    place = {"to_confirm": to_confirm, "out": out, "uri": uri}
+    place = {"to_confirm": to_confirm, "out": out, "uri": uri, "learn_from": learn_from}
     print_result(result, Screen(Console(file=page, width=width)), **place)
     return page.getvalue()
 
@@ -125,6 +139,8 @@ def test_the_next_commands_go_to_the_same_folder_and_store():
     assert f"To go on: ktg search mine --resume --out 'my out' {store}" in text
     assert text.endswith(f"Next: ktg export mine -o best.yaml {store}")
     assert f"ktg confirm mine {store} ktg export" in " ".join(printed(**place).split())
+    learnt = " ".join(printed(interrupted=True, learn_from=("my cats",), width=200).split())
+    assert "To go on: ktg search mine --resume --learn-from 'my cats' Next:" in learnt
     assert printed(interrupted=True, uri=STORE) == printed(interrupted=True)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from zoos import filled
 
 from ktg.cli.source import source
-from ktg.errors import DataError
+from ktg.errors import DataError, UserError
 
 SMALL = ["--size", "20", "--points", "500"]
 
@@ -64,7 +64,7 @@ def test_an_option_of_another_family_is_refused(tmp_path):
 
 
 def test_a_sheet_of_another_kind_of_file_is_refused(tmp_path):
-    with pytest.raises(click.UsageError, match=r"ends in \.txt; allowed: \.png"):
+    with pytest.raises(UserError, match=r"sheet\.txt: a picture is PNG, .* that ends in \.png"):
         run("sheet", "-o", str(tmp_path / "sheet.txt"))
 
 
@@ -102,6 +102,13 @@ def test_list_for_a_model_of_torchvision_with_and_without_its_file(tmp_path: Pat
     file.parent.mkdir(parents=True)
     file.touch()
     assert listed(tmp_path, "--model", "alexnet")["imagenet"] == (True, f"cached: {file}")
+
+
+@pytest.mark.usefixtures("zoo")
+def test_list_has_what_comes_with_ktg_unless_a_zoo_is_named(tmp_path: Path):
+    assert listed(tmp_path, "--model", "resnet20")["zoo/fractals"][0] is True
+    assert "zoo/fractals" in listed(tmp_path)
+    assert "zoo/fractals" not in listed(tmp_path, "--zoo", "zoo")
 
 
 @pytest.mark.usefixtures("zoo")

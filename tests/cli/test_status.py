@@ -1,5 +1,6 @@
 """`ktg status` and `ktg stop`, of a search that is over and of one that runs; `ktg ui` refusing."""
 
+import dataclasses
 import io
 import json
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from ktg.cli.status import draw_status, list_statuses
 from ktg.reporting.levels import Level
-from ktg.reporting.status import Status
+from ktg.reporting.status import ConfirmationStatus, Status
 from ktg.tracking import MlflowTracker, find_experiment
 
 
@@ -131,6 +132,23 @@ def test_the_best_is_shown_by_the_metric_of_its_search_with_what_is_wrong():
     assert level in page.file.getvalue().removeprefix(shown)
     plain = json.loads(json.dumps(STATUS.to_json()))
     assert (plain["level"]["value"], plain["level"]["n"], plain["collapsed"]) == (0.6, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence", "going", "proven"),
+    [
+        ("finished", "It is better.", False, True),
+        ("interrupted", "It is better.", True, True),  # when more seeds were asked for
+        ("running", None, True, False),
+    ],
+)
+def test_what_was_proven_is_shown_and_what_was_asked_for_since(state, sentence, going, proven):
+    page = Console(file=io.StringIO(), width=200)
+    confirmation = ConfirmationStatus(state, 15, 9, 0, (), sentence)
+    page.print(draw_status(dataclasses.replace(STATUS, confirmation=confirmation)))
+    shown = page.file.getvalue()
+    assert (f"{state}, 9 trainings finished, 15 asked for" in shown) == going
+    assert ("It is better." in shown) == proven
 
 
 def test_no_search_is_a_mistake(new_store, tmp_path):

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from zoos import card
 
 from ktg.data import open_data
 from ktg.errors import UserError
@@ -22,13 +24,16 @@ from ktg.exporting.distill import (
     train_member,
 )
 from ktg.exporting.model_file import read_model
-from ktg.graph import LABEL, dump, parse
+from ktg.exporting.retrain import write_weights
+from ktg.graph import LABEL, Node, dump, parse
 from ktg.graph.canonical import teachers
 from ktg.graph.yaml_files import load_graph
+from ktg.models.architectures import build_body
 from ktg.searching.history import read_last_search
 from ktg.tracking import find_experiment
 from ktg.training import Training
 from ktg.training.edge_losses import edge_losses, sum_per_node
+from ktg.zoo import default_zoo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -140,6 +145,24 @@ def test_a_member_is_not_trained_again_and_says_the_same(tiny, tmp_path, monkeyp
     monkeypatch.undo()
     other = train_member(make(tiny, seed=5), file, "cpu")  # another graph: trained anew
     assert not np.array_equal(other, first)
+
+
+def test_a_member_that_inherits_arguments_from_the_zoo_is_not_trained_again(
+    tiny, tmp_path, monkeypatch
+):
+    made = Node(model="wide_resnet16_1", model_args={"drop_rate": 0.3})
+    save_file(build_body(made, classes=4, size=8).state_dict(), tmp_path / "wide.safetensors")
+    monkeypatch.setenv("KTG_ZOO", str(tmp_path / "zoo"))
+    wide = card("wide", made.model, model_args=made.model_args)
+    default_zoo().add(wide, tmp_path / "wide.safetensors")
+    graph = make(tiny)
+    nodes = {"n0": Node(model=made.model, source="zoo/wide"), "n1": graph.nodes["n1"]}
+    graph = dataclasses.replace(graph, nodes=nodes)
+    training = Training(graph, open_data(graph.data), device="cpu")
+    file = tmp_path / "m.safetensors"
+    write_weights(file, graph, training, {})
+    monkeypatch.setattr(distill, "retrain", None)
+    assert train_member(graph, file, "cpu").shape == (len(training.dataset.val), 4)
 
 
 @pytest.mark.slow

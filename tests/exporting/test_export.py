@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from records import GRAPH
 from safetensors.torch import load_file
 
 from ktg.errors import UserError
@@ -12,6 +13,7 @@ from ktg.exporting.load_model import load_model
 from ktg.graph import Data
 from ktg.graph.yaml_files import load_graph
 from ktg.searching.stored_search import StoredSearch
+from ktg.tracking import MlflowTracker
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as each trial had
 
@@ -48,6 +50,21 @@ def test_final_trains_on_the_validation_split_too_and_measures_nothing(searched,
     ).about
     assert (about.accuracy, about.training.splits) == (None, "train and val")
     assert about.training.images == 128  # of 160, less a fifth for the test
+
+
+def test_nothing_is_written_before_the_training_whose_images_are_gone(new_store, tmp_path):
+    uri = new_store()
+    with MlflowTracker("moved", uri) as tracker:
+        parent = tracker.start("made", tags={"kind": "search"})
+        trial = tracker.start("trial-0001", parent=parent, tags={"kind": "trial"})
+        graph = GRAPH.replace("{name: digits}", f"{{path: {tmp_path}/moved}}")
+        tracker.artifact(trial, "graph.yaml", graph)
+        tracker.log(trial, {"val_accuracy": 0.5, "val_loss": 1.0}, 1)
+        tracker.end(trial, "finished")
+        tracker.end(parent, "finished")
+    with pytest.raises(UserError, match="moved does not exist"):
+        export("moved", uri, output=tmp_path / "b.yaml", formats=Formats(card=tmp_path / "c.md"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -208,7 +208,30 @@ def test_a_trial_by_name_or_number_and_a_baseline(uri, record, tmp_path, which, 
     name = f"by {which}"
     record(name, *THREE)
     record(name, ("trial-0009", "finished", FIGURES))  # a newer search without it
-    assert export_best(name, uri, tmp_path / "best.yaml", **which).trial == trial
+    exported = export_best(name, uri, tmp_path / "best.yaml", **which)
+    assert exported.trial == trial
+    (kind,) = which
+    assert exported.search.sentence.endswith(f"; the newer one has no such {kind}")
+
+
+@pytest.mark.parametrize("which", [{"trial": "1"}, {"baseline": "alone"}])
+def test_a_trial_of_the_newest_search_without_a_result_is_not_sought_in_older_ones(
+    uri, record, tmp_path, which
+):
+    name = f"failed by {which}"
+    record(name, *THREE)
+    tags = {"baseline": "alone", "reason": "the loss became nan"}
+    record(name, ("trial-0001 (alone)", "failed", {}, tags), ("trial-0002", "finished", FIGURES))
+    said = r"trial-0001 \(alone\) of experiment .*, search 2 of 2, has no result: it failed \(the "
+    with pytest.raises(UserError, match=said):
+        export_best(name, uri, tmp_path / "best.yaml", **which)
+    assert not list(tmp_path.glob("best*"))
+
+
+def test_a_trial_that_was_stopped_before_its_first_epoch_has_no_result(uri, record, tmp_path):
+    record("stopped at once", ("trial-0001", "stopped", {}))
+    with pytest.raises(UserError, match="has no result: it was stopped"):
+        export_best("stopped at once", uri, tmp_path / "best.yaml", trial="1")
 
 
 @pytest.mark.parametrize(
