@@ -190,7 +190,7 @@ def content_key(graph: Graph, data: Dataset, test: Images | None = None) -> str:
     )
     statistics = source.statistics() or (None, None)
     what = [__version__, canonical_key(recipe), data.fingerprint, *statistics]
-    what += [] if test is None else [test.labelled_fingerprint]
+    what += [] if test is None else [test.fingerprint_with_labels]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 

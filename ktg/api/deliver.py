@@ -75,7 +75,7 @@ def deliver_graph(
 
     Where the time suffices, it is trained once more without the validation split, to calibrate the
     model's probabilities. left_s: the time for both in seconds, None for no limit.
-    what: the name of the graph. The folder is made, and the files that are there are replaced, when
+    what: the name of the graph. Its folder is made, and the files that are there are replaced, when
     all is trained and measured.
     """
     from ktg.exporting.graph_files import write_graph
@@ -108,7 +108,6 @@ def deliver_graph(
         )
     # Before anything is written: who ends it here is told that the model is as it was.
     told = measure_delivered(graph, results, out, what, seconds)
-    out.mkdir(exist_ok=True)
     write_first_seed(out / MODEL, graph, results, calibrated=calibrated)
     write_graph(graph, out / GRAPH, force=True)
     return told

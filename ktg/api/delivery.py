@@ -204,7 +204,7 @@ def deliver_result(
     """Return the result of a search with its best graph delivered, where that is wanted.
 
     An interruption or a failure leaves the model that is there: the probe. `undelivered` says why
-    there is none.
+    there is none of this search.
     """
     if delivery.out is None:
         return result
@@ -235,7 +235,8 @@ def deliver_result(
         if delivered is not None:
             warning = " ".join(told) or None
             attach_delivered(result.name, uri, delivered, warning, listener, result.run)
-        keep_page(result.name, delivery.out, uri, listener, result.run)
+        folder = None if delivered is None else delivery.out  # with the page of another model
+        keep_page(result.name, folder, uri, listener, result.run)
     return dataclasses.replace(result, delivered=delivered)
 
 

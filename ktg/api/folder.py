@@ -117,9 +117,10 @@ def check_out(out: Path, *, force: bool, more: Sequence[str] = ()) -> None:
 
 @contextmanager
 def claim_out(out: Path, listener: Listener) -> Iterator[Path]:
-    """Hold a folder for results: `out`, or one with a number beside it where others are in that.
+    """Hold a folder for results: `out`, or a new one with a number where others are in that.
 
-    Another search may have filled it since it was checked, or be about to.
+    Another search may have filled it since it was checked, or be about to. Where nothing can be
+    written for a lock, none is held.
     """
     from ktg.searching.driver_lock import hold_driver_lock
 
@@ -130,8 +131,10 @@ def claim_out(out: Path, listener: Listener) -> Iterator[Path]:
             place = hashlib.sha256(str(free.absolute().resolve()).encode()).hexdigest()
             with suppress(UserError):  # another process holds it
                 lock = cache_folder() / "ray" / f"results-{place[:16]}"
-                stack.enter_context(hold_driver_lock(lock))
-                if not any((free / name).exists() for name in FILES):
+                with suppress(OSError):
+                    stack.enter_context(hold_driver_lock(lock))
+                taken = [free / name for name in FILES] if free == out else [free]
+                if not any(path.exists() for path in taken):
                     break
         if free != out:
             again = shlex.join(["--out", str(free)])

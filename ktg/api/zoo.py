@@ -101,7 +101,7 @@ def read_shipped_cards(name: str | None = None) -> "list[Card]":
 def show_entries(name: str, *, model: str | None = None, zoo: Path | None = None) -> list[Entry]:
     """Return the entries of a name, or the one for a model."""
     place = open_zoo(zoo, reading=True)
-    wanted = shorten_known_model(model) if model else None
+    wanted = _find_wanted(place, name, model)
     shipped = [] if zoo else [e for e in read_shipped(name) if wanted in (None, e["model"])]
     if shipped and (wanted or not place.list_keys(name)):
         return shipped
@@ -268,7 +268,19 @@ def remove_entries(
     if len(models) > 1 and not model and not every:
         advice = "give --model, or --all to remove it for all"
         raise UserError(f"{name} is there for {', '.join(models)}; {advice}")
-    return place.remove(name, shorten_known_model(model) if model else None)
+    return place.remove(name, _find_wanted(place, name, model))
+
+
+def _find_wanted(place: "Zoo", name: str, model: str | None) -> str | None:
+    """Return the model for which an entry is meant, None for any.
+
+    An entry that is called just so is meant itself: an older ktg kept the tag of a model.
+    """
+    from ktg.zoo.card import entry_key
+
+    if model is None or entry_key(name, model) in place.list_keys(name):
+        return model
+    return shorten_known_model(model)
 
 
 def verify_entries(name: str | None = None, *, zoo: Path | None = None) -> dict[str, Any]:
@@ -321,7 +333,7 @@ def push_entries(
     from ktg.zoo import push
 
     place = open_zoo(zoo, reading=True)
-    wanted = shorten_known_model(model) if model else None
+    wanted = _find_wanted(place, name, model)
     return push(place, name, target, model=wanted, tracking_uri=tracking_uri)
 
 

@@ -106,7 +106,7 @@ def _find_viewer(
     device: torch.device,
     status: Callable[[str], None],
 ) -> tuple[Viewer, bool]:
-    """Return what looks at the images, and whether all of the nodes could be asked.
+    """Return what looks at the images, and whether all weights could be loaded.
 
     Raises WeightsError where none that could be knows photographs.
     """
@@ -124,7 +124,7 @@ def _find_viewer(
     unread = [error for error in failed if isinstance(error, WeightsError)]
     if unread and not viewer.certain:
         raise unread[0]
-    return viewer, not failed
+    return viewer, not unread
 
 
 def _list_weights(nodes: Sequence[Node], files: Files, sources: Files) -> dict[str, Node]:

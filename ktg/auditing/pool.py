@@ -45,9 +45,11 @@ class ImagePool:
 
 
 def pool_training(dataset: Dataset, most: int) -> ImagePool:
-    """Return the training images of an opened data set, at most so many, without their names."""
-    count = len(dataset.train)
-    rows = np.sort(np.random.default_rng(0).permutation(count)[:most])
+    """Return the training images of an opened data set, at most so many, without their names.
+
+    Those whose labels are not used, of weight 0, are left out.
+    """
+    rows = np.sort(np.random.default_rng(0).permutation(dataset.train.used_rows)[:most])
     return ImagePool(
         classes=dataset.classes,
         images=dataset.train.take(rows),

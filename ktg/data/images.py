@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ktg.data.cache_limit import Hold
 from ktg.data.decode import Geometry, Pixels
 from ktg.data.found_data import Weights
-from ktg.data.undecoded import Rows, UndecodedImages
+from ktg.data.undecoded import Rows, UndecodedImages, explain_fault
 
 
 class PixelStore(Protocol):
@@ -59,10 +59,14 @@ class OnTheFlyPixels:
     geometry: Geometry
 
     def read(self, rows: Rows) -> Pixels:
-        """Return these rows, decoded now."""
+        """Return these rows, decoded now. Raises OSError or DataError with an image's name."""
         batch = np.empty((len(rows), *self.geometry.shape), np.uint8)
         for place, row in enumerate(rows.tolist()):
-            batch[place] = self.images.open(row, self.geometry)[1]
+            try:
+                batch[place] = self.images.open(row, self.geometry)[1]
+            except Exception as error:  # whatever Pillow raises for broken content
+                name = self.images.name(row)
+                raise OSError(f"{name}: {explain_fault(error, name)}") from error
         return batch
 
 
@@ -120,7 +124,7 @@ class Images:
         return hashlib.sha256(text).hexdigest()
 
     @property
-    def labelled_fingerprint(self) -> str:
+    def fingerprint_with_labels(self) -> str:
         """A hash of the images in their order, whatever their form, and of their labels.
 
         Of images that nobody has counted, as those drawn by a formula, of their labels alone.

@@ -33,6 +33,7 @@ def has_means(network: Network | Ensemble, classes: int) -> bool:
 def compute_class_means(training: Training, network: Network) -> Floats:
     """Return the mean feature (C, D) of each class, of unit length, over some training images."""
     images, classes = training.images, len(training.dataset.classes)
+    images = images.take(images.used_rows)
     most = max(1, min(MOST_OF_A_CLASS, MOST_IMAGES // classes))
     labels, random = images.labels, np.random.default_rng(0)
     rows = [random.permutation(np.flatnonzero(labels == label))[:most] for label in range(classes)]

@@ -13,6 +13,7 @@ from ktg.data.open import open_data
 from ktg.errors import UserError
 from ktg.exporting.formats import Formats, WrittenFormats, write_formats
 from ktg.exporting.graph_files import (
+    ChosenGraph,
     ExportedGraph,
     TrialChoice,
     check_free,
@@ -129,9 +130,10 @@ def export(
         metric=metric,
     )
     by = train_to_calibrate(graph, training) if calibrated else None
-    # Not before: who mends what stopped the training gives the same command again.
+    result = _from_training(chosen, training, accuracies, formats, all_nodes, by)
+    # Last: who mends what stopped the command gives it again, and nothing that is trained is lost.
     graphs = (write_graph(graph, file, force=force, search=chosen.search),)
-    result = _from_training(graphs, training, accuracies, formats, all_nodes, by)
+    result = dataclasses.replace(result, graphs=graphs)
     if name is None or formats.weights is not None:
         return _register(result, formats.weights, name, uri)
     file = temporary_file(name)
@@ -162,25 +164,24 @@ def _register(result: ExportResult, file: Path | None, name: str | None, uri: st
 
 
 def _from_training(
-    graphs: tuple[ExportedGraph, ...],
+    chosen: ChosenGraph,
     training: Training,
     accuracies: dict[str, Accuracy],
     formats: Formats,
     all_nodes: bool,
     by: Training | None,
 ) -> ExportResult:
-    """Write the forms of the network that was trained from the first of the graphs."""
-    graph, dataset = graphs[0].graph, training.dataset
+    """Write the forms of the network that was trained from a graph; return them without it."""
+    graph, search = chosen.graph, chosen.search
     weights: dict[str, Path] = {}
     if formats.weights:
         weights = write_weights(
             formats.weights, graph, training, accuracies, all_nodes=all_nodes, by=by
         )
     metadata = describe_model(graph, training, graph.target, accuracies.get(graph.target), by)
-    written = write_formats(formats, training.scored, metadata, dataset)
-    search = graphs[0].search
+    written = write_formats(formats, training.scored, metadata, training.dataset)
     same_data = search is None or search.has_same_images()
-    return ExportResult(graphs, weights, written, metadata, same_data)
+    return ExportResult((), weights, written, metadata, same_data)
 
 
 def _from_pool(found: PooledModel, formats: Formats) -> ExportResult:

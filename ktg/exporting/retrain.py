@@ -76,7 +76,8 @@ def write_first_seed(
     """Write the target of the first seed of `ktg train`, with the test accuracy over all seeds.
 
     Not that of the best seed: choosing by the test images would spoil what is measured on them.
-    calibrated: train the graph once more to calibrate it (see `train_to_calibrate`).
+    calibrated: train the graph once more to calibrate it (see `train_to_calibrate`). The folder of
+    the file is made after that, where it is not there.
     """
     if confirmed.first is not None:
         by = train_to_calibrate(graph, confirmed.first) if calibrated else None
@@ -84,6 +85,7 @@ def write_first_seed(
         accuracy = Accuracy(
             split="test", mean=confirmed.mean, std=confirmed.std, n=len(confirmed.runs)
         )
+        path.parent.mkdir(exist_ok=True)
         write_weights(path, graph, confirmed.first, {graph.target: accuracy}, by=by, tested=tested)
 
 

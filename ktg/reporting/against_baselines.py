@@ -75,6 +75,7 @@ def _name_rivals(search: StoredSearch) -> dict[str, StoredTrial]:
 def read_confirmation(search: StoredSearch) -> dict[str, Any] | None:
     """Return the newest confirmation of a search, as `ktg confirm --json` prints it, and its end.
 
+    The end is None while a later one with more seeds goes on in its place, or was interrupted.
     Returns None where no confirmation came to its end.
     """
     experiment = search.experiment
@@ -84,7 +85,7 @@ def read_confirmation(search: StoredSearch) -> dict[str, Any] | None:
         except (KtgError, ValueError):  # a page without it is better than none
             continue
         if found.get("version") == CONFIRMATION_VERSION:
-            ended = format_utc(run.end_s or run.start_s)
+            ended = format_utc(run.end_s) if run.state == "finished" and run.end_s else None
             named = _name_metric(found, search.metric)
             words = WORDS[named["metric"]]
             return {**named, "measure_words": words, "run": run.id, "ended": ended}

@@ -78,8 +78,8 @@ class Timetable:
         return self.measure_repeat(best) / self.gain_alone if best else 0.0
 
     @property
-    def making_s(self) -> float:
-        """The seconds that making the teachers of a graph takes, or each copy of them."""
+    def copy_s(self) -> float:
+        """The seconds that making the teachers of a graph takes, each copy of them."""
         return measure_making(self.queue.trials, self.reserve.teachers_s)
 
     @property
@@ -98,7 +98,7 @@ class Timetable:
         trials = self.queue.trials
         seconds = estimate_seconds(graph, trials)
         if seconds is not None and needs_new_teachers(graph, trials):
-            seconds += count_copies(graph) * self.making_s
+            seconds += count_copies(graph) * self.copy_s
         return self.queue.now_s + (seconds or 0.0) <= end_s
 
     def is_out_of_time(self, trial: Trial, last_s: float = 0.0) -> bool:

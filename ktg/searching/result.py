@@ -109,7 +109,7 @@ class Result:
     when nothing runs beside it, its teachers made anew; `repeats`: trainings of the race;
     `warnings` are sentences that the user should not miss. `delivered`: the model that was written
     (`ktg.api.deliver.Delivered`), None where that was not asked for. `undelivered`: why there is
-    none where one was. `skipped`: files that `data.corrupt: skip` has left out.
+    none where it was. `skipped`: files that `data.corrupt: skip` has left out.
     `pool`: the greedy ensemble of all trainings, None for fewer than two. `teacher`: what the best
     graph's teacher was good for, None where nothing teaches its target. `val_images`: how many
     images the graphs were chosen by, None where not known. `exhausted`, `ran_dry`: see

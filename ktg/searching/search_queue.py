@@ -319,13 +319,13 @@ class SearchQueue(TrialQueue):
 
         begun: the numbers of those that have new seeds.
         """
-        trials, making_s = {trial.number: trial for trial in self.trials}, self.time.making_s
+        trials, copy_s = {trial.number: trial for trial in self.trials}, self.time.copy_s
         keys = {one.number: trials[one.number].seedless_key for one in self.contestants}
         return [
             replace(
                 one,
                 teachers=trials[one.number].seeded_teachers,
-                making_s=trials[one.number].copies * making_s,
+                making_s=trials[one.number].copies * copy_s,
             )
             for one in race.leave_out_twins(self.contestants, keys, begun)
         ]

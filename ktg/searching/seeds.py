@@ -90,7 +90,7 @@ def train_seeds(
     training: Training | None
     training = Training(with_seed(graph, queue.seeds[0]), dataset, device=device, final=True)
     first, tested = training if keep_first else None, None
-    tags = {"kind": "train", TEST_IMAGES: test.labelled_fingerprint}
+    tags = {"kind": "train", TEST_IMAGES: test.fingerprint_with_labels}
     parent = tracker.start("train", params={"seeds": seeds}, tags=tags)
     tracker.artifact(parent, "graph.yaml", dumps(dump(graph)))
     tracker.artifact(parent, "graph.svg", draw(graph))

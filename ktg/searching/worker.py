@@ -175,8 +175,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             raise TrainingError(f"the GPU failed: {str(cause).splitlines()[0]}") from None
         if is_out_of_memory(cause):
             open_cached.cache_clear()  # the images of the trial before last may be in the way
-            size = parse(json.loads(self.config["graph"])).data.batch_size
-            return describe_lack_of_memory(size)
+            if not isinstance(error, TrainingError):  # which would say what was too large
+                size = parse(json.loads(self.config["graph"])).data.batch_size
+                return describe_lack_of_memory(size)
         return str(error) if isinstance(error, KtgError) else f"{type(error).__name__}: {error}"
 
     def _fail(self, reason: str) -> dict[str, Any]:

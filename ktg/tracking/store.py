@@ -108,10 +108,15 @@ def redact(uri: str) -> str:
 def name_store(uri: str | None) -> list[str]:
     """Return the option with which a command comes to a store from here, without its login.
 
-    There is none where a command comes there by itself: MLFLOW_TRACKING_URI, or else this folder's.
+    There is none for this folder's own, unless MLFLOW_TRACKING_URI names another, and for the one
+    that this names with a login, which would be lacking. Where it names one without, the option is
+    there all the same: the command may be read where the variable is not set.
     """
-    usual = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    return [] if uri in (None, usual) else ["--tracking-uri", redact(str(uri))]
+    if uri is None:
+        return []
+    said, shown = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI, redact(uri)
+    is_known = uri == said and (uri == DEFAULT_URI or shown != uri)
+    return [] if is_known else ["--tracking-uri", shown]
 
 
 def name_places(uri: str | None, **given: object) -> list[str]:

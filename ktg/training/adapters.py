@@ -176,6 +176,7 @@ def _measure_distance(
     source: Network, images: Images, device: torch.device, batch_size: int
 ) -> Tensor:
     """Return the distances (C, C) between the class means of the source's initial features."""
+    images = images.take(images.used_rows)
     few = images.take(pick_few_shot(images.labels, IMAGES_PER_CLASS, 0))
     inputs = compute_head_inputs(source, Split(few, device, batch_size), torch.float32)
     features, labels = inputs.flatten(1).double(), torch.from_numpy(few.labels)

@@ -89,6 +89,18 @@ def test_a_space_that_is_there_is_not_replaced(tmp_path):
     check_out(tmp_path, force=True, more=("space.yaml",))
 
 
+def test_where_no_lock_can_be_written_the_files_that_are_there_decide(tmp_path, monkeypatch):
+    (tmp_path / "cache").touch()
+    monkeypatch.setenv("KTG_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "birds"
+    with claim_out(out, Listener()) as free:
+        assert free == out
+    out.mkdir()
+    (out / "best.yaml").touch()
+    with claim_out(out, Listener()) as free:
+        assert free == tmp_path / "birds-2"
+
+
 def test_a_folder_that_others_have_filled_or_are_about_to_is_left_to_them(tmp_path):
     told = []
     listener, out = Listener(warn=told.append), tmp_path / "birds"
@@ -109,4 +121,7 @@ def test_a_folder_that_others_have_filled_or_are_about_to_is_left_to_them(tmp_pa
     with claim_out(out, listener) as third:
         assert third == tmp_path / "birds-3"
     assert not third.exists()
+    third.touch()  # a folder of images would do as well
+    with claim_out(out, listener) as fourth:
+        assert fourth == tmp_path / "birds-4"
     assert not list(Path(os.environ["KTG_CACHE"], "ray").glob("results-*"))

@@ -1,5 +1,6 @@
 """Entries of the zoo from Python."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from ktg.errors import DataError
 from ktg.graph import Node
 from ktg.models.architectures import build_body
 from ktg.models.resolve import list_zoo_sources
+from ktg.zoo import default_zoo
+
+KEY = "birds/resnet18"
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +37,18 @@ def test_a_tag_names_weights_and_not_another_network(tmp_path):
         (shown,) = show_entries("birds", model=name)
         assert list_entries(model=name).entries == [shown] == [added]
     assert remove_entries("birds", model=model) == ["birds/resnet18"]
+
+
+def test_an_entry_that_an_older_ktg_called_by_a_tag_is_removed_itself(tmp_path):
+    file, model = save(tmp_path, "resnet18", 64), "resnet18.a1_in1k"
+    add_entry("birds", file, model="resnet18", mean="0.5", std="0.5")
+    place = default_zoo()
+    place.add(replace(place.get("birds", "resnet18"), model=model), place.weights_file(KEY))
+    (old,) = show_entries("birds", model=model)
+    assert old["model"] == model
+    assert remove_entries("birds", model=model) == [f"birds/{model}"]
+    (left,) = show_entries("birds", model=model)
+    assert left["model"] == "resnet18"
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path):

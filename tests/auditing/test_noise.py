@@ -1,5 +1,7 @@
 """The share of wrong labels is estimated by networks that know photographs, once for all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -134,6 +136,16 @@ def test_what_is_estimated_without_one_of_two_networks_is_not_kept(striped, in_z
     second.unlink()
     with pytest.raises(WeightsError, match="is missing"):
         estimate_set_noise([here, there], striped, most=100)
+
+
+def test_a_network_that_never_fits_is_no_reason_to_look_again(striped, in_zoo):
+    node, _ = in_zoo("mine", seed=1)
+    never = replace(node, model_args={"depth": 9})
+    told = []
+    found = estimate_set_noise([never, node], striped, status=told.append)
+    assert found.seen_by == "resnet8@zoo/mine at 32 px" and told
+    told.clear()
+    assert (estimate_set_noise([never, node], striped, status=told.append), told) == (found, [])
 
 
 def test_a_sample_is_drawn_alike_in_every_run(dataset):

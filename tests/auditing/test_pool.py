@@ -1,12 +1,14 @@
 """All images of a data set come with their names, splits and labels."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ktg.auditing.pool import gather
+from ktg.auditing.pool import gather, pool_training
+from ktg.data import Images, open_data
 from ktg.errors import SpecError
 from ktg.graph import Data
 
@@ -38,6 +40,18 @@ def test_splits_that_are_made_are_named_too_and_few_shots_ignored(tiny):
     pool = gather(Data(path=str(tiny), per_class=2))
     assert sum(pool.counts.values()) == len({*pool.names}) == 160
     assert pool.counts["test"] == 32
+
+
+def test_labels_that_are_not_used_are_no_training_images(tiny):
+    dataset = open_data(Data(path=str(tiny)))
+    train = dataset.train
+    weights = np.where(np.arange(len(train)) % 3 == 0, 0, 1).astype(np.float32)
+    known = Images(train._store, train._rows, train.labels, train.digests, weights)
+    pool = pool_training(replace(dataset, train=known), 1000)
+    used = np.flatnonzero(weights)
+    assert np.array_equal(pool.labels, train.labels[used])
+    assert np.array_equal(pool.images.digests, train.digests[used])
+    assert len(pool_training(replace(dataset, train=known), 10)) == 10
 
 
 def test_drawn_data_are_refused():

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ktg.data.decode import Geometry
 from ktg.data.images import Images, MappedPixels, OnTheFlyPixels, join
-from ktg.data.undecoded import wrap_array
+from ktg.data.undecoded import ImageFiles, wrap_array
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
 LABELS = np.arange(10)
@@ -62,6 +63,16 @@ def test_the_bits_that_deep_images_fill_are_known_of_a_split_and_of_two_joined()
         assert each.geometry.bits == 12
 
 
+def test_an_image_that_is_damaged_by_now_is_named(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    pixels = OnTheFlyPixels(ImageFiles(tmp_path, ("a.png", "b.png")), Geometry(4, 3))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    assert pixels.read(np.array([0])).shape == (1, 4, 4, 3)
+    with pytest.raises(OSError, match=r"^b\.png: not an image of a known format"):
+        pixels.read(np.array([0, 1]))
+
+
 def test_a_fingerprint_with_labels_knows_order_and_labels_and_no_form():
     digests = np.random.default_rng(0).integers(0, 256, (10, 32), dtype=np.uint8)
 
@@ -70,9 +81,9 @@ def test_a_fingerprint_with_labels_knows_order_and_labels_and_no_form():
         pixels = OnTheFlyPixels(wrap_array(PIXELS), Geometry(side, 3))
         return Images(pixels, rows, np.array(labels), digests[rows])
 
-    known = split([1, 2], [0, 1]).labelled_fingerprint
-    assert known == split([1, 2], [0, 1], side=2).labelled_fingerprint
+    known = split([1, 2], [0, 1]).fingerprint_with_labels
+    assert known == split([1, 2], [0, 1], side=2).fingerprint_with_labels
     others = [split([1, 2], [0, 0]), split([2, 1], [1, 0]), split([1, 3], [0, 1])]
-    assert len({known, *(one.labelled_fingerprint for one in others)}) == 4
+    assert len({known, *(one.fingerprint_with_labels for one in others)}) == 4
     bare = Images(OnTheFlyPixels(wrap_array(PIXELS), Geometry(4, 3)), LABELS, LABELS)
-    assert bare.labelled_fingerprint != bare.take(LABELS[:2]).labelled_fingerprint
+    assert bare.fingerprint_with_labels != bare.take(LABELS[:2]).fingerprint_with_labels

@@ -472,7 +472,7 @@ def test_a_test_image_that_is_moved_to_its_right_class_makes_other_test_images(m
     after = open_data(spec(root)), open_test(spec(root))
     assert after[0].fingerprint == before[0].fingerprint  # no choice is made by test images
     assert len(after[1]) == len(before[1])
-    assert after[1].labelled_fingerprint != before[1].labelled_fingerprint
+    assert after[1].fingerprint_with_labels != before[1].fingerprint_with_labels
 
 
 @pytest.mark.parametrize("fields", [{"per_class": 2}, {"val_fraction": 0.6}])

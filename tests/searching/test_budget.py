@@ -120,7 +120,7 @@ def test_an_ensemble_of_teachers_takes_as_long_for_each_copy_and_lengthens_nothi
     queue = TrialQueue(None)
     queue.trials = trials
     time = Timetable(queue, 1000, Reserve())
-    assert time.making_s == 50.0
+    assert time.copy_s == 50.0
     assert time.fits(with_seed(paid.graph, 7), 56.0)
     assert not time.fits(with_seed(ensemble.graph, 7), 158.0)
     assert time.fits(with_seed(ensemble.graph, 7), 159.0)

@@ -90,7 +90,7 @@ def test_what_is_recorded(graph):
         assert [step for step, _ in child.history("nodes.n0.train_accuracy")] == [1, 2]
     assert {run.state for run in tracker.runs.values()} == {"finished"}
     assert {run.tags["kind"] for run in tracker.runs.values()} == {"train"}
-    assert parent.tags["data.test"] == open_test(graph.data).labelled_fingerprint
+    assert parent.tags["data.test"] == open_test(graph.data).fingerprint_with_labels
 
 
 def test_a_training_that_diverges_is_recorded_as_failed(tiny, tmp_path):

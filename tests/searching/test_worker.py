@@ -291,6 +291,14 @@ def test_too_little_memory_names_the_batch_size_to_try(tiny, monkeypatch, fault)
     assert "failed" not in worker.step()
 
 
+def test_too_little_memory_in_a_step_says_where(tiny, monkeypatch):
+    monkeypatch.setattr(Training, "step", lambda *_: raise_(MemoryError()))
+    failed = Worker(config(make(tiny))).step()["failed"]
+    assert re.fullmatch(
+        r"epoch 1, step 1 of \d+: out of memory at data\.batch_size 16; try 8", failed
+    )
+
+
 def raise_(error: Exception) -> None:
     raise error
 

@@ -54,6 +54,9 @@ def test_a_command_names_a_store_that_it_would_not_come_to_by_itself(monkeypatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     assert name_store(None) == name_store(server) == []
     assert name_store("sqlite:///mlflow.db") == other
+    # A page that names it is read elsewhere, too.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://host")
+    assert name_store("https://host") == ["--tracking-uri", "https://host"]
     assert name_places("sqlite:///mlflow.db", out="birds") == ["--out", "birds", *other]
 
 

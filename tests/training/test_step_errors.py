@@ -131,7 +131,7 @@ def test_an_image_that_is_gone_when_it_is_read(photos, tmp_path):
     )
     data = open_data(images)
     shutil.rmtree(tmp_path / "photos" / "train")
-    said = r"^moving images to the device: \[Errno 2\] No such file or directory: "
+    said = r"^moving images to the device: train/\S+: No such file or directory$"
     with pytest.raises(TrainingError, match=said):
         Training(graph, data, device="cpu")
 

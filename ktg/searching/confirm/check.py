@@ -42,7 +42,10 @@ def check(
     for fault in check_graphs([each.graph for each in chosen.graphs], look).values():
         raise fault
     images = {
-        spec: {"data.fingerprint": opened[spec].fingerprint, TEST_IMAGES: test.labelled_fingerprint}
+        spec: {
+            "data.fingerprint": opened[spec].fingerprint,
+            TEST_IMAGES: test.fingerprint_with_labels,
+        }
         for spec, test in tests.items()
     }
     most = max(tests.values(), key=len)

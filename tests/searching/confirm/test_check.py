@@ -34,7 +34,7 @@ def test_the_data_and_the_test_split_are_opened_once_for_all_graphs(chosen, monk
     (spec,) = {each.graph.data for each in chosen.graphs}
     named = {
         "data.fingerprint": chosen.search.run.tags["data.fingerprint"],
-        "data.test": open_test(spec).labelled_fingerprint,
+        "data.test": open_test(spec).fingerprint_with_labels,
     }
     assert images == {each.trial: named for each in chosen.graphs}
     assert len(labels) == 32
