@@ -5,8 +5,10 @@ import logging
 import os
 import re
 import shlex
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -163,6 +165,45 @@ def _shut_down(ray: Any) -> None:
 
 def _start(ray: Any, **settings: Any) -> None:
     """Start Ray, again if need be: it gives up after 30 s, and a loaded machine may need more."""
+    with _keep_sigterm(ray):
+        _try_to_start(ray, **settings)
+
+
+@contextmanager
+def _keep_sigterm(ray: Any) -> Iterator[None]:
+    """Let SIGTERM interrupt in the block, and afterwards do what it did before.
+
+    Ray would make an exit of it. What a signal raises while Ray starts may be lost in a callback,
+    and the process would go on for as long as it had meant to; so it is raised again at the end.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # nobody asked for more than the system or Ray does
+        return
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    set_handler = ray._private.utils.set_sigterm_handler
+    ray._private.utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    except BaseException:
+        if came:
+            _shut_down(ray)
+        raise
+    finally:
+        ray._private.utils.set_sigterm_handler = set_handler
+        signal.signal(signal.SIGTERM, before)
+    if came:
+        _shut_down(ray)
+        raise KeyboardInterrupt
+
+
+def _try_to_start(ray: Any, **settings: Any) -> None:
     starts = STARTS if settings["address"] == "local" else 1
     for attempt in range(1, starts + 1):
         try:

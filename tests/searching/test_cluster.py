@@ -1,9 +1,13 @@
 """Ray, started quietly and not left behind."""
 
 import os
+import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import ray
 
 from ktg.errors import UserError
 from ktg.searching import cluster
@@ -37,6 +41,29 @@ def test_ray_is_quiet_serves_no_pages_and_is_gone_afterwards(capfd):
         assert ray.is_initialized()
     assert not ray.is_initialized()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_sigterm_interrupts_while_ray_starts_and_is_met_as_before_afterwards(monkeypatch, lost):
+    def start(**_):  # as ray.init does before anything else
+        ray._private.utils.set_sigterm_handler(lambda number, _: sys.exit(number))
+        with suppress(*[KeyboardInterrupt] if lost else []):
+            signal.raise_signal(kill)
+
+    monkeypatch.setattr(ray, "init", start)
+    before = signal.signal(signal.SIGTERM, met := lambda *_: None)
+    set_handler = ray._private.utils.set_sigterm_handler
+    try:
+        kill = signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt), start_ray():
+            raise AssertionError
+        assert signal.getsignal(signal.SIGTERM) is met
+        kill = signal.SIGCHLD  # which is of no account
+        with start_ray():
+            assert signal.getsignal(signal.SIGTERM) is met
+        assert ray._private.utils.set_sigterm_handler is set_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_only_an_interpreter_with_a_space_in_its_path_is_quoted_for_the_shell():
