@@ -1,7 +1,5 @@
 """The share of wrong labels is estimated by networks that know photographs, once for all."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,10 +7,11 @@ from dirt import COLOURS, picture
 from safetensors.torch import save_file
 from zoos import card
 
+from ktg.auditing import networks
 from ktg.auditing.noise import MOST, estimate_set_noise
 from ktg.auditing.pool import pool_training
 from ktg.data.open import open_data
-from ktg.errors import WeightsError
+from ktg.errors import SpecError, WeightsError
 from ktg.graph import Data, Node, SourceFile
 from ktg.models.build import build_network
 from ktg.models.cifar import CIFAR_MODELS
@@ -138,14 +137,21 @@ def test_what_is_estimated_without_one_of_two_networks_is_not_kept(striped, in_z
         estimate_set_noise([here, there], striped, most=100)
 
 
-def test_a_network_that_never_fits_is_no_reason_to_look_again(striped, in_zoo):
-    node, _ = in_zoo("mine", seed=1)
-    never = replace(node, model_args={"depth": 9})
-    told = []
-    found = estimate_set_noise([never, node], striped, status=told.append)
-    assert found.seen_by == "resnet8@zoo/mine at 32 px" and told
+def test_a_network_that_never_fits_is_no_reason_to_look_again(striped, in_zoo, monkeypatch):
+    nodes = [in_zoo(name, seed)[0] for name, seed in (("fits", 4), ("never", 5))]
+    build, told = networks.build_viewer, []
+
+    def refuse(node, *given):
+        if node.source == "zoo/never":
+            raise SpecError("nodes.n1", "resnet8 has no head of its own")
+        return build(node, *given)
+
+    monkeypatch.setattr(networks, "build_viewer", refuse)
+    found = estimate_set_noise(nodes, striped, status=told.append)
+    assert found.seen_by == "resnet8@zoo/fits at 32 px"
+    assert told[:2] == ["trying resnet8@zoo/fits", "trying resnet8@zoo/never"]
     told.clear()
-    assert (estimate_set_noise([never, node], striped, status=told.append), told) == (found, [])
+    assert (estimate_set_noise(nodes, striped, status=told.append), told) == (found, [])
 
 
 def test_a_sample_is_drawn_alike_in_every_run(dataset):
