@@ -191,16 +191,12 @@ def _keep_sigterm(ray: Any) -> Iterator[None]:
     ray._private.utils.set_sigterm_handler = lambda _: None
     try:
         yield
-    except BaseException:
-        if came:
-            _shut_down(ray)
-        raise
     finally:
         ray._private.utils.set_sigterm_handler = set_handler
         signal.signal(signal.SIGTERM, before)
-    if came:
-        _shut_down(ray)
-        raise KeyboardInterrupt
+        if came:
+            _shut_down(ray)
+            raise KeyboardInterrupt
 
 
 def _try_to_start(ray: Any, **settings: Any) -> None:
